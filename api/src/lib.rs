@@ -1,0 +1,1 @@
+//! The HTTP API on the root's socket, and the client that every command uses.

@@ -1,0 +1,1 @@
+//! The Linux engine: namespaces, cgroups, overlayfs, networks, DNS, volumes.

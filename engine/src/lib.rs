@@ -1,0 +1,1 @@
+//! The contract between Evenkeel and whatever runs tasks on a node.

@@ -1,0 +1,1 @@
+//! Decides what a pass will do: lowering, verdicts, rollout, drift. Pure.

@@ -1,0 +1,1 @@
+//! Sources, refreshes, passes and records: from what is in Git to what is assigned.

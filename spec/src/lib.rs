@@ -1,0 +1,1 @@
+//! Compose text to a typed Stack, every value with its span.
