@@ -1,0 +1,1 @@
+//! What every engine must do: one suite, passed by the fake and by the real ones.
