@@ -20,7 +20,13 @@ fn findings(host: &Host) -> Vec<Value> {
     let called = host.keel(&["drift", "--format", "json"]);
     let left = called.json()["findings"].as_array().cloned().unwrap_or_default();
     let open: Vec<_> = left.into_iter().filter(|finding| finding["fixed"] != true).collect();
-    assert_eq!(called.code, if open.is_empty() { 0 } else { 2 }, "{}{}", called.stdout, called.stderr);
+    assert_eq!(
+        called.code,
+        if open.is_empty() { 0 } else { 2 },
+        "{}{}",
+        called.stdout,
+        called.stderr
+    );
     open
 }
 
@@ -86,7 +92,11 @@ fn serve_heals_what_was_touched() {
     };
     until("what was killed runs again", again, || format!("{}\n{}", serve.said(), host.overview()));
     let told = host.keel(&["drift", "--format", "json"]).json();
-    let fixed = told["findings"].as_array().unwrap().iter().any(|f| f["service"] == "other" && f["fixed"] == true);
+    let fixed = told["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|f| f["service"] == "other" && f["fixed"] == true);
     assert!(fixed, "it is told for a day: {told:#}");
 
     assert!(host.get("http://127.0.0.1:8091/").is_some());

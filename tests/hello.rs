@@ -25,8 +25,12 @@ fn edit(host: &Host, change: impl Fn(String) -> String) {
 
 /// Service → ids of its tasks.
 fn ids(host: &Host, service: &str) -> Vec<Value> {
-    let mut ids: Vec<_> =
-        host.ps().into_iter().filter(|row| row["service"] == service).map(|row| row["id"].clone()).collect();
+    let mut ids: Vec<_> = host
+        .ps()
+        .into_iter()
+        .filter(|row| row["service"] == service)
+        .map(|row| row["id"].clone())
+        .collect();
     ids.sort_by_key(ToString::to_string);
     ids
 }
@@ -68,8 +72,11 @@ fn only_the_service_whose_meaning_changed_is_replaced() {
     let serve = hello(&host);
     let (web, counter) = (ids(&host, "web"), ids(&host, "counter"));
     edit(&host, |text| format!("# a comment\n{text}"));
-    edit(&host, |text| text.replacen("  counter:\n", "  counter:\n    environment: { MOOD: good }\n", 1));
-    let replaced = || (ids(&host, "counter").len() == 1 && ids(&host, "counter") != counter).then_some(());
+    edit(&host, |text| {
+        text.replacen("  counter:\n", "  counter:\n    environment: { MOOD: good }\n", 1)
+    });
+    let replaced =
+        || (ids(&host, "counter").len() == 1 && ids(&host, "counter") != counter).then_some(());
     until("counter is replaced", replaced, || format!("{}\n{}", serve.said(), host.overview()));
     host.until_well("hello-counter-1");
     assert_eq!(ids(&host, "web"), web, "web is not");
@@ -107,10 +114,13 @@ fn a_broken_edit_is_refused_at_its_place_and_touches_nothing() {
     let said = serve.said();
     assert!(said.contains("did you mean `replicas`?"), "{said}");
     let place = said.lines().any(|line| {
-        line.split_once("compose.yaml:").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
+        line.split_once("compose.yaml:")
+            .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
     });
     assert!(place, "file:line:col: {said}");
-    let same = |rows: &[Value]| rows.iter().map(|row| (row["id"].clone(), row["pid"].clone())).collect::<Vec<_>>();
+    let same = |rows: &[Value]| {
+        rows.iter().map(|row| (row["id"].clone(), row["pid"].clone())).collect::<Vec<_>>()
+    };
     assert_eq!(same(&host.ps()), same(&before), "nothing was touched");
     drop(serve);
     host.keel(&["down", "-v", "hello"]).ok();

@@ -23,7 +23,10 @@ fn until_at(host: &Host, serve: &Serve, stack: &str, commit: &str) {
     let there = || {
         let row = host.status(stack)?;
         let revision = row["revision"].as_str()?.to_owned();
-        (commit.starts_with(&revision) && !revision.is_empty() && row["sync"] == "InSync" && row["health"] == "Healthy")
+        (commit.starts_with(&revision)
+            && !revision.is_empty()
+            && row["sync"] == "InSync"
+            && row["health"] == "Healthy")
             .then_some(())
     };
     let explain = || format!("{}\n{}", serve.said(), host.overview());
@@ -49,16 +52,24 @@ fn a_push_is_converged_and_what_it_no_longer_names_is_removed() {
     until_at(&host, &serve, "one", &second);
     let says = || host.keel(&["logs", "one-app-1"]).stdout.contains("version 2").then_some(());
     until("the new command runs", says, || serve.said());
-    assert_eq!(host.container("two-app-1").unwrap()["id"], two["id"], "one commit touches what it names");
+    assert_eq!(
+        host.container("two-app-1").unwrap()["id"],
+        two["id"],
+        "one commit touches what it names"
+    );
 
-    let only_app = stack("2").replace("  extra:\n    image: busybox:1\n    init: true\n    command: sleep 1000000\n", "");
+    let only_app = stack("2").replace(
+        "  extra:\n    image: busybox:1\n    init: true\n    command: sleep 1000000\n",
+        "",
+    );
     repo.write("stacks/one/compose.yaml", &only_app);
     std::fs::remove_dir_all(repo.tree.join("stacks/three")).unwrap();
     let third = repo.push("third");
     until_at(&host, &serve, "one", &third);
     let gone = || {
         let rows = host.ps();
-        (!rows.iter().any(|row| row["name"] == "one-extra-1" || row["stack"] == "three")).then_some(())
+        (!rows.iter().any(|row| row["name"] == "one-extra-1" || row["stack"] == "three"))
+            .then_some(())
     };
     until("service and stack are removed", gone, || host.overview());
     let volumes = host.keel(&["volume", "ls", "-q"]).ok().stdout;
@@ -116,7 +127,9 @@ fn a_suspended_stack_is_held_off() {
     host.keel(&["suspend", "one"]).ok();
     repo.write("stacks/one/compose.yaml", &stack("2"));
     repo.push("second");
-    let suspended = || host.status("one").filter(|row| row["health"] == "Suspended" && row["sync"] == "OutOfSync");
+    let suspended = || {
+        host.status("one").filter(|row| row["health"] == "Suspended" && row["sync"] == "OutOfSync")
+    };
     until("it is known to be behind, and held", suspended, || host.overview());
     assert_eq!(host.container("one-app-1").unwrap()["id"], before["id"]);
     host.keel(&["resume", "one"]).ok();

@@ -12,8 +12,9 @@ fn root() -> &'static Path {
 /// Every Rust file of the project, tests included.
 fn sources() -> Vec<PathBuf> {
     let mut found = vec![];
-    let mut folders: Vec<_> =
-        ["src", "spec", "engine", "reconciler", "api", "tests"].map(|name| root().join(name)).into();
+    let mut folders: Vec<_> = ["src", "spec", "engine", "reconciler", "api", "tests"]
+        .map(|name| root().join(name))
+        .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of the project").flatten() {
             let path = entry.path();
@@ -114,10 +115,14 @@ fn rooms_are_small_and_named_by_their_concept() {
     for path in sources() {
         let name = shown(&path);
         let stem = path.file_stem().unwrap().to_string_lossy();
-        assert!(!["utils", "util", "helpers", "common", "misc", "manager"].contains(&&*stem), "{name}");
+        assert!(
+            !["utils", "util", "helpers", "common", "misc", "manager"].contains(&&*stem),
+            "{name}"
+        );
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        let lines = code.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count();
+        let lines =
+            code.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count();
         assert!(lines <= 600, "{name} has {lines} lines of code");
     }
 }

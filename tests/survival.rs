@@ -28,7 +28,11 @@ const STACK: &str = "services:
 
 fn pids(host: &Host) -> Vec<(Value, Value)> {
     let stays = |row: &Value| row["service"] == "web" || row["service"] == "asker";
-    host.ps().into_iter().filter(stays).map(|row| (row["name"].clone(), row["pid"].clone())).collect()
+    host.ps()
+        .into_iter()
+        .filter(stays)
+        .map(|row| (row["name"].clone(), row["pid"].clone()))
+        .collect()
 }
 
 fn begins(host: &Host) -> usize {
@@ -46,15 +50,23 @@ fn a_killed_controller_is_not_missed_and_the_next_one_adopts() {
     serve.kill();
     assert!(host.get("http://127.0.0.1:8090/").is_some(), "ports go on");
     let runs = begins(&host);
-    until("restart policies and logs go on", || (begins(&host) > runs).then_some(()), || host.overview());
+    until(
+        "restart policies and logs go on",
+        || (begins(&host) > runs).then_some(()),
+        || host.overview(),
+    );
     let asked = host.keel(&["exec", "life-asker-1", "nslookup", "web"]);
     assert_eq!(asked.code, 0, "names go on: {}{}", asked.stdout, asked.stderr);
     let row = host.container("life-web-1").unwrap();
     let inside = row["pid"].as_u64().unwrap();
-    host.sh(&format!("nsenter -t {inside} -m -- /bin/busybox mv /usr/share/nginx/html/index.html /tmp/"));
+    host.sh(&format!(
+        "nsenter -t {inside} -m -- /bin/busybox mv /usr/share/nginx/html/index.html /tmp/"
+    ));
     let sick = || host.container("life-web-1").filter(|row| row["health"] == "unhealthy");
     until("health checks go on", sick, || host.overview());
-    host.sh(&format!("nsenter -t {inside} -m -- /bin/busybox mv /tmp/index.html /usr/share/nginx/html/"));
+    host.sh(&format!(
+        "nsenter -t {inside} -m -- /bin/busybox mv /tmp/index.html /usr/share/nginx/html/"
+    ));
 
     let serve = host.serve(&["life"]);
     host.until_well("life-web-1");
@@ -83,7 +95,11 @@ fn a_killed_shim_costs_only_supervision_and_is_replaced() {
     let repaired = || shim().filter(|pid| *pid != old);
     until("another shim takes over", repaired, || format!("{}\n{}", serve.said(), host.overview()));
     let after = host.until_well("life-web-1");
-    assert_eq!((&after["id"], &after["pid"]), (&web["id"], &web["pid"]), "the container never noticed");
+    assert_eq!(
+        (&after["id"], &after["pid"]),
+        (&web["id"], &web["pid"]),
+        "the container never noticed"
+    );
     assert!(host.get("http://127.0.0.1:8090/").is_some());
     drop(serve);
     host.keel(&["down", "-v", "life"]).ok();
@@ -108,7 +124,10 @@ fn reboot(host: &Host) {
     until("no process is left", gone, || host.leftovers().join("\n"));
     host.sh("for l in $(ip -o link | grep -o 'kl[0-9a-f-]*' | sort -u); do ip link del $l; done; nft flush ruleset");
     for cgroup in host.cgroups() {
-        Command::new("find").args([&cgroup, "-depth", "-type", "d", "-delete"]).status().expect("find runs");
+        Command::new("find")
+            .args([&cgroup, "-depth", "-type", "d", "-delete"])
+            .status()
+            .expect("find runs");
     }
     fs::remove_dir_all(host.root().join("run")).ok();
     let task = fs::read_dir(host.root().join("tasks")).unwrap();
@@ -117,7 +136,8 @@ fn reboot(host: &Host) {
         for name in ["state", "work"] {
             let path = folder.path().join(name);
             if let Ok(text) = fs::read_to_string(&path) {
-                fs::write(&path, text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000")).unwrap();
+                fs::write(&path, text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"))
+                    .unwrap();
             }
         }
     }

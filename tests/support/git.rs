@@ -68,17 +68,24 @@ impl<'a> Repo<'a> {
 
     /// Commits all and pushes; the new commit's id.
     pub fn push(&self, message: &str) -> String {
-        self.git(&format!("add -A && git commit -q --allow-empty -m '{message}' && git push -q origin HEAD:main"))
+        self.git(&format!(
+            "add -A && git commit -q --allow-empty -m '{message}' && git push -q origin HEAD:main"
+        ))
     }
 
     /// The same by force, over the last commit.
     pub fn force_push(&self, message: &str) -> String {
-        self.git(&format!("add -A && git commit -q --amend -m '{message}' && git push -q -f origin HEAD:main"))
+        self.git(&format!(
+            "add -A && git commit -q --amend -m '{message}' && git push -q -f origin HEAD:main"
+        ))
     }
 
     fn git(&self, arguments: &str) -> String {
         let tree = self.tree.display();
-        self.host.sh(&format!("cd {tree} && git {arguments} && git rev-parse HEAD")).trim().to_owned()
+        self.host
+            .sh(&format!("cd {tree} && git {arguments} && git rev-parse HEAD"))
+            .trim()
+            .to_owned()
     }
 }
 

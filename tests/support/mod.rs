@@ -70,7 +70,11 @@ impl Serve {
     /// Waits until it has printed a text.
     #[track_caller]
     pub fn until_said(&self, text: &str) {
-        until(&format!("serve says `{text}`"), || self.said().contains(text).then_some(()), || self.said());
+        until(
+            &format!("serve says `{text}`"),
+            || self.said().contains(text).then_some(()),
+            || self.said(),
+        );
     }
 
     /// `kill -9`.
@@ -103,7 +107,11 @@ impl Drop for Serve {
 
 /// Waits until a condition yields something.
 #[track_caller]
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>, explain: impl Fn() -> String) -> T {
+pub fn until<T>(
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+    explain: impl Fn() -> String,
+) -> T {
     let end = Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look() {
@@ -166,7 +174,8 @@ impl Host {
         let name = format!("keel-test-{}-{number}", std::process::id());
         must("ip", &["netns", "add", &name]);
         must("ip", &["-n", &name, "link", "set", "lo", "up"]);
-        let folder = tempfile::Builder::new().prefix("keel-test-").tempdir().expect("a temp folder");
+        let folder =
+            tempfile::Builder::new().prefix("keel-test-").tempdir().expect("a temp folder");
         let host = Self { name, folder, registry: None, environment: vec![] };
         host.write("keel.yaml", "");
         host
@@ -293,7 +302,8 @@ impl Host {
 
     /// The body behind a URL; `None` while there is no good answer.
     pub fn get(&self, url: &str) -> Option<String> {
-        let output = self.command("curl").args(["-sf", "-m", "5", url]).output().expect("curl runs");
+        let output =
+            self.command("curl").args(["-sf", "-m", "5", url]).output().expect("curl runs");
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -320,7 +330,8 @@ impl Host {
     pub fn until_well(&self, name: &str) -> Value {
         let well = || {
             self.container(name).filter(|row| {
-                row["state"] == "running" && matches!(row["health"].as_str(), Some("none" | "healthy"))
+                row["state"] == "running"
+                    && matches!(row["health"].as_str(), Some("none" | "healthy"))
             })
         };
         until(&format!("{name} is well"), well, || self.overview())
@@ -338,7 +349,8 @@ impl Host {
         let mut text = String::new();
         for arguments in [&["ps", "-a"][..], &["status"]] {
             let called = self.keel(arguments);
-            text += &format!("$ keel {}\n{}{}\n", arguments.join(" "), called.stdout, called.stderr);
+            text +=
+                &format!("$ keel {}\n{}{}\n", arguments.join(" "), called.stdout, called.stderr);
         }
         text
     }
@@ -360,21 +372,29 @@ impl Host {
         let root = self.root().to_string_lossy().into_owned();
         let mut left = processes_of(&root);
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        left.extend(mounts.lines().filter(|line| line.contains(&root)).map(|line| format!("mount: {line}")));
+        left.extend(
+            mounts.lines().filter(|line| line.contains(&root)).map(|line| format!("mount: {line}")),
+        );
         let links = must("ip", &["-n", &self.name, "-o", "link"]);
         let ours = |line: &&str| !line.contains(": lo:") && !line.contains("docker0");
         left.extend(links.lines().filter(ours).map(|line| format!("link: {line}")));
         let tables = self.sh("nft list tables");
-        left.extend(tables.lines().filter(|line| line.contains("keel")).map(|line| format!("nft: {line}")));
+        left.extend(
+            tables.lines().filter(|line| line.contains("keel")).map(|line| format!("nft: {line}")),
+        );
         left.extend(self.cgroups().into_iter().map(|path| format!("cgroup: {path}")));
         left
     }
 
     /// The cgroups of this host's root.
     pub fn cgroups(&self) -> Vec<String> {
-        let digest = <sha2::Sha256 as sha2::Digest>::digest(self.root().as_os_str().as_encoded_bytes());
+        let digest =
+            <sha2::Sha256 as sha2::Digest>::digest(self.root().as_os_str().as_encoded_bytes());
         let name = format!("keel-{}", &hex::encode(digest)[..6]);
-        must("find", &["/sys/fs/cgroup", "-type", "d", "-name", &name]).lines().map(str::to_owned).collect()
+        must("find", &["/sys/fs/cgroup", "-type", "d", "-name", &name])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -396,8 +416,10 @@ impl Drop for Host {
         self.stop_registry();
         let root = self.root().to_string_lossy().into_owned();
         if !processes_of(&root).is_empty() {
-            for row in serde_json::from_str::<Vec<Value>>(&self.keel(&["ps", "-a", "--format", "json"]).stdout)
-                .unwrap_or_default()
+            for row in serde_json::from_str::<Vec<Value>>(
+                &self.keel(&["ps", "-a", "--format", "json"]).stdout,
+            )
+            .unwrap_or_default()
             {
                 self.keel(&["rm", "-f", "-v", row["id"].as_str().unwrap_or_default()]);
             }
