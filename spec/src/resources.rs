@@ -85,7 +85,7 @@ pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
 fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
     let driver = field.text()?;
     if !ours.contains(&driver.as_str()) {
-        field.hold(&format!("there is no driver `{driver}` here yet"));
+        field.hold(&format!("there is no driver `{driver}` here"));
     }
     Some(driver)
 }
@@ -151,7 +151,7 @@ pub(crate) fn config(
     let (config, origins, held) = scoped(section, word, entry, problems, |field| {
         let (name, external) = identity(field);
         if external {
-            field.get("external")?.hold("there is no store of configs and secrets yet");
+            field.get("external")?.hold("there is no store of configs and secrets");
             return Some((name, Content::External));
         }
         Some((name, content(field, section == "configs", environment)?))
