@@ -174,12 +174,13 @@ impl<'a> Builder<'a> {
         let source = mark.end.index().saturating_sub(mark.start.index());
         let same_line = mark.start.line() == mark.end.line();
         let (plain, quotes) = match style {
-            ScalarStyle::Plain => (true, 0),
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (false, 1),
-            _ => (false, usize::MAX / 2),
+            ScalarStyle::Plain => (true, Some(0)),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (false, Some(1)),
+            _ => (false, None),
         };
-        let parallel = same_line && source == text.chars().count() + 2 * quotes;
-        let lead = parallel.then_some(quotes as u32);
+        let length = text.chars().count();
+        let parallel = |quotes: &usize| same_line && source == length + 2 * quotes;
+        let lead = quotes.filter(parallel).map(|quotes| quotes as u32);
         let plain = plain && tag.and_then(granit_parser::Tag::core_suffix) != Some("str");
         Scalar { text, plain, lead }
     }

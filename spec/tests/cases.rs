@@ -68,10 +68,11 @@ fn include() {
 
 fn table(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.txt"));
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("the table is here");
     let cases = parse(&text);
     if std::env::var_os("UPDATE_CASES").is_some() {
-        std::fs::write(&path, cases.iter().map(written).collect::<String>()).unwrap();
+        std::fs::write(&path, cases.iter().map(written).collect::<String>())
+            .expect("it can be written");
         return;
     }
     let failed: Vec<String> = cases.iter().filter_map(difference).collect();
@@ -157,7 +158,7 @@ fn project(case: &Case) -> Project {
                 Project { profiles: names.split(' ').map(str::to_owned).collect(), ..project }
             }
             _ => {
-                let (name, value) = option.split_once('=').unwrap();
+                let (name, value) = option.split_once('=').expect("a variable");
                 project.variable(name, value)
             }
         };

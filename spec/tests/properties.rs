@@ -118,10 +118,13 @@ fn points_inside(loaded: &Loaded) -> Result<(), TestCaseError> {
 /// The Compose files of the case tables.
 fn seeds() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the cases are here")
+        .map(|file| file.expect("it can be listed").path())
+        .collect();
     files.sort();
-    let tables = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+    let tables =
+        files.iter().map(|file| std::fs::read_to_string(file).expect("a case table is text"));
     let cases = tables.flat_map(|table| {
         let parts: Vec<String> =
             table.split("--- compose.yaml\n").skip(1).map(str::to_owned).collect();
