@@ -1,1 +1,172 @@
 //! The contract between Evenkeel and whatever runs tasks on a node.
+//!
+//! Everybody who plans, records or shows speaks these types; only an [`Engine`] knows how a task
+//! comes to run. One host is one engine; a pool is a map of them.
+//!
+//! # Invariants
+//! - Nothing here does I/O, names a runtime or reads a clock.
+//! - A field of a task, network or volume is named once, in [`fields`]; diff, hash, in-place
+//!   update, read-back and report walk that table.
+//! - A field at its default is neither stored nor hashed, so that a version that knows more keys
+//!   restarts nothing.
+
+mod assignment;
+pub mod contract;
+mod diff;
+pub mod fake;
+pub mod fields;
+pub mod frames;
+mod hash;
+mod ids;
+mod network;
+mod observation;
+mod open;
+mod task;
+mod value;
+mod volume;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment};
+pub use diff::{Difference, cost_of, diff};
+pub use hash::{digest_of, hash_of};
+pub use ids::{Digest, NameError, Place, Slot, StackName, TaskId};
+pub use network::NetworkSpec;
+pub use observation::{
+    Depth, ExitCause, Finding, ForeignContainer, Health, Level, Observation, ObservedImage,
+    ObservedNetwork, ObservedTask, ObservedVolume, Phase, PublishedPort,
+};
+pub use open::{Exec, LogOptions, Open};
+pub use task::{
+    Attachment, Capability, Device, FileMount, HealthCheck, HealthTest, Mount, MountSource,
+    NetworkMode, Port, Protocol, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit,
+};
+pub use value::Value;
+pub use volume::VolumeSpec;
+
+/// One node, as everybody else sees it.
+///
+/// # Invariants
+/// - [`assign`](Engine::assign) returns when the wish is on disk, not when it has come true. The
+///   node works on it by itself, through its own restarts; [`Observation`] says what became of it.
+/// - Assigning twice is once. A generation lower than the one that a task has is refused.
+/// - Within a generation a goal only moves forward.
+/// - Two tasks of one slot may live at a time (start-first), so a task is named by its own id.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// What exists. [`Depth::Fields`] also reads every field back from the kernel: for drift.
+    async fn observe(&self, depth: Depth) -> Result<Observation>;
+    /// Hands over wishes: contents, images, networks, volumes, tasks. They are stored in the
+    /// order given; one that is refused is named in the error and stops none of the others.
+    async fn assign(&self, wishes: &[Assignment]) -> Result<()>;
+    /// Hints that something changed; may skip some, and then says so ([`Event::Missed`]).
+    fn events(&self) -> BoxStream<'static, Event>;
+    /// What a person does with one task: logs, exec, attach, a signal. The stream speaks
+    /// [`frames`].
+    async fn open(&self, what: Open) -> Result<Box<dyn Duplex>>;
+}
+
+/// A byte stream in both directions, framed by [`frames`].
+#[async_trait]
+pub trait Duplex: Send {
+    /// The next frame; `None` when the other side is done.
+    async fn receive(&mut self) -> Option<frames::Frame>;
+    /// Hands a frame over; an error means that the other side is gone.
+    async fn send(&mut self, frame: frames::Frame) -> std::io::Result<()>;
+    /// Both directions apart, so that one side can be read while the other is written.
+    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>);
+}
+
+/// The reading half of a [`Duplex`].
+#[async_trait]
+pub trait FrameReader: Send {
+    /// The next frame; `None` when the other side is done.
+    async fn receive(&mut self) -> Option<frames::Frame>;
+}
+
+/// The writing half of a [`Duplex`].
+#[async_trait]
+pub trait FrameWriter: Send {
+    /// Hands a frame over; an error means that the other side is gone.
+    async fn send(&mut self, frame: frames::Frame) -> std::io::Result<()>;
+}
+
+/// A hint, never a command: whoever hears it looks at what is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A task's state, health or phase changed.
+    Task(TaskId),
+    /// An image came, went or failed to come.
+    Image(String),
+    /// A network or volume changed.
+    Resource(String),
+    /// Some events were skipped: look at everything.
+    Missed,
+}
+
+/// What an engine answers.
+pub type Result<T> = std::result::Result<T, EngineError>;
+
+/// Why an engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The wish is older than what the task has.
+    #[error("task {task} is at generation {has}, so generation {given} is refused")]
+    OldGeneration {
+        /// The task.
+        task: TaskId,
+        /// Its generation.
+        has: u64,
+        /// What was handed over.
+        given: u64,
+    },
+    /// The target of an [`Open`] or of a wish does not exist.
+    #[error("no such {kind}: {name}")]
+    NotFound {
+        /// `task`, `image`, `network`, `volume`.
+        kind: &'static str,
+        /// How it was asked for.
+        name: String,
+    },
+    /// The target is in a state that forbids it.
+    #[error("{what}")]
+    Conflict {
+        /// What is in the way, in words.
+        what: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The machine lacks something, or an operation failed.
+    #[error("{what}")]
+    Failed {
+        /// What was tried, in words.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+impl EngineError {
+    /// A failure with its cause.
+    pub fn failed(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Failed { what: what.into(), source: Some(source.into()), hint: None }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Conflict { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
+            Self::OldGeneration { .. } | Self::NotFound { .. } => None,
+        }
+    }
+}

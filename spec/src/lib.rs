@@ -1,1 +1,52 @@
-//! Compose text to a typed Stack, every value with its span.
+//! Compose text to a typed [`Stack`], every value with its [`Span`].
+//!
+//! # Invariants
+//! - [`load`] is pure: it reads through [`Files`] and takes its environment as data. It never
+//!   reads the process's environment, the clock or a home directory, and it prints nothing.
+//! - All problems of a stack are reported in one run, in the order of their positions.
+//! - No input makes it panic, hang, or use memory out of proportion to its size.
+//! - Nothing is silently left out: each key of the Compose specification has its standing in
+//!   the key table, and what this version does not run is named in [`Service::held`].
+//!
+//! # Not here
+//! Defaults that depend on the host or the image (lowering fills those in), resolving paths to
+//! real files, reading images, deciding anything.
+
+mod canonical;
+mod checks;
+mod compose;
+mod decode;
+mod discover;
+mod dotenv;
+mod env_files;
+mod environment;
+mod extends;
+pub mod extension;
+pub mod files;
+mod include;
+mod interpolate;
+mod item;
+mod judge;
+pub mod keys;
+mod load;
+mod merge;
+mod nearest;
+pub mod problem;
+pub mod project;
+mod resources;
+mod scalar;
+pub mod service;
+mod source;
+pub mod span;
+pub mod stack;
+mod yaml;
+
+pub use discover::NAMES as FILE_NAMES;
+pub use extension::{Drift, Policy};
+pub use files::{Files, Folder, Kind, Memory};
+pub use load::{Loaded, load};
+pub use problem::{Problem, Severity};
+pub use project::Project;
+pub use service::Service;
+pub use span::{Link, Origins, Span, Texts, Via};
+pub use stack::{Config, Content, Held, Network, Secret, Stack, Volume};

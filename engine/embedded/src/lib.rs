@@ -1,1 +1,4 @@
 //! The Linux engine: namespaces, cgroups, overlayfs, networks, DNS, volumes.
+
+pub mod layout;
+pub mod record;

@@ -1,0 +1,185 @@
+//! Where things lie below a root, and what they are called outside of it.
+//!
+//! # Invariants
+//! - Two roots on one machine never share a name: links, tables, cgroups and sockets carry
+//!   [`Layout::key`], which derives from the root's path.
+
+use keel_engine::TaskId;
+use std::path::{Path, PathBuf};
+
+/// The root that an installation has unless told otherwise.
+pub const DEFAULT_ROOT: &str = "/var/lib/keel";
+
+/// The paths and names of one root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+    key: String,
+}
+
+impl Layout {
+    /// For a root, made absolute by the caller.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        let digest = keel_engine::Digest::of(root.as_os_str().as_encoded_bytes());
+        Self { root: root.to_owned(), key: digest.hex()[..6].to_owned() }
+    }
+
+    /// The root itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Six hexadecimal digits that tell this root's things from another's.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Sockets and what a reboot may lose: `/run/keel` for the default root, `ROOT/run` else.
+    #[must_use]
+    pub fn run(&self) -> PathBuf {
+        if self.root == Path::new(DEFAULT_ROOT) {
+            "/run/keel".into()
+        } else {
+            self.root.join("run")
+        }
+    }
+
+    /// The API's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.run().join("keel.sock")
+    }
+
+    /// Images (the image store's).
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// A folder per task.
+    #[must_use]
+    pub fn tasks(&self) -> PathBuf {
+        self.root.join("tasks")
+    }
+
+    /// One task's folder.
+    #[must_use]
+    pub fn task(&self, id: &TaskId) -> TaskDir {
+        TaskDir(self.tasks().join(id.as_str()))
+    }
+
+    /// Named and anonymous volumes: `volumes/NAME/{spec,data}`.
+    #[must_use]
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// A file per network: `networks/NAME`.
+    #[must_use]
+    pub fn networks(&self) -> PathBuf {
+        self.root.join("networks")
+    }
+
+    /// Content by digest, 0600.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    /// The cgroup that holds those of all tasks, relative to a hierarchy's mount point.
+    #[must_use]
+    pub fn cgroup(&self) -> String {
+        format!("keel-{}", self.key)
+    }
+
+    /// The nftables table (family inet and ip).
+    #[must_use]
+    pub fn table(&self) -> String {
+        format!("keel_{}", self.key)
+    }
+
+    /// A bridge's name, at most 15 bytes: `kl` + key + `-` + six digits of the network's name.
+    #[must_use]
+    pub fn bridge(&self, network: &str) -> String {
+        format!("kl{}-{}", self.key, &keel_engine::Digest::of(network.as_bytes()).hex()[..6])
+    }
+}
+
+/// One task's folder. One writer for each file: `assignment`, `work` and `config.json` are the
+/// engine's; `state` and the logs the shim's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskDir(pub PathBuf);
+
+impl TaskDir {
+    /// [`keel_engine::TaskAssignment`]: the wish, as last assigned.
+    #[must_use]
+    pub fn assignment(&self) -> PathBuf {
+        self.0.join("assignment")
+    }
+
+    /// [`crate::record::Work`]: how far the engine got with it.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// [`crate::record::State`]: what its process does.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
+    /// The OCI runtime specification of its runs.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config.json")
+    }
+
+    /// The writable layer: overlayfs `upper` and `work`.
+    #[must_use]
+    pub fn upper(&self) -> PathBuf {
+        self.0.join("upper")
+    }
+
+    /// overlayfs's own folder.
+    #[must_use]
+    pub fn overlay_work(&self) -> PathBuf {
+        self.0.join("overlay")
+    }
+
+    /// Its output, in the CRI log format; rotated to `log.1`, `log.2`.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// The shim's socket for attaching; speaks [`keel_engine::frames`].
+    #[must_use]
+    pub fn attach(&self) -> PathBuf {
+        self.0.join("attach.sock")
+    }
+
+    /// `hosts`, `hostname`, `resolv.conf` that are bound into the container.
+    #[must_use]
+    pub fn etc(&self, name: &str) -> PathBuf {
+        self.0.join("etc").join(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_roots_share_no_name() {
+        let (one, two) = (Layout::new(Path::new("/a")), Layout::new(Path::new("/b")));
+        assert_ne!(one.bridge("x_default"), two.bridge("x_default"));
+        assert_ne!(one.bridge("x_default"), one.bridge("y_default"));
+        assert_ne!(one.table(), two.table());
+        assert_ne!(one.cgroup(), two.cgroup());
+        assert!(one.bridge("a-very-long-network-name").len() <= 15);
+    }
+}

@@ -1,0 +1,248 @@
+//! The records in a task's folder: how engine, shim and resolver speak to each other.
+//!
+//! # Invariants
+//! - One writer for each file; every write is write-new, fsync, rename ([`store`]).
+//! - Unknown fields are ignored and missing ones have defaults: older shims go on under a newer
+//!   engine.
+//! - A pid alone names nobody: [`Process`] carries its start time and the boot it belongs to.
+
+use keel_engine::{Digest, ExitCause, Health, PublishedPort};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// How far the engine got with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Nothing is done yet.
+    #[default]
+    Pending,
+    /// Image, volumes, networks are being made ready.
+    Preparing,
+    /// All is there, but no shim.
+    Ready,
+    /// The shim runs and its network is plumbed: it may start the process.
+    Launched,
+    /// It cannot be done; `message` says why.
+    Rejected,
+    /// It is being taken away.
+    Removing,
+}
+
+/// The engine's record of a task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Work {
+    /// How far it got.
+    pub stage: Stage,
+    /// The generation that this was done for.
+    pub generation: u64,
+    /// What is being done, or failed last.
+    pub message: Option<String>,
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// When the task was assigned first; milliseconds since the epoch.
+    pub created: u64,
+    /// The image's manifest digest.
+    pub digest: Option<Digest>,
+    /// Layer folders, bottom first.
+    pub layers: Vec<PathBuf>,
+    /// The image's own health check and the task's, joined.
+    pub health: Option<HealthPlan>,
+    /// The signal that asks the process to end.
+    pub stop_signal: Option<String>,
+    /// Its place in each of its networks.
+    pub endpoints: Vec<Endpoint>,
+    /// Its ports, as published.
+    pub ports: Vec<PublishedPort>,
+    /// Anonymous volumes: path in the container → folder name below `volumes/`.
+    pub anonymous: BTreeMap<String, String>,
+    /// The shim.
+    pub shim: Option<Process>,
+}
+
+/// The check that a shim runs, every default filled in. Milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthPlan {
+    /// Program and arguments; a shell line is `/bin/sh -c LINE` already.
+    pub command: Vec<String>,
+    /// Between checks.
+    pub interval: u64,
+    /// How long one may take.
+    pub timeout: u64,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// Failures within this time after the start do not count.
+    pub start_period: u64,
+    /// Between checks within the start period.
+    pub start_interval: u64,
+}
+
+/// A task's place in one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// The network's full name.
+    pub network: String,
+    /// The bridge.
+    pub bridge: String,
+    /// The interface inside: `eth0`, `eth1`, ….
+    pub interface: String,
+    /// Its address.
+    pub ipv4: String,
+    /// Length of the subnet's prefix.
+    pub prefix: u8,
+    /// The default route, on the first endpoint that has one.
+    pub gateway: Option<String>,
+    /// The interface's hardware address.
+    pub mac: String,
+    /// Names for the task in that network: service, aliases, container name, short id.
+    pub names: Vec<String>,
+}
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// As the host sees it.
+    pub pid: u32,
+    /// Field 22 of /proc/PID/stat.
+    pub start_time: u64,
+    /// /proc/sys/kernel/random/boot_id.
+    pub boot: String,
+}
+
+impl Process {
+    /// The process with this pid as it is now; `None` if there is none (or only a zombie).
+    #[must_use]
+    pub fn find(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let status = fields.next()?;
+        let start_time = fields.nth(18)?.parse().ok()?;
+        (status != "Z" && status != "X").then(|| Self { pid, start_time, boot: boot_id() })
+    }
+
+    /// Whether this very process still runs.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        Self::find(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// Which boot this is.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// What a shim's process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// The shim is up; its network namespace exists; no process yet.
+    #[default]
+    Waiting,
+    /// The process runs.
+    Running,
+    /// It ended and will run again at `next`.
+    Backoff,
+    /// It is out of service and about to be stopped.
+    Draining,
+    /// It ended for good; the shim is about to end, or has.
+    Exited,
+}
+
+/// The shim's record of its process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// What it does.
+    pub activity: Activity,
+    /// Generation of the assignment that the last run was started for.
+    pub generation: u64,
+    /// The shim itself: its network namespace is the task's.
+    pub shim: Option<Process>,
+    /// Process 1 of the container.
+    pub process: Option<Process>,
+    /// When the last run began; milliseconds since the epoch.
+    pub started: Option<u64>,
+    /// When the last run ended.
+    pub finished: Option<u64>,
+    /// How: 128 + signal where a signal ended it; 125 to 127 where it could not start.
+    pub exit_code: Option<i32>,
+    /// Why.
+    pub exit_cause: Option<ExitCause>,
+    /// Runs beyond the first within this generation.
+    pub restarts: u32,
+    /// When the next run begins.
+    pub next: Option<u64>,
+    /// What the check says.
+    pub health: Health,
+    /// Since when.
+    pub health_since: Option<u64>,
+    /// Failures in a row.
+    pub failing: u32,
+    /// Last lines of the check's output, at most 4 KiB.
+    pub health_output: Option<String>,
+    /// The last time that somebody else killed it: when, and by which signal. Kept across runs.
+    pub killed: Option<(u64, i32)>,
+    /// Why the last run could not start.
+    pub message: Option<String>,
+}
+
+/// Writes a record: write-new, fsync, rename. Readers see the old or the new, whole.
+pub fn store<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
+    let bytes = serde_json::to_vec(record)?;
+    store_bytes(path, &bytes, 0o600)
+}
+
+/// The same for bytes, with the mode of the new file.
+pub fn store_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let new = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Reads a record; `None` where there is no file.
+pub fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_and_unknown_fields_are_ignored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("work");
+        assert_eq!(load::<Work>(&path).unwrap(), None);
+        let work = Work { stage: Stage::Launched, attempts: 2, ..Work::default() };
+        store(&path, &work).unwrap();
+        assert_eq!(load::<Work>(&path).unwrap(), Some(work));
+        fs::write(&path, r#"{"stage":"ready","from-the-future":1}"#).unwrap();
+        assert_eq!(load::<Work>(&path).unwrap().unwrap().stage, Stage::Ready);
+    }
+
+    #[test]
+    fn a_pid_alone_names_nobody() {
+        let me = Process::find(std::process::id()).unwrap();
+        assert!(me.lives());
+        assert!(!Process { start_time: me.start_time + 1, ..me.clone() }.lives());
+        assert!(!Process { boot: "another".into(), ..me }.lives());
+    }
+}

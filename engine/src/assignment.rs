@@ -1,0 +1,119 @@
+//! What a node is told: wishes, durable once handed over.
+
+use crate::{Digest, NetworkSpec, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How far a task shall get. Within a generation it only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// Image, networks, volumes and ports are there; no process yet.
+    Ready,
+    /// The process runs, as its restart policy says.
+    Running,
+    /// No process, and none will start; the writable layer stays.
+    Stopped,
+    /// Nothing is left of it, its anonymous volumes apart.
+    Removed,
+}
+
+/// Whether a network, volume or image shall exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// It shall.
+    Present,
+    /// It shall not. A volume's data goes with it; refused while a task uses it.
+    Absent,
+}
+
+/// Data that a node keeps and hands back unread.
+pub type Opaque = serde_json::Value;
+
+/// A wish. The same specification with a higher generation means: apply it again (healing,
+/// start, restart).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Assignment {
+    /// Content that tasks name by digest; kept 0600.
+    Content(Content),
+    /// An image.
+    Image {
+        /// As written.
+        reference: String,
+        /// Whether one that is there is good enough.
+        policy: PullPolicy,
+        /// Present or absent.
+        wanted: Presence,
+    },
+    /// A network.
+    Network {
+        /// What it shall be.
+        spec: NetworkSpec,
+        /// Present or absent.
+        wanted: Presence,
+    },
+    /// A volume.
+    Volume {
+        /// What it shall be.
+        spec: VolumeSpec,
+        /// Present or absent.
+        wanted: Presence,
+    },
+    /// A task.
+    Task(Box<TaskAssignment>),
+}
+
+/// Content by its digest: a config, a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Of the bytes.
+    pub digest: Digest,
+    /// Never printed.
+    pub bytes: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Content({})", self.digest)
+    }
+}
+
+/// A wish about one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskAssignment {
+    /// The task's own name.
+    pub id: TaskId,
+    /// Where it belongs.
+    pub place: Place,
+    /// Number of the decision that this is part of; a lower one is refused.
+    pub generation: u64,
+    /// What it shall be.
+    pub spec: Arc<TaskSpec>,
+    /// The image's manifest digest, where the decision has pinned one; else the node resolves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Whose network namespace it shares (`network_mode: service:…`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joins: Option<TaskId>,
+    /// The task before it in the slot, whose anonymous volumes it takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<TaskId>,
+    /// The revision, as shown to people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+    /// Where each field came from; handed back unread.
+    #[serde(default, skip_serializing_if = "Opaque::is_null")]
+    pub origins: Opaque,
+    /// How far it shall get.
+    pub goal: Goal,
+    /// Remove it when it has ended (`run --rm`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_remove: bool,
+    /// With goal Removed: its anonymous volumes go too (`down --volumes`, `rm -v`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remove_volumes: bool,
+    /// With goal Stopped or Removed: SIGKILL at once (`kill`, `rm -f`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}

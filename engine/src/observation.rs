@@ -1,0 +1,316 @@
+//! What a node reports. Times are milliseconds since the Unix epoch.
+
+use crate::{
+    Digest, Goal, NetworkSpec, Opaque, Place, Protocol, StackName, TaskId, TaskSpec, Value,
+    VolumeSpec, fields::Field,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Depth {
+    /// What the tasks' own records say, and whether their processes live.
+    State,
+    /// Also every field that can be read back from the kernel or disk.
+    Fields,
+}
+
+/// All that exists on one node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observation {
+    /// The node's name.
+    pub node: String,
+    /// When it looked.
+    pub at: u64,
+    /// Tasks, ordered by id.
+    pub tasks: Vec<ObservedTask>,
+    /// Networks, ordered by name.
+    pub networks: Vec<ObservedNetwork>,
+    /// Volumes, ordered by name.
+    pub volumes: Vec<ObservedVolume>,
+    /// Images, ordered by reference.
+    pub images: Vec<ObservedImage>,
+    /// Containers of another engine on this host that belong to a Compose project.
+    pub foreign: Vec<ForeignContainer>,
+    /// What differs and belongs to no single task (a firewall rule, a bridge). Only at
+    /// [`Depth::Fields`].
+    pub findings: Vec<Finding>,
+}
+
+/// Where a task is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Assigned, nothing done yet.
+    Pending,
+    /// Image, network, volumes are being made ready.
+    Preparing,
+    /// All is there; no process (goal Ready).
+    Ready,
+    /// The process runs.
+    Running,
+    /// It ended and will run again.
+    Backoff,
+    /// It is being taken out of service, then stopped.
+    Draining,
+    /// It ended and will not run again by itself.
+    Exited,
+    /// It cannot become what was asked; [`ObservedTask::message`] says why.
+    Rejected,
+}
+
+/// Why a process ended, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitCause {
+    /// It ended by itself, or crashed.
+    Own,
+    /// We stopped it.
+    Stopped,
+    /// The kernel ran out of its memory limit.
+    OutOfMemory,
+    /// SIGKILL, SIGTERM, SIGINT, SIGQUIT or SIGHUP from somebody else.
+    KilledFromOutside,
+    /// The machine went down.
+    Interrupted,
+    /// Its supervisor was gone; nobody saw how.
+    Unknown,
+}
+
+/// What a task's check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// It has no check.
+    #[default]
+    None,
+    /// Not known yet.
+    Starting,
+    /// Well.
+    Healthy,
+    /// Not well.
+    Unhealthy,
+}
+
+/// One task, as its node sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedTask {
+    /// Its name.
+    pub id: TaskId,
+    /// Where it belongs.
+    pub place: Place,
+    /// The generation that it was last assigned.
+    pub generation: u64,
+    /// Its goal.
+    pub goal: Goal,
+    /// What was applied: as assigned, with what was changed in place since.
+    pub spec: Arc<TaskSpec>,
+    /// The image's manifest digest, once it is known.
+    pub digest: Option<Digest>,
+    /// Whose network namespace it shares.
+    #[serde(default)]
+    pub joins: Option<TaskId>,
+    /// The revision that it was assigned with.
+    #[serde(default)]
+    pub revision: String,
+    /// As assigned.
+    #[serde(default)]
+    pub origins: Opaque,
+    /// As assigned.
+    #[serde(default)]
+    pub auto_remove: bool,
+    /// Where it is on its way.
+    pub phase: Phase,
+    /// What it is doing, what failed last, why it was rejected: for people.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Attempts at preparing it that failed in a row.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Process 1, as the host sees it.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// When it was assigned first.
+    pub created: u64,
+    /// When the last run began.
+    #[serde(default)]
+    pub started: Option<u64>,
+    /// When the last run ended, if none goes on.
+    #[serde(default)]
+    pub finished: Option<u64>,
+    /// How the last run ended: 128 + signal where a signal ended it.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// Why it ended.
+    #[serde(default)]
+    pub exit_cause: Option<ExitCause>,
+    /// Runs beyond the first, by the restart policy, within this generation.
+    #[serde(default)]
+    pub restarts: u32,
+    /// What its check says.
+    #[serde(default)]
+    pub health: Health,
+    /// Since when.
+    #[serde(default)]
+    pub health_since: Option<u64>,
+    /// Last lines of the check's output.
+    #[serde(default)]
+    pub health_output: Option<String>,
+    /// The times that decide how long it may take to get healthy, image's defaults filled in:
+    /// start period + retries × (interval + timeout), in milliseconds. `None` without a check.
+    #[serde(default)]
+    pub health_limit: Option<u64>,
+    /// Its addresses: network, IPv4.
+    #[serde(default)]
+    pub addresses: Vec<(String, String)>,
+    /// Its ports, as published.
+    #[serde(default)]
+    pub ports: Vec<PublishedPort>,
+    /// What differs from what was applied. Only at [`Depth::Fields`].
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+/// A port, as the node published it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Address of the host (`0.0.0.0` is all).
+    pub host_ip: String,
+    /// Port on the host.
+    pub published: u16,
+    /// Port in the container.
+    pub target: u16,
+    /// Transport.
+    pub protocol: Protocol,
+}
+
+/// What kind of thing differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// A field of a task's container.
+    Task,
+    /// A network, or the firewall.
+    Network,
+    /// A volume.
+    Volume,
+    /// The node.
+    Node,
+}
+
+/// A difference between what was applied and what is: drift. Compared with what this kernel
+/// would hold for the applied value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub level: Level,
+    /// The stack whose thing it is, where it belongs to no task.
+    #[serde(default)]
+    pub stack: Option<StackName>,
+    /// The row of the field table, where there is one.
+    #[serde(default)]
+    pub row: Option<Field>,
+    /// The field path for people and for the origin's join: `mem_limit`, `ports[0]`, `process`.
+    pub field: String,
+    /// What was applied, as this kernel would hold it.
+    pub applied: Value,
+    /// What is.
+    pub observed: Value,
+    /// What is known of how it came: `killed by SIGKILL from outside`.
+    #[serde(default)]
+    pub cause: Option<String>,
+    /// It healed by itself already (a restart by policy); shown, but not counted.
+    #[serde(default)]
+    pub fixed: bool,
+}
+
+/// A network on the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedNetwork {
+    /// As it was asked for.
+    pub spec: NetworkSpec,
+    /// The subnet that it has.
+    pub subnet: String,
+    /// Its gateway.
+    pub gateway: String,
+    /// The bridge's name.
+    pub bridge: String,
+    /// When it was made.
+    pub created: u64,
+    /// Tasks that are attached.
+    #[serde(default)]
+    pub tasks: Vec<TaskId>,
+    /// Why it could not be made, or taken down.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// A volume on the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedVolume {
+    /// As it was asked for.
+    pub spec: VolumeSpec,
+    /// Where its data is.
+    pub mountpoint: String,
+    /// When it was made.
+    pub created: u64,
+    /// Tasks that mount it.
+    #[serde(default)]
+    pub tasks: Vec<TaskId>,
+    /// It has no name of its own.
+    #[serde(default)]
+    pub anonymous: bool,
+    /// Why it could not be made, or removed.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// An image on the node, or on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedImage {
+    /// As written by whoever asked.
+    pub reference: String,
+    /// Manifest digest; `None` while it is not there.
+    pub digest: Option<Digest>,
+    /// The config's digest: docker's image id.
+    #[serde(default)]
+    pub id: Option<Digest>,
+    /// Bytes of its layers.
+    #[serde(default)]
+    pub size: u64,
+    /// When it was built.
+    #[serde(default)]
+    pub created: Option<u64>,
+    /// A pull is under way: bytes done and bytes in all.
+    #[serde(default)]
+    pub pulling: Option<(u64, u64)>,
+    /// Why the last pull failed.
+    #[serde(default)]
+    pub failure: Option<String>,
+    /// Whether that cause can pass by itself (registry away), or not (no such image).
+    #[serde(default)]
+    pub transient: bool,
+    /// Pulls asked for and ended, well or not, since the engine started: tells a caller that the
+    /// pull it asked for is over.
+    #[serde(default)]
+    pub pulls: u64,
+    /// The image declares a health check.
+    #[serde(default)]
+    pub has_healthcheck: bool,
+}
+
+/// A container of another engine on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignContainer {
+    /// Its name.
+    pub name: String,
+    /// Its Compose project.
+    pub project: String,
+    /// Its Compose service.
+    pub service: String,
+    /// Host paths that it can write to.
+    #[serde(default)]
+    pub writes: Vec<String>,
+}

@@ -1,0 +1,121 @@
+//! The one way to read files: a folder, a Git tree and memory look alike from here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A file that can be read.
+    File,
+    /// A folder.
+    Dir,
+    /// Something else: a device, a socket.
+    Other,
+    /// Nothing is there, or it cannot be seen.
+    Missing,
+}
+
+/// Reads files by paths; what they are relative to is the implementor's.
+pub trait Files: Send + Sync {
+    /// The whole content of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// What is at a path, symbolic links followed.
+    fn kind(&self, path: &Path) -> Kind;
+    /// The names in a folder, sorted.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+}
+
+/// The file system. Relative paths are relative to `root`.
+#[derive(Debug, Clone, Default)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Reads below `root`; absolute paths are read as they are.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+}
+
+impl Files for Folder {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(self.root.join(path))
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        match std::fs::metadata(self.root.join(path)) {
+            Ok(meta) if meta.is_file() => Kind::File,
+            Ok(meta) if meta.is_dir() => Kind::Dir,
+            Ok(_) => Kind::Other,
+            Err(_) => Kind::Missing,
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = std::fs::read_dir(self.root.join(path))?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Files that are only in memory, by path. Folders exist by the files in them.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Memory {
+    /// The same files and one more.
+    #[must_use]
+    pub fn with(mut self, path: impl AsRef<Path>, content: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(tidy(path.as_ref()), content.into());
+        self
+    }
+}
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.get(&tidy(path)).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        let path = tidy(path);
+        match self.files.contains_key(&path) {
+            true => Kind::File,
+            false if self.files.keys().any(|file| file.starts_with(&path)) => Kind::Dir,
+            false => Kind::Missing,
+        }
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let path = tidy(path);
+        let below = self.files.keys().filter_map(|file| file.strip_prefix(&path).ok());
+        let mut names: Vec<String> = below
+            .filter_map(|rest| Some(rest.components().next()?.as_os_str().to_string_lossy().into()))
+            .collect();
+        names.dedup();
+        if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
+    }
+}
+
+/// The path without `.` and with `..` taken back, by text alone.
+pub(crate) fn tidy(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(out.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}

@@ -1,0 +1,159 @@
+//! Where a value was written.
+//!
+//! # Invariants
+//! - Lines and columns count from 1; columns and lengths count characters, not bytes.
+//! - A span's file is the path that people are shown, and the key of its text in [`Texts`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A stretch of text on one line of one file, and the chain that led there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Span {
+    /// The file, relative to the project as shown to people.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Length in characters on that line; 0 marks a place between two characters.
+    pub len: u32,
+    /// What else took part in the value, nearest first: what it overrides, who included it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<Link>,
+}
+
+/// One step of the chain behind a [`Span`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Link {
+    /// What the step was.
+    pub how: Via,
+    /// Where it was taken.
+    pub at: Span,
+}
+
+/// How a value came from one place to another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// The value there was replaced by a later file's.
+    Overrides,
+    /// The service there extends the one that holds the value.
+    Extends,
+    /// The file was included there.
+    Includes,
+    /// The service names the env file there.
+    EnvFile,
+    /// The value took this variable's value from there.
+    Variable(String),
+    /// The anchored item was used there.
+    Alias,
+}
+
+impl Span {
+    /// A span without a chain.
+    pub fn new(file: Arc<str>, line: u32, column: u32, len: u32) -> Self {
+        Self { file, line, column, len, via: Vec::new() }
+    }
+
+    /// The same span, with one more step behind it.
+    #[must_use]
+    pub fn through(mut self, how: Via, at: Span) -> Self {
+        self.via.push(Link { how, at });
+        self
+    }
+}
+
+impl Span {
+    /// The chain in words: `overriding compose.yaml:12:5`, `from ${TAG} at .env:3:1`.
+    pub fn chain(&self) -> Vec<String> {
+        self.via.iter().map(Link::to_string).collect()
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = &self.at;
+        match &self.how {
+            Via::Overrides => write!(f, "overriding {at}"),
+            Via::Extends => write!(f, "by `extends` at {at}"),
+            Via::Includes => write!(f, "by `include` at {at}"),
+            Via::EnvFile => write!(f, "by `env_file` at {at}"),
+            Via::Variable(name) => write!(f, "from `${{{name}}}` at {at}"),
+            Via::Alias => write!(f, "used at {at}"),
+        }
+    }
+}
+
+/// `compose.yaml:12:7`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Spans by field path, as Compose writes it: `image`, `environment.TZ`, `ports[0]`,
+/// `deploy.resources.limits.memory`. Indices are those of the typed model (a port range is one
+/// line and several ports). What was given by default has no entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Origins(BTreeMap<String, Span>);
+
+impl Origins {
+    /// The span of exactly this path.
+    pub fn get(&self, path: &str) -> Option<&Span> {
+        self.0.get(path)
+    }
+
+    /// The span of this path, or of the nearest one above it.
+    pub fn nearest(&self, path: &str) -> Option<&Span> {
+        let mut path = path;
+        loop {
+            if let Some(span) = self.0.get(path) {
+                return Some(span);
+            }
+            path = &path[..path.rfind(['.', '['])?];
+        }
+    }
+
+    /// Says where `path` was written; the last one to say so wins.
+    pub fn insert(&mut self, path: impl Into<String>, span: Span) {
+        self.0.insert(path.into(), span);
+    }
+
+    /// All paths with their spans, by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Span)> {
+        self.0.iter().map(|(path, span)| (path.as_str(), span))
+    }
+}
+
+/// The text of every file that was read, for excerpts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Texts(BTreeMap<Arc<str>, Arc<str>>);
+
+impl Texts {
+    /// Keeps the text of a file under the path that spans name it by.
+    pub fn insert(&mut self, file: Arc<str>, text: Arc<str>) {
+        self.0.insert(file, text);
+    }
+
+    /// The whole text of a file.
+    pub fn get(&self, file: &str) -> Option<&Arc<str>> {
+        self.0.get(file)
+    }
+
+    /// One line of a file, counted from 1, without its end.
+    pub fn line(&self, file: &str, line: u32) -> Option<&str> {
+        let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        self.0.get(file)?.lines().nth(index)
+    }
+
+    /// All files with their texts.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.0.iter()
+    }
+}
