@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::checks;
 use crate::compose::{Composer, Parsed, Surroundings};
-use crate::decode::{Field, Problems, Scope};
+use crate::decode::{Field, Scope};
 use crate::discover::normal_name;
 use crate::env_files;
 use crate::environment::{Environment, Variable};
@@ -17,7 +17,7 @@ use crate::item::{Entry, Item, Node};
 use crate::judge;
 use crate::keys::Place;
 use crate::merge;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::resources;
 use crate::service::Service;

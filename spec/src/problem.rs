@@ -1,5 +1,6 @@
 //! What is wrong with a stack, as data, and how it reads as text.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -80,6 +81,54 @@ impl Problem {
     /// Whether it makes the stack unusable.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+}
+
+/// How many problems are kept: nobody reads more, and a hostile file could have millions.
+const MOST: usize = 300;
+
+/// Problems as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    kept: RefCell<Vec<Problem>>,
+    errors: Cell<bool>,
+    left_out: Cell<usize>,
+}
+
+impl Problems {
+    pub(crate) fn add(&self, problem: Problem) {
+        self.errors.set(self.errors.get() || problem.is_error());
+        if self.is_full() {
+            self.left_out.set(self.left_out.get() + 1);
+        } else {
+            self.kept.borrow_mut().push(problem);
+        }
+    }
+
+    pub(crate) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+
+    /// Whether more problems would not be kept: hints for them are not worth looking for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kept.borrow().len() >= MOST
+    }
+
+    pub(crate) fn any_error(&self) -> bool {
+        self.errors.get()
+    }
+
+    /// All that were kept, and a word about the others: an error when errors are only there.
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
+        let mut kept = self.kept.into_inner();
+        if self.left_out.get() > 0 {
+            let message = format!("{} more problems are left out", self.left_out.get());
+            let more = Problem::notice("more", message);
+            let hidden = self.errors.get() && !kept.iter().any(Problem::is_error);
+            let severity = if hidden { Severity::Error } else { Severity::Notice };
+            kept.push(Problem { severity, ..more });
+        }
+        kept
     }
 }
 
