@@ -247,6 +247,19 @@ impl Check<'_> {
     }
 }
 
+/// Takes out dependencies that may be missing, and whose service is off: nobody waits for those.
+pub(crate) fn drop_absent(stack: &mut Stack) {
+    let off: HashSet<String> = stack
+        .services
+        .values()
+        .filter(|service| !service.enabled)
+        .map(|service| service.name.clone())
+        .collect();
+    for service in stack.services.values_mut() {
+        service.depends_on.retain(|name, dependency| dependency.required || !off.contains(name));
+    }
+}
+
 /// Services on a network, volume, config or secret that is held are held, too.
 pub(crate) fn spread_holds(stack: &mut Stack) {
     let Stack { services, networks, volumes, configs, secrets, .. } = stack;

@@ -90,6 +90,7 @@ fn stack(sources: &Sources<'_>) -> Option<Stack> {
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.unwrap_or_default(), &environment, sources);
     checks::check(&stack, &sources.problems);
+    checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
     Some(stack)
 }
@@ -222,6 +223,10 @@ fn service(
         true => env_files::complete(&field, own, environment, sources),
         false => own,
     };
+    if service.enabled {
+        let own = std::mem::take(&mut service.labels);
+        service.labels = env_files::complete_labels(&field, own, environment, sources);
+    }
     (service.origins, service.held) = scope.finish();
     service
 }
