@@ -24,6 +24,7 @@ use crate::service::Service;
 use crate::source::Sources;
 use crate::span::{Origins, Span, Texts};
 use crate::stack::Stack;
+use crate::warnings;
 
 /// What loading came to.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +91,7 @@ fn stack(sources: &Sources<'_>) -> Option<Stack> {
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.unwrap_or_default(), &environment, sources);
     checks::check(&stack, &sources.problems);
+    warnings::warn(&stack, &sources.problems);
     checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
     Some(stack)
