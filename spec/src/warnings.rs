@@ -12,9 +12,12 @@ pub(crate) fn warn(stack: &Stack, problems: &Problems) {
     ports_of_two(stack, problems);
 }
 
+/// A service that publishes a port, and at which address.
+type Owner<'a> = (&'a Service, Option<IpAddr>);
+
 /// Two services cannot publish one port of the host.
 fn ports_of_two(stack: &Stack, problems: &Problems) {
-    let mut taken: HashMap<(u16, Protocol), Vec<(&Service, Option<IpAddr>)>> = HashMap::new();
+    let mut taken: HashMap<(u16, Protocol), Vec<Owner<'_>>> = HashMap::new();
     for service in stack.services.values().filter(|service| publishes(service)) {
         for (i, port) in service.ports.iter().enumerate() {
             let Port { published: Published::Port(host), host_ip, protocol, .. } = port else {
