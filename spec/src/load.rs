@@ -84,6 +84,10 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<Stack>) {
     let name = name(sources, &files, &environment);
     let variable = Variable { value: name.clone().unwrap_or_default(), at: None };
     environment.set("COMPOSE_PROJECT_NAME", variable);
+    if files.len() < paths.len() || files.iter().any(|file| file.broken) {
+        // What a file that cannot be read would have said is not missed in the others.
+        return (name, None);
+    }
     let around = Surroundings { environment: &environment, base: &base, including: &[] };
     let Some(mut model) = composer.model(files, around) else {
         // Whatever kept the files from being read has been said.

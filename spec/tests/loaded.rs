@@ -14,6 +14,14 @@ fn a_refused_stack_still_has_its_name() {
 }
 
 #[test]
+fn a_broken_file_still_says_its_name() {
+    let files = Memory::default().with("/srv/a/compose.yaml", "services: [\nname: blog\n");
+    let loaded = load(&Project::new("/srv/a"), &files);
+    assert_eq!(loaded.name.as_deref(), Some("blog"));
+    assert_eq!(loaded.problems.len(), 1, "the cause alone is told");
+}
+
+#[test]
 fn paths_name_what_was_read_and_what_is_missing() {
     let text = "services: {web: {image: x, env_file: [{path: web.env, required: false}]}}";
     let files = Memory::default().with("/srv/a/compose.yaml", text);
