@@ -47,6 +47,8 @@ pub enum Via {
     Includes,
     /// The service names the env file there.
     EnvFile,
+    /// The service names the label file there.
+    LabelFile,
     /// The value took this variable's value from there.
     Variable(String),
     /// The anchored item was used there.
@@ -64,6 +66,28 @@ impl Span {
     pub fn through(mut self, how: Via, at: Span) -> Self {
         self.via.push(Link { how, at });
         self
+    }
+}
+
+impl Span {
+    /// The chain in words: `overriding compose.yaml:12:5`, `from ${TAG} at .env:3:1`.
+    pub fn chain(&self) -> Vec<String> {
+        self.via.iter().map(Link::to_string).collect()
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = &self.at;
+        match &self.how {
+            Via::Overrides => write!(f, "overriding {at}"),
+            Via::Extends => write!(f, "by `extends` at {at}"),
+            Via::Includes => write!(f, "by `include` at {at}"),
+            Via::LabelFile => write!(f, "by `label_file` at {at}"),
+            Via::EnvFile => write!(f, "by `env_file` at {at}"),
+            Via::Variable(name) => write!(f, "from `${{{name}}}` at {at}"),
+            Via::Alias => write!(f, "used at {at}"),
+        }
     }
 }
 
