@@ -1,4 +1,16 @@
-//! The Linux engine: namespaces, cgroups, overlayfs, networks, DNS, volumes.
+//! The Linux engine: runs tasks on this kernel, without a daemon of its own.
+//!
+//! # Parts
+//! - [`Embedded`]: the contract ([`keel_engine::Engine`]) on this machine.
+//! - [`RootLock`]: one driver for each root; [`probe`]: what this machine lacks.
+//! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
 pub mod layout;
+mod lock;
+mod options;
+pub mod probe;
 pub mod record;
+
+pub use layout::{Layout, TaskDir};
+pub use lock::{Holder, LockError, RootLock};
+pub use options::Options;
