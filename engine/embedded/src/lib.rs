@@ -10,6 +10,9 @@ mod lock;
 mod options;
 pub mod probe;
 pub mod record;
+pub mod runtime;
+pub mod shim;
+mod sys;
 
 pub use layout::{Layout, TaskDir};
 pub use lock::{Holder, LockError, RootLock};
