@@ -5,6 +5,7 @@
 //! - [`RootLock`]: one driver for each root; [`probe`]: what this machine lacks.
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
+mod embedded;
 pub mod layout;
 mod lock;
 mod options;
@@ -14,6 +15,7 @@ pub mod runtime;
 pub mod shim;
 mod sys;
 
+pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};
 pub use lock::{Holder, LockError, RootLock};
 pub use options::Options;
