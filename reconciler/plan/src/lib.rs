@@ -1,1 +1,5 @@
-//! Decides what a pass will do: lowering, verdicts, rollout, drift. Pure.
+//! Decides what a pass will do. Only decides: the pass sends it.
+
+pub mod desired;
+pub mod standing;
+pub mod verdict;

@@ -1,0 +1,266 @@
+//! What a revision asks for, fully lowered: the form that is stored, hashed and planned from.
+//!
+//! # Invariants
+//! - Every default is filled in, but for what only a node knows.
+//! - Content is not in here, only its digest; whoever lowers hands the content to the nodes
+//!   before this is stored.
+//! - Where a value came from stands beside it, by field path, with the text of its line: records
+//!   can be shown without the files that they were made from.
+
+use keel_engine::{Digest, NetworkSpec, StackName, TaskSpec, VolumeSpec};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One stack, as its revision wants it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Desired {
+    /// The stack.
+    pub stack: StackName,
+    /// Who decides about it.
+    pub owner: Owner,
+    /// The commit, or a digest of what was read; as shown to people.
+    #[serde(default)]
+    pub revision: String,
+    /// Of the meaning of all services, networks and volumes together: names revisions good, bad
+    /// or unchanged.
+    pub hash: Digest,
+    /// Services by name; those that no enabled profile wants are absent.
+    pub services: BTreeMap<String, DesiredService>,
+    /// Networks by full name.
+    #[serde(default)]
+    pub networks: BTreeMap<String, DesiredNetwork>,
+    /// Volumes by full name.
+    #[serde(default)]
+    pub volumes: BTreeMap<String, DesiredVolume>,
+    /// The stack's policy, defaults filled in.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// Who decides about a stack.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// A source, by name and location.
+    Source {
+        /// Its name in `keel.yaml`, or `default`.
+        name: String,
+        /// Its folder, or its URL with branch.
+        location: String,
+    },
+    /// Whoever ran `keel up` or `keel apply`.
+    Cli {
+        /// The folder of the Compose file.
+        path: String,
+    },
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Source { name, location } => write!(f, "source {name} ({location})"),
+            Self::Cli { path } => write!(f, "cli ({path})"),
+        }
+    }
+}
+
+/// What happens to drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriftPolicy {
+    /// It is put right.
+    #[default]
+    Heal,
+    /// It is only told.
+    Report,
+}
+
+/// A stack's policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// What happens to drift.
+    pub drift: DriftPolicy,
+    /// How long a new task must stay available before its rollout goes on; milliseconds.
+    pub settle: u64,
+    /// The time to get healthy; `None`: by the check's own limits, at least two minutes.
+    pub health_timeout: Option<u64>,
+    /// Whether what the revision no longer names is removed.
+    pub prune: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { drift: DriftPolicy::Heal, settle: 10_000, health_timeout: None, prune: true }
+    }
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesiredService {
+    /// What each of its tasks shall be. `container_name` is `STACK-SERVICE` (a slot's number is
+    /// appended), or what the file says, if [`fixed_name`](Self::fixed_name).
+    pub spec: TaskSpec,
+    /// `container_name` was given: it is used as it is.
+    #[serde(default)]
+    pub fixed_name: bool,
+    /// How many tasks.
+    pub replicas: u32,
+    /// Of the specification's meaning ([`keel_engine::hash_of`]).
+    pub hash: Digest,
+    /// What must be there first.
+    #[serde(default)]
+    pub depends_on: Vec<DependsOn>,
+    /// Order of a replacement, where the file says one.
+    #[serde(default)]
+    pub order: Option<Order>,
+    /// What keeps it from being run at all; not empty: the service is held.
+    #[serde(default)]
+    pub held: Vec<Held>,
+    /// The service's own policy where it differs from the stack's.
+    #[serde(default)]
+    pub drift: Option<DriftPolicy>,
+    /// As in [`Policy`].
+    #[serde(default)]
+    pub settle: Option<u64>,
+    /// As in [`Policy`].
+    #[serde(default)]
+    pub health_timeout: Option<u64>,
+    /// Where each field came from, by field path (`environment.TZ`, `ports[0]`).
+    #[serde(default)]
+    pub origins: Origins,
+}
+
+/// Where values came from, by field path.
+pub type Origins = BTreeMap<String, Origin>;
+
+/// Where a value was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The file, as shown to people.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1.
+    pub column: u32,
+    /// Characters.
+    #[serde(default)]
+    pub len: u32,
+    /// The text of the line.
+    #[serde(default)]
+    pub text: String,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// The origin of a field, or of the nearest that holds it: `ports[0]`, else `ports`.
+#[must_use]
+pub fn locate<'a>(origins: &'a Origins, field: &str) -> Option<&'a Origin> {
+    let mut path = field;
+    loop {
+        if let Some(origin) = origins.get(path) {
+            return Some(origin);
+        }
+        path = &path[..path.rfind(['.', '['])?];
+    }
+}
+
+/// Legal Compose that this version does not run yet, or cannot here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The field path.
+    pub field: String,
+    /// Why, for people.
+    pub why: String,
+    /// Where.
+    #[serde(default)]
+    pub at: Option<Origin>,
+}
+
+/// A dependency on another service of the stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DependsOn {
+    /// The other service.
+    pub service: String,
+    /// What must be true of it.
+    pub condition: Condition,
+    /// Without it (not in the stack, disabled) nothing starts.
+    pub required: bool,
+    /// Start anew when the other one is replaced.
+    #[serde(default)]
+    pub restart: bool,
+}
+
+/// What must be true of a dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// It runs.
+    Started,
+    /// Its check says healthy.
+    Healthy,
+    /// It ended with 0.
+    Completed,
+}
+
+/// Order of a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The new one is available before the old one goes.
+    StartFirst,
+    /// The old one goes first; the slot keeps its address.
+    StopFirst,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesiredNetwork {
+    /// What it shall be.
+    pub spec: NetworkSpec,
+    /// It must exist already; never made or removed by us.
+    #[serde(default)]
+    pub external: bool,
+    /// Where it came from.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesiredVolume {
+    /// What it shall be.
+    pub spec: VolumeSpec,
+    /// It must exist already; never made or removed by us.
+    #[serde(default)]
+    pub external: bool,
+    /// Where it came from.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_at_itself_or_at_what_holds_it() {
+        let origin = |line| Origin {
+            file: "compose.yaml".into(),
+            line,
+            column: 5,
+            len: 1,
+            text: String::new(),
+        };
+        let origins: Origins = [("ports".into(), origin(3)), ("ports[1]".into(), origin(5))].into();
+        let line = |field| locate(&origins, field).map(|origin| origin.line);
+        assert_eq!(line("ports[1]"), Some(5));
+        assert_eq!(line("ports[0]"), Some(3));
+        assert_eq!(line("ports[1].target"), Some(5));
+        assert_eq!(line("image"), None);
+    }
+}

@@ -1,0 +1,273 @@
+//! What a plan says: for each slot and resource one verdict, an action or a hold.
+//!
+//! # Invariants
+//! - A plan is immutable data: the pass forwards its wishes and decides nothing.
+//! - A hold is as typed as a reason; people read it as often.
+
+use crate::desired::Origin;
+use keel_engine::{Assignment, Difference, Digest, Finding, Slot, StackName};
+use serde::{Deserialize, Serialize};
+
+/// What one pass intends for one stack.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a plan that is neither applied nor shown did nothing"]
+pub struct Plan {
+    /// The stack.
+    pub stack: StackName,
+    /// The revision that it was made for.
+    pub revision: String,
+    /// The stack's generation that it was made from; applied only while that holds.
+    pub generation: u64,
+    /// One for each slot and resource, in order: resources, then slots by name.
+    pub entries: Vec<Entry>,
+}
+
+/// One subject and what becomes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What it is about.
+    pub subject: Subject,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// What a verdict is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// An image, by reference.
+    Image(String),
+    /// A network, by full name.
+    Network(String),
+    /// A volume, by full name.
+    Volume(String),
+    /// A slot.
+    Slot(Slot),
+    /// A service that has no slot to speak of (held as a whole).
+    Service(String),
+    /// The stack as a whole.
+    Stack(StackName),
+}
+
+/// What becomes of a subject.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Something is done.
+    Act {
+        /// What.
+        action: Action,
+        /// Why.
+        reason: Reason,
+        /// The wishes that carry it out, in order.
+        wishes: Vec<Assignment>,
+    },
+    /// Nothing is done.
+    Hold(Hold),
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Bring an image.
+    Pull,
+    /// Make a network or volume.
+    Create,
+    /// Start a task in an empty slot.
+    Start,
+    /// A new task for the slot, and the old one away.
+    Replace,
+    /// Change the running task in place.
+    Update,
+    /// Apply the same again: heal.
+    Heal,
+    /// Stop a task, keep its layer.
+    Stop,
+    /// Stop and start the same task.
+    Restart,
+    /// Take it away.
+    Remove,
+}
+
+/// Why something is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// Nothing fills the slot, or the resource does not exist.
+    Missing,
+    /// Fields differ from what is applied: somebody pushed.
+    Changed {
+        /// Which, each with its origin where one is known.
+        differences: Vec<(Difference, Option<Origin>)>,
+    },
+    /// The tag means another digest now, and somebody asked to look.
+    ImageMoved {
+        /// What runs.
+        from: Option<Digest>,
+        /// What the tag means.
+        to: Digest,
+    },
+    /// The image is not on the node yet.
+    NotPulled,
+    /// What is there differs from what was applied: drift.
+    Drifted {
+        /// What differs.
+        findings: Vec<Finding>,
+    },
+    /// It ended, and shall run.
+    Ended {
+        /// How.
+        exit_code: Option<i32>,
+    },
+    /// The revision no longer names it.
+    NotInSource,
+    /// A person asked.
+    Asked {
+        /// The command.
+        command: String,
+    },
+    /// Its successor is available.
+    Superseded,
+    /// It has to go before its successor can start.
+    StopFirst,
+    /// It did not get healthy.
+    Failed {
+        /// What happened, for people.
+        what: String,
+    },
+    /// A service whose namespace it shares, or that it asked to follow, was replaced.
+    Follows {
+        /// That service.
+        service: String,
+    },
+}
+
+/// Why nothing is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Hold {
+    /// It is what it shall be.
+    Converged,
+    /// Its job is done.
+    Complete,
+    /// Others go first: one at a time.
+    RolloutFull {
+        /// How many may be under way.
+        limit: u32,
+    },
+    /// The new task is not available yet, or not for long enough.
+    AwaitingHealth {
+        /// Which service.
+        service: String,
+    },
+    /// A dependency is not there yet.
+    AwaitingDependency {
+        /// The other service.
+        service: String,
+        /// `started`, `healthy`, `completed`.
+        condition: String,
+    },
+    /// The image is on its way.
+    AwaitingImage {
+        /// Which.
+        image: String,
+        /// What went wrong last, if anything.
+        failure: Option<String>,
+    },
+    /// The node is still at it.
+    InProgress {
+        /// What it does.
+        what: String,
+    },
+    /// The node refused, or gave up; another revision or a person is needed.
+    Failed {
+        /// What happened, for people.
+        what: String,
+    },
+    /// This very revision failed before.
+    KnownBad {
+        /// The revision.
+        revision: String,
+        /// What failed.
+        reason: String,
+    },
+    /// A person stopped it.
+    Stopped,
+    /// A person holds the stack off.
+    Suspended {
+        /// Who.
+        by: String,
+        /// Since when.
+        since: u64,
+    },
+    /// Another owner decides about this stack.
+    OwnedBy {
+        /// Who.
+        owner: String,
+    },
+    /// Legal Compose that is not run here.
+    NotRunYet {
+        /// The field.
+        field: String,
+        /// Why.
+        why: String,
+        /// Where.
+        at: Option<Origin>,
+    },
+    /// Another engine on this host runs the same service, or writes to the same path.
+    RunsInDocker {
+        /// The container.
+        container: String,
+    },
+    /// An external network or volume, or a required service, does not exist.
+    NotFound {
+        /// `network x`, `volume y`.
+        what: String,
+    },
+    /// It left the source, but pruning is off, or it is data.
+    Kept {
+        /// Why.
+        why: String,
+    },
+    /// Drift that is only told, by policy.
+    ReportOnly,
+}
+
+impl Hold {
+    /// Whether no later pass can change it without a new revision, event or person: what a
+    /// command that converges waits no longer for.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::RolloutFull { .. }
+            | Self::AwaitingHealth { .. }
+            | Self::AwaitingDependency { .. }
+            | Self::AwaitingImage { .. }
+            | Self::InProgress { .. } => false,
+            Self::Converged
+            | Self::Complete
+            | Self::Failed { .. }
+            | Self::KnownBad { .. }
+            | Self::Stopped
+            | Self::Suspended { .. }
+            | Self::OwnedBy { .. }
+            | Self::NotRunYet { .. }
+            | Self::RunsInDocker { .. }
+            | Self::NotFound { .. }
+            | Self::Kept { .. }
+            | Self::ReportOnly => true,
+        }
+    }
+}
+
+impl Plan {
+    /// Every wish of the plan, in order.
+    pub fn wishes(&self) -> impl Iterator<Item = &Assignment> {
+        self.entries.iter().flat_map(|entry| match &entry.verdict {
+            Verdict::Act { wishes, .. } => wishes.as_slice(),
+            Verdict::Hold(_) => &[],
+        })
+    }
+}

@@ -1,0 +1,414 @@
+//! What people ask of a controller, and what it answers: the shapes of the API.
+//!
+//! # Invariants
+//! - Fields named in the documentation of `--format json` keep their names; others may be added.
+//! - Times are RFC 3339 in UTC where people or scripts read them.
+//! - No answer carries the content of a secret or config.
+
+use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
+use keel_plan::desired::{Desired, Origin};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A lowered stack with the content that its tasks name by digest, handed over by whoever loaded
+/// it: `up`, `apply` and `plan` of a path read the files in the caller's own environment.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Submission {
+    /// The stack.
+    pub desired: Desired,
+    /// Content by digest, base64.
+    #[serde(default)]
+    pub contents: BTreeMap<Digest, String>,
+}
+
+/// What `plan` is to be made of.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanTarget {
+    /// A stack that the controller knows.
+    Stack(StackName),
+    /// One that the caller loaded; nothing is stored.
+    Submitted(Box<Submission>),
+}
+
+/// How `up` and `apply` converge.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ConvergeAsk {
+    /// What to converge; `Stack`: what is stored for it already (`sync`, `apply STACK`).
+    pub target: PlanTarget,
+    /// Take the stack from its present owner.
+    #[serde(default)]
+    pub take_over: bool,
+    /// Look tags up anew (a person asked).
+    #[serde(default)]
+    pub resolve: bool,
+    /// `--pull always`.
+    #[serde(default)]
+    pub pull: bool,
+    /// `--force-recreate`.
+    #[serde(default)]
+    pub recreate: bool,
+    /// Only these services and what they depend on; empty is all.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Do not wait for health, only until everything is assigned.
+    #[serde(default)]
+    pub detach: bool,
+}
+
+/// How `down` takes a stack away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DownAsk {
+    /// Which.
+    pub stack: StackName,
+    /// Its volumes too.
+    #[serde(default)]
+    pub volumes: bool,
+}
+
+/// A line of a convergence under way, then its outcome as the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Progress {
+    /// Something happened: `web.1`, `Started`. As docker compose words it.
+    Step {
+        /// `Container hello-web-1`, `Network hello_default`, `Image nginx`.
+        subject: String,
+        /// `Creating`, `Pulling`, `Started`, `Healthy`, `Removed`, ….
+        what: String,
+        /// It went wrong.
+        #[serde(default)]
+        failed: bool,
+        /// More: a cause, a percentage.
+        #[serde(default)]
+        detail: Option<String>,
+    },
+    /// How it ended; the last line.
+    End {
+        /// How.
+        outcome: Outcome,
+        /// For people: what failed or is held, one line each, ready to print.
+        notes: Vec<String>,
+    },
+}
+
+/// How a convergence ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything is as desired. Exit 0.
+    Done,
+    /// Something failed or is held. Exit 1.
+    Failed,
+    /// Assigned, but not healthy within the time. Exit 3.
+    Unhealthy,
+}
+
+/// `ps`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContainerRow {
+    /// 64 digits.
+    pub id: String,
+    /// As listed: `hello-web-1`.
+    pub name: String,
+    /// Empty for a one-off.
+    pub stack: String,
+    /// Empty for a one-off.
+    pub service: String,
+    /// Empty for a one-off.
+    pub slot: String,
+    /// Where it runs.
+    pub node: String,
+    /// As written.
+    pub image: String,
+    /// `created`, `running`, `restarting`, `exited`, `dead`, `pending`, `preparing`, `draining`,
+    /// `lost`.
+    pub state: String,
+    /// docker's words: `Up 3 minutes (healthy)`, `Exited (1) 5 seconds ago`.
+    pub status: String,
+    /// `starting`, `healthy`, `unhealthy`, `none`.
+    pub health: String,
+    /// Process 1; `None` when none runs.
+    pub pid: Option<u32>,
+    /// Published ports.
+    pub ports: Vec<PortRow>,
+    /// When it was made.
+    pub created: String,
+    /// Its revision.
+    pub revision: String,
+    /// Program and arguments.
+    #[serde(default)]
+    pub command: String,
+    /// The last exit code.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// What is wrong or under way.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Addresses by network.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, String>,
+}
+
+/// A published port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRow {
+    /// Address of the host.
+    pub host_ip: String,
+    /// Port on the host.
+    pub published: u16,
+    /// Port in the container.
+    pub target: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+/// `status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusRow {
+    /// The stack.
+    pub stack: String,
+    /// `default`, `cli`, ….
+    pub source: String,
+    /// As applied last.
+    pub revision: String,
+    /// `InSync`, `OutOfSync`, `Unknown`.
+    pub sync: String,
+    /// `Healthy`, `Progressing`, `Degraded`, `Missing`, `Suspended`, `Unknown`.
+    pub health: String,
+    /// What the last pass did.
+    pub operation: OperationRow,
+    /// What a tired person needs: one line each, worst first (`web.1 exited (1) 3 times: …`).
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Held off since, by whom.
+    #[serde(default)]
+    pub suspended: Option<String>,
+    /// Drift that is there now.
+    #[serde(default)]
+    pub drift: u32,
+    /// Each service: running and healthy tasks, desired tasks.
+    #[serde(default)]
+    pub services: BTreeMap<String, (u32, u32)>,
+}
+
+/// The last operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OperationRow {
+    /// `running`, `succeeded`, `failed`, `held`.
+    pub state: String,
+    /// Why, for people.
+    pub reason: String,
+    /// When it came to this state.
+    pub at: String,
+}
+
+/// The state of the sources.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceRow {
+    /// Its name.
+    pub name: String,
+    /// URL and branch, or folder.
+    pub location: String,
+    /// The revision that was read last.
+    pub revision: String,
+    /// When it was fetched last.
+    pub fetched: String,
+    /// Why it could not be fetched or loaded, ready to print; also one entry for each refused
+    /// stack, with position and excerpt.
+    pub problems: Vec<String>,
+    /// A revision that would remove too much, and waits for `keel confirm`.
+    #[serde(default)]
+    pub held: Option<String>,
+}
+
+/// `plan --format json`, and what the text is printed from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanReport {
+    /// Of this shape: 1.
+    pub version: u32,
+    /// By name.
+    pub stacks: Vec<StackPlan>,
+}
+
+/// The plan of one stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StackPlan {
+    /// The stack.
+    pub stack: String,
+    /// Its revision.
+    pub revision: String,
+    /// Verdicts in the plan's order.
+    pub verdicts: Vec<VerdictRow>,
+}
+
+/// One verdict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerdictRow {
+    /// `web.1`, for a slot.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slot: Option<String>,
+    /// `network hello_default`, `volume hello_data`, `image nginx`, for a resource.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub resource: Option<String>,
+    /// `start`, `replace`, ….
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub action: Option<String>,
+    /// `converged`, `rollout-full`, ….
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<String>,
+    /// The typed reason.
+    pub reason: serde_json::Value,
+    /// The words for people.
+    pub text: String,
+}
+
+/// `drift --format json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftReport {
+    /// Of this shape: 1.
+    pub version: u32,
+    /// When it was looked at.
+    pub at: String,
+    /// Findings, by stack, service, task, field.
+    pub findings: Vec<FindingRow>,
+}
+
+/// One difference between what was applied and what is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FindingRow {
+    /// Stable for the same field of the same thing.
+    pub id: String,
+    /// The stack; empty for the node's own.
+    pub stack: String,
+    /// The service.
+    pub service: String,
+    /// The container's name.
+    pub task: String,
+    /// Where.
+    pub node: String,
+    /// `task`, `network`, `volume`, `node`.
+    pub level: String,
+    /// The field path.
+    pub field: String,
+    /// What the revision says.
+    pub desired: Value,
+    /// Where it says so.
+    pub at: Option<Origin>,
+    /// What was applied.
+    pub applied: Value,
+    /// What is.
+    pub observed: Value,
+    /// Since when it is known.
+    pub first_seen: String,
+    /// What is known of how it came.
+    pub cause: Option<String>,
+    /// `heal` or `report`.
+    pub policy: String,
+    /// It is right again; shown for 24 hours, and not counted.
+    #[serde(default)]
+    pub fixed: bool,
+}
+
+/// What a person does with tasks: `start`, `stop`, `restart`, `kill`, `rm`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskAsk {
+    /// Container names, id prefixes, `STACK/SERVICE[.SLOT]`.
+    pub targets: Vec<String>,
+    /// What to do.
+    pub verb: TaskVerb,
+    /// Seconds between signal and SIGKILL, instead of the task's own (`-t`).
+    #[serde(default)]
+    pub timeout: Option<u64>,
+}
+
+/// What to do with tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskVerb {
+    /// Run what is stopped.
+    Start,
+    /// Stop, and keep it stopped.
+    Stop,
+    /// Stop and start.
+    Restart,
+    /// A signal; KILL also keeps it stopped.
+    Kill {
+        /// `KILL` unless given.
+        signal: String,
+    },
+    /// Remove what is stopped.
+    Remove {
+        /// Also what runs.
+        force: bool,
+        /// Anonymous volumes too (`-v`).
+        volumes: bool,
+    },
+}
+
+/// `run`: a one-off.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunAsk {
+    /// Its name; empty: one is made up.
+    #[serde(default)]
+    pub name: String,
+    /// What it shall be.
+    pub spec: TaskSpec,
+    /// Remove it when it has ended.
+    #[serde(default)]
+    pub auto_remove: bool,
+    /// Do not start it before somebody is attached.
+    #[serde(default)]
+    pub attach: bool,
+    /// Content that the specification names by digest, base64.
+    #[serde(default)]
+    pub contents: BTreeMap<Digest, String>,
+}
+
+/// What `run` made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunAnswer {
+    /// Its id.
+    pub id: TaskId,
+    /// Its name.
+    pub name: String,
+}
+
+/// `logs`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogsAsk {
+    /// Which task.
+    pub task: TaskId,
+    /// Which part.
+    #[serde(flatten)]
+    pub options: LogOptions,
+}
+
+/// An error as the API gives it: what was wrong and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What kind, for the exit code and the HTTP status.
+    pub kind: RefusalKind,
+    /// What was wrong, one line, with causes after `: `.
+    pub message: String,
+    /// What to do.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// Kinds of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// No such thing (404).
+    NotFound,
+    /// In a state that forbids it (409).
+    Conflict,
+    /// Makes no sense (400).
+    Invalid,
+    /// It failed (500).
+    Failed,
+    /// Only a running `keel serve` can do it (503).
+    NeedsDaemon,
+}
