@@ -6,10 +6,13 @@
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
 mod clock;
+mod conversation;
 mod embedded;
 pub mod layout;
 mod lock;
+mod logs;
 mod options;
+mod phase;
 pub mod probe;
 pub mod record;
 pub mod runtime;
@@ -17,6 +20,7 @@ pub mod shim;
 mod step;
 mod sys;
 mod tasks;
+mod watch;
 
 pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};
