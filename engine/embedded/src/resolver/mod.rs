@@ -4,6 +4,7 @@
 pub mod etc;
 
 use crate::layout::Layout;
+use crate::network::NetworkFinding;
 use keel_engine::TaskId;
 use std::io;
 use std::path::Path;
@@ -26,5 +27,15 @@ pub fn wait(layout: &Layout, id: &TaskId, limit: Duration) -> io::Result<bool> {
 /// `keel net ROOT`: serves until no task needs it. The exit code.
 #[must_use]
 pub fn main(layout: &Layout) -> i32 {
+    todo!()
+}
+
+/// What of the port tables is not as the tasks' records ask.
+pub(crate) fn port_findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
+    todo!()
+}
+
+/// Tells `keel net` to write the port tables anew, if it runs.
+pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
     todo!()
 }
