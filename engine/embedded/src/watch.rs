@@ -33,9 +33,10 @@ impl Watch {
         self.add_for(folder, WatchFlags::MOVED_TO | WatchFlags::CREATE | WatchFlags::DELETE_SELF)
     }
 
-    /// The same, and files that grow.
+    /// The same, and files that grow or go: the folder's own end is told only once nobody has a
+    /// file of it open.
     pub(crate) fn add_growing(&self, folder: &Path) -> io::Result<i32> {
-        let made = WatchFlags::MOVED_TO | WatchFlags::CREATE | WatchFlags::DELETE_SELF;
+        let made = WatchFlags::MOVED_TO | WatchFlags::CREATE | WatchFlags::DELETE;
         self.add_for(folder, made | WatchFlags::MODIFY)
     }
 

@@ -48,7 +48,7 @@ async fn tell(dir: &TaskDir, options: &LogOptions, says: &Says) -> io::Result<()
         return Ok(());
     }
     let Some(watch) = watch else { return Ok(()) };
-    while dir.0.exists() && !says.is_closed() {
+    while dir.assignment().exists() && !says.is_closed() {
         tokio::select! {
             changes = watch.next() => { changes?; }
             () = says.closed() => return Ok(()),
@@ -229,6 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = TaskDir(folder.path().join("task"));
         std::fs::create_dir(&dir.0).unwrap();
+        std::fs::write(dir.assignment(), "").unwrap();
         log(&dir, "log", 0..2);
         let options = LogOptions { follow: true, tail: Some(1), ..LogOptions::default() };
         let mut heard = open(dir.clone(), options);
