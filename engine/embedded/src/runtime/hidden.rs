@@ -65,7 +65,7 @@ impl Masks {
             return mounts::clone_at(empty.as_fd(), Path::new(""), false);
         }
         let options = Options::sort(["ro", "nosuid", "noexec", "nodev", "mode=755"]);
-        let made = mounts::file_system("tmpfs", &options)?;
+        let made = mounts::file_system("tmpfs", "tmpfs", &options)?;
         self.empty = Some(made.try_clone()?);
         Ok(made)
     }

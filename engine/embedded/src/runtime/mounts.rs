@@ -14,9 +14,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A file system of its own.
-pub fn file_system(kind: &str, options: &Options) -> io::Result<OwnedFd> {
+/// A file system of its own; `name` is what the table of mounts calls its source.
+pub fn file_system(kind: &str, name: &str, options: &Options) -> io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", name)?;
     for option in &options.own {
         match option.split_once('=') {
             Some((key, value)) => fsconfig_set_string(context.as_fd(), key, value)?,

@@ -99,7 +99,10 @@ impl Assembled {
 
     fn add_file_system(&mut self, spec: &Spec, mount: &Mount, kind: &str) -> Result<(), Failure> {
         let target = self.place(mount.destination(), kind)?;
-        let made = mounts::file_system(kind, &Options::sort(words(mount))).step("make it")?;
+        let name = mount.source().as_ref().map(|name| name.to_string_lossy());
+        let options = Options::sort(words(mount));
+        let made = mounts::file_system(kind, name.as_deref().unwrap_or(kind), &options);
+        let made = made.step("make it")?;
         mounts::attach(made.as_fd(), target.as_fd()).step("attach")?;
         match (kind, mount.destination().to_str()) {
             ("proc", _) => set_parameters(spec, made.as_fd())?,
@@ -129,7 +132,7 @@ impl Assembled {
         let target = self.root.folder(mount.destination())?;
         let host = Hierarchies::read().step("read the host's cgroups")?;
         if host.v1.is_empty() {
-            let made = mounts::file_system("cgroup2", &options).step("make it")?;
+            let made = mounts::file_system("cgroup2", "cgroup", &options).step("make it")?;
             return mounts::attach(made.as_fd(), target.as_fd()).step("attach");
         }
         let mut by_place: BTreeMap<&PathBuf, Vec<&str>> = BTreeMap::new();
@@ -138,7 +141,7 @@ impl Assembled {
         }
         let read_only = options.attributes & libc::MOUNT_ATTR_RDONLY != 0;
         let folder = Options::sort(["nosuid", "noexec", "nodev", "mode=755", "size=64k"]);
-        let folder = mounts::file_system("tmpfs", &folder).step("make it")?;
+        let folder = mounts::file_system("tmpfs", "tmpfs", &folder).step("make it")?;
         mounts::attach(folder.as_fd(), target.as_fd()).step("attach")?;
         for (place, controllers) in by_place {
             options.own = controllers.iter().map(|name| (*name).to_owned()).collect();
@@ -154,7 +157,7 @@ impl Assembled {
 
 fn add_hierarchy(folder: BorrowedFd<'_>, name: &Path, options: &Options) -> io::Result<()> {
     rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o555))?;
-    let made = mounts::file_system("cgroup", options)?;
+    let made = mounts::file_system("cgroup", "cgroup", options)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = rustix::fs::openat(folder, name, flags, Mode::empty())?;
     mounts::attach(made.as_fd(), target.as_fd())

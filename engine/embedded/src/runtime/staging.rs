@@ -22,7 +22,7 @@ pub fn files<'a>(
         return Ok(BTreeMap::new());
     }
     let options = Options::sort(["nosuid", "noexec", "nodev", "mode=700"]);
-    let memory = mounts::file_system("tmpfs", &options).step("make memory for files")?;
+    let memory = mounts::file_system("tmpfs", "tmpfs", &options).step("make memory for files")?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let target = openat(CWD, place, flags, Mode::empty()).step("open the staging folder")?;
     mounts::attach(memory.as_fd(), target.as_fd()).step("attach memory for files")?;

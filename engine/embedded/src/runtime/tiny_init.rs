@@ -1,44 +1,39 @@
 //! `keel init -- COMMAND`: process 1 of a container with `init: true`. Starts the command, hands
 //! it every signal, reaps orphans, ends as the command does.
 
-use super::failure::Failure;
-use crate::sys::{self, Clone3, Cloned};
+use super::failure::{CANNOT_START, Failure};
+use crate::sys;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, execvp};
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStringExt;
+use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Runs the command; the exit code is the command's, 128 + signal where one ended it.
 #[must_use]
-pub fn main(command: Vec<OsString>) -> i32 {
-    let command: Vec<_> =
-        command.into_iter().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
-    let Some(name) = command.first() else { return 127 };
+pub fn main(command: &[OsString]) -> i32 {
+    let Some((program, arguments)) = command.split_first() else { return CANNOT_START };
     let signals = SigSet::all();
     if signals.thread_block().is_err() {
-        return 125;
+        return CANNOT_START;
     }
-    match sys::clone3(Clone3::default()) {
-        Ok(Cloned::Parent(pid)) => attend(Pid::from_raw(pid.cast_signed()), &signals),
-        Ok(Cloned::Child) => execute(name, &command),
+    // A group of its own, in the foreground: a terminal's ^C goes to it, not to us.
+    let mut command = Command::new(program);
+    command.args(arguments).process_group(0);
+    match sys::born_with_default_signals(&mut command).spawn() {
+        Ok(child) => {
+            let child = Pid::from_raw(child.id().cast_signed());
+            let group = rustix::process::Pid::from_raw(child.as_raw());
+            let _ = group.map(|group| rustix::termios::tcsetpgrp(std::io::stdin(), group));
+            attend(child, &signals)
+        }
         Err(error) => {
-            eprintln!("cannot start {}: {error}", name.to_string_lossy());
-            125
+            let failure = Failure::exec(&program.to_string_lossy(), &error);
+            eprintln!("{failure}");
+            failure.code
         }
     }
-}
-
-fn execute(name: &CString, command: &[CString]) -> ! {
-    let _ = sys::default_signals();
-    // A group of its own, in the foreground: a terminal's ^C goes to it, not to us.
-    if rustix::process::setpgid(None, None).is_ok() {
-        let _ = rustix::termios::tcsetpgrp(std::io::stdin(), rustix::process::getpid());
-    }
-    let Err(error) = execvp(name, command);
-    let failure = Failure::exec(&name.to_string_lossy(), &error.into());
-    eprintln!("{failure}");
-    sys::exit_now(failure.code)
 }
 
 /// Waits for a child's end; hands it every signal meanwhile. All signals are blocked.

@@ -33,6 +33,7 @@ use crate::layout::{Layout, TaskDir};
 use crate::record::{self, Activity, Process, State};
 use crate::runtime::failure::{CANNOT_START, Failure, Step};
 use crate::runtime::{enter, seal, tiny_init};
+use crate::sys;
 use keel_engine::TaskId;
 use keel_engine::frames::Frame;
 use nix::sched::CloneFlags;
@@ -122,9 +123,7 @@ pub fn dispatch(arguments: &[OsString]) -> Option<i32> {
             None => usage("keel shim TASKDIR ROOT [--netns PATH | --host-network] [--adopt]"),
         }),
         ("enter", [dir]) => Some(enter::main(Path::new(dir))),
-        ("init", [dashes, command @ ..]) if dashes == "--" => {
-            Some(tiny_init::main(command.to_vec()))
-        }
+        ("init", [dashes, command @ ..]) if dashes == "--" => Some(tiny_init::main(command)),
         _ => None,
     }
 }
@@ -206,7 +205,8 @@ impl Shim {
         let _ = record::store(&path, &state);
         if leaves && nix::sched::setns(&self.outside, CloneFlags::CLONE_NEWNET).is_ok() {
             let mut keel = Command::new("/proc/self/exe");
-            let _ = keel.arg("reap").arg(&self.root).arg(self.id.as_str()).spawn();
+            keel.arg("reap").arg(&self.root).arg(self.id.as_str());
+            let _ = sys::born_with_default_signals(&mut keel).spawn();
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// How [`clone3`] makes a process.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +67,12 @@ pub fn default_signals() -> io::Result<()> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// Lets a command be born with default signals: std's own keeps what is blocked.
+pub fn born_with_default_signals(command: &mut Command) -> &mut Command {
+    // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
+    unsafe { command.pre_exec(default_signals) }
 }
 
 /// Sends a signal, real-time ones included (`pidfd_send_signal(2)`).

@@ -80,7 +80,8 @@ fn users_come_from_the_containers_files(lab: &Lab) {
 }
 
 fn a_read_only_root(lab: &Lab) {
-    let task = lab.shell("touch /x; touch /tmp/y && echo made; touch /dev/shm/z && echo shm");
+    let task =
+        lab.shell("exec 2>&1; touch /x; touch /tmp/y && echo made; touch /dev/shm/z && echo shm");
     let task = task.spec(|spec| {
         spec.read_only = true;
         spec.tmpfs = vec![Tmpfs { target: "/tmp".into(), ..Tmpfs::default() }];
@@ -98,7 +99,7 @@ fn file_systems(lab: &Lab) {
     let digest = Digest::of(content);
     fs::write(lab.layout.secrets().join(digest.hex()), content).unwrap();
     let mut task = lab.shell(
-        "cat /data/old; echo new > /data/new; touch /frozen/x; ls -ln /run/secrets/key; \
+        "exec 2>&1; cat /data/old; echo new > /data/new; touch /frozen/x; ls -ln /run/secrets/key; \
          cat /run/secrets/key; echo more >> /run/secrets/key; stat -c %a /scratch; \
          df -k /scratch | tail -n 1; mount | grep -c secrets",
     );
