@@ -218,3 +218,6 @@ pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
     foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))?;
     firewall::remove(layout).map_err(kernel("delete the firewall's table"))
 }
+
+#[cfg(test)]
+mod tests;
