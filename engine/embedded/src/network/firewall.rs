@@ -202,13 +202,15 @@ pub(super) fn ensure(layout: &Layout, networks: &[Network]) -> io::Result<()> {
     }
     let mut batch = Batch::new(Family::Ip, layout.table());
     batch.table();
-    SETS.iter().for_each(|set| drop(batch.set(set)));
+    for set in &SETS {
+        batch.set(set);
+    }
     for (set, elements) in listed(networks) {
         batch.flush_set(set.name).elements(set.name, &elements);
     }
     for chain in chains(layout) {
         batch.chain(chain.name, chain.base).flush_chain(chain.name);
-        chain.rules.iter().for_each(|rule| drop(batch.append(chain.name, rule)));
+        batch.append(chain.name, &chain.rules);
     }
     batch.commit()
 }

@@ -100,7 +100,7 @@ pub(crate) fn update(layout: &Layout, from: &PortTable, to: &PortTable) -> io::R
         } else {
             batch.chain(&chain, None);
         }
-        rules(backends).iter().for_each(|rule| drop(batch.append(&chain, rule)));
+        batch.append(&chain, &rules(backends));
         if !from.contains_key(key) {
             batch.elements(key.map().name, &key.element());
         }
@@ -122,7 +122,7 @@ pub(crate) fn rewrite(layout: &Layout, to: &PortTable) -> io::Result<()> {
     for (key, backends) in to {
         let chain = key.chain();
         batch.chain(&chain, None);
-        rules(backends).iter().for_each(|rule| drop(batch.append(&chain, rule)));
+        batch.append(&chain, &rules(backends));
         batch.elements(key.map().name, &key.element());
     }
     batch.commit()

@@ -6,8 +6,8 @@ use super::*;
 use crate::network::veth::inside;
 use keel_engine::{Attachment, Protocol, TaskSpec};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 
 /// A network namespace, held by a process that sleeps in it.
@@ -91,8 +91,19 @@ fn smoke() {
     let network = host.enter(|| ensure_network(&layout, &spec, None, &[])).unwrap();
     println!("{network:?}");
     println!("{}", host.run("nft list ruleset; ip addr"));
-    let tspec = TaskSpec { container_name: "a".into(), networks: vec![Attachment { network: "blog_default".into(), ..Attachment::default() }], ..TaskSpec::default() };
-    let eps = endpoints(&TaskId::from_seed("a"), &tspec, &BTreeMap::from([(network.name.clone(), network.clone())]), &[], &[]).unwrap();
+    let tspec = TaskSpec {
+        container_name: "a".into(),
+        networks: vec![Attachment { network: "blog_default".into(), ..Attachment::default() }],
+        ..TaskSpec::default()
+    };
+    let eps = endpoints(
+        &TaskId::from_seed("a"),
+        &tspec,
+        &BTreeMap::from([(network.name.clone(), network.clone())]),
+        &[],
+        &[],
+    )
+    .unwrap();
     host.enter(|| connect(&eps, &task.path())).unwrap();
     println!("{}", task.run("ip addr; ip route; ping -c1 -W1 172.20.0.1 || true"));
     let key = Key { host_ip: None, published: 8080, protocol: Protocol::Tcp };
