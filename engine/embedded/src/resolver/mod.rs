@@ -189,3 +189,6 @@ pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
