@@ -51,7 +51,7 @@ fn networks_are_apart_and_only_internal_ones_have_no_way_out() {
 fn a_firewall_that_drops_forwarded_packets_lets_ours_through() {
     let mut world = World::new();
     world.host.run("iptables -P FORWARD DROP");
-    world.host.run("nft 'add table inet own; add chain inet own fwd { type filter hook forward priority 10; policy drop; }'");
+    world.host.run("nft 'add table inet own; add chain inet own ours { type filter hook forward priority 10; policy drop; }'");
     world.network("blog", false);
     world.outside.serve_tcp(80, "outside");
     let one = world.task("blog-web-1", "web", &["blog"], &[TCP], &[]);
