@@ -251,7 +251,7 @@ pub fn endpoints(
             ipv4: address.to_string(),
             prefix: network.subnet.prefix,
             gateway: routed.then(|| network.gateway.to_string()),
-            mac: hardware_address(address),
+            mac: mac_text(hardware_address(address)),
             names: names(id, spec, attachment),
         });
     }
@@ -303,9 +303,13 @@ fn fixed(
 
 /// From the address, as docker does: whoever keeps its address keeps this, and no neighbour's
 /// table goes stale.
-fn hardware_address(address: Ipv4Addr) -> String {
+pub(super) fn hardware_address(address: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = address.octets();
-    format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    [2, 0x42, a, b, c, d]
+}
+
+fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn names(id: &TaskId, spec: &TaskSpec, attachment: &Attachment) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! A network's bridge: the link, its address, its kernel settings.
 
-use super::addresses::{InUse, Subnet};
+use super::addresses::{InUse, Subnet, hardware_address};
 use super::firewall::bridge_prefix;
 use super::link::{Address, Link, Links};
 use super::netlink::is_present;
@@ -15,14 +15,10 @@ pub(super) fn ensure(network: &Network) -> io::Result<()> {
     let mut links = Links::open()?;
     let link = match links.find(&network.bridge)? {
         Some(link) => link,
-        None => create(&mut links, &network.bridge)?,
+        None => create(&mut links, network)?,
     };
     write_setting(&setting(&network.bridge, "route_localnet"), "1")?;
-    if let Err(error) = write_setting(&ipv6_setting(&network.bridge), "1")
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error); // a kernel without IPv6 has none to turn off
-    }
+    disable_ipv6(&network.bridge)?;
     for wrong in addresses(&mut links, &link)?.into_iter().filter(|at| *at != own(network)) {
         links.delete_address(link.index, wrong)?;
     }
@@ -33,8 +29,9 @@ pub(super) fn ensure(network: &Network) -> io::Result<()> {
     write_setting(Path::new("/proc/sys/net/ipv4/ip_forward"), "1")
 }
 
-fn create(links: &mut Links, name: &str) -> io::Result<Link> {
-    match links.add_bridge(name) {
+fn create(links: &mut Links, network: &Network) -> io::Result<Link> {
+    let name = &network.bridge;
+    match links.add_bridge(name, hardware_address(network.gateway)) {
         Err(error) if !is_present(&error) => return Err(error),
         _ => {}
     }
@@ -115,8 +112,14 @@ fn setting(link: &str, name: &str) -> PathBuf {
     format!("/proc/sys/net/ipv4/conf/{link}/{name}").into()
 }
 
-fn ipv6_setting(link: &str) -> PathBuf {
-    format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6").into()
+/// Our networks speak IPv4 only: no link-local addresses that nobody asked for. A kernel without
+/// IPv6 has none to turn off.
+pub(super) fn disable_ipv6(link: &str) -> io::Result<()> {
+    let path = format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6");
+    match write_setting(Path::new(&path), "1") {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Writes only what differs: where /proc/sys is read-only, being right already is enough.

@@ -47,8 +47,7 @@ pub(crate) fn ensure(layout: &Layout) -> io::Result<bool> {
         };
         let missing: Vec<Rule> = rules(layout).into_iter().filter(|rule| !has(rule)).collect();
         let mut batch = Batch::new(chain.family, &chain.table);
-        missing.iter().for_each(|rule| drop(batch.insert(&chain.name, rule)));
-        batch.commit()?;
+        batch.insert(&chain.name, &missing).commit()?;
         added |= !missing.is_empty();
     }
     Ok(legacy(layout, true)? || added)

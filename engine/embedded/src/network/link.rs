@@ -3,8 +3,8 @@
 
 use super::netlink::{Netlink, is_missing, is_present};
 use netlink_packet_core::{
-    Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
-    NetlinkMessage, Parseable,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    Parseable,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressMessageBuffer};
 use netlink_packet_route::link::{
@@ -79,10 +79,12 @@ impl Links {
         }
     }
 
-    /// A new bridge, down.
-    pub fn add_bridge(&mut self, name: &str) -> io::Result<()> {
+    /// A new bridge, down. With an address of its own: else it would take the lowest of its
+    /// ports', and change it whenever one comes or goes.
+    pub fn add_bridge(&mut self, name: &str, mac: [u8; 6]) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message.attributes.push(LinkAttribute::Address(mac.to_vec()));
         let info = vec![LinkInfo::Kind(InfoKind::Bridge)];
         message.attributes.push(LinkAttribute::LinkInfo(info));
         self.create(message)

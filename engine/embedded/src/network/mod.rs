@@ -28,6 +28,7 @@ pub use addresses::{AddressError, Subnet, endpoints};
 use crate::layout::Layout;
 use crate::record::Endpoint;
 use keel_engine::{NetworkSpec, TaskId};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -144,7 +145,10 @@ fn choose(
 fn choosing() -> io::Result<Option<File>> {
     let lock = OpenOptions::new().create(true).append(true).open("/run/lock/keel-subnets");
     match lock {
-        Ok(file) => file.lock().map(|()| Some(file)),
+        Ok(file) => {
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(Some(file))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -218,3 +222,6 @@ pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
     foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))?;
     firewall::remove(layout).map_err(kernel("delete the firewall's table"))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -9,7 +9,6 @@ pub(crate) const HEADER: usize = 16;
 
 /// An answer: the kernel's message without its header.
 pub(crate) struct Answer {
-    pub kind: u16,
     pub body: Vec<u8>,
 }
 
@@ -52,7 +51,7 @@ impl Netlink {
                     NLMSG_DONE if interrupted => return Err(io::ErrorKind::Interrupted.into()),
                     NLMSG_DONE => return Ok(answers),
                     NLMSG_ERROR => return error_of(&part.body).map_or(Ok(answers), Err),
-                    kind => answers.push(Answer { kind, body: part.body }),
+                    _ => answers.push(Answer { body: part.body }),
                 }
             }
         }

@@ -20,8 +20,11 @@ pub(crate) struct Key {
     pub protocol: Protocol,
 }
 
-/// Where its connections go: address and port of each task.
-pub(crate) type Backends = BTreeSet<(Ipv4Addr, u16)>;
+/// Address and port of a task.
+pub(crate) type Backend = (Ipv4Addr, u16);
+
+/// Where a published port's connections go.
+pub(crate) type Backends = BTreeSet<Backend>;
 
 /// All published ports of a root; none without a backend.
 pub(crate) type PortTable = BTreeMap<Key, Backends>;
@@ -100,7 +103,7 @@ pub(crate) fn update(layout: &Layout, from: &PortTable, to: &PortTable) -> io::R
         } else {
             batch.chain(&chain, None);
         }
-        rules(backends).iter().for_each(|rule| drop(batch.append(&chain, rule)));
+        batch.append(&chain, &rules(backends));
         if !from.contains_key(key) {
             batch.elements(key.map().name, &key.element());
         }
@@ -122,7 +125,7 @@ pub(crate) fn rewrite(layout: &Layout, to: &PortTable) -> io::Result<()> {
     for (key, backends) in to {
         let chain = key.chain();
         batch.chain(&chain, None);
-        rules(backends).iter().for_each(|rule| drop(batch.append(&chain, rule)));
+        batch.append(&chain, &rules(backends));
         batch.elements(key.map().name, &key.element());
     }
     batch.commit()

@@ -2,6 +2,7 @@
 //!
 //! The namespace is entered by a thread that ends with it, so that no other work ever runs there.
 
+use super::bridge::disable_ipv6;
 use super::link::Links;
 use super::netlink::is_present;
 use crate::record::Endpoint;
@@ -54,6 +55,7 @@ fn configure(endpoints: &[Endpoint]) -> io::Result<()> {
     for endpoint in endpoints {
         let link = links.find(&endpoint.interface)?.ok_or(io::ErrorKind::NotFound)?;
         links.add_address(link.index, (parse_address(&endpoint.ipv4)?, endpoint.prefix))?;
+        disable_ipv6(&endpoint.interface)?;
         links.up(link.index)?;
     }
     match endpoints.iter().find_map(|endpoint| endpoint.gateway.as_deref()) {

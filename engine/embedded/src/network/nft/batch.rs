@@ -98,14 +98,20 @@ impl Batch {
         })
     }
 
-    /// A rule at a chain's end.
-    pub fn append(&mut self, chain: &str, rule: &Rule) -> &mut Self {
-        self.rule(chain, rule, NLM_F_CREATE | NLM_F_APPEND)
+    /// Rules at a chain's end.
+    pub fn append(&mut self, chain: &str, rules: &[Rule]) -> &mut Self {
+        for rule in rules {
+            self.rule(chain, rule, NLM_F_CREATE | NLM_F_APPEND);
+        }
+        self
     }
 
-    /// A rule at a chain's beginning.
-    pub fn insert(&mut self, chain: &str, rule: &Rule) -> &mut Self {
-        self.rule(chain, rule, NLM_F_CREATE)
+    /// Rules at a chain's beginning.
+    pub fn insert(&mut self, chain: &str, rules: &[Rule]) -> &mut Self {
+        for rule in rules.iter().rev() {
+            self.rule(chain, rule, NLM_F_CREATE);
+        }
+        self
     }
 
     fn rule(&mut self, chain: &str, rule: &Rule, flags: u16) -> &mut Self {
@@ -220,7 +226,7 @@ fn element_list(body: &mut Attributes, set: &str, elements: &[Element]) {
     body.nested(3, |list| {
         for (key, verdict) in elements {
             list.nested(1, |element| {
-                element.nested(1, |nest| drop(nest.bytes(1, key)));
+                element.data(1, key);
                 if let Some(verdict) = verdict {
                     element.nested(2, |nest| verdict.encode(nest));
                 }

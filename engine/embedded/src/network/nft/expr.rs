@@ -115,14 +115,14 @@ impl Expr {
             Self::Equal(from, value) | Self::NotEqual(from, value) => {
                 let operator = u32::from(matches!(self, Self::NotEqual(..)));
                 data.number(1, from.0).number(2, operator);
-                data.nested(3, |nest| drop(nest.bytes(1, value)));
+                data.data(3, value);
                 "cmp"
             }
             Self::Mask(register, mask) => {
                 let length = u32::try_from(mask.len()).expect("a mask has at most 16 bytes");
                 data.number(1, register.0).number(2, register.0).number(3, length);
-                data.nested(4, |nest| drop(nest.bytes(1, mask)));
-                data.nested(5, |nest| drop(nest.bytes(1, &vec![0; mask.len()])));
+                data.data(4, mask);
+                data.data(5, &vec![0; mask.len()]);
                 "bitwise"
             }
             Self::DestinationKind(to) => {
@@ -142,11 +142,11 @@ impl Expr {
                 "numgen"
             }
             Self::Address(address, to) => {
-                data.number(1, to.0).nested(2, |nest| drop(nest.bytes(1, &address.octets())));
+                data.number(1, to.0).data(2, &address.octets());
                 "immediate"
             }
             Self::Port(port, to) => {
-                data.number(1, to.0).nested(2, |nest| drop(nest.bytes(1, &port.to_be_bytes())));
+                data.number(1, to.0).data(2, &port.to_be_bytes());
                 "immediate"
             }
             Self::Dnat(address, port) => {

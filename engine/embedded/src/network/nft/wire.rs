@@ -29,6 +29,13 @@ impl Attributes {
         self.bytes(kind, &value.to_be_bytes())
     }
 
+    /// `NFTA_DATA_VALUE` in a nest.
+    pub fn data(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+        let mut inner = Self::default();
+        inner.bytes(1, value);
+        self.bytes(kind | NESTED, &inner.0)
+    }
+
     pub fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
         let mut inner = Self::default();
         fill(&mut inner);
