@@ -2,3 +2,6 @@
 
 pub mod layout;
 pub mod record;
+pub mod runtime;
+pub mod shim;
+mod sys;
