@@ -1,3 +1,21 @@
 //! Sources, refreshes, passes and records: from what is in Git to what is assigned.
+//!
+//! [`Controller`] is the only way in. Whoever shows it to people (the API, the command line)
+//! speaks the shapes of [`ask`] and [`rows`].
+//!
+//! # Invariants
+//! - No call in a refresh or pass waits for a registry, a pull, a start or a stop.
+//! - Every trigger is a hint on a queue; a lost one costs only delay.
+//! - This crate prints nothing and reads neither the environment nor a home directory.
 
 pub mod ask;
+pub mod clock;
+pub mod config;
+mod controller;
+pub mod fleet;
+mod operate;
+pub mod rows;
+
+pub use clock::Clock;
+pub use controller::{Controller, Lines, Settings};
+pub use fleet::Fleet;

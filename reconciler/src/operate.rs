@@ -1,0 +1,16 @@
+//! What people ask: one file for each group of questions, each an `impl Controller`.
+
+mod converge;
+mod down;
+mod drift;
+mod images;
+mod inspect;
+mod networks;
+mod oneoff;
+mod plans;
+mod ps;
+mod status;
+mod sync;
+mod target;
+mod tasks;
+mod volumes;
