@@ -1,1 +1,273 @@
 //! What every engine must do: one suite, passed by the fake and by the real ones.
+//!
+//! The caller gives an engine, an image that the engine can have, whose tasks run until they are
+//! stopped, and a way to wait for the engine's next event or a short while. Each case leaves
+//! nothing behind.
+
+use crate::{
+    Assignment, Depth, Engine, EngineError, Event, Goal, NetworkSpec, Observation, ObservedTask,
+    Open, Phase, Place, Presence, PullPolicy, TaskAssignment, TaskId, TaskSpec, VolumeSpec,
+};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A pause that ends: the caller's runtime knows how.
+pub type Pause<'a> = &'a (dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Sync);
+
+/// What the suite runs against.
+pub struct Subject<'a> {
+    /// The engine.
+    pub engine: &'a dyn Engine,
+    /// An image whose tasks run until they are stopped.
+    pub image: &'a str,
+    /// A pause of some tens of milliseconds, for engines whose events are late.
+    pub pause: Pause<'a>,
+    /// How many pauses a wish may take to come true.
+    pub patience: u32,
+}
+
+/// Runs the whole suite.
+///
+/// # Panics
+/// Where the engine breaks the contract; the message says which promise.
+pub async fn suite(subject: &Subject<'_>) {
+    subject.an_image_comes().await;
+    subject.a_task_runs_stops_runs_again_and_goes().await;
+    subject.assigning_twice_is_once().await;
+    subject.an_old_generation_is_refused().await;
+    subject.a_goal_only_moves_forward().await;
+    subject.two_tasks_of_one_slot_live_at_a_time().await;
+    subject.a_limit_changes_in_place().await;
+    subject.resources_come_and_go().await;
+    subject.a_refused_wish_stops_no_other().await;
+    subject.what_is_not_there_cannot_be_opened().await;
+    subject.nothing_is_left().await;
+}
+
+impl Subject<'_> {
+    fn task(&self, seed: &str, generation: u64, goal: Goal) -> TaskAssignment {
+        let spec = TaskSpec {
+            container_name: format!("contract-{seed}"),
+            image: self.image.to_owned(),
+            stop_grace_period: Some(1_000),
+            ..TaskSpec::default()
+        };
+        TaskAssignment {
+            id: TaskId::from_seed(seed),
+            place: Place::OneOff(format!("contract-{seed}")),
+            generation,
+            spec: Arc::new(spec),
+            digest: None,
+            joins: None,
+            replaces: None,
+            revision: "r1".into(),
+            origins: serde_json::json!({"image": seed}),
+            goal,
+            auto_remove: false,
+            remove_volumes: true,
+            force: false,
+        }
+    }
+
+    async fn assign(&self, wish: &TaskAssignment) {
+        let wish = Assignment::Task(Box::new(wish.clone()));
+        self.engine.assign(&[wish]).await.expect("a sound wish is taken");
+    }
+
+    /// Looks again at every event, or after a pause, until it holds.
+    async fn until(&self, promise: &str, holds: impl Fn(&Observation) -> bool) -> Observation {
+        let mut events = self.engine.events();
+        for _ in 0..self.patience {
+            let seen = self.engine.observe(Depth::State).await.expect("observing works");
+            if holds(&seen) {
+                return seen;
+            }
+            next_or_pause(&mut events, self.pause).await;
+        }
+        panic!("{promise}: {:#?}", self.engine.observe(Depth::State).await);
+    }
+
+    async fn until_phase(&self, id: &TaskId, phase: Phase) -> ObservedTask {
+        let promise = format!("task {id} gets {phase:?}");
+        let seen =
+            self.until(&promise, |seen| find(seen, id).is_some_and(|t| t.phase == phase)).await;
+        find(&seen, id).expect("it was just found").clone()
+    }
+
+    async fn remove(&self, mut wish: TaskAssignment) {
+        wish.generation += 1;
+        (wish.goal, wish.force) = (Goal::Removed, true);
+        self.assign(&wish).await;
+        self.until("a removed task is gone", |seen| find(seen, &wish.id).is_none()).await;
+    }
+
+    async fn an_image_comes(&self) {
+        let (reference, policy) = (self.image.to_owned(), PullPolicy::Missing);
+        let wish = Assignment::Image { reference, policy, wanted: Presence::Present };
+        self.engine.assign(&[wish]).await.expect("an image can be wished for");
+        let is_there = |seen: &Observation| {
+            seen.images.iter().any(|image| image.reference == self.image && image.digest.is_some())
+        };
+        self.until("an image that exists comes", is_there).await;
+    }
+
+    async fn a_task_runs_stops_runs_again_and_goes(&self) {
+        let mut wish = self.task("life", 1, Goal::Running);
+        self.assign(&wish).await;
+        let first = self.until_phase(&wish.id, Phase::Running).await;
+        assert!(first.pid.is_some() && first.started.is_some(), "a running task has a process");
+        assert_eq!(first.origins, wish.origins, "origins come back unread");
+        (wish.generation, wish.goal) = (2, Goal::Stopped);
+        self.assign(&wish).await;
+        let stopped = self.until_phase(&wish.id, Phase::Exited).await;
+        assert!(stopped.pid.is_none() && stopped.exit_code.is_some(), "a stopped one has none");
+        (wish.generation, wish.goal) = (3, Goal::Running);
+        self.assign(&wish).await;
+        let again = self.until_phase(&wish.id, Phase::Running).await;
+        assert_eq!(again.created, first.created, "it is the same task");
+        self.remove(wish).await;
+    }
+
+    async fn assigning_twice_is_once(&self) {
+        let wish = self.task("twice", 1, Goal::Running);
+        self.assign(&wish).await;
+        let first = self.until_phase(&wish.id, Phase::Running).await;
+        self.assign(&wish).await;
+        (self.pause)().await;
+        let second = self.until_phase(&wish.id, Phase::Running).await;
+        assert_eq!((first.pid, first.started), (second.pid, second.started), "nothing happens");
+        self.remove(wish).await;
+    }
+
+    async fn an_old_generation_is_refused(&self) {
+        let wish = self.task("old", 5, Goal::Running);
+        self.assign(&wish).await;
+        self.until_phase(&wish.id, Phase::Running).await;
+        let old = TaskAssignment { generation: 4, goal: Goal::Removed, ..wish.clone() };
+        let answer = self.engine.assign(&[Assignment::Task(Box::new(old))]).await;
+        assert!(
+            matches!(answer, Err(EngineError::OldGeneration { has: 5, given: 4, .. })),
+            "{answer:?}"
+        );
+        self.until_phase(&wish.id, Phase::Running).await;
+        self.remove(wish).await;
+    }
+
+    async fn a_goal_only_moves_forward(&self) {
+        let mut wish = self.task("forward", 1, Goal::Stopped);
+        wish.goal = Goal::Running;
+        self.assign(&wish).await;
+        self.until_phase(&wish.id, Phase::Running).await;
+        self.assign(&TaskAssignment { goal: Goal::Ready, ..wish.clone() }).await;
+        (self.pause)().await;
+        let seen = self.until_phase(&wish.id, Phase::Running).await;
+        assert_eq!(seen.goal, Goal::Running, "within a generation a goal never goes back");
+        self.remove(wish).await;
+    }
+
+    async fn two_tasks_of_one_slot_live_at_a_time(&self) {
+        let slot = crate::Slot {
+            stack: crate::StackName::new("contract").expect("a sound name"),
+            service: "web".into(),
+            slot: "1".into(),
+        };
+        let in_slot = |seed| {
+            let place = Place::Slot(slot.clone());
+            TaskAssignment { place, ..self.task(seed, 1, Goal::Running) }
+        };
+        let (old, new) = (in_slot("slot-old"), in_slot("slot-new"));
+        self.assign(&old).await;
+        self.assign(&new).await;
+        self.until_phase(&old.id, Phase::Running).await;
+        self.until_phase(&new.id, Phase::Running).await;
+        self.remove(old).await;
+        self.until_phase(&new.id, Phase::Running).await;
+        self.remove(new).await;
+    }
+
+    async fn a_limit_changes_in_place(&self) {
+        let wish = self.task("limit", 1, Goal::Running);
+        self.assign(&wish).await;
+        let first = self.until_phase(&wish.id, Phase::Running).await;
+        let spec = TaskSpec { mem_limit: Some(64 << 20), ..(*wish.spec).clone() };
+        let changed = TaskAssignment { generation: 2, spec: Arc::new(spec), ..wish };
+        self.assign(&changed).await;
+        let promise = "an in-place change is applied, and shows as such";
+        let applied = |seen: &Observation| {
+            find(seen, &changed.id)
+                .is_some_and(|t| t.spec.mem_limit == Some(64 << 20) && t.generation == 2)
+        };
+        self.until(promise, applied).await;
+        let second = self.until_phase(&changed.id, Phase::Running).await;
+        assert_eq!(first.pid, second.pid, "in place means the same process");
+        let fields = self.engine.observe(Depth::Fields).await.expect("observing works");
+        let task = find(&fields, &changed.id).expect("it runs");
+        assert_eq!(task.findings, [], "an untouched task has no drift");
+        self.remove(changed).await;
+    }
+
+    async fn resources_come_and_go(&self) {
+        let network = NetworkSpec {
+            name: "contract_n".into(),
+            driver: "bridge".into(),
+            ..NetworkSpec::default()
+        };
+        let volume = VolumeSpec {
+            name: "contract_v".into(),
+            driver: "local".into(),
+            ..VolumeSpec::default()
+        };
+        for wanted in [Presence::Present, Presence::Absent] {
+            let wishes = [
+                Assignment::Network { spec: network.clone(), wanted },
+                Assignment::Volume { spec: volume.clone(), wanted },
+            ];
+            self.engine.assign(&wishes).await.expect("resources can be wished for");
+            let there = wanted == Presence::Present;
+            let as_wished = |seen: &Observation| {
+                seen.networks.iter().any(|n| n.spec.name == network.name) == there
+                    && seen.volumes.iter().any(|v| v.spec.name == volume.name) == there
+            };
+            self.until("networks and volumes come and go", as_wished).await;
+        }
+    }
+
+    async fn a_refused_wish_stops_no_other(&self) {
+        let kept = self.task("kept", 3, Goal::Running);
+        self.assign(&kept).await;
+        let other = self.task("other", 1, Goal::Running);
+        let old = TaskAssignment { generation: 1, ..kept.clone() };
+        let both = [Assignment::Task(Box::new(old)), Assignment::Task(Box::new(other.clone()))];
+        self.engine.assign(&both).await.expect_err("the old one is refused");
+        self.until_phase(&other.id, Phase::Running).await;
+        self.remove(kept).await;
+        self.remove(other).await;
+    }
+
+    async fn what_is_not_there_cannot_be_opened(&self) {
+        let task = TaskId::from_seed("nobody");
+        let answer = self.engine.open(Open::Attach { task, stdin: false }).await;
+        assert!(matches!(answer, Err(EngineError::NotFound { kind: "task", .. })));
+    }
+
+    async fn nothing_is_left(&self) {
+        let seen = self.engine.observe(Depth::State).await.expect("observing works");
+        assert!(seen.tasks.is_empty() && seen.networks.is_empty() && seen.volumes.is_empty());
+    }
+}
+
+fn find<'a>(seen: &'a Observation, id: &TaskId) -> Option<&'a ObservedTask> {
+    seen.tasks.iter().find(|task| task.id == *id)
+}
+
+async fn next_or_pause(
+    events: &mut futures_util::stream::BoxStream<'static, Event>,
+    pause: Pause<'_>,
+) {
+    match select(events.next(), pause()).await {
+        Either::Left(_) | Either::Right(_) => {}
+    }
+}

@@ -1,1 +1,434 @@
-//! An engine in plain memory, for the tests of whoever plans and records.
+//! An engine in plain memory, for the tests of whoever plans and records: wishes come true at
+//! once, but for what a test tells of an image ([`Fake::behave`]).
+
+use crate::frames::Frame;
+use crate::{
+    Assignment, Content, Depth, Digest, Duplex, Engine, EngineError, Event, ExitCause, Finding,
+    FrameReader, FrameWriter, Goal, Health, HealthTest, Observation, ObservedImage,
+    ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence, PublishedPort,
+    PullPolicy, Result, TaskAssignment, TaskId,
+};
+use async_trait::async_trait;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+/// How the tasks of an image behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Behaviour {
+    /// Run, and get healthy at once where there is a check.
+    #[default]
+    Well,
+    /// Run, but the check stays at `starting` until [`Fake::set_health`].
+    Slow,
+    /// Run, but the check fails.
+    Sick,
+    /// End at once with this code.
+    Ends(i32),
+    /// The registry does not have it.
+    NoImage,
+}
+
+/// A node in memory.
+pub struct Fake {
+    node: String,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    now: u64,
+    next_port: u16,
+    tasks: BTreeMap<TaskId, ObservedTask>,
+    networks: BTreeMap<String, ObservedNetwork>,
+    volumes: BTreeMap<String, ObservedVolume>,
+    images: BTreeMap<String, ObservedImage>,
+    contents: BTreeMap<Digest, Content>,
+    behaviours: BTreeMap<String, Behaviour>,
+    findings: Vec<Finding>,
+    listeners: Vec<UnboundedSender<Event>>,
+    signals: Vec<(TaskId, String)>,
+}
+
+impl Fake {
+    /// An empty node of this name.
+    #[must_use]
+    pub fn new(node: &str) -> Self {
+        let inner = Inner { now: 1_700_000_000_000, next_port: 32_768, ..Inner::default() };
+        Self { node: node.to_owned(), inner: Mutex::new(inner) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no test panics while it holds the lock")
+    }
+
+    /// From now on, how tasks of this image behave.
+    pub fn behave(&self, image: &str, behaviour: Behaviour) {
+        self.inner().behaviours.insert(image.to_owned(), behaviour);
+    }
+
+    /// The node's clock, in milliseconds; it stands still otherwise.
+    pub fn advance(&self, millis: u64) {
+        self.inner().now += millis;
+    }
+
+    /// What the check of a task says from now on.
+    pub fn set_health(&self, task: &TaskId, health: Health) {
+        let mut inner = self.inner();
+        let now = inner.now;
+        if let Some(task) = inner.tasks.get_mut(task) {
+            (task.health, task.health_since) = (health, Some(now));
+        }
+        inner.tell(Event::Task(task.clone()));
+    }
+
+    /// Somebody ends the task's process with a signal.
+    pub fn kill_from_outside(&self, task: &TaskId, signal: i32) {
+        let mut inner = self.inner();
+        let now = inner.now;
+        if let Some(task) = inner.tasks.get_mut(task) {
+            ended(task, 128 + signal, ExitCause::KilledFromOutside, now);
+        }
+        inner.tell(Event::Task(task.clone()));
+    }
+
+    /// A difference that the next look at [`Depth::Fields`] finds, until the task or network is
+    /// assigned again.
+    pub fn drift(&self, task: Option<&TaskId>, finding: Finding) {
+        let mut inner = self.inner();
+        match task.and_then(|task| inner.tasks.get_mut(task)) {
+            Some(task) => task.findings.push(finding),
+            None => inner.findings.push(finding),
+        }
+    }
+
+    /// Content that was handed over.
+    #[must_use]
+    pub fn content(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.inner().contents.get(digest).map(|content| content.bytes.to_vec())
+    }
+
+    /// Signals that were sent, in order.
+    #[must_use]
+    pub fn signals(&self) -> Vec<(TaskId, String)> {
+        self.inner().signals.clone()
+    }
+}
+
+impl Inner {
+    fn tell(&mut self, event: Event) {
+        self.listeners.retain(|listener| listener.unbounded_send(event.clone()).is_ok());
+    }
+
+    fn behaviour(&self, image: &str) -> Behaviour {
+        self.behaviours.get(image).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, wish: &Assignment) -> Result<()> {
+        match wish {
+            Assignment::Content(content) => {
+                self.contents.insert(content.digest.clone(), content.clone());
+                Ok(())
+            }
+            Assignment::Image { reference, policy, wanted } => {
+                self.take_image(reference, *policy, *wanted)
+            }
+            Assignment::Network { spec, wanted } => self.take_network(spec, *wanted),
+            Assignment::Volume { spec, wanted } => self.take_volume(spec, *wanted),
+            Assignment::Task(wish) => self.take_task(wish),
+        }
+    }
+
+    fn take_image(&mut self, reference: &str, policy: PullPolicy, wanted: Presence) -> Result<()> {
+        if wanted == Presence::Absent {
+            let user = self.tasks.values().find(|task| task.spec.image == reference);
+            if let Some(user) = user {
+                return Err(in_use("image", reference, &user.spec.container_name));
+            }
+            self.images.remove(reference);
+            return Ok(());
+        }
+        let there = self.images.get(reference).is_some_and(|image| image.digest.is_some());
+        if policy != PullPolicy::Missing || !there {
+            let pulls = self.images.get(reference).map_or(0, |image| image.pulls) + 1;
+            let image = self.pulled(reference, pulls, policy);
+            self.images.insert(reference.to_owned(), image);
+        }
+        self.tell(Event::Image(reference.to_owned()));
+        Ok(())
+    }
+
+    fn pulled(&self, reference: &str, pulls: u64, policy: PullPolicy) -> ObservedImage {
+        let gone = self.behaviour(reference) == Behaviour::NoImage || policy == PullPolicy::Never;
+        ObservedImage {
+            reference: reference.to_owned(),
+            digest: (!gone).then(|| Digest::of(reference.as_bytes())),
+            id: None,
+            size: 1,
+            created: None,
+            pulling: None,
+            failure: gone.then(|| format!("no such image: {reference}")),
+            transient: false,
+            pulls,
+            has_healthcheck: false,
+        }
+    }
+
+    fn take_network(&mut self, spec: &crate::NetworkSpec, wanted: Presence) -> Result<()> {
+        if wanted == Presence::Absent {
+            let joins = |task: &&ObservedTask| {
+                task.spec.networks.iter().any(|attachment| attachment.network == spec.name)
+            };
+            if let Some(user) = self.tasks.values().find(joins) {
+                return Err(in_use("network", &spec.name, &user.spec.container_name));
+            }
+            self.networks.remove(&spec.name);
+        } else {
+            let number = self.networks.len() + 20;
+            let created = self.now;
+            self.networks.entry(spec.name.clone()).or_insert_with(|| ObservedNetwork {
+                spec: spec.clone(),
+                subnet: format!("172.{number}.0.0/16"),
+                gateway: format!("172.{number}.0.1"),
+                bridge: format!("br-{number}"),
+                created,
+                tasks: vec![],
+                message: None,
+            });
+            self.findings.clear();
+        }
+        self.tell(Event::Resource(spec.name.clone()));
+        Ok(())
+    }
+
+    fn take_volume(&mut self, spec: &crate::VolumeSpec, wanted: Presence) -> Result<()> {
+        if wanted == Presence::Absent {
+            self.volumes.remove(&spec.name);
+        } else {
+            let created = self.now;
+            self.volumes.entry(spec.name.clone()).or_insert_with(|| ObservedVolume {
+                spec: spec.clone(),
+                mountpoint: format!("/fake/{}", spec.name),
+                created,
+                tasks: vec![],
+                anonymous: false,
+                message: None,
+            });
+        }
+        self.tell(Event::Resource(spec.name.clone()));
+        Ok(())
+    }
+
+    fn take_task(&mut self, wish: &TaskAssignment) -> Result<()> {
+        let before = self.tasks.get(&wish.id);
+        if let Some(task) = before.filter(|task| task.generation > wish.generation) {
+            let (task, has, given) = (task.id.clone(), task.generation, wish.generation);
+            return Err(EngineError::OldGeneration { task, has, given });
+        }
+        let same = before.is_some_and(|task| task.generation == wish.generation);
+        if same && before.is_some_and(|task| task.goal >= wish.goal) {
+            return Ok(());
+        }
+        if wish.goal == Goal::Removed {
+            self.tasks.remove(&wish.id);
+        } else {
+            let task = self.driven(wish);
+            self.tasks.insert(wish.id.clone(), task);
+        }
+        self.tell(Event::Task(wish.id.clone()));
+        Ok(())
+    }
+
+    /// The task as it is once the wish has come true.
+    fn driven(&mut self, wish: &TaskAssignment) -> ObservedTask {
+        let mut task = match self.tasks.get(&wish.id) {
+            Some(task) => task.clone(),
+            None => fresh(wish, self.now),
+        };
+        (task.generation, task.goal, task.spec) = (wish.generation, wish.goal, wish.spec.clone());
+        (task.revision, task.origins) = (wish.revision.clone(), wish.origins.clone());
+        task.findings.clear();
+        match wish.goal {
+            Goal::Ready => task.phase = Phase::Ready,
+            Goal::Running => self.run(&mut task),
+            Goal::Stopped => ended(&mut task, 143, ExitCause::Stopped, self.now),
+            Goal::Removed => {}
+        }
+        task
+    }
+
+    fn run(&mut self, task: &mut ObservedTask) {
+        if task.phase == Phase::Running {
+            return;
+        }
+        let behaviour = self.behaviour(&task.spec.image);
+        if behaviour == Behaviour::NoImage {
+            (task.phase, task.message) = (Phase::Rejected, Some("no such image".into()));
+            return;
+        }
+        (task.phase, task.started, task.finished) = (Phase::Running, Some(self.now), None);
+        (task.exit_code, task.exit_cause) = (None, None);
+        task.pid = Some(1_000 + u32::try_from(self.tasks.len()).unwrap_or(0));
+        task.digest = Some(Digest::of(task.spec.image.as_bytes()));
+        task.health = first_health(task, behaviour);
+        task.health_since = Some(self.now);
+        task.ports = task.spec.ports.iter().map(|port| self.publish(port)).collect();
+        if let Behaviour::Ends(code) = behaviour {
+            ended(task, code, ExitCause::Own, self.now);
+        }
+    }
+
+    fn publish(&mut self, port: &crate::Port) -> PublishedPort {
+        let published = port.published.unwrap_or_else(|| {
+            self.next_port += 1;
+            self.next_port
+        });
+        let host_ip = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+        PublishedPort { host_ip, published, target: port.target, protocol: port.protocol }
+    }
+}
+
+fn in_use(kind: &str, name: &str, user: &str) -> EngineError {
+    EngineError::Conflict {
+        what: format!("{kind} {name} is in use by {user}"),
+        hint: Some(format!("remove {user} first")),
+    }
+}
+
+fn first_health(task: &ObservedTask, behaviour: Behaviour) -> Health {
+    let check = task.spec.healthcheck.as_ref().filter(|check| check.test != HealthTest::Disabled);
+    match (check, behaviour) {
+        (None, _) => Health::None,
+        (Some(_), Behaviour::Slow) => Health::Starting,
+        (Some(_), Behaviour::Sick) => Health::Unhealthy,
+        (Some(_), _) => Health::Healthy,
+    }
+}
+
+fn ended(task: &mut ObservedTask, code: i32, cause: ExitCause, now: u64) {
+    if matches!(task.phase, Phase::Running | Phase::Backoff | Phase::Draining) {
+        (task.exit_code, task.exit_cause, task.finished) = (Some(code), Some(cause), Some(now));
+    }
+    (task.phase, task.pid, task.health) = (Phase::Exited, None, Health::None);
+}
+
+fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
+    ObservedTask {
+        id: wish.id.clone(),
+        place: wish.place.clone(),
+        generation: wish.generation,
+        goal: wish.goal,
+        spec: wish.spec.clone(),
+        digest: wish.digest.clone(),
+        joins: wish.joins.clone(),
+        revision: wish.revision.clone(),
+        origins: wish.origins.clone(),
+        auto_remove: wish.auto_remove,
+        phase: Phase::Pending,
+        message: None,
+        attempts: 0,
+        pid: None,
+        created: now,
+        started: None,
+        finished: None,
+        exit_code: None,
+        exit_cause: None,
+        restarts: 0,
+        health: Health::None,
+        health_since: None,
+        health_output: None,
+        health_limit: wish.spec.healthcheck.as_ref().map(|_| 180_000),
+        addresses: vec![],
+        ports: vec![],
+        findings: vec![],
+    }
+}
+
+#[async_trait]
+impl Engine for Fake {
+    async fn observe(&self, depth: Depth) -> Result<Observation> {
+        let inner = self.inner();
+        let mut tasks: Vec<_> = inner.tasks.values().cloned().collect();
+        if depth == Depth::State {
+            tasks.iter_mut().for_each(|task| task.findings.clear());
+        }
+        Ok(Observation {
+            node: self.node.clone(),
+            at: inner.now,
+            tasks,
+            networks: inner.networks.values().cloned().collect(),
+            volumes: inner.volumes.values().cloned().collect(),
+            images: inner.images.values().cloned().collect(),
+            foreign: vec![],
+            findings: if depth == Depth::Fields { inner.findings.clone() } else { vec![] },
+        })
+    }
+
+    async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
+        let mut inner = self.inner();
+        let refusals: Vec<_> = wishes.iter().filter_map(|wish| inner.take(wish).err()).collect();
+        refusals.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn events(&self) -> BoxStream<'static, Event> {
+        let (sender, receiver): (_, UnboundedReceiver<Event>) = unbounded();
+        self.inner().listeners.push(sender);
+        receiver.boxed()
+    }
+
+    async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
+        let (Open::Logs { task, .. }
+        | Open::Exec { task, .. }
+        | Open::Attach { task, .. }
+        | Open::Signal { task, .. }) = &what;
+        if !self.inner().tasks.contains_key(task) {
+            return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
+        }
+        if let Open::Signal { task, signal } = &what {
+            self.inner().signals.push((task.clone(), signal.clone()));
+        }
+        let said = match &what {
+            Open::Logs { task, .. } | Open::Attach { task, .. } => format!("output of {task}\n"),
+            Open::Exec { exec, .. } => format!("{}\n", exec.command.join(" ")),
+            Open::Signal { .. } => String::new(),
+        };
+        Ok(Box::new(Script([Frame::Stdout(said.into_bytes()), Frame::Exit(0)].into())))
+    }
+}
+
+/// A conversation that says its lines and ends.
+struct Script(std::collections::VecDeque<Frame>);
+
+#[async_trait]
+impl FrameReader for Script {
+    async fn receive(&mut self) -> Option<Frame> {
+        self.0.pop_front()
+    }
+}
+
+/// Swallows what it is sent.
+struct Deaf;
+
+#[async_trait]
+impl FrameWriter for Deaf {
+    async fn send(&mut self, _: Frame) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Duplex for Script {
+    async fn receive(&mut self) -> Option<Frame> {
+        self.0.pop_front()
+    }
+
+    async fn send(&mut self, _: Frame) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
+        (self, Box::new(Deaf))
+    }
+}
