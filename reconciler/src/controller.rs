@@ -128,10 +128,6 @@ impl Controller {
         Ok(self.fleet().open(what).await?)
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.shared.settings
-    }
-
     pub(crate) fn serves(&self) -> bool {
         self.shared.settings.serve
     }

@@ -8,9 +8,10 @@ use crate::owners::{Claim, claim};
 use crate::record::{HeldRevision, RecordError, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Snapshot, Source, SourceError};
-use keel_engine::{Assignment, EngineError, StackName, digest_of};
+use keel_engine::{Assignment, Depth, EngineError, MountSource, StackName, TaskSpec, digest_of};
 use keel_plan::standing::Removal;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why a source's stacks could not be read, or not be stored. What is desired stays as it was.
@@ -50,6 +51,10 @@ async fn refreshed(
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
     let owned = owned(source, controller).await?;
+    if stacks.is_empty() && owned.is_empty() {
+        // Nothing is taken away by this, so it is a mistake and no emptied source.
+        return Err(SourceError::NoStack { path: source.location() }.into());
+    }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
@@ -73,7 +78,34 @@ async fn refreshed(
             (record.revision, record.folders) = (revision.clone(), folders.clone());
         }
     };
-    Ok(controller.records().change_source(name, note).await?)
+    controller.records().change_source(name, note).await?;
+    if record.revision != revision {
+        tidy(source, controller).await?;
+    }
+    Ok(())
+}
+
+/// Old checkouts go, but for those that a task mounts or that may come back.
+async fn tidy(source: &Source, controller: &Controller) -> Result<(), RefreshError> {
+    let Ok(seen) = controller.fleet().observe(Depth::State).await else { return Ok(()) };
+    let mut used: BTreeSet<PathBuf> =
+        seen.tasks.iter().flat_map(|task| revision_paths(&task.spec)).collect();
+    for stack in controller.records().stacks().await? {
+        let good = controller.records().standing(&stack).await?.good_desired;
+        let desired = controller.records().desired(&stack).await?;
+        let all = desired.iter().chain(good.as_deref());
+        let specs = all.flat_map(|desired| desired.services.values());
+        used.extend(specs.flat_map(|service| revision_paths(&service.spec)));
+    }
+    source.tidy(used).await;
+    Ok(())
+}
+
+fn revision_paths(spec: &TaskSpec) -> impl Iterator<Item = PathBuf> {
+    spec.volumes.iter().filter_map(|mount| match &mount.source {
+        MountSource::Revision { path, .. } => Some(PathBuf::from(path)),
+        _ => None,
+    })
 }
 
 /// The commit; for a folder, a digest of all that was read.

@@ -20,8 +20,8 @@ use crate::queue::Queue;
 use directory::Directory;
 use git::Git;
 use keel_plan::desired::{Owner, Policy};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -191,6 +191,16 @@ impl Source {
             let (name, queue) = (name.to_owned(), queue.clone());
             directory.watch(move || queue.hint_in(name.clone(), directory::DEBOUNCE));
         }
+    }
+
+    /// Removes old checkouts that hold none of these paths. One that cannot be removed now is
+    /// tried again after the next revision.
+    pub async fn tidy(&self, used: BTreeSet<PathBuf>) {
+        let Kind::Git(git) = &self.kind else { return };
+        let folder = git.folder.clone();
+        let in_use = move |checkout: &Path| used.iter().any(|path| path.starts_with(checkout));
+        let work = move || checkout::prune(&folder, &in_use);
+        let _ = tokio::task::spawn_blocking(work).await;
     }
 
     /// In what time to look again: after failures in a row later and later.
