@@ -1,0 +1,299 @@
+//! A thin client of the registry protocol (OCI distribution specification, Docker Registry v2).
+//!
+//! # Invariants
+//! - What comes back has been checked by digest, or is checked by who takes it: nothing is trusted
+//!   for having come over TLS.
+//! - Nothing is read without a limit.
+//! - Connections to this machine never go through a proxy.
+
+mod auth;
+mod challenge;
+mod download;
+mod endpoint;
+mod retry;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RANGE};
+use reqwest::{Client, Response, StatusCode, Url};
+
+use auth::Keyring;
+pub(crate) use endpoint::Endpoint;
+pub use endpoint::RegistryConfig;
+use endpoint::is_loopback;
+use retry::{Retry, asked_to_wait, may_pass};
+
+use crate::credentials::{Credentials, Login};
+use crate::error::{Error, Result};
+
+/// As many as browsers follow.
+const REDIRECTS: usize = 10;
+
+/// How registries are reached, and as whom. Cheap to make; good for any number of pulls.
+#[derive(Debug)]
+pub struct Registries {
+    config: RegistryConfig,
+    credentials: Credentials,
+    /// For this machine: no proxy, no TLS.
+    direct: OnceLock<Client>,
+    /// For plain HTTP elsewhere: works without any CA certificate.
+    plain: OnceLock<Client>,
+    /// Reads the system's CA certificates, so only when TLS is needed.
+    secure: OnceLock<Client>,
+    keyring: Keyring,
+}
+
+/// One question to a registry.
+pub(crate) struct Question<'a> {
+    pub(crate) repository: &'a str,
+    /// Below the repository: `manifests/latest`, `blobs/sha256:…`.
+    pub(crate) path: String,
+    pub(crate) accept: Option<&'static str>,
+    /// Only what comes after so many bytes.
+    pub(crate) from: u64,
+}
+
+impl Registries {
+    /// With this configuration, as whoever the credentials say.
+    pub fn new(config: RegistryConfig, credentials: Credentials) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            config,
+            credentials,
+            direct: OnceLock::new(),
+            plain: OnceLock::new(),
+            secure: OnceLock::new(),
+            keyring: Keyring::default(),
+        })
+    }
+
+    /// Whom to ask for a registry's content, in order.
+    pub(crate) fn endpoints(&self, registry: &str) -> Result<Vec<Endpoint>> {
+        self.config.endpoints(registry)
+    }
+
+    /// Whether the registry lets this user in. Stores nothing.
+    pub async fn check_login(&self, registry: &str, user: &str, password: &str) -> Result<()> {
+        let endpoint = self.config.upstream(registry);
+        let login = Login::Password { user: user.into(), password: password.into() };
+        let url = format!("{}/v2/", endpoint.base);
+        let first = self.follow(&endpoint, &url, HeaderMap::new()).await?;
+        if first.status() != StatusCode::UNAUTHORIZED {
+            return self.judge(&endpoint, "", &url, first).await.map(drop);
+        }
+        let denied = || Error::Denied {
+            registry: registry.to_owned(),
+            repository: String::new(),
+            with_login: true,
+        };
+        let header = self.answer_to(&endpoint, "", first.headers(), Some(&login)).await?;
+        let headers = authorization(&header.ok_or_else(denied)?);
+        let second = self.follow(&endpoint, &url, headers).await?;
+        match second.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(denied()),
+            _ => self.judge(&endpoint, "", &url, second).await.map(drop),
+        }
+    }
+
+    async fn login_for(&self, endpoint: &Endpoint) -> Result<Option<Login>> {
+        self.credentials.find(&endpoint.name).await
+    }
+
+    /// Asks, with whatever proof is wanted, and again after failures that may pass.
+    pub(crate) async fn ask(&self, endpoint: &Endpoint, what: &Question<'_>) -> Result<Response> {
+        let url = format!("{}/v2/{}/{}", endpoint.base, what.repository, what.path);
+        let mut retry = Retry::default();
+        loop {
+            let outcome = self.ask_once(endpoint, what, &url).await;
+            let pause = match &outcome {
+                Ok(response) if may_pass(response.status()) => {
+                    retry.pause(asked_to_wait(response.headers()))
+                }
+                Err(error) if error.is_transient() => retry.pause(None),
+                _ => None,
+            };
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return self.judge(endpoint, what.repository, &url, outcome?).await,
+            }
+        }
+    }
+
+    /// One try; a 401 to an old token or to none is answered once.
+    async fn ask_once(
+        &self,
+        endpoint: &Endpoint,
+        what: &Question<'_>,
+        url: &str,
+    ) -> Result<Response> {
+        let known = self.keyring.get(endpoint, what.repository);
+        let first = self.follow(endpoint, url, what.headers(known.as_deref())).await?;
+        if first.status() != StatusCode::UNAUTHORIZED {
+            return Ok(first);
+        }
+        match self.authorize(endpoint, what.repository, first.headers()).await? {
+            Some(fresh) => self.follow(endpoint, url, what.headers(Some(&fresh))).await,
+            None => Ok(first),
+        }
+    }
+
+    /// Follows redirects, and shows our proof to nobody but the registry itself.
+    async fn follow(
+        &self,
+        endpoint: &Endpoint,
+        url: &str,
+        mut headers: HeaderMap,
+    ) -> Result<Response> {
+        let mut target = Url::parse(url)
+            .map_err(|_| Error::Config { value: url.to_owned(), wanted: "a registry's address" })?;
+        let home = target.origin();
+        for _ in 0..REDIRECTS {
+            let loopback = target.host_str().is_some_and(is_loopback);
+            let request = self.client(loopback, target.scheme())?.get(target.clone());
+            let response = request.headers(headers.clone()).send().await;
+            let response = response.map_err(|source| unreachable(endpoint, url, source))?;
+            let next = match response.status().is_redirection() {
+                true => response.headers().get(LOCATION).and_then(|next| next.to_str().ok()),
+                false => None,
+            };
+            let Some(next) = next.and_then(|next| target.join(next).ok()) else {
+                return Ok(response);
+            };
+            if next.origin() != home {
+                headers.remove(AUTHORIZATION);
+            }
+            target = next;
+        }
+        let detail = "too many redirects".to_owned();
+        Err(Error::Answer { registry: endpoint.name.clone(), url: url.into(), status: 302, detail })
+    }
+
+    /// Turns every answer but a good one into an error that says what the registry means.
+    async fn judge(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        url: &str,
+        response: Response,
+    ) -> Result<Response> {
+        let registry = endpoint.name.clone();
+        let repository = repository.to_owned();
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                let with_login = self.login_for(endpoint).await?.is_some();
+                Err(Error::Denied { registry, repository, with_login })
+            }
+            StatusCode::NOT_FOUND => Err(Error::NotInRegistry { reference: repository, registry }),
+            status => {
+                let body = read_limited(response, 64 * 1024, "error answer", endpoint).await;
+                let detail = body.map(|body| detail(&body)).unwrap_or_default();
+                let url = url.to_owned();
+                Err(Error::Answer { registry, url, status: status.as_u16(), detail })
+            }
+        }
+    }
+
+    /// Made when first needed: reading the CA certificates takes longer than a small pull.
+    fn client(&self, loopback: bool, scheme: &str) -> Result<&Client> {
+        let (slot, make): (_, fn() -> reqwest::Result<Client>) = match (loopback, scheme) {
+            (true, "http") => (&self.direct, || builder().no_proxy().build()),
+            (_, "http") => (&self.plain, || builder().build()),
+            _ => (&self.secure, || {
+                let roots = system_roots();
+                builder().tls_backend_preconfigured(tls(roots)).build()
+            }),
+        };
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let client = make().map_err(Error::Client)?;
+        Ok(slot.get_or_init(|| client))
+    }
+}
+
+impl Question<'_> {
+    fn headers(&self, proof: Option<&str>) -> HeaderMap {
+        let mut headers = proof.map(authorization).unwrap_or_default();
+        if let Some(accept) = self.accept {
+            headers.insert(ACCEPT, accept.parse().expect("it is a constant of ours"));
+        }
+        if self.from > 0 {
+            let range = format!("bytes={}-", self.from);
+            headers.insert(RANGE, range.parse().expect("it is ASCII"));
+        }
+        headers
+    }
+}
+
+fn authorization(proof: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // A token that cannot stand in a header is none; the registry will say so.
+    if let Ok(value) = proof.parse() {
+        headers.insert(AUTHORIZATION, value);
+    }
+    headers
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    // Until other roots replace these, TLS trusts nobody: plain clients need no certificates.
+    Client::builder()
+        .user_agent(concat!("keel/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .read_timeout(Duration::from_secs(60))
+        .tls_backend_preconfigured(tls(rustls::RootCertStore::empty()))
+}
+
+fn system_roots() -> rustls::RootCertStore {
+    let mut roots = rustls::RootCertStore::empty();
+    // What cannot be read is left out: one broken file must not stop pulls that do not need it.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+/// With ring by name, so that no process-wide default is needed or touched.
+fn tls(roots: rustls::RootCertStore) -> rustls::ClientConfig {
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .expect("ring knows the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+fn unreachable(endpoint: &Endpoint, url: &str, source: reqwest::Error) -> Error {
+    // A redirect's URL can carry a signature that is a secret; ours cannot.
+    let source = source.without_url();
+    Error::Unreachable { registry: endpoint.name.clone(), url: url.to_owned(), source }
+}
+
+/// The messages in a registry's JSON error answer, on one line.
+fn detail(body: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let errors = value["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let messages = errors.iter().filter_map(|error| error["message"].as_str());
+    messages.collect::<Vec<_>>().join("; ").replace('\n', " ")
+}
+
+async fn read_limited(
+    mut response: Response,
+    limit: u64,
+    what: &'static str,
+    endpoint: &Endpoint,
+) -> Result<Vec<u8>> {
+    let url = response.url().to_string();
+    let mut body = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|source| unreachable(endpoint, &url, source))?
+    {
+        if body.len() as u64 + chunk.len() as u64 > limit {
+            return Err(Error::TooLarge { what, name: endpoint.name.clone(), limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,0 +1,79 @@
+//! `blobs/sha256/HEX`: content under its digest.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use super::staging::{StagedFile, Staging};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// All blobs of a store.
+#[derive(Debug, Clone)]
+pub(super) struct Blobs {
+    folder: PathBuf,
+}
+
+impl Blobs {
+    pub(super) fn open(images: &std::path::Path) -> Result<Self> {
+        let folder = images.join("blobs/sha256");
+        std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        Ok(Self { folder })
+    }
+
+    pub(super) fn path(&self, digest: Digest) -> PathBuf {
+        self.folder.join(digest.hex())
+    }
+
+    pub(super) fn has(&self, digest: Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// A blob as a stream. Who reads it checks it.
+    pub(super) fn stream(&self, digest: Digest) -> Option<File> {
+        File::open(self.path(digest)).ok()
+    }
+
+    /// A small blob, checked: one that the disk has spoilt counts as not there.
+    pub(super) fn document(&self, digest: Digest) -> Result<Option<Vec<u8>>> {
+        const LIMIT: u64 = 4 * 1024 * 1024;
+        let path = self.path(digest);
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(LIMIT).read_to_end(&mut bytes));
+        match read {
+            Ok(_) => Ok((Digest::of(&bytes) == digest).then_some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path)(error)),
+        }
+    }
+
+    pub(super) fn put(&self, staging: &Staging, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        let mut file = staging.file()?;
+        file.write(bytes)?;
+        self.place(file, digest)?;
+        Ok(digest)
+    }
+
+    /// Takes a file whose content was found to have this digest.
+    pub(super) fn place(&self, file: StagedFile, digest: Digest) -> Result<()> {
+        file.place(&self.path(digest))
+    }
+
+    /// Removes a blob and says how large it was.
+    pub(super) fn remove(&self, digest: Digest) -> Result<u64> {
+        let path = self.path(digest);
+        let size = path.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", path)(error))
+            }
+            _ => Ok(size),
+        }
+    }
+
+    /// The names of all blobs.
+    pub(super) fn all(&self) -> Result<Vec<Digest>> {
+        super::names(&self.folder)
+    }
+}

@@ -1,0 +1,159 @@
+//! A layer's tar stream into a folder that overlayfs can use as a lower layer.
+//!
+//! # Invariants
+//! - Nothing is created, linked or changed outside of the folder, whatever the stream says: a name
+//!   that leads out, or through a link, is an error that names it, and never followed.
+//! - The folder is a staging one. Who calls renames it into place when all was right.
+//! - Names starting with `.wh.` become overlayfs's whiteouts and opaque marks.
+//!
+//! # Not here
+//! Decompression and digests (`intake`), where layers live (`store`).
+
+mod archive;
+mod entry;
+mod tree;
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use archive::{Archive, Kind};
+use tree::Tree;
+
+/// What one layer may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Names in the stream.
+    pub(crate) entries: u64,
+    /// Bytes of files.
+    pub(crate) bytes: u64,
+}
+
+impl Limits {
+    /// Generous for honest layers, and still an end: compression ratios of real file systems stay
+    /// far below 200.
+    pub(crate) fn for_blob(compressed: u64) -> Self {
+        const FLOOR: u64 = 4 << 30;
+        Self { entries: 5_000_000, bytes: compressed.saturating_mul(200).max(FLOOR) }
+    }
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Unpacked {
+    pub(crate) entries: u64,
+    /// Bytes of files, each hard-linked one once.
+    pub(crate) bytes: u64,
+}
+
+/// Why a layer cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnpackError {
+    /// A name leads out of the layer.
+    #[error("entry `{entry}` leads out of the layer")]
+    Escapes {
+        /// The entry's name.
+        entry: String,
+    },
+    /// A hard link's target leads out of the layer.
+    #[error("entry `{entry}` is a hard link to `{target}`, out of the layer")]
+    LinkEscapes {
+        /// The entry's name.
+        entry: String,
+        /// What it links to.
+        target: String,
+    },
+    /// A hard link's target is not in the layer.
+    #[error("entry `{entry}` is a hard link to `{target}`, which is not in the layer")]
+    LinkMissing {
+        /// The entry's name.
+        entry: String,
+        /// What it links to.
+        target: String,
+    },
+    /// An entry of a kind that layers do not have.
+    #[error("entry `{entry}` is of the unknown kind {kind:?}")]
+    UnknownKind {
+        /// The entry's name.
+        entry: String,
+        /// The letter in its header.
+        kind: char,
+    },
+    /// There are too many entries.
+    #[error("it has more than {limit} entries")]
+    TooManyEntries {
+        /// The limit.
+        limit: u64,
+    },
+    /// It is too large.
+    #[error("it unpacks to more than {limit} bytes")]
+    TooManyBytes {
+        /// The limit.
+        limit: u64,
+    },
+    /// The stream is no tar archive, or is broken.
+    #[error("its stream is broken")]
+    Stream(#[source] io::Error),
+    /// The kernel refused something.
+    #[error("cannot create entry `{entry}`")]
+    Create {
+        /// The entry's name.
+        entry: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+impl UnpackError {
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Escapes { .. } | Self::LinkEscapes { .. } => {
+                Some("the image is malicious or was built by a broken tool: do not use it".into())
+            }
+            Self::Create { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("the disk is full: `keel rmi` removes images".into())
+            }
+            Self::Create { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("unpacking needs root".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Unpacks the whole stream into an empty folder.
+pub(crate) fn unpack(
+    stream: impl Read,
+    root: &File,
+    limits: Limits,
+) -> Result<Unpacked, UnpackError> {
+    let mut archive = Archive::new(stream);
+    let mut tree = Tree::new(root);
+    let mut sum = Unpacked::default();
+    while let Some(entry) = archive.next().map_err(UnpackError::Stream)? {
+        sum.entries += 1;
+        if entry.kind == Kind::File {
+            sum.bytes = sum.bytes.saturating_add(entry.size);
+        }
+        check(sum, limits)?;
+        entry::create(&mut tree, &entry, &mut archive)?;
+    }
+    // What follows the end mark still belongs to the digest.
+    archive.drain().map_err(UnpackError::Stream)?;
+    tree.finish();
+    Ok(sum)
+}
+
+fn check(sum: Unpacked, limits: Limits) -> Result<(), UnpackError> {
+    if sum.entries > limits.entries {
+        return Err(UnpackError::TooManyEntries { limit: limits.entries });
+    }
+    match sum.bytes > limits.bytes {
+        true => Err(UnpackError::TooManyBytes { limit: limits.bytes }),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
