@@ -8,9 +8,11 @@
 mod embedded;
 pub mod layout;
 mod lock;
+pub mod network;
 mod options;
 pub mod probe;
 pub mod record;
+pub mod resolver;
 pub mod runtime;
 pub mod shim;
 mod sys;
