@@ -12,15 +12,36 @@
 //! Defaults that depend on the host or the image (lowering fills those in), resolving paths to
 //! real files, reading images, deciding anything.
 
+mod canonical;
+mod checks;
+mod compose;
+mod decode;
+mod discover;
+mod dotenv;
+mod env_files;
+mod environment;
+mod extends;
 pub mod extension;
 pub mod files;
+mod include;
+mod interpolate;
+mod item;
+mod judge;
+pub mod keys;
 mod load;
+mod merge;
+mod nearest;
 pub mod problem;
 pub mod project;
+mod resources;
+mod scalar;
 pub mod service;
+mod source;
 pub mod span;
 pub mod stack;
+mod yaml;
 
+pub use discover::NAMES as FILE_NAMES;
 pub use extension::{Drift, Policy};
 pub use files::{Files, Folder, Kind, Memory};
 pub use load::{Loaded, load};

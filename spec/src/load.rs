@@ -1,9 +1,28 @@
 //! From a project's files to its stack.
 
-use crate::files::Files;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::checks;
+use crate::compose::{Composer, Parsed, Surroundings};
+use crate::decode::{Field, Problems, Scope};
+use crate::discover::normal_name;
+use crate::env_files;
+use crate::environment::{Environment, Variable};
+use crate::extension::Policy;
+use crate::files::{Files, tidy};
+use crate::interpolate::{self, Variables};
+use crate::item::{Entry, Item, Node};
+use crate::judge;
+use crate::keys::Place;
+use crate::merge;
 use crate::problem::Problem;
 use crate::project::Project;
-use crate::span::Texts;
+use crate::resources;
+use crate::service::Service;
+use crate::source::Sources;
+use crate::span::{Origins, Span, Texts};
 use crate::stack::Stack;
 
 /// What loading came to.
@@ -20,6 +39,205 @@ pub struct Loaded {
 
 /// Loads the stack of `project`, reading through `files`.
 pub fn load(project: &Project, files: &dyn Files) -> Loaded {
-    let _ = (project, files);
-    Loaded::default()
+    let (problems, texts) = Default::default();
+    let sources = Sources { files, project, problems, texts };
+    let stack = stack(&sources);
+    let texts = sources.texts.into_inner();
+    let failed = sources.problems.any_error();
+    let problems = in_order(sources.problems.into_vec());
+    let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
+    Loaded { stack, problems, texts }
+}
+
+/// By position, files in the order in which they were first spoken of; each problem once.
+fn in_order(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut files: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for span in problems.iter().filter_map(|problem| problem.span.as_ref()) {
+        let next = files.len();
+        files.entry(span.file.clone()).or_insert(next);
+    }
+    let mut seen = HashSet::new();
+    let place = |span: &Span| (files.get(&span.file).copied(), span.line, span.column);
+    let mut problems: Vec<Problem> = problems
+        .into_iter()
+        .filter(|problem| {
+            seen.insert((problem.code, problem.message.clone(), problem.span.as_ref().map(place)))
+        })
+        .collect();
+    problems.sort_by_key(|problem| problem.span.as_ref().map(place));
+    problems
+}
+
+fn stack(sources: &Sources<'_>) -> Option<Stack> {
+    let mut environment = sources.environment();
+    let base: Arc<Path> = tidy(&sources.project.dir).into();
+    let composer = Composer::new(sources);
+    let paths = sources.compose_files(&environment);
+    let files: Vec<Parsed> =
+        paths.iter().filter_map(|path| composer.parse(path, &base, None)).collect();
+    let name = name(sources, &files, &environment);
+    let variable = Variable { value: name.clone().unwrap_or_default(), at: None };
+    environment.set("COMPOSE_PROJECT_NAME", variable);
+    let around = Surroundings { environment: &environment, base: &base, including: &[] };
+    let Some(mut model) = composer.model(files, around) else {
+        // Whatever kept the files from being read has been said.
+        if let (false, Some(path)) = (sources.problems.any_error(), paths.first()) {
+            let message = format!("`{}` is empty", sources.shown(path));
+            sources.problems.add(Problem::error("empty", message));
+        }
+        return None;
+    };
+    merge::settle(&mut model, &mut Vec::new(), &sources.problems);
+    let mut stack = decode(&model, name.unwrap_or_default(), &environment, sources);
+    checks::check(&stack, &sources.problems);
+    checks::spread_holds(&mut stack);
+    Some(stack)
+}
+
+/// The stack's name: the one given, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder's.
+fn name(sources: &Sources<'_>, files: &[Parsed], environment: &Environment) -> Option<String> {
+    let given = sources.project.name.as_deref();
+    let given =
+        given.or_else(|| environment.value("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
+    if let Some(name) = given {
+        if normal_name(name) != name || name.is_empty() {
+            let message = format!("`{name}` is no name for a stack");
+            let hint =
+                "use lower case letters, digits, `-` and `_`, and begin with a letter or digit";
+            sources.problems.add(Problem::error("bad-name", message).hint(hint));
+        }
+        return Some(name.to_owned());
+    }
+    let written =
+        files.iter().flat_map(|file| &file.documents).filter_map(|document| document.get("name"));
+    let mut written = written;
+    let filled =
+        written.next_back().and_then(Item::text).map(|text| interpolate::fill(text, environment));
+    let name = match filled {
+        Some(Ok(filled)) => normal_name(&filled.text),
+        // The same fault is met, and told, when the file is interpolated.
+        Some(Err(_)) => return None,
+        None => normal_name(&sources.project.dir.file_name().unwrap_or_default().to_string_lossy()),
+    };
+    if name.is_empty() {
+        let problem = Problem::error("bad-name", "the stack has no name");
+        sources.problems.add(problem.hint("write `name: …` at the top of the Compose file"));
+        return None;
+    }
+    Some(name)
+}
+
+fn decode(model: &Item, name: String, environment: &Environment, sources: &Sources<'_>) -> Stack {
+    let problems = &sources.problems;
+    let scope = Scope::new("the stack", problems);
+    let root = Field::root(&scope, model, &model.span);
+    judge::judge_keys(&root, Place::root());
+    for key in ["name", "x-keel", "models"] {
+        if let (Some(field), Some(place)) = (root.get(key), Place::root().key(key)) {
+            judge::judge(&field, place);
+        }
+    }
+    root.get("name").map(|field| field.text());
+    let policy = Policy::decode(&root);
+    let stack = Stack {
+        name,
+        services: services(&root, environment, sources),
+        networks: section(&root, "networks", |entry| Some(resources::network(entry, problems))),
+        volumes: section(&root, "volumes", |entry| Some(resources::volume(entry, problems))),
+        configs: section(&root, "configs", |entry| {
+            resources::config("configs", entry, environment, problems)
+        }),
+        secrets: section(&root, "secrets", |entry| {
+            resources::config("secrets", entry, environment, problems)
+        }),
+        policy,
+        origins: Origins::default(),
+        texts: Texts::default(),
+        dir: sources.project.dir.clone(),
+    };
+    let (origins, _) = scope.finish();
+    with_default_network(Stack { origins, ..stack })
+}
+
+/// The entries of a top-level section, each checked for its name.
+fn section<T>(
+    root: &Field<'_>,
+    key: &str,
+    decode: impl Fn(&Entry) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let Some(field) = root.get(key) else { return BTreeMap::new() };
+    if !matches!(field.item.node, Node::Map(_)) {
+        field.wrong::<()>("a mapping");
+    }
+    let mut found = BTreeMap::new();
+    for entry in field.item.entries() {
+        valid_name(entry, root.scope.problems);
+        root.scope.origin(format!("{key}.{}", entry.key), &entry.at);
+        if let Some(value) = decode(entry) {
+            found.insert(entry.key.clone(), value);
+        }
+    }
+    found
+}
+
+fn valid_name(entry: &Entry, problems: &Problems) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if entry.key.is_empty() || !entry.key.chars().all(allowed) {
+        let message = format!("`{}` is no name: use letters, digits, `.`, `_` and `-`", entry.key);
+        problems.add(Problem::error("bad-name", message).at(entry.at.clone()));
+    }
+}
+
+fn services(
+    root: &Field<'_>,
+    environment: &Environment,
+    sources: &Sources<'_>,
+) -> BTreeMap<String, Service> {
+    let profiles = profiles(environment, sources.project);
+    section(root, "services", |entry| Some(service(entry, &profiles, environment, sources)))
+}
+
+fn profiles(environment: &Environment, project: &Project) -> HashSet<String> {
+    let listed = environment.value("COMPOSE_PROFILES").unwrap_or_default();
+    let listed =
+        listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    listed.chain(project.profiles.iter().cloned()).collect()
+}
+
+fn service(
+    entry: &Entry,
+    profiles: &HashSet<String>,
+    environment: &Environment,
+    sources: &Sources<'_>,
+) -> Service {
+    let scope = Scope::new(format!("service `{}`", entry.key), &sources.problems);
+    let field = Field::root(&scope, &entry.value, &entry.at);
+    scope.origin("", &entry.at);
+    if !matches!(entry.value.node, Node::Map(_)) {
+        field.wrong::<()>("a mapping");
+        return Service { name: entry.key.clone(), ..Service::default() };
+    }
+    if let Some(place) = Place::root().key("services").and_then(|place| place.key(&entry.key)) {
+        judge::judge(&field, place);
+    }
+    let mut service = Service::decode(&entry.key, &field);
+    let on = |profile: &String| profiles.contains(profile) || profiles.contains("*");
+    service.enabled = service.profiles.is_empty() || service.profiles.iter().any(on);
+    let own = std::mem::take(&mut service.process.environment);
+    service.process.environment = match service.enabled {
+        true => env_files::complete(&field, own, environment, sources),
+        false => own,
+    };
+    (service.origins, service.held) = scope.finish();
+    service
+}
+
+/// A stack whose services use the default network has it, also when no file names it.
+fn with_default_network(mut stack: Stack) -> Stack {
+    use crate::service::{NetworkMode, networks::DEFAULT};
+    let uses = |service: &Service| matches!(&service.networking.mode, NetworkMode::Networks(names) if names.contains_key(DEFAULT));
+    if stack.services.values().any(|service| service.enabled && uses(service)) {
+        stack.networks.entry(DEFAULT.to_owned()).or_default();
+    }
+    stack
 }

@@ -25,7 +25,9 @@ pub use ports::{Exposed, Port, Protocol, Published};
 pub use process::{Process, PullPolicy};
 pub use security::{Device, Seccomp, Security};
 
+use crate::decode::Field;
 use crate::extension::Policy;
+use crate::problem::Problem;
 use crate::span::Origins;
 use crate::stack::Held;
 
@@ -82,4 +84,61 @@ pub struct Service {
     pub origins: Origins,
     /// Legal keys of it that this version does not run.
     pub held: Vec<Held>,
+}
+
+impl Service {
+    /// Decodes one entry of `services`. Env files are left out: reading them is the caller's.
+    pub(crate) fn decode(name: &str, field: &Field<'_>) -> Self {
+        let text = |key| field.get(key).and_then(|field| field.text());
+        let grants = |key, folder: &str| -> Vec<Grant> {
+            let items = field.get(key).map(|field| field.list()).unwrap_or_default();
+            items.iter().filter_map(|item| Grant::decode(item, folder)).collect()
+        };
+        Self {
+            name: name.to_owned(),
+            enabled: true,
+            profiles: field.get("profiles").map(|field| field.texts()).unwrap_or_default(),
+            image: image(field),
+            pull_policy: PullPolicy::decode(field),
+            container_name: text("container_name"),
+            labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
+            process: Process::decode(field),
+            limits: Limits::decode(field),
+            security: Security::decode(field),
+            networking: Networking::decode(field),
+            ports: ports::decode(field),
+            expose: ports::exposed(field),
+            mounts: mounts::decode(field),
+            tmpfs: mounts::tmpfs(field),
+            configs: grants("configs", "/"),
+            secrets: grants("secrets", "/run/secrets/"),
+            health: Health::decode(field),
+            depends_on: depends::decode(field),
+            restart: Restart::decode(field),
+            deploy: Deploy::decode(field),
+            policy: Policy::decode(field),
+            origins: Origins::default(),
+            held: Vec::new(),
+        }
+    }
+}
+
+/// The image. A service without one is held when it could be built, else it is an error.
+fn image(service: &Field<'_>) -> Option<String> {
+    if let Some(image) = service.get("image") {
+        let text = image.text()?;
+        if text.trim().is_empty() {
+            image.refuse("no-image", format!("{} is empty", image.name()));
+        }
+        return Some(text);
+    }
+    match service.get("build") {
+        Some(build) => build.hold("images are not built yet, and no `image` is given"),
+        None if service.get("provider").is_some() => {}
+        None => {
+            let problem = Problem::error("no-image", format!("{} has no `image`", service.name()));
+            service.scope.problems.add(problem.at(service.key.clone()));
+        }
+    }
+    None
 }

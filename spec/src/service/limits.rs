@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::decode::Field;
+use crate::scalar;
+
 /// Limits of one container. `mem_limit` and `deploy.resources.limits.memory` are one value here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -40,4 +43,79 @@ pub struct Ulimit {
     pub soft: Option<u64>,
     /// How far it may raise that.
     pub hard: Option<u64>,
+}
+
+impl Limits {
+    /// Reads the limits, from the service's own keys and from `deploy.resources.limits`.
+    pub(crate) fn decode(service: &Field<'_>) -> Self {
+        let deployed = |key: &str| {
+            let resources = service.get("deploy")?.get("resources")?;
+            resources.get("limits")?.get(key)
+        };
+        let ulimits = service.get("ulimits").map(|field| ulimits(&field)).unwrap_or_default();
+        Self {
+            memory: agreed(service, "mem_limit", deployed("memory"), |field| field.bytes())
+                .filter(|n| *n > 0),
+            cpus: agreed(service, "cpus", deployed("cpus"), cpus).filter(|cpus| cpus.0 > 0),
+            pids: agreed(service, "pids_limit", deployed("pids"), pids).flatten(),
+            shm_size: service.get("shm_size").and_then(|field| field.bytes()),
+            ulimits,
+        }
+    }
+}
+
+fn cpus(field: &Field<'_>) -> Option<NanoCpus> {
+    field.parsed("a number of CPUs such as `0.5`", scalar::cpus)
+}
+
+/// `Some(None)` is without limit.
+fn pids(field: &Field<'_>) -> Option<Option<u64>> {
+    let number = field.parsed("a number of processes, or -1", |text| text.parse::<i64>().ok())?;
+    Some(u64::try_from(number).ok().filter(|number| *number > 0))
+}
+
+/// One limit that two keys may give. Where both do, they must agree.
+fn agreed<T: PartialEq>(
+    service: &Field<'_>,
+    key: &str,
+    deployed: Option<Field<'_>>,
+    read: impl Fn(&Field<'_>) -> Option<T>,
+) -> Option<T> {
+    let own = service.get(key);
+    let Some(field) = deployed else { return read(&own?) };
+    let value = read(&field)?;
+    service.scope.origin(key, field.place());
+    let Some(own) = own else { return Some(value) };
+    if read(&own)? != value {
+        let message = format!("{} and `{}` say different things", own.name(), field.path);
+        own.refuse("conflict", message);
+    }
+    Some(value)
+}
+
+fn ulimits(field: &Field<'_>) -> BTreeMap<String, Ulimit> {
+    let one = |(name, field): (&str, Field<'_>)| Some((name.to_owned(), ulimit(&field)?));
+    field.entries().into_iter().filter_map(one).collect()
+}
+
+fn ulimit(field: &Field<'_>) -> Option<Ulimit> {
+    if field.item.text().is_some() {
+        let both = limit(field)?;
+        return Some(Ulimit { soft: both, hard: both });
+    }
+    match (field.get("soft"), field.get("hard")) {
+        (Some(soft), Some(hard)) => {
+            field.mark();
+            Some(Ulimit { soft: limit(&soft)?, hard: limit(&hard)? })
+        }
+        _ => field.wrong("a number, or a mapping with `soft` and `hard`"),
+    }
+}
+
+fn limit(field: &Field<'_>) -> Option<Option<u64>> {
+    let wanted = "a number, or -1 for no limit";
+    field.parsed(wanted, |text| match text {
+        "-1" | "unlimited" => Some(None),
+        text => text.parse().ok().map(Some),
+    })
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::decode::Field;
+
 /// What runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Process {
@@ -45,4 +47,78 @@ pub enum PullPolicy {
     Always,
     /// Not at all; not being there is an error.
     Never,
+}
+
+impl Process {
+    /// Reads the topic's keys. The environment is the service's own; env files come later.
+    pub(crate) fn decode(service: &Field<'_>) -> Self {
+        let flag = |key| service.get(key).and_then(|field| field.boolean());
+        let text = |key| service.get(key).and_then(|field| field.text());
+        let words = |key| service.get(key).and_then(|field| field.words());
+        Self {
+            command: words("command"),
+            entrypoint: words("entrypoint"),
+            environment: service
+                .get("environment")
+                .map(|field| environment(&field))
+                .unwrap_or_default(),
+            working_dir: text("working_dir"),
+            user: text("user"),
+            group_add: service
+                .get("group_add")
+                .map(|field| field.loose_texts())
+                .unwrap_or_default(),
+            hostname: text("hostname"),
+            domainname: text("domainname"),
+            tty: flag("tty").unwrap_or_default(),
+            stdin_open: flag("stdin_open").unwrap_or_default(),
+            init: flag("init"),
+            stop_signal: service.get("stop_signal").and_then(|field| field.loose_text()),
+            stop_grace_period: service.get("stop_grace_period").and_then(|field| field.duration()),
+        }
+    }
+}
+
+fn environment(field: &Field<'_>) -> BTreeMap<String, Option<String>> {
+    let variable = |(name, value): (&str, Field<'_>)| {
+        if name.is_empty() {
+            value.refuse("bad-value", format!("a variable of {} has no name", value.scope.subject));
+            return None;
+        }
+        if value.item.is_null() {
+            value.mark();
+            return Some((name.to_owned(), None));
+        }
+        Some((name.to_owned(), Some(value.loose_text()?)))
+    };
+    field.entries().into_iter().filter_map(variable).collect()
+}
+
+impl PullPolicy {
+    /// Reads `pull_policy`; what is not run yet is held.
+    pub(crate) fn decode(service: &Field<'_>) -> Self {
+        let Some(field) = service.get("pull_policy") else { return Self::default() };
+        let Some(text) = field.text() else { return Self::default() };
+        match text.as_str() {
+            "always" => Self::Always,
+            "never" => Self::Never,
+            "missing" | "if_not_present" => Self::Missing,
+            "build" => {
+                field.hold("images are not built yet");
+                Self::default()
+            }
+            word @ ("daily" | "weekly" | "refresh") => {
+                field.hold(&format!("`{word}` pulls by the calendar"));
+                Self::default()
+            }
+            word if word.starts_with("every_") => {
+                field.hold("pulling again after a time is not done yet");
+                Self::default()
+            }
+            _ => {
+                field.bad::<()>("one of `always`, `missing`, `never`, `build`, `daily`, `weekly`, `every_DURATION`");
+                Self::default()
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::decode::Field;
 use crate::stack::HostPath;
 
 /// Privileges of a container.
@@ -49,4 +50,105 @@ pub struct Device {
     pub target: String,
     /// Some of `r`, `w`, `m`.
     pub permissions: String,
+}
+
+impl Security {
+    /// Reads the topic's keys.
+    pub(crate) fn decode(service: &Field<'_>) -> Self {
+        let flag = |key| service.get(key).and_then(|field| field.boolean()).unwrap_or_default();
+        let mut security = Self {
+            privileged: flag("privileged"),
+            read_only: flag("read_only"),
+            cap_add: capabilities(service, "cap_add"),
+            cap_drop: capabilities(service, "cap_drop"),
+            sysctls: service.get("sysctls").map(|field| field.pairs()).unwrap_or_default(),
+            devices: devices(service),
+            ..Self::default()
+        };
+        for option in service.get("security_opt").map(|field| field.list()).unwrap_or_default() {
+            security.option(&option);
+        }
+        security
+    }
+
+    /// Reads one item of `security_opt`: `key=value`, or `key:value`.
+    fn option(&mut self, field: &Field<'_>) {
+        let Some(text) = field.text() else { return };
+        let split = text.find(['=', ':']).unwrap_or(text.len());
+        let (key, value) = (&text[..split], text[split..].get(1..).unwrap_or_default());
+        match (key, value) {
+            ("no-new-privileges", "" | "true") => self.no_new_privileges = true,
+            ("no-new-privileges", "false") => self.no_new_privileges = false,
+            ("seccomp", "unconfined") => self.seccomp = Some(Seccomp::Unconfined),
+            ("seccomp", written) => {
+                let base = field.item.base.to_path_buf();
+                let path = HostPath { written: written.to_owned(), base };
+                self.seccomp = Some(Seccomp::Profile(path));
+                field.hold("seccomp profiles from files are not read yet");
+            }
+            ("apparmor", "unconfined") => self.apparmor = Some("unconfined".to_owned()),
+            ("apparmor", profile) => {
+                self.apparmor = Some(profile.to_owned());
+                field.hold("AppArmor profiles are not loaded yet");
+            }
+            ("systempaths", "unconfined") => self.unmasked = true,
+            ("label", value) => self.selinux.push(value.to_owned()),
+            _ => {
+                field.bad::<()>("one of `no-new-privileges`, `seccomp=`, `apparmor=`, `systempaths=unconfined`, `label=`");
+            }
+        }
+    }
+}
+
+fn capabilities(service: &Field<'_>, key: &str) -> Vec<String> {
+    let Some(field) = service.get(key) else { return Vec::new() };
+    field.mark();
+    let plain = |name: String| {
+        let name = name.to_ascii_uppercase();
+        name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name)
+    };
+    field.texts().into_iter().map(plain).collect()
+}
+
+fn devices(service: &Field<'_>) -> Vec<Device> {
+    let Some(field) = service.get("devices") else { return Vec::new() };
+    field.list().iter().filter_map(device).collect()
+}
+
+fn device(field: &Field<'_>) -> Option<Device> {
+    field.scope.origin(field.path.clone(), field.place());
+    let device = match field.item.text() {
+        Some(text) => short_device(text).or_else(|| field.bad("`HOST[:CONTAINER[:rwm]]`"))?,
+        None => {
+            let Some(source) = field.get("source") else {
+                return field.wrong("`HOST[:CONTAINER[:rwm]]`, or a mapping with `source`");
+            };
+            let text = |key| field.get(key).and_then(|field| field.text());
+            let source = source.text()?;
+            let target = text("target").unwrap_or_else(|| source.clone());
+            let permissions = text("permissions").unwrap_or_else(|| "rwm".to_owned());
+            Device { source, target, permissions }
+        }
+    };
+    if !device.source.starts_with('/') && device.source.contains('=') {
+        field.hold("devices by CDI name are not handed out yet");
+    }
+    Some(device)
+}
+
+fn short_device(text: &str) -> Option<Device> {
+    let allowed = |word: &str| !word.is_empty() && word.chars().all(|c| "rwm".contains(c));
+    let device = |source: &str, target: &str, permissions: &str| {
+        let [source, target, permissions] = [source, target, permissions].map(str::to_owned);
+        Some(Device { source, target, permissions })
+    };
+    match text.split(':').collect::<Vec<_>>()[..] {
+        [source] if !source.is_empty() => device(source, source, "rwm"),
+        [source, rights] if !rights.starts_with('/') && allowed(rights) => {
+            device(source, source, rights)
+        }
+        [source, target] if !target.is_empty() => device(source, target, "rwm"),
+        [source, target, rights] if allowed(rights) => device(source, target, rights),
+        _ => None,
+    }
 }

@@ -1,0 +1,301 @@
+//! From items to typed values: one [`Field`] for each key, which knows its path and place and
+//! says what is wrong with it. A reader returns `None` when it has said so.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::item::{Entry, Item, Node, Type};
+use crate::problem::Problem;
+use crate::scalar;
+use crate::span::{Origins, Span};
+use crate::stack::{Held, HostPath};
+
+/// Problems as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    pub(crate) fn add(&self, problem: Problem) {
+        self.0.borrow_mut().push(problem);
+    }
+
+    pub(crate) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
+        self.0.borrow_mut().extend(problems);
+    }
+
+    pub(crate) fn any_error(&self) -> bool {
+        self.0.borrow().iter().any(Problem::is_error)
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
+        self.0.into_inner()
+    }
+}
+
+/// One thing that has fields, a service or a network, while it is decoded.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    /// What people call it: ``service `web` ``.
+    pub(crate) subject: String,
+    pub(crate) problems: &'a Problems,
+    origins: RefCell<Origins>,
+    held: RefCell<Vec<Held>>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(subject: impl Into<String>, problems: &'a Problems) -> Self {
+        let (origins, held) = Default::default();
+        Self { subject: subject.into(), problems, origins, held }
+    }
+
+    pub(crate) fn origin(&self, path: impl Into<String>, span: &Span) {
+        self.origins.borrow_mut().insert(path, span.clone());
+    }
+
+    /// Records that `path` is legal and not run, and warns of it.
+    pub(crate) fn hold(&self, path: &str, span: &Span, why: &str) {
+        let message = format!("`{path}` of {} is not run yet: {why}", self.subject);
+        self.problems.add(Problem::warning("not-run-yet", message).at(span.clone()));
+        let held = Held { path: path.to_owned(), span: span.clone(), why: why.to_owned() };
+        self.held.borrow_mut().push(held);
+    }
+
+    pub(crate) fn finish(self) -> (Origins, Vec<Held>) {
+        (self.origins.into_inner(), self.held.into_inner())
+    }
+}
+
+/// One value in its scope.
+#[derive(Debug, Clone)]
+pub(crate) struct Field<'a> {
+    pub(crate) scope: &'a Scope<'a>,
+    pub(crate) item: &'a Item,
+    pub(crate) key: &'a Span,
+    /// The path in the scope, as Compose writes it; empty for the scope's own item.
+    pub(crate) path: String,
+}
+
+impl<'a> Field<'a> {
+    pub(crate) fn root(scope: &'a Scope<'a>, item: &'a Item, key: &'a Span) -> Self {
+        Self { scope, item, key, path: String::new() }
+    }
+
+    /// The value of a key that is there and not null.
+    pub(crate) fn get(&self, key: &str) -> Option<Self> {
+        self.raw(key).filter(|field| !field.item.is_null())
+    }
+
+    /// The value of a key that is there, though it may be null.
+    pub(crate) fn raw(&self, key: &str) -> Option<Self> {
+        self.item.entry(key).map(|entry| self.child(entry))
+    }
+
+    /// The value of an entry of its map.
+    pub(crate) fn child(&self, entry: &'a Entry) -> Self {
+        self.below(&entry.value, &entry.at, self.join(&entry.key))
+    }
+
+    fn below(&self, item: &'a Item, key: &'a Span, path: String) -> Self {
+        Self { scope: self.scope, item, key, path }
+    }
+
+    fn join(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Where people look for it.
+    pub(crate) fn place(&self) -> &'a Span {
+        match &self.item.node {
+            Node::Scalar(_) if self.item.span.len > 0 => &self.item.span,
+            _ => self.key,
+        }
+    }
+
+    /// Says where the value was written.
+    pub(crate) fn mark(&self) {
+        self.scope.origin(self.path.clone(), self.place());
+    }
+
+    /// An error about it.
+    pub(crate) fn refuse(&self, code: &'static str, message: impl Into<String>) {
+        self.scope.problems.add(Problem::error(code, message).at(self.place().clone()));
+    }
+
+    pub(crate) fn hold(&self, why: &str) {
+        self.scope.hold(&self.path, self.place(), why);
+    }
+
+    /// What it is called in a message: `` `ports[0]` of service `web` ``.
+    pub(crate) fn name(&self) -> String {
+        if self.path.is_empty() {
+            return self.scope.subject.clone();
+        }
+        format!("`{}` of {}", self.path, self.scope.subject)
+    }
+
+    /// The error that it has another type.
+    pub(crate) fn wrong<T>(&self, wanted: &str) -> Option<T> {
+        let message = format!("{} must be {wanted}, and is {}", self.name(), self.item.what());
+        let mut problem = Problem::error("wrong-type", message).at(self.place().clone());
+        if let (true, Some(text)) = (wanted.starts_with("text"), self.item.text()) {
+            problem = problem.hint(format!("put it in quotes: \"{text}\""));
+        }
+        self.scope.problems.add(problem);
+        None
+    }
+
+    /// The error that its text means nothing.
+    pub(crate) fn bad<T>(&self, wanted: &str) -> Option<T> {
+        let text = self.item.text().unwrap_or_default();
+        self.refuse("bad-value", format!("{} must be {wanted}, and is `{text}`", self.name()));
+        None
+    }
+
+    /// Text, which must have been written as text.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self.item.as_scalar() {
+            Some(scalar) if scalar.ty() == Type::Text => {
+                self.mark();
+                Some(scalar.text.clone())
+            }
+            _ => self.wrong("text"),
+        }
+    }
+
+    /// The text of any scalar; numbers and booleans stay as they were written.
+    pub(crate) fn loose_text(&self) -> Option<String> {
+        match self.item.text() {
+            Some(text) => {
+                self.mark();
+                Some(text.to_owned())
+            }
+            None => self.wrong("text or a number"),
+        }
+    }
+
+    /// A scalar that `read` understands.
+    pub(crate) fn parsed<T>(&self, wanted: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let Some(text) = self.item.text() else { return self.wrong(wanted) };
+        self.mark();
+        read(text).or_else(|| self.bad(wanted))
+    }
+
+    /// One of these words.
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let message = format!("{} must be one of {}", self.name(), words.join(", "));
+        let mut problem = Problem::error("bad-value", message).at(self.place().clone());
+        if let Some(hint) = crate::nearest::hint(&text, choices.iter().map(|(word, _)| *word)) {
+            problem = problem.hint(hint);
+        }
+        self.scope.problems.add(problem);
+        None
+    }
+
+    pub(crate) fn boolean(&self) -> Option<bool> {
+        let text = self.item.text().unwrap_or_default();
+        let value = match text.to_ascii_lowercase().as_str() {
+            "true" => true,
+            "false" => false,
+            word @ ("yes" | "on" | "y" | "no" | "off" | "n") => {
+                let value = matches!(word, "yes" | "on" | "y");
+                let message = format!("{} is `{text}`, which YAML 1.2 reads as text", self.name());
+                let problem = Problem::warning("old-boolean", message).at(self.place().clone());
+                self.scope.problems.add(problem.hint(format!("write `{value}`")));
+                value
+            }
+            _ => return self.wrong("true or false"),
+        };
+        self.mark();
+        Some(value)
+    }
+
+    /// A whole number within `T`.
+    pub(crate) fn whole<T: std::str::FromStr>(&self) -> Option<T> {
+        self.parsed("a whole number", |text| text.parse().ok())
+    }
+
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.parsed("a size such as `512m`", scalar::bytes)
+    }
+
+    pub(crate) fn duration(&self) -> Option<Duration> {
+        self.parsed("a duration such as `1m30s`", scalar::duration)
+    }
+
+    pub(crate) fn host_path(&self) -> Option<HostPath> {
+        let written = self.text()?;
+        Some(HostPath { written, base: self.item.base.to_path_buf() })
+    }
+
+    /// The items of a list.
+    pub(crate) fn list(&self) -> Vec<Self> {
+        let Node::List(items) = &self.item.node else {
+            self.wrong::<()>("a list");
+            return Vec::new();
+        };
+        let field = |(i, item): (usize, &'a Item)| {
+            self.below(item, &item.span, format!("{}[{i}]", self.path))
+        };
+        items.iter().enumerate().map(field).collect()
+    }
+
+    /// The entries of a map, null values included.
+    pub(crate) fn entries(&self) -> Vec<(&'a str, Self)> {
+        if !matches!(self.item.node, Node::Map(_)) {
+            self.wrong::<()>("a mapping");
+        }
+        self.item.entries().iter().map(|entry| (entry.key.as_str(), self.child(entry))).collect()
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.list().iter().filter_map(Self::text).collect()
+    }
+
+    /// A list of texts or numbers.
+    pub(crate) fn loose_texts(&self) -> Vec<String> {
+        self.list().iter().filter_map(Self::loose_text).collect()
+    }
+
+    /// Names with texts; null is an empty text.
+    pub(crate) fn pairs(&self) -> BTreeMap<String, String> {
+        let pair = |(key, field): (&str, Self)| {
+            let text = if field.item.is_null() {
+                field.mark();
+                Some(String::new())
+            } else {
+                field.loose_text()
+            };
+            Some((key.to_owned(), text?))
+        };
+        self.entries().into_iter().filter_map(pair).collect()
+    }
+
+    /// A command: a list of words, or one text that is split as a shell would.
+    pub(crate) fn words(&self) -> Option<Vec<String>> {
+        match &self.item.node {
+            Node::List(_) => {
+                self.mark();
+                Some(self.texts())
+            }
+            Node::Scalar(scalar) if scalar.ty() == Type::Text => {
+                self.mark();
+                let words = shlex::split(&scalar.text);
+                if words.is_none() {
+                    self.refuse(
+                        "bad-value",
+                        format!("{} has a quote that is never closed", self.name()),
+                    );
+                }
+                words
+            }
+            _ => self.wrong("text or a list of texts"),
+        }
+    }
+}

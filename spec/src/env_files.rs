@@ -1,0 +1,90 @@
+//! `env_file`: the variables of a service that stand in files of their own.
+
+use std::collections::BTreeMap;
+
+use crate::decode::Field;
+use crate::dotenv;
+use crate::environment::Environment;
+use crate::files::Kind;
+use crate::interpolate::Variables;
+use crate::source::Sources;
+use crate::span::{Span, Via};
+
+/// What a variable is looked up in while an env file is read: the project's, then the
+/// service's own, then what files before it said.
+struct Known<'a> {
+    project: &'a Environment,
+    own: &'a BTreeMap<String, Option<String>>,
+    files: BTreeMap<String, (Option<String>, Span)>,
+}
+
+impl Variables for Known<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        let own = || self.own.get(name)?.as_deref();
+        let file = || self.files.get(name)?.0.as_deref();
+        self.project.value(name).or_else(own).or_else(file)
+    }
+}
+
+/// Completes the environment of a service: env files below it, and the project's values for
+/// names that stand alone.
+pub(crate) fn complete(
+    service: &Field<'_>,
+    own: BTreeMap<String, Option<String>>,
+    project: &Environment,
+    sources: &Sources<'_>,
+) -> BTreeMap<String, Option<String>> {
+    let mut known = Known { project, own: &own, files: BTreeMap::new() };
+    for field in service.get("env_file").map(|field| field.list()).unwrap_or_default() {
+        field.mark();
+        let found = read(&field, &known, sources).unwrap_or_default();
+        for (name, value, at) in found {
+            let at = at.through(Via::EnvFile, field.place().clone());
+            known.files.insert(name, (value, at));
+        }
+    }
+    let mut whole = BTreeMap::new();
+    for (name, (value, at)) in known.files {
+        if !own.contains_key(&name) {
+            service.scope.origin(format!("environment.{name}"), &at);
+            whole.insert(name, value);
+        }
+    }
+    for (name, value) in own {
+        let value = value.or_else(|| project.value(&name).map(str::to_owned));
+        whole.insert(name, value);
+    }
+    whole
+}
+
+/// The assignments of one env file.
+fn read(
+    field: &Field<'_>,
+    known: &Known<'_>,
+    sources: &Sources<'_>,
+) -> Option<Vec<(String, Option<String>, Span)>> {
+    let (path, required, format) = match field.item.text() {
+        Some(_) => (field.clone(), true, None),
+        None => {
+            let Some(path) = field.get("path") else {
+                return field.wrong("a file, or a mapping with `path`");
+            };
+            let required = field.get("required").and_then(|field| field.boolean()).unwrap_or(true);
+            (path, required, field.get("format"))
+        }
+    };
+    let raw = match format {
+        Some(format) => format.choice(&[("raw", true)])?,
+        None => false,
+    };
+    let file = path.host_path()?.path();
+    if !required && sources.kind(&file) == Kind::Missing {
+        return None;
+    }
+    let source = sources.read(&file, Some(path.place()))?;
+    let parse = if raw { dotenv::parse_raw } else { dotenv::parse };
+    let mut found = sources.assignments(&source, parse(&source.text, known));
+    // A name that stands alone and that nobody sets says nothing.
+    found.retain(|(_, value, _)| value.is_some());
+    Some(found)
+}

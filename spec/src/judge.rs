@@ -1,0 +1,149 @@
+//! What the key table says about a merged tree: keys that nobody knows, that are held, limited,
+//! refused, or accepted with a word.
+
+use crate::decode::Field;
+use crate::item::{Entry, Node};
+use crate::keys::{Place, Standing};
+use crate::problem::Problem;
+
+/// Judges all keys in `field`, whose place in the table is `place`.
+pub(crate) fn judge(field: &Field<'_>, place: &Place) {
+    let walk = Walk { quiet: false };
+    walk.below(field, place);
+}
+
+/// Judges the keys of `field` itself, and none below them.
+pub(crate) fn judge_keys(field: &Field<'_>, place: &Place) {
+    for entry in field.item.entries() {
+        key(field, entry, place, false);
+    }
+}
+
+struct Walk {
+    /// A key above has said already that all this is not run.
+    quiet: bool,
+}
+
+impl Walk {
+    fn below(&self, field: &Field<'_>, place: &Place) {
+        match &field.item.node {
+            Node::Scalar(_) => {}
+            Node::List(_) => {
+                let Some(place) = place.item() else { return };
+                field.list().iter().for_each(|item| self.below(item, place));
+            }
+            Node::Map(entries) => {
+                for entry in entries {
+                    let Some((place, quiet)) = key(field, entry, place, self.quiet) else {
+                        continue;
+                    };
+                    Self { quiet }.below(&field.child(entry), place);
+                }
+            }
+        }
+    }
+}
+
+/// Judges one key; returns its place, and whether what is below it has been spoken for.
+fn key<'p>(
+    field: &Field<'_>,
+    entry: &Entry,
+    place: &'p Place,
+    quiet: bool,
+) -> Option<(&'p Place, bool)> {
+    let Some(found) = place.key(&entry.key) else {
+        if place.is_closed() {
+            unknown(field, entry, place);
+        }
+        return None;
+    };
+    let field = field.child(entry);
+    let at = entry.at.clone();
+    let problems = field.scope.problems;
+    match found.standing {
+        Some(Standing::Held(why)) if !quiet => {
+            field.scope.hold(&field.path, &at, why);
+            return Some((found, true));
+        }
+        Some(Standing::Limited(what)) if !quiet => {
+            problems.add(Problem::warning("limited", format!("{} {what}", field.name())).at(at));
+            return Some((found, true));
+        }
+        Some(Standing::Notice(what)) if !quiet => {
+            problems.add(Problem::notice("no-effect", format!("{} {what}", field.name())).at(at));
+            return Some((found, true));
+        }
+        Some(Standing::Refused(why)) => {
+            problems.add(Problem::error("not-obeyed", format!("{} {why}", field.name())).at(at));
+        }
+        _ => {}
+    }
+    Some((found, quiet))
+}
+
+fn unknown(field: &Field<'_>, entry: &Entry, place: &Place) {
+    let key = &entry.key;
+    if key == "x-keel" {
+        let problem =
+            Problem::error("not-obeyed", format!("`x-keel` is not read in {}", field.name()));
+        let hint = "it belongs into the stack, a service, or a mount";
+        field.scope.problems.add(problem.at(entry.at.clone()).hint(hint));
+        return;
+    }
+    if key.starts_with("x-") {
+        return;
+    }
+    let message = format!("unknown key `{}` in {}", shorten(key), field.name());
+    let mut problem = Problem::error("unknown-key", message).at(entry.at.clone());
+    if let Some(hint) = advice(field, entry, place) {
+        problem = problem.hint(hint);
+    }
+    field.scope.problems.add(problem);
+}
+
+fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
+    let key = entry.key.as_str();
+    if let Some(near) = place.nearest(key) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let root = Place::root();
+    if field.path.is_empty() && place.key("services").is_some() {
+        let looks = entry.value.get("image").or_else(|| entry.value.get("build")).is_some();
+        let service =
+            looks.then(|| format!("a service belongs under `services:`; indent `{key}` below it"));
+        return service.or_else(|| Some("a key of your own must begin with `x-`".to_owned()));
+    }
+    if let Some(now) = OLD.iter().find(|(old, _)| *old == key).map(|(_, now)| *now) {
+        return Some(now.to_owned());
+    }
+    if matches!(key, "services" | "networks" | "volumes" | "configs" | "secrets")
+        && root.key(key).is_some()
+    {
+        return Some(format!("`{key}` belongs to the top level: check the indentation"));
+    }
+    let inside = ["deploy", "healthcheck", "build", "logging"];
+    let home = inside
+        .into_iter()
+        .find(|home| place.key(home).is_some_and(|place| place.key(key).is_some()));
+    home.map(|home| format!("`{key}` belongs under `{home}`"))
+}
+
+/// Keys of files from before Compose's specification, and misplaced ones that are often seen.
+const OLD: &[(&str, &str)] = &[
+    ("net", "write `network_mode`"),
+    ("dockerfile", "`dockerfile` belongs under `build`"),
+    ("log_driver", "`logging` has taken its place"),
+    ("log_opt", "`logging` has taken its place"),
+    ("volume_driver", "give the `driver` of a volume under the top-level `volumes`"),
+    ("external", "`external` belongs to a network or volume at the top level"),
+    ("replicas", "`replicas` belongs under `deploy`"),
+    ("limits", "`limits` belongs under `deploy.resources`"),
+];
+
+/// Long keys are mistakes of indentation or quoting; the place says the rest.
+fn shorten(key: &str) -> String {
+    if key.chars().count() <= 60 {
+        return key.to_owned();
+    }
+    key.chars().take(60).chain(['…']).collect()
+}

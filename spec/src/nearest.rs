@@ -1,0 +1,27 @@
+//! "Did you mean": the known word that is most like one that is not known.
+
+/// Longer words are no typos of anything.
+const LONGEST: usize = 64;
+
+/// The word among `known` that is close enough to be what was meant.
+pub(crate) fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
+    let plain = |word: &str| word.to_lowercase().replace('-', "_");
+    let wanted = plain(word);
+    let near = |candidate: &str| {
+        let candidate = plain(candidate);
+        let distance = strsim::damerau_levenshtein(&wanted, &candidate);
+        // One typo in a short word, up to three in a long one; or one word inside the other.
+        let allowed = (wanted.chars().count() / 3).clamp(1, 3);
+        let close = distance <= allowed || candidate.trim_end_matches('s') == wanted;
+        close.then_some(distance)
+    };
+    known.into_iter().filter_map(|word| Some((near(word)?, word))).min().map(|(_, word)| word)
+}
+
+/// A hint that offers the nearest of `known`.
+pub(crate) fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    of(word, known).map(|near| format!("did you mean `{near}`?"))
+}

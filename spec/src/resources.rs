@@ -1,0 +1,199 @@
+//! Top-level networks, volumes, configs and secrets: items to their types.
+
+use std::net::IpAddr;
+
+use crate::decode::{Field, Problems, Scope};
+use crate::environment::Environment;
+use crate::item::{Entry, Node};
+use crate::judge::judge;
+use crate::keys::Place;
+use crate::problem::Problem;
+use crate::stack::{Config, Content, HostPath, Network, Pool, Subnet, Volume};
+
+/// Decodes one entry of a section in its own scope.
+fn scoped<T>(
+    section: &str,
+    word: &str,
+    entry: &Entry,
+    problems: &Problems,
+    decode: impl Fn(&Field<'_>) -> T,
+) -> (T, crate::span::Origins, Vec<crate::stack::Held>) {
+    let scope = Scope::new(format!("{word} `{}`", entry.key), problems);
+    let field = Field::root(&scope, &entry.value, &entry.at);
+    scope.origin("", &entry.at);
+    if !matches!(entry.value.node, Node::Map(_)) && !entry.value.is_null() {
+        field.wrong::<()>("a mapping");
+    }
+    if let Some(place) = Place::root().key(section).and_then(|place| place.key(&entry.key)) {
+        judge(&field, place);
+    }
+    let value = decode(&field);
+    let (origins, held) = scope.finish();
+    (value, origins, held)
+}
+
+/// `name`, and whether it is external: the old form gives the name there.
+fn identity(field: &Field<'_>) -> (Option<String>, bool) {
+    let name = field.get("name").and_then(|field| field.text());
+    let Some(external) = field.get("external") else { return (name, false) };
+    if !matches!(external.item.node, Node::Map(_)) {
+        return (name, external.boolean().unwrap_or_default());
+    }
+    let old = external.get("name").and_then(|field| field.text());
+    let problem =
+        Problem::warning("old-external", format!("{} by name is an old form", external.name()));
+    let problem =
+        problem.at(external.key.clone()).hint("write `external: true`, and `name` beside it");
+    external.scope.problems.add(problem);
+    if let (Some(name), Some(old)) = (&name, &old)
+        && name != old
+    {
+        external.refuse("conflict", format!("{} and `name` say different things", external.name()));
+    }
+    (name.or(old), true)
+}
+
+/// Decodes one of `networks`.
+pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
+    let (network, origins, held) = scoped("networks", "network", entry, problems, |field| {
+        let flag = |key| field.get(key).and_then(|field| field.boolean());
+        let (name, external) = identity(field);
+        let ipam = field.get("ipam");
+        let below = |key: &str| ipam.as_ref().and_then(|ipam| ipam.get(key));
+        let driver = field.get("driver").and_then(|field| driver(&field, &["bridge", "default"]));
+        Network {
+            name,
+            external,
+            driver,
+            driver_opts: field.get("driver_opts").map(|field| field.pairs()).unwrap_or_default(),
+            internal: flag("internal").unwrap_or_default(),
+            attachable: flag("attachable").unwrap_or_default(),
+            enable_ipv4: flag("enable_ipv4"),
+            enable_ipv6: flag("enable_ipv6"),
+            ipam_driver: below("driver").and_then(|field| driver_of_addresses(&field)),
+            pools: below("config")
+                .map(|field| field.list().iter().map(pool).collect())
+                .unwrap_or_default(),
+            labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
+            ..Network::default()
+        }
+    });
+    Network { origins, held, ..network }
+}
+
+/// A driver; holds the ones that are not ours.
+fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
+    let driver = field.text()?;
+    if !ours.contains(&driver.as_str()) {
+        field.hold(&format!("there is no driver `{driver}` here yet"));
+    }
+    Some(driver)
+}
+
+fn driver_of_addresses(field: &Field<'_>) -> Option<String> {
+    driver(field, &["default"])
+}
+
+fn pool(field: &Field<'_>) -> Pool {
+    let subnet = |key| {
+        field.get(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
+    };
+    let address =
+        |field: &Field<'_>| field.parsed("an IP address", |text| text.parse::<IpAddr>().ok());
+    let spare = field.get("aux_addresses").map(|field| field.entries()).unwrap_or_default();
+    Pool {
+        subnet: subnet("subnet"),
+        ip_range: subnet("ip_range"),
+        gateway: field.get("gateway").and_then(|field| address(&field)),
+        aux_addresses: spare
+            .into_iter()
+            .filter_map(|(host, field)| Some((host.to_owned(), address(&field)?)))
+            .collect(),
+    }
+}
+
+fn subnet(text: &str) -> Option<Subnet> {
+    let (address, prefix) = text.split_once('/')?;
+    let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    (prefix <= most).then_some(Subnet { address, prefix })
+}
+
+/// Decodes one of `volumes`.
+pub(crate) fn volume(entry: &Entry, problems: &Problems) -> Volume {
+    let (volume, origins, held) = scoped("volumes", "volume", entry, problems, |field| {
+        let (name, external) = identity(field);
+        let beside = ["driver", "driver_opts", "labels"].into_iter().find_map(|key| field.get(key));
+        if let (true, Some(other)) = (external, &beside) {
+            let message = format!("{} cannot stand beside `external`", other.name());
+            other.refuse("conflict", message);
+        }
+        Volume {
+            name,
+            external,
+            driver: field.get("driver").and_then(|field| driver(&field, &["local"])),
+            driver_opts: field.get("driver_opts").map(|field| field.pairs()).unwrap_or_default(),
+            labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
+            ..Volume::default()
+        }
+    });
+    Volume { origins, held, ..volume }
+}
+
+/// Decodes one of `configs`, or of `secrets`.
+pub(crate) fn config(
+    section: &str,
+    entry: &Entry,
+    environment: &Environment,
+    problems: &Problems,
+) -> Option<Config> {
+    let word = section.trim_end_matches('s');
+    let (config, origins, held) = scoped(section, word, entry, problems, |field| {
+        let (name, external) = identity(field);
+        if external {
+            field.get("external")?.hold("there is no store of configs and secrets yet");
+            return Some((name, Content::External));
+        }
+        Some((name, content(field, section == "configs", environment)?))
+    });
+    let (name, content) = config?;
+    Some(Config { name, content, origins, held })
+}
+
+fn content(field: &Field<'_>, inline: bool, environment: &Environment) -> Option<Content> {
+    let keys: &[&str] =
+        if inline { &["file", "content", "environment"] } else { &["file", "environment"] };
+    let given: Vec<_> = keys.iter().filter_map(|key| field.get(key)).collect();
+    let words = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let source = match given.as_slice() {
+        [source] => source,
+        [] if field.get("driver").is_some() => return Some(Content::External),
+        [] => {
+            field.refuse("no-content", format!("{} needs one of {words}", field.name()));
+            return None;
+        }
+        [.., second] => {
+            let message = format!("{} has more than one of {words}", field.name());
+            let problem = Problem::error("conflict", message).at(second.key.clone());
+            field.scope.problems.add(problem);
+            return None;
+        }
+    };
+    let text = source.text()?;
+    Some(match source.path.as_str() {
+        "file" => Content::File(HostPath { written: text, base: source.item.base.to_path_buf() }),
+        "content" => Content::Inline(text),
+        _ => match environment.get(&text) {
+            Some(variable) => {
+                Content::Environment { value: variable.value.clone(), variable: text }
+            }
+            None => {
+                source.refuse(
+                    "unset-variable",
+                    format!("the variable `{text}` of {} is not set", field.name()),
+                );
+                return None;
+            }
+        },
+    })
+}

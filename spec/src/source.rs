@@ -1,0 +1,159 @@
+//! Reading: bytes to text, and the paths that people are shown.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use crate::decode::Problems;
+use crate::files::{Files, Kind, tidy};
+use crate::problem::Problem;
+use crate::project::Project;
+use crate::span::{Span, Texts};
+
+/// Larger files are refused: no Compose or env file is written by hand at that size.
+const MAX_SIZE: usize = 16 << 20;
+
+/// Reads files of one project and keeps their texts.
+pub(crate) struct Sources<'a> {
+    pub(crate) files: &'a dyn Files,
+    pub(crate) project: &'a Project,
+    pub(crate) problems: Problems,
+    pub(crate) texts: RefCell<Texts>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// Its name for people.
+    pub(crate) file: Arc<str>,
+    pub(crate) text: Arc<str>,
+}
+
+impl Sources<'_> {
+    /// The path of `written` from `base`.
+    pub(crate) fn path(base: &Path, written: &str) -> PathBuf {
+        tidy(&base.join(written))
+    }
+
+    pub(crate) fn kind(&self, path: &Path) -> Kind {
+        self.files.kind(path)
+    }
+
+    /// Reads a file that must be there. `asked` is where it is asked for.
+    pub(crate) fn read(&self, path: &Path, asked: Option<&Span>) -> Option<Source> {
+        let file = self.shown(path);
+        let bytes = match self.files.read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.unreadable(&file, &error, asked);
+                return None;
+            }
+        };
+        let text: Arc<str> = self.decoded(&file, bytes)?.into();
+        self.texts.borrow_mut().insert(file.clone(), text.clone());
+        Some(Source { file, text })
+    }
+
+    fn unreadable(&self, file: &str, error: &io::Error, asked: Option<&Span>) {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            _ => error.to_string(),
+        };
+        let mut problem = Problem::error("unreadable", format!("cannot read `{file}`: {why}"));
+        problem.span = asked.cloned();
+        self.problems.add(problem);
+    }
+
+    /// UTF-8 without a byte order mark.
+    fn decoded(&self, file: &Arc<str>, bytes: Vec<u8>) -> Option<String> {
+        if bytes.len() > MAX_SIZE {
+            let message = format!("`{file}` is larger than {} MiB", MAX_SIZE >> 20);
+            self.problems.add(Problem::error("too-large", message));
+            return None;
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let length = text[valid..].chars().next().map_or(0, char::len_utf8);
+                let span = Lines::new(&text).span(file, valid..valid + length);
+                self.texts.borrow_mut().insert(file.clone(), text.into());
+                self.problems.add(Problem::error("not-utf8", "this is not UTF-8 text").at(span));
+                None
+            }
+        }
+    }
+
+    /// The path as people are shown it: from the project's folder, under its shown name.
+    pub(crate) fn shown(&self, path: &Path) -> Arc<str> {
+        let relative = relative(&tidy(&self.project.dir), path).unwrap_or_else(|| path.to_owned());
+        let shown = tidy(&Path::new(&self.project.shown).join(relative));
+        shown.to_string_lossy().into()
+    }
+}
+
+/// Byte offsets of a text to lines and columns.
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        let after = text.match_indices('\n').map(|(index, _)| index + 1);
+        Self { text, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// The span of these bytes, as far as they are on their first line.
+    pub(crate) fn span(&self, file: &Arc<str>, range: Range<usize>) -> Span {
+        let line = self.starts.partition_point(|start| *start <= range.start);
+        let before = &self.text[self.starts[line - 1]..range.start];
+        let within = self.text[range].lines().next().unwrap_or_default();
+        let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (column, len) = (before.chars().count() + 1, within.chars().count());
+        Span::new(file.clone(), short(line), short(column), short(len))
+    }
+}
+
+/// How to get from the folder `from` to `to`, when both begin alike.
+fn relative(from: &Path, to: &Path) -> Option<PathBuf> {
+    if from.is_absolute() != to.is_absolute()
+        || from.components().any(|part| part == Component::ParentDir)
+    {
+        return None;
+    }
+    let (mut rest, mut wanted) = (from.components().peekable(), to.components().peekable());
+    while rest.peek().is_some() && rest.peek() == wanted.peek() {
+        rest.next();
+        wanted.next();
+    }
+    let up = rest.map(|_| Component::ParentDir);
+    Some(up.chain(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths() {
+        let cases = [
+            ("/srv/blog", "/srv/blog/compose.yaml", Some("compose.yaml")),
+            ("/srv/blog", "/srv/base.yaml", Some("../base.yaml")),
+            ("stacks/blog", "stacks/blog/a/b.yaml", Some("a/b.yaml")),
+            ("", "compose.yaml", Some("compose.yaml")),
+            ("/srv", "compose.yaml", None),
+        ];
+        for (from, to, wanted) in cases {
+            assert_eq!(
+                relative(from.as_ref(), to.as_ref()),
+                wanted.map(PathBuf::from),
+                "{from} {to}"
+            );
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! YAML text to items: positions, anchors, merge keys, and the limits that keep a hostile file
+//! from costing more than its size.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span as Mark};
+
+use crate::item::{Entry, Item, MAX_DEPTH, Node, Scalar, Tag, Type};
+use crate::problem::Problem;
+use crate::span::{Link, Span, Via};
+
+/// How much aliases may add to a file, in items (a long text counts as several).
+const ALIAS_BUDGET: usize = 100_000;
+
+/// One step of building; its problem ends the file.
+type Step<T = ()> = Result<T, Box<Problem>>;
+
+/// The documents of a file, those that are empty left out, and what is wrong with them.
+pub(crate) fn parse(text: &str, file: &Arc<str>, base: &Arc<Path>) -> (Vec<Item>, Vec<Problem>) {
+    let mut builder = Builder::new(text, file, base);
+    if let Some(problem) = control_character(text, file) {
+        return (Vec::new(), vec![problem]);
+    }
+    for event in Parser::new_from_str_with_options(text, options()) {
+        let step = match event {
+            Ok((event, mark)) => builder.take(event, &mark),
+            Err(error) => Err(Box::new(scan_problem(&error, text, file))),
+        };
+        if let Err(problem) = step {
+            builder.problems.push(*problem);
+            return (Vec::new(), builder.problems);
+        }
+    }
+    (builder.documents, builder.problems)
+}
+
+fn options() -> Options {
+    let mut options = granit_parser::options! {
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+        emit_unresolved_aliases: true,
+    };
+    options.set_emit_comments(false);
+    options
+}
+
+fn control_character(text: &str, file: &Arc<str>) -> Option<Problem> {
+    let bad = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    let (index, c) = text.char_indices().find(|(_, c)| bad(*c))?;
+    let before = &text[..index];
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let message = format!("the character U+{:04X} is not allowed in YAML", u32::from(c));
+    Some(Problem::error("yaml", message).at(span_at(file, line, column, 1)))
+}
+
+fn scan_problem(error: &ScanError, text: &str, file: &Arc<str>) -> Problem {
+    let (line, column) = (error.marker().line(), error.marker().col() + 1);
+    let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let problem = Problem::error("yaml", format!("not valid YAML: {}", error.info()));
+    let problem = problem.at(span_at(file, line, column, 1));
+    let indent = &content[..content.len() - content.trim_start().len()];
+    if indent.contains('\t') {
+        return problem.hint("indent with spaces: YAML takes no tabs there");
+    }
+    problem
+}
+
+fn span_at(file: &Arc<str>, line: usize, column: usize, len: usize) -> Span {
+    let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Span::new(file.clone(), short(line), short(column), short(len))
+}
+
+/// A collection that is being read.
+struct Open {
+    span: Span,
+    tag: Tag,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Item>),
+    Map { entries: Vec<Entry>, merges: Vec<(Span, Item)>, key: Option<(String, Span, bool)> },
+}
+
+/// An anchored item, with what a copy of it costs.
+struct Anchored {
+    item: Item,
+    weight: usize,
+    depth: usize,
+}
+
+struct Builder<'a> {
+    file: &'a Arc<str>,
+    base: &'a Arc<Path>,
+    line_lens: Vec<u32>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Anchored>,
+    spent: usize,
+    documents: Vec<Item>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(text: &str, file: &'a Arc<str>, base: &'a Arc<Path>) -> Self {
+        let line_lens = text.lines().map(|line| line.trim_end().chars().count() as u32).collect();
+        let (open, documents, problems) = (Vec::new(), Vec::new(), Vec::new());
+        Self { file, base, line_lens, open, anchors: HashMap::new(), spent: 0, documents, problems }
+    }
+
+    fn take(&mut self, event: Event<'_>, mark: &Mark) -> Step {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.as_deref();
+                let scalar = self.scalar(text.into_owned(), style, mark, tag);
+                let tag = self.tag(tag, mark);
+                let item = self.item(Node::Scalar(scalar), self.span(mark), tag);
+                self.place(item, anchor)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.begin(Content::List(Vec::new()), anchor, tag.as_deref(), mark)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                let content = Content::Map { entries: vec![], merges: vec![], key: None };
+                self.begin(content, anchor, tag.as_deref(), mark)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(anchor) => self.alias(anchor, mark),
+            Event::UnresolvedAlias(name) => {
+                let message = format!("there is no anchor `&{name}` above this alias");
+                Err(Box::new(Problem::error("unknown-anchor", message).at(self.span(mark))))
+            }
+            Event::DocumentStart(..) => {
+                self.anchors.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn item(&self, node: Node, span: Span, tag: Tag) -> Item {
+        Item { node, span, tag, base: self.base.clone() }
+    }
+
+    /// The part of the mark that is on its first line.
+    fn span(&self, mark: &Mark) -> Span {
+        let (line, column) = (mark.start.line(), mark.start.col() + 1);
+        let on_line =
+            |line: usize| self.line_lens.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let len = if mark.start.line() == mark.end.line() {
+            mark.end.index().saturating_sub(mark.start.index())
+        } else {
+            (on_line(line) as usize + 1).saturating_sub(column)
+        };
+        span_at(self.file, line, column, len)
+    }
+
+    fn scalar(
+        &self,
+        text: String,
+        style: ScalarStyle,
+        mark: &Mark,
+        tag: Option<&granit_parser::Tag>,
+    ) -> Scalar {
+        let source = mark.end.index().saturating_sub(mark.start.index());
+        let same_line = mark.start.line() == mark.end.line();
+        let (plain, quotes) = match style {
+            ScalarStyle::Plain => (true, 0),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (false, 1),
+            _ => (false, usize::MAX / 2),
+        };
+        let parallel = same_line && source == text.chars().count() + 2 * quotes;
+        let lead = parallel.then_some(quotes as u32);
+        let plain = plain && tag.and_then(granit_parser::Tag::core_suffix) != Some("str");
+        Scalar { text, plain, lead }
+    }
+
+    fn tag(&mut self, tag: Option<&granit_parser::Tag>, mark: &Mark) -> Tag {
+        let Some(tag) = tag.filter(|tag| tag.core_suffix().is_none()) else { return Tag::None };
+        match tag.original().as_str() {
+            "!reset" => Tag::Reset,
+            "!override" => Tag::Override,
+            // The non-specific tag says nothing.
+            "!" => Tag::None,
+            other => {
+                let problem = Problem::warning(
+                    "unknown-tag",
+                    format!("the tag `{other}` means nothing here"),
+                );
+                let at = mark.tag_start.map_or_else(
+                    || self.span(mark),
+                    |at| span_at(self.file, at.line(), at.col() + 1, other.chars().count()),
+                );
+                self.problems.push(problem.at(at));
+                Tag::None
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        content: Content,
+        anchor: usize,
+        tag: Option<&granit_parser::Tag>,
+        mark: &Mark,
+    ) -> Step {
+        let span = self.span(mark);
+        self.within_depth(self.open.len() + 1, &span)?;
+        if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
+            return Err(Box::new(Problem::error("yaml", "a key must be plain text").at(span)));
+        }
+        let tag = self.tag(tag, mark);
+        self.open.push(Open { span, tag, anchor, content });
+        Ok(())
+    }
+
+    fn within_depth(&self, depth: usize, span: &Span) -> Step {
+        if depth <= MAX_DEPTH {
+            return Ok(());
+        }
+        let message = format!("nested more than {MAX_DEPTH} deep");
+        Err(Box::new(Problem::error("too-deep", message).at(span.clone())))
+    }
+
+    fn end(&mut self) -> Step {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        let mut span = open.span;
+        let node = match open.content {
+            Content::List(items) => Node::List(items),
+            Content::Map { mut entries, merges, .. } => {
+                self.merge_in(&mut entries, merges);
+                if let Some(first) = entries.first().filter(|first| first.at.line == span.line) {
+                    span.len = span
+                        .len
+                        .min(first.at.column + first.at.len - span.column.min(first.at.column));
+                }
+                Node::Map(entries)
+            }
+        };
+        let item = self.item(node, span, open.tag);
+        self.place(item, open.anchor)
+    }
+
+    /// Puts a complete item where it belongs: as a key, a value, a list item or a document.
+    fn place(&mut self, item: Item, anchor: usize) -> Step {
+        if anchor != 0 {
+            let (weight, depth) = measure(&item);
+            self.anchors.insert(anchor, Anchored { item: item.clone(), weight, depth });
+            self.spend(weight, &item.span)?;
+        }
+        match self.open.last_mut().map(|open| &mut open.content) {
+            None => {
+                if !item.is_null() {
+                    self.documents.push(item);
+                }
+                Ok(())
+            }
+            Some(Content::List(items)) => {
+                items.push(item);
+                Ok(())
+            }
+            Some(Content::Map { entries, merges, key }) => match key.take() {
+                None => {
+                    *key = Some(self::key(item)?);
+                    Ok(())
+                }
+                Some((_, at, true)) => {
+                    merges.push((at, item));
+                    Ok(())
+                }
+                Some((key, at, false)) => {
+                    entries.push(Entry { key, at, value: item });
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, mark: &Mark) -> Step {
+        let at = self.span(mark);
+        let Some(anchored) = self.anchors.get(&anchor) else {
+            let problem = Problem::error("alias-cycle", "the anchored item contains itself");
+            return Err(Box::new(problem.at(at)));
+        };
+        let (weight, depth, mut item) = (anchored.weight, anchored.depth, anchored.item.clone());
+        self.within_depth(self.open.len() + depth, &at)?;
+        self.spend(weight, &at)?;
+        item.span.via.push(Link { how: Via::Alias, at });
+        self.place(item, 0)
+    }
+
+    fn spend(&mut self, weight: usize, at: &Span) -> Step {
+        self.spent += weight;
+        if self.spent <= ALIAS_BUDGET {
+            return Ok(());
+        }
+        let problem = Problem::error("alias-bomb", "aliases make this file too large");
+        Err(Box::new(problem.at(at.clone()).hint("write out what is needed, or split the file")))
+    }
+
+    /// Checks that keys are unique, then adds what merge keys bring and the map does not have.
+    fn merge_in(&mut self, entries: &mut Vec<Entry>, merges: Vec<(Span, Item)>) {
+        let mut seen: HashMap<String, Span> = HashMap::new();
+        entries.retain(|entry| match seen.get(&entry.key) {
+            None => {
+                seen.insert(entry.key.clone(), entry.at.clone());
+                true
+            }
+            Some(first) => {
+                let message =
+                    format!("the key `{}` is already set in line {}", entry.key, first.line);
+                self.problems.push(
+                    Problem::error("duplicate-key", message)
+                        .at(entry.at.clone())
+                        .hint(format!("remove this one, or the one in line {}", first.line)),
+                );
+                false
+            }
+        });
+        let mut keys: HashSet<String> = seen.into_keys().collect();
+        for (at, item) in merges {
+            let maps = if let Node::List(items) = item.node { items } else { vec![item] };
+            for map in maps {
+                self.merge_map(entries, &mut keys, &at, map);
+            }
+        }
+    }
+
+    fn merge_map(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        keys: &mut HashSet<String>,
+        at: &Span,
+        map: Item,
+    ) {
+        let Node::Map(more) = map.node else {
+            let message = format!("`<<` merges mappings, and this is {}", map.what());
+            self.problems.push(Problem::error("merge-key", message).at(map.span));
+            return;
+        };
+        for mut entry in more {
+            if keys.insert(entry.key.clone()) {
+                let link = Link { how: Via::Alias, at: at.clone() };
+                entry.value.span.via.push(link);
+                entries.push(entry);
+            }
+        }
+    }
+}
+
+/// The key's text and place, and whether it is a merge key.
+fn key(item: Item) -> Step<(String, Span, bool)> {
+    let Node::Scalar(scalar) = item.node else {
+        return Err(Box::new(Problem::error("yaml", "a key must be plain text").at(item.span)));
+    };
+    if scalar.ty() != Type::Text {
+        let message = format!("the key `{}` is not text", scalar.text);
+        let problem = Problem::error("non-string-key", message).at(item.span);
+        return Err(Box::new(problem.hint(format!("put it in quotes: \"{}\"", scalar.text))));
+    }
+    let merge = scalar.plain && scalar.text == "<<";
+    Ok((scalar.text, item.span, merge))
+}
+
+/// What a copy of the item costs, and how deep it goes.
+fn measure(item: &Item) -> (usize, usize) {
+    let sum = |(weight, depth), item: &Item| {
+        let (more, deep) = measure(item);
+        (weight + more, usize::max(depth, deep + 1))
+    };
+    match &item.node {
+        Node::Scalar(scalar) => (1 + scalar.text.len() / 64, 0),
+        Node::List(items) => items.iter().fold((1, 1), sum),
+        Node::Map(entries) => {
+            let text: usize = entries.iter().map(|entry| entry.key.len() / 64).sum();
+            entries.iter().map(|entry| &entry.value).fold((1 + text, 1), sum)
+        }
+    }
+}
