@@ -5,6 +5,7 @@
 //! - [`RootLock`]: one driver for each root; [`probe`]: what this machine lacks.
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
+mod clock;
 mod embedded;
 pub mod layout;
 mod lock;
@@ -15,7 +16,9 @@ pub mod record;
 pub mod resolver;
 pub mod runtime;
 pub mod shim;
+mod step;
 mod sys;
+mod tasks;
 
 pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};
