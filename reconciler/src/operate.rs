@@ -2,13 +2,15 @@
 
 mod converge;
 mod down;
-mod drift;
+pub(crate) mod drift;
 mod images;
 mod inspect;
 mod networks;
 mod oneoff;
 mod plans;
 mod ps;
+#[cfg(test)]
+pub(crate) mod samples;
 mod status;
 mod sync;
 mod target;

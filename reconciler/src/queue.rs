@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 pub(crate) struct Queue<K> {
     state: Mutex<State<K>>,
     changed: Notify,
+    ended: watch::Sender<bool>,
 }
 
 struct State<K> {
@@ -28,7 +29,7 @@ struct State<K> {
 impl<K: Ord + Clone> Queue<K> {
     pub fn new() -> Self {
         let state = State { due: BTreeMap::new(), running: BTreeSet::new(), closed: false };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(state), changed: Notify::new(), ended: watch::Sender::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
@@ -53,7 +54,15 @@ impl<K: Ord + Clone> Queue<K> {
     /// No further name is given out.
     pub fn close(&self) {
         self.state().closed = true;
+        self.ended.send_replace(true);
         self.changed.notify_one();
+    }
+
+    /// Returns once the queue is closed.
+    pub async fn closed(&self) {
+        let mut ended = self.ended.subscribe();
+        // The sender lives as long as the queue, so waiting never fails.
+        let _ = ended.wait_for(|ended| *ended).await;
     }
 
     /// The next name whose time has come; `None` once closed. It stays taken until `done`.

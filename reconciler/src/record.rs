@@ -9,6 +9,7 @@
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
 use keel_plan::desired::{Desired, Owner};
+use keel_plan::drift::Seen;
 use keel_plan::standing::Standing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -115,31 +116,6 @@ impl History {
     }
 }
 
-/// All that is owned for a stack on the nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Inventory {
-    /// Networks that were made for it, by full name.
-    pub networks: std::collections::BTreeSet<String>,
-    /// Volumes that were made for it, by full name.
-    pub volumes: std::collections::BTreeSet<String>,
-}
-
-/// A difference that is there, or was there until lately.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Since when it is known.
-    pub first: u64,
-    /// When it was there last.
-    pub last: u64,
-    /// The row as it was shown last, for when it is right again.
-    #[serde(default)]
-    pub row: serde_json::Value,
-}
-
-/// Differences by their ids.
-pub type Findings = BTreeMap<String, Seen>;
-
 /// What a source said last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -150,8 +126,9 @@ pub struct SourceRecord {
     pub revision: String,
     /// When it was fetched last.
     pub fetched: u64,
-    /// Stacks that the revision names, refused ones too.
-    pub stacks: std::collections::BTreeSet<StackName>,
+    /// Stacks that the revision names by folder, refused ones too: a file that cannot be read any
+    /// more still stands for the stack that it was.
+    pub folders: BTreeMap<String, StackName>,
     /// A revision that would remove too much.
     pub held: Option<HeldRevision>,
     /// The revision that a person let through.
@@ -248,24 +225,29 @@ impl Records {
         }
     }
 
-    /// The revision of a stack that was good last.
-    pub async fn good(&self, stack: &StackName) -> Result<Option<Desired>> {
-        Ok(self.read(&key(stack, "good")).await?.map(|(desired, _)| desired))
-    }
-
-    /// Remembers what was good.
-    pub async fn put_good(&self, desired: &Desired) -> Result<()> {
-        let key = key(&desired.stack, "good");
-        let revision = self.store.get(&key).await?.map_or(0, |entry| entry.revision);
-        match self.store.put(&key, encoded(desired), revision).await {
-            Ok(_) | Err(StoreError::Moved { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// A stack's memory.
     pub async fn standing(&self, stack: &StackName) -> Result<Standing> {
-        Ok(self.read(&key(stack, "standing")).await?.map(|(value, _)| value).unwrap_or_default())
+        Ok(self.standing_at(stack).await?.0)
+    }
+
+    /// A stack's memory, and the revision to put it back at.
+    pub async fn standing_at(&self, stack: &StackName) -> Result<(Standing, u64)> {
+        Ok(self.read(&key(stack, "standing")).await?.unwrap_or_default())
+    }
+
+    /// Puts a stack's memory back; says `false` when somebody was faster and it has to be thought
+    /// over again.
+    pub async fn put_standing(
+        &self,
+        stack: &StackName,
+        standing: &Standing,
+        revision: u64,
+    ) -> Result<bool> {
+        match self.store.put(&key(stack, "standing"), encoded(standing), revision).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Moved { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Changes a stack's memory.
@@ -275,20 +257,6 @@ impl Records {
         change: impl Fn(&mut Standing) -> R,
     ) -> Result<R> {
         Ok(self.update(&key(stack, "standing"), change).await?.0)
-    }
-
-    /// What is owned for a stack.
-    pub async fn inventory(&self, stack: &StackName) -> Result<Inventory> {
-        Ok(self.read(&key(stack, "inventory")).await?.map(|(value, _)| value).unwrap_or_default())
-    }
-
-    /// Changes what is owned for a stack.
-    pub async fn change_inventory(
-        &self,
-        stack: &StackName,
-        change: impl Fn(&mut Inventory),
-    ) -> Result<()> {
-        self.update(&key(stack, "inventory"), change).await.map(drop)
     }
 
     /// How the last pass ended.
@@ -320,14 +288,15 @@ impl Records {
         Ok(self.read(&key(stack, "history")).await?.map(|(value, _)| value).unwrap_or_default())
     }
 
-    /// Differences that are known of a stack, or of the nodes themselves.
-    pub async fn change_findings<R>(
-        &self,
-        stack: Option<&StackName>,
-        change: impl Fn(&mut Findings) -> R,
-    ) -> Result<R> {
-        let key = stack.map_or_else(|| "nodes/findings".to_owned(), |name| key(name, "findings"));
-        Ok(self.update(&key, change).await?.0)
+    /// Differences that are known of a stack.
+    pub async fn seen(&self, stack: &StackName) -> Result<Seen> {
+        Ok(self.read(&key(stack, "findings")).await?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// Remembers differences of a stack.
+    pub async fn put_seen(&self, stack: &StackName, seen: &Seen) -> Result<()> {
+        let put = |known: &mut Seen| known.clone_from(seen);
+        self.update(&key(stack, "findings"), put).await.map(drop)
     }
 
     /// What a source said last.

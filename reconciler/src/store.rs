@@ -278,7 +278,8 @@ mod tests {
         for key in ["stacks/b/x", "stacks/a/y", "stacks/a", "sources/a"] {
             store.put(key, vec![], 0).await.unwrap();
         }
-        let keys: Vec<_> = store.range("stacks/").await.unwrap().into_iter().map(|e| e.key).collect();
+        let keys: Vec<_> =
+            store.range("stacks/").await.unwrap().into_iter().map(|e| e.key).collect();
         assert_eq!(keys, ["stacks/a", "stacks/a/y", "stacks/b/x"]);
     }
 

@@ -67,7 +67,7 @@ impl Check<'_> {
             path.then(|| format!("a path on the host begins with `./`: write `./{name}`"))
         };
         let declare = || Some(format!("declare it under the top-level `{section}:`"));
-        let hint = near.or_else(path_like).or_else(declare);
+        let hint = path_like().or(near).or_else(declare);
         self.error(service, path, "undefined", message, hint);
     }
 

@@ -20,7 +20,7 @@ use crate::yaml;
 /// Builds the merged tree of one project.
 pub(crate) struct Composer<'a> {
     pub(crate) sources: &'a Sources<'a>,
-    /// Variables that a warning has named already.
+    /// What has been said already, and is not said again: unset variables, circles.
     pub(crate) warned: RefCell<BTreeSet<String>>,
     /// Files that services extend from, by path.
     pub(crate) bases: RefCell<HashMap<PathBuf, Rc<Item>>>,

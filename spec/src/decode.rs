@@ -66,6 +66,10 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// Keys of a service whose mapping may be written as a list.
+const LIST_FORMS: [&str; 6] =
+    ["environment", "labels", "annotations", "sysctls", "depends_on", "networks"];
+
 /// One value in its scope.
 #[derive(Debug, Clone)]
 pub(crate) struct Field<'a> {
@@ -74,11 +78,13 @@ pub(crate) struct Field<'a> {
     pub(crate) key: &'a Span,
     /// The path in the scope, as Compose writes it; empty for the scope's own item.
     pub(crate) path: String,
+    /// Reading it does not say where it was written: its path is not one of the model.
+    unmarked: bool,
 }
 
 impl<'a> Field<'a> {
     pub(crate) fn root(scope: &'a Scope<'a>, item: &'a Item, key: &'a Span) -> Self {
-        Self { scope, item, key, path: String::new() }
+        Self { scope, item, key, path: String::new(), unmarked: false }
     }
 
     /// The value of a key that is there and not null.
@@ -97,7 +103,7 @@ impl<'a> Field<'a> {
     }
 
     fn below(&self, item: &'a Item, key: &'a Span, path: String) -> Self {
-        Self { scope: self.scope, item, key, path }
+        Self { scope: self.scope, item, key, path, unmarked: self.unmarked }
     }
 
     fn join(&self, key: &str) -> String {
@@ -114,7 +120,14 @@ impl<'a> Field<'a> {
 
     /// Says where the value was written.
     pub(crate) fn mark(&self) {
-        self.scope.origin(self.path.clone(), self.place());
+        if !self.unmarked {
+            self.scope.origin(self.path.clone(), self.place());
+        }
+    }
+
+    /// The same value, read without marking it or what is below it.
+    pub(crate) fn unmarked(self) -> Self {
+        Self { unmarked: true, ..self }
     }
 
     /// An error about it.
@@ -145,10 +158,22 @@ impl<'a> Field<'a> {
         None
     }
 
+    /// The error that a mapping lacks a key, or that it is no mapping.
+    pub(crate) fn lacks<T>(&self, key: &str, wanted: &str) -> Option<T> {
+        if !matches!(self.item.node, Node::Map(_)) {
+            return self.wrong(wanted);
+        }
+        self.refuse("missing-key", format!("{} has no `{key}`", self.name()));
+        None
+    }
+
     /// The error that its text means nothing.
     pub(crate) fn bad<T>(&self, wanted: &str) -> Option<T> {
-        let text = self.item.text().unwrap_or_default();
-        self.refuse("bad-value", format!("{} must be {wanted}, and is `{text}`", self.name()));
+        let text = match self.item.text().unwrap_or_default() {
+            "" => "empty".to_owned(),
+            text => format!("`{}`", shorten(text)),
+        };
+        self.refuse("bad-value", format!("{} must be {wanted}, and is {text}", self.name()));
         None
     }
 
@@ -209,6 +234,7 @@ impl<'a> Field<'a> {
                 self.scope.problems.add(problem.hint(format!("write `{value}`")));
                 value
             }
+            _ if self.item.text().is_some() => return self.bad("true or false"),
             _ => return self.wrong("true or false"),
         };
         self.mark();
@@ -248,7 +274,8 @@ impl<'a> Field<'a> {
     /// The entries of a map, null values included.
     pub(crate) fn entries(&self) -> Vec<(&'a str, Self)> {
         if !matches!(self.item.node, Node::Map(_)) {
-            self.wrong::<()>("a mapping");
+            let list_too = LIST_FORMS.contains(&self.path.as_str());
+            self.wrong::<()>(if list_too { "a mapping or a list" } else { "a mapping" });
         }
         self.item.entries().iter().map(|entry| (entry.key.as_str(), self.child(entry))).collect()
     }
@@ -298,4 +325,13 @@ impl<'a> Field<'a> {
             _ => self.wrong("text or a list of texts"),
         }
     }
+}
+
+/// The beginning of a long text: its place says the rest.
+pub(crate) fn shorten(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST).chain(['…']).collect()
 }

@@ -67,7 +67,7 @@ fn read(
         Some(_) => (field.clone(), true, None),
         None => {
             let Some(path) = field.get("path") else {
-                return field.wrong("a file, or a mapping with `path`");
+                return field.lacks("path", "a file, or a mapping");
             };
             let required = field.get("required").and_then(|field| field.boolean()).unwrap_or(true);
             (path, required, field.get("format"))

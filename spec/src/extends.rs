@@ -6,13 +6,20 @@ use std::sync::Arc;
 
 use crate::compose::{Composer, Surroundings};
 use crate::environment::Environment;
-use crate::item::{Entry, Item, Node};
+use crate::item::{Entry, Item, Node, Scalar};
 use crate::problem::Problem;
 use crate::source::Sources;
 use crate::span::{Link, Span, Via};
 
 /// How long a chain of services that extend each other may be.
 const MAX_CHAIN: usize = 32;
+
+/// Leaves `extends` behind without a value: what it should have brought is not missed again.
+fn silence(service: &mut Item) {
+    if let Some(extends) = service.get_mut("extends") {
+        extends.node = Node::Scalar(Scalar { text: String::new(), plain: true, lead: None });
+    }
+}
 
 /// A file's services while they are extended.
 #[derive(Clone, Copy)]
@@ -37,8 +44,9 @@ impl Composer<'_> {
         {
             if entry.value.entry("extends").is_some() {
                 let mut chain = vec![(path.to_owned(), entry.key.clone())];
-                if let Some(service) = self.extended(entry, home, &mut chain) {
-                    entry.value = service;
+                match self.extended(entry, home, &mut chain) {
+                    Some(service) => entry.value = service,
+                    None => silence(&mut entry.value),
                 }
             }
         }
@@ -97,10 +105,8 @@ impl Composer<'_> {
     ) -> Option<Item> {
         let text = name.text()?;
         let link = (home.path.to_owned(), text.to_owned());
-        if chain.contains(&link) {
-            let names = chain.iter().map(|(_, name)| name.as_str()).chain([text]);
-            let names: Vec<&str> = names.collect();
-            self.refuse(format!("circular `extends`: {}", names.join(" -> ")), &name.span, None);
+        if let Some(start) = chain.iter().position(|before| *before == link) {
+            self.circle(&chain[start..], &name.span);
             return None;
         }
         if chain.len() >= MAX_CHAIN {
@@ -119,6 +125,18 @@ impl Composer<'_> {
         let service = self.extended(entry, home, chain);
         chain.pop();
         service
+    }
+
+    /// Says once that these services extend each other, whichever of them it was met from.
+    fn circle(&self, links: &[(PathBuf, String)], at: &Span) {
+        let mut names: Vec<&str> = links.iter().map(|(_, name)| name.as_str()).collect();
+        let first = names.iter().enumerate().min_by_key(|(_, name)| **name).map_or(0, |(i, _)| i);
+        names.rotate_left(first);
+        names.extend(names.first().copied());
+        let message = format!("circular `extends`: {}", names.join(" -> "));
+        if self.warned.borrow_mut().insert(message.clone()) {
+            self.refuse(message, at, None);
+        }
     }
 
     fn refuse(&self, message: impl Into<String>, at: &Span, hint: Option<String>) {

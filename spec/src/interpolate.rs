@@ -239,13 +239,25 @@ mod tests {
 
     #[test]
     fn forms_by_state_of_the_variable() {
-        let forms = ["$X", "${X}", "${X:-d}", "${X-d}", "${X:+a}", "${X+a}", "${X:?m}", "${X?m}"];
-        let rows = forms.map(|form| {
-            let by = ["U", "E", "V"].map(|name| shown(&form.replace('X', name)));
-            format!("{form:<9}{:<58}| {:<56}| {}", by[0], by[1], by[2])
-        });
-        let rows = rows.map(|row| row.trim_end().to_owned());
-        insta::assert_snapshot!(rows.join("\n"));
+        // The form, and its result where X is unset, empty, and `value`.
+        let cases = [
+            ("$X", "?", "", "value"),
+            ("${X}", "?", "", "value"),
+            ("${X:-d}", "d", "d", "value"),
+            ("${X-d}", "d", "", "value"),
+            ("${X:+a}", "", "", "a"),
+            ("${X+a}", "", "a", "a"),
+            ("${X:?m}", "error", "error", "value"),
+            ("${X?m}", "error", "", "value"),
+        ];
+        for (form, unset, empty, value) in cases {
+            for (name, wanted) in [("U", unset), ("E", empty), ("V", value)] {
+                let said = shown(&form.replace('X', name));
+                let said = if said.starts_with("error") { "error" } else { &said };
+                let wanted = if wanted == "?" { "  unset: [\"U\"]" } else { wanted };
+                assert_eq!(said, wanted, "{form} for {name}");
+            }
+        }
     }
 
     #[test]

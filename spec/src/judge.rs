@@ -1,7 +1,7 @@
 //! What the key table says about a merged tree: keys that nobody knows, that are held, limited,
 //! refused, or accepted with a word.
 
-use crate::decode::Field;
+use crate::decode::{Field, shorten};
 use crate::item::{Entry, Node};
 use crate::keys::{Place, Standing};
 use crate::problem::Problem;
@@ -57,6 +57,7 @@ fn key<'p>(
         }
         return None;
     };
+    let has_image = field.item.entry("image").is_some();
     let field = field.child(entry);
     let at = entry.at.clone();
     let problems = field.scope.problems;
@@ -65,12 +66,19 @@ fn key<'p>(
             field.scope.hold(&field.path, &at, why);
             return Some((found, true));
         }
+        // Without an image it is held, which says more.
+        Some(Standing::Limited(_)) if entry.key == "build" && !has_image => {}
         Some(Standing::Limited(what)) if !quiet => {
-            problems.add(Problem::warning("limited", format!("{} {what}", field.name())).at(at));
+            problems.add(
+                Problem::warning("limited", format!("{} is limited: {what}", field.name())).at(at),
+            );
             return Some((found, true));
         }
         Some(Standing::Notice(what)) if !quiet => {
-            problems.add(Problem::notice("no-effect", format!("{} {what}", field.name())).at(at));
+            problems.add(
+                Problem::notice("no-effect", format!("{} has no effect: {what}", field.name()))
+                    .at(at),
+            );
             return Some((found, true));
         }
         Some(Standing::Refused(why)) => {
@@ -103,10 +111,13 @@ fn unknown(field: &Field<'_>, entry: &Entry, place: &Place) {
 
 fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
     let key = entry.key.as_str();
+    let top = ["services", "networks", "volumes", "configs", "secrets", "version"];
+    if top.contains(&key) && (!field.path.is_empty() || place.key("image").is_some()) {
+        return Some(format!("`{key}` belongs to the top level: check the indentation"));
+    }
     if let Some(near) = place.nearest(key) {
         return Some(format!("did you mean `{near}`?"));
     }
-    let root = Place::root();
     if field.path.is_empty() && place.key("services").is_some() {
         let looks = entry.value.get("image").or_else(|| entry.value.get("build")).is_some();
         let service =
@@ -115,11 +126,6 @@ fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
     }
     if let Some(now) = OLD.iter().find(|(old, _)| *old == key).map(|(_, now)| *now) {
         return Some(now.to_owned());
-    }
-    if matches!(key, "services" | "networks" | "volumes" | "configs" | "secrets")
-        && root.key(key).is_some()
-    {
-        return Some(format!("`{key}` belongs to the top level: check the indentation"));
     }
     let inside = ["deploy", "healthcheck", "build", "logging"];
     let home = inside
@@ -139,11 +145,3 @@ const OLD: &[(&str, &str)] = &[
     ("replicas", "`replicas` belongs under `deploy`"),
     ("limits", "`limits` belongs under `deploy.resources`"),
 ];
-
-/// Long keys are mistakes of indentation or quoting; the place says the rest.
-fn shorten(key: &str) -> String {
-    if key.chars().count() <= 60 {
-        return key.to_owned();
-    }
-    key.chars().take(60).chain(['…']).collect()
-}

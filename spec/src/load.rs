@@ -142,8 +142,8 @@ fn decode(model: &Item, name: String, environment: &Environment, sources: &Sourc
     let stack = Stack {
         name,
         services: services(&root, environment, sources),
-        networks: section(&root, "networks", |entry| Some(resources::network(entry, problems))),
-        volumes: section(&root, "volumes", |entry| Some(resources::volume(entry, problems))),
+        networks: section(&root, "networks", |entry| resources::network(entry, problems)),
+        volumes: section(&root, "volumes", |entry| resources::volume(entry, problems)),
         configs: section(&root, "configs", |entry| {
             resources::config("configs", entry, environment, problems)
         }),
@@ -160,11 +160,7 @@ fn decode(model: &Item, name: String, environment: &Environment, sources: &Sourc
 }
 
 /// The entries of a top-level section, each checked for its name.
-fn section<T>(
-    root: &Field<'_>,
-    key: &str,
-    decode: impl Fn(&Entry) -> Option<T>,
-) -> BTreeMap<String, T> {
+fn section<T>(root: &Field<'_>, key: &str, decode: impl Fn(&Entry) -> T) -> BTreeMap<String, T> {
     let Some(field) = root.get(key) else { return BTreeMap::new() };
     if !matches!(field.item.node, Node::Map(_)) {
         field.wrong::<()>("a mapping");
@@ -173,9 +169,7 @@ fn section<T>(
     for entry in field.item.entries() {
         valid_name(entry, root.scope.problems);
         root.scope.origin(format!("{key}.{}", entry.key), &entry.at);
-        if let Some(value) = decode(entry) {
-            found.insert(entry.key.clone(), value);
-        }
+        found.insert(entry.key.clone(), decode(entry));
     }
     found
 }
@@ -194,7 +188,7 @@ fn services(
     sources: &Sources<'_>,
 ) -> BTreeMap<String, Service> {
     let profiles = profiles(environment, sources.project);
-    section(root, "services", |entry| Some(service(entry, &profiles, environment, sources)))
+    section(root, "services", |entry| service(entry, &profiles, environment, sources))
 }
 
 fn profiles(environment: &Environment, project: &Project) -> HashSet<String> {

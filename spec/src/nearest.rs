@@ -15,7 +15,7 @@ pub(crate) fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Op
         let distance = strsim::damerau_levenshtein(&wanted, &candidate);
         // One typo in a short word, up to three in a long one; or one word inside the other.
         let allowed = (wanted.chars().count() / 3).clamp(1, 3);
-        let close = distance <= allowed || candidate.trim_end_matches('s') == wanted;
+        let close = distance <= allowed || (wanted.len() > 3 && candidate.starts_with(&wanted));
         close.then_some(distance)
     };
     known.into_iter().filter_map(|word| Some((near(word)?, word))).min().map(|(_, word)| word)

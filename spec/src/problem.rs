@@ -128,6 +128,9 @@ fn excerpt(
         .collect();
     let label = label.map(|text| format!(" {text}")).unwrap_or_default();
     let _ = writeln!(out, "{margin} |\n{number} | {shown}\n{margin} | {pad}{carets}{label}");
+    for step in span.chain() {
+        let _ = writeln!(out, "{margin} = {step}");
+    }
 }
 
 /// What is shown of a line, and the column in it: lines of a thousand characters are cut.

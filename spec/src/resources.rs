@@ -85,7 +85,7 @@ pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
 fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
     let driver = field.text()?;
     if !ours.contains(&driver.as_str()) {
-        field.hold(&format!("there is no driver `{driver}` here yet"));
+        field.hold(&format!("there is no driver `{driver}` here"));
     }
     Some(driver)
 }
@@ -146,18 +146,20 @@ pub(crate) fn config(
     entry: &Entry,
     environment: &Environment,
     problems: &Problems,
-) -> Option<Config> {
+) -> Config {
     let word = section.trim_end_matches('s');
-    let (config, origins, held) = scoped(section, word, entry, problems, |field| {
+    let ((name, content), origins, held) = scoped(section, word, entry, problems, |field| {
         let (name, external) = identity(field);
-        if external {
-            field.get("external")?.hold("there is no store of configs and secrets yet");
-            return Some((name, Content::External));
-        }
-        Some((name, content(field, section == "configs", environment)?))
+        let content = match (external, field.get("external")) {
+            (true, Some(external)) => {
+                external.hold("there is no store of configs and secrets");
+                None
+            }
+            _ => content(field, section == "configs", environment),
+        };
+        (name, content.unwrap_or(Content::External))
     });
-    let (name, content) = config?;
-    Some(Config { name, content, origins, held })
+    Config { name, content, origins, held }
 }
 
 fn content(field: &Field<'_>, inline: bool, environment: &Environment) -> Option<Content> {

@@ -133,7 +133,9 @@ fn image(service: &Field<'_>) -> Option<String> {
         return Some(text);
     }
     match service.get("build") {
-        Some(build) => build.hold("images are not built yet, and no `image` is given"),
+        Some(build) => build.hold("images are not built, and no `image` is given"),
+        // What it extends is missing, and that has been said.
+        None if service.raw("extends").is_some() => {}
         None if service.get("provider").is_some() => {}
         None => {
             let problem = Problem::error("no-image", format!("{} has no `image`", service.name()));

@@ -67,7 +67,7 @@ impl Sources<'_> {
         self.problems.add(problem);
     }
 
-    /// UTF-8 without a byte order mark.
+    /// UTF-8, or the problem at the first byte that is none.
     fn decoded(&self, file: &Arc<str>, bytes: Vec<u8>) -> Option<String> {
         if bytes.len() > MAX_SIZE {
             let message = format!("`{file}` is larger than {} MiB", MAX_SIZE >> 20);
@@ -75,7 +75,7 @@ impl Sources<'_> {
             return None;
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+            Ok(text) => Some(plain(text)),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
@@ -94,6 +94,13 @@ impl Sources<'_> {
         let shown = tidy(&Path::new(&self.project.shown).join(relative));
         shown.to_string_lossy().into()
     }
+}
+
+/// The text without a byte order mark, all its line ends alike: a line is the same to YAML, to
+/// spans and to whoever prints them.
+fn plain(text: String) -> String {
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
 }
 
 /// Byte offsets of a text to lines and columns.

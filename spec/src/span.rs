@@ -67,6 +67,27 @@ impl Span {
     }
 }
 
+impl Span {
+    /// The chain in words: `overriding compose.yaml:12:5`, `from ${TAG} at .env:3:1`.
+    pub fn chain(&self) -> Vec<String> {
+        self.via.iter().map(Link::to_string).collect()
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = &self.at;
+        match &self.how {
+            Via::Overrides => write!(f, "overriding {at}"),
+            Via::Extends => write!(f, "by `extends` at {at}"),
+            Via::Includes => write!(f, "by `include` at {at}"),
+            Via::EnvFile => write!(f, "by `env_file` at {at}"),
+            Via::Variable(name) => write!(f, "from `${{{name}}}` at {at}"),
+            Via::Alias => write!(f, "used at {at}"),
+        }
+    }
+}
+
 /// `compose.yaml:12:7`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

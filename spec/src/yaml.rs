@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str, file: &Arc<str>, base: &Arc<Path>) -> (Vec<Item>
     for event in Parser::new_from_str_with_options(text, options()) {
         let step = match event {
             Ok((event, mark)) => builder.take(event, &mark),
-            Err(error) => Err(Box::new(scan_problem(&error, text, file))),
+            Err(error) => Err(Box::new(builder.scan_problem(&error, text))),
         };
         if let Err(problem) = step {
             builder.problems.push(*problem);
@@ -54,18 +54,6 @@ fn control_character(text: &str, file: &Arc<str>) -> Option<Problem> {
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     let message = format!("the character U+{:04X} is not allowed in YAML", u32::from(c));
     Some(Problem::error("yaml", message).at(span_at(file, line, column, 1)))
-}
-
-fn scan_problem(error: &ScanError, text: &str, file: &Arc<str>) -> Problem {
-    let (line, column) = (error.marker().line(), error.marker().col() + 1);
-    let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    let problem = Problem::error("yaml", format!("not valid YAML: {}", error.info()));
-    let problem = problem.at(span_at(file, line, column, 1));
-    let indent = &content[..content.len() - content.trim_start().len()];
-    if indent.contains('\t') {
-        return problem.hint("indent with spaces: YAML takes no tabs there");
-    }
-    problem
 }
 
 fn span_at(file: &Arc<str>, line: usize, column: usize, len: usize) -> Span {
@@ -111,6 +99,24 @@ impl<'a> Builder<'a> {
         Self { file, base, line_lens, open, anchors: HashMap::new(), spent: 0, documents, problems }
     }
 
+    fn scan_problem(&self, error: &ScanError, text: &str) -> Problem {
+        let (line, column) = (error.marker().line(), error.marker().col() + 1);
+        let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let problem = Problem::error("yaml", format!("not valid YAML: {}", error.info()));
+        let problem = problem.at(span_at(self.file, line, column, 1));
+        let indent = &content[..content.len() - content.trim_start().len()];
+        if indent.contains('\t') {
+            return problem.hint("indent with spaces: YAML takes no tabs there");
+        }
+        match self.open.last() {
+            Some(Open { span, content, .. }) if span.len > 0 => {
+                let bracket = if matches!(content, Content::List(_)) { '[' } else { '{' };
+                problem.hint(format!("is the `{bracket}` in line {} closed?", span.line))
+            }
+            _ => problem,
+        }
+    }
+
     fn take(&mut self, event: Event<'_>, mark: &Mark) -> Step {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -127,7 +133,7 @@ impl<'a> Builder<'a> {
                 let content = Content::Map { entries: vec![], merges: vec![], key: None };
                 self.begin(content, anchor, tag.as_deref(), mark)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor `&{name}` above this alias");
@@ -168,12 +174,13 @@ impl<'a> Builder<'a> {
         let source = mark.end.index().saturating_sub(mark.start.index());
         let same_line = mark.start.line() == mark.end.line();
         let (plain, quotes) = match style {
-            ScalarStyle::Plain => (true, 0),
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (false, 1),
-            _ => (false, usize::MAX / 2),
+            ScalarStyle::Plain => (true, Some(0)),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (false, Some(1)),
+            _ => (false, None),
         };
-        let parallel = same_line && source == text.chars().count() + 2 * quotes;
-        let lead = parallel.then_some(quotes as u32);
+        let length = text.chars().count();
+        let parallel = |quotes: &usize| same_line && source == length + 2 * quotes;
+        let lead = quotes.filter(parallel).map(|quotes| quotes as u32);
         let plain = plain && tag.and_then(granit_parser::Tag::core_suffix) != Some("str");
         Scalar { text, plain, lead }
     }
@@ -225,20 +232,27 @@ impl<'a> Builder<'a> {
         Err(Box::new(Problem::error("too-deep", message).at(span.clone())))
     }
 
-    fn end(&mut self) -> Step {
+    fn end(&mut self, mark: &Mark) -> Step {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let mut span = open.span;
         let node = match open.content {
             Content::List(items) => Node::List(items),
             Content::Map { mut entries, merges, .. } => {
                 self.merge_in(&mut entries, merges);
-                if let Some(first) = entries.first().filter(|first| first.at.line == span.line) {
-                    span.len = span
-                        .len
-                        .min(first.at.column + first.at.len - span.column.min(first.at.column));
-                }
                 Node::Map(entries)
             }
+        };
+        let first_key = match &node {
+            Node::Map(entries) => entries.first().map(|entry| &entry.at),
+            _ => None,
+        };
+        span.len = match first_key {
+            // In braces or brackets: all of it, as far as it is on one line.
+            _ if span.len > 0 && mark.end.line() == span.line as usize => {
+                (mark.end.col() as u32 + 1).saturating_sub(span.column).max(1)
+            }
+            Some(key) if (key.line, key.column) == (span.line, span.column) => key.len,
+            _ => 1,
         };
         let item = self.item(node, span, open.tag);
         self.place(item, open.anchor)

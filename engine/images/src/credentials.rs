@@ -96,10 +96,10 @@ impl Credentials {
         let config: ConfigJson = serde_json::from_str(&text)
             .map_err(|source| Error::Json { path: path.clone(), source })?;
         let helper = spellings(registry).iter().find_map(|key| config.helpers.get(key)).cloned();
-        if let Some(helper) = helper.as_ref().or(config.store.as_ref()) {
-            if let Some(login) = ask_helper(helper, registry).await? {
-                return Ok(Some(login));
-            }
+        if let Some(helper) = helper.as_ref().or(config.store.as_ref())
+            && let Some(login) = ask_helper(helper, registry).await?
+        {
+            return Ok(Some(login));
         }
         Ok(spellings(registry).iter().find_map(|key| config.auths.get(key)).and_then(Auth::login))
     }

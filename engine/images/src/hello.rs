@@ -45,10 +45,10 @@ pub(crate) fn resolve(store: &Store, reference: &Reference, executable: &Path) -
     }
     let made_of = MadeOf::look_at(executable)?;
     let note = store.folder().join("hello.json");
-    if noted(&note).as_ref() == Some(&made_of) {
-        if let Some(image) = known(store, reference)? {
-            return Ok(image);
-        }
+    if noted(&note).as_ref() == Some(&made_of)
+        && let Some(image) = known(store, reference)?
+    {
+        return Ok(image);
     }
     let image = make(store, reference, executable)?;
     let text = serde_json::to_vec(&made_of).expect("numbers are JSON");

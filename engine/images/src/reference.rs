@@ -229,11 +229,9 @@ fn split_tag(text: &str) -> (&str, Option<&str>) {
 
 /// The first part is a registry if it could not be a user of Docker Hub.
 fn split_registry(name: &str) -> Result<(String, String), ReferenceProblem> {
-    let looks_like_host = |part: &str| {
-        part.contains(['.', ':'])
-            || part == "localhost"
-            || part.bytes().any(|byte| byte.is_ascii_uppercase())
-    };
+    // An upper-case first part is no host either, unlike for Docker: to be told that names are
+    // lower-case helps more than a host that cannot be reached.
+    let looks_like_host = |part: &str| part.contains(['.', ':']) || part == "localhost";
     let (registry, repository) = match name.split_once('/') {
         Some((first, rest)) if looks_like_host(first) => (first, rest),
         _ => (DOCKER_HUB, name),
@@ -327,7 +325,7 @@ mod tests {
             ("localhost:5000/x", "localhost:5000/x:latest", "localhost:5000/x:latest"),
             ("127.0.0.1:5000/x:y", "127.0.0.1:5000/x:y", "127.0.0.1:5000/x:y"),
             ("[::1]:5000/x", "[::1]:5000/x:latest", "[::1]:5000/x:latest"),
-            ("Host/x", "host/x:latest", "host/x:latest"),
+            ("Host.io/x", "host.io/x:latest", "host.io/x:latest"),
             ("a/b--c__d.e", "docker.io/a/b--c__d.e:latest", "a/b--c__d.e:latest"),
         ];
         for (written, full, familiar) in cases {
@@ -355,6 +353,7 @@ mod tests {
             ("https://x/y", Scheme),
             ("Nginx", Uppercase("library/Nginx".into())),
             ("a/B", Uppercase("a/B".into())),
+            ("Host/x", Uppercase("Host/x".into())),
             ("nginx:", Tag("".into())),
             ("nginx:.x", Tag(".x".into())),
             ("nginx@sha256:12", Digest("sha256:12".into())),

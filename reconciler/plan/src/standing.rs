@@ -94,6 +94,9 @@ pub struct KnownBad {
     pub at: u64,
     /// What failed, for people.
     pub reason: String,
+    /// When its rollout had begun.
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// A job that is done.

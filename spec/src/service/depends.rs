@@ -57,7 +57,7 @@ fn dependency(field: &Field<'_>) -> Option<Dependency> {
     service_place(field);
     let flag = |key| field.get(key).and_then(|field| field.boolean());
     let Some(condition) = field.get("condition") else {
-        return field.wrong("a mapping with a `condition`");
+        return field.lacks("condition", "a mapping");
     };
     Some(Dependency {
         condition: condition.choice(&conditions)?,

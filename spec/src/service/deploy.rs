@@ -65,8 +65,8 @@ fn hold_other_modes(mode: &Field<'_>) {
     let modes = [
         ("replicated", None),
         ("global", Some("one task on every node needs a pool")),
-        ("replicated-job", Some("jobs of a pool are not run yet")),
-        ("global-job", Some("jobs of a pool are not run yet")),
+        ("replicated-job", Some("jobs of a pool are not run")),
+        ("global-job", Some("jobs of a pool are not run")),
     ];
     if let Some(Some(why)) = mode.choice(&modes) {
         mode.hold(why);
@@ -100,7 +100,7 @@ impl Restart {
     fn own(field: &Field<'_>) -> Option<Self> {
         let wanted = "`no`, `always`, `on-failure[:TIMES]` or `unless-stopped`";
         field.parsed(wanted, |text| match text {
-            "no" | "false" => Some(Self::No),
+            "no" | "false" | "" => Some(Self::No),
             "always" => Some(Self::Always),
             "unless-stopped" => Some(Self::UnlessStopped),
             "on-failure" => Some(Self::OnFailure { max: None }),

@@ -33,7 +33,7 @@ impl Grant {
             return Some(Self { source, target, uid: None, gid: None, mode: None });
         }
         let Some(source) = field.get("source") else {
-            return field.wrong("a name, or a mapping with `source`");
+            return field.lacks("source", "a name, or a mapping");
         };
         let source = source.text()?;
         let text = |key| field.get(key).and_then(|field| field.loose_text());

@@ -108,7 +108,8 @@ fn ulimit(field: &Field<'_>) -> Option<Ulimit> {
             field.mark();
             Some(Ulimit { soft: limit(&soft)?, hard: limit(&hard)? })
         }
-        _ => field.wrong("a number, or a mapping with `soft` and `hard`"),
+        (None, _) => field.lacks("soft", "a number, or a mapping"),
+        (_, None) => field.lacks("hard", "a number, or a mapping"),
     }
 }
 

@@ -195,13 +195,13 @@ fn clean(target: &str) -> String {
 
 fn long(field: &Field<'_>) -> Option<Mount> {
     let Some(kind) = field.get("type") else {
-        return field.wrong("`[SOURCE:]TARGET`, or a mapping with `type` and `target`");
+        return field.lacks("type", "`[SOURCE:]TARGET`, or a mapping");
     };
     let kinds = ["bind", "volume", "tmpfs", "image", "npipe", "cluster"];
     let kind_word = kind.choice(&kinds.map(|kind| (kind, kind)))?;
     let target = match field.get("target") {
         Some(target) => clean(&target.text()?),
-        None => return field.wrong("a mapping with a `target`"),
+        None => return field.lacks("target", "a mapping"),
     };
     let flag = |field: &Field<'_>, key| field.get(key).and_then(|field| field.boolean());
     let shared = field.get("x-keel").and_then(|keel| flag(&keel, "shared")).unwrap_or_default();
@@ -211,7 +211,7 @@ fn long(field: &Field<'_>) -> Option<Mount> {
         "volume" => volume(field),
         "tmpfs" => long_tmpfs(field),
         _ => {
-            kind.hold("mounts of this type are not made yet");
+            kind.hold("mounts of this type are not made");
             MountKind::Anonymous { nocopy: true }
         }
     };

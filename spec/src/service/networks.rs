@@ -110,7 +110,7 @@ impl NetworkMode {
         match text.split_once(':') {
             Some(("service", name)) => Self::Service(name.to_owned()),
             Some(("container", name)) => {
-                mode.hold("another container's network is not shared yet");
+                mode.hold("another container's network is not shared");
                 Self::Container(name.to_owned())
             }
             _ => Self::word(&mode, &text),

@@ -73,6 +73,7 @@ pub(crate) fn decode(service: &Field<'_>) -> Vec<Port> {
     let mut ports: Vec<Port> = Vec::new();
     let mut seen = HashSet::new();
     for field in service.get("ports").map(|field| field.list()).unwrap_or_default() {
+        let field = field.unmarked();
         for port in one(&field) {
             hold_unusual(&field, &port);
             if ports.len() >= MAX_PORTS {
@@ -111,9 +112,9 @@ fn one(field: &Field<'_>) -> Vec<Port> {
 
 fn hold_unusual(field: &Field<'_>, port: &Port) {
     match port {
-        Port { protocol: Protocol::Sctp, .. } => field.hold("SCTP ports are not published yet"),
+        Port { protocol: Protocol::Sctp, .. } => field.hold("SCTP ports are not published"),
         Port { published: Published::Range(..), .. } => {
-            field.hold("choosing a free port of a range is not done yet");
+            field.hold("choosing a free port of a range is not done");
         }
         _ => {}
     }
@@ -196,7 +197,7 @@ fn protocol(name: &str) -> Option<Protocol> {
 /// The long form.
 fn long(field: &Field<'_>) -> Option<Vec<Port>> {
     let Some(target) = field.get("target") else {
-        return field.wrong("a port such as `8080:80`, or a mapping with `target`");
+        return field.lacks("target", "a port such as `8080:80`, or a mapping");
     };
     let target = ports_of(&target)?;
     let published = match field.get("published") {

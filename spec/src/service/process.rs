@@ -104,7 +104,7 @@ impl PullPolicy {
             "never" => Self::Never,
             "missing" | "if_not_present" => Self::Missing,
             "build" => {
-                field.hold("images are not built yet");
+                field.hold("images are not built");
                 Self::default()
             }
             word @ ("daily" | "weekly" | "refresh") => {
@@ -112,7 +112,7 @@ impl PullPolicy {
                 Self::default()
             }
             word if word.starts_with("every_") => {
-                field.hold("pulling again after a time is not done yet");
+                field.hold("pulling again after a time is not done");
                 Self::default()
             }
             _ => {

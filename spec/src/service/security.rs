@@ -84,12 +84,12 @@ impl Security {
                 let base = field.item.base.to_path_buf();
                 let path = HostPath { written: written.to_owned(), base };
                 self.seccomp = Some(Seccomp::Profile(path));
-                field.hold("seccomp profiles from files are not read yet");
+                field.hold("seccomp profiles from files are not read");
             }
             ("apparmor", "unconfined") => self.apparmor = Some("unconfined".to_owned()),
             ("apparmor", profile) => {
                 self.apparmor = Some(profile.to_owned());
-                field.hold("AppArmor profiles are not loaded yet");
+                field.hold("AppArmor profiles are not loaded");
             }
             ("systempaths", "unconfined") => self.unmasked = true,
             ("label", value) => self.selinux.push(value.to_owned()),
@@ -121,7 +121,7 @@ fn device(field: &Field<'_>) -> Option<Device> {
         Some(text) => short_device(text).or_else(|| field.bad("`HOST[:CONTAINER[:rwm]]`"))?,
         None => {
             let Some(source) = field.get("source") else {
-                return field.wrong("`HOST[:CONTAINER[:rwm]]`, or a mapping with `source`");
+                return field.lacks("source", "`HOST[:CONTAINER[:rwm]]`, or a mapping");
             };
             let text = |key| field.get(key).and_then(|field| field.text());
             let source = source.text()?;
@@ -131,7 +131,7 @@ fn device(field: &Field<'_>) -> Option<Device> {
         }
     };
     if !device.source.starts_with('/') && device.source.contains('=') {
-        field.hold("devices by CDI name are not handed out yet");
+        field.hold("devices by CDI name are not handed out");
     }
     Some(device)
 }

@@ -246,6 +246,12 @@ fn builder() -> reqwest::ClientBuilder {
         .tls_backend_preconfigured(tls(rustls::RootCertStore::empty()))
 }
 
+/// For the plain clients of tests.
+#[cfg(feature = "testing")]
+pub(crate) fn trusting_nobody() -> rustls::ClientConfig {
+    tls(rustls::RootCertStore::empty())
+}
+
 fn system_roots() -> rustls::RootCertStore {
     let mut roots = rustls::RootCertStore::empty();
     // What cannot be read is left out: one broken file must not stop pulls that do not need it.

@@ -21,7 +21,8 @@ pub struct Removed {
 
 impl Store {
     /// Removes a name, and what only it led to. Kept is what other names lead to, and what
-    /// `in_use` names: digests of manifests or indexes, ids of images, or diff-ids of layers.
+    /// `in_use` names: digests of manifests ([`Image::manifest`](crate::Image::manifest)) or
+    /// indexes, or diff-ids of layers.
     pub fn remove(&self, reference: &Reference, in_use: &BTreeSet<Digest>) -> Result<Removed> {
         let _lock = self.lock()?;
         let record = self.inner.references.get(reference)?;
@@ -76,11 +77,7 @@ impl Store {
                     }
                 }
             }
-            None => {
-                if let Some(config) = self.config(digest)? {
-                    holdings.layers.extend(config.rootfs.diff_ids);
-                }
-            }
+            None => {}
         }
         Ok(holdings)
     }

@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn records_may_hold_any_byte() {
         let mut overrides = Overrides::default();
-        overrides.read(b"33 SCHILY.xattr.user.x=a\nb=c\0d\xff12\n13 uid=70000\n").unwrap();
+        overrides.read(b"34 SCHILY.xattr.user.x=a\nb=c\0d\xff12\n13 uid=70000\n").unwrap();
         assert_eq!(overrides.xattrs, [("user.x".into(), b"a\nb=c\0d\xff12".to_vec())]);
         assert_eq!(overrides.uid, Some(70000));
         for bad in ["99 a=b\n", "x a=b\n", "5 ab\n", "7 uid=x\n", "0 a=b\n"] {

@@ -84,10 +84,10 @@ impl<'a> Tree<'a> {
 
     /// A handle of a folder, which is created with its parents where it is missing.
     pub(super) fn folder(&mut self, path: &Path) -> Result<OwnedFd, PathError> {
-        if let Some((recent, handle)) = &self.recent {
-            if recent == path {
-                return Ok(handle.try_clone().map_err(PathError::Io)?);
-            }
+        if let Some((recent, handle)) = &self.recent
+            && recent == path
+        {
+            return handle.try_clone().map_err(PathError::Io);
         }
         let handle = match self.open(path) {
             Err(Errno::NOENT | Errno::NOTDIR) => self.create_folders(path)?,

@@ -1,0 +1,265 @@
+//! Every file in `cases/` is a table of cases: a title (`###`), options (`$`), files (`---`),
+//! and what loading them says (`===`). `UPDATE_CASES=1` writes down what it says now.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use keel_spec::service::NetworkMode;
+use keel_spec::{Memory, Project, Service, Stack, load, problem};
+
+/// A case as read from its file.
+#[derive(Default)]
+struct Case {
+    title: String,
+    options: Vec<String>,
+    files: Vec<(String, String)>,
+    wanted: String,
+}
+
+#[test]
+fn yaml() {
+    table("yaml");
+}
+
+#[test]
+fn interpolation() {
+    table("interpolation");
+}
+
+#[test]
+fn keys() {
+    table("keys");
+}
+
+#[test]
+fn values() {
+    table("values");
+}
+
+#[test]
+fn environment() {
+    table("environment");
+}
+
+#[test]
+fn references() {
+    table("references");
+}
+
+#[test]
+fn files() {
+    table("files");
+}
+
+#[test]
+fn merge() {
+    table("merge");
+}
+
+#[test]
+fn extends() {
+    table("extends");
+}
+
+#[test]
+fn include() {
+    table("include");
+}
+
+fn table(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.txt"));
+    let text = std::fs::read_to_string(&path).expect("the table is here");
+    let cases = parse(&text);
+    if std::env::var_os("UPDATE_CASES").is_some() {
+        std::fs::write(&path, cases.iter().map(written).collect::<String>())
+            .expect("it can be written");
+        return;
+    }
+    let failed: Vec<String> = cases.iter().filter_map(difference).collect();
+    assert!(
+        failed.is_empty(),
+        "{name}: {} of {} cases\n{}",
+        failed.len(),
+        cases.len(),
+        failed.concat()
+    );
+}
+
+fn parse(text: &str) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    let mut wanted = false;
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("### ") {
+            cases.push(Case { title: title.to_owned(), ..Case::default() });
+            wanted = false;
+            continue;
+        }
+        let Some(case) = cases.last_mut() else { continue };
+        if line == "===" {
+            wanted = true;
+        } else if wanted {
+            case.wanted.push_str(line);
+            case.wanted.push('\n');
+        } else if let Some(file) = line.strip_prefix("--- ") {
+            case.files.push((file.to_owned(), String::new()));
+        } else if let Some((_, content)) = case.files.last_mut() {
+            content.push_str(line);
+            content.push('\n');
+        } else if let Some(option) = line.strip_prefix("$ ") {
+            case.options.push(option.to_owned());
+        }
+    }
+    cases
+}
+
+fn written(case: &Case) -> String {
+    let mut out = format!("### {}\n", case.title);
+    for option in &case.options {
+        let _ = writeln!(out, "$ {option}");
+    }
+    for (file, content) in &case.files {
+        let _ = write!(out, "--- {file}\n{content}");
+    }
+    format!("{out}===\n{}\n\n", said(case).trim_end())
+}
+
+fn difference(case: &Case) -> Option<String> {
+    let said = said(case);
+    let same = said.trim_end() == case.wanted.trim_end();
+    (!same).then(|| {
+        format!("\n### {}\n=== wanted\n{}\n=== said\n{said}", case.title, case.wanted.trim_end())
+    })
+}
+
+/// Loads a case: its problems, then its model.
+fn said(case: &Case) -> String {
+    let content = |text: &str| text.replace("\\t", "\t").replace("\\r", "\r");
+    let files = case.files.iter().fold(Memory::default(), |files, (path, text)| {
+        files.with(Path::new("/srv/blog").join(path), content(text))
+    });
+    let loaded = load(&project(case), &files);
+    let mut out = String::new();
+    for found in &loaded.problems {
+        let _ = writeln!(out, "{}", problem::render(found, &loaded.texts));
+    }
+    if let Some(stack) = &loaded.stack {
+        out.push_str(&model(stack));
+    }
+    out
+}
+
+fn project(case: &Case) -> Project {
+    let mut project = Project::new("/srv/blog");
+    for option in &case.options {
+        project = match option.split_once(": ") {
+            Some(("files", files)) => project.files(files.split(' ')),
+            Some(("name", name)) => Project { name: Some(name.to_owned()), ..project },
+            Some(("profiles", names)) => {
+                Project { profiles: names.split(' ').map(str::to_owned).collect(), ..project }
+            }
+            _ => {
+                let (name, value) = option.split_once('=').expect("a variable");
+                project.variable(name, value)
+            }
+        };
+    }
+    project
+}
+
+/// What is not as it would be by default.
+fn model(stack: &Stack) -> String {
+    let mut out = String::new();
+    if stack.name != "blog" {
+        let _ = writeln!(out, "name {}", stack.name);
+    }
+    for (name, service) in &stack.services {
+        let _ = writeln!(out, "service {name} {}", brief(service));
+        for held in &service.held {
+            let _ = writeln!(out, "  held {} at {}: {}", held.path, held.span, held.why);
+        }
+    }
+    let default = |name: &str| name == "default" && stack.networks[name].origins.get("").is_none();
+    for (name, network) in stack.networks.iter().filter(|(name, _)| !default(name)) {
+        let mut network = network.clone();
+        (network.origins, network.held) = Default::default();
+        let _ = writeln!(out, "network {name} {}", stripped(&format!("{network:?}"), "Network"));
+    }
+    for (name, volume) in &stack.volumes {
+        let mut volume = volume.clone();
+        (volume.origins, volume.held) = Default::default();
+        let _ = writeln!(out, "volume {name} {}", stripped(&format!("{volume:?}"), "Volume"));
+    }
+    for (word, map) in [("config", &stack.configs), ("secret", &stack.secrets)] {
+        for (name, config) in map {
+            let _ = writeln!(out, "{word} {name} {:?}", config.content);
+        }
+    }
+    out
+}
+
+fn brief(service: &Service) -> String {
+    let mut service = service.clone();
+    (service.origins, service.held) = Default::default();
+    service.name.clear();
+    if let NetworkMode::Networks(names) = &mut service.networking.mode {
+        names.retain(|name, attachment| name != "default" || !attachment.aliases.is_empty());
+    }
+    stripped(&format!("{service:?}"), "Service")
+}
+
+/// The `Debug` of a value without what is empty or by default.
+fn stripped(debug: &str, word: &str) -> String {
+    let dull = [
+        ": None",
+        ": []",
+        ": {}",
+        ": false",
+        ": \"\"",
+        ": No",
+        ": Missing",
+        ": Deploy { replicas: 1 }",
+        ": Networks({})",
+        ": Process",
+        ": Limits",
+        ": Security",
+        ": Networking",
+        ": Policy",
+        ": Inherit",
+    ];
+    let mut text = debug.replace("enabled: true, ", "").replace("enabled: false", "enabled: NO");
+    loop {
+        let before = text.clone();
+        for end in dull {
+            let mut from = 0;
+            while let Some(found) = text[from..].find(end).map(|at| from + at) {
+                let stop = found + end.len();
+                let start = text[..found].rfind([' ', '{', '(']).map_or(0, |at| at + 1);
+                let whole = match text[stop..].chars().next() {
+                    Some(',') => Some(stop + 2),
+                    Some(' ') if text[stop..].starts_with(" }") => Some(stop + 1),
+                    _ => None,
+                };
+                match whole {
+                    Some(stop) if !text[start..found].contains('"') => {
+                        text.replace_range(start..stop, "");
+                        from = start;
+                    }
+                    _ => from = stop,
+                }
+            }
+        }
+        for name in ["Process", "Limits", "Security", "Networking", "Policy"] {
+            text = text
+                .replace(&format!("{name} {{ }}"), name)
+                .replace(&format!("{name} {{  }}"), name);
+        }
+        text = text.replace(", }", " }");
+        if text == before {
+            break;
+        }
+    }
+    let text = text.strip_prefix(word).unwrap_or(&text).trim();
+    let text =
+        text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text).trim();
+    text.replace("Some(", "(").replace(", origins: Origins({})", "")
+}

@@ -1,0 +1,245 @@
+//! The commands that fingers know, with and without a controller.
+
+mod support;
+
+use support::{Host, until};
+
+const STACK: &str = "services:
+  app:
+    image: busybox:1
+    init: true
+    command: [sh, -c, 'echo out; echo err >&2; exec sleep 1000000']
+    environment: { COLOUR: blue }
+    volumes: [data:/data]
+    networks: { default: { aliases: [application] } }
+  peer:
+    image: busybox:1
+    init: true
+    command: sleep 1000000
+volumes:
+  data:
+";
+
+fn state(host: &Host, name: &str) -> String {
+    host.container(name).map_or("absent".into(), |row| row["state"].as_str().unwrap().to_owned())
+}
+
+/// Everything that a person does with containers, the same whoever answers.
+fn day_with_containers(host: &Host) {
+    let listing = host.keel(&["ps"]).ok().stdout;
+    let heading = listing.lines().next().unwrap();
+    for column in ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"] {
+        assert!(heading.contains(column), "{heading}");
+    }
+    let logs = host.keel(&["logs", "work-app-1"]).ok();
+    assert_eq!((logs.stdout.as_str(), logs.stderr.contains("err")), ("out\n", true), "{logs:?}");
+    let tail = host.keel(&["logs", "-t", "--tail", "1", "work-app-1"]).ok();
+    let both = format!("{}{}", tail.stdout, tail.stderr);
+    assert_eq!(both.lines().count(), 1, "{both}");
+    assert!(both.starts_with("20"), "a time in front: {both}");
+
+    let exec = |arguments: &[&str]| host.keel(&[&["exec"], arguments].concat());
+    assert_eq!(
+        exec(&["work-app-1", "sh", "-c", "echo $COLOUR; hostname"]).ok().stdout.lines().next(),
+        Some("blue")
+    );
+    assert_eq!(exec(&["work-app-1", "sh", "-c", "exit 7"]).code, 7);
+    assert_eq!(exec(&["work-app-1", "no-such-program"]).code, 127);
+    assert_eq!(
+        exec(&[
+            "-u",
+            "1000",
+            "-w",
+            "/tmp",
+            "-e",
+            "A=b",
+            "work-app-1",
+            "sh",
+            "-c",
+            "id -u; pwd; echo $A"
+        ])
+        .ok()
+        .stdout,
+        "1000\n/tmp\nb\n"
+    );
+    assert_eq!(
+        exec(&["work-peer-1", "ping", "-c", "1", "-W", "5", "application"]).code,
+        0,
+        "an alias"
+    );
+
+    assert_eq!(host.keel(&["stop", "work-app-1"]).ok().stdout, "work-app-1\n");
+    assert_eq!(state(host, "work-app-1"), "exited");
+    assert!(!host.keel(&["ps"]).ok().stdout.contains("work-app-1"), "ps shows what runs");
+    host.keel(&["start", "work-app-1"]).ok();
+    assert_eq!(state(host, "work-app-1"), "running");
+    let pid = host.container("work-app-1").unwrap()["pid"].clone();
+    host.keel(&["restart", "-t", "1", "work/app"]).ok();
+    assert_ne!(host.container("work-app-1").unwrap()["pid"], pid);
+    host.keel(&["kill", "work-app-1"]).ok();
+    assert_eq!(state(host, "work-app-1"), "exited");
+    assert_ne!(host.keel(&["rm", "work-peer-1"]).code, 0, "a running one needs -f");
+    host.keel(&["rm", "work-app-1"]).ok();
+    assert_eq!(state(host, "work-app-1"), "absent");
+    host.keel(&["start", "work/app"]);
+
+    let id = host.container("work-peer-1").unwrap()["id"].as_str().unwrap().to_owned();
+    let inspected = host.keel(&["inspect", &id[..8]]).ok().json();
+    assert!(inspected.to_string().contains("work-peer-1"), "{inspected:#}");
+    let missing = host.keel(&["inspect", "nobody"]);
+    assert!(missing.code == 1 && missing.stderr.contains("nobody"), "{missing:?}");
+}
+
+#[test]
+fn without_a_controller() {
+    let host = Host::new();
+    host.write("work/compose.yaml", STACK);
+    let folder = host.path("work");
+    host.keel_in(&folder, &["up", "-d"]).ok();
+    day_with_containers(&host);
+    host.keel_in(&folder, &["down", "-v"]).ok();
+    assert_eq!(host.ps(), [] as [serde_json::Value; 0]);
+    host.finish();
+}
+
+#[test]
+fn with_a_controller() {
+    let host = Host::new();
+    host.write("work/compose.yaml", STACK);
+    let serve = host.serve(&["work"]);
+    host.until_well("work-app-1");
+    host.until_well("work-peer-1");
+    day_with_containers(&host);
+    host.keel(&["down", "-v", "work"]).ok();
+    assert_eq!(host.ps(), [] as [serde_json::Value; 0], "{}", serve.said());
+    let suspended = || host.status("work").filter(|row| row["health"] == "Suspended");
+    until("down under serve suspends, visibly", suspended, || host.overview());
+    drop(serve);
+    host.finish();
+}
+
+#[test]
+fn one_offs_run_and_hand_back_their_code() {
+    let host = Host::new();
+    let run = |arguments: &[&str]| host.keel(&[&["run", "--rm"], arguments].concat());
+    assert_eq!(run(&["busybox:1", "echo", "hello"]).ok().stdout, "hello\n");
+    assert_eq!(run(&["busybox:1", "sh", "-c", "exit 9"]).code, 9);
+    assert_eq!(run(&["busybox:1", "no-such-program"]).code, 127);
+    assert_eq!(run(&["busybox:1", "/etc/passwd"]).code, 126);
+    let missing = run(&["no-such-image:1", "true"]);
+    assert!(missing.code == 125 && missing.stderr.contains("no-such-image"), "{missing:?}");
+    let mut child = host
+        .command(env!("CARGO_BIN_EXE_keel"))
+        .args(["run", "--rm", "-i", "busybox:1", "cat"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"through\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "through\n");
+    host.keel(&["run", "-d", "--name", "kept", "busybox:1", "sh", "-c", "echo done"]).ok();
+    until("it ends", || (state(&host, "kept") == "exited").then_some(()), || host.overview());
+    assert_eq!(host.keel(&["logs", "kept"]).ok().stdout, "done\n");
+    host.keel(&["rm", "kept"]).ok();
+    assert_eq!(host.ps(), [] as [serde_json::Value; 0]);
+    host.finish();
+}
+
+#[test]
+fn a_terminal_is_one() {
+    let host = Host::new();
+    let script = format!(
+        "script -qec '{} run --rm -it busybox:1 sh -c \"test -t 0 && test -t 1 && stty size && echo is a tty\"' /dev/null",
+        env!("CARGO_BIN_EXE_keel")
+    );
+    let said = host.sh(&format!("stty rows 30 cols 100 2>/dev/null; {script}"));
+    assert!(said.contains("is a tty"), "{said}");
+    host.finish();
+}
+
+#[test]
+fn images_networks_and_volumes_come_and_go() {
+    let host = Host::new();
+    host.keel(&["pull", "busybox:1"]).ok();
+    let images = host.keel(&["images"]).ok().stdout;
+    for part in ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "busybox"] {
+        assert!(images.contains(part), "{part}: {images}");
+    }
+    assert!(host.keel(&["images", "--format", "json"]).ok().json().as_array().unwrap().len() == 1);
+    host.keel(&["rmi", "busybox:1"]).ok();
+    assert_eq!(host.keel(&["images", "-q"]).ok().stdout, "");
+    assert_eq!(host.keel(&["volume", "create", "mine"]).ok().stdout, "mine\n");
+    assert!(host.keel(&["volume", "ls"]).ok().stdout.contains("mine"));
+    assert_eq!(host.keel(&["network", "create", "lan"]).ok().stdout.trim().is_empty(), false);
+    assert!(host.keel(&["network", "ls"]).ok().stdout.contains("lan"));
+    host.keel(&[
+        "run",
+        "-d",
+        "--name",
+        "user",
+        "--network",
+        "lan",
+        "-v",
+        "mine:/mine",
+        "busybox:1",
+        "sleep",
+        "1000000",
+    ])
+    .ok();
+    let busy = host.keel(&["volume", "rm", "mine"]);
+    assert!(busy.code == 1 && busy.stderr.contains("user"), "in use, and by whom: {busy:?}");
+    host.keel(&["rm", "-f", "user"]).ok();
+    host.keel(&["network", "rm", "lan"]).ok();
+    host.keel(&["volume", "rm", "mine"]).ok();
+    assert_eq!(host.keel(&["volume", "ls", "-q"]).ok().stdout, "");
+    host.finish();
+}
+
+#[test]
+fn plan_and_check_tell_without_touching() {
+    let host = Host::new();
+    host.write("work/compose.yaml", STACK);
+    let folder = host.path("work");
+    let check = host.keel_in(&folder, &["check"]).ok();
+    assert_eq!(check.stdout, "", "{check:?}");
+    let plan = host.keel_in(&folder, &["plan", "--format", "json"]);
+    assert_eq!(plan.code, 2, "there are differences: {plan:?}");
+    assert_eq!(
+        plan.stdout,
+        host.keel_in(&folder, &["plan", "--format", "json"]).stdout,
+        "byte for byte"
+    );
+    assert_eq!(host.ps(), [] as [serde_json::Value; 0]);
+    host.keel_in(&folder, &["apply"]).ok();
+    let again = host.keel_in(&folder, &["plan"]);
+    assert_eq!(again.code, 0, "nothing to do: {again:?}");
+    host.write("work/compose.yaml", &STACK.replace("COLOUR: blue", "COLOUR: red"));
+    let plan = host.keel_in(&folder, &["plan"]);
+    assert_eq!(plan.code, 2);
+    assert!(
+        plan.stdout.contains("app.1")
+            && plan.stdout.contains("replace")
+            && plan.stdout.contains("environment"),
+        "{}",
+        plan.stdout
+    );
+    assert!(!plan.stdout.contains("peer.1    replace"), "{}", plan.stdout);
+    host.write(
+        "work/compose.yaml",
+        "services:\n  app:\n    image: busybox:1\n    comand: x\n    build: .\n",
+    );
+    let check = host.keel_in(&folder, &["check"]);
+    assert_eq!(check.code, 1);
+    assert!(
+        check.stderr.contains("compose.yaml:4:5")
+            && check.stderr.contains("did you mean `command`?"),
+        "{}",
+        check.stderr
+    );
+    assert_ne!(host.keel_in(&folder, &["up", "-d"]).code, 0);
+    assert_eq!(state(&host, "work-app-1"), "running", "a bad file touches nothing");
+    assert_eq!(host.keel(&["no-such-command"]).code, 64);
+    host.keel(&["down", "-v", "work"]).ok();
+    host.finish();
+}

@@ -1,0 +1,126 @@
+//! What was touched by hand is found, told with where it is written, and healed.
+
+mod support;
+
+use serde_json::Value;
+use support::{Host, signal, until};
+
+const STACK: &str = "services:
+  web:
+    image: nginx:1
+    mem_limit: 64m
+    ports: ['8091:80']
+  other:
+    image: busybox:1
+    init: true
+    command: sleep 1000000
+";
+
+fn findings(host: &Host) -> Vec<Value> {
+    let called = host.keel(&["drift", "--format", "json"]);
+    let left = called.json()["findings"].as_array().cloned().unwrap_or_default();
+    let open: Vec<_> = left.into_iter().filter(|finding| finding["fixed"] != true).collect();
+    assert_eq!(
+        called.code,
+        if open.is_empty() { 0 } else { 2 },
+        "{}{}",
+        called.stdout,
+        called.stderr
+    );
+    open
+}
+
+/// The file that holds the memory limit of a container, by its process.
+fn limit_file(host: &Host, name: &str) -> String {
+    let pid = host.container(name).unwrap()["pid"].as_u64().unwrap();
+    host.sh(&format!(
+        "g=$(sed -n 's/^[0-9]*:memory://p' /proc/{pid}/cgroup); if [ -n \"$g\" ]; \
+         then echo /sys/fs/cgroup/memory$g/memory.limit_in_bytes; \
+         else echo /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/{pid}/cgroup)/memory.max; fi"
+    ))
+    .trim()
+    .to_owned()
+}
+
+fn up(host: &Host, policy: &str) {
+    host.write("drifty/compose.yaml", &format!("{policy}{STACK}"));
+    host.keel(&["up", "-d", "drifty/compose.yaml"]).ok();
+    host.until_well("drifty-web-1");
+}
+
+#[test]
+fn an_untouched_stack_has_none_and_a_touched_limit_is_told_at_its_line() {
+    let host = Host::new();
+    up(&host, "");
+    assert_eq!(findings(&host), [] as [Value; 0]);
+    host.sh(&format!("echo 33554432 > {}", limit_file(&host, "drifty-web-1")));
+    let found = findings(&host);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let finding = &found[0];
+    assert_eq!((&finding["stack"], &finding["service"]), (&"drifty".into(), &"web".into()));
+    assert_eq!(finding["field"], "mem_limit");
+    assert_eq!(finding["at"]["line"], 4, "{finding:#}");
+    assert_eq!(finding["desired"], finding["applied"]);
+    assert!(finding["observed"].to_string().contains("33554432"), "{finding:#}");
+    let text = host.keel(&["drift"]);
+    assert_eq!(text.code, 2);
+    for part in ["mem_limit", "64MiB", "32MiB", "compose.yaml:4:"] {
+        assert!(text.stdout.contains(part), "{part} is not in {}", text.stdout);
+    }
+    host.keel(&["down", "drifty"]).ok();
+    host.finish();
+}
+
+#[test]
+fn serve_heals_what_was_touched() {
+    let host = Host::new();
+    up(&host, "");
+    let serve = host.serve(&["drifty"]);
+    let file = limit_file(&host, "drifty-web-1");
+    let before = host.container("drifty-web-1").unwrap();
+    host.sh(&format!("echo 33554432 > {file}"));
+    host.keel(&["drift"]);
+    let healed = || (std::fs::read_to_string(&file).ok()?.trim() == "67108864").then_some(());
+    until("the limit is back", healed, || format!("{}\n{}", serve.said(), host.overview()));
+    assert_eq!(host.container("drifty-web-1").unwrap()["pid"], before["pid"], "in place");
+
+    let pid = host.container("drifty-other-1").unwrap()["pid"].as_u64().unwrap();
+    signal(u32::try_from(pid).unwrap(), "KILL");
+    let again = || {
+        let row = host.container("drifty-other-1")?;
+        (row["state"] == "running" && row["pid"].as_u64()? != pid).then_some(())
+    };
+    until("what was killed runs again", again, || format!("{}\n{}", serve.said(), host.overview()));
+    let told = host.keel(&["drift", "--format", "json"]).json();
+    let fixed = told["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|f| f["service"] == "other" && f["fixed"] == true);
+    assert!(fixed, "it is told for a day: {told:#}");
+
+    assert!(host.get("http://127.0.0.1:8091/").is_some());
+    host.sh("for t in $(nft list tables | grep keel_ | cut -d' ' -f2,3 | tr ' ' :); do nft delete table ${t%:*} ${t#*:}; done");
+    host.keel(&["drift"]);
+    host.until_get("http://127.0.0.1:8091/");
+    drop(serve);
+    host.keel(&["down", "drifty"]).ok();
+    host.finish();
+}
+
+#[test]
+fn under_policy_report_it_is_only_told() {
+    let host = Host::new();
+    up(&host, "x-keel: { drift: report }\n");
+    let serve = host.serve(&["drifty"]);
+    let pid = host.container("drifty-other-1").unwrap()["pid"].as_u64().unwrap();
+    signal(u32::try_from(pid).unwrap(), "KILL");
+    let told = || findings(&host).into_iter().find(|finding| finding["service"] == "other");
+    let finding = until("it is told", told, || host.overview());
+    assert_eq!(finding["policy"], "report");
+    host.keel(&["sync"]).ok();
+    assert_ne!(host.container("drifty-other-1").unwrap()["state"], "running", "{}", serve.said());
+    drop(serve);
+    host.keel(&["down", "drifty"]).ok();
+    host.finish();
+}

@@ -1,0 +1,97 @@
+//! What a registry hands over is believed only as far as its digests go, and unpacked nowhere but
+//! into its own folder.
+
+mod support;
+
+use std::fs;
+use support::Host;
+
+/// A host whose registry has a storage of its own, to be tampered with.
+fn with_own_registry() -> Host {
+    let mut host = Host::new();
+    let shared = fs::read_to_string(host.path("registry.yml")).unwrap();
+    let storage = shared.split("rootdirectory: ").nth(1).unwrap().split(" }").next().unwrap();
+    let storage = storage.split(',').next().unwrap().to_owned();
+    host.sh(&format!("cp -r {storage} storage"));
+    let own = shared.replace(&storage, &host.path("storage").to_string_lossy());
+    host.write("registry.yml", &own);
+    host.stop_registry();
+    host.start_registry();
+    host
+}
+
+#[test]
+fn a_layer_that_is_not_what_its_digest_says_is_refused() {
+    let host = with_own_registry();
+    // One byte in the middle of every large blob.
+    host.sh(
+        "find storage -name data -size +100k | while read -r blob; do \
+           printf X | dd of=$blob bs=1 seek=5000 conv=notrunc status=none; done",
+    );
+    let pull = host.keel(&["pull", "busybox:1"]);
+    assert_eq!(pull.code, 1, "{pull:?}");
+    assert!(pull.stderr.contains("sha256:") && pull.stderr.contains("digest"), "{}", pull.stderr);
+    assert_eq!(host.keel(&["images", "-q"]).ok().stdout, "", "nothing of it is to be seen");
+    host.finish();
+}
+
+/// Pushes an image whose only layer a Python program writes with `add(name, type, target)`.
+fn push(host: &Host, name: &str, members: &str) {
+    host.write(
+        "make.py",
+        &format!(
+            r#"
+import gzip, hashlib, io, json, os, tarfile
+raw = io.BytesIO()
+tar = tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT)
+def add(name, kind=tarfile.REGTYPE, target="", data=b"owned\n"):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    member.size = len(data) if kind == tarfile.REGTYPE else 0
+    tar.addfile(member, io.BytesIO(data))
+LINK, HARD, DIR = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE
+{members}
+tar.close()
+def blob(data):
+    digest = hashlib.sha256(data).hexdigest()
+    open("evil/blobs/sha256/" + digest, "wb").write(data)
+    return {{"digest": "sha256:" + digest, "size": len(data)}}
+os.makedirs("evil/blobs/sha256", exist_ok=True)
+layer = blob(gzip.compress(raw.getvalue())) | {{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip"}}
+diff = "sha256:" + hashlib.sha256(raw.getvalue()).hexdigest()
+config = blob(json.dumps({{"architecture": os.environ["ARCH"], "os": "linux", "config": {{}}, "rootfs": {{"type": "layers", "diff_ids": [diff]}}}}).encode())
+config["mediaType"] = "application/vnd.oci.image.config.v1+json"
+manifest = blob(json.dumps({{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [layer]}}).encode())
+manifest["mediaType"] = "application/vnd.oci.image.manifest.v1+json"
+json.dump({{"schemaVersion": 2, "manifests": [manifest]}}, open("evil/index.json", "w"))
+open("evil/oci-layout", "w").write('{{"imageLayoutVersion":"1.0.0"}}')
+"#
+        ),
+    );
+    host.sh(&format!(
+        "rm -rf evil && ARCH=$(dpkg --print-architecture) python3 make.py && \
+         skopeo copy -q --insecure-policy --dest-tls-verify=false oci:evil docker://127.0.0.1:5000/library/{name}"
+    ));
+}
+
+#[test]
+fn a_layer_that_reaches_out_is_refused_by_the_entry() {
+    let host = with_own_registry();
+    let victim = host.path("victim");
+    let up = victim.to_string_lossy().trim_start_matches('/').to_owned();
+    let ups = "../".repeat(40);
+    let cases = [
+        ("dotdot:1", format!("add('{ups}{up}')")),
+        ("link:1", format!("add('way', LINK, '{}')\nadd('way/victim')", host.path("").display())),
+        ("hard:1", format!("add('stolen', HARD, '{ups}etc/passwd')")),
+    ];
+    for (name, members) in cases {
+        push(&host, name, &members);
+        let pull = host.keel(&["pull", name]);
+        assert!(!victim.exists(), "{name} got out");
+        assert_eq!(pull.code, 1, "{name}: {pull:?}");
+        assert!(["victim", "stolen", "way"].iter().any(|entry| pull.stderr.contains(entry)), "{}", pull.stderr);
+    }
+    assert_eq!(host.keel(&["images", "-q"]).ok().stdout, "");
+    host.finish();
+}

@@ -1,0 +1,128 @@
+//! What the manifests and sources must keep to: the direction of dependencies, where `unsafe` may
+//! be, what a shim may know, and the size of rooms.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of the project, tests included.
+fn sources() -> Vec<PathBuf> {
+    let mut found = vec![];
+    let mut folders: Vec<_> = ["src", "spec", "engine", "reconciler", "api", "tests"]
+        .map(|name| root().join(name))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the project").flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).expect("it is below the root").display().to_string()
+}
+
+/// The crates of ours that a manifest depends on.
+fn arrows(manifest: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(manifest)).expect("the manifest is there");
+    let dependencies = text.split_once("[dependencies]").expect("it has dependencies").1;
+    let dependencies = dependencies.split("[dev-dependencies]").next().expect("a first part");
+    let names = dependencies.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| name.starts_with("keel-")).map(str::to_owned).collect()
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let allowed: BTreeMap<_, &[&str]> = [
+        ("spec/Cargo.toml", &[][..]),
+        ("engine/Cargo.toml", &[]),
+        ("engine/images/Cargo.toml", &["keel-engine"]),
+        ("engine/embedded/Cargo.toml", &["keel-engine", "keel-images"]),
+        ("reconciler/plan/Cargo.toml", &["keel-engine", "keel-spec"]),
+        ("reconciler/Cargo.toml", &["keel-engine", "keel-plan", "keel-spec"]),
+        ("api/Cargo.toml", &["keel-engine", "keel-plan", "keel-reconciler"]),
+    ]
+    .into();
+    for (manifest, allowed) in allowed {
+        for arrow in arrows(manifest) {
+            assert!(allowed.contains(&arrow.as_str()), "{manifest} may not depend on {arrow}");
+        }
+    }
+}
+
+#[test]
+fn pure_crates_name_no_runtime() {
+    for (manifest, banned) in [
+        ("spec/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix"][..]),
+        ("engine/Cargo.toml", &["reqwest", "nix", "libc", "rustix"]),
+        ("reconciler/plan/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix", "jiff"]),
+        ("reconciler/Cargo.toml", &["nix", "libc", "rustix"]),
+        ("api/Cargo.toml", &["nix", "libc", "rustix"]),
+    ] {
+        let text = fs::read_to_string(root().join(manifest)).unwrap();
+        let normal = text.split("[dev-dependencies]").next().unwrap();
+        for name in banned {
+            let names = normal.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(name));
+            assert!(!names, "{manifest} may not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_lives_in_one_place_with_its_reasons() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if !code.contains("unsafe {") && !code.contains("unsafe fn ") {
+                continue;
+            }
+            let place = format!("{}:{}", shown(&path), number + 1);
+            if shown(&path) == "tests/structure.rs" {
+                continue;
+            }
+            assert!(shown(&path).starts_with("engine/embedded/src/sys"), "unsafe at {place}");
+            let before = &lines[number.saturating_sub(12)..number];
+            assert!(before.iter().any(|line| line.contains("SAFETY:")), "no SAFETY above {place}");
+        }
+    }
+}
+
+#[test]
+fn a_shim_knows_no_runtime() {
+    for path in sources() {
+        let name = shown(&path);
+        if name.contains("embedded/src/shim") || name.contains("embedded/src/runtime") {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains("tokio"), "{name} names tokio");
+        }
+    }
+}
+
+#[test]
+fn rooms_are_small_and_named_by_their_concept() {
+    for path in sources() {
+        let name = shown(&path);
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        assert!(
+            !["utils", "util", "helpers", "common", "misc", "manager"].contains(&&*stem),
+            "{name}"
+        );
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let lines =
+            code.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with("//")).count();
+        assert!(lines <= 600, "{name} has {lines} lines of code");
+    }
+}
