@@ -6,32 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::item::{Entry, Item, Node, Type};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::scalar;
 use crate::span::{Origins, Span};
 use crate::stack::{Held, HostPath};
-
-/// Problems as they are found.
-#[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    pub(crate) fn add(&self, problem: Problem) {
-        self.0.borrow_mut().push(problem);
-    }
-
-    pub(crate) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
-        self.0.borrow_mut().extend(problems);
-    }
-
-    pub(crate) fn any_error(&self) -> bool {
-        self.0.borrow().iter().any(Problem::is_error)
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<Problem> {
-        self.0.into_inner()
-    }
-}
 
 /// One thing that has fields, a service or a network, while it is decoded.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::checks;
 use crate::compose::{Composer, Parsed, Surroundings};
-use crate::decode::{Field, Problems, Scope};
+use crate::decode::{Field, Scope};
 use crate::discover::normal_name;
 use crate::env_files;
 use crate::environment::{Environment, Variable};
@@ -17,7 +17,7 @@ use crate::item::{Entry, Item, Node};
 use crate::judge;
 use crate::keys::Place;
 use crate::merge;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::resources;
 use crate::service::Service;
@@ -90,6 +90,7 @@ fn stack(sources: &Sources<'_>) -> Option<Stack> {
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.unwrap_or_default(), &environment, sources);
     checks::check(&stack, &sources.problems);
+    checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
     Some(stack)
 }
@@ -222,6 +223,10 @@ fn service(
         true => env_files::complete(&field, own, environment, sources),
         false => own,
     };
+    if service.enabled {
+        let own = std::mem::take(&mut service.labels);
+        service.labels = env_files::complete_labels(&field, own, environment, sources);
+    }
     (service.origins, service.held) = scope.finish();
     service
 }

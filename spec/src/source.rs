@@ -6,9 +6,8 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decode::Problems;
 use crate::files::{Files, Kind, tidy};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::span::{Span, Texts};
 

@@ -62,6 +62,11 @@ fn extends() {
 }
 
 #[test]
+fn conformance() {
+    table("conformance");
+}
+
+#[test]
 fn include() {
     table("include");
 }
