@@ -6,11 +6,14 @@
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
 mod clock;
+mod conversation;
 mod embedded;
 pub mod layout;
 mod lock;
+mod logs;
 pub mod network;
 mod options;
+mod phase;
 pub mod probe;
 pub mod record;
 pub mod resolver;
@@ -19,6 +22,7 @@ pub mod shim;
 mod step;
 mod sys;
 mod tasks;
+mod watch;
 
 pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};
