@@ -8,9 +8,10 @@
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::{env, root, sudo};
-use keel_api::{Api, Client, ClientError, Served, router};
 use keel_api::shapes::Info;
+use keel_api::{Api, Client, ClientError, Served, router};
 use keel_embedded::{Embedded, Layout, LockError, Options, RootLock};
+use keel_plan::desired::Policy;
 use keel_reconciler::config::SourceConfig;
 use keel_reconciler::{Clock, Controller, Fleet, Settings};
 use std::collections::BTreeMap;
@@ -217,7 +218,6 @@ pub fn settings(
     sources: Option<Vec<SourceConfig>>,
 ) -> Result<Settings> {
     let below = |name: &str| layout.root().join(name);
-    let _ = context;
     Ok(Settings {
         records: below("records"),
         sources_dir: below("sources"),
@@ -225,10 +225,29 @@ pub fn settings(
         fleet: Fleet::of(root::node(), engine),
         serve: sources.is_some(),
         sources: sources.unwrap_or_default(),
-        policy: keel_plan::desired::Policy::default(),
+        policy: config(context)?.policy,
         environment: environment(),
+        home: env::get(env::HOME).map(PathBuf::from),
         clock: Clock::system(),
     })
+}
+
+/// What `keel.yaml` says.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// What to watch.
+    pub sources: Vec<SourceConfig>,
+    /// Defaults of every stack's policy.
+    pub policy: Policy,
+}
+
+/// The configuration, where there is one.
+pub fn config(context: &Context) -> Result<Config> {
+    let path = context.global.config.clone().unwrap_or_else(|| "/etc/keel/keel.yaml".into());
+    match (path.exists(), &context.global.config) {
+        (false, None) => Ok(Config::default()),
+        _ => Err(Failure::new(format!("cannot read `{}`", path.display()))),
+    }
 }
 
 /// Whoever loads a stack of a folder lends it their variables.

@@ -38,17 +38,7 @@ impl Follower {
     pub fn new(client: Client, options: LogOptions, coloured: bool) -> Self {
         let (tell, lines) = mpsc::channel(64);
         let (followed, readers) = (BTreeSet::new(), JoinSet::new());
-        Self {
-            client,
-            options,
-            coloured,
-            prefixed: true,
-            width: 0,
-            followed,
-            readers,
-            tell,
-            lines,
-        }
+        Self { client, options, coloured, prefixed: true, width: 0, followed, readers, tell, lines }
     }
 
     /// Whether each line begins with its container's name.

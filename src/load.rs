@@ -93,12 +93,10 @@ pub fn name(context: &Context, path: &Path, policy: Policy) -> Result<StackName>
             Err(Failure::new("its files do not say what the stack is called")
                 .hint("name the stack instead of its path: `keel ps` lists them"))
         }
-        several => Err(Failure::usage(format!(
-            "`{}` holds {} stacks",
-            path.display(),
-            several.len()
-        ))
-        .hint("name the folder of one of them, or the stack")),
+        several => {
+            Err(Failure::usage(format!("`{}` holds {} stacks", path.display(), several.len()))
+                .hint("name the folder of one of them, or the stack"))
+        }
     }
 }
 

@@ -248,7 +248,8 @@ fn network(spec: &mut TaskSpec, flags: &Flags) -> Result<()> {
 }
 
 fn limits(spec: &mut TaskSpec, flags: &Flags) -> Result<()> {
-    spec.mem_limit = flags.memory.as_deref().map(|word| parse::bytes("--memory", word)).transpose()?;
+    spec.mem_limit =
+        flags.memory.as_deref().map(|word| parse::bytes("--memory", word)).transpose()?;
     spec.shm_size =
         flags.shm_size.as_deref().map(|word| parse::bytes("--shm-size", word)).transpose()?;
     spec.cpus = flags.cpus.as_deref().map(parse::cpus).transpose()?;

@@ -46,7 +46,9 @@ pub async fn talk(
     mut on_signal: impl AsyncFnMut(&'static str),
 ) -> Result<End> {
     let raw = match manner.tty && manner.stdin {
-        true => Raw::of_stdin().map_err(|error| Failure::caused("cannot use the terminal", &error))?,
+        true => {
+            Raw::of_stdin().map_err(|error| Failure::caused("cannot use the terminal", &error))?
+        }
         false => None,
     };
     let (mut reader, mut writer) = with.split();
@@ -153,4 +155,3 @@ fn read_stdin(tell: &mpsc::Sender<Heard>) {
         }
     }
 }
-

@@ -6,9 +6,9 @@
 //! - For all others it is a stack's name or a target, never a path.
 
 use crate::failure::{Failure, Result};
-use keel_api::{Client, ClientError};
 use keel_api::shapes::TaskRef;
-use keel_engine::{Place, StackName};
+use keel_api::{Client, ClientError};
+use keel_engine::StackName;
 use keel_reconciler::ask::RefusalKind;
 use keel_reconciler::rows::PsAsk;
 use std::collections::BTreeSet;
@@ -85,14 +85,6 @@ async fn services_of(client: &Client, word: &str) -> Result<Option<Vec<String>>>
     let named = rows.iter().map(|row| format!("{}/{}", row.stack, row.service));
     let services: BTreeSet<_> = named.collect();
     Ok((!services.is_empty()).then(|| services.into_iter().collect()))
-}
-
-/// The stack that a task belongs to.
-pub fn stack_of(task: &TaskRef) -> Option<&StackName> {
-    match &task.place {
-        Place::Slot(slot) => Some(&slot.stack),
-        Place::OneOff(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel apply stacks/\n\nExit code 3 means: done, but not healthy in time.")]
+#[command(
+    after_help = "Example:\n  keel apply stacks/\n\nExit code 3 means: done, but not healthy in time."
+)]
 pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel check stacks/\n\nExit code 1 means errors; warnings alone are 0.")]
+#[command(
+    after_help = "Example:\n  keel check stacks/\n\nExit code 1 means errors; warnings alone are 0."
+)]
 pub struct Args {
     /// Compose files, or folders that hold them
     #[arg(default_value = ".", value_name = "PATH")]

@@ -7,7 +7,9 @@ use crate::failure::Result;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel confirm home\n\n`keel status` says which source waits, and for what.")]
+#[command(
+    after_help = "Example:\n  keel confirm home\n\n`keel status` says which source waits, and for what."
+)]
 pub struct Args {
     /// The source
     #[arg(default_value = "default", value_name = "SOURCE")]

@@ -10,7 +10,9 @@ use keel_engine::{Exec, Open, Phase};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel exec -it shop/db psql -U app\n\nExit code: the command's own; 125 to 127 if it could not be run.")]
+#[command(
+    after_help = "Example:\n  keel exec -it shop/db psql -U app\n\nExit code: the command's own; 125 to 127 if it could not be run."
+)]
 pub struct Args {
     /// Hand over standard input
     #[arg(short, long)]

@@ -10,7 +10,9 @@ use std::io::{self, BufRead, IsTerminal, Read};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel login -u ann --password-stdin registry.example.org <token")]
+#[command(
+    after_help = "Example:\n  keel login -u ann --password-stdin registry.example.org <token"
+)]
 pub struct Args {
     /// The user's name
     #[arg(short, long, value_name = "NAME")]
@@ -27,9 +29,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let registry = registry(&args.registry);
     let (user, password) = who(&args, context)?;
-    let failed = |error: keel_images::Error| {
-        Failure::caused(format!("cannot log in to {registry}"), &error)
-    };
+    let failed =
+        |error: keel_images::Error| Failure::caused(format!("cannot log in to {registry}"), &error);
     let path = credentials();
     let registries =
         Registries::new(RegistryConfig::default(), Credentials::none()).map_err(failed)?;

@@ -80,7 +80,8 @@ fn options(args: &Args, now: u64) -> Result<LogOptions> {
     let tail = match args.tail.as_str() {
         "all" | "-1" => None,
         number => Some(number.parse().map_err(|_| {
-            Failure::usage(format!("`--tail {number}` makes no sense")).hint("it is a number or all")
+            Failure::usage(format!("`--tail {number}` makes no sense"))
+                .hint("it is a number or all")
         })?),
     };
     let time = |word: &Option<String>| word.as_deref().map(|word| moment(word, now)).transpose();
@@ -103,9 +104,9 @@ fn moment(word: &str, now: u64) -> Result<u64> {
         return Ok(millis(time));
     }
     let local = word.parse::<jiff::civil::DateTime>();
-    let local = local.ok().and_then(|time| time.to_zoned(jiff::tz::TimeZone::system()).ok());
-    if let Some(time) = local {
-        return Ok(millis(time.timestamp()));
+    let zone = jiff::tz::TimeZone::system();
+    if let Some(time) = local.ok().and_then(|time| zone.to_timestamp(time).ok()) {
+        return Ok(millis(time));
     }
     match word.parse::<f64>() {
         Ok(seconds) if (0.0..1e12).contains(&seconds) => Ok((seconds * 1000.0) as u64),

@@ -13,7 +13,9 @@ use keel_reconciler::ask::{PlanReport, PlanTarget, VerdictRow};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel plan stacks/shop\n\nExit code 2 means that something would be done.")]
+#[command(
+    after_help = "Example:\n  keel plan stacks/shop\n\nExit code 2 means that something would be done."
+)]
 pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]
@@ -38,7 +40,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         Format::Json => context.screen.data(&json::render(&report))?,
         Format::Table => context.screen.data(&text(&report))?,
     }
-    let acts = report.stacks.iter().flat_map(|stack| &stack.verdicts).any(|row| row.action.is_some());
+    let acts =
+        report.stacks.iter().flat_map(|stack| &stack.verdicts).any(|row| row.action.is_some());
     Ok(if acts { Exit::Differences } else { Exit::Done })
 }
 

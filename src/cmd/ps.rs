@@ -54,9 +54,8 @@ fn id(row: &ContainerRow, whole: bool) -> &str {
 }
 
 fn table(rows: &[ContainerRow], whole: bool, now: u64) -> String {
-    let mut table = Table::new([
-        "CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES",
-    ]);
+    let mut table =
+        Table::new(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
     for row in rows {
         table.row([
             id(row, whole).to_owned(),

@@ -13,7 +13,9 @@ use keel_reconciler::ask::{RunAnswer, RunAsk};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel run --rm -it debian:12 bash\n\nExit code: the command's own; 125 to 127 if it could not be run.")]
+#[command(
+    after_help = "Example:\n  keel run --rm -it debian:12 bash\n\nExit code: the command's own; 125 to 127 if it could not be run."
+)]
 pub struct Args {
     /// Start it and print its id
     #[arg(short, long)]

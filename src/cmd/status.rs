@@ -11,7 +11,9 @@ use keel_reconciler::ask::{SourceRow, StatusRow};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel status\n  keel status --exit-code shop && echo all is well")]
+#[command(
+    after_help = "Example:\n  keel status\n  keel status --exit-code shop && echo all is well"
+)]
 pub struct Args {
     /// Exit with 1 unless all is in sync and healthy
     #[arg(long)]

@@ -46,9 +46,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (target, stack) = target_of(context, &subject)?;
     let ask = ask(&args, target)?;
     let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
-    let converging = async {
-        outcome::watch(&context.screen, connection.client.converge(&ask).await?).await
-    };
+    let converging =
+        async { outcome::watch(&context.screen, connection.client.converge(&ask).await?).await };
     if args.detach {
         let exit = converging.await;
         connection.close().await;

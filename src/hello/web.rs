@@ -98,7 +98,10 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         std::thread::spawn(move || http::serve(&listener, &counter));
         let web = Web { name: "hello-web-1".into(), counter: Some(url) };
-        assert_eq!(web.answer(&asked(false)), Reply::text(200, "Hello from hello-web-1, visit 1\n"));
+        assert_eq!(
+            web.answer(&asked(false)),
+            Reply::text(200, "Hello from hello-web-1, visit 1\n")
+        );
         assert!(web.answer(&asked(true)).body.ends_with("Hello from hello-web-1, visit 2"));
     }
 

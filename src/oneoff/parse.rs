@@ -49,6 +49,7 @@ pub fn mount(word: &str, folder: &Path) -> Result<Mount> {
         read_only: false,
         shared: false,
         propagation: None,
+        digest: None,
     };
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match (option, &mut mount.source) {
@@ -213,8 +214,13 @@ mod tests {
 
     #[test]
     fn numbers_are_dockers() {
-        let cases =
-            [("1024", 1024), ("1k", 1024), ("1.5g", 3 << 29), ("64MiB", 64 << 20), ("5mb", 5 << 20)];
+        let cases = [
+            ("1024", 1024),
+            ("1k", 1024),
+            ("1.5g", 3 << 29),
+            ("64MiB", 64 << 20),
+            ("5mb", 5 << 20),
+        ];
         for (word, expected) in cases {
             assert_eq!(bytes("-m", word).unwrap(), expected, "{word}");
         }

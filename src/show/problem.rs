@@ -30,7 +30,8 @@ mod tests {
 
     #[test]
     fn problems_are_counted_by_kind() {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let texts =
+            |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         assert_eq!(count(&[], &[]), "");
         let warnings = texts(&["warning: a", "notice: b", "warning: c"]);
         assert_eq!(count(&texts(&["error: d"]), &warnings), "1 error, 2 warnings, 1 notice");

@@ -111,6 +111,7 @@ impl Screen {
             ("error:", Colour::Red),
             ("warning:", Colour::Yellow),
             ("notice:", Colour::Cyan),
+            ("hint:", Colour::Cyan),
         ];
         let painted = words.iter().find_map(|(word, colour)| {
             Some(format!("{}{}", self.word(word, *colour), text.strip_prefix(word)?))

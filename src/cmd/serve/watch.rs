@@ -59,7 +59,9 @@ impl Watch {
         let held = |source: &SourceRow| {
             let name = &source.name;
             let text = source.held.as_ref()?;
-            Some(format!("warning: source {name}: {text}\n\nhint: `keel confirm {name}` lets it through"))
+            Some(format!(
+                "warning: source {name}: {text}\n\nhint: `keel confirm {name}` lets it through"
+            ))
         };
         let now: BTreeSet<String> = sources
             .iter()
@@ -95,9 +97,8 @@ fn change(
             lines
         }
         ("running", _) if !now.reason.is_empty() => {
-            let same = before.is_some_and(|before| {
-                (&before.state, &before.reason) == (&now.state, &now.reason)
-            });
+            let same = before
+                .is_some_and(|before| (&before.state, &before.reason) == (&now.state, &now.reason));
             if same { vec![] } else { vec![format!("{stack}: {}", now.reason)] }
         }
         _ => vec![],
