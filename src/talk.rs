@@ -58,12 +58,9 @@ pub async fn talk(
     }
     loop {
         tokio::select! {
-            frame = reader.receive() => match said(frame)? {
-                Some(end) => {
-                    drop(raw);
-                    return Ok(end);
-                }
-                None => {}
+            frame = reader.receive() => if let Some(end) = said(frame)? {
+                drop(raw);
+                return Ok(end);
             },
             Some(event) = heard.recv() => match event {
                 // A task that takes no more input says by itself how it ended.

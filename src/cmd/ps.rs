@@ -118,7 +118,7 @@ mod tests {
             message: None,
             addresses: Default::default(),
         };
-        insta::assert_snapshot!(table(&[row.clone()], false, 240_000), @r#"
+        insta::assert_snapshot!(table(std::slice::from_ref(&row), false, 240_000), @r#"
         CONTAINER ID   IMAGE              COMMAND                  CREATED         STATUS                   PORTS                  NAMES
         0123456789ab   keel.local/hello   "/keel hello web and…"   4 minutes ago   Up 3 minutes (healthy)   0.0.0.0:8080->80/tcp   hello-web-1
         "#);

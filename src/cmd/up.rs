@@ -132,7 +132,7 @@ async fn attached(
     loop {
         let tasks = target::tasks(&client, stack.as_str()).await.unwrap_or_default();
         follower.add(&tasks).await?;
-        if tasks.iter().all(|task| is_over(task)) {
+        if tasks.iter().all(is_over) {
             connection.close().await;
             return Ok(Exit::Done);
         }
