@@ -142,15 +142,20 @@ fn foreign_bridges() -> [(&'static str, Vec<Expr>); 3] {
     ]
 }
 
+/// A packet that came from no interface is the host's own (127.0.0.1 means nothing in a network),
+/// or, with br_netfilter, one that the bridge itself turns back into the network it came from.
 fn postrouting(ours: &str) -> Vec<Rule> {
     let masquerade = |comment: &str, mut exprs: Vec<Expr>| {
         exprs.push(Expr::Masquerade);
         Rule::new(comment, exprs)
     };
-    let localhost = [loopback(12).to_vec(), named(Meta::OutputName, ours)].concat();
-    let hairpin = [within(), bits(Ct::Status, STATUS_DNAT)].concat();
+    let nowhere =
+        [Expr::Meta(Meta::InputName, Reg::A), Expr::Equal(Reg::A, interface_key("").to_vec())];
+    let dnat = || bits(Ct::Status, STATUS_DNAT);
+    let local = [nowhere.to_vec(), named(Meta::OutputName, ours), dnat()].concat();
+    let hairpin = [within(), dnat()].concat();
     vec![
-        masquerade("from localhost", localhost),
+        masquerade("from this host, or bridged back", local),
         masquerade("back into its own network", hairpin),
         verdict("within a network", within(), Verdict::Accept),
         masquerade("out of a network", named(Meta::InputName, ours)),

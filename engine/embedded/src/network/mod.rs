@@ -224,4 +224,4 @@ pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

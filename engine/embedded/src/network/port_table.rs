@@ -20,8 +20,11 @@ pub(crate) struct Key {
     pub protocol: Protocol,
 }
 
-/// Where its connections go: address and port of each task.
-pub(crate) type Backends = BTreeSet<(Ipv4Addr, u16)>;
+/// Address and port of a task.
+pub(crate) type Backend = (Ipv4Addr, u16);
+
+/// Where a published port's connections go.
+pub(crate) type Backends = BTreeSet<Backend>;
 
 /// All published ports of a root; none without a backend.
 pub(crate) type PortTable = BTreeMap<Key, Backends>;

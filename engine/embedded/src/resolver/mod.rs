@@ -23,11 +23,12 @@ use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
 use crate::record::{Process, Work, load, store};
 use keel_engine::TaskId;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -64,7 +65,7 @@ fn pid_path(layout: &Layout) -> PathBuf {
 /// but in tests.
 pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     fs::create_dir_all(layout.run())?;
-    if try_lock(layout)?.is_none() {
+    if is_locked(layout)? {
         return Ok(());
     }
     let log = OpenOptions::new().create(true).append(true).open(layout.run().join("net.log"))?;
@@ -77,15 +78,32 @@ pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The lock that `keel net` holds for its life; `None` if somebody has it.
+/// The lock that `keel net` holds for its life; `None` if another one has it. A record lock, for
+/// it belongs to the process: a `flock` would stay with every child that was just forked.
 fn try_lock(layout: &Layout) -> io::Result<Option<File>> {
-    let path = layout.run().join("net.lock");
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+    let file = lock_file(layout)?;
+    match fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
+        Ok(_) => Ok(Some(file)),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_locked(layout: &Layout) -> io::Result<bool> {
+    let mut lock = whole_file();
+    fcntl(lock_file(layout)?, FcntlArg::F_GETLK(&mut lock))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn lock_file(layout: &Layout) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(layout.run().join("net.lock"))
+}
+
+fn whole_file() -> libc::flock {
+    let (exclusive, start) = (libc::F_WRLCK, libc::SEEK_SET);
+    let l_type = i16::try_from(exclusive).expect("a lock's kind fits");
+    let l_whence = i16::try_from(start).expect("a lock's start fits");
+    libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
 /// Waits until names work inside the task's namespace, so that a program that asks at once gets
@@ -189,3 +207,6 @@ pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! From the tasks: which names lead where, and which tasks are behind a published port. Pure.
 
 use super::tasks::{Standing, Task, Tasks, best};
-use crate::network::port_table::{Key, PortTable};
+use crate::network::port_table::{Backend, Backends, Key, PortTable};
 use crate::network::ports::host_address;
 use crate::record::Endpoint;
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ fn own_name(endpoint: &Endpoint) -> Option<&String> {
 
 /// The port tables by the tasks as they are now.
 pub(super) fn port_table(tasks: &Tasks) -> PortTable {
-    let mut found: BTreeMap<Key, Vec<(Standing, (Ipv4Addr, u16))>> = BTreeMap::new();
+    let mut found: BTreeMap<Key, Vec<(Standing, Backend)>> = BTreeMap::new();
     for task in tasks.values().filter(|task| task.attached()) {
         let Some(address) = reachable(task) else { continue };
         for port in &task.ports {
@@ -85,9 +85,7 @@ pub(super) fn port_table(tasks: &Tasks) -> PortTable {
         let backends = best(found, Standing::Running).into_iter().collect();
         (key, backends)
     });
-    table
-        .filter(|(_, backends): &(_, std::collections::BTreeSet<_>)| !backends.is_empty())
-        .collect()
+    table.filter(|(_, backends): &(Key, Backends)| !backends.is_empty()).collect()
 }
 
 /// The address that is reached from outside: in the network that has its default route, since
@@ -155,7 +153,9 @@ mod tests {
 
     #[test]
     fn names_and_ports_lead_to_the_best_tasks_there_are() {
-        let cases: [(&[(Standing, &str)], &[&str], &[&str]); 6] = [
+        type Case =
+            (&'static [(Standing, &'static str)], &'static [&'static str], &'static [&'static str]);
+        let cases: [Case; 6] = [
             (&[], &[], &[]),
             (
                 &[(Available, "10.0.0.2"), (Available, "10.0.0.3"), (Running, "10.0.0.4")],
@@ -186,10 +186,10 @@ mod tests {
         let blog = [Ipv4Addr::new(10, 0, 0, 2)];
         let shop = [Ipv4Addr::new(10, 1, 0, 2)];
         let (b, s) = ("blog".to_owned(), "shop".to_owned());
-        assert_eq!(zone.addresses(&[b.clone()], "web"), Some(&blog[..]));
+        assert_eq!(zone.addresses(std::slice::from_ref(&b), "web"), Some(&blog[..]));
         assert_eq!(zone.addresses(&[s.clone(), b.clone()], "web"), Some(&shop[..]));
         assert_eq!(zone.addresses(&[s.clone(), b.clone()], "web.blog"), Some(&blog[..]));
-        assert_eq!(zone.addresses(&[s.clone()], "blog-web-1"), None);
+        assert_eq!(zone.addresses(std::slice::from_ref(&s), "blog-web-1"), None);
         assert_eq!(zone.name(&[b], blog[0]), Some("blog-web-1.blog"));
         assert_eq!(zone.name(&[s], blog[0]), None);
     }

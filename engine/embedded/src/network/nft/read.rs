@@ -139,8 +139,9 @@ fn parse_element(element: &[u8]) -> Option<(Vec<u8>, Option<String>)> {
     let element = parse(element);
     let key = parse(element.get(&1)?).get(&1)?.to_vec();
     let chain = element.get(&2).and_then(|data| {
-        let verdict = parse(parse(data).get(&2)?).get(&2).map(|chain| text(chain));
-        verdict
+        let verdict = parse(data);
+        let verdict = parse(verdict.get(&2)?);
+        verdict.get(&2).map(|chain| text(chain))
     });
     Some((key, chain))
 }
