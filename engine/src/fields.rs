@@ -336,7 +336,8 @@ mod tests {
 
     fn revision(path: &str, digest: &Digest) -> Mount {
         let source = MountSource::Revision { path: path.into(), digest: digest.clone() };
-        Mount { source, target: "/x".into(), read_only: true, shared: false, propagation: None }
+        let (target, digest) = ("/x".into(), None);
+        Mount { source, target, read_only: true, shared: false, propagation: None, digest }
     }
 
     #[test]

@@ -255,6 +255,10 @@ pub struct Mount {
     /// `rprivate` (unset), `rshared`, `rslave`, ….
     #[serde(default, skip_serializing_if = "is_default")]
     pub propagation: Option<String>,
+    /// Digest of a bound file whose content is part of the task's meaning (a read-only one of a
+    /// served folder).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub digest: Option<Digest>,
 }
 
 /// A file whose content the node was handed as [`crate::Content`].

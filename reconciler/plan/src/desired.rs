@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One stack, as its revision wants it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
     /// The stack.
     pub stack: StackName,
@@ -96,7 +96,7 @@ impl Default for Policy {
 }
 
 /// One service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredService {
     /// What each of its tasks shall be. `container_name` is `STACK-SERVICE` (a slot's number is
     /// appended), or what the file says, if [`fixed_name`](Self::fixed_name).
@@ -218,7 +218,7 @@ pub enum Order {
 }
 
 /// A network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredNetwork {
     /// What it shall be.
     pub spec: NetworkSpec,
@@ -231,7 +231,7 @@ pub struct DesiredNetwork {
 }
 
 /// A volume.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredVolume {
     /// What it shall be.
     pub spec: VolumeSpec,

@@ -1,5 +1,184 @@
-//! Decides what a pass will do. Only decides: the pass sends it.
+//! Decides what one pass will do to a stack. Only decides: the pass sends it.
+//!
+//! # Invariants
+//! - Everything here is pure: no clock, file, network or randomness. Time and facts are values.
+//! - Every slot that is desired or observed gets exactly one [`verdict::Verdict`].
+//! - A plan is never edited once returned. Did something change? The next pass makes another.
+//! - Order is by name, so equal inputs print equal plans.
 
 pub mod desired;
+pub mod drift;
+pub mod invariants;
+pub mod lower;
 pub mod standing;
+pub mod status;
+pub mod text;
 pub mod verdict;
+
+mod condition;
+mod draft;
+mod facts;
+mod judge;
+mod memory;
+mod resources;
+mod rollout;
+mod waits;
+mod wish;
+
+use desired::{Desired, Owner};
+use draft::{Draft, hold};
+use facts::Facts;
+use keel_engine::{Observation, StackName};
+use memory::Memory;
+use standing::Standing;
+use verdict::{Entry, Hold, Plan, Subject, Verdict};
+
+/// All that a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Inputs<'a> {
+    /// The stack.
+    pub stack: &'a StackName,
+    /// What its revision asks for; `None`: nothing is known to be asked for.
+    pub desired: Option<&'a Desired>,
+    /// The owner on record, if the stack has one: another's desired state is held.
+    pub owner: Option<&'a Owner>,
+    /// What is remembered.
+    pub standing: &'a Standing,
+    /// What exists, of all stacks.
+    pub observation: &'a Observation,
+    /// What a person asks for beyond that; in the first pass of their command only.
+    pub asked: Asked,
+    /// Milliseconds since the Unix epoch.
+    pub now: u64,
+}
+
+/// What a person's command adds to one pass. What must outlive the pass is in the plan's
+/// [`Plan::standing`], so that it is handed over once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Replace every task (`--force-recreate`).
+    pub recreate: bool,
+    /// Look tags up anew: what they mean on this node, or in the registry under `always`.
+    pub resolve: bool,
+    /// Look all tags up in their registries (`--pull always`).
+    pub pull: bool,
+    /// Touch only these services and what they depend on; empty is all. To be given in every
+    /// pass of the command.
+    pub services: Vec<String>,
+    /// Take the stack from its present owner.
+    pub take_over: bool,
+}
+
+/// Compares what the revision asks for with what the node reports.
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    if let Some(owner) = other_owner(inputs) {
+        return held_whole(inputs, &Hold::OwnedBy { owner: owner.to_string() });
+    }
+    let mut memory = memory::open(inputs);
+    let standing = memory.standing.clone();
+    let facts = Facts::new(inputs, &standing, planned(inputs, &standing));
+    let mut draft = Draft::new(next_generation(&facts));
+    match standing.removed.filter(|_| has_things(&facts)) {
+        Some(removal) => {
+            resources::removed_tasks(&facts, &mut draft, removal.volumes);
+            resources::removal(&facts, &mut draft, removal.volumes);
+        }
+        // A stack that `down` took away is held off as a whole while its source still names it.
+        None if standing.removed.is_some() && standing.suspended.is_none() => {}
+        None => {
+            if standing.suspended.is_none() {
+                resources::all(&facts, &mut draft);
+            }
+            judge::slots(&facts, &mut draft);
+        }
+    }
+    finish(&facts, draft, &mut memory)
+}
+
+/// What is planned towards: the revision, unless it is known bad and another one was good.
+pub(crate) fn planned<'a>(inputs: &Inputs<'a>, standing: &'a Standing) -> Option<&'a Desired> {
+    let desired = inputs.desired?;
+    let good = standing.good_desired.as_deref();
+    match standing.bad.contains_key(&desired.hash) {
+        true => Some(good.filter(|good| good.hash != desired.hash).unwrap_or(desired)),
+        false => Some(desired),
+    }
+}
+
+fn other_owner<'a>(inputs: &Inputs<'a>) -> Option<&'a Owner> {
+    let (owner, desired) = (inputs.owner?, inputs.desired?);
+    (*owner != desired.owner && !inputs.asked.take_over).then_some(owner)
+}
+
+/// Every slot gets the same hold, and the memory stays as it is.
+fn held_whole(inputs: &Inputs<'_>, why: &Hold) -> Plan {
+    let facts = Facts::new(inputs, inputs.standing, inputs.desired);
+    let mut entries: Vec<Entry> = facts
+        .slots
+        .keys()
+        .map(|slot| Entry { subject: Subject::Slot(slot.clone()), verdict: hold(why.clone()) })
+        .collect();
+    if entries.is_empty() {
+        let subject = Subject::Stack(inputs.stack.clone());
+        entries.push(Entry { subject, verdict: hold(why.clone()) });
+    }
+    made(inputs, entries, Memory { standing: inputs.standing.clone(), learned: Vec::new() }, None)
+}
+
+/// One more than anything of the stack has seen, so that a lost record lowers nothing.
+fn next_generation(facts: &Facts<'_>) -> u64 {
+    let seen = facts.tasks().map(|(_, task)| task.generation).max().unwrap_or(0);
+    facts.standing.generation.max(seen).saturating_add(1)
+}
+
+/// Whether anything of the stack is still there that goes with it.
+fn has_things(facts: &Facts<'_>) -> bool {
+    let observation = facts.inputs.observation;
+    let volumes = facts.standing.removed.is_some_and(|removal| removal.volumes);
+    facts.tasks().next().is_some()
+        || observation.networks.iter().any(|network| facts.owns(&network.spec.labels))
+        || (volumes
+            && observation.volumes.iter().any(|v| !v.anonymous && facts.owns(&v.spec.labels)))
+}
+
+/// Writes down what the verdicts change in the stack's memory.
+fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
+    let (generation, wake) = (draft.generation, draft.next);
+    let standing = &mut memory.standing;
+    standing.restart.extend(draft.restarting.iter().cloned());
+    standing.restart.retain(|slot| !draft.restarted.contains(slot));
+    for reference in &draft.pulled {
+        let now = facts.now();
+        let pull = standing::Pull { at: now, since: now, beyond: None };
+        standing.pulls.entry(reference.clone()).or_insert(pull).at = now.max(1);
+    }
+    let entries = draft.entries();
+    if entries.iter().any(assigns_a_task) {
+        standing.generation = generation;
+    }
+    if standing.removed.is_none() && standing.suspended.is_none() {
+        memory.settle(facts, &entries);
+    }
+    let memory = Memory {
+        standing: std::mem::take(&mut memory.standing),
+        learned: std::mem::take(&mut memory.learned),
+    };
+    made(facts.inputs, entries, memory, wake)
+}
+
+fn assigns_a_task(entry: &Entry) -> bool {
+    let Verdict::Act { wishes, .. } = &entry.verdict else { return false };
+    wishes.iter().any(|wish| matches!(wish, keel_engine::Assignment::Task(_)))
+}
+
+fn made(inputs: &Inputs<'_>, entries: Vec<Entry>, memory: Memory, wake: Option<u64>) -> Plan {
+    Plan {
+        stack: inputs.stack.clone(),
+        revision: inputs.desired.map(|desired| desired.revision.clone()).unwrap_or_default(),
+        generation: inputs.standing.generation,
+        entries,
+        standing: memory.standing,
+        learned: memory.learned,
+        wake,
+    }
+}

@@ -1,7 +1,8 @@
 //! What the controller remembers of a stack, beside what it desires: decisions of people and
 //! outcomes of the past. Everything else is looked up where it is true.
 
-use keel_engine::Digest;
+use crate::desired::Desired;
+use keel_engine::{Digest, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,40 @@ pub struct Standing {
     pub pins: BTreeMap<String, Digest>,
     /// Since when the present stack hash is being rolled out; `None` once it has settled.
     pub rollout: Option<u64>,
+    /// The stack hash that `rollout` and `pins` are about: the last that a pass has seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Digest>,
+    /// What was good last, to come back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good_desired: Option<Box<Desired>>,
+    /// Tasks that are to be replaced although nothing in their specification changed, by slot.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recreate: BTreeMap<String, Recreate>,
+    /// Pulls that were asked for and whose answer has not been used yet, by reference.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pulls: BTreeMap<String, Pull>,
+}
+
+/// Why one task is replaced without a change of its specification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recreate {
+    /// The task; once another fills the slot, this is forgotten.
+    pub task: TaskId,
+    /// The tag means another image now: before and after. Absent: a person said so.
+    #[serde(default)]
+    pub moved: Option<(Option<Digest>, Digest)>,
+}
+
+/// A pull that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// When, last.
+    pub at: u64,
+    /// Since when the image is waited for.
+    pub since: u64,
+    /// Ask the registry although an image is there: the count of pulls that had ended before.
+    #[serde(default)]
+    pub beyond: Option<u64>,
 }
 
 /// A person's hold on a whole stack.
@@ -59,6 +94,9 @@ pub struct KnownBad {
     pub at: u64,
     /// What failed, for people.
     pub reason: String,
+    /// When its rollout had begun.
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// A job that is done.

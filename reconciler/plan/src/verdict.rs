@@ -5,6 +5,7 @@
 //! - A hold is as typed as a reason; people read it as often.
 
 use crate::desired::Origin;
+use crate::standing::Standing;
 use keel_engine::{Assignment, Difference, Digest, Finding, Slot, StackName};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,40 @@ pub struct Plan {
     pub generation: u64,
     /// One for each slot and resource, in order: resources, then slots by name.
     pub entries: Vec<Entry>,
+    /// The stack's memory as it is after this plan: recorded with it, before its wishes are sent.
+    pub standing: Standing,
+    /// What this plan found out: for history and notifications.
+    pub learned: Vec<Learned>,
+    /// When the same observation would give another plan, by time alone (settle, deadlines).
+    pub wake: Option<u64>,
+}
+
+/// What a plan found out about the past.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Learned {
+    /// A rollout begins.
+    Began {
+        /// The stack hash.
+        hash: Digest,
+    },
+    /// All that the revision changed is settled: it is good.
+    Settled {
+        /// The stack hash.
+        hash: Digest,
+    },
+    /// The revision failed; its hash is known bad.
+    Failed {
+        /// The stack hash.
+        hash: Digest,
+        /// What failed, for people.
+        reason: String,
+    },
+    /// A job is done.
+    Completed {
+        /// The service.
+        service: String,
+    },
 }
 
 /// One subject and what becomes of it.
@@ -263,6 +298,21 @@ impl Hold {
 }
 
 impl Plan {
+    /// Whether no later pass can add anything by itself: every verdict is a final hold.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.entries
+            .iter()
+            .all(|entry| matches!(&entry.verdict, Verdict::Hold(hold) if hold.is_final()))
+    }
+
+    /// Whether a stack that was to go is gone, kept data apart.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let kept = |entry: &Entry| matches!(&entry.verdict, Verdict::Hold(Hold::Kept { .. }));
+        self.standing.removed.is_some() && self.entries.iter().all(kept)
+    }
+
     /// Every wish of the plan, in order.
     pub fn wishes(&self) -> impl Iterator<Item = &Assignment> {
         self.entries.iter().flat_map(|entry| match &entry.verdict {

@@ -1,0 +1,196 @@
+//! How one task is, judged by what its node reports and the time that it is given.
+
+use crate::verdict::Hold;
+use keel_engine::{ExitCause, Goal, Health, ObservedTask, Phase, RestartPolicy};
+
+/// Under a policy that restarts, so many exits make a failure: sloppy stacks crash until their
+/// database is up.
+const EXITS: u32 = 3;
+
+/// A task that we start again ourselves, and that ended so soon, waits so long.
+const AGAIN: u64 = 10_000;
+
+/// The least time to get healthy.
+const PATIENCE: u64 = 120_000;
+
+/// What a task is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long a new task must stay available; milliseconds.
+    pub settle: u64,
+    /// The time to get healthy, where somebody said one.
+    pub health: Option<u64>,
+    /// It is new: part of what is being rolled out.
+    pub fresh: bool,
+    /// It is one of a job's: it may end well.
+    pub job: bool,
+}
+
+/// How a task is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Condition {
+    /// It does what it shall.
+    Well,
+    /// It was a job, and is done.
+    Complete,
+    /// Not yet; by time alone it changes at `until`.
+    Waiting { hold: Hold, until: Option<u64> },
+    /// It does not, and will not by itself. `late`: it runs, but is not healthy in time.
+    Failed { what: String, late: bool },
+    /// Somebody else's signal ended it; it may be started again from `from`.
+    Killed { from: u64 },
+    /// It ended in a way that its policy does not allow for; it may be started from `from`.
+    Ended { exit_code: Option<i32>, from: u64 },
+    /// It was told to stop, and is at it.
+    Stopping,
+    /// It was told to stop, and has.
+    Stopped,
+    /// It was told to go, and is at it.
+    Going,
+}
+
+/// Whether no process of it runs or will, as far as its node knows.
+pub(crate) fn is_still(task: &ObservedTask) -> bool {
+    match task.phase {
+        Phase::Exited | Phase::Rejected => true,
+        Phase::Pending | Phase::Preparing | Phase::Ready => task.goal >= Goal::Stopped,
+        Phase::Running | Phase::Backoff | Phase::Draining => false,
+    }
+}
+
+/// Since when it has been of use: it runs, and its check (if any) agrees.
+pub(crate) fn available_since(task: &ObservedTask) -> Option<u64> {
+    match (&task.phase, task.health) {
+        (Phase::Running, Health::None) => task.started.or(Some(task.created)),
+        (Phase::Running, Health::Healthy) => task.health_since.or(task.started),
+        _ => None,
+    }
+}
+
+pub(crate) fn of(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> Condition {
+    match (task.goal, &task.phase) {
+        (Goal::Removed, _) => Condition::Going,
+        (Goal::Stopped, _) if is_still(task) => Condition::Stopped,
+        (Goal::Stopped, _) => Condition::Stopping,
+        (Goal::Ready | Goal::Running, phase) => match phase {
+            Phase::Pending | Phase::Preparing | Phase::Ready => preparing(task, patience, now),
+            Phase::Running => running(task, patience, service, now),
+            Phase::Backoff if exits(task) >= EXITS => failed(crashes(task)),
+            Phase::Backoff => awaiting(service, None),
+            Phase::Draining => in_progress("it is being stopped"),
+            Phase::Exited => exited(task, patience),
+            Phase::Rejected => failed(message(task, "the node cannot run it")),
+        },
+    }
+}
+
+/// Where a step fails again and again, the time to get healthy is the time for it, too.
+fn preparing(task: &ObservedTask, patience: Patience, now: u64) -> Condition {
+    let until = task.created.saturating_add(limit(task, patience));
+    let what = message(task, "it is being prepared");
+    if task.attempts >= EXITS && now >= until {
+        return failed(what);
+    }
+    let until = (task.attempts > 0).then_some(until);
+    Condition::Waiting { hold: Hold::InProgress { what }, until }
+}
+
+fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> Condition {
+    if let Some(since) = available_since(task) {
+        let settled = since.saturating_add(patience.settle);
+        return match now < settled {
+            true if exits(task) >= EXITS => failed(crashes(task)),
+            true if patience.fresh => awaiting(service, Some(settled)),
+            _ => Condition::Well,
+        };
+    }
+    if exits(task) >= EXITS {
+        return failed(crashes(task));
+    }
+    // A check that fails later makes a task unhealthy, which the status says; nothing is done.
+    if task.health == Health::Unhealthy && !patience.fresh {
+        return Condition::Well;
+    }
+    let allowed = limit(task, patience);
+    let until = task.started.unwrap_or(task.created).saturating_add(allowed);
+    if now < until {
+        return awaiting(service, Some(until));
+    }
+    let output = task.health_output.as_deref().map(last_line).filter(|line| !line.is_empty());
+    let said = output.map(|line| format!(": {line}")).unwrap_or_default();
+    let what = format!("not healthy after {} s{said}", allowed / 1_000);
+    Condition::Failed { what, late: true }
+}
+
+fn exited(task: &ObservedTask, patience: Patience) -> Condition {
+    let code = task.exit_code;
+    match task.exit_cause {
+        Some(ExitCause::Stopped) => in_progress("it is being started"),
+        Some(ExitCause::KilledFromOutside) => Condition::Killed { from: again(task) },
+        Some(ExitCause::Interrupted | ExitCause::Unknown) => {
+            Condition::Ended { exit_code: code, from: again(task) }
+        }
+        Some(ExitCause::Own | ExitCause::OutOfMemory) | None => match task.spec.restart {
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => {
+                Condition::Ended { exit_code: code, from: again(task) }
+            }
+            _ if patience.job && code == Some(0) => Condition::Complete,
+            RestartPolicy::No => failed(format!("{} and its policy is `restart: no`", ended(task))),
+            RestartPolicy::OnFailure { .. } => {
+                failed(format!("{}, for the last time", ended(task)))
+            }
+        },
+    }
+}
+
+/// How it ended, for people.
+pub(crate) fn ended(task: &ObservedTask) -> String {
+    match (task.exit_cause, task.exit_code) {
+        (Some(ExitCause::OutOfMemory), _) => "ran out of its memory limit".to_owned(),
+        (_, Some(code)) => format!("exited ({code})"),
+        (_, None) => "ended, nobody saw how".to_owned(),
+    }
+}
+
+pub(crate) fn crashes(task: &ObservedTask) -> String {
+    match task.exit_code {
+        Some(_) => format!("{} {} times", ended(task), exits(task)),
+        None => format!("crashed {} times", exits(task)),
+    }
+}
+
+/// Runs that ended within this generation.
+pub(crate) fn exits(task: &ObservedTask) -> u32 {
+    task.restarts + u32::from(task.phase == Phase::Backoff)
+}
+
+/// The time to get healthy: as said, else by the check's own limits.
+pub(crate) fn limit(task: &ObservedTask, patience: Patience) -> u64 {
+    patience.health.unwrap_or_else(|| task.health_limit.unwrap_or(0).max(PATIENCE))
+}
+
+fn again(task: &ObservedTask) -> u64 {
+    let (Some(started), Some(finished)) = (task.started, task.finished) else { return 0 };
+    let soon = finished.saturating_sub(started) < AGAIN;
+    if soon { finished.saturating_add(AGAIN) } else { finished }
+}
+
+fn awaiting(service: &str, until: Option<u64>) -> Condition {
+    Condition::Waiting { hold: Hold::AwaitingHealth { service: service.to_owned() }, until }
+}
+
+fn in_progress(what: &str) -> Condition {
+    Condition::Waiting { hold: Hold::InProgress { what: what.to_owned() }, until: None }
+}
+
+fn failed(what: String) -> Condition {
+    Condition::Failed { what, late: false }
+}
+
+fn message(task: &ObservedTask, otherwise: &str) -> String {
+    task.message.clone().unwrap_or_else(|| otherwise.to_owned())
+}
+
+fn last_line(text: &str) -> &str {
+    text.trim_end().lines().next_back().unwrap_or_default().trim()
+}

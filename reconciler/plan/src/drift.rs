@@ -1,0 +1,248 @@
+//! What differs between what was applied and what is, as rows for a report.
+
+use crate::Inputs;
+use crate::desired::{DesiredService, DriftPolicy, Origin, Origins, locate};
+use keel_engine::fields::{Field, row_of};
+use keel_engine::{ExitCause, Finding, Goal, Level, ObservedTask, Phase, Slot, Value, digest_of};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Stable for the same field of the same thing.
+    pub id: String,
+    /// The stack; empty for the node's own.
+    pub stack: String,
+    /// The service.
+    pub service: String,
+    /// The container's name.
+    pub task: String,
+    /// Where.
+    pub node: String,
+    /// What kind of thing.
+    pub level: Level,
+    /// The field path.
+    pub field: String,
+    /// What the revision says.
+    pub desired: Value,
+    /// Where it says so.
+    pub at: Option<Origin>,
+    /// What was applied.
+    pub applied: Value,
+    /// What is.
+    pub observed: Value,
+    /// Since when it is known; milliseconds.
+    pub first_seen: u64,
+    /// What is known of how it came.
+    pub cause: Option<String>,
+    /// What happens to it.
+    pub policy: DriftPolicy,
+    /// It is right again; shown for 24 hours, and not counted.
+    pub fixed: bool,
+}
+
+/// What was seen before, by row id. Kept with the stack's records.
+pub type Seen = BTreeMap<String, SeenRow>;
+
+/// A row that was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRow {
+    /// As it was last seen.
+    pub row: Row,
+    /// Since when it is right again.
+    #[serde(default)]
+    pub fixed: Option<u64>,
+}
+
+/// The rows of a stack, and what is to be remembered for the next time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// By service, task, field.
+    pub rows: Vec<Row>,
+    /// To be handed in next time.
+    pub seen: Seen,
+}
+
+/// What is right again is shown for so long.
+const SHOWN: u64 = 24 * 60 * 60_000;
+
+/// The findings of an observation made with [`keel_engine::Depth::Fields`].
+#[must_use]
+pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
+    let mut report = Report::default();
+    for (task, slot) in tasks(inputs) {
+        for finding in findings(task) {
+            report.add(row_of_task(inputs, task, slot, &finding), finding.fixed, seen, inputs.now);
+        }
+    }
+    let stack = Some(inputs.stack);
+    let others = inputs.observation.findings.iter().filter(|f| f.stack.as_ref() == stack);
+    for finding in others {
+        report.add(row_of_stack(inputs, finding), finding.fixed, seen, inputs.now);
+    }
+    report.keep_what_was_fixed(seen, inputs.now);
+    let key =
+        |row: &Row| (row.service.clone(), row.task.clone(), row.field.clone(), row.id.clone());
+    report.rows.sort_by_key(key);
+    report
+}
+
+impl Report {
+    fn add(&mut self, mut row: Row, fixed: bool, seen: &Seen, now: u64) {
+        let before = seen.get(&row.id);
+        row.fixed = fixed;
+        // One that came back is a new one.
+        let same = before.filter(|before| before.fixed.is_none() || fixed);
+        row.first_seen = same.map_or(now, |before| before.row.first_seen);
+        let fixed = fixed.then(|| before.and_then(|before| before.fixed).unwrap_or(now));
+        if fixed.is_some_and(|at| now.saturating_sub(at) >= SHOWN) {
+            // Remembered as long as it is reported, so that its time does not begin again.
+            self.seen.insert(row.id.clone(), SeenRow { row, fixed });
+            return;
+        }
+        self.seen.insert(row.id.clone(), SeenRow { row: row.clone(), fixed });
+        self.rows.push(row);
+    }
+
+    fn keep_what_was_fixed(&mut self, seen: &Seen, now: u64) {
+        for (id, before) in seen {
+            let fixed = before.fixed.unwrap_or(now);
+            if self.seen.contains_key(id) || now.saturating_sub(fixed) >= SHOWN {
+                continue;
+            }
+            let row = Row { fixed: true, ..before.row.clone() };
+            self.seen.insert(id.clone(), SeenRow { row: row.clone(), fixed: Some(fixed) });
+            self.rows.push(row);
+        }
+    }
+}
+
+fn tasks<'a>(inputs: &Inputs<'a>) -> impl Iterator<Item = (&'a ObservedTask, &'a Slot)> {
+    let (stack, tasks) = (inputs.stack, &inputs.observation.tasks);
+    tasks
+        .iter()
+        .filter_map(|task| Some((task, task.place.slot()?)))
+        .filter(move |(_, slot)| slot.stack == *stack)
+}
+
+/// What its node found; a death from outside counts even where nobody looked closely.
+fn findings(task: &ObservedTask) -> Vec<Finding> {
+    let dead = task.phase == Phase::Exited
+        && task.goal == Goal::Running
+        && task.exit_cause == Some(ExitCause::KilledFromOutside)
+        && !task.findings.iter().any(|finding| finding.field == "process");
+    task.findings.iter().cloned().chain(dead.then(|| killed(task))).collect()
+}
+
+/// The finding that a process was killed by somebody else.
+pub(crate) fn killed(task: &ObservedTask) -> Finding {
+    let code = task.exit_code.unwrap_or_default();
+    Finding {
+        level: Level::Task,
+        stack: None,
+        row: None,
+        field: "process".into(),
+        applied: Value::Text("running".into()),
+        observed: Value::Text(format!("exited ({code})")),
+        cause: Some("killed from outside".into()),
+        fixed: false,
+    }
+}
+
+fn row_of_task(inputs: &Inputs<'_>, task: &ObservedTask, slot: &Slot, finding: &Finding) -> Row {
+    let service = inputs.desired.and_then(|desired| desired.services.get(&slot.service));
+    let stack_policy = inputs.desired.map(|desired| desired.policy.drift).unwrap_or_default();
+    let applied: Option<Origins> = serde_json::from_value(task.origins.clone()).ok();
+    let at = applied
+        .as_ref()
+        .and_then(|origins| locate(origins, &finding.field))
+        .or_else(|| service.and_then(|service| locate(&service.origins, &finding.field)));
+    let desired = service.map(|service| desired_value(service, finding)).unwrap_or_default();
+    let hidden = finding.row == Some(Field::Environment);
+    let shown = |value: Value| if hidden { hide(value) } else { value };
+    Row {
+        id: id(&[slot.to_string().as_str(), &finding.field]),
+        stack: slot.stack.to_string(),
+        service: slot.service.clone(),
+        task: task.spec.container_name.clone(),
+        node: inputs.observation.node.clone(),
+        level: finding.level,
+        field: finding.field.clone(),
+        desired: shown(desired),
+        at: at.cloned(),
+        applied: shown(finding.applied.clone()),
+        observed: shown(finding.observed.clone()),
+        first_seen: 0,
+        cause: finding.cause.clone(),
+        policy: service.and_then(|service| service.drift).unwrap_or(stack_policy),
+        fixed: false,
+    }
+}
+
+fn row_of_stack(inputs: &Inputs<'_>, finding: &Finding) -> Row {
+    let desired = inputs.desired;
+    let named = |name: &String| finding.field.contains(name.as_str());
+    let network = desired.and_then(|desired| {
+        let mut networks = desired.networks.iter().filter(|(_, network)| !network.external);
+        let first =
+            desired.networks.iter().find(|(name, _)| named(name)).or_else(|| networks.next());
+        first.map(|(_, network)| network)
+    });
+    let volume = desired
+        .and_then(|desired| desired.volumes.iter().find(|(name, _)| named(name)))
+        .map(|(_, volume)| volume);
+    let at = match finding.level {
+        Level::Volume => volume.and_then(|volume| volume.origin.clone()),
+        Level::Network => network.and_then(|network| network.origin.clone()),
+        Level::Task | Level::Node => None,
+    };
+    Row {
+        id: id(&[inputs.stack.as_str(), &format!("{:?}", finding.level), &finding.field]),
+        stack: inputs.stack.to_string(),
+        service: String::new(),
+        task: String::new(),
+        node: inputs.observation.node.clone(),
+        level: finding.level,
+        field: finding.field.clone(),
+        desired: finding.applied.clone(),
+        at,
+        applied: finding.applied.clone(),
+        observed: finding.observed.clone(),
+        first_seen: 0,
+        cause: finding.cause.clone(),
+        policy: desired.map(|desired| desired.policy.drift).unwrap_or_default(),
+        fixed: false,
+    }
+}
+
+/// What the revision says about the field, down to key and index.
+fn desired_value(service: &DesiredService, finding: &Finding) -> Value {
+    let Some(field) = finding.row else { return finding.applied.clone() };
+    let row = row_of(field);
+    let value = (row.get)(&service.spec);
+    let below = finding.field.strip_prefix(row.name).unwrap_or_default();
+    match (&value, below) {
+        (Value::Map(map), below) if below.starts_with('.') => {
+            map.get(&below[1..]).map_or(Value::Unset, |value| Value::Text(value.clone()))
+        }
+        (Value::List(list), below) if below.starts_with('[') => {
+            let index = below.trim_matches(['[', ']']).parse::<usize>().ok();
+            let item = index.and_then(|index| list.get(index));
+            item.map_or(Value::Unset, |item| Value::Text(item.clone()))
+        }
+        _ => value,
+    }
+}
+
+fn hide(value: Value) -> Value {
+    match value {
+        Value::Unset => Value::Unset,
+        _ => Value::Text("(not shown)".into()),
+    }
+}
+
+/// Short, and the same as long as the thing and its field are.
+fn id(parts: &[&str]) -> String {
+    digest_of(&parts).hex()[..12].to_owned()
+}

@@ -1,0 +1,317 @@
+//! The situation, looked at once: who fills which slot, and with what.
+
+use crate::Inputs;
+use crate::condition::{self, Condition, Patience};
+use crate::desired::{Desired, DesiredService, DriftPolicy};
+use crate::standing::{KnownBad, Standing};
+use keel_engine::fields::Cost;
+use keel_engine::{
+    HealthTest, NetworkMode, ObservedImage, ObservedTask, Opaque, Phase, RestartPolicy, Slot,
+    TaskId, TaskSpec, cost_of, diff,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The label by which a network or volume belongs to a stack.
+pub(crate) const STACK_LABEL: &str = "com.docker.compose.project";
+
+/// What a plan is made from, in order.
+pub(crate) struct Facts<'a> {
+    pub inputs: &'a Inputs<'a>,
+    /// The memory as this pass found it.
+    pub standing: &'a Standing,
+    /// What is planned towards: the revision; where that is known bad, what was good before it.
+    pub desired: Option<&'a Desired>,
+    /// The mark on the revision's own stack hash.
+    pub bad: Option<&'a KnownBad>,
+    /// Tasks made since then are part of what is being rolled out.
+    pub since: Option<u64>,
+    pub slots: BTreeMap<Slot, Occupants<'a>>,
+    /// Networks of ours that have to be made anew.
+    pub stale_networks: BTreeSet<&'a str>,
+}
+
+/// What shall be in a slot, and what is.
+#[derive(Default)]
+pub(crate) struct Occupants<'a> {
+    pub want: Option<Want<'a>>,
+    /// The newest task that is what it shall be, up to what can be changed in place.
+    pub current: Option<&'a ObservedTask>,
+    /// All others, newest first.
+    pub rest: Vec<&'a ObservedTask>,
+}
+
+/// What shall be in a slot.
+#[derive(Clone)]
+pub(crate) struct Want<'a> {
+    pub name: &'a str,
+    pub service: &'a DesiredService,
+    pub spec: Arc<TaskSpec>,
+    pub revision: String,
+    pub origins: Opaque,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(
+        inputs: &'a Inputs<'a>,
+        standing: &'a Standing,
+        desired: Option<&'a Desired>,
+    ) -> Self {
+        let own = inputs.desired.map(|desired| &desired.hash);
+        let bad = own.and_then(|hash| standing.bad.get(hash));
+        let mut facts = Self {
+            inputs,
+            standing,
+            desired,
+            bad,
+            since: standing.rollout.or(bad.map(|bad| match standing.good_desired {
+                Some(_) => bad.at,
+                None => bad.since,
+            })),
+            slots: BTreeMap::new(),
+            stale_networks: BTreeSet::new(),
+        };
+        facts.stale_networks = facts.stale();
+        facts.slots = facts.occupants(&BTreeMap::new());
+        // Again, now that it is known which tasks others share the namespace of.
+        let hosts = facts.hosts();
+        if !hosts.is_empty() {
+            facts.slots = facts.occupants(&hosts);
+        }
+        facts
+    }
+
+    pub fn now(&self) -> u64 {
+        self.inputs.now
+    }
+
+    pub fn image(&self, reference: &str) -> Option<&'a ObservedImage> {
+        self.inputs.observation.images.iter().find(|image| image.reference == reference)
+    }
+
+    /// Tasks of this stack's slots, newest first.
+    pub fn tasks(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
+        let mut tasks: Vec<_> = self
+            .inputs
+            .observation
+            .tasks
+            .iter()
+            .filter_map(|task| Some((task.place.slot()?, task)))
+            .filter(|(slot, _)| slot.stack == *self.inputs.stack)
+            .collect();
+        tasks.sort_by(|(_, a), (_, b)| {
+            let key = |task: &ObservedTask| (task.created, task.generation, task.id.clone());
+            key(b).cmp(&key(a))
+        });
+        tasks.into_iter()
+    }
+
+    fn occupants(&self, hosts: &BTreeMap<&'a str, TaskId>) -> BTreeMap<Slot, Occupants<'a>> {
+        let mut slots: BTreeMap<Slot, Occupants<'a>> = BTreeMap::new();
+        for (slot, task) in self.tasks() {
+            slots.entry(slot.clone()).or_default().rest.push(task);
+        }
+        for (name, service) in self.desired.iter().flat_map(|desired| &desired.services) {
+            for number in 1..=service.replicas {
+                let slot = slot(self.inputs, name, number);
+                let occupants = slots.entry(slot.clone()).or_default();
+                let want = self.want(&slot, name, service, &occupants.rest);
+                occupants.fill(want, |task| self.is_kept(&slot, task, service, hosts));
+            }
+        }
+        slots
+    }
+
+    fn want(
+        &self,
+        slot: &Slot,
+        name: &'a str,
+        service: &'a DesiredService,
+        tasks: &[&'a ObservedTask],
+    ) -> Want<'a> {
+        let spec = slotted(service, slot);
+        let revision = self.desired.map(|desired| desired.revision.clone()).unwrap_or_default();
+        let origins = serde_json::to_value(&service.origins).unwrap_or_default();
+        let want = Want { name, service, spec: Arc::new(spec), revision, origins };
+        // Known bad, and nothing good on record: what was applied before is what stays.
+        if self.bad.is_none() || self.standing.good_desired.is_some() {
+            return want;
+        }
+        match tasks.iter().find(|task| !in_reach(&task.spec, &want.spec)) {
+            Some(old) => Want {
+                spec: old.spec.clone(),
+                revision: old.revision.clone(),
+                origins: old.origins.clone(),
+                ..want
+            },
+            None => want,
+        }
+    }
+
+    /// Whether a task of the right specification may stay.
+    fn is_kept(
+        &self,
+        slot: &Slot,
+        task: &ObservedTask,
+        service: &DesiredService,
+        hosts: &BTreeMap<&'a str, TaskId>,
+    ) -> bool {
+        let again = self.standing.recreate.get(&short(slot)).is_some_and(|r| r.task == task.id);
+        let host = match &service.spec.network_mode {
+            NetworkMode::Service(host) => hosts.get(host.as_str()),
+            _ => None,
+        };
+        let follows = host.is_none_or(|host| task.joins.as_ref() == Some(host));
+        !again && follows
+    }
+
+    /// The running tasks whose namespace others share, by service.
+    fn hosts(&self) -> BTreeMap<&'a str, TaskId> {
+        let shared = self.desired.iter().flat_map(|desired| desired.services.values());
+        let shared: BTreeSet<&str> = shared
+            .filter_map(|service| match &service.spec.network_mode {
+                NetworkMode::Service(host) => Some(host.as_str()),
+                _ => None,
+            })
+            .collect();
+        shared.into_iter().filter_map(|name| Some((name, self.host(name)?.id.clone()))).collect()
+    }
+
+    /// The task of a service whose namespace others may share now.
+    pub fn host(&self, service: &str) -> Option<&'a ObservedTask> {
+        let occupants = self.slots.get(&slot(self.inputs, service, 1))?;
+        occupants.current.filter(|task| task.phase == Phase::Running)
+    }
+
+    /// Whether others share the namespace of this service's task.
+    pub fn is_joined(&self, service: &str) -> bool {
+        let mut services = self.desired.iter().flat_map(|desired| desired.services.values());
+        services.any(|other| other.spec.network_mode == NetworkMode::Service(service.to_owned()))
+    }
+
+    fn stale(&self) -> BTreeSet<&'a str> {
+        let Some(desired) = self.desired else { return BTreeSet::new() };
+        let differs = |network: &&keel_engine::ObservedNetwork| {
+            let Some(want) = desired.networks.get(&network.spec.name) else { return false };
+            let (a, b) = (&want.spec, &network.spec);
+            let meaning = (&a.driver, a.internal, &a.subnet, &a.gateway);
+            !want.external
+                && self.owns(&b.labels)
+                && meaning != (&b.driver, b.internal, &b.subnet, &b.gateway)
+        };
+        let networks = self.inputs.observation.networks.iter().filter(differs);
+        networks.map(|network| network.spec.name.as_str()).collect()
+    }
+
+    /// Whether labels say that a thing is this stack's.
+    pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(STACK_LABEL).is_some_and(|stack| stack == self.inputs.stack.as_str())
+    }
+
+    pub fn condition(&self, want: &Want<'_>, task: &ObservedTask) -> Condition {
+        condition::of(task, self.patience(want, task), want.name, self.now())
+    }
+
+    pub fn patience(&self, want: &Want<'_>, task: &ObservedTask) -> Patience {
+        let (settle, health) = self
+            .desired
+            .map_or((0, None), |desired| (desired.policy.settle, desired.policy.health_timeout));
+        Patience {
+            settle: want.service.settle.unwrap_or(settle),
+            health: want.service.health_timeout.or(health),
+            fresh: self.since.is_some_and(|since| task.created >= since),
+            job: self.is_job(want.service),
+        }
+    }
+
+    pub fn drift_policy(&self, service: &DesiredService) -> DriftPolicy {
+        let stack = self.desired.map(|desired| desired.policy.drift).unwrap_or_default();
+        service.drift.unwrap_or(stack)
+    }
+
+    /// Whether it may end well: nobody waits for it at a port, and nothing asks how it is.
+    pub fn is_job(&self, service: &DesiredService) -> bool {
+        let ends =
+            matches!(service.spec.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
+        ends && service.spec.ports.is_empty() && !self.has_check(service)
+    }
+
+    pub fn has_check(&self, service: &DesiredService) -> bool {
+        match &service.spec.healthcheck {
+            Some(check) => check.test != HealthTest::Disabled,
+            None => self.image(&service.spec.image).is_some_and(|image| image.has_healthcheck),
+        }
+    }
+
+    /// Services in the order of their dependencies, then by name.
+    pub fn ordered(&self) -> Vec<&'a str> {
+        let mut order = Vec::new();
+        let mut seen = BTreeSet::new();
+        if let Some(desired) = self.desired {
+            for name in desired.services.keys() {
+                visit(desired, name, &mut seen, &mut order);
+            }
+        }
+        order
+    }
+}
+
+/// Dependencies first. A cycle, which no loaded stack has, is cut where it closes.
+fn visit<'a>(
+    desired: &'a Desired,
+    name: &'a str,
+    seen: &mut BTreeSet<&'a str>,
+    order: &mut Vec<&'a str>,
+) {
+    let Some(service) = desired.services.get(name) else { return };
+    if !seen.insert(name) {
+        return;
+    }
+    for dependency in &service.depends_on {
+        visit(desired, &dependency.service, seen, order);
+    }
+    order.push(name);
+}
+
+impl<'a> Occupants<'a> {
+    fn fill(&mut self, want: Want<'a>, may_stay: impl Fn(&ObservedTask) -> bool) {
+        let fits = |task: &&ObservedTask| {
+            task.goal != keel_engine::Goal::Removed
+                && in_reach(&task.spec, &want.spec)
+                && may_stay(task)
+        };
+        if let Some(index) = self.rest.iter().position(fits) {
+            self.current = Some(self.rest.remove(index));
+        }
+        self.want = Some(want);
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &'a ObservedTask> {
+        self.current.into_iter().chain(self.rest.iter().copied())
+    }
+}
+
+/// Whether one specification becomes the other without a new container.
+fn in_reach(from: &TaskSpec, to: &TaskSpec) -> bool {
+    cost_of(&diff(from, to)) != Some(Cost::Replace)
+}
+
+pub(crate) fn slot(inputs: &Inputs<'_>, service: &str, number: u32) -> Slot {
+    let (stack, service) = (inputs.stack.clone(), service.to_owned());
+    Slot { stack, service, slot: number.to_string() }
+}
+
+/// `web.1`: a slot within its stack.
+pub(crate) fn short(slot: &Slot) -> String {
+    format!("{}.{}", slot.service, slot.slot)
+}
+
+/// The service's specification, with what is the slot's own.
+pub(crate) fn slotted(service: &DesiredService, slot: &Slot) -> TaskSpec {
+    let mut spec = service.spec.clone();
+    if !service.fixed_name {
+        spec.container_name = format!("{}-{}", spec.container_name, slot.slot);
+    }
+    spec.labels.insert("com.docker.compose.container-number".into(), slot.slot.clone());
+    spec
+}

@@ -1,0 +1,39 @@
+//! Order, restarts, policy.
+
+use super::process::millis;
+use crate::desired::{DriftPolicy, Order, Policy};
+use keel_engine::RestartPolicy;
+use keel_spec::service::{Restart, UpdateOrder};
+
+pub(super) fn order(order: UpdateOrder) -> Order {
+    match order {
+        UpdateOrder::StartFirst => Order::StartFirst,
+        UpdateOrder::StopFirst => Order::StopFirst,
+    }
+}
+
+pub(super) fn restart(restart: Restart) -> RestartPolicy {
+    match restart {
+        Restart::No => RestartPolicy::No,
+        Restart::Always => RestartPolicy::Always,
+        Restart::OnFailure { max } => RestartPolicy::OnFailure { max: max.unwrap_or(0) },
+        Restart::UnlessStopped => RestartPolicy::UnlessStopped,
+    }
+}
+
+pub(super) fn drift(drift: keel_spec::Drift) -> DriftPolicy {
+    match drift {
+        keel_spec::Drift::Heal => DriftPolicy::Heal,
+        keel_spec::Drift::Report => DriftPolicy::Report,
+    }
+}
+
+/// What the stack's `x-keel` says wins over what came from outside.
+pub(super) fn policy(stack: &keel_spec::Policy, outside: &Policy) -> Policy {
+    Policy {
+        drift: stack.drift.map_or(outside.drift, drift),
+        settle: stack.settle.map_or(outside.settle, millis),
+        health_timeout: stack.health_timeout.map(millis).or(outside.health_timeout),
+        prune: outside.prune,
+    }
+}

@@ -1,0 +1,289 @@
+//! The stack's memory as a pass finds it: what is new since the last one is noted first, so that
+//! everything after it is decided from one state.
+
+use crate::Inputs;
+use crate::condition::Condition;
+use crate::desired::Desired;
+use crate::facts::Facts;
+use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
+use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
+use keel_engine::{Digest, Goal, PullPolicy};
+use std::collections::BTreeSet;
+
+/// The memory, and what was found out on the way.
+pub(crate) struct Memory {
+    pub standing: Standing,
+    pub learned: Vec<Learned>,
+}
+
+/// Notes a new stack hash, what a person asked for, finished pulls and jobs, and failures.
+pub(crate) fn open(inputs: &Inputs<'_>) -> Memory {
+    let mut memory = Memory { standing: inputs.standing.clone(), learned: Vec::new() };
+    let Some(desired) = inputs.desired else { return memory };
+    memory.forget(inputs);
+    memory.begin(inputs, desired);
+    memory.ask(inputs, desired);
+    memory.pin(inputs, desired);
+    let standing = memory.standing.clone();
+    let facts = Facts::new(inputs, &standing, Some(desired));
+    memory.complete(&facts);
+    memory.fail(&facts, desired);
+    memory
+}
+
+impl Memory {
+    /// Marks on tasks that are gone mean nothing.
+    fn forget(&mut self, inputs: &Inputs<'_>) {
+        let alive: BTreeSet<_> = inputs.observation.tasks.iter().map(|task| &task.id).collect();
+        self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
+    }
+
+    /// Another stack hash gets one try of every service. One that is known bad gets none.
+    fn begin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        let standing = &mut self.standing;
+        if standing.tried.as_ref() == Some(&desired.hash) {
+            return;
+        }
+        standing.tried = Some(desired.hash.clone());
+        standing.rollout = None;
+        self.unpin(inputs, desired);
+        if !self.standing.bad.contains_key(&desired.hash) {
+            self.standing.rollout = Some(inputs.now);
+            self.learned.push(Learned::Began { hash: desired.hash.clone() });
+        }
+    }
+
+    /// A pin lasts while a service that was not changed uses it; `always` looks again.
+    fn unpin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        let standing = self.standing.clone();
+        let facts = Facts::new(inputs, &standing, Some(desired));
+        let used: BTreeSet<&str> = facts
+            .slots
+            .values()
+            .filter(|occupants| occupants.current.is_some())
+            .filter_map(|occupants| Some(occupants.want.as_ref()?.spec.image.as_str()))
+            .collect();
+        self.standing.pins.retain(|reference, _| used.contains(reference.as_str()));
+        let looked =
+            images(desired).into_iter().filter(|(_, policy)| *policy == PullPolicy::Always);
+        let looked: Vec<_> = looked.map(|(reference, _)| reference.to_owned()).collect();
+        for reference in looked {
+            self.look_again(inputs, &reference);
+        }
+    }
+
+    fn ask(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        if inputs.asked.resolve || inputs.asked.pull {
+            for (reference, policy) in images(desired) {
+                match policy {
+                    PullPolicy::Never => {}
+                    PullPolicy::Missing if !inputs.asked.pull => self.look_here(inputs, reference),
+                    PullPolicy::Missing | PullPolicy::Always => self.look_again(inputs, reference),
+                }
+            }
+        }
+        if inputs.asked.recreate {
+            let standing = self.standing.clone();
+            let facts = Facts::new(inputs, &standing, Some(desired));
+            for (slot, occupants) in &facts.slots {
+                if let Some(task) = occupants.current.filter(|_| asked_for(inputs, &slot.service)) {
+                    let recreate = Recreate { task: task.id.clone(), moved: None };
+                    self.standing.recreate.insert(crate::facts::short(slot), recreate);
+                    self.standing.completions.remove(&slot.service);
+                }
+            }
+        }
+    }
+
+    /// Asks the registry, though an image is there.
+    fn look_again(&mut self, inputs: &Inputs<'_>, reference: &str) {
+        let image = inputs.observation.images.iter().find(|image| image.reference == reference);
+        let beyond = Some(image.map_or(0, |image| image.pulls));
+        let pull = Pull { at: 0, since: inputs.now, beyond };
+        self.standing.pulls.insert(reference.to_owned(), pull);
+    }
+
+    /// What the tag means on this node is what counts under `missing`.
+    fn look_here(&mut self, inputs: &Inputs<'_>, reference: &str) {
+        let image = inputs.observation.images.iter().find(|image| image.reference == reference);
+        if let Some(digest) = image.and_then(|image| image.digest.clone()) {
+            self.repin(inputs, reference, digest);
+        }
+    }
+
+    /// Pins what is there and has no pin; takes the answers of pulls that are over.
+    fn pin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        for (reference, _) in images(desired) {
+            let image = inputs.observation.images.iter().find(|i| i.reference == reference);
+            let Some(image) = image.filter(|image| image.pulling.is_none()) else { continue };
+            let pull = self.standing.pulls.get(reference).copied();
+            let over = pull.is_some_and(|pull| match pull.beyond {
+                Some(before) => pull.at > 0 && image.pulls > before,
+                None => image.digest.is_some(),
+            });
+            if over {
+                self.standing.pulls.remove(reference);
+            }
+            let Some(digest) = image.digest.clone() else { continue };
+            if over && pull.is_some_and(|pull| pull.beyond.is_some()) {
+                self.repin(inputs, reference, digest);
+            } else {
+                self.standing.pins.entry(reference.to_owned()).or_insert(digest);
+            }
+        }
+        let used: BTreeSet<&str> = images(desired).into_keys().collect();
+        self.standing.pulls.retain(|reference, _| used.contains(reference.as_str()));
+    }
+
+    /// The tag means this now: tasks of another image are to be replaced, each once.
+    fn repin(&mut self, inputs: &Inputs<'_>, reference: &str, to: Digest) {
+        for task in &inputs.observation.tasks {
+            let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) else {
+                continue;
+            };
+            let moved = task.digest.as_ref().is_some_and(|from| *from != to);
+            if moved && task.spec.image == reference && task.goal != Goal::Removed {
+                let moved = Some((task.digest.clone(), to.clone()));
+                let recreate = Recreate { task: task.id.clone(), moved };
+                self.standing.recreate.insert(crate::facts::short(slot), recreate);
+            }
+        }
+        self.standing.pins.insert(reference.to_owned(), to);
+    }
+
+    /// Jobs whose task ended well are done for this specification and image.
+    fn complete(&mut self, facts: &Facts<'_>) {
+        for (slot, occupants) in &facts.slots {
+            let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { continue };
+            let done = self.standing.completions.get(&slot.service);
+            let known = done.is_some_and(|done| done.hash == want.service.hash);
+            let fits = keel_engine::diff(&task.spec, &want.spec).is_empty();
+            if !known && fits && facts.condition(want, task) == Condition::Complete {
+                let at = task.finished.unwrap_or(facts.now());
+                let (hash, digest) = (want.service.hash.clone(), task.digest.clone());
+                let completion = Completion { hash, digest, at };
+                self.standing.completions.insert(slot.service.clone(), completion);
+                self.learned.push(Learned::Completed { service: slot.service.clone() });
+            }
+        }
+    }
+
+    /// A new task that failed makes the revision known bad.
+    fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
+        let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
+        let Some((slot, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
+            let what = failure(facts, occupants)?;
+            Some((slot, what))
+        }) else {
+            return;
+        };
+        let reason = format!("{} {what}", crate::facts::short(slot));
+        let revision = desired.revision.clone();
+        let bad = KnownBad { revision, at: facts.now(), reason: reason.clone(), since };
+        self.standing.bad.insert(desired.hash.clone(), bad);
+        self.standing.rollout = None;
+        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason });
+    }
+
+    /// All that the revision changed is settled: it is the one to come back to.
+    pub fn settle(&mut self, facts: &Facts<'_>, entries: &[Entry]) {
+        let Some(desired) = facts.inputs.desired else { return };
+        let standing = &mut self.standing;
+        let open = standing.rollout.is_some() || facts.bad.is_some();
+        // What is planned towards may be what was good before; that says nothing about this one.
+        let other = facts.desired.is_none_or(|planned| planned.hash != desired.hash);
+        if !open || other || !facts.inputs.asked.services.is_empty() {
+            return;
+        }
+        if !entries.iter().all(|entry| agrees(facts, entry)) {
+            return;
+        }
+        standing.rollout = None;
+        standing.bad.remove(&desired.hash);
+        standing.good = Some(desired.hash.clone());
+        standing.good_desired = Some(Box::new(desired.clone()));
+        self.learned.push(Learned::Settled { hash: desired.hash.clone() });
+    }
+}
+
+/// Whether a verdict does not speak against the revision. What is held or stopped has no vote,
+/// nor has a failure of what the revision did not touch.
+fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
+    let Verdict::Hold(hold) = &entry.verdict else { return false };
+    match hold {
+        Hold::Converged | Hold::Complete | Hold::Stopped | Hold::NotRunYet { .. } => true,
+        Hold::RunsInDocker { .. } | Hold::Kept { .. } | Hold::ReportOnly => true,
+        Hold::Failed { .. } => match &entry.subject {
+            Subject::Slot(slot) => facts.slots.get(slot).is_some_and(|occupants| {
+                let (want, task) = (occupants.want.as_ref(), occupants.current);
+                want.zip(task).is_some_and(|(want, task)| {
+                    facts.bad.is_none() && !facts.patience(want, task).fresh
+                })
+            }),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// What failed in a slot, if its new task did. One that runs with data of its own is never
+/// killed for being late: it may be migrating.
+fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<String> {
+    let (want, task) = (occupants.want.as_ref()?, occupants.current?);
+    if !facts.patience(want, task).fresh {
+        return None;
+    }
+    match facts.condition(want, task) {
+        Condition::Failed { late: true, .. } if task.spec.writes_data() => None,
+        Condition::Failed { what, .. } => Some(what),
+        _ => None,
+    }
+}
+
+/// References in use, each with the most eager policy that a service gives it.
+pub(crate) fn images(desired: &Desired) -> std::collections::BTreeMap<&str, PullPolicy> {
+    let mut images = std::collections::BTreeMap::new();
+    let runs = desired.services.values().filter(|s| s.held.is_empty() && s.replicas > 0);
+    for service in runs.filter(|service| !service.spec.image.is_empty()) {
+        let policy = images.entry(service.spec.image.as_str()).or_insert(PullPolicy::Never);
+        let rank = |policy: PullPolicy| match policy {
+            PullPolicy::Never => 0,
+            PullPolicy::Missing => 1,
+            PullPolicy::Always => 2,
+        };
+        if rank(service.spec.pull_policy) > rank(*policy) {
+            *policy = service.spec.pull_policy;
+        }
+    }
+    images
+}
+
+/// Whether a person's command is about this service: it, or what it depends on.
+pub(crate) fn asked_for(inputs: &Inputs<'_>, service: &str) -> bool {
+    let asked = &inputs.asked.services;
+    if asked.is_empty() {
+        return true;
+    }
+    let Some(desired) = inputs.desired else { return false };
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    let mut next: Vec<&str> = asked.iter().map(String::as_str).collect();
+    while let Some(name) = next.pop() {
+        if wanted.insert(name)
+            && let Some(service) = desired.services.get(name)
+        {
+            next.extend(service.depends_on.iter().map(|dependency| dependency.service.as_str()));
+        }
+    }
+    wanted.contains(service)
+}
+
+/// Whether the service's job is done, for what is desired now.
+pub(crate) fn is_complete(facts: &Facts<'_>, name: &str) -> bool {
+    let Some(service) = facts.desired.and_then(|desired| desired.services.get(name)) else {
+        return false;
+    };
+    let Some(done) = facts.standing.completions.get(name) else { return false };
+    // Coming back to an earlier revision runs no job again.
+    let back = facts.bad.is_some() && facts.standing.good_desired.is_some();
+    facts.is_job(service) && (back || done.hash == service.hash)
+}

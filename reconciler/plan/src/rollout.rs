@@ -1,0 +1,58 @@
+//! How a service's slots move: which of two tasks of a slot goes first, and which slot is next.
+
+use crate::condition::Condition;
+use crate::desired::{DesiredService, Order};
+use crate::facts::{Facts, Occupants, short};
+use keel_engine::{Goal, MountSource, NetworkMode, Slot, TaskSpec};
+
+/// The order of a replacement. As the file says; unset, start-first only where that is safe and
+/// of use. Data of its own forces stop-first: it has one writer.
+pub(crate) fn order(facts: &Facts<'_>, name: &str, service: &DesiredService) -> Order {
+    let spec = &service.spec;
+    if spec.writes_data() || holds_alone(facts, name, spec) {
+        return Order::StopFirst;
+    }
+    let useful = facts.has_check(service) && !spec.ports.is_empty();
+    service.order.unwrap_or(if useful { Order::StartFirst } else { Order::StopFirst })
+}
+
+/// Whether it has what two tasks cannot hold at a time.
+fn holds_alone(facts: &Facts<'_>, name: &str, spec: &TaskSpec) -> bool {
+    let fixed = spec.networks.iter().any(|attachment| attachment.ipv4_address.is_some());
+    let passes_on = spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous);
+    let port_moves = crate::waits::port_of_our_own(facts, name, spec).is_some();
+    fixed
+        || passes_on
+        || port_moves
+        || spec.network_mode == NetworkMode::Host
+        || facts.is_joined(name)
+}
+
+/// Whether a slot is under way: two tasks in it, a new one that has not settled, or an old one
+/// that goes so that its successor can come.
+pub(crate) fn in_motion(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> bool {
+    let Some(want) = &occupants.want else { return false };
+    // What a person stopped moves nowhere, and keeps nobody from moving.
+    if facts.standing.stopped.contains(&short(slot)) {
+        return false;
+    }
+    match occupants.current {
+        Some(_) if !occupants.rest.is_empty() => true,
+        Some(task) => {
+            let unsettled = matches!(
+                facts.condition(want, task),
+                Condition::Waiting { .. } | Condition::Failed { .. }
+            );
+            facts.patience(want, task).fresh && unsettled
+        }
+        None => {
+            occupants.rest.len() > 1 || occupants.rest.iter().any(|task| task.goal == Goal::Stopped)
+        }
+    }
+}
+
+/// The slot of a service that is under way, if one is: the others wait for it.
+pub(crate) fn moving<'f>(facts: &'f Facts<'_>, service: &str) -> Option<&'f Slot> {
+    let mut slots = facts.slots.iter().filter(|(slot, _)| slot.service == service);
+    slots.find(|(slot, occupants)| in_motion(facts, slot, occupants)).map(|(slot, _)| slot)
+}

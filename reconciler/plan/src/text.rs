@@ -1,0 +1,292 @@
+//! A plan in words, and in the documented JSON pieces.
+//!
+//! # Invariants
+//! - No value of an environment is shown, only which variables differ.
+//! - Equal plans give equal bytes.
+
+use crate::desired::Origin;
+use crate::verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
+use keel_engine::{Difference, Finding, Value, fields::Field};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One verdict, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// `web.1`, for a slot.
+    pub slot: Option<String>,
+    /// `network hello_default`, for anything else.
+    pub resource: Option<String>,
+    /// `start`, `replace`, ….
+    pub action: Option<String>,
+    /// `converged`, `rollout-full`, ….
+    pub hold: Option<String>,
+    /// The typed reason or hold.
+    pub reason: serde_json::Value,
+    /// `replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)`.
+    pub text: String,
+}
+
+/// The verdicts, in the plan's order.
+#[must_use]
+pub fn rows(plan: &Plan) -> Vec<Row> {
+    plan.entries.iter().map(row).collect()
+}
+
+/// One verdict.
+#[must_use]
+pub fn row(entry: &Entry) -> Row {
+    let (slot, resource) = match &entry.subject {
+        Subject::Slot(slot) => (Some(crate::facts::short(slot)), None),
+        other => (None, Some(of_subject(other))),
+    };
+    let (action, hold, reason) = match &entry.verdict {
+        Verdict::Act { action, reason, .. } => {
+            (Some(word(action)), None, json(&without_values(reason)))
+        }
+        Verdict::Hold(hold) => (None, Some(word(hold)), json(hold)),
+    };
+    Row { slot, resource, action, hold, reason, text: of_verdict(&entry.verdict) }
+}
+
+/// The plan as lines `SUBJECT    VERDICT: WORDS`, subjects padded to one width.
+#[must_use]
+pub fn lines(plan: &Plan) -> String {
+    let rows = rows(plan);
+    let subject = |row: &Row| row.slot.clone().or(row.resource.clone()).unwrap_or_default();
+    let width = rows.iter().map(|row| subject(row).chars().count()).max().unwrap_or(0);
+    rows.iter().map(|row| format!("{:width$}    {}\n", subject(row), row.text)).collect()
+}
+
+/// What a verdict is about: `web.1`, `network hello_default`.
+#[must_use]
+pub fn of_subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Image(name) => format!("image {name}"),
+        Subject::Network(name) => format!("network {name}"),
+        Subject::Volume(name) => format!("volume {name}"),
+        Subject::Service(name) => format!("service {name}"),
+        Subject::Stack(name) => format!("stack {name}"),
+        Subject::Slot(slot) => crate::facts::short(slot),
+    }
+}
+
+/// A verdict: `replace: …`, `hold: …`.
+#[must_use]
+pub fn of_verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Act { action, reason, .. } => {
+            format!("{}: {}", word(action), of_reason(reason, *action))
+        }
+        Verdict::Hold(hold) => format!("hold: {}", of_hold(hold)),
+    }
+}
+
+fn of_reason(reason: &Reason, action: Action) -> String {
+    match reason {
+        Reason::Missing if action == Action::Start => "no task runs here".into(),
+        Reason::Missing if action == Action::Replace => "it is defined otherwise now".into(),
+        Reason::Missing => "it does not exist".into(),
+        Reason::Changed { differences } => {
+            let all: Vec<_> =
+                differences.iter().map(|(d, at)| of_difference(d, at.as_ref())).collect();
+            all.join(", ")
+        }
+        Reason::ImageMoved { from, to } => {
+            let from = from.as_ref().map_or("unknown", |digest| &digest.hex()[..12]);
+            format!("the tag means another image now: {from} -> {}", &to.hex()[..12])
+        }
+        Reason::NotPulled => "it is not on this node".into(),
+        Reason::Drifted { findings } => {
+            findings.iter().map(of_finding).collect::<Vec<_>>().join(", ")
+        }
+        Reason::Ended { exit_code: Some(code) } => format!("it exited ({code})"),
+        Reason::Ended { exit_code: None } => "it ended".into(),
+        Reason::NotInSource => "it is not in the source any more".into(),
+        Reason::Asked { command } => format!("asked for by `keel {command}`"),
+        Reason::Superseded => "its successor is available".into(),
+        Reason::StopFirst => "it goes before its successor can start".into(),
+        Reason::Failed { what } => format!("failed: {what}"),
+        Reason::Follows { service } => format!("follows {service}"),
+    }
+}
+
+/// `mem_limit was 64MiB, is 32MiB (killed by …)`.
+#[must_use]
+pub fn of_finding(finding: &Finding) -> String {
+    let cause = finding.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    match finding.row == Some(Field::Environment) {
+        true => format!("{} differs{cause}", finding.field),
+        false => {
+            format!("{} was {}, is {}{cause}", finding.field, finding.applied, finding.observed)
+        }
+    }
+}
+
+fn of_difference(difference: &Difference, at: Option<&Origin>) -> String {
+    let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
+    let name = &difference.name;
+    match (&difference.from, &difference.to) {
+        (from, to) if difference.field == Field::Environment => {
+            format!("{name} {}{at}", changed_keys(from, to).join(" "))
+        }
+        (from @ (Value::Map(_) | Value::Unset), to @ Value::Map(_))
+        | (from @ Value::Map(_), to) => {
+            format!("{name} {}{at}", changed_pairs(from, to).join(" "))
+        }
+        (from @ (Value::List(_) | Value::Unset), to @ Value::List(_))
+        | (from @ Value::List(_), to)
+            if !is_a_line(difference.field) =>
+        {
+            format!("{name} {}{at}", changed_items(from, to).join(" "))
+        }
+        (from, to) => format!("{name} {} -> {}{at}", plain(from), plain(to)),
+    }
+}
+
+/// Lists that are one line to a reader, so that their items mean nothing apart.
+fn is_a_line(field: Field) -> bool {
+    matches!(field, Field::Command | Field::Entrypoint)
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Text(text) => item(text),
+        other => other.to_string(),
+    }
+}
+
+fn map(value: &Value) -> BTreeMap<String, String> {
+    match value {
+        Value::Map(map) => map.clone(),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn changed_keys(from: &Value, to: &Value) -> Vec<String> {
+    changes(&map(from), &map(to), |sign, key, _| format!("{sign}{key}"))
+}
+
+fn changed_pairs(from: &Value, to: &Value) -> Vec<String> {
+    changes(&map(from), &map(to), |sign, key, value| format!("{sign}{key}={value}"))
+}
+
+/// `+` new, `-` gone, `~` another value.
+fn changes(
+    from: &BTreeMap<String, String>,
+    to: &BTreeMap<String, String>,
+    shown: impl Fn(char, &str, &str) -> String,
+) -> Vec<String> {
+    let keys: std::collections::BTreeSet<_> = from.keys().chain(to.keys()).collect();
+    keys.into_iter()
+        .filter_map(|key| match (from.get(key), to.get(key)) {
+            (Some(old), Some(new)) if old == new => None,
+            (Some(_), Some(new)) => Some(shown('~', key, new)),
+            (None, Some(new)) => Some(shown('+', key, new)),
+            (Some(old), None) => Some(shown('-', key, old)),
+            (None, None) => None,
+        })
+        .collect()
+}
+
+fn changed_items(from: &Value, to: &Value) -> Vec<String> {
+    let items = |value: &Value| match value {
+        Value::List(items) => items.clone(),
+        _ => Vec::new(),
+    };
+    let (from, to) = (items(from), items(to));
+    let gone = from.iter().filter(|old| !to.contains(old)).map(|old| format!("-{}", item(old)));
+    let new = to.iter().filter(|new| !from.contains(new)).map(|new| format!("+{}", item(new)));
+    let changed: Vec<_> = gone.chain(new).collect();
+    if changed.is_empty() { vec!["in another order".into()] } else { changed }
+}
+
+/// A compound item (a mount, a network) by what names it, with the digest of its content.
+fn item(text: &str) -> String {
+    let Ok(serde_json::Value::Object(object)) = serde_json::from_str(text) else {
+        return text.to_owned();
+    };
+    let name = ["target", "network", "test"].iter().find_map(|key| object.get(*key));
+    let Some(name) = name else { return text.to_owned() };
+    let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
+    let digest = digest(&serde_json::Value::Object(object));
+    digest.map_or(name.clone(), |digest| format!("{name}@{digest}"))
+}
+
+fn digest(value: &serde_json::Value) -> Option<String> {
+    let object = value.as_object()?;
+    let own = object.get("digest").and_then(|digest| digest.as_str());
+    let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(8).collect();
+    own.map(short).or_else(|| object.values().find_map(digest))
+}
+
+/// Why nothing is done.
+#[must_use]
+pub fn of_hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Converged => "converged".into(),
+        Hold::Complete => "its job is done".into(),
+        Hold::RolloutFull { limit } => format!("rollout full ({limit} at a time)"),
+        Hold::AwaitingHealth { service } => format!("waits for {service} to be available"),
+        Hold::AwaitingDependency { service, condition } => {
+            format!("waits for {service} to be {condition}")
+        }
+        Hold::AwaitingImage { image, failure } => {
+            let failure = failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("waits for image {image}{failure}")
+        }
+        Hold::InProgress { what } => format!("in progress: {what}"),
+        Hold::Failed { what } => format!("failed: {what}"),
+        Hold::KnownBad { revision, reason } => {
+            format!("revision {revision} is known bad: {reason}")
+        }
+        Hold::Stopped => "stopped by a person".into(),
+        Hold::Suspended { by, .. } => format!("suspended by {by}"),
+        Hold::OwnedBy { owner } => format!("belongs to {owner}"),
+        Hold::NotRunYet { field, why, at } => {
+            let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+            format!("not run yet: `{field}`: {why}{at}")
+        }
+        Hold::RunsInDocker { container } => format!("runs in Docker as {container}"),
+        Hold::NotFound { what } => format!("{what} does not exist"),
+        Hold::Kept { why } => format!("kept: {why}"),
+        Hold::ReportOnly => "drifted, and the policy is to report only".into(),
+    }
+}
+
+/// A reason that can be shown: variables by name, none of their values.
+fn without_values(reason: &Reason) -> Reason {
+    let mut reason = reason.clone();
+    match &mut reason {
+        Reason::Changed { differences } => {
+            for (difference, _) in differences {
+                if difference.field == Field::Environment {
+                    let keys = Value::List(changed_keys(&difference.from, &difference.to));
+                    (difference.from, difference.to) = (Value::Unset, keys);
+                }
+            }
+        }
+        Reason::Drifted { findings } => {
+            for finding in findings {
+                if finding.row == Some(Field::Environment) {
+                    (finding.applied, finding.observed) = (Value::Unset, Value::Unset);
+                }
+            }
+        }
+        _ => {}
+    }
+    reason
+}
+
+fn json(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).expect("our own types have string keys and no failing field")
+}
+
+/// The name of a variant, as it is stored.
+fn word(value: &impl Serialize) -> String {
+    match json(value) {
+        serde_json::Value::String(word) => word,
+        serde_json::Value::Object(object) => object.keys().next().cloned().unwrap_or_default(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,214 @@
+//! What has to be there before a task is started or replaced. Waiting for it counts towards no
+//! deadline: there is no task yet whose time could run.
+
+use crate::condition::is_still;
+use crate::desired::{Condition, DependsOn};
+use crate::draft::Draft;
+use crate::facts::{Facts, Occupants, Want, short, slot};
+use crate::memory::is_complete;
+use crate::verdict::{Hold, Subject, Verdict};
+use keel_engine::{
+    ExitCause, Health, MountSource, NetworkMode, ObservedTask, Phase, Port, PullPolicy, TaskSpec,
+};
+
+/// An image that the registry does not have yet is awaited so long: a push overtakes its build.
+const IMAGE_WAIT: u64 = 15 * 60_000;
+
+/// What stands in the way of starting a task for this slot now.
+pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
+    dependency(facts, draft, want)
+        .or_else(|| namespace(facts, want))
+        .or_else(|| image(facts, draft, want))
+        .or_else(|| resources(facts, want))
+        .or_else(|| port(facts, want))
+}
+
+fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold> {
+    want.service.depends_on.iter().find_map(|dependency| {
+        let services = facts.desired.map(|desired| &desired.services);
+        let Some(other) = services.and_then(|services| services.get(&dependency.service)) else {
+            let what = format!("service {}", dependency.service);
+            return dependency.required.then_some(Hold::NotFound { what });
+        };
+        let missing = (1..=other.replicas).find(|number| {
+            let slot = slot(facts.inputs, &dependency.service, *number);
+            let occupants = facts.slots.get(&slot);
+            !occupants.is_some_and(|occupants| is_met(facts, dependency, occupants))
+        })?;
+        Some(unmet(facts, draft, dependency, missing))
+    })
+}
+
+/// The dependency is awaited; where it waits for a person itself, so does this.
+fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) -> Hold {
+    let slot = slot(facts.inputs, &dependency.service, number);
+    let condition = word(dependency.condition);
+    match draft.verdict(&Subject::Slot(slot.clone())) {
+        Some(Verdict::Hold(hold)) if hold.is_final() && !matches!(hold, Hold::Converged) => {
+            let reason = crate::text::of_hold(hold);
+            let what = format!("needs {} {condition}, which is held: {reason}", short(&slot));
+            Hold::Failed { what }
+        }
+        _ => Hold::AwaitingDependency {
+            service: dependency.service.clone(),
+            condition: condition.to_owned(),
+        },
+    }
+}
+
+pub(crate) fn word(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Started => "started",
+        Condition::Healthy => "healthy",
+        Condition::Completed => "completed",
+    }
+}
+
+/// Only by a task of what is desired now: dependencies order updates, too.
+fn is_met(facts: &Facts<'_>, dependency: &DependsOn, occupants: &Occupants<'_>) -> bool {
+    if is_complete(facts, &dependency.service) {
+        return true;
+    }
+    let Some(task) = occupants.current else { return false };
+    let ended_well = task.phase == Phase::Exited
+        && task.exit_code == Some(0)
+        && task.exit_cause != Some(ExitCause::Stopped);
+    match dependency.condition {
+        Condition::Started => matches!(task.phase, Phase::Running | Phase::Backoff) || ended_well,
+        // Without a check nobody can say more than that it runs.
+        Condition::Healthy => {
+            task.phase == Phase::Running && matches!(task.health, Health::Healthy | Health::None)
+        }
+        Condition::Completed => ended_well,
+    }
+}
+
+/// Whose namespace it shares has to run first.
+fn namespace(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+    let NetworkMode::Service(host) = &want.spec.network_mode else { return None };
+    let condition = word(Condition::Started).to_owned();
+    let hold = Hold::AwaitingDependency { service: host.clone(), condition };
+    facts.host(host).is_none().then_some(hold)
+}
+
+fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
+    let reference = &want.spec.image;
+    let observed = facts.image(reference);
+    let present = observed.is_some_and(|image| image.digest.is_some());
+    let asked = facts.standing.pulls.get(reference);
+    if present && asked.is_none_or(|pull| pull.beyond.is_none()) {
+        return None;
+    }
+    if !present && want.service.spec.pull_policy == PullPolicy::Never {
+        return Some(Hold::NotFound { what: format!("image {reference}") });
+    }
+    let failure = observed.and_then(|image| image.failure.clone());
+    let since = asked.map_or(facts.now(), |pull| pull.since);
+    if let Some(cause) = failure.as_ref().filter(|_| !present) {
+        let until = since + IMAGE_WAIT;
+        if facts.now() >= until {
+            return Some(Hold::Failed { what: format!("image {reference}: {cause}") });
+        }
+        draft.wake(until);
+    }
+    Some(Hold::AwaitingImage { image: reference.clone(), failure })
+}
+
+/// What others have to make: external networks and volumes. And ours that are being made anew.
+fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+    let desired = facts.desired?;
+    let observation = facts.inputs.observation;
+    let network = want.spec.networks.iter().find_map(|attachment| {
+        let name = &attachment.network;
+        let observed = observation.networks.iter().find(|network| network.spec.name == *name);
+        let known = desired.networks.get(name)?;
+        if facts.stale_networks.contains(name.as_str()) {
+            return Some(Hold::InProgress { what: format!("network {name} is made anew") });
+        }
+        match observed {
+            None if known.external => Some(Hold::NotFound { what: format!("network {name}") }),
+            Some(network) if !known.external => foreign(facts, &network.spec.labels),
+            _ => None,
+        }
+    });
+    network.or_else(|| {
+        want.spec.volumes.iter().find_map(|mount| {
+            let MountSource::Volume { name, .. } = &mount.source else { return None };
+            let external = desired.volumes.get(name).is_some_and(|volume| volume.external);
+            let there = observation.volumes.iter().any(|volume| volume.spec.name == *name);
+            let what = format!("volume {name}");
+            (external && !there).then_some(Hold::NotFound { what })
+        })
+    })
+}
+
+/// The stack whose thing it is, if that is another one.
+pub(crate) fn foreign(
+    facts: &Facts<'_>,
+    labels: &std::collections::BTreeMap<String, String>,
+) -> Option<Hold> {
+    let stack = labels.get(crate::facts::STACK_LABEL)?;
+    let owner = format!("stack {stack}");
+    (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
+}
+
+/// A published port that somebody else holds, and keeps. Tasks of one service share theirs.
+fn port(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+    let keeps = |task: &ObservedTask| {
+        !is_ours(facts, task) || want.spec.ports.iter().any(|port| keeps(facts, task, port))
+    };
+    let (port, holder) = holder(facts, want.name, &want.spec, keeps)?;
+    Some(Hold::Failed { what: format!("port {port} is taken by {}", holder.spec.container_name) })
+}
+
+/// A port that a task of this stack is about to give up. It keeps nothing old from being
+/// stopped, else two that swap theirs would wait for each other.
+pub(crate) fn port_on_the_move(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+    let (port, holder) = holder(facts, want.name, &want.spec, |task| is_ours(facts, task))?;
+    let what = format!("{} lets go of port {port}", holder.spec.container_name);
+    Some(Hold::InProgress { what })
+}
+
+/// A port that a task of this very stack holds, and is about to give up. Two services that swap
+/// their ports come to an end only if both let go first.
+pub(crate) fn port_of_our_own<'a>(
+    facts: &Facts<'a>,
+    name: &str,
+    spec: &TaskSpec,
+) -> Option<&'a ObservedTask> {
+    holder(facts, name, spec, |task| is_ours(facts, task)).map(|(_, task)| task)
+}
+
+fn is_ours(facts: &Facts<'_>, task: &ObservedTask) -> bool {
+    task.place.slot().is_some_and(|slot| slot.stack == *facts.inputs.stack)
+}
+
+/// Whether the holder of a port still wants it.
+fn keeps(facts: &Facts<'_>, task: &ObservedTask, port: &Port) -> bool {
+    let wants = |slot| facts.slots.get(slot)?.want.as_ref().map(|want| want.spec.clone());
+    task.place.slot().and_then(wants).is_some_and(|spec| spec.ports.iter().any(|p| clash(p, port)))
+}
+
+fn holder<'a, 's>(
+    facts: &Facts<'a>,
+    name: &str,
+    spec: &'s TaskSpec,
+    which: impl Fn(&ObservedTask) -> bool,
+) -> Option<(&'s Port, &'a ObservedTask)> {
+    let others = facts.inputs.observation.tasks.iter().filter(|task| {
+        let same = task
+            .place
+            .slot()
+            .is_some_and(|slot| slot.stack == *facts.inputs.stack && slot.service == name);
+        !same && !is_still(task) && which(task)
+    });
+    let mut pairs = others.flat_map(|task| spec.ports.iter().map(move |port| (port, task)));
+    pairs.find(|(port, task)| task.spec.ports.iter().any(|other| clash(port, other)))
+}
+
+fn clash(a: &Port, b: &Port) -> bool {
+    let any = |port: &Port| port.host_ip.as_deref().is_none_or(|ip| ip == "0.0.0.0" || ip == "::");
+    a.published.is_some()
+        && (a.published, a.protocol) == (b.published, b.protocol)
+        && (any(a) || any(b) || a.host_ip == b.host_ip)
+}

@@ -1,0 +1,74 @@
+//! Assignments, made from what is wanted or from what was applied.
+
+use crate::facts::{Facts, Want};
+use keel_engine::{
+    Assignment, Goal, NetworkMode, ObservedTask, Place, Slot, TaskAssignment, TaskId,
+};
+
+/// A new task for a slot, after the one before it.
+pub(crate) fn new_task(
+    facts: &Facts<'_>,
+    slot: &Slot,
+    want: &Want<'_>,
+    replaces: Option<&ObservedTask>,
+    generation: u64,
+) -> Assignment {
+    let joins = match &want.spec.network_mode {
+        NetworkMode::Service(host) => facts.host(host).map(|task| task.id.clone()),
+        _ => None,
+    };
+    Assignment::Task(Box::new(TaskAssignment {
+        id: TaskId::from_seed(&format!("{slot} {generation} {}", want.service.hash)),
+        place: Place::Slot(slot.clone()),
+        generation,
+        digest: facts.standing.pins.get(&want.spec.image).cloned(),
+        spec: want.spec.clone(),
+        joins,
+        replaces: replaces.map(|task| task.id.clone()),
+        revision: want.revision.clone(),
+        origins: want.origins.clone(),
+        goal: Goal::Running,
+        auto_remove: false,
+        remove_volumes: false,
+        force: false,
+    }))
+}
+
+/// The same task with what was applied: healed, started, stopped, removed.
+pub(crate) fn again(task: &ObservedTask, goal: Goal, generation: u64) -> Assignment {
+    Assignment::Task(Box::new(applied(task, goal, generation)))
+}
+
+/// The same task with what can be changed in place.
+pub(crate) fn update(task: &ObservedTask, want: &Want<'_>, generation: u64) -> Assignment {
+    let mut wish = applied(task, task.goal, generation);
+    wish.spec = want.spec.clone();
+    wish.revision.clone_from(&want.revision);
+    wish.origins.clone_from(&want.origins);
+    Assignment::Task(Box::new(wish))
+}
+
+/// Away with it; its anonymous volumes only with a person's word.
+pub(crate) fn remove(task: &ObservedTask, volumes: bool, generation: u64) -> Assignment {
+    let mut wish = applied(task, Goal::Removed, generation);
+    wish.remove_volumes = volumes;
+    Assignment::Task(Box::new(wish))
+}
+
+fn applied(task: &ObservedTask, goal: Goal, generation: u64) -> TaskAssignment {
+    TaskAssignment {
+        id: task.id.clone(),
+        place: task.place.clone(),
+        generation,
+        spec: task.spec.clone(),
+        digest: task.digest.clone(),
+        joins: task.joins.clone(),
+        replaces: None,
+        revision: task.revision.clone(),
+        origins: task.origins.clone(),
+        goal,
+        auto_remove: task.auto_remove,
+        remove_volumes: false,
+        force: false,
+    }
+}
