@@ -9,6 +9,7 @@
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
 pub mod ask;
+mod blocking;
 pub mod clock;
 pub mod config;
 mod controller;
@@ -29,6 +30,7 @@ mod refusal;
 pub mod rows;
 mod source;
 mod store;
+mod yaml;
 
 pub use clock::Clock;
 pub use controller::{Controller, Lines, Settings};

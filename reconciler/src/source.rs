@@ -12,6 +12,7 @@ mod location;
 mod ssh;
 mod transport;
 
+use crate::blocking::off_thread;
 use crate::config::{From, SourceConfig};
 use crate::controller::Settings;
 use crate::find::Found;
@@ -178,7 +179,7 @@ impl Source {
         };
         let found = snapshot.found.clone();
         let work = move || found.iter().map(|found| reading.load(found)).collect::<Vec<_>>();
-        let stacks = tokio::task::spawn_blocking(work).await.expect("loading never panics");
+        let stacks = off_thread(work).await;
         if let Kind::Directory(directory) = &self.kind {
             directory.watch_also(stacks.iter().flat_map(|stack| &stack.read));
         }
@@ -199,8 +200,7 @@ impl Source {
         let Kind::Git(git) = &self.kind else { return };
         let folder = git.folder.clone();
         let in_use = move |checkout: &Path| used.iter().any(|path| path.starts_with(checkout));
-        let work = move || checkout::prune(&folder, &in_use);
-        let _ = tokio::task::spawn_blocking(work).await;
+        let _ = off_thread(move || checkout::prune(&folder, &in_use)).await;
     }
 
     /// In what time to look again: after failures in a row later and later.

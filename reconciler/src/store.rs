@@ -6,6 +6,7 @@
 //! - [`FileStore`]: one file a key; a reader sees the old or the new value, whole. Writers of all
 //!   processes take turns by a lock on `records/.lock`.
 
+use crate::blocking::off_thread;
 use async_trait::async_trait;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -90,8 +91,7 @@ impl FileStore {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = self.clone();
-        let joined = tokio::task::spawn_blocking(move || work(&this)).await;
-        joined.expect("the store's own code does not panic")
+        off_thread(move || work(&this)).await
     }
 
     fn path(&self, key: &str) -> Result<PathBuf> {

@@ -104,6 +104,7 @@ async fn the_next_start_needs_no_source_and_restarts_nothing() {
 
     std::fs::rename(world.path("stacks"), world.path("away")).unwrap();
     world.fake.kill_from_outside(&world.task("blog-db-1").await.id, 9);
+    world.advance(60_000);
     let controller = world.serve_folder("stacks").await;
     world.until_running(&[("blog-db-1", "postgres:15"), ("blog-web-1", "nginx:1")]).await;
     until("the source's trouble is told", || async {

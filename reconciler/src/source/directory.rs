@@ -5,6 +5,7 @@
 //! write into their bind mounts all the time.
 
 use super::{Snapshot, SourceError};
+use crate::blocking::off_thread;
 use crate::find::{Found, stacks_at};
 use crate::load::StackFiles;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -33,8 +34,7 @@ impl Directory {
 
     pub async fn look(&self) -> Result<Snapshot, SourceError> {
         let path = self.path.clone();
-        let search = tokio::task::spawn_blocking(move || stacks_at(&path));
-        let found = search.await.expect("searching never panics");
+        let found = off_thread(move || stacks_at(&path)).await;
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
         self.watch_folders(found.iter().map(|Found { dir, .. }| dir.clone()));

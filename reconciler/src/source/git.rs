@@ -7,6 +7,7 @@
 
 use super::location::{Location, shown_url};
 use super::{Snapshot, SourceError, checkout, transport};
+use crate::blocking::off_thread;
 use crate::find::stacks_matching;
 use crate::load::StackFiles;
 use git2::{Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
@@ -28,8 +29,7 @@ impl Git {
     /// Off the runtime's own threads: libgit2 waits for the server.
     pub async fn fetch(&self) -> Result<Snapshot, SourceError> {
         let git = self.clone();
-        let fetched = tokio::task::spawn_blocking(move || git.fetch_now()).await;
-        fetched.expect("fetching never panics")
+        off_thread(move || git.fetch_now()).await
     }
 
     fn fetch_now(&self) -> Result<Snapshot, SourceError> {
