@@ -2,9 +2,8 @@
 //! mappings, names to mappings, a single text to a list. What has the wrong shape is left as it
 //! is, for decoding to name.
 
-use crate::decode::Problems;
 use crate::item::{Entry, Item, Node, Scalar};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 
 /// Brings one file's tree to its canonical form.
 pub(crate) fn canonical(root: &mut Item, problems: &Problems) {

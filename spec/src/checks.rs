@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::decode::Problems;
 use crate::nearest;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::service::{Condition, MountKind, NetworkMode, Service, Test};
 use crate::stack::{Held, Stack};
 
@@ -56,7 +55,7 @@ impl Check<'_> {
         name: &str,
         known: &BTreeMap<String, T>,
     ) {
-        if known.contains_key(name) {
+        if known.contains_key(name) || self.problems.is_full() {
             return;
         }
         let word = section.trim_end_matches('s');
@@ -124,6 +123,7 @@ impl Check<'_> {
         let services = &self.stack.services;
         let (message, hint) = match services.get(name) {
             Some(other) if other.enabled => return,
+            _ if self.problems.is_full() => return,
             Some(_) => {
                 let message =
                     format!("service `{}` needs `{name}`, which no profile enables", service.name);
@@ -244,6 +244,19 @@ impl Check<'_> {
         let Some(service) = self.stack.services.get(*last) else { return };
         let message = format!("dependency cycle detected: {} -> {first}", names.join(" -> "));
         self.error(service, &format!("depends_on.{first}"), "cycle", message, None);
+    }
+}
+
+/// Takes out dependencies that may be missing, and whose service is off: nobody waits for those.
+pub(crate) fn drop_absent(stack: &mut Stack) {
+    let off: HashSet<String> = stack
+        .services
+        .values()
+        .filter(|service| !service.enabled)
+        .map(|service| service.name.clone())
+        .collect();
+    for service in stack.services.values_mut() {
+        service.depends_on.retain(|name, dependency| dependency.required || !off.contains(name));
     }
 }
 

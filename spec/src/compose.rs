@@ -13,7 +13,7 @@ use crate::environment::{Environment, Interpolation};
 use crate::item::{Item, Node};
 use crate::merge;
 use crate::problem::Problem;
-use crate::source::Sources;
+use crate::source::{Source, Sources};
 use crate::span::Span;
 use crate::yaml;
 
@@ -32,6 +32,14 @@ pub(crate) struct Composer<'a> {
 pub(crate) struct Parsed {
     pub(crate) path: PathBuf,
     pub(crate) documents: Vec<Item>,
+    /// It is no YAML; nothing but its name is known.
+    pub(crate) broken: bool,
+}
+
+/// What a broken file still says about its stack: the line with its name.
+fn named(source: &Source, base: &Arc<Path>) -> Vec<Item> {
+    let line = source.text.lines().find(|line| line.starts_with("name:"));
+    line.map(|line| yaml::parse(line, &source.file, base).0).unwrap_or_default()
 }
 
 /// What a tree is built under.
@@ -58,15 +66,19 @@ impl<'a> Composer<'a> {
         asked: Option<&Span>,
     ) -> Option<Parsed> {
         let source = self.sources.read(path, asked)?;
-        let (documents, problems) = yaml::parse(&source.text, &source.file, base);
+        let (mut documents, problems) = yaml::parse(&source.text, &source.file, base);
+        let broken = documents.is_empty() && problems.iter().any(Problem::is_error);
         self.sources.problems.extend(problems);
-        Some(Parsed { path: path.to_owned(), documents })
+        if broken {
+            documents = named(&source, base);
+        }
+        Some(Parsed { path: path.to_owned(), documents, broken })
     }
 
     /// One tree from files in their order.
     pub(crate) fn model(&self, files: Vec<Parsed>, around: Surroundings<'_>) -> Option<Item> {
         let mut model: Option<Item> = None;
-        for Parsed { path, documents } in files {
+        for Parsed { path, documents, .. } in files {
             for document in documents {
                 let Some(document) = self.document(document, &path, around) else { continue };
                 model = Some(match model {

@@ -6,32 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::item::{Entry, Item, Node, Type};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::scalar;
 use crate::span::{Origins, Span};
 use crate::stack::{Held, HostPath};
-
-/// Problems as they are found.
-#[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    pub(crate) fn add(&self, problem: Problem) {
-        self.0.borrow_mut().push(problem);
-    }
-
-    pub(crate) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
-        self.0.borrow_mut().extend(problems);
-    }
-
-    pub(crate) fn any_error(&self) -> bool {
-        self.0.borrow().iter().any(Problem::is_error)
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<Problem> {
-        self.0.into_inner()
-    }
-}
+use crate::words;
 
 /// One thing that has fields, a service or a network, while it is decoded.
 #[derive(Debug)]
@@ -313,17 +292,30 @@ impl<'a> Field<'a> {
             }
             Node::Scalar(scalar) if scalar.ty() == Type::Text => {
                 self.mark();
-                let words = shlex::split(&scalar.text);
-                if words.is_none() {
-                    self.refuse(
-                        "bad-value",
-                        format!("{} has a quote that is never closed", self.name()),
-                    );
-                }
-                words
+                self.split(&scalar.text)
             }
             _ => self.wrong("text or a list of texts"),
         }
+    }
+
+    /// The words of a command line.
+    fn split(&self, line: &str) -> Option<Vec<String>> {
+        let split = match words::split(line) {
+            Ok(split) => split,
+            Err(fault) => {
+                let message = format!("{} cannot be split: {}", self.name(), fault.message);
+                let at = self.item.slice(fault.range);
+                self.scope.problems.add(Problem::error("bad-value", message).at(at));
+                return None;
+            }
+        };
+        if let Some(cut) = split.cut {
+            let operator = line[cut.clone()].split_whitespace().next().unwrap_or_default();
+            let message = format!("{} ends before `{operator}`: no shell runs it", self.name());
+            let problem = Problem::warning("no-shell", message).at(self.item.slice(cut));
+            self.scope.problems.add(problem.hint("write `[\"sh\", \"-c\", \"…\"]`"));
+        }
+        Some(split.words)
     }
 }
 

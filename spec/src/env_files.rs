@@ -1,4 +1,4 @@
-//! `env_file`: the variables of a service that stand in files of their own.
+//! `env_file` and `label_file`: variables and labels of a service in files of their own.
 
 use std::collections::BTreeMap;
 
@@ -51,9 +51,44 @@ pub(crate) fn complete(
         }
     }
     for (name, value) in own {
-        let value = value.or_else(|| project.value(&name).map(str::to_owned));
+        let value = value.or_else(|| passed_on(service, &name, project));
         whole.insert(name, value);
     }
+    whole
+}
+
+/// The project's value for a name that stands alone.
+fn passed_on(service: &Field<'_>, name: &str, project: &Environment) -> Option<String> {
+    let variable = project.get(name)?;
+    let key = service.get("environment").and_then(|field| field.raw(name));
+    if let (Some(key), Some(at)) = (key, &variable.at) {
+        let span = key.place().clone().through(Via::Variable(name.to_owned()), at.clone());
+        service.scope.origin(key.path, &span);
+    }
+    Some(variable.value.clone())
+}
+
+/// Completes the labels of a service: label files below them.
+pub(crate) fn complete_labels(
+    service: &Field<'_>,
+    own: BTreeMap<String, String>,
+    project: &Environment,
+    sources: &Sources<'_>,
+) -> BTreeMap<String, String> {
+    let mut whole = BTreeMap::new();
+    for field in service.get("label_file").map(|field| field.list()).unwrap_or_default() {
+        let Some(path) = field.host_path() else { continue };
+        let Some(source) = sources.read(&path.path(), Some(field.place())) else { continue };
+        for (name, value, at) in sources.assignments(&source, dotenv::parse(&source.text, project))
+        {
+            if !own.contains_key(&name) {
+                let at = at.through(Via::LabelFile, field.place().clone());
+                service.scope.origin(format!("labels.{name}"), &at);
+            }
+            whole.insert(name, value.unwrap_or_default());
+        }
+    }
+    whole.extend(own);
     whole
 }
 

@@ -4,10 +4,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::decode::Problems;
 use crate::interpolate::{self, Variables};
 use crate::item::{Item, Node, Scalar};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::span::{Link, Span, Via};
 
 /// A variable, and where it was set if that was in a file.

@@ -119,3 +119,36 @@ pub(crate) fn tidy(path: &Path) -> PathBuf {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_and_memory_are_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        std::fs::write(dir.path().join("sub/b"), "two").unwrap();
+        std::fs::write(dir.path().join("a"), "one").unwrap();
+        let folder = Folder::new(dir.path());
+        let memory = Memory::default().with("a", "one").with("sub/b", "two");
+        let both: [&dyn Files; 2] = [&folder, &memory];
+        for files in both {
+            assert_eq!(files.read("sub/../a".as_ref()).unwrap(), b"one");
+            assert_eq!(files.list("".as_ref()).unwrap(), ["a", "sub"]);
+            let kinds = ["a", "sub", "nope"].map(|path| files.kind(path.as_ref()));
+            assert_eq!(kinds, [Kind::File, Kind::Dir, Kind::Missing]);
+            assert_eq!(files.read("nope".as_ref()).unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(files.list("nope".as_ref()).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn tidy_paths() {
+        let cases =
+            [("a/./b/../c", "a/c"), ("../a", "../a"), ("/a/..", "/"), ("a/../..", ".."), ("", "")];
+        for (path, wanted) in cases {
+            assert_eq!(tidy(path.as_ref()), PathBuf::from(wanted), "{path}");
+        }
+    }
+}

@@ -103,7 +103,8 @@ fn unknown(field: &Field<'_>, entry: &Entry, place: &Place) {
     }
     let message = format!("unknown key `{}` in {}", shorten(key), field.name());
     let mut problem = Problem::error("unknown-key", message).at(entry.at.clone());
-    if let Some(hint) = advice(field, entry, place) {
+    let full = field.scope.problems.is_full();
+    if let Some(hint) = if full { None } else { advice(field, entry, place) } {
         problem = problem.hint(hint);
     }
     field.scope.problems.add(problem);

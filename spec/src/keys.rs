@@ -261,7 +261,7 @@ pub const KEYS: &[Row] = &[
     row("services.*.init", Honoured),
     row("services.*.ipc", Held("this namespace cannot be chosen")),
     row("services.*.isolation", Held("credential specs are for Windows")),
-    row("services.*.label_file", Held("label files are not read")),
+    row("services.*.label_file", Honoured),
     row("services.*.labels", Honoured),
     row("services.*.links", Held("links are not made")),
     row("services.*.logging", Notice("Evenkeel keeps logs in its own way")),

@@ -39,6 +39,8 @@ pub mod service;
 mod source;
 pub mod span;
 pub mod stack;
+mod warnings;
+mod words;
 mod yaml;
 
 pub use discover::NAMES as FILE_NAMES;

@@ -1,12 +1,12 @@
 //! From a project's files to its stack.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::checks;
 use crate::compose::{Composer, Parsed, Surroundings};
-use crate::decode::{Field, Problems, Scope};
+use crate::decode::{Field, Scope};
 use crate::discover::normal_name;
 use crate::env_files;
 use crate::environment::{Environment, Variable};
@@ -17,13 +17,14 @@ use crate::item::{Entry, Item, Node};
 use crate::judge;
 use crate::keys::Place;
 use crate::merge;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::resources;
 use crate::service::Service;
 use crate::source::Sources;
 use crate::span::{Origins, Span, Texts};
 use crate::stack::Stack;
+use crate::warnings;
 
 /// What loading came to.
 #[derive(Debug, Clone, Default)]
@@ -31,22 +32,26 @@ use crate::stack::Stack;
 pub struct Loaded {
     /// The stack; absent when a problem is an error.
     pub stack: Option<Stack>,
+    /// The stack's name as far as the files say it, also when the stack is refused: a stack that
+    /// is refused has not gone.
+    pub name: Option<String>,
     /// Everything that was found wrong or worth saying, by position.
     pub problems: Vec<Problem>,
     /// The text of the files that were read, for excerpts.
     pub texts: Texts,
+    /// The paths that were read, or looked for and missing: a change of one means to load again.
+    pub paths: BTreeSet<PathBuf>,
 }
 
 /// Loads the stack of `project`, reading through `files`.
 pub fn load(project: &Project, files: &dyn Files) -> Loaded {
-    let (problems, texts) = Default::default();
-    let sources = Sources { files, project, problems, texts };
-    let stack = stack(&sources);
+    let sources = Sources::new(files, project);
+    let (name, stack) = stack(&sources);
     let texts = sources.texts.into_inner();
     let failed = sources.problems.any_error();
     let problems = in_order(sources.problems.into_vec());
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
-    Loaded { stack, problems, texts }
+    Loaded { stack, name, problems, texts, paths: sources.paths.into_inner() }
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.
@@ -68,7 +73,8 @@ fn in_order(problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn stack(sources: &Sources<'_>) -> Option<Stack> {
+/// The stack's name, and the stack, be it right or wrong.
+fn stack(sources: &Sources<'_>) -> (Option<String>, Option<Stack>) {
     let mut environment = sources.environment();
     let base: Arc<Path> = tidy(&sources.project.dir).into();
     let composer = Composer::new(sources);
@@ -78,6 +84,10 @@ fn stack(sources: &Sources<'_>) -> Option<Stack> {
     let name = name(sources, &files, &environment);
     let variable = Variable { value: name.clone().unwrap_or_default(), at: None };
     environment.set("COMPOSE_PROJECT_NAME", variable);
+    if files.len() < paths.len() || files.iter().any(|file| file.broken) {
+        // What a file that cannot be read would have said is not missed in the others.
+        return (name, None);
+    }
     let around = Surroundings { environment: &environment, base: &base, including: &[] };
     let Some(mut model) = composer.model(files, around) else {
         // Whatever kept the files from being read has been said.
@@ -85,13 +95,15 @@ fn stack(sources: &Sources<'_>) -> Option<Stack> {
             let message = format!("`{}` is empty", sources.shown(path));
             sources.problems.add(Problem::error("empty", message));
         }
-        return None;
+        return (name, None);
     };
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
-    let mut stack = decode(&model, name.unwrap_or_default(), &environment, sources);
+    let mut stack = decode(&model, name.clone().unwrap_or_default(), &environment, sources);
     checks::check(&stack, &sources.problems);
+    warnings::warn(&stack, &sources.problems);
+    checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
-    Some(stack)
+    (name, Some(stack))
 }
 
 /// The stack's name: the one given, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder's.
@@ -222,6 +234,10 @@ fn service(
         true => env_files::complete(&field, own, environment, sources),
         false => own,
     };
+    if service.enabled {
+        let own = std::mem::take(&mut service.labels);
+        service.labels = env_files::complete_labels(&field, own, environment, sources);
+    }
     (service.origins, service.held) = scope.finish();
     service
 }

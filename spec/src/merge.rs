@@ -3,9 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::decode::Problems;
 use crate::item::{Entry, Item, Node, Tag};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::service::{mounts, ports};
 use crate::span::{Link, Via};
 

@@ -3,6 +3,9 @@
 /// Longer words are no typos of anything.
 const LONGEST: usize = 64;
 
+/// How many words are compared.
+const MOST: usize = 1000;
+
 /// The word among `known` that is close enough to be what was meant.
 pub(crate) fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
@@ -18,7 +21,12 @@ pub(crate) fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Op
         let close = distance <= allowed || (wanted.len() > 3 && candidate.starts_with(&wanted));
         close.then_some(distance)
     };
-    known.into_iter().filter_map(|word| Some((near(word)?, word))).min().map(|(_, word)| word)
+    known
+        .into_iter()
+        .take(MOST)
+        .filter_map(|word| Some((near(word)?, word)))
+        .min()
+        .map(|(_, word)| word)
 }
 
 /// A hint that offers the nearest of `known`.

@@ -1,5 +1,6 @@
 //! What is wrong with a stack, as data, and how it reads as text.
 
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -83,6 +84,54 @@ impl Problem {
     }
 }
 
+/// How many problems are kept: nobody reads more, and a hostile file could have millions.
+const MOST: usize = 300;
+
+/// Problems as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    kept: RefCell<Vec<Problem>>,
+    errors: Cell<bool>,
+    left_out: Cell<usize>,
+}
+
+impl Problems {
+    pub(crate) fn add(&self, problem: Problem) {
+        self.errors.set(self.errors.get() || problem.is_error());
+        if self.is_full() {
+            self.left_out.set(self.left_out.get() + 1);
+        } else {
+            self.kept.borrow_mut().push(problem);
+        }
+    }
+
+    pub(crate) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+
+    /// Whether more problems would not be kept: hints for them are not worth looking for.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kept.borrow().len() >= MOST
+    }
+
+    pub(crate) fn any_error(&self) -> bool {
+        self.errors.get()
+    }
+
+    /// All that were kept, and a word about the others: an error when errors are only there.
+    pub(crate) fn into_vec(self) -> Vec<Problem> {
+        let mut kept = self.kept.into_inner();
+        if self.left_out.get() > 0 {
+            let message = format!("{} more problems are left out", self.left_out.get());
+            let more = Problem::notice("more", message);
+            let hidden = self.errors.get() && !kept.iter().any(Problem::is_error);
+            let severity = if hidden { Severity::Error } else { Severity::Notice };
+            kept.push(Problem { severity, ..more });
+        }
+        kept
+    }
+}
+
 /// The problem as text, with the line it is about and a caret; ends with a line break.
 pub fn render(problem: &Problem, texts: &Texts) -> String {
     render_at(problem, texts, None)
@@ -138,7 +187,49 @@ fn window(line: &str, column: usize) -> (String, usize) {
     const WIDTH: usize = 160;
     const BEFORE: usize = 60;
     let clean = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
-    let skip = if column > WIDTH { column - BEFORE } else { 0 };
+    let skip = if column + BEFORE / 2 > WIDTH { column - BEFORE } else { 0 };
     let shown = line.chars().skip(skip).take(WIDTH).map(clean).collect::<String>();
     (shown.trim_end().to_owned(), column - skip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str, column: u32, len: u32) -> String {
+        let mut texts = Texts::default();
+        texts.insert("a/compose.yaml".into(), format!("\n\n{line}\n").into());
+        let span = Span::new("a/compose.yaml".into(), 3, column, len);
+        let problem = Problem::error("unknown-key", "unknown key `replicaz` in service `web`");
+        render_at(&problem.at(span).hint("did you mean `replicas`?"), &texts, Some("3f9c2a1"))
+    }
+
+    #[test]
+    fn the_excerpt_has_its_caret() {
+        let wanted = "\
+error: unknown key `replicaz` in service `web`
+ --> a/compose.yaml:3:7 at revision 3f9c2a1
+  |
+3 |       replicaz: 3
+  |       ^^^^^^^^
+
+hint: did you mean `replicas`?
+";
+        assert_eq!(shown("      replicaz: 3", 7, 8), wanted);
+    }
+
+    #[test]
+    fn tabs_and_long_lines_keep_the_caret_in_place() {
+        assert!(shown("\tx: y", 2, 1).contains("| \tx: y\n  | \t^\n"));
+        let long = format!("{}needle{}", "a".repeat(500), "b".repeat(500));
+        let said = shown(&long, 501, 6);
+        let caret = said.lines().find(|line| line.ends_with("^^^^^^")).unwrap();
+        let text = said.lines().find(|line| line.starts_with("3 |")).unwrap();
+        assert_eq!(&text[caret.len() - 6..caret.len()], "needle");
+    }
+
+    #[test]
+    fn a_place_outside_of_the_text_is_still_named() {
+        assert!(shown("x", 900, 4).contains("3:900"));
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use crate::decode::{Field, Problems, Scope};
+use crate::decode::{Field, Scope};
 use crate::environment::Environment;
 use crate::item::{Entry, Node};
 use crate::judge::judge;
 use crate::keys::Place;
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::stack::{Config, Content, HostPath, Network, Pool, Subnet, Volume};
 
 /// Decodes one entry of a section in its own scope.

@@ -1,14 +1,14 @@
 //! Reading: bytes to text, and the paths that people are shown.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decode::Problems;
 use crate::files::{Files, Kind, tidy};
-use crate::problem::Problem;
+use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::span::{Span, Texts};
 
@@ -21,6 +21,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) project: &'a Project,
     pub(crate) problems: Problems,
     pub(crate) texts: RefCell<Texts>,
+    /// What was read, or looked for.
+    pub(crate) paths: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// A file that was read.
@@ -31,19 +33,26 @@ pub(crate) struct Source {
     pub(crate) text: Arc<str>,
 }
 
-impl Sources<'_> {
+impl<'a> Sources<'a> {
+    pub(crate) fn new(files: &'a dyn Files, project: &'a Project) -> Self {
+        let (problems, texts, paths) = Default::default();
+        Self { files, project, problems, texts, paths }
+    }
+
     /// The path of `written` from `base`.
     pub(crate) fn path(base: &Path, written: &str) -> PathBuf {
         tidy(&base.join(written))
     }
 
     pub(crate) fn kind(&self, path: &Path) -> Kind {
+        self.paths.borrow_mut().insert(path.to_owned());
         self.files.kind(path)
     }
 
     /// Reads a file that must be there. `asked` is where it is asked for.
     pub(crate) fn read(&self, path: &Path, asked: Option<&Span>) -> Option<Source> {
         let file = self.shown(path);
+        self.paths.borrow_mut().insert(path.to_owned());
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {

@@ -47,6 +47,8 @@ pub enum Via {
     Includes,
     /// The service names the env file there.
     EnvFile,
+    /// The service names the label file there.
+    LabelFile,
     /// The value took this variable's value from there.
     Variable(String),
     /// The anchored item was used there.
@@ -81,6 +83,7 @@ impl fmt::Display for Link {
             Via::Overrides => write!(f, "overriding {at}"),
             Via::Extends => write!(f, "by `extends` at {at}"),
             Via::Includes => write!(f, "by `include` at {at}"),
+            Via::LabelFile => write!(f, "by `label_file` at {at}"),
             Via::EnvFile => write!(f, "by `env_file` at {at}"),
             Via::Variable(name) => write!(f, "from `${{{name}}}` at {at}"),
             Via::Alias => write!(f, "used at {at}"),

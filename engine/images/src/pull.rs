@@ -80,7 +80,7 @@ impl Store {
                     let origin = Origin { registries, endpoints, reference, report };
                     return self.fetch(&origin, resolved).await;
                 }
-                Err(error) => refused = Some(error),
+                Err(error) => refused = Some(more_telling(refused, error)),
             }
         }
         Err(refused.expect("a registry is always asked itself, after its mirrors"))
@@ -203,7 +203,7 @@ impl Store {
                 Ok(taken) => return Ok(taken),
                 // The bytes were right; others would send the same.
                 Err(error @ (Error::Unpack { .. } | Error::Io { .. })) => return Err(error),
-                Err(error) => refused = Some(error),
+                Err(error) => refused = Some(more_telling(refused, error)),
             }
         }
         Err(refused.expect("there is always one to ask"))
@@ -239,7 +239,7 @@ impl Origin<'_> {
         for endpoint in &self.endpoints {
             match self.registries.document(endpoint, self.reference.repository(), blob).await {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => refused = Some(error),
+                Err(error) => refused = Some(more_telling(refused, error)),
             }
         }
         Err(refused.expect("there is always one to ask"))
@@ -295,6 +295,18 @@ fn layers(manifest: &Manifest, config: ConfigFile) -> Result<Vec<Layer>, String>
     }
     let pairs = manifest.layers.iter().cloned().zip(diff_ids);
     Ok(pairs.map(|(blob, diff_id)| Layer { blob, diff_id }).collect())
+}
+
+/// Of a mirror's answer and a registry that cannot be reached, the answer says more.
+fn more_telling(before: Option<Error>, now: Error) -> Error {
+    match (before, now) {
+        (Some(answer), Error::Unreachable { .. })
+            if !matches!(answer, Error::Unreachable { .. }) =>
+        {
+            answer
+        }
+        (_, now) => now,
+    }
 }
 
 /// The one that answered first, and the others after it.

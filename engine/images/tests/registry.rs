@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use front::{Act, Front};
 use keel_images::testing::{TestImage, TestLayer, TestRegistry};
 use keel_images::{
-    Credentials, Error, Image, LayerStep, Platform, Progress, Reference, Registries,
+    Credentials, Digest, Error, Image, LayerStep, Platform, Progress, Reference, Registries,
     RegistryConfig, Result, Store,
 };
 
@@ -170,4 +170,23 @@ async fn documents_have_a_limit() {
     });
     let error = bench.pull(&front, Credentials::none(), &|_| ()).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: 4_194_304, .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_is_not_the_one_asked_for_is_refused() {
+    let bench = Bench::new();
+    let other = TestImage::new().with("User", "root");
+    let (sent, got) = (other.manifest(), other.digest());
+    let front = Front::start(bench.registry.address(), move |_| {
+        Act::Answer("200 OK", String::new(), String::from_utf8(sent.clone()).unwrap())
+    });
+    let asked = Digest::of(b"another");
+    let name: Reference = format!("{}/web@{asked}", front.address()).parse().unwrap();
+    let store = Store::open(bench.root.path()).unwrap();
+    let registries = Registries::new(RegistryConfig::default(), Credentials::none()).unwrap();
+    let error = store.pull(&name, &Platform::host(), &registries, &|_| ()).await.unwrap_err();
+    let expected =
+        format!("manifest from registry `{}` has digest {got} instead of {asked}", front.address());
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(store.resolve_local(&name).unwrap(), None);
 }

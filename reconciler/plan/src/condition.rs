@@ -98,18 +98,18 @@ fn preparing(task: &ObservedTask, patience: Patience, now: u64) -> Condition {
 fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> Condition {
     if let Some(since) = available_since(task) {
         let settled = since.saturating_add(patience.settle);
-        return match patience.fresh && now < settled {
+        return match now < settled {
             true if exits(task) >= EXITS => failed(crashes(task)),
-            true => awaiting(service, Some(settled)),
-            false => Condition::Well,
+            true if patience.fresh => awaiting(service, Some(settled)),
+            _ => Condition::Well,
         };
+    }
+    if exits(task) >= EXITS {
+        return failed(crashes(task));
     }
     // A check that fails later makes a task unhealthy, which the status says; nothing is done.
     if task.health == Health::Unhealthy && !patience.fresh {
         return Condition::Well;
-    }
-    if patience.fresh && exits(task) >= EXITS {
-        return failed(crashes(task));
     }
     let allowed = limit(task, patience);
     let until = task.started.unwrap_or(task.created).saturating_add(allowed);
@@ -152,8 +152,11 @@ pub(crate) fn ended(task: &ObservedTask) -> String {
     }
 }
 
-fn crashes(task: &ObservedTask) -> String {
-    format!("{} {} times", ended(task), exits(task))
+pub(crate) fn crashes(task: &ObservedTask) -> String {
+    match task.exit_code {
+        Some(_) => format!("{} {} times", ended(task), exits(task)),
+        None => format!("crashed {} times", exits(task)),
+    }
 }
 
 /// Runs that ended within this generation.

@@ -1,1 +1,236 @@
-//! x
+//! The checker: lists what is wrong with a plan, apart from the planner and by other means. Every
+//! planner test demands that the list be empty, and a plan that fails it is refused.
+
+use crate::Inputs;
+use crate::condition::{available_since, is_still};
+use crate::desired::{DesiredService, Order};
+use crate::facts::{STACK_LABEL, short};
+use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
+use keel_engine::{Assignment, Goal, ObservedTask, Phase, Presence, Slot, TaskAssignment};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every invariant that the plan breaks, in words. Empty for a sound plan.
+#[must_use]
+pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
+    let check = Check { inputs, plan };
+    [
+        check.one_verdict_each(),
+        check.generations(),
+        check.nothing_of_others(),
+        check.data(),
+        check.one_writer(),
+        check.predecessors(),
+        check.motion(),
+        check.acts_have_wishes(),
+    ]
+    .concat()
+}
+
+struct Check<'a> {
+    inputs: &'a Inputs<'a>,
+    plan: &'a Plan,
+}
+
+impl<'a> Check<'a> {
+    fn observed(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
+        let stack = self.inputs.stack;
+        let tasks = self.inputs.observation.tasks.iter();
+        tasks
+            .filter_map(|task| Some((task.place.slot()?, task)))
+            .filter(move |(slot, _)| slot.stack == *stack)
+    }
+
+    fn task_wishes(&self) -> impl Iterator<Item = &'a TaskAssignment> {
+        self.plan.wishes().filter_map(|wish| match wish {
+            Assignment::Task(task) => Some(task.as_ref()),
+            _ => None,
+        })
+    }
+
+    fn known(&self, wish: &TaskAssignment) -> Option<&'a ObservedTask> {
+        self.inputs.observation.tasks.iter().find(|task| task.id == wish.id)
+    }
+
+    fn one_verdict_each(&self) -> Vec<String> {
+        let mut slots: BTreeSet<Slot> = self.observed().map(|(slot, _)| slot.clone()).collect();
+        if self.plan.standing.removed.is_none() {
+            let services = self.inputs.desired.iter().flat_map(|desired| &desired.services);
+            slots.extend(services.flat_map(|(name, service)| {
+                (1..=service.replicas).map(|n| crate::facts::slot(self.inputs, name, n))
+            }));
+        }
+        let mut seen: BTreeMap<&Subject, usize> = BTreeMap::new();
+        for entry in &self.plan.entries {
+            *seen.entry(&entry.subject).or_default() += 1;
+        }
+        let twice = seen.iter().filter(|(_, count)| **count > 1);
+        let twice = twice.map(|(subject, _)| format!("two verdicts for {subject:?}"));
+        let none = slots.into_iter().map(Subject::Slot).filter(|slot| !seen.contains_key(slot));
+        twice.chain(none.map(|slot| format!("no verdict for {slot:?}"))).collect()
+    }
+
+    fn generations(&self) -> Vec<String> {
+        let generation = self.plan.standing.generation;
+        let wrong = self.task_wishes().filter(|wish| {
+            let has = self.known(wish).map_or(0, |task| task.generation);
+            wish.generation <= has || wish.generation != generation
+        });
+        let mut broken: Vec<_> = wrong
+            .map(|wish| format!("task {} is assigned generation {}", wish.id, wish.generation))
+            .collect();
+        if generation < self.inputs.standing.generation {
+            broken.push("the stack's generation goes back".into());
+        }
+        broken
+    }
+
+    fn nothing_of_others(&self) -> Vec<String> {
+        let stack = self.inputs.stack;
+        let ours = |wish: &TaskAssignment| {
+            let new = wish.place.slot().is_some_and(|slot| slot.stack == *stack);
+            new && self.known(wish).is_none_or(|task| task.place == wish.place)
+        };
+        let tasks = self.task_wishes().filter(|wish| !ours(wish));
+        let mut broken: Vec<_> =
+            tasks.map(|wish| format!("task {} is not this stack's", wish.id)).collect();
+        for wish in self.plan.wishes() {
+            let (name, labels) = match wish {
+                Assignment::Network { spec, .. } => (&spec.name, &spec.labels),
+                Assignment::Volume { spec, .. } => (&spec.name, &spec.labels),
+                _ => continue,
+            };
+            if labels.get(STACK_LABEL).map(String::as_str) != Some(stack.as_str()) {
+                broken.push(format!("{name} is not this stack's"));
+            }
+        }
+        broken
+    }
+
+    fn data(&self) -> Vec<String> {
+        let word = self.inputs.standing.removed.is_some_and(|removal| removal.volumes);
+        let volumes = self.plan.wishes().filter_map(|wish| match wish {
+            Assignment::Volume { spec, wanted: Presence::Absent } => Some(spec.name.clone()),
+            _ => None,
+        });
+        let anonymous = self.task_wishes().filter(|wish| wish.remove_volumes);
+        let anonymous = anonymous.map(|wish| format!("those of {}", wish.id));
+        let gone = volumes.chain(anonymous).filter(|_| !word);
+        gone.map(|name| format!("volume {name} is removed without a person's word")).collect()
+    }
+
+    /// A slot whose task writes to data never has two that run.
+    fn one_writer(&self) -> Vec<String> {
+        let starts = self.task_wishes().filter(|wish| {
+            let begins = self.known(wish).is_none_or(is_still);
+            wish.goal == Goal::Running && wish.spec.writes_data() && begins
+        });
+        starts
+            .filter(|wish| {
+                self.observed().any(|(slot, task)| {
+                    Some(slot) == wish.place.slot() && task.id != wish.id && !is_still(task)
+                })
+            })
+            .map(|wish| format!("{} would write beside its predecessor", wish.spec.container_name))
+            .collect()
+    }
+
+    /// Start-first: the old task goes only once its successor is available.
+    fn predecessors(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (slot, reason, wishes) in self.acts() {
+            let ends = wishes
+                .iter()
+                .any(|wish| matches!(wish, Assignment::Task(task) if task.goal >= Goal::Stopped));
+            let start_first =
+                self.service(slot).and_then(|service| service.order) == Some(Order::StartFirst);
+            let writes = self.service(slot).is_some_and(|service| service.spec.writes_data());
+            let replaces = matches!(reason, Reason::Changed { .. });
+            if ends && replaces && start_first && !writes && !self.must_stop(slot) {
+                broken.push(format!("{} is stopped before its successor runs", short(slot)));
+            }
+            if matches!(reason, Reason::Superseded) && ends && !self.has_successor(slot, wishes) {
+                broken.push(format!("{} goes without a successor", short(slot)));
+            }
+        }
+        broken
+    }
+
+    /// Things of which there can be but one.
+    fn must_stop(&self, slot: &Slot) -> bool {
+        let Some(service) = self.service(slot) else { return false };
+        let spec = &service.spec;
+        spec.network_mode != keel_engine::NetworkMode::Networks
+            || !spec.ports.is_empty()
+            || spec.networks.iter().any(|network| network.ipv4_address.is_some())
+            || spec.volumes.iter().any(|m| m.source == keel_engine::MountSource::Anonymous)
+            || self.inputs.desired.is_some_and(|desired| {
+                desired.services.values().any(|other| {
+                    other.spec.network_mode
+                        == keel_engine::NetworkMode::Service(slot.service.clone())
+                })
+            })
+    }
+
+    fn has_successor(&self, slot: &Slot, wishes: &[Assignment]) -> bool {
+        let goes = |task: &ObservedTask| {
+            wishes.iter().any(|wish| matches!(wish, Assignment::Task(w) if w.id == task.id))
+        };
+        let done = |task: &ObservedTask| task.phase == Phase::Exited && task.exit_code == Some(0);
+        let complete = self.plan.standing.completions.contains_key(&slot.service);
+        let unhealthy_but_old = |task: &ObservedTask| task.phase == Phase::Running;
+        complete
+            || self.observed().any(|(other, task)| {
+                other == slot
+                    && !goes(task)
+                    && (available_since(task).is_some() || done(task) || unhealthy_but_old(task))
+            })
+    }
+
+    /// At most one slot of a service is replaced at a time.
+    fn motion(&self) -> Vec<String> {
+        let mut moving: BTreeMap<&str, BTreeSet<&Slot>> = BTreeMap::new();
+        for entry in &self.plan.entries {
+            let (Subject::Slot(slot), Verdict::Act { action: Action::Replace, .. }) =
+                (&entry.subject, &entry.verdict)
+            else {
+                continue;
+            };
+            moving.entry(&slot.service).or_default().insert(slot);
+        }
+        let mut living: BTreeMap<&Slot, usize> = BTreeMap::new();
+        let latched = |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot));
+        for (slot, _) in self.observed().filter(|(slot, _)| !latched(slot)) {
+            *living.entry(slot).or_default() += 1;
+        }
+        for (slot, count) in living {
+            if count > 1
+                && let Some(slots) = moving.get_mut(slot.service.as_str())
+            {
+                slots.insert(slot);
+            }
+        }
+        let many = moving.into_iter().filter(|(_, slots)| slots.len() > 1);
+        many.map(|(service, slots)| format!("{} slots of {service} move at once", slots.len()))
+            .collect()
+    }
+
+    fn acts_have_wishes(&self) -> Vec<String> {
+        let empty = self.plan.entries.iter().filter(
+            |entry| matches!(&entry.verdict, Verdict::Act { wishes, .. } if wishes.is_empty()),
+        );
+        empty.map(|entry| format!("nothing carries out {:?}", entry.subject)).collect()
+    }
+
+    fn acts(&self) -> impl Iterator<Item = (&'a Slot, &'a Reason, &'a [Assignment])> {
+        self.plan.entries.iter().filter_map(|entry| match (&entry.subject, &entry.verdict) {
+            (Subject::Slot(slot), Verdict::Act { reason, wishes, .. }) => {
+                Some((slot, reason, wishes.as_slice()))
+            }
+            _ => None,
+        })
+    }
+
+    fn service(&self, slot: &Slot) -> Option<&'a DesiredService> {
+        self.inputs.desired?.services.get(&slot.service)
+    }
+}

@@ -4,7 +4,7 @@
 //! the rest. The old one stays until its successor has settled, stopped where both cannot run at
 //! once; so coming back to it needs no new container.
 
-use crate::condition::{Condition, is_still};
+use crate::condition::{Condition, available_since, is_still};
 use crate::desired::{Desired, DriftPolicy, Order, Origin, Origins, locate};
 use crate::draft::{Draft, act, hold};
 use crate::facts::{Facts, Occupants, Want, short};
@@ -72,6 +72,10 @@ fn by_a_person(
         return Some(stopped(draft, occupants));
     }
     let suspended = facts.standing.suspended.is_some();
+    if occupants.current.is_some() && !occupants.rest.iter().all(|task| is_still(task)) {
+        // Two tasks live in the slot: that has to end first.
+        return None;
+    }
     let task = occupants.current.or(occupants.rest.first().copied().filter(|_| suspended))?;
     if facts.standing.restart.contains(&name) {
         draft.restarted.remove(&name);
@@ -256,6 +260,9 @@ impl Judge<'_, '_> {
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
             return hold(obstacle);
         }
+        if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {
+            return hold(wait);
+        }
         act(Action::Start, Reason::Missing, vec![self.new_task(None)])
     }
 
@@ -278,7 +285,7 @@ impl Judge<'_, '_> {
             return hold(Hold::InProgress { what: "its predecessor is being stopped".into() });
         }
         if !self.may_move() {
-            return hold(Hold::RolloutFull { limit: 1 });
+            return hold(self.full());
         }
         let wishes = match order {
             Order::StopFirst if !running.is_empty() => running
@@ -286,13 +293,35 @@ impl Judge<'_, '_> {
                 .filter(|task| task.goal < Goal::Stopped)
                 .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
                 .collect(),
-            _ => vec![self.new_task(Some(rest[0]))],
+            _ => match waits::port_on_the_move(self.facts, self.want) {
+                Some(wait) => return hold(wait),
+                None => vec![self.new_task(Some(rest[0]))],
+            },
         };
         act(Action::Replace, reason, wishes)
     }
 
     fn new_task(&self, replaces: Option<&ObservedTask>) -> keel_engine::Assignment {
         wish::new_task(self.facts, self.slot, self.want, replaces, self.draft.generation)
+    }
+
+    /// Where the slot under way has failed for good, those that wait for it do so for good, too.
+    fn full(&self) -> Hold {
+        let moving = rollout::moving(self.facts, self.want.name);
+        let failed = moving.filter(|slot| {
+            let occupants = &self.facts.slots[*slot];
+            let want = occupants.want.as_ref().zip(occupants.current);
+            want.is_some_and(|(want, task)| {
+                matches!(self.facts.condition(want, task), Condition::Failed { .. })
+            })
+        });
+        match failed {
+            Some(slot) => {
+                let what = format!("{} failed, so the others stay as they are", short(slot));
+                Hold::Failed { what }
+            }
+            None => Hold::RolloutFull { limit: 1 },
+        }
     }
 
     /// One slot of a service at a time.
@@ -318,9 +347,11 @@ impl Judge<'_, '_> {
 
     /// The right task, and older ones or failed ones beside it.
     fn succession(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
-        let condition = self.facts.condition(self.want, task);
-        match condition {
-            Condition::Stopped | Condition::Stopping => self.come_back(task, rest),
+        match self.facts.condition(self.want, task) {
+            Condition::Stopped
+            | Condition::Stopping
+            | Condition::Killed { .. }
+            | Condition::Ended { .. } => self.come_back(task, rest),
             Condition::Well | Condition::Complete => self.superseded(rest),
             _ => self.alone(task),
         }
@@ -337,14 +368,19 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// The old task was stopped for one that failed: that one goes, then the old one runs again.
+    /// The right task does not run, another one does (its successor that failed, say): where
+    /// both cannot, that one goes, then this one runs again.
     fn come_back(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
         let order = rollout::order(self.facts, self.want.name, self.want.service);
         let in_the_way = rest.iter().any(|task| !is_still(task));
-        if order == Order::StopFirst && in_the_way {
-            return self.superseded(rest);
+        if order == Order::StartFirst || !in_the_way {
+            return self.alone(task);
         }
-        self.alone(task)
+        let reason = match self.facts.bad {
+            Some(bad) => Reason::Failed { what: bad.reason.clone() },
+            None => Reason::StopFirst,
+        };
+        remove_all(rest.iter().copied(), reason, false, self.draft.generation)
     }
 
     fn alone(&mut self, task: &ObservedTask) -> Verdict {
@@ -360,7 +396,13 @@ impl Judge<'_, '_> {
         }
         match self.facts.condition(self.want, task) {
             Condition::Complete => hold(Hold::Complete),
-            Condition::Failed { what, .. } => hold(Hold::Failed { what }),
+            Condition::Failed { what, .. } => {
+                // It may yet hold out, and be well.
+                let patience = self.facts.patience(self.want, task);
+                let settles = available_since(task).map(|since| since + patience.settle);
+                settles.into_iter().for_each(|at| self.draft.wake(at));
+                hold(Hold::Failed { what })
+            }
             Condition::Waiting { hold: why, until } => {
                 until.into_iter().for_each(|at| self.draft.wake(at));
                 hold(why)
@@ -371,7 +413,14 @@ impl Judge<'_, '_> {
             }
             Condition::Stopping => hold(Hold::InProgress { what: "it is being stopped".into() }),
             Condition::Going => hold(Hold::InProgress { what: "it is being removed".into() }),
-            Condition::Stopped => start(self.draft, task, "start"),
+            Condition::Stopped => match self.facts.bad {
+                Some(bad) => {
+                    let reason = Reason::Failed { what: bad.reason.clone() };
+                    let wish = wish::again(task, Goal::Running, self.draft.generation);
+                    act(Action::Start, reason, vec![wish])
+                }
+                None => start(self.draft, task, "start"),
+            },
             Condition::Well => self.well(task),
         }
     }
@@ -435,8 +484,7 @@ impl Judge<'_, '_> {
                     slot.service == **service
                         && occupants.rest.is_empty()
                         && occupants.current.is_some_and(|other| {
-                            other.created > started
-                                && crate::condition::available_since(other).is_some()
+                            other.created > started && available_since(other).is_some()
                         })
                 })
             })

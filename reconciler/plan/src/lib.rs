@@ -96,7 +96,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
 }
 
 /// What is planned towards: the revision, unless it is known bad and another one was good.
-fn planned<'a>(inputs: &Inputs<'a>, standing: &'a Standing) -> Option<&'a Desired> {
+pub(crate) fn planned<'a>(inputs: &Inputs<'a>, standing: &'a Standing) -> Option<&'a Desired> {
     let desired = inputs.desired?;
     let good = standing.good_desired.as_deref();
     match standing.bad.contains_key(&desired.hash) {

@@ -106,6 +106,9 @@ pub fn lower(stack: &Stack, sources: &dyn Sources, context: &Context) -> Lowered
     }
 }
 
+/// A step that a problem can end.
+type Attempt<T> = Result<T, Box<Problem>>;
+
 /// What one run of lowering reads and collects.
 struct Lowering<'a> {
     stack: &'a Stack,

@@ -131,7 +131,7 @@ impl Memory {
                 self.standing.pins.entry(reference.to_owned()).or_insert(digest);
             }
         }
-        let used: BTreeSet<&str> = images(desired).into_iter().map(|(image, _)| image).collect();
+        let used: BTreeSet<&str> = images(desired).into_keys().collect();
         self.standing.pulls.retain(|reference, _| used.contains(reference.as_str()));
     }
 

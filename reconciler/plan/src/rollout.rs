@@ -32,6 +32,10 @@ fn holds_alone(facts: &Facts<'_>, name: &str, spec: &TaskSpec) -> bool {
 /// that goes so that its successor can come.
 pub(crate) fn in_motion(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> bool {
     let Some(want) = &occupants.want else { return false };
+    // What a person stopped moves nowhere, and keeps nobody from moving.
+    if facts.standing.stopped.contains(&short(slot)) {
+        return false;
+    }
     match occupants.current {
         Some(_) if !occupants.rest.is_empty() => true,
         Some(task) => {
@@ -42,8 +46,7 @@ pub(crate) fn in_motion(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_
             facts.patience(want, task).fresh && unsettled
         }
         None => {
-            let latched = facts.standing.stopped.contains(&short(slot));
-            !latched && occupants.rest.iter().any(|task| task.goal == Goal::Stopped)
+            occupants.rest.len() > 1 || occupants.rest.iter().any(|task| task.goal == Goal::Stopped)
         }
     }
 }

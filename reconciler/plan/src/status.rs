@@ -1,6 +1,11 @@
 //! How a stack is: three answers that are never mixed into one word, and notes for people.
 
 use crate::Inputs;
+use crate::condition::{Condition, available_since, crashes, ended, exits};
+use crate::facts::{self, Facts, Occupants, Want};
+use crate::memory::is_complete;
+use crate::verdict::Hold;
+use keel_engine::{ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,15 +56,195 @@ pub struct Status {
 
 /// How a stack is.
 #[must_use]
-pub fn status(_inputs: &Inputs<'_>) -> Status {
+pub fn status(inputs: &Inputs<'_>) -> Status {
+    let facts = Facts::new(inputs, inputs.standing, inputs.desired);
+    // How it is, is said of what is planned towards: after a failure, what was good before it.
+    let planned = crate::planned(inputs, inputs.standing);
+    let mut notes = notes(&facts);
+    notes.sort();
     Status {
-        sync: Sync::Unknown,
-        health: Health::Unknown,
-        notes: Vec::new(),
-        services: BTreeMap::new(),
-        drift: 0,
-        revision: String::new(),
+        sync: sync(&facts),
+        health: health(&Facts::new(inputs, inputs.standing, planned)),
+        notes: notes.into_iter().map(|(_, note)| note).collect(),
+        services: services(&facts),
+        drift: drift(inputs),
+        revision: facts.tasks().next().map(|(_, task)| task.revision.clone()).unwrap_or_default(),
     }
+}
+
+/// Desired against applied: a task that crashes may well be the one that was asked for.
+fn sync(facts: &Facts<'_>) -> Sync {
+    let Some(desired) = facts.inputs.desired else { return Sync::Unknown };
+    let in_sync = facts.slots.iter().all(|(slot, occupants)| {
+        let Some(want) = &occupants.want else { return false };
+        if is_complete(facts, &slot.service) {
+            return true;
+        }
+        // What a planner falls back to is not what the revision asks for.
+        let own = facts::slotted(want.service, slot);
+        let same = |task: &ObservedTask| diff(&task.spec, &own).is_empty();
+        occupants.rest.is_empty() && occupants.current.is_some_and(same)
+    });
+    let resources = |name: &String| {
+        facts.inputs.observation.networks.iter().any(|network| network.spec.name == *name)
+    };
+    match in_sync && desired.networks.keys().all(resources) {
+        true => Sync::InSync,
+        false => Sync::OutOfSync,
+    }
+}
+
+fn health(facts: &Facts<'_>) -> Health {
+    if facts.standing.suspended.is_some() {
+        return Health::Suspended;
+    }
+    if facts.inputs.desired.is_none() {
+        return Health::Unknown;
+    }
+    let each: Vec<Health> = facts
+        .slots
+        .iter()
+        .filter(|(_, occupants)| occupants.want.is_some())
+        .map(|(slot, occupants)| slot_health(facts, slot, occupants))
+        .collect();
+    let wanted = each.iter().any(|health| *health != Health::Suspended);
+    if wanted && each.iter().all(|h| matches!(h, Health::Missing | Health::Suspended)) {
+        return Health::Missing;
+    }
+    let worst = [Health::Degraded, Health::Progressing, Health::Missing];
+    let failed = facts.bad.is_some();
+    let found = worst.into_iter().find(|worst| each.contains(worst));
+    match found {
+        Some(Health::Missing) if failed => Health::Degraded,
+        Some(Health::Missing) => Health::Progressing,
+        Some(other) => other,
+        None if !wanted && !each.is_empty() => Health::Suspended,
+        None => Health::Healthy,
+    }
+}
+
+/// One slot; `Suspended` for one that a person stopped.
+fn slot_health(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Health {
+    let Some(want) = &occupants.want else { return Health::Healthy };
+    if facts.standing.stopped.contains(&facts::short(slot)) {
+        return Health::Suspended;
+    }
+    if is_complete(facts, &slot.service) {
+        return Health::Healthy;
+    }
+    let serves = |task: &&ObservedTask| available_since(task).is_some();
+    let new = occupants.current.map(|task| of_task(facts, want, task));
+    match new {
+        None if !want.service.held.is_empty() => Health::Missing,
+        None if occupants.rest.iter().any(serves) => Health::Progressing,
+        None => match occupants.rest.first() {
+            Some(task) => of_task(facts, want, task),
+            None => Health::Missing,
+        },
+        Some(Health::Healthy) if facts.bad.is_none() && !occupants.rest.is_empty() => {
+            Health::Progressing
+        }
+        Some(health) => health,
+    }
+}
+
+fn of_task(facts: &Facts<'_>, want: &Want<'_>, task: &ObservedTask) -> Health {
+    if task.health == keel_engine::Health::Unhealthy {
+        return Health::Degraded;
+    }
+    match facts.condition(want, task) {
+        Condition::Well | Condition::Complete => Health::Healthy,
+        // One that crashed already is not well, even while it is given more time.
+        Condition::Waiting { .. } if exits(task) > 0 => Health::Degraded,
+        // Of use already: it is only watched for a while.
+        Condition::Waiting { .. } if available_since(task).is_some() => Health::Healthy,
+        Condition::Waiting { .. } => Health::Progressing,
+        Condition::Failed { .. } | Condition::Killed { .. } | Condition::Ended { .. } => {
+            Health::Degraded
+        }
+        Condition::Stopping | Condition::Stopped | Condition::Going => Health::Progressing,
+    }
+}
+
+/// Each with its rank: what is broken, what is held, what is under way.
+fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
+    let mut notes = Vec::new();
+    if let Some(bad) = facts.bad {
+        notes.push((0, format!("revision {} failed: {}", bad.revision, bad.reason)));
+    }
+    if let Some(suspended) = &facts.standing.suspended {
+        let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        notes.push((2, format!("suspended by {}{why}", suspended.by)));
+    }
+    for (slot, occupants) in &facts.slots {
+        notes.extend(slot_note(facts, slot, occupants));
+    }
+    for (name, service) in facts.desired.iter().flat_map(|desired| &desired.services) {
+        let held = service.held.iter();
+        notes.extend(held.map(|held| {
+            let at = held.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+            (2, format!("{name} is held: `{}`: {}{at}", held.field, held.why))
+        }));
+    }
+    let failed = facts.inputs.observation.images.iter().filter(|image| {
+        let used = |occupants: &Occupants<'_>| {
+            occupants.want.as_ref().is_some_and(|want| want.spec.image == image.reference)
+        };
+        image.digest.is_none() && facts.slots.values().any(used)
+    });
+    notes.extend(failed.filter_map(|image| {
+        Some((1, format!("image {}: {}", image.reference, image.failure.as_ref()?)))
+    }));
+    notes
+}
+
+fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<(u8, String)> {
+    let name = facts::short(slot);
+    if facts.standing.stopped.contains(&name) {
+        return Some((3, format!("{name} was stopped by a person")));
+    }
+    let (want, task) = (occupants.want.as_ref()?, occupants.current?);
+    if is_complete(facts, &slot.service) {
+        return None;
+    }
+    let said = task.health_output.as_deref().unwrap_or_default().trim();
+    match facts.condition(want, task) {
+        Condition::Failed { what, .. } => Some((0, format!("{name} {what}"))),
+        Condition::Killed { .. } => Some((0, format!("{name} was killed from outside"))),
+        Condition::Ended { .. } => Some((1, format!("{name} {}", ended(task)))),
+        _ if task.health == keel_engine::Health::Unhealthy => {
+            let said = said.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
+            Some((0, format!("{name} is unhealthy{said}")))
+        }
+        Condition::Waiting { .. } if exits(task) > 0 => {
+            Some((0, format!("{name} {}", crashes(task))))
+        }
+        Condition::Waiting { hold: Hold::InProgress { what }, .. } if task.attempts > 0 => {
+            Some((1, format!("{name}: {what}")))
+        }
+        _ => None,
+    }
+}
+
+fn services(facts: &Facts<'_>) -> BTreeMap<String, (u32, u32)> {
+    let Some(desired) = facts.inputs.desired else { return BTreeMap::new() };
+    let well = |name: &str| {
+        let slots = facts.slots.iter().filter(|(slot, _)| slot.service == name);
+        let well = slots.filter(|(_, occupants)| {
+            is_complete(facts, name) || occupants.all().any(|task| available_since(task).is_some())
+        });
+        u32::try_from(well.count()).unwrap_or(u32::MAX)
+    };
+    desired
+        .services
+        .iter()
+        .map(|(name, service)| (name.clone(), (well(name).min(service.replicas), service.replicas)))
+        .collect()
+}
+
+fn drift(inputs: &Inputs<'_>) -> u32 {
+    let report = crate::drift::report(inputs, &crate::drift::Seen::new());
+    u32::try_from(report.rows.iter().filter(|row| !row.fixed).count()).unwrap_or(u32::MAX)
 }
 
 impl std::fmt::Display for Sync {

@@ -152,14 +152,21 @@ pub(crate) fn foreign(
     (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
 }
 
-/// A published port that somebody else holds. Tasks of the same service share theirs.
+/// A published port that somebody else holds, and keeps. Tasks of one service share theirs.
 fn port(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
-    let (port, holder) = holder(facts, want.name, &want.spec, |_| true)?;
-    let what = format!("port {port} is taken by {}", holder.spec.container_name);
-    if is_ours(facts, holder) && !keeps(facts, holder, port) {
-        return Some(Hold::InProgress { what });
-    }
-    Some(Hold::Failed { what })
+    let keeps = |task: &ObservedTask| {
+        !is_ours(facts, task) || want.spec.ports.iter().any(|port| keeps(facts, task, port))
+    };
+    let (port, holder) = holder(facts, want.name, &want.spec, keeps)?;
+    Some(Hold::Failed { what: format!("port {port} is taken by {}", holder.spec.container_name) })
+}
+
+/// A port that a task of this stack is about to give up. It keeps nothing old from being
+/// stopped, else two that swap theirs would wait for each other.
+pub(crate) fn port_on_the_move(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+    let (port, holder) = holder(facts, want.name, &want.spec, |task| is_ours(facts, task))?;
+    let what = format!("{} lets go of port {port}", holder.spec.container_name);
+    Some(Hold::InProgress { what })
 }
 
 /// A port that a task of this very stack holds, and is about to give up. Two services that swap

@@ -53,7 +53,11 @@ impl Process {
     /// Reads the topic's keys. The environment is the service's own; env files come later.
     pub(crate) fn decode(service: &Field<'_>) -> Self {
         let flag = |key| service.get(key).and_then(|field| field.boolean());
-        let text = |key| service.get(key).and_then(|field| field.text());
+        // An empty text is what an unset variable leaves; it means what leaving the key out means.
+        let text = |key| {
+            let text = service.get(key).and_then(|field| field.text());
+            text.filter(|text| !text.is_empty())
+        };
         let words = |key| service.get(key).and_then(|field| field.words());
         Self {
             command: words("command"),

@@ -1,6 +1,6 @@
 //! Configs and secrets: content by digest, handed to the node beside the tasks.
 
-use super::Lowering;
+use super::{Attempt, Lowering};
 use keel_engine::{Content, Digest, FileMount};
 use keel_spec::service::Grant;
 use keel_spec::{Config, Problem, Service};
@@ -30,17 +30,13 @@ impl Lowering<'_> {
             match self.grant(grant, config) {
                 Ok(mount) => mounts.extend(mount),
                 Err(problem) => {
-                    let span =
-                        config.origins.get("file").or_else(|| config.origins.get("environment"));
-                    let fallback = format!("{field}[{index}]");
-                    let problem = match span {
-                        Some(span) => problem.at(span.clone()),
-                        None => problem,
-                    };
-                    if problem.span.is_some() {
-                        self.file_once(problem);
-                    } else {
-                        self.report(problem, &service.origins, &fallback);
+                    let origins = &config.origins;
+                    let written = origins.get("file").or_else(|| origins.get("environment"));
+                    match written {
+                        Some(span) => self.file_once(problem.at(span.clone())),
+                        None => {
+                            self.report(*problem, &service.origins, &format!("{field}[{index}]"));
+                        }
                     }
                 }
             }
@@ -56,7 +52,7 @@ impl Lowering<'_> {
         }
     }
 
-    fn grant(&mut self, grant: &Grant, config: &Config) -> Result<Option<FileMount>, Problem> {
+    fn grant(&mut self, grant: &Grant, config: &Config) -> Attempt<Option<FileMount>> {
         let Some(bytes) = self.bytes(&grant.source, config)? else { return Ok(None) };
         let digest = Digest::of(&bytes);
         let content = Content { digest: digest.clone(), bytes: bytes.into() };
@@ -72,7 +68,7 @@ impl Lowering<'_> {
     }
 
     /// `None`: an external one, whose service is held.
-    fn bytes(&self, name: &str, config: &Config) -> Result<Option<Vec<u8>>, Problem> {
+    fn bytes(&self, name: &str, config: &Config) -> Attempt<Option<Vec<u8>>> {
         match &config.content {
             keel_spec::Content::External => Ok(None),
             keel_spec::Content::Inline(text) => Ok(Some(text.clone().into_bytes())),
@@ -81,16 +77,17 @@ impl Lowering<'_> {
                 let path = self.content_path(path)?;
                 self.sources.read(&path).map(Some).map_err(|error| {
                     let message = format!("cannot read `{}` for `{name}`: {error}", path.display());
-                    Problem::error("unreadable", message).hint("put the file there")
+                    Box::new(Problem::error("unreadable", message).hint("put the file there"))
                 })
             }
         }
     }
 }
 
-fn number(written: Option<&str>, what: &str, name: &str) -> Result<u32, Problem> {
+fn number(written: Option<&str>, what: &str, name: &str) -> Attempt<u32> {
     let Some(written) = written else { return Ok(0) };
     written.parse().map_err(|_| {
-        Problem::error("not-a-number", format!("{what} `{written}` of `{name}` is not a number"))
+        let message = format!("{what} `{written}` of `{name}` is not a number");
+        Box::new(Problem::error("not-a-number", message))
     })
 }

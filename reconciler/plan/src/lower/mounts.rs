@@ -5,7 +5,7 @@
 
 use super::origins::sorted;
 use super::paths::Place;
-use super::{Base, Lowering};
+use super::{Attempt, Base, Lowering};
 use crate::desired::{DesiredVolume, Origins};
 use keel_engine::{Digest, Mount, MountSource, Tmpfs, VolumeSpec};
 use keel_spec::service::{self, MountKind, Propagation};
@@ -35,7 +35,7 @@ impl Lowering<'_> {
             match self.mount(service, mount) {
                 Ok(lowered) => mounts.extend(lowered.map(|mount| (index, mount))),
                 Err(problem) => {
-                    self.report(problem, &service.origins, &format!("volumes[{index}]"))
+                    self.report(*problem, &service.origins, &format!("volumes[{index}]"))
                 }
             }
         }
@@ -43,11 +43,7 @@ impl Lowering<'_> {
         sorted(mounts, "volumes", origins, |mount| mount.target.clone())
     }
 
-    fn mount(
-        &mut self,
-        service: &Service,
-        mount: &service::Mount,
-    ) -> Result<Option<Mount>, Problem> {
+    fn mount(&mut self, service: &Service, mount: &service::Mount) -> Attempt<Option<Mount>> {
         let mut digest = None;
         let mut travels = None;
         let source = match &mount.kind {
@@ -79,7 +75,7 @@ impl Lowering<'_> {
     fn bind(&mut self, place: Place, create: bool) -> MountSource {
         let path = match (place, &self.context.base) {
             (Place::Repo(path), Base::Git { checkout, data }) => {
-                if let Some(digest) = self.from_revision(&path) {
+                if let Some(digest) = self.revision_digest(&path) {
                     return MountSource::Revision { path: text(&checkout.join(path)), digest };
                 }
                 let kept = data.join(&path);
@@ -92,7 +88,7 @@ impl Lowering<'_> {
     }
 
     /// Tracked, and read-only in every mount of the whole stack.
-    fn from_revision(&self, path: &Path) -> Option<Digest> {
+    fn revision_digest(&self, path: &Path) -> Option<Digest> {
         let digest = self.sources.tracked(path)?;
         let written =
             self.stack.services.values().flat_map(|service| &service.mounts).any(|mount| {
@@ -104,17 +100,14 @@ impl Lowering<'_> {
     }
 
     /// A read-only file of a served folder is part of the meaning: an edit restarts its service.
-    fn file_digest(
-        &self,
-        mount: &service::Mount,
-        place: &Place,
-    ) -> Result<Option<Digest>, Problem> {
+    fn file_digest(&self, mount: &service::Mount, place: &Place) -> Attempt<Option<Digest>> {
         let Place::Folder(path) = place else { return Ok(None) };
         if !mount.read_only || self.sources.kind(path) != Kind::File {
             return Ok(None);
         }
         let content = self.sources.read(path).map_err(|error| {
-            Problem::error("unreadable", format!("cannot read `{}`: {error}", path.display()))
+            let message = format!("cannot read `{}`: {error}", path.display());
+            Box::new(Problem::error("unreadable", message))
         })?;
         Ok(Some(Digest::of(&content)))
     }
@@ -133,7 +126,7 @@ impl Lowering<'_> {
 
     /// Where the content of a config or secret is read: the revision's file, else the one that
     /// lies in the data folder because Git rightly lacks it.
-    pub(super) fn content_path(&self, path: &HostPath) -> Result<PathBuf, Problem> {
+    pub(super) fn content_path(&self, path: &HostPath) -> Attempt<PathBuf> {
         match (self.place(path)?, &self.context.base) {
             (Place::Repo(path), Base::Git { checkout, data }) => {
                 let tracked = checkout.join(&path);

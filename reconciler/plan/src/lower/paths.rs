@@ -1,6 +1,6 @@
 //! Where a path of the stack is on the host.
 
-use super::{Base, Lowering};
+use super::{Attempt, Base, Lowering};
 use keel_spec::Problem;
 use keel_spec::stack::HostPath;
 use std::path::{Component, Path, PathBuf};
@@ -16,10 +16,11 @@ pub(super) enum Place {
 }
 
 impl Lowering<'_> {
-    pub(super) fn place(&self, path: &HostPath) -> Result<Place, Problem> {
+    pub(super) fn place(&self, path: &HostPath) -> Attempt<Place> {
         if let Some(rest) = path.home() {
             let home = self.context.home.as_ref().ok_or_else(|| {
-                Problem::error("no-home", format!("`{}` needs a home directory", path.written))
+                let message = format!("`{}` needs a home directory", path.written);
+                Box::new(Problem::error("no-home", message))
             })?;
             return Ok(Place::Host(if rest.is_empty() { home.clone() } else { home.join(rest) }));
         }
@@ -31,8 +32,8 @@ impl Lowering<'_> {
             Base::Git { checkout, .. } => {
                 in_repo(checkout, &path.path()).map(Place::Repo).ok_or_else(|| {
                     let message = format!("`{}` leaves the repository", path.written);
-                    Problem::error("outside-repository", message)
-                        .hint("use an absolute path for what belongs to the host")
+                    let problem = Problem::error("outside-repository", message);
+                    Box::new(problem.hint("use an absolute path for what belongs to the host"))
                 })
             }
         }

@@ -1,0 +1,305 @@
+//! Replacing what runs: order, one at a time, failures.
+
+use crate::world::{port, stack};
+use keel_plan::verdict::Learned;
+
+#[test]
+fn a_new_stack_starts() {
+    let world = stack().wants("web", "nginx:1");
+    insta::assert_snapshot!(world.all(), @r"
+    image nginx:1           pull: it is not on this node
+    network shop_default    create: it does not exist
+    web.1                   hold: waits for image nginx:1
+    ");
+    let world = world.converge();
+    insta::assert_snapshot!(world.all(), @r"
+    image nginx:1           hold: converged
+    network shop_default    hold: converged
+    web.1                   hold: converged
+    ");
+    assert!(world.standing.good.is_some() && world.standing.rollout.is_none());
+}
+
+#[test]
+fn start_first_where_it_is_safe_and_of_use() {
+    let world = stack().wants("web", "nginx:1").checked("web").edit("web", |s| s.replicas = 2);
+    let mut world = world.converge().push("web", "nginx:2", "r2");
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    web.1: hold: waits for image nginx:2
+    web.2: hold: waits for image nginx:2
+    --
+    web.1: replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)
+    web.2: hold: rollout full (1 at a time)
+    --
+    web.1: hold: in progress: it is being prepared
+    web.2: hold: rollout full (1 at a time)
+    --
+    web.1: hold: waits for web to be available
+    web.2: hold: rollout full (1 at a time)
+    --
+    web.1: remove: its successor is available
+    web.2: hold: rollout full (1 at a time)
+    --
+    web.1: hold: in progress: it is being removed
+    web.2: hold: rollout full (1 at a time)
+    --
+    web.1: hold: converged
+    web.2: replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)
+    --
+    web.1: hold: converged
+    web.2: hold: in progress: it is being prepared
+    --
+    web.1: hold: converged
+    web.2: hold: waits for web to be available
+    --
+    web.1: hold: converged
+    web.2: remove: its successor is available
+    --
+    web.1: hold: converged
+    web.2: hold: in progress: it is being removed
+    --
+    web.1: hold: converged
+    web.2: hold: converged
+    ");
+    assert_eq!(world.running(), "shop-web-1=nginx:2 shop-web-2=nginx:2");
+}
+
+#[test]
+fn stop_first_else() {
+    let world = stack().wants("db", "pg:1").with_data("db").checked("db");
+    let mut world = world.converge().push("db", "pg:2", "r2");
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    db.1: hold: waits for image pg:2
+    --
+    db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
+    --
+    db.1: hold: in progress: its predecessor is being stopped
+    --
+    db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
+    --
+    db.1: hold: in progress: it is being prepared
+    --
+    db.1: hold: waits for db to be available
+    --
+    db.1: remove: its successor is available
+    --
+    db.1: hold: converged
+    ");
+    assert_eq!(world.running(), "shop-db-1=pg:2");
+}
+
+#[test]
+fn a_revision_that_crashes_is_taken_back_and_not_tried_again() {
+    let world = stack().wants("web", "nginx:1").checked("web").wants("api", "api:1");
+    let mut world = world.converge().push("api", "crash", "r2").push("web", "nginx:2", "r2");
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    api.1: hold: waits for image crash
+    web.1: hold: waits for image nginx:2
+    --
+    api.1: replace: image api:1 -> crash (compose.yaml:7:12)
+    web.1: replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)
+    --
+    api.1: hold: in progress: its predecessor is being stopped
+    web.1: hold: in progress: it is being prepared
+    --
+    api.1: replace: image api:1 -> crash (compose.yaml:7:12)
+    web.1: hold: waits for web to be available
+    --
+    api.1: hold: in progress: it is being prepared
+    web.1: hold: waits for web to be available
+    --
+    api.1: hold: waits for api to be available
+    web.1: hold: waits for web to be available
+    --
+    api.1: remove: failed: api.1 exited (1) 3 times
+    web.1: remove: failed: api.1 exited (1) 3 times
+    --
+    api.1: hold: in progress: it is being removed
+    web.1: hold: in progress: it is being removed
+    --
+    api.1: start: failed: api.1 exited (1) 3 times
+    web.1: hold: revision r2 is known bad: api.1 exited (1) 3 times
+    --
+    api.1: hold: in progress: it is being prepared
+    web.1: hold: revision r2 is known bad: api.1 exited (1) 3 times
+    --
+    api.1: hold: revision r2 is known bad: api.1 exited (1) 3 times
+    web.1: hold: revision r2 is known bad: api.1 exited (1) 3 times
+    ");
+    assert_eq!(world.running(), "shop-api-1=api:1 shop-web-1=nginx:1");
+    assert!(matches!(&world.learned[..], [.., Learned::Failed { .. }]));
+    // The same again is not tried, another is.
+    let world = world.converge();
+    assert_eq!(world.running(), "shop-api-1=api:1 shop-web-1=nginx:1");
+    let world = world.push("api", "api:2", "r3").converge();
+    assert_eq!(world.running(), "shop-api-1=api:2 shop-web-1=nginx:2");
+}
+
+#[test]
+fn a_first_revision_that_fails_is_left_to_look_at() {
+    let mut world = stack().wants("web", "crash");
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    web.1: hold: waits for image crash
+    --
+    web.1: start: no task runs here
+    --
+    web.1: hold: in progress: it is being prepared
+    --
+    web.1: hold: waits for web to be available
+    --
+    web.1: hold: failed: exited (1) 3 times
+    --
+    web.1: hold: waits for web to be available
+    --
+    web.1: hold: failed: exited (1) 4 times
+    --
+    web.1: hold: failed: crashed 3 times
+    ");
+    assert!(world.standing.bad.contains_key(&world.desired.hash));
+}
+
+#[test]
+fn data_is_never_killed_for_being_late() {
+    let world = stack().wants("db", "pg:1").with_data("db").checked("db");
+    let world = world.converge().push("db", "sick", "r2").converge();
+    insta::assert_snapshot!(world.shown(), @"db.1: hold: failed: not healthy after 120 s");
+    assert_eq!(world.running(), "shop-db-1=sick");
+    assert!(world.standing.bad.is_empty());
+}
+
+#[test]
+fn limits_change_in_place() {
+    let world = stack().wants("web", "nginx:1").converge();
+    let before = world.node.seen.tasks[0].id.clone();
+    let world = world.edit("web", |s| s.spec.mem_limit = Some(64 << 20));
+    insta::assert_snapshot!(world.shown(), @"web.1: update: mem_limit unset -> 64MiB");
+    let world = world.converge();
+    assert_eq!(world.node.seen.tasks[0].id, before);
+}
+
+#[test]
+fn scaling_takes_the_highest_slots() {
+    let world = stack().wants("web", "nginx:1").edit("web", |s| s.replicas = 3).converge();
+    let world = world.edit("web", |s| s.replicas = 1);
+    insta::assert_snapshot!(world.shown(), @r"
+    web.1: hold: converged
+    web.2: remove: it is not in the source any more
+    web.3: remove: it is not in the source any more
+    ");
+}
+
+#[test]
+fn services_that_swap_their_ports_come_to_an_end() {
+    let ports = |a, b| {
+        move |world: crate::world::World| {
+            let world = world.edit("a", |s| s.spec.ports = vec![port(a)]);
+            world.edit("b", |s| s.spec.ports = vec![port(b)])
+        }
+    };
+    let world = stack().wants("a", "x:1").checked("a").wants("b", "x:1").checked("b");
+    let world = ports(1, 2)(world).converge();
+    let world = ports(2, 1)(world).converge();
+    assert_eq!(world.running(), "shop-a-1=x:1 shop-b-1=x:1");
+}
+
+#[test]
+fn a_newer_push_overtakes() {
+    let world = stack().wants("web", "nginx:1").checked("web").converge();
+    let mut world = world.push("web", "nginx:2", "r2");
+    for _ in 0..4 {
+        world.step();
+    }
+    let world = world.push("web", "nginx:3", "r3").converge();
+    assert_eq!(world.running(), "shop-web-1=nginx:3");
+}
+
+#[test]
+fn whoever_shares_a_namespace_follows() {
+    let world = stack().wants("vpn", "vpn:1").wants("app", "app:1").edit("app", |s| {
+        s.spec.network_mode = keel_engine::NetworkMode::Service("vpn".into());
+        s.spec.networks.clear();
+    });
+    let mut world = world.converge().push("vpn", "vpn:2", "r2");
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    app.1: hold: converged
+    vpn.1: hold: waits for image vpn:2
+    --
+    app.1: hold: converged
+    vpn.1: replace: image vpn:1 -> vpn:2 (compose.yaml:7:12)
+    --
+    app.1: hold: converged
+    vpn.1: hold: in progress: its predecessor is being stopped
+    --
+    app.1: hold: converged
+    vpn.1: replace: image vpn:1 -> vpn:2 (compose.yaml:7:12)
+    --
+    app.1: hold: converged
+    vpn.1: hold: in progress: it is being prepared
+    --
+    app.1: replace: follows vpn
+    vpn.1: hold: waits for vpn to be available
+    --
+    app.1: hold: in progress: its predecessor is being stopped
+    vpn.1: hold: waits for vpn to be available
+    --
+    app.1: replace: follows vpn
+    vpn.1: hold: waits for vpn to be available
+    --
+    app.1: hold: in progress: it is being prepared
+    vpn.1: hold: waits for vpn to be available
+    --
+    app.1: hold: waits for app to be available
+    vpn.1: hold: waits for vpn to be available
+    --
+    app.1: hold: waits for app to be available
+    vpn.1: remove: its successor is available
+    --
+    app.1: hold: waits for app to be available
+    vpn.1: hold: converged
+    --
+    app.1: remove: its successor is available
+    vpn.1: hold: converged
+    --
+    app.1: hold: converged
+    vpn.1: hold: converged
+    ");
+    let vpn = world.node.named("shop-vpn-1").id.clone();
+    assert_eq!(world.node.named("shop-app-1").joins, Some(vpn));
+}
+
+#[test]
+fn a_moved_tag_replaces_once_and_only_when_asked() {
+    let mut world = stack().wants("web", "nginx:1").converge();
+    let moved = keel_engine::Digest::of(b"moved");
+    world.node.seen.images[0].digest = Some(moved.clone());
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: converged");
+    world.asked.resolve = true;
+    insta::assert_snapshot!(world.shown(), @"web.1: replace: the tag means another image now: ea996a051ac1 -> 5edd1832df25");
+    let world = world.converge();
+    assert_eq!(world.standing.pins["nginx:1"], moved);
+    assert_eq!(world.running(), "shop-web-1=nginx:1");
+}
+
+#[test]
+fn recreate_replaces_each_task_once() {
+    let mut world = stack().wants("web", "nginx:1").converge();
+    let before = world.node.named("shop-web-1").id.clone();
+    world.asked.recreate = true;
+    let mut world = world.converge();
+    assert_ne!(world.node.named("shop-web-1").id, before);
+    assert!(world.plan().standing.recreate.is_empty());
+}
+
+#[test]
+fn a_network_is_made_anew_once_nobody_is_on_it() {
+    let mut world = stack().wants("web", "nginx:1").converge();
+    world.desired.networks.get_mut("shop_default").unwrap().spec.internal = true;
+    let world = world.converge();
+    assert!(world.node.seen.networks[0].spec.internal);
+    assert_eq!(world.running(), "shop-web-1=nginx:1");
+}

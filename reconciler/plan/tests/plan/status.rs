@@ -1,0 +1,38 @@
+//! Sync, health and notes, apart from each other.
+
+use crate::world::{World, stack};
+use keel_plan::status::status;
+
+fn said(world: &World) -> String {
+    let status = status(&world.inputs());
+    format!("{} {} {:?} {:?}\n", status.sync, status.health, status.services, status.notes)
+}
+
+#[test]
+fn three_answers_are_never_mixed() {
+    let running = || stack().wants("web", "nginx:1").checked("web").converge();
+    let mut under_way = running().push("web", "nginx:2", "r2");
+    (0..4).for_each(|_| _ = under_way.step());
+    let mut down = running();
+    down.standing.stopped.insert("web.1".into());
+    let cases = [
+        ("nothing yet", stack().wants("web", "nginx:1")),
+        ("all well", running()),
+        ("pushed", running().push("web", "nginx:2", "r2")),
+        ("under way", under_way),
+        ("failed and back", running().push("web", "sick", "r2").converge()),
+        ("crashes from the start", stack().wants("web", "crash").converge()),
+        ("stopped", down.converge()),
+    ];
+    let text: String =
+        cases.iter().map(|(name, world)| format!("{name}: {}", said(world))).collect();
+    insta::assert_snapshot!(text, @r#"
+    nothing yet: OutOfSync Missing {"web": (0, 1)} []
+    all well: InSync Healthy {"web": (1, 1)} []
+    pushed: OutOfSync Progressing {"web": (1, 1)} []
+    under way: OutOfSync Progressing {"web": (1, 1)} []
+    failed and back: OutOfSync Healthy {"web": (1, 1)} ["revision r2 failed: web.1 not healthy after 120 s"]
+    crashes from the start: InSync Degraded {"web": (1, 1)} ["revision r1 failed: web.1 exited (1) 3 times", "web.1 crashed 3 times"]
+    stopped: InSync Suspended {"web": (0, 1)} ["web.1 was stopped by a person"]
+    "#);
+}

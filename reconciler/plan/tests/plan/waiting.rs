@@ -1,0 +1,161 @@
+//! What a task waits for before it starts.
+
+use crate::world::{mount, port, stack};
+use keel_engine::{ForeignContainer, MountSource};
+use keel_plan::desired::Condition;
+
+#[test]
+fn dependencies_order_starts_and_updates() {
+    let world = stack().wants("db", "pg:1").checked("db").wants("api", "api:1");
+    let mut world = world.after("api", "db", Condition::Healthy);
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: hold: waits for image pg:1
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: start: no task runs here
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: hold: in progress: it is being prepared
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: hold: waits for db to be available
+    --
+    api.1: start: no task runs here
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: in progress: it is being prepared
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: waits for api to be available
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: waits for api to be available
+    db.1: hold: converged
+    --
+    api.1: hold: converged
+    db.1: hold: converged
+    ");
+    let mut world = world.push("db", "pg:2", "r2").push("api", "api:2", "r2");
+    insta::assert_snapshot!(world.story(), @r"
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: hold: waits for image pg:2
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: hold: in progress: it is being prepared
+    --
+    api.1: hold: waits for db to be healthy
+    db.1: hold: waits for db to be available
+    --
+    api.1: replace: image api:1 -> api:2 (compose.yaml:7:12)
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: in progress: its predecessor is being stopped
+    db.1: hold: waits for db to be available
+    --
+    api.1: replace: image api:1 -> api:2 (compose.yaml:7:12)
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: in progress: it is being prepared
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: waits for api to be available
+    db.1: hold: waits for db to be available
+    --
+    api.1: hold: waits for api to be available
+    db.1: remove: its successor is available
+    --
+    api.1: hold: waits for api to be available
+    db.1: hold: in progress: it is being removed
+    --
+    api.1: hold: waits for api to be available
+    db.1: hold: converged
+    --
+    api.1: remove: its successor is available
+    db.1: hold: converged
+    --
+    api.1: hold: converged
+    db.1: hold: converged
+    ");
+}
+
+#[test]
+fn the_image_comes_before_anything_old_is_stopped() {
+    let mut world = stack().wants("web", "nginx:1").converge().push("web", "later", "r2");
+    world.node.unknown = vec!["later".into()];
+    for _ in 0..20 {
+        world.step();
+    }
+    insta::assert_snapshot!(world.all(), @r"
+    image later             hold: waits for image later: no such image
+    network shop_default    hold: converged
+    web.1                   hold: waits for image later: no such image
+    ");
+    assert_eq!(world.running(), "shop-web-1=nginx:1");
+    world.node.unknown.clear();
+    let world = world.converge();
+    assert_eq!(world.running(), "shop-web-1=later");
+}
+
+#[test]
+fn an_image_that_never_comes_is_given_up_and_blames_no_revision() {
+    let mut world = stack().wants("web", "never");
+    world.node.unknown = vec!["never".into()];
+    for _ in 0..100 {
+        world.pass();
+        world.node.tick(10_000);
+    }
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: image never: no such image");
+    assert!(world.standing.bad.is_empty());
+}
+
+#[test]
+fn what_others_hold_is_not_taken() {
+    let other = stack().wants("x", "x:1").edit("x", |s| s.spec.ports = vec![port(80)]).converge();
+    let mut world = stack().wants("web", "nginx:1").edit("web", |s| s.spec.ports = vec![port(80)]);
+    let mut task = other.node.seen.tasks[0].clone();
+    let stack_name = keel_engine::StackName::new("other").unwrap();
+    let slot = keel_engine::Slot { stack: stack_name, service: "x".into(), slot: "1".into() };
+    task.place = keel_engine::Place::Slot(slot);
+    world.node.seen.tasks.push(task);
+    world.node.image("nginx:1");
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: port 80:80/tcp is taken by shop-x-1");
+}
+
+#[test]
+fn what_docker_runs_is_left_to_it() {
+    let bind = |s: &mut keel_plan::desired::DesiredService| {
+        let source = MountSource::Bind { path: "/srv/media/films".into(), create: true };
+        s.spec.volumes = vec![mount(source)];
+    };
+    let mut world = stack().wants("web", "nginx:1").wants("tv", "tv:1").edit("tv", bind);
+    let foreign = |name: &str, project: &str, writes: &[&str]| ForeignContainer {
+        name: name.into(),
+        project: project.into(),
+        service: "web".into(),
+        writes: writes.iter().map(|path| (*path).to_owned()).collect(),
+    };
+    world.node.seen.foreign =
+        vec![foreign("shop-web-1", "shop", &[]), foreign("arr", "media", &["/", "/srv/media"])];
+    insta::assert_snapshot!(world.shown(), @r"
+    tv.1: hold: runs in Docker as arr
+    web.1: hold: runs in Docker as shop-web-1
+    ");
+}
+
+#[test]
+fn what_is_external_must_exist() {
+    let mut world = stack().wants("web", "nginx:1");
+    world.desired.networks.get_mut("shop_default").unwrap().external = true;
+    world.node.image("nginx:1");
+    insta::assert_snapshot!(world.all(), @r"
+    image nginx:1           hold: converged
+    network shop_default    hold: network shop_default does not exist
+    web.1                   hold: network shop_default does not exist
+    ");
+}

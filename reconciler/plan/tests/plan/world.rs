@@ -1,0 +1,272 @@
+//! A stack on a node: starts from the dull case, and reads like what happens to it.
+
+use crate::node::Node;
+use keel_engine::{
+    Attachment, Digest, HealthCheck, HealthTest, Mount, MountSource, NetworkSpec, Port, StackName,
+    TaskSpec, VolumeSpec, digest_of, hash_of,
+};
+use keel_plan::desired::{
+    Condition, DependsOn, Desired, DesiredNetwork, DesiredService, DesiredVolume, Origin, Owner,
+    Policy,
+};
+use keel_plan::standing::Standing;
+use keel_plan::verdict::{Learned, Plan};
+use keel_plan::{Asked, Inputs, invariants, text};
+use std::collections::BTreeMap;
+
+pub struct World {
+    pub desired: Desired,
+    pub standing: Standing,
+    pub node: Node,
+    pub asked: Asked,
+    pub owner: Option<Owner>,
+    pub learned: Vec<Learned>,
+}
+
+/// A stack `shop` that wants nothing yet, with its default network, at noon.
+pub fn stack() -> World {
+    let stack = StackName::new("shop").unwrap();
+    let labels: BTreeMap<_, _> =
+        [("com.docker.compose.project".to_owned(), "shop".to_owned())].into();
+    let spec = NetworkSpec {
+        name: "shop_default".into(),
+        driver: "bridge".into(),
+        labels,
+        ..NetworkSpec::default()
+    };
+    let desired = Desired {
+        stack,
+        owner: Owner::Cli { path: "/srv/shop".into() },
+        revision: "r1".into(),
+        hash: Digest::of(b""),
+        services: BTreeMap::new(),
+        networks: [(spec.name.clone(), DesiredNetwork { spec, external: false, origin: None })]
+            .into(),
+        volumes: BTreeMap::new(),
+        policy: Policy::default(),
+    };
+    let mut node = Node::default();
+    node.seen.at = 1_000_000;
+    node.seen.node = "n1".into();
+    World {
+        desired,
+        standing: Standing::default(),
+        node,
+        asked: Asked::default(),
+        owner: None,
+        learned: vec![],
+    }
+}
+
+impl World {
+    pub fn wants(mut self, name: &str, image: &str) -> Self {
+        let spec = TaskSpec {
+            container_name: format!("shop-{name}"),
+            image: image.into(),
+            restart: keel_engine::RestartPolicy::UnlessStopped,
+            networks: vec![Attachment {
+                network: "shop_default".into(),
+                aliases: vec![name.into()],
+                ipv4_address: None,
+            }],
+            ..TaskSpec::default()
+        };
+        let origin = Origin {
+            file: "compose.yaml".into(),
+            line: 7,
+            column: 12,
+            len: 2,
+            text: format!("    image: {image}"),
+        };
+        let service = DesiredService {
+            hash: hash_of(&spec),
+            spec,
+            fixed_name: false,
+            replicas: 1,
+            depends_on: vec![],
+            order: None,
+            held: vec![],
+            drift: None,
+            settle: None,
+            health_timeout: None,
+            origins: [("image".to_owned(), origin)].into(),
+        };
+        self.desired.services.insert(name.into(), service);
+        self.hashed()
+    }
+
+    pub fn edit(mut self, name: &str, edit: impl FnOnce(&mut DesiredService)) -> Self {
+        edit(self.desired.services.get_mut(name).unwrap());
+        self.hashed()
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.desired.services.remove(name);
+        self.hashed()
+    }
+
+    /// Another image, as a new revision.
+    pub fn push(self, name: &str, image: &str, revision: &str) -> Self {
+        let mut world = self.edit(name, |service| service.spec.image = image.into());
+        world.desired.revision = revision.into();
+        world
+    }
+
+    /// A health check and a published port: start-first where it is safe.
+    pub fn checked(self, name: &str) -> Self {
+        self.edit(name, |service| {
+            service.spec.ports = vec![port(8080)];
+            service.spec.healthcheck = Some(HealthCheck {
+                test: HealthTest::Shell("true".into()),
+                interval: None,
+                timeout: None,
+                retries: None,
+                start_period: None,
+                start_interval: None,
+            });
+        })
+    }
+
+    /// A named volume that it writes to.
+    pub fn with_data(mut self, name: &str) -> Self {
+        let labels: BTreeMap<_, _> =
+            [("com.docker.compose.project".to_owned(), "shop".to_owned())].into();
+        let driver = "local".to_owned();
+        let spec = VolumeSpec { name: "shop_data".into(), driver, labels, ..Default::default() };
+        let volume = DesiredVolume { spec, external: false, origin: None };
+        self.desired.volumes.insert("shop_data".into(), volume);
+        self.edit(name, |service| {
+            let source =
+                MountSource::Volume { name: "shop_data".into(), nocopy: false, subpath: None };
+            service.spec.volumes = vec![mount(source)];
+        })
+    }
+
+    pub fn after(self, name: &str, other: &str, condition: Condition) -> Self {
+        let service = other.to_owned();
+        self.edit(name, |this| {
+            this.depends_on =
+                vec![DependsOn { service, condition, required: true, restart: false }];
+        })
+    }
+
+    fn hashed(mut self) -> Self {
+        for service in self.desired.services.values_mut() {
+            service.hash = hash_of(&service.spec);
+        }
+        let services: Vec<_> =
+            self.desired.services.iter().map(|(n, s)| (n, &s.hash, s.replicas)).collect();
+        self.desired.hash = digest_of(&services);
+        self
+    }
+
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            stack: &self.desired.stack,
+            desired: Some(&self.desired),
+            owner: self.owner.as_ref(),
+            standing: &self.standing,
+            observation: &self.node.seen,
+            asked: self.asked.clone(),
+            now: self.node.seen.at,
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
+        let inputs = self.inputs();
+        let plan = keel_plan::plan(&inputs);
+        let broken = invariants::broken(&inputs, &plan);
+        assert!(broken.is_empty(), "{broken:#?}\n{}", text::lines(&plan));
+        assert_eq!(plan, keel_plan::plan(&inputs), "equal inputs, equal plans");
+        plan
+    }
+
+    /// The verdicts on slots.
+    pub fn shown(&self) -> String {
+        let slots =
+            text::rows(&self.plan()).into_iter().filter_map(|row| Some((row.slot?, row.text)));
+        slots.map(|(slot, text)| format!("{slot}: {text}\n")).collect()
+    }
+
+    /// All verdicts.
+    pub fn all(&self) -> String {
+        text::lines(&self.plan())
+    }
+
+    /// Plans, records and sends; whether nothing is left to do or to wait for.
+    pub fn pass(&mut self) -> bool {
+        let plan = self.plan();
+        self.standing = plan.standing.clone();
+        self.learned.extend(plan.learned.clone());
+        self.asked = Asked { services: self.asked.services.clone(), ..Asked::default() };
+        for wish in plan.wishes() {
+            self.node.assign(wish);
+        }
+        plan.is_settled()
+    }
+
+    /// One pass, one second.
+    pub fn step(&mut self) -> bool {
+        let settled = self.pass();
+        self.node.tick(1_000);
+        settled
+    }
+
+    /// Passes until nothing is left to do or to wait for.
+    pub fn converge(mut self) -> Self {
+        for _ in 0..600 {
+            if self.step() && self.plan().is_settled() {
+                return self;
+            }
+        }
+        panic!("no end:\n{}", text::lines(&self.plan()));
+    }
+
+    /// What happens to the slots until nothing is left to do; each line once.
+    pub fn story(&mut self) -> String {
+        let (mut story, mut last) = (String::new(), String::new());
+        for _ in 0..600 {
+            let shown = self.shown();
+            if shown != last {
+                story += &format!("--\n{shown}");
+                last = shown;
+            }
+            if self.step() && self.plan().is_settled() {
+                let shown = self.shown();
+                return if shown == last { story } else { story + "--\n" + &shown };
+            }
+        }
+        panic!("no end:\n{story}");
+    }
+
+    /// Running containers with their images.
+    pub fn running(&self) -> String {
+        let tasks = self.node.seen.tasks.iter();
+        let mut running: Vec<_> = tasks
+            .filter(|task| task.phase == keel_engine::Phase::Running)
+            .map(|task| format!("{}={}", task.spec.container_name, task.spec.image))
+            .collect();
+        running.sort();
+        running.join(" ")
+    }
+}
+
+pub fn port(published: u16) -> Port {
+    Port {
+        host_ip: None,
+        published: Some(published),
+        target: 80,
+        protocol: keel_engine::Protocol::Tcp,
+    }
+}
+
+pub fn mount(source: MountSource) -> Mount {
+    Mount {
+        source,
+        target: "/data".into(),
+        read_only: false,
+        shared: false,
+        propagation: None,
+        digest: None,
+    }
+}
