@@ -5,6 +5,7 @@ use crate::record::Activity;
 use crate::resolver::drained_path;
 use keel_engine::{Health, Protocol};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
 const UDP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Udp);
@@ -65,12 +66,23 @@ fn a_port_on_one_address_is_reached_there_only() {
     assert_eq!(world.outside.get(&format!("{HOST}:8080")), "");
     assert_eq!(world.outside.get(&format!("{HOST}:8081")), "blog-web-2");
     assert_eq!(world.host.get("127.0.0.1:8081"), "");
-    // A neighbour that sends packets for 127.0.0.1 our way.
+}
+
+#[test]
+fn a_neighbour_does_not_reach_what_is_published_on_localhost() {
+    let world = two_networks();
+    let local = ("127.0.0.1", 8080, Protocol::Tcp);
+    let one = world.task("blog-web-1", "web", &["blog_default"], &[local], &[]);
+    world.serve_to(&one);
+    // It sends packets for 127.0.0.1 our way.
     world.outside.run(&format!(
-        "sysctl -qw net.ipv4.conf.all.route_localnet=1 && ip rule add pref 0 from all lookup 7 && \
-         ip route add 127.0.0.1 via {HOST} table 7 && ip rule del pref 0 lookup local; true"
+        "sysctl -qw net.ipv4.conf.all.route_localnet=1 && ip addr flush dev lo && \
+         ip route add 127.0.0.1 via {HOST}"
     ));
     assert_eq!(world.outside.get("127.0.0.1:8080"), "");
+    // The rule does it: without it, they arrive.
+    world.host.run(&format!("nft flush chain ip {} raw", world.layout.table()));
+    assert_eq!(world.outside.get("127.0.0.1:8080"), "blog-web-1");
 }
 
 #[test]
@@ -124,7 +136,7 @@ fn the_port_survives_the_death_of_keel_net() {
     world.serve_to(&one);
     let server = world.server().unwrap();
     kill(&server);
-    wait_for("it is dead", || !server.lives());
+    wait_for("it is dead", || !Path::new(&format!("/proc/{}", server.pid)).exists());
     assert_eq!(world.outside.get(&format!("{HOST}:8080")), "blog-web-1");
     let two = world.task("blog-web-2", "web", &["blog_default"], &[TCP], &[&one]);
     world.serve_to(&two);

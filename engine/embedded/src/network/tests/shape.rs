@@ -108,7 +108,7 @@ fn drift_is_named_and_repaired() {
         let findings = found(&world);
         assert_eq!(text(&findings), expected, "{line}");
         for finding in findings.iter().filter(|finding| finding.what.contains("port 8080")) {
-            assert_eq!(finding.tasks, [one.id.clone()]);
+            assert_eq!(finding.tasks, std::slice::from_ref(&one.id));
         }
         world.host.enter(|| repair(&world.layout, &world.list())).unwrap();
         wait_for(&line, || found(&world).is_empty());
