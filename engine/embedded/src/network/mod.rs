@@ -15,6 +15,7 @@
 pub mod addresses;
 mod bridge;
 mod firewall;
+pub(crate) mod flows;
 pub(crate) mod foreign;
 mod link;
 mod netlink;

@@ -11,7 +11,7 @@ use super::zone::{Zone, port_table};
 use super::{Marker, drained_path, names_path};
 use crate::layout::Layout;
 use crate::network::port_table::{PortTable, rewrite, update};
-use crate::network::{foreign, ports};
+use crate::network::{flows, foreign, ports};
 use crate::record::{Process, store};
 use keel_engine::{PublishedPort, TaskId};
 use std::collections::BTreeMap;
@@ -176,6 +176,10 @@ impl Server {
         };
         // What it believed was wrong: somebody else changed the tables.
         let written = updated.or_else(|_| rewrite(&self.layout, &wanted));
+        if written.is_ok() {
+            let before = self.applied.take().unwrap_or_default();
+            report("forget old UDP flows", flows::forget(&before, &wanted));
+        }
         self.applied = written.is_ok().then_some(wanted);
         written
     }

@@ -174,3 +174,29 @@ fn nothing_is_left_when_all_is_gone() {
     assert!(!rules.contains("keel"), "{rules}");
     assert!(!world.layout.run().join("net.pid").exists());
 }
+
+#[test]
+fn a_client_that_keeps_its_udp_port_follows_the_tasks() {
+    let world = two_networks();
+    let address = format!("{HOST}:8080");
+    let ask = |socket: &std::net::UdpSocket| {
+        socket.send(b"who").unwrap();
+        let mut answer = [0; 100];
+        let length = socket.recv(&mut answer).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    };
+    let socket = world.outside.enter(|| std::net::UdpSocket::bind("0.0.0.0:5000").unwrap());
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    socket.connect(&address).unwrap();
+
+    let idle = world.task("idle-1", "idle", &["blog_default"], &[], &[]);
+    world.serve_to(&idle);
+    let _keeps_the_port = world.host.enter(|| std::net::UdpSocket::bind(&address).unwrap());
+    assert_eq!(ask(&socket), "", "a flow to the host itself, before there is a task");
+    let one = world.task("blog-web-1", "web", &["blog_default"], &[UDP], &[&idle]);
+    wait_for("the first task answers", || ask(&socket) == "blog-web-1");
+    let _two = world.task("blog-web-2", "web", &["blog_default"], &[UDP], &[&idle, &one]);
+    let mut one = one;
+    world.set(&mut one, Activity::Draining, Health::None);
+    wait_for("the second one answers", || ask(&socket) == "blog-web-2");
+}
