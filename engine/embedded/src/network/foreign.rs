@@ -94,7 +94,7 @@ pub(crate) fn remove(layout: &Layout) -> io::Result<()> {
 /// The same for the older iptables, whose tables nftables does not show: by its own program,
 /// where its filter table is in use.
 fn legacy(layout: &Layout, wanted: bool) -> io::Result<()> {
-    let tables = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+    let tables = fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
     if !tables.lines().any(|table| table == "filter") {
         return Ok(());
     }
@@ -110,8 +110,12 @@ fn legacy(layout: &Layout, wanted: bool) -> io::Result<()> {
             command.args(["-w", "5", verb, "FORWARD"]).args(rule);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
         };
-        if run("-C")?.success() != wanted {
-            run(if wanted { "-I" } else { "-D" })?;
+        if wanted {
+            if !run("-C")?.success() {
+                run("-I")?;
+            }
+        } else {
+            while run("-D")?.success() {} // two processes may have added it at once
         }
     }
     Ok(())
