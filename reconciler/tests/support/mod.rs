@@ -1,5 +1,5 @@
 //! A root in a temporary folder, with a node in memory.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests may panic")]
 
 pub mod git;
 
