@@ -1,2 +1,71 @@
 //! The `keel` command.
-fn main() {}
+//!
+//! # Invariants
+//! - What runs beside containers (`shim`, `net`, …) is dispatched before anything is parsed or
+//!   started, and never touches what the command line needs.
+//! - Data goes to standard output, all else to standard error; every exit code is in [`exit`].
+//! - Only this crate reads the environment, and only it wires implementations together.
+
+mod args;
+mod cmd;
+mod connect;
+mod context;
+mod early;
+mod env;
+mod exit;
+mod failure;
+mod follow;
+mod hello;
+mod load;
+mod oneoff;
+mod root;
+mod show;
+mod sudo;
+mod talk;
+mod target;
+mod terminal;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use clap::Parser;
+use clap::error::ErrorKind;
+
+fn main() -> ! {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = early::dispatch(&arguments) {
+        std::process::exit(code);
+    }
+    let exit = match args::Cli::try_parse() {
+        Ok(cli) => command(cli),
+        Err(error) => refused(&error),
+    };
+    // Threads that wait for a terminal's input must not hold the process.
+    std::process::exit(exit.code());
+}
+
+fn refused(error: &clap::Error) -> Exit {
+    // Somebody who closed the pipe has seen enough.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+fn command(cli: args::Cli) -> Exit {
+    let context = Context::new(cli.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => {
+            let done = runtime.block_on(cmd::run(cli.command, &context));
+            runtime.shutdown_background();
+            done
+        }
+        Err(error) => Err(Failure::caused("cannot start", &error)),
+    };
+    done.unwrap_or_else(|failure| {
+        context.screen.failure(&failure);
+        failure.exit()
+    })
+}

@@ -24,10 +24,8 @@ fn with_own_registry() -> Host {
 fn a_layer_that_is_not_what_its_digest_says_is_refused() {
     let host = with_own_registry();
     // One byte in the middle of every large blob.
-    host.sh(
-        "find storage -name data -size +100k | while read -r blob; do \
-           printf X | dd of=$blob bs=1 seek=5000 conv=notrunc status=none; done",
-    );
+    host.sh("find storage -name data -size +100k | while read -r blob; do \
+           printf X | dd of=$blob bs=1 seek=5000 conv=notrunc status=none; done");
     let pull = host.keel(&["pull", "busybox:1"]);
     assert_eq!(pull.code, 1, "{pull:?}");
     assert!(pull.stderr.contains("sha256:") && pull.stderr.contains("digest"), "{}", pull.stderr);
@@ -90,7 +88,11 @@ fn a_layer_that_reaches_out_is_refused_by_the_entry() {
         let pull = host.keel(&["pull", name]);
         assert!(!victim.exists(), "{name} got out");
         assert_eq!(pull.code, 1, "{name}: {pull:?}");
-        assert!(["victim", "stolen", "way"].iter().any(|entry| pull.stderr.contains(entry)), "{}", pull.stderr);
+        assert!(
+            ["victim", "stolen", "way"].iter().any(|entry| pull.stderr.contains(entry)),
+            "{}",
+            pull.stderr
+        );
     }
     assert_eq!(host.keel(&["images", "-q"]).ok().stdout, "");
     host.finish();

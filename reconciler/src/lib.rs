@@ -1,3 +1,37 @@
 //! Sources, refreshes, passes and records: from what is in Git to what is assigned.
+//!
+//! [`Controller`] is the only way in. Whoever shows it to people (the API, the command line)
+//! speaks the shapes of [`ask`] and [`rows`].
+//!
+//! # Invariants
+//! - No call in a refresh or pass waits for a registry, a pull, a start or a stop.
+//! - Every trigger is a hint on a queue; a lost one costs only delay.
+//! - This crate prints nothing and reads neither the environment nor a home directory.
 
 pub mod ask;
+mod blocking;
+pub mod clock;
+pub mod config;
+mod controller;
+pub mod find;
+pub mod fleet;
+mod guard;
+pub mod load;
+mod loops;
+mod operate;
+mod outcome;
+mod owners;
+mod pass;
+mod progress;
+mod queue;
+mod record;
+mod refresh;
+mod refusal;
+pub mod rows;
+mod source;
+mod store;
+mod yaml;
+
+pub use clock::Clock;
+pub use controller::{Controller, Lines, Settings};
+pub use fleet::Fleet;

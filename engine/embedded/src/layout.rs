@@ -120,6 +120,12 @@ impl TaskDir {
         self.0.join("assignment")
     }
 
+    /// The wish that follows once that one's stop is done.
+    #[must_use]
+    pub fn following(&self) -> PathBuf {
+        self.0.join("following")
+    }
+
     /// [`crate::record::Work`]: how far the engine got with it.
     #[must_use]
     pub fn work(&self) -> PathBuf {

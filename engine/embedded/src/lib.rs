@@ -1,4 +1,49 @@
-//! The Linux engine: namespaces, cgroups, overlayfs, networks, DNS, volumes.
+//! The Linux engine: runs tasks on this kernel, without a daemon of its own.
+//!
+//! # Parts
+//! - [`Embedded`]: the contract ([`keel_engine::Engine`]) on this machine.
+//! - [`RootLock`]: one driver for each root; [`probe`]: what this machine lacks.
+//! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
+mod adopt;
+mod blocking;
+mod clock;
+mod conversation;
+mod core;
+mod embedded;
+mod events;
+mod foreign;
+mod health;
+mod images;
 pub mod layout;
+mod lock;
+mod logs;
+mod mounts;
+pub mod network;
+mod networks;
+mod observe;
+mod open;
+mod options;
+mod phase;
+mod prepare;
+pub mod probe;
+mod read;
 pub mod record;
+mod removal;
+pub mod resolver;
+pub mod runtime;
+mod setback;
+pub mod shim;
+mod step;
+mod sys;
+mod tasks;
+mod update;
+mod volumes;
+mod watch;
+mod wishes;
+mod work;
+
+pub use embedded::Embedded;
+pub use layout::{Layout, TaskDir};
+pub use lock::{Holder, LockError, RootLock};
+pub use options::Options;

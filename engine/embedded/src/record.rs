@@ -63,6 +63,17 @@ pub struct Work {
     pub anonymous: BTreeMap<String, String>,
     /// The shim.
     pub shim: Option<Process>,
+    /// The generation for which a fresh run is wanted. The engine raises it to the assignment's
+    /// generation, together with stage `Launched`, when the process is to be stopped and started
+    /// anew (a person's restart, healing); then the shim counts restarts from 0 again. A higher
+    /// generation of the assignment alone is an update in place: the shim takes over restart
+    /// policy, health check, stop signal and grace period, and leaves the process alone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub run: u64,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// The check that a shim runs, every default filled in. Milliseconds.
@@ -162,8 +173,10 @@ pub enum Activity {
 pub struct State {
     /// What it does.
     pub activity: Activity,
-    /// Generation of the assignment that the last run was started for.
+    /// Generation of the assignment that the shim last read and goes by.
     pub generation: u64,
+    /// [`Work::run`] that the last run was started for.
+    pub run: u64,
     /// The shim itself: its network namespace is the task's.
     pub shim: Option<Process>,
     /// Process 1 of the container.

@@ -1,0 +1,173 @@
+//! One method for each route.
+
+use super::{Client, Lines, Result, request};
+use crate::paths;
+use crate::shapes::{
+    Hint, Info, InspectAsk, MaybeStack, Name, Stacks, StartAsk, TaskRef, Until, WaitAsk,
+};
+use hyper::Method;
+use keel_engine::{StackName, TaskId};
+use keel_reconciler::ask::{
+    ContainerRow, ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, Progress, RunAnswer,
+    RunAsk, SourceRow, StatusRow, TaskAsk,
+};
+use keel_reconciler::rows::{
+    HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PsAsk, PullAsk, RemoveAsk,
+    SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
+};
+use serde::Serialize;
+
+impl Client {
+    /// Who answers.
+    pub async fn info(&self) -> Result<Info> {
+        self.get(paths::INFO).await
+    }
+
+    /// Hints that something changed, from now on.
+    pub async fn events(&self) -> Result<Lines<Hint>> {
+        self.lines(request::<()>(Method::GET, paths::EVENTS, None)?).await
+    }
+
+    /// Everything about one thing.
+    pub async fn inspect(
+        &self,
+        target: &str,
+        kind: Option<InspectKind>,
+    ) -> Result<serde_json::Value> {
+        self.ask(paths::INSPECT, &InspectAsk { target: target.to_owned(), kind }).await
+    }
+
+    /// Sync, health and operation.
+    pub async fn status(&self, stacks: Vec<StackName>) -> Result<Vec<StatusRow>> {
+        self.ask(paths::STATUS, &Stacks { stacks }).await
+    }
+
+    /// What happened.
+    pub async fn history(&self, stacks: Vec<StackName>) -> Result<Vec<HistoryRow>> {
+        self.ask(paths::HISTORY, &Stacks { stacks }).await
+    }
+
+    /// What a pass would do now. No targets: every stack that is known.
+    pub async fn plan(&self, targets: &[PlanTarget]) -> Result<PlanReport> {
+        self.ask(paths::PLAN, &targets).await
+    }
+
+    /// `up`, `apply`.
+    pub async fn converge(&self, ask: &ConvergeAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::CONVERGE, ask).await
+    }
+
+    /// `down`.
+    pub async fn down(&self, ask: &DownAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::DOWN, ask).await
+    }
+
+    /// What differs from what was applied.
+    pub async fn drift(&self, stack: Option<StackName>) -> Result<DriftReport> {
+        self.ask(paths::DRIFT, &MaybeStack { stack }).await
+    }
+
+    /// Holds a stack off.
+    pub async fn suspend(&self, ask: &SuspendAsk) -> Result<()> {
+        self.ask(paths::SUSPEND, ask).await
+    }
+
+    /// Ends that.
+    pub async fn resume(&self, stack: &StackName) -> Result<()> {
+        self.ask(paths::RESUME, stack).await
+    }
+
+    /// The sources' state.
+    pub async fn sources(&self) -> Result<Vec<SourceRow>> {
+        self.get(paths::SOURCES).await
+    }
+
+    /// Reads sources anew, then converges.
+    pub async fn sync(&self, ask: &SyncAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::SYNC, ask).await
+    }
+
+    /// Lets a held revision through.
+    pub async fn confirm(&self, source: &str) -> Result<()> {
+        self.ask(paths::CONFIRM, &Name { name: source.to_owned() }).await
+    }
+
+    /// Containers.
+    pub async fn ps(&self, ask: &PsAsk) -> Result<Vec<ContainerRow>> {
+        self.ask(paths::PS, ask).await
+    }
+
+    /// What a target means: at least one task.
+    pub async fn resolve(&self, target: &str) -> Result<Vec<TaskRef>> {
+        self.ask(paths::RESOLVE, &Name { name: target.to_owned() }).await
+    }
+
+    /// `start`, `stop`, `restart`, `kill`, `rm`.
+    pub async fn act(&self, ask: &TaskAsk) -> Result<Vec<TaskDone>> {
+        self.ask(paths::ACT, ask).await
+    }
+
+    /// Waits for a task, as long as it takes.
+    pub async fn wait(&self, task: &TaskId, until: Until) -> Result<TaskRef> {
+        self.ask(paths::WAIT, &WaitAsk { task: task.clone(), until }).await
+    }
+
+    /// Makes a one-off.
+    pub async fn run(&self, ask: &RunAsk) -> Result<RunAnswer> {
+        self.ask(paths::RUN, ask).await
+    }
+
+    /// Starts what [`Client::run`] left ready.
+    pub async fn start(&self, task: &TaskId) -> Result<()> {
+        self.ask(paths::RUN_START, &StartAsk { task: task.clone() }).await
+    }
+
+    /// Images.
+    pub async fn images(&self) -> Result<Vec<ImageRow>> {
+        self.get(paths::IMAGES).await
+    }
+
+    /// Brings images.
+    pub async fn pull(&self, ask: &PullAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::PULL, ask).await
+    }
+
+    /// Removes images; gives what is gone.
+    pub async fn remove_images(&self, ask: &RemoveAsk) -> Result<Vec<String>> {
+        self.ask(paths::RMI, ask).await
+    }
+
+    /// Volumes.
+    pub async fn volumes(&self) -> Result<Vec<VolumeRow>> {
+        self.get(paths::VOLUMES).await
+    }
+
+    /// Makes a volume; gives its name.
+    pub async fn create_volume(&self, ask: &VolumeAsk) -> Result<String> {
+        self.ask(paths::VOLUME_CREATE, ask).await
+    }
+
+    /// Removes volumes; gives what is gone.
+    pub async fn remove_volumes(&self, ask: &RemoveAsk) -> Result<Vec<String>> {
+        self.ask(paths::VOLUME_RM, ask).await
+    }
+
+    /// Networks.
+    pub async fn networks(&self) -> Result<Vec<NetworkRow>> {
+        self.get(paths::NETWORKS).await
+    }
+
+    /// Makes a network; gives its id.
+    pub async fn create_network(&self, ask: &NetworkAsk) -> Result<String> {
+        self.ask(paths::NETWORK_CREATE, ask).await
+    }
+
+    /// Removes networks; gives what is gone.
+    pub async fn remove_networks(&self, ask: &RemoveAsk) -> Result<Vec<String>> {
+        self.ask(paths::NETWORK_RM, ask).await
+    }
+
+    async fn progress(&self, path: &str, ask: &impl Serialize) -> Result<Lines<Progress>> {
+        self.lines(request(Method::POST, path, Some(ask))?).await
+    }
+}

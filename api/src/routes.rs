@@ -1,0 +1,77 @@
+//! Every route, over one controller. Each calls one of its methods.
+
+mod containers;
+mod conversations;
+mod resources;
+mod sources;
+mod stacks;
+
+use crate::refusal::{Ask, Refused};
+use crate::shapes::{Hint, Info, InspectAsk};
+use crate::{lines, paths};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::Uri;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::StreamExt;
+use keel_reconciler::Controller;
+use keel_reconciler::ask::{Refusal, RefusalKind};
+
+/// A request's body, but for what carries a stack's content.
+const BODY: usize = 1 << 20;
+/// A submission: base64 of configs and secrets.
+const SUBMISSION: usize = 64 << 20;
+
+/// What the routes answer from.
+#[derive(Clone)]
+pub struct Api {
+    /// Who does it.
+    pub controller: Controller,
+    /// Who answers.
+    pub info: Info,
+}
+
+type Answer<T> = Result<Json<T>, Refused>;
+
+/// Every route.
+pub fn router(api: Api) -> Router {
+    let submissions = Router::new()
+        .route(paths::PLAN, post(stacks::plan))
+        .route(paths::CONVERGE, post(stacks::converge))
+        .route(paths::RUN, post(containers::run))
+        .layer(DefaultBodyLimit::max(SUBMISSION));
+    Router::new()
+        .route(paths::INFO, get(info))
+        .route(paths::EVENTS, get(events))
+        .route(paths::INSPECT, post(inspect))
+        .route(paths::OPEN, post(conversations::open))
+        .merge(stacks::routes())
+        .merge(sources::routes())
+        .merge(containers::routes())
+        .merge(resources::routes())
+        .layer(DefaultBodyLimit::max(BODY))
+        .merge(submissions)
+        .fallback(unknown)
+        .with_state(api)
+}
+
+async fn info(State(api): State<Api>) -> Json<Info> {
+    Json(api.info)
+}
+
+async fn events(State(api): State<Api>) -> Response {
+    lines::answer(api.controller.events().map(Hint::from))
+}
+
+async fn inspect(State(api): State<Api>, Ask(ask): Ask<InspectAsk>) -> Answer<serde_json::Value> {
+    Ok(Json(api.controller.inspect(&ask.target, ask.kind).await?))
+}
+
+async fn unknown(uri: Uri) -> Refused {
+    Refused(Refusal {
+        kind: RefusalKind::NotFound,
+        message: format!("no such route: {}", uri.path()),
+        hint: Some("this keel speaks /v1; a newer command may need a newer `keel serve`".into()),
+    })
+}

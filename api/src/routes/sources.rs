@@ -1,0 +1,32 @@
+//! The sources' state, `sync`, `confirm`.
+
+use super::{Answer, Api};
+use crate::refusal::Ask;
+use crate::shapes::Name;
+use crate::{lines, paths};
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use keel_reconciler::ask::SourceRow;
+use keel_reconciler::rows::SyncAsk;
+
+/// All of them.
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route(paths::SOURCES, get(sources))
+        .route(paths::SYNC, post(sync))
+        .route(paths::CONFIRM, post(confirm))
+}
+
+async fn sources(State(api): State<Api>) -> Json<Vec<SourceRow>> {
+    Json(api.controller.sources().await)
+}
+
+async fn sync(State(api): State<Api>, Ask(ask): Ask<SyncAsk>) -> Response {
+    lines::answer(api.controller.sync(ask))
+}
+
+async fn confirm(State(api): State<Api>, Ask(ask): Ask<Name>) -> Answer<()> {
+    Ok(Json(api.controller.confirm(&ask.name).await?))
+}

@@ -1,0 +1,59 @@
+//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `suspend`, `resume`.
+
+use super::{Answer, Api};
+use crate::refusal::Ask;
+use crate::shapes::{MaybeStack, Stacks};
+use crate::{lines, paths};
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use axum::{Json, Router};
+use keel_engine::StackName;
+use keel_reconciler::ask::{ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, StatusRow};
+use keel_reconciler::rows::{HistoryRow, SuspendAsk};
+
+/// Those whose bodies are small.
+pub fn routes() -> Router<Api> {
+    Router::new()
+        .route(paths::STATUS, post(status))
+        .route(paths::HISTORY, post(history))
+        .route(paths::DOWN, post(down))
+        .route(paths::DRIFT, post(drift))
+        .route(paths::SUSPEND, post(suspend))
+        .route(paths::RESUME, post(resume))
+}
+
+async fn status(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<StatusRow>> {
+    Ok(Json(api.controller.status(&ask.stacks).await?))
+}
+
+async fn history(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<HistoryRow>> {
+    Ok(Json(api.controller.history(&ask.stacks).await?))
+}
+
+pub async fn plan(
+    State(api): State<Api>,
+    Ask(targets): Ask<Vec<PlanTarget>>,
+) -> Answer<PlanReport> {
+    Ok(Json(api.controller.plan(targets).await?))
+}
+
+pub async fn converge(State(api): State<Api>, Ask(ask): Ask<ConvergeAsk>) -> Response {
+    lines::answer(api.controller.converge(ask))
+}
+
+async fn down(State(api): State<Api>, Ask(ask): Ask<DownAsk>) -> Response {
+    lines::answer(api.controller.down(ask))
+}
+
+async fn drift(State(api): State<Api>, Ask(ask): Ask<MaybeStack>) -> Answer<DriftReport> {
+    Ok(Json(api.controller.drift(ask.stack.as_ref()).await?))
+}
+
+async fn suspend(State(api): State<Api>, Ask(ask): Ask<SuspendAsk>) -> Answer<()> {
+    Ok(Json(api.controller.suspend(ask).await?))
+}
+
+async fn resume(State(api): State<Api>, Ask(stack): Ask<StackName>) -> Answer<()> {
+    Ok(Json(api.controller.resume(&stack).await?))
+}

@@ -1,0 +1,143 @@
+//! The router on the root's socket, or in the caller's own process.
+//!
+//! # Invariants
+//! - The socket is 0660 and belongs to group `keel` where that exists, else to root's alone.
+//! - A socket that somebody answers on is never taken away from them.
+
+use crate::Client;
+use axum::Router;
+use axum::serve::Listener;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tokio::io::DuplexStream;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Bytes between a command and the server in its own process.
+const IN_PROCESS: usize = 64 << 10;
+
+/// A router being served. Dropping it ends it at once; [`Served::stop`] lets what is being
+/// answered finish.
+pub struct Served {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+    socket: Option<PathBuf>,
+}
+
+/// Why a socket cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Somebody else is there.
+    #[error("another keel answers on {}", .0.display())]
+    Taken(PathBuf),
+    /// The file system says no.
+    #[error("cannot listen on {}", path.display())]
+    Listen {
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl Served {
+    /// On a Unix socket. `group` may use it too.
+    pub async fn on_socket(
+        router: Router,
+        path: &Path,
+        group: Option<u32>,
+    ) -> Result<Self, ServeError> {
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(ServeError::Taken(path.to_owned()));
+        }
+        let listen = |source| ServeError::Listen { path: path.to_owned(), source };
+        let listener = bind(path, group).map_err(listen)?;
+        Ok(Self::start(listener, router, Some(path.to_owned())))
+    }
+
+    /// In this process, for the client that comes with it.
+    #[must_use]
+    pub fn in_process(router: Router) -> (Self, Client) {
+        let (dial, accept) = mpsc::channel(1);
+        (Self::start(InProcess(accept), router, None), Client::in_process(dial))
+    }
+
+    fn start<L: Listener>(listener: L, router: Router, socket: Option<PathBuf>) -> Self
+    where
+        L::Addr: std::fmt::Debug,
+    {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
+            // A dropped sender means the same as a sent word.
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(async move {
+            // Accepting goes on through errors, so that this ends by the signal alone.
+            let _ = serving.await;
+        });
+        Self { stop: Some(stop), task, socket }
+    }
+
+    /// Takes no more requests and waits until those under way are answered, at most `limit`.
+    pub async fn stop(mut self, limit: std::time::Duration) {
+        drop(self.stop.take());
+        let _ = tokio::time::timeout(limit, &mut self.task).await;
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Some(path) = &self.socket {
+            // Whoever comes next replaces a socket that was left behind.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Binds beside the path and renames into place, so that nobody can connect before the owner and
+/// mode are right.
+fn bind(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let fresh = path.with_extension(format!("{}", std::process::id()));
+    let _ = std::fs::remove_file(&fresh);
+    let listener = UnixListener::bind(&fresh)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660))?;
+    if group.is_some() {
+        std::os::unix::fs::chown(&fresh, None, group)?;
+    }
+    std::fs::rename(&fresh, path)?;
+    Ok(listener)
+}
+
+/// Connections that are made within the process.
+struct InProcess(mpsc::Receiver<DuplexStream>);
+
+impl Listener for InProcess {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.recv().await {
+            Some(stream) => (stream, ()),
+            // The last client is gone; the server ends by being dropped.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A new connection to the server of this process.
+pub(crate) async fn dial(to: &mpsc::Sender<DuplexStream>) -> io::Result<DuplexStream> {
+    let (here, there) = tokio::io::duplex(IN_PROCESS);
+    to.send(there).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+    Ok(here)
+}

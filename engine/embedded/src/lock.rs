@@ -1,0 +1,136 @@
+//! One driver for each root: whoever changes things below a root holds its lock.
+//!
+//! # Invariants
+//! - The lock is the kernel's (`flock` on `ROOT/lock`), so it ends with its holder, however that
+//!   ends. What stands in the file only tells people who that is.
+//! - It is never inherited: shims and `keel net` outlive it without holding it.
+
+use crate::Layout;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// A root's lock, held until dropped.
+#[derive(Debug)]
+pub struct RootLock {
+    _file: Flock<File>,
+}
+
+/// Who holds a root's lock, as it said itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// What it is called: `keel serve`, `keel up shop`.
+    pub who: String,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.who.as_str() {
+            "" => f.write_str("another keel"),
+            who => write!(f, "`{who}` (pid {})", self.pid),
+        }
+    }
+}
+
+/// Why a root could not be locked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Somebody else drives this root.
+    #[error("{holder} drives {}", root.display())]
+    Held {
+        /// Who.
+        holder: Holder,
+        /// Which root.
+        root: PathBuf,
+    },
+    /// The lock's file cannot be used.
+    #[error("cannot lock {}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl LockError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Held { .. } => {
+                Some("stop that one, or use another root with `--root DIR`".to_owned())
+            }
+            Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("run it as root".to_owned())
+            }
+            Self::File { .. } => None,
+        }
+    }
+}
+
+impl RootLock {
+    /// Takes the lock as `who`. With `wait`, blocks the thread until it is free.
+    pub fn acquire(layout: &Layout, who: &str, wait: bool) -> Result<Self, LockError> {
+        let path = layout.root().join("lock");
+        let failed = |source| LockError::File { path: path.clone(), source };
+        fs::create_dir_all(layout.root()).map_err(failed)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(&path)
+            .map_err(failed)?;
+        let how = if wait { FlockArg::LockExclusive } else { FlockArg::LockExclusiveNonblock };
+        let mut file = Flock::lock(file, how).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => LockError::Held {
+                holder: Self::holder(layout).unwrap_or_default(),
+                root: layout.root().to_owned(),
+            },
+            errno => failed(errno.into()),
+        })?;
+        sign(&mut file, who).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who signed the lock last: its holder, where somebody holds it.
+    #[must_use]
+    pub fn holder(layout: &Layout) -> Option<Holder> {
+        serde_json::from_slice(&fs::read(layout.root().join("lock")).ok()?).ok()
+    }
+}
+
+fn sign(file: &mut File, who: &str) -> io::Result<()> {
+    let holder = Holder { pid: std::process::id(), who: who.to_owned() };
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(&holder)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let first = RootLock::acquire(&layout, "keel serve", false).unwrap();
+        let refused = RootLock::acquire(&layout, "keel up", false).unwrap_err();
+        let pid = std::process::id();
+        let root = folder.path().display();
+        assert_eq!(refused.to_string(), format!("`keel serve` (pid {pid}) drives {root}"));
+        drop(first);
+        RootLock::acquire(&layout, "keel up", false).unwrap();
+    }
+}

@@ -1,0 +1,307 @@
+//! The root's own table: forwarding, isolation, masquerade, and the way to published ports.
+//!
+//! All of it is static but for two sets that list networks; who is behind a port is
+//! [`super::ports`]'s. Bridges are told by the prefix of their name, which carries the root's key.
+//!
+//! A published port is reached by five callers: from outside and from other containers by
+//! `prerouting`, from the host (its own addresses and 127.0.0.1) by `output`; one that lands on
+//! its own network again needs `postrouting`'s masquerade, and so does 127.0.0.1.
+//!
+//! # Invariants
+//! - An accept here ends this table's say only; a drop is final everywhere.
+//! - Rules are known again by their comments, in their order.
+
+use super::nft::batch::{Batch, Element};
+use super::nft::expr::{
+    Ct, Expr, Meta, ROUTE_LOCAL, Reg, STATE_ESTABLISHED_RELATED, STATUS_DNAT, Verdict,
+};
+use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key, read};
+use super::{Network, NetworkFinding};
+use crate::layout::Layout;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// Pairs of a network's bridge with itself: traffic within one network.
+const SAME: Set =
+    Set { name: "same", key: &[KeyPart::Interface, KeyPart::Interface], verdicts: false };
+/// Bridges without a way out.
+const INTERNAL: Set = Set { name: "internal", key: &[KeyPart::Interface], verdicts: false };
+/// Ports published on every address of the host.
+pub(super) const PORTS: Set =
+    Set { name: "ports", key: &[KeyPart::Protocol, KeyPart::Service], verdicts: true };
+/// Ports published on one address.
+pub(super) const HOST_PORTS: Set = Set {
+    name: "host_ports",
+    key: &[KeyPart::Ipv4Address, KeyPart::Protocol, KeyPart::Service],
+    verdicts: true,
+};
+const SETS: [Set; 4] = [SAME, INTERNAL, PORTS, HOST_PORTS];
+
+/// One chain as it shall be.
+struct Chain {
+    name: &'static str,
+    base: Option<Base>,
+    rules: Vec<Rule>,
+}
+
+/// What every bridge's name of this root begins with.
+pub(super) fn bridge_prefix(layout: &Layout) -> String {
+    format!("kl{}-", layout.key())
+}
+
+fn chains(layout: &Layout) -> Vec<Chain> {
+    let ours = bridge_prefix(layout);
+    let base = |kind, hook, priority| Some(Base { kind, hook, priority });
+    vec![
+        Chain { name: "publish", base: None, rules: publish() },
+        Chain { name: "raw", base: base("filter", Hook::Prerouting, -300), rules: raw() },
+        Chain { name: "prerouting", base: base("nat", Hook::Prerouting, -100), rules: local() },
+        Chain { name: "output", base: base("nat", Hook::Output, -100), rules: local() },
+        Chain { name: "forward", base: base("filter", Hook::Forward, 0), rules: forward(&ours) },
+        Chain {
+            name: "postrouting",
+            base: base("nat", Hook::Postrouting, 100),
+            rules: postrouting(&ours),
+        },
+    ]
+}
+
+/// `route_localnet` on our bridges and a translated destination would let neighbours reach what
+/// is published on 127.0.0.1 only.
+fn raw() -> Vec<Rule> {
+    let mut exprs = vec![Expr::Meta(Meta::InputName, Reg::A)];
+    exprs.push(Expr::NotEqual(Reg::A, interface_key("lo").to_vec()));
+    exprs.extend(loopback(16));
+    exprs.push(Expr::To(Verdict::Drop));
+    vec![Rule::new("127.0.0.0/8 from elsewhere", exprs)]
+}
+
+/// The address at this offset of the header is in 127.0.0.0/8.
+fn loopback(offset: u32) -> [Expr; 3] {
+    [
+        Expr::NetworkHeader(offset, 4, Reg::A),
+        Expr::Mask(Reg::A, vec![255, 0, 0, 0]),
+        Expr::Equal(Reg::A, vec![127, 0, 0, 0]),
+    ]
+}
+
+fn local() -> Vec<Rule> {
+    let exprs = vec![
+        Expr::DestinationKind(Reg::A),
+        Expr::Equal(Reg::A, ROUTE_LOCAL.to_ne_bytes().to_vec()),
+        Expr::To(Verdict::Jump("publish".into())),
+    ];
+    vec![Rule::new("to an address of this host", exprs)]
+}
+
+fn publish() -> Vec<Rule> {
+    let one = vec![
+        Expr::NetworkHeader(16, 4, Reg::A),
+        Expr::Meta(Meta::Protocol, Reg::B),
+        Expr::TransportHeader(2, 2, Reg::C),
+        Expr::VerdictMap(Reg::A, HOST_PORTS.name),
+    ];
+    let every = vec![
+        Expr::Meta(Meta::Protocol, Reg::A),
+        Expr::TransportHeader(2, 2, Reg::B),
+        Expr::VerdictMap(Reg::A, PORTS.name),
+    ];
+    vec![Rule::new("published on one address", one), Rule::new("published on all", every)]
+}
+
+fn forward(ours: &str) -> Vec<Rule> {
+    let internal = |side| vec![Expr::Meta(side, Reg::A), Expr::Member(Reg::A, INTERNAL.name)];
+    let mut rules = vec![
+        verdict("within a network", within(), Verdict::Accept),
+        verdict("internal: no way out", internal(Meta::InputName), Verdict::Drop),
+        verdict("internal: no way in", internal(Meta::OutputName), Verdict::Drop),
+        verdict("answers", bits(Ct::State, STATE_ESTABLISHED_RELATED), Verdict::Accept),
+        verdict("published ports", bits(Ct::Status, STATUS_DNAT), Verdict::Accept),
+        verdict("unpublished ports", named(Meta::OutputName, ours), Verdict::Drop),
+    ];
+    for (comment, other) in foreign_bridges() {
+        let both = [named(Meta::InputName, ours), other].concat();
+        rules.push(verdict(comment, both, Verdict::Drop));
+    }
+    rules
+}
+
+/// Bridges of Docker and Podman: our accept rules in their chains shall not open them to us.
+/// Docker's networks are `br-` and twelve digits, so a `br-lan` is not meant.
+fn foreign_bridges() -> [(&'static str, Vec<Expr>); 3] {
+    let mut docker = named(Meta::OutputName, "br-");
+    docker.push(Expr::Mask(Reg::A, [vec![0; 14], vec![255, 0]].concat()));
+    docker.push(Expr::NotEqual(Reg::A, vec![0; 16]));
+    let exactly = |name| {
+        vec![Expr::Meta(Meta::OutputName, Reg::A), Expr::Equal(Reg::A, interface_key(name).into())]
+    };
+    [
+        ("not into docker0", exactly("docker0")),
+        ("not into Docker's networks", docker),
+        ("not into Podman's networks", named(Meta::OutputName, "podman")),
+    ]
+}
+
+/// A packet that came from no interface is the host's own (127.0.0.1 means nothing in a network),
+/// or, with br_netfilter, one that the bridge itself turns back into the network it came from.
+fn postrouting(ours: &str) -> Vec<Rule> {
+    let masquerade = |comment: &str, mut exprs: Vec<Expr>| {
+        exprs.push(Expr::Masquerade);
+        Rule::new(comment, exprs)
+    };
+    let nowhere =
+        [Expr::Meta(Meta::InputName, Reg::A), Expr::Equal(Reg::A, interface_key("").to_vec())];
+    let dnat = || bits(Ct::Status, STATUS_DNAT);
+    let local = [nowhere.to_vec(), named(Meta::OutputName, ours), dnat()].concat();
+    let hairpin = [within(), dnat()].concat();
+    vec![
+        masquerade("from this host, or bridged back", local),
+        masquerade("back into its own network", hairpin),
+        verdict("within a network", within(), Verdict::Accept),
+        masquerade("out of a network", named(Meta::InputName, ours)),
+    ]
+}
+
+fn within() -> Vec<Expr> {
+    vec![
+        Expr::Meta(Meta::InputName, Reg::A),
+        Expr::Meta(Meta::OutputName, Reg::AFTER_NAME),
+        Expr::Member(Reg::A, SAME.name),
+    ]
+}
+
+/// The interface's name begins with this.
+pub(super) fn named(side: Meta, prefix: &str) -> Vec<Expr> {
+    vec![Expr::Meta(side, Reg::A), Expr::Equal(Reg::A, prefix.into())]
+}
+
+fn bits(key: Ct, mask: u32) -> Vec<Expr> {
+    vec![
+        Expr::Ct(key, Reg::A),
+        Expr::Mask(Reg::A, mask.to_ne_bytes().to_vec()),
+        Expr::NotEqual(Reg::A, vec![0; 4]),
+    ]
+}
+
+fn verdict(comment: &str, mut exprs: Vec<Expr>, to: Verdict) -> Rule {
+    exprs.push(Expr::To(to));
+    Rule::new(comment, exprs)
+}
+
+/// The elements of the sets that list networks.
+fn listed(networks: &[Network]) -> [(Set, Vec<Element>); 2] {
+    let same = networks.iter().map(|network| {
+        let key = interface_key(&network.bridge);
+        ([key, key].concat(), None)
+    });
+    let internal = networks.iter().filter(|network| network.internal);
+    let internal = internal.map(|network| (interface_key(&network.bridge).to_vec(), None));
+    [(SAME, same.collect()), (INTERNAL, internal.collect())]
+}
+
+/// Makes the table as it shall be for these networks; touches nothing if it is. Port tables keep
+/// their elements.
+pub(super) fn ensure(layout: &Layout, networks: &[Network]) -> io::Result<()> {
+    if differences(layout, networks)?.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new(Family::Ip, layout.table());
+    batch.table();
+    for set in &SETS {
+        batch.set(set);
+    }
+    for (set, elements) in listed(networks) {
+        batch.flush_set(set.name).elements(set.name, &elements);
+    }
+    for chain in chains(layout) {
+        batch.chain(chain.name, chain.base).flush_chain(chain.name);
+        batch.append(chain.name, &chain.rules);
+    }
+    batch.commit()
+}
+
+/// Whether the table is there.
+pub(super) fn exists(layout: &Layout) -> io::Result<bool> {
+    let table = layout.table();
+    Ok(read::chains()?.iter().any(|chain| chain.family == Family::Ip && chain.table == table))
+}
+
+/// Deletes the table.
+pub(super) fn remove(layout: &Layout) -> io::Result<()> {
+    Batch::new(Family::Ip, layout.table()).delete_table().commit()
+}
+
+/// What of the table is not as it shall be, the elements of port tables apart.
+pub(super) fn differences(
+    layout: &Layout,
+    networks: &[Network],
+) -> io::Result<Vec<NetworkFinding>> {
+    let table = layout.table();
+    let seen = read::chains()?;
+    let seen: BTreeMap<_, _> = seen
+        .iter()
+        .filter(|chain| chain.family == Family::Ip && chain.table == table)
+        .map(|chain| (chain.name.as_str(), chain))
+        .collect();
+    if seen.is_empty() {
+        return Ok(vec![finding("firewall table".into(), "missing")]);
+    }
+    let rules = read::rules(Family::Ip, &table)?;
+    let mut findings = Vec::new();
+    for chain in chains(layout) {
+        let expected = chain.base.map(|base| (base.hook as u32, base.priority));
+        match seen.get(chain.name) {
+            None => findings.push(finding(format!("firewall chain {}", chain.name), "missing")),
+            Some(there) if there.hook != expected || there.drops => {
+                findings.push(finding(format!("firewall chain {}", chain.name), "changed"));
+            }
+            Some(_) => findings.extend(compare_rules(&chain, &rules)),
+        }
+    }
+    findings.extend(compare_sets(&table, networks)?);
+    Ok(findings)
+}
+
+fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> {
+    let there: Vec<&str> = seen
+        .iter()
+        .filter(|rule| rule.chain == chain.name)
+        .map(|rule| rule.comment.as_str())
+        .collect();
+    let wanted: Vec<&str> = chain.rules.iter().map(|rule| rule.comment.as_str()).collect();
+    if there == wanted {
+        return Vec::new();
+    }
+    let name = |comment: &str| format!("firewall rule `{comment}` in chain {}", chain.name);
+    let missing = wanted.iter().filter(|comment| !there.contains(comment));
+    let mut findings: Vec<_> = missing.map(|comment| finding(name(comment), "missing")).collect();
+    if findings.is_empty() {
+        findings.push(finding(format!("firewall chain {}", chain.name), "changed"));
+    }
+    findings
+}
+
+fn compare_sets(table: &str, networks: &[Network]) -> io::Result<Vec<NetworkFinding>> {
+    let there: BTreeSet<String> = read::sets(Family::Ip, table)?.into_iter().collect();
+    let missing = SETS.iter().filter(|set| !there.contains(set.name));
+    let mut findings: Vec<_> =
+        missing.map(|set| finding(format!("firewall set {}", set.name), "missing")).collect();
+    for (set, elements) in listed(networks) {
+        let seen = read::elements(Family::Ip, table, set.name)?;
+        let wanted: BTreeSet<_> = elements.into_iter().map(|(key, _)| key).collect();
+        if there.contains(set.name) && !seen.keys().eq(wanted.iter()) {
+            findings.push(finding(format!("elements of firewall set {}", set.name), "changed"));
+        }
+    }
+    Ok(findings)
+}
+
+pub(super) fn finding(what: String, observed: &str) -> NetworkFinding {
+    NetworkFinding {
+        network: None,
+        tasks: Vec::new(),
+        what,
+        expected: "present".into(),
+        observed: observed.into(),
+    }
+}

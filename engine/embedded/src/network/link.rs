@@ -1,0 +1,245 @@
+//! Links, addresses and routes of one network namespace, by rtnetlink. One kernel call per
+//! function; no policy.
+
+use super::netlink::{Netlink, is_missing, is_present};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    Parseable,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressMessageBuffer};
+use netlink_packet_route::link::{
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage, LinkMessageBuffer,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMessageBuffer, RouteProtocol,
+    RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// A link, as far as we look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub index: u32,
+    pub name: String,
+    pub up: bool,
+    pub master: Option<u32>,
+}
+
+/// An IPv4 address with the length of its prefix.
+pub(crate) type Address = (Ipv4Addr, u8);
+
+/// The links of the namespace in which it was opened.
+pub(crate) struct Links(Netlink);
+
+impl Links {
+    /// For the calling thread's namespace.
+    pub fn open() -> io::Result<Self> {
+        Netlink::open(NETLINK_ROUTE).map(Self)
+    }
+
+    fn ask(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<Vec<u8>>> {
+        let mut packet = NetlinkMessage::from(message);
+        packet.header.flags = NLM_F_REQUEST | flags;
+        packet.header.sequence_number = self.0.sequences(1);
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        Ok(self.0.ask(&bytes)?.into_iter().map(|answer| answer.body).collect())
+    }
+
+    /// A dump that was cut by a change begins anew.
+    fn dump(&mut self, message: &RouteNetlinkMessage) -> io::Result<Vec<Vec<u8>>> {
+        loop {
+            match self.ask(message.clone(), NLM_F_DUMP) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// All links.
+    pub fn all(&mut self) -> io::Result<Vec<Link>> {
+        let answers = self.dump(&RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        Ok(answers.iter().filter_map(|body| parse_link(body)).collect())
+    }
+
+    /// One link by its name.
+    pub fn find(&mut self, name: &str) -> io::Result<Option<Link>> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        match self.ask(RouteNetlinkMessage::GetLink(message), NLM_F_ACK) {
+            Ok(answers) => Ok(answers.iter().find_map(|body| parse_link(body))),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new bridge, down. With an address of its own: else it would take the lowest of its
+    /// ports', and change it whenever one comes or goes.
+    pub fn add_bridge(&mut self, name: &str, mac: [u8; 6]) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message.attributes.push(LinkAttribute::Address(mac.to_vec()));
+        let info = vec![LinkInfo::Kind(InfoKind::Bridge)];
+        message.attributes.push(LinkAttribute::LinkInfo(info));
+        self.create(message)
+    }
+
+    /// A pair: `host` here, up and enslaved to `master`; `peer` in the namespace `netns`, down,
+    /// with its hardware address. (Asking for an up peer in this message fails with ENOTCONN.)
+    pub fn add_veth(
+        &mut self,
+        host: &str,
+        master: u32,
+        peer: (&str, [u8; 6]),
+        netns: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        let mut inner = LinkMessage::default();
+        inner.attributes.push(LinkAttribute::IfName(peer.0.to_owned()));
+        inner.attributes.push(LinkAttribute::Address(peer.1.to_vec()));
+        inner.attributes.push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
+        let mut message = LinkMessage::default();
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        message.attributes.push(LinkAttribute::IfName(host.to_owned()));
+        message.attributes.push(LinkAttribute::Controller(master));
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(inner))),
+        ]));
+        self.create(message)
+    }
+
+    fn create(&mut self, message: LinkMessage) -> io::Result<()> {
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.ask(RouteNetlinkMessage::NewLink(message), flags).map(drop)
+    }
+
+    /// Lets a bridge send a frame back through the port that it came from.
+    pub fn set_hairpin(&mut self, name: &str) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)])),
+        ]));
+        self.ask(RouteNetlinkMessage::NewLink(message), NLM_F_ACK).map(drop)
+    }
+
+    /// Brings a link up.
+    pub fn up(&mut self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        self.ask(RouteNetlinkMessage::SetLink(message), NLM_F_ACK).map(drop)
+    }
+
+    /// Deletes a link; one that is not there is deleted already.
+    pub fn delete(&mut self, name: &str) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        match self.ask(RouteNetlinkMessage::DelLink(message), NLM_F_ACK) {
+            Err(error) if !is_missing(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// All IPv4 addresses, with the index of their link.
+    pub fn addresses(&mut self) -> io::Result<Vec<(u32, Address)>> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        let answers = self.dump(&RouteNetlinkMessage::GetAddress(message))?;
+        Ok(answers.iter().filter_map(|body| parse_address(body)).collect())
+    }
+
+    /// Gives a link an address; one that it has already is fine.
+    pub fn add_address(&mut self, index: u32, (address, prefix): Address) -> io::Result<()> {
+        let mut message = address_message(index, (address, prefix));
+        let broadcast = address.to_bits() | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+        message.attributes.push(AddressAttribute::Broadcast(Ipv4Addr::from_bits(broadcast)));
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        match self.ask(RouteNetlinkMessage::NewAddress(message), flags) {
+            Err(error) if !is_present(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes an address from a link.
+    pub fn delete_address(&mut self, index: u32, address: Address) -> io::Result<()> {
+        let message = address_message(index, address);
+        self.ask(RouteNetlinkMessage::DelAddress(message), NLM_F_ACK).map(drop)
+    }
+
+    /// Destinations of all IPv4 routes in the main table, the default route apart.
+    pub fn routes(&mut self) -> io::Result<Vec<Address>> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        let answers = self.dump(&RouteNetlinkMessage::GetRoute(message))?;
+        Ok(answers.iter().filter_map(|body| parse_route(body)).collect())
+    }
+
+    /// The default route, instead of one that is there.
+    pub fn set_default_route(&mut self, gateway: Ipv4Addr) -> io::Result<()> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.protocol = RouteProtocol::Boot;
+        message.header.scope = RouteScope::Universe;
+        message.header.kind = RouteType::Unicast;
+        message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
+        let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+        self.ask(RouteNetlinkMessage::NewRoute(message), flags).map(drop)
+    }
+}
+
+fn address_message(index: u32, (address, prefix): Address) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = prefix;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(IpAddr::V4(address)));
+    message.attributes.push(AddressAttribute::Address(IpAddr::V4(address)));
+    message
+}
+
+fn parse_link(body: &[u8]) -> Option<Link> {
+    let message = LinkMessage::parse(&LinkMessageBuffer::new_checked(&body).ok()?).ok()?;
+    let name = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })?;
+    let master = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Controller(index) => Some(*index),
+        _ => None,
+    });
+    let up = message.header.flags.contains(LinkFlags::Up);
+    Some(Link { index: message.header.index, name, up, master })
+}
+
+fn parse_address(body: &[u8]) -> Option<(u32, Address)> {
+    let message = AddressMessage::parse(&AddressMessageBuffer::new_checked(&body).ok()?).ok()?;
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+        _ => None,
+    })?;
+    Some((message.header.index, (address, message.header.prefix_len)))
+}
+
+fn parse_route(body: &[u8]) -> Option<Address> {
+    let message = RouteMessage::parse(&RouteMessageBuffer::new_checked(&body).ok()?).ok()?;
+    if message.header.table != RouteHeader::RT_TABLE_MAIN {
+        return None;
+    }
+    message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+            Some((*address, message.header.destination_prefix_length))
+        }
+        _ => None,
+    })
+}

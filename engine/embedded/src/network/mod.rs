@@ -1,0 +1,243 @@
+//! Networks of this host: bridges, veth pairs, addresses, firewall, published ports.
+//!
+//! All calls are synchronous and take milliseconds: an async caller wraps them in
+//! `spawn_blocking`. They act on the network namespace of the calling thread.
+//!
+//! # Invariants
+//! - Everything is idempotent: whoever is not sure calls it again.
+//! - Links and tables carry the root's key; nothing else is touched, but for the accept rules
+//!   that carry it as their comment (see `foreign`).
+//! - Chains, sets and links are the engine's; the elements of the port tables are `keel net`'s.
+//!
+//! # Not here
+//! Names inside containers, and who is behind a published port: [`crate::resolver`].
+
+pub mod addresses;
+mod bridge;
+mod firewall;
+pub(crate) mod flows;
+pub(crate) mod foreign;
+mod link;
+mod netlink;
+pub(crate) mod nft;
+pub(crate) mod port_table;
+pub mod ports;
+pub(crate) mod veth;
+
+pub use addresses::{AddressError, Subnet, endpoints};
+
+use crate::layout::Layout;
+use crate::record::Endpoint;
+use keel_engine::{NetworkSpec, TaskId};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A network as it is on this host; the driver keeps it (in `networks/NAME`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The full name.
+    pub name: String,
+    /// The bridge's name.
+    pub bridge: String,
+    /// Its addresses.
+    pub subnet: Subnet,
+    /// The bridge's own address.
+    pub gateway: Ipv4Addr,
+    /// No way out.
+    #[serde(default)]
+    pub internal: bool,
+}
+
+/// Something of ours that is not as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkFinding {
+    /// The network that it belongs to, where it belongs to one.
+    pub network: Option<String>,
+    /// The tasks whose published port it is, where it is one.
+    pub tasks: Vec<TaskId>,
+    /// What: `bridge kl3f9c2a-12ab34`, `firewall chain forward`, `port 8080/tcp`.
+    pub what: String,
+    /// As it was made.
+    pub expected: String,
+    /// As it is: `missing`, or the other value.
+    pub observed: String,
+}
+
+/// Why a network could not be made, joined, checked or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// An address that is not to be had.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The kernel refused.
+    #[error("cannot {what}")]
+    Kernel {
+        /// What was tried.
+        what: String,
+        /// Its answer.
+        source: io::Error,
+    },
+}
+
+impl NetworkError {
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Address(error) => error.hint(),
+            Self::Kernel { source, .. } => match source.raw_os_error() {
+                Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => Some(
+                    "this kernel needs bridge, veth and nf_tables (modules `bridge`, `veth`, \
+                     `nf_tables`, `nft_chain_nat`, `nft_masq`, `nft_fib_ipv4`, `nft_numgen`)"
+                        .into(),
+                ),
+                Some(libc::EPERM | libc::EACCES) => Some("this needs root (CAP_NET_ADMIN)".into()),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn kernel(what: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
+    let what = what.into();
+    |source| NetworkError::Kernel { what, source }
+}
+
+/// Makes the network, or makes it whole again: bridge, addresses, kernel settings, firewall.
+/// `known` is what an earlier call gave for this name (its subnet is kept), `others` are the
+/// root's other networks. Store the answer before tasks join.
+pub fn ensure_network(
+    layout: &Layout,
+    spec: &NetworkSpec,
+    known: Option<&Network>,
+    others: &[Network],
+) -> Result<Network, NetworkError> {
+    let lock = choosing().map_err(kernel("lock the choice of subnets"))?;
+    let network = match known {
+        Some(known) => Network { internal: spec.internal, ..known.clone() },
+        None => choose(layout, spec, others)?,
+    };
+    bridge::ensure(&network).map_err(kernel(format!("make bridge {}", network.bridge)))?;
+    drop(lock);
+    let all: Vec<Network> = others.iter().chain([&network]).cloned().collect();
+    repair_firewall(layout, &all)?;
+    Ok(network)
+}
+
+fn choose(
+    layout: &Layout,
+    spec: &NetworkSpec,
+    others: &[Network],
+) -> Result<Network, NetworkError> {
+    let bridge = layout.bridge(&spec.name);
+    // One that an earlier attempt made, and whose record was not stored, is no obstacle.
+    bridge::remove(&bridge).map_err(kernel(format!("delete bridge {bridge}")))?;
+    let used = bridge::in_use(others).map_err(kernel("read the host's routes"))?;
+    let (subnet, gateway) = addresses::choose_subnet(spec, &used)?;
+    Ok(Network { name: spec.name.clone(), bridge, subnet, gateway, internal: spec.internal })
+}
+
+/// Two roots that choose at once would choose the same: a lock of this machine, not of a root.
+fn choosing() -> io::Result<Option<File>> {
+    let lock = OpenOptions::new().create(true).append(true).open("/run/lock/keel-subnets");
+    match lock {
+        Ok(file) => {
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(Some(file))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn repair_firewall(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
+    firewall::ensure(layout, networks).map_err(kernel("write the firewall's table"))?;
+    foreign::ensure(layout).map_err(kernel("let our bridges through other firewalls"))?;
+    Ok(())
+}
+
+/// Takes the network away. `rest` are the root's other networks: with the last one go the
+/// table and all accept rules.
+pub fn remove_network(
+    layout: &Layout,
+    network: &Network,
+    rest: &[Network],
+) -> Result<(), NetworkError> {
+    let what = format!("delete bridge {}", network.bridge);
+    bridge::remove(&network.bridge).map_err(kernel(what))?;
+    if rest.is_empty() { teardown(layout) } else { repair_firewall(layout, rest) }
+}
+
+/// Puts a task into its networks: `netns` is `/proc/SHIM/ns/net`. A link that an earlier attempt
+/// left is replaced. Also brings up `lo`, so call it with no endpoints for `network_mode: none`.
+/// Leaving is by dropping the namespace: its links go by themselves.
+pub fn connect(endpoints: &[Endpoint], netns: &Path) -> Result<(), NetworkError> {
+    let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.network.as_str()).collect();
+    let what = format!("join {} in {}", names.join(", "), netns.display());
+    veth::connect(endpoints, netns).map_err(kernel(what))
+}
+
+/// Deletes the host's side of an endpoint whose namespace is gone or stuck.
+pub fn disconnect(endpoint: &Endpoint) -> Result<(), NetworkError> {
+    veth::disconnect(endpoint).map_err(kernel(format!("leave {}", endpoint.network)))
+}
+
+/// What differs from what was made: bridges, their addresses, chains, rules, port tables (by the
+/// tasks' records as they are now). Empty on an untouched host.
+pub fn check(layout: &Layout, networks: &[Network]) -> Result<Vec<NetworkFinding>, NetworkError> {
+    if networks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut findings = Vec::new();
+    for network in networks {
+        let what = format!("read bridge {}", network.bridge);
+        findings.extend(bridge::differences(network).map_err(kernel(what))?);
+    }
+    let read = || kernel("read the firewall's table");
+    findings.extend(firewall::differences(layout, networks).map_err(read())?);
+    findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
+    findings.extend(settled(|| crate::resolver::port_findings(layout)).map_err(read())?);
+    Ok(findings)
+}
+
+/// What `keel net` writes follows the records by some milliseconds: only what stays is a
+/// difference.
+fn settled(look: impl Fn() -> io::Result<Vec<NetworkFinding>>) -> io::Result<Vec<NetworkFinding>> {
+    let deadline = Instant::now() + Duration::from_millis(500);
+    loop {
+        let findings = look()?;
+        if findings.is_empty() || Instant::now() >= deadline {
+            return Ok(findings);
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// Makes whole what [`check`] finds. Elements of the port tables come from `keel net`, which is
+/// told to write them anew (run [`crate::resolver::ensure`] first), and may take a moment.
+pub fn repair(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
+    for network in networks {
+        let what = format!("repair bridge {}", network.bridge);
+        bridge::ensure(network).map_err(kernel(what))?;
+    }
+    if !networks.is_empty() {
+        repair_firewall(layout, networks)?;
+    }
+    crate::resolver::nudge(layout).map_err(kernel("tell `keel net` to write the port tables"))
+}
+
+/// Removes every link, table and accept rule of this root.
+pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
+    bridge::remove_all(layout).map_err(kernel("delete the root's links"))?;
+    firewall::remove(layout).map_err(kernel("delete the firewall's table"))?;
+    foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,80 @@
+//! Where a task is on its way, in one word. Pure.
+
+use crate::record::{Activity, Stage};
+use crate::step::{Alive, Step};
+use crate::tasks::Records;
+use keel_engine::{Goal, Phase};
+
+/// The phase that people and planners see.
+pub(crate) fn phase(records: &Records, alive: Alive, boot: &str) -> Phase {
+    if alive.shim || alive.process {
+        return living(records);
+    }
+    let next = crate::step::next(records, alive, boot);
+    match (records.wish.goal, records.work.stage) {
+        (Goal::Removed, _) => Phase::Draining,
+        (Goal::Stopped, _) => Phase::Exited,
+        (_, Stage::Rejected) if next == Step::Rest => Phase::Rejected,
+        (Goal::Ready, Stage::Ready) => Phase::Ready,
+        (_, Stage::Launched) if next == Step::Rest => Phase::Exited,
+        (_, Stage::Launched) if matches!(next, Step::Lost(_) | Step::Remove) => Phase::Exited,
+        (_, Stage::Pending) => Phase::Pending,
+        _ => Phase::Preparing,
+    }
+}
+
+/// Of a task that somebody supervises, or whose process runs on without.
+fn living(records: &Records) -> Phase {
+    let activity = records.state.as_ref().map(|state| state.activity).unwrap_or_default();
+    match (activity, records.wish.goal) {
+        (Activity::Exited, Goal::Removed) => Phase::Draining,
+        (Activity::Waiting, _) => Phase::Preparing,
+        (Activity::Running, Goal::Stopped | Goal::Removed) | (Activity::Draining, _) => {
+            Phase::Draining
+        }
+        (Activity::Running, _) => Phase::Running,
+        (Activity::Backoff, _) => Phase::Backoff,
+        (Activity::Exited, _) => Phase::Exited,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{State, Work};
+    use crate::tasks::sample;
+
+    #[test]
+    fn every_situation_has_its_phase() {
+        use Activity::{Backoff, Draining, Exited, Running, Waiting};
+        use Goal::{Ready, Removed, Stopped};
+        use Stage::{Launched, Pending, Preparing, Rejected};
+        let run = Goal::Running;
+        // Goal, stage, whether the wish is newer than the work, activity, whether anything lives.
+        #[rustfmt::skip]
+        let cases = [
+            ("assigned", run, Pending, true, None, false, Phase::Pending),
+            ("on its way", run, Preparing, false, None, false, Phase::Preparing),
+            ("ready, as asked", Ready, Stage::Ready, false, None, false, Phase::Ready),
+            ("ready, on the way to run", run, Stage::Ready, false, None, false, Phase::Preparing),
+            ("shim waits for its network", run, Stage::Ready, false, Some(Waiting), true, Phase::Preparing),
+            ("runs", run, Launched, false, Some(Running), true, Phase::Running),
+            ("between two runs", run, Launched, false, Some(Backoff), true, Phase::Backoff),
+            ("told to stop", Stopped, Launched, true, Some(Running), true, Phase::Draining),
+            ("stops", Stopped, Launched, true, Some(Draining), true, Phase::Draining),
+            ("has stopped", Stopped, Launched, false, Some(Exited), false, Phase::Exited),
+            ("ended", run, Launched, false, Some(Exited), false, Phase::Exited),
+            ("ended, and started by a person", run, Launched, true, Some(Exited), false, Phase::Preparing),
+            ("nobody saw it end", run, Launched, false, Some(Running), false, Phase::Exited),
+            ("cannot be", run, Rejected, false, None, false, Phase::Rejected),
+            ("goes", Removed, Launched, true, Some(Exited), false, Phase::Draining),
+        ];
+        for (name, goal, stage, behind, activity, lives, expected) in cases {
+            let work = Work { stage, generation: 2 - u64::from(behind), ..Work::default() };
+            let state = activity.map(|activity| State { activity, ..State::default() });
+            let records = Records { wish: sample::wish(2, goal), following: None, work, state };
+            let alive = Alive { shim: lives, process: lives };
+            assert_eq!(phase(&records, alive, ""), expected, "{name}");
+        }
+    }
+}

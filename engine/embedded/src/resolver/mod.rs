@@ -1,0 +1,222 @@
+//! The process `keel net`: names inside containers (DNS at 127.0.0.11), and the elements of the
+//! port tables. One per root; follows the tasks' records, so it needs no engine.
+//!
+//! # Invariants
+//! - It may be killed at any time: the next one finds all it needs in the records and the kernel.
+//! - It ends when no task needs it; whoever launches a task calls [`ensure`] first.
+//!
+//! # Not here
+//! Chains and links: [`crate::network`]. What a task shall be: it only reads what became of it.
+
+mod answer;
+pub mod etc;
+mod forward;
+mod listen;
+mod server;
+mod tasks;
+mod watch;
+mod zone;
+
+use crate::layout::{Layout, TaskDir};
+use crate::network::NetworkFinding;
+use crate::network::port_table::{self, Key};
+use crate::network::ports::host_address;
+use crate::record::{Process, Work, load, store};
+use keel_engine::TaskId;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, setsid};
+use serde::{Deserialize, Serialize};
+use server::End;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A sign in a task's folder: by which `keel net`, for which shim.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Marker {
+    server: Option<Process>,
+    shim: Option<Process>,
+}
+
+/// The file that tells a draining shim that nothing leads to its task any more.
+#[must_use]
+pub fn drained_path(task: &TaskDir) -> PathBuf {
+    task.0.join("drained")
+}
+
+fn names_path(task: &TaskDir) -> PathBuf {
+    task.0.join("names")
+}
+
+fn pid_path(layout: &Layout) -> PathBuf {
+    layout.run().join("net.pid")
+}
+
+/// Starts `keel net` for this root unless one runs: `PROGRAM net ROOT`, detached. Call it after a
+/// task's endpoints are stored and before the task is launched. `program` is `/proc/self/exe`,
+/// but in tests.
+pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
+    fs::create_dir_all(layout.run())?;
+    if is_served(layout)? {
+        return Ok(());
+    }
+    let log = OpenOptions::new().create(true).append(true).open(layout.run().join("net.log"))?;
+    let mut command = Command::new(program);
+    command.arg0("keel").arg("net").arg(layout.root());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let mut child = command.process_group(0).spawn()?;
+    // Should it end before us, somebody must take note.
+    std::thread::Builder::new().name("net-reaper".into()).spawn(move || child.wait())?;
+    Ok(())
+}
+
+/// The lock that `keel net` holds for its life; `None` if another one has it. A record lock, for
+/// it belongs to the process: a `flock` would stay with every child that was just forked.
+fn lock(layout: &Layout) -> io::Result<Option<File>> {
+    let file = lock_file(layout)?;
+    match fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
+        Ok(_) => return Ok(Some(file)),
+        Err(Errno::EAGAIN | Errno::EACCES) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if is_served(layout)? {
+        return Ok(None);
+    }
+    // Its holder is dead, and about to let go.
+    fcntl(&file, FcntlArg::F_SETLKW(&whole_file()))?;
+    Ok(Some(file))
+}
+
+/// Whether a living process has the lock.
+fn is_served(layout: &Layout) -> io::Result<bool> {
+    let mut lock = whole_file();
+    fcntl(lock_file(layout)?, FcntlArg::F_GETLK(&mut lock))?;
+    let held = i32::from(lock.l_type) != libc::F_UNLCK;
+    Ok(held && Process::find(lock.l_pid.cast_unsigned()).is_some())
+}
+
+fn lock_file(layout: &Layout) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(layout.run().join("net.lock"))
+}
+
+fn whole_file() -> libc::flock {
+    let (exclusive, start) = (libc::F_WRLCK, libc::SEEK_SET);
+    let l_type = i16::try_from(exclusive).expect("a lock's kind fits");
+    let l_whence = i16::try_from(start).expect("a lock's start fits");
+    libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+/// Waits until names work inside the task's namespace, so that a program that asks at once gets
+/// an answer. The order: shim started and stored in `work` (stage Ready), [`ensure`],
+/// [`crate::network::connect`], this, then stage Launched. `false` when the time is over.
+pub fn wait(layout: &Layout, id: &TaskId, limit: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + limit;
+    let task = layout.task(id);
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    inotify.add_watch(&task.0, AddWatchFlags::IN_MOVED_TO)?;
+    loop {
+        if serves(&task)? {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout)?;
+        let _ = inotify.read_events(); // which one it was, the record says
+    }
+}
+
+fn serves(task: &TaskDir) -> io::Result<bool> {
+    let marker: Marker = load(&names_path(task))?.unwrap_or_default();
+    let work: Work = load(&task.work())?.unwrap_or_default();
+    Ok(marker.shim == work.shim && marker.server.is_some_and(|server| server.lives()))
+}
+
+/// `keel net ROOT`: serves until no task needs it. The exit code.
+#[must_use]
+pub fn main(layout: &Layout) -> i32 {
+    let _ = setsid(); // fails where it leads a session already
+    let _ = std::env::set_current_dir("/");
+    match run(layout) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("keel net: {error}");
+            1
+        }
+    }
+}
+
+fn run(layout: &Layout) -> io::Result<()> {
+    fs::create_dir_all(layout.run())?;
+    let me = Process::find(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    loop {
+        let Some(lock) = lock(layout)? else {
+            return Ok(()); // another one serves
+        };
+        let upstream = forward::Upstream { resolv_conf: "/etc/resolv.conf".into(), port: 53 };
+        let mut server = server::Server::new(layout, me.clone(), upstream);
+        let end = runtime.block_on(server.run(|| store(&pid_path(layout), &me)))?;
+        drop(server);
+        for path in [pid_path(layout), crate::network::ports::held_path(layout)] {
+            let _ = fs::remove_file(path);
+        }
+        drop(lock);
+        // A task that came while it was ending found the lock taken, so it is ours to serve.
+        let needed = tasks::read_all(layout)?.values().any(tasks::Task::attached);
+        if end == End::Told || !needed {
+            return Ok(());
+        }
+    }
+}
+
+/// What of the port tables is not as the tasks' records ask.
+pub(crate) fn port_findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
+    let tasks = tasks::read_all(layout)?;
+    let differences = port_table::differences(layout, &zone::port_table(&tasks))?;
+    let finding = |difference: port_table::PortDifference| NetworkFinding {
+        network: None,
+        tasks: publishers(&tasks, difference.key),
+        what: format!("published port {}", difference.key),
+        expected: difference.expected,
+        observed: difference.observed,
+    };
+    Ok(differences.into_iter().map(finding).collect())
+}
+
+fn publishers(tasks: &tasks::Tasks, key: Key) -> Vec<TaskId> {
+    let publishes = |task: &tasks::Task| {
+        task.attached()
+            && task.ports.iter().any(|port| {
+                port.published == key.published
+                    && port.protocol == key.protocol
+                    && host_address(&port.host_ip) == key.host_ip
+            })
+    };
+    tasks.iter().filter(|(_, task)| publishes(task)).map(|(id, _)| id.clone()).collect()
+}
+
+/// Tells `keel net` to write the port tables anew, if it runs.
+pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
+    match load::<Process>(&pid_path(layout))? {
+        Some(process) if process.lives() => {
+            let pid = Pid::from_raw(process.pid.cast_signed());
+            Ok(kill(pid, Signal::SIGHUP)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! The work of `keel net`: from the tasks' records to port tables, names, reserved ports.
+//!
+//! Level-triggered: whatever woke it, it compares what shall be with what it did, and does the
+//! difference. What fails is tried again at the next occasion.
+
+use super::forward::Upstream;
+use super::listen::{self, View};
+use super::tasks::{Task, Tasks, read, read_all};
+use super::watch::{Changed, Firewall, Records};
+use super::zone::{Zone, port_table};
+use super::{Marker, drained_path, names_path};
+use crate::layout::Layout;
+use crate::network::port_table::{PortTable, rewrite, update};
+use crate::network::{flows, foreign, ports};
+use crate::record::{Process, store};
+use keel_engine::{PublishedPort, TaskId};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+
+/// Looks again after this time even if nothing was told: the older iptables tells nothing.
+const PERIOD: Duration = Duration::from_secs(30);
+/// Notices about the firewall come in bursts.
+const BURST: Duration = Duration::from_millis(200);
+/// How long it stays when tasks are stopped, but there: one may be about to start.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Why it stopped serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// No task needs it.
+    Idle,
+    /// It was told to (SIGTERM).
+    Told,
+}
+
+/// A served task.
+struct Listener {
+    netns: u64,
+    view: watch::Sender<View>,
+    service: AbortHandle,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.service.abort();
+    }
+}
+
+/// All that `keel net` knows and holds.
+pub(super) struct Server {
+    layout: Layout,
+    me: Process,
+    tasks: Tasks,
+    /// What the kernel has, as far as known.
+    applied: Option<PortTable>,
+    listeners: BTreeMap<TaskId, Listener>,
+    reserved: BTreeMap<PublishedPort, Option<OwnedFd>>,
+    upstream: Upstream,
+    idle_since: Option<Instant>,
+}
+
+impl Server {
+    /// Knows nothing yet.
+    pub fn new(layout: &Layout, me: Process, upstream: Upstream) -> Self {
+        Self {
+            layout: layout.clone(),
+            me,
+            tasks: Tasks::new(),
+            applied: None,
+            listeners: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            upstream,
+            idle_since: None,
+        }
+    }
+
+    /// Serves until no task needs it. `ready` is called once signals are handled.
+    pub async fn run(&mut self, ready: impl FnOnce() -> io::Result<()>) -> io::Result<End> {
+        let mut anew = signal(SignalKind::hangup())?;
+        let mut end = signal(SignalKind::terminate())?;
+        ready()?;
+        let mut records = Records::watch(&self.layout)?;
+        let firewall = Firewall::watch()?;
+        self.tasks = read_all(&self.layout)?;
+        let mut look = Instant::now();
+        loop {
+            self.settle();
+            if self.is_over() {
+                return Ok(End::Idle);
+            }
+            if look <= Instant::now() {
+                report("let our bridges through", foreign::ensure(&self.layout));
+                look = Instant::now() + PERIOD;
+            }
+            let wake = self.linger_end().map_or(look, |end| end.min(look));
+            tokio::select! {
+                changed = records.changed() => self.refresh(changed?)?,
+                notice = firewall.changed() => {
+                    notice?;
+                    look = look.min(Instant::now() + BURST);
+                }
+                () = sleep_until(wake) => self.tasks = read_all(&self.layout)?,
+                _ = anew.recv() => self.applied = None,
+                _ = end.recv() => return Ok(End::Told),
+            }
+        }
+    }
+
+    fn refresh(&mut self, changed: Changed) -> io::Result<()> {
+        let Changed::Tasks(ids) = changed else {
+            self.tasks = read_all(&self.layout)?;
+            return Ok(());
+        };
+        for id in ids {
+            match read(&self.layout.task(&id)) {
+                Some(task) => self.tasks.insert(id, task),
+                None => self.tasks.remove(&id),
+            };
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        self.reserve_ports();
+        let written = self.write_ports();
+        self.serve_names();
+        // Where the table is gone, nothing leads to a task either.
+        if written.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.mark_drained();
+        }
+        report("write the port tables", written);
+    }
+
+    /// Keeps published ports from other programs, where it can.
+    fn reserve_ports(&mut self) {
+        let wanted: Vec<PublishedPort> = self
+            .tasks
+            .values()
+            .filter(|task| task.reserves)
+            .flat_map(|task| task.ports.iter().map(without_target))
+            .collect();
+        let before: Vec<_> = self.reserved.keys().cloned().collect();
+        self.reserved.retain(|port, _| wanted.contains(port));
+        for port in wanted {
+            let socket = self.reserved.entry(port.clone()).or_default();
+            if socket.is_none() {
+                *socket = ports::bound(&port).ok().map(|(socket, _)| socket);
+            }
+        }
+        let now: Vec<_> = self.reserved.keys().cloned().collect();
+        if before != now {
+            report("record the ports held", store(&ports::held_path(&self.layout), &now));
+        }
+    }
+
+    fn write_ports(&mut self) -> io::Result<()> {
+        let wanted = port_table(&self.tasks);
+        if self.applied.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        if wanted.is_empty() && self.applied.is_none() && !self.reserved_any() {
+            return Ok(());
+        }
+        let updated = match &self.applied {
+            Some(applied) => update(&self.layout, applied, &wanted),
+            None => Err(io::ErrorKind::Other.into()),
+        };
+        // What it believed was wrong: somebody else changed the tables.
+        let written = updated.or_else(|_| rewrite(&self.layout, &wanted));
+        if written.is_ok() {
+            let before = self.applied.take().unwrap_or_default();
+            report("forget old UDP flows", flows::forget(&before, &wanted));
+        }
+        self.applied = written.is_ok().then_some(wanted);
+        written
+    }
+
+    fn reserved_any(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
+    fn serve_names(&mut self) {
+        let zone = Arc::new(Zone::of(&self.tasks));
+        let attached = |id: &TaskId| self.tasks.get(id).is_some_and(Task::attached);
+        self.listeners.retain(|id, _| attached(id));
+        let tasks: Vec<_> = self.tasks.iter().filter(|(_, task)| task.attached()).collect();
+        let mut opened = Vec::new();
+        for (id, task) in tasks {
+            let view = view(&zone, task);
+            let netns = task.processes.iter().find_map(namespace);
+            match (netns, self.listeners.get(id)) {
+                (Some((_, inode)), Some(listener)) if listener.netns == inode => {
+                    listener.view.send_replace(view);
+                }
+                (Some((netns, inode)), _) => match listener(&netns, inode, view, &self.upstream) {
+                    Ok(listener) => opened.push((id.clone(), listener)),
+                    Err(error) => report(&format!("serve names to task {id}"), Err(error)),
+                },
+                (None, _) => {}
+            }
+        }
+        for (id, listener) in opened {
+            self.mark_served(&id);
+            self.listeners.insert(id, listener);
+        }
+    }
+
+    fn mark_served(&self, id: &TaskId) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let shim = task.processes.first().cloned();
+        let marker = Marker { server: Some(self.me.clone()), shim };
+        report("say that names work", store(&names_path(&self.layout.task(id)), &marker));
+    }
+
+    /// Tells the shims that wait for it that nothing leads to their tasks any more.
+    fn mark_drained(&self) {
+        for (id, task) in &self.tasks {
+            let path = drained_path(&self.layout.task(id));
+            if task.draining && !path.exists() {
+                let marker =
+                    Marker { server: Some(self.me.clone()), shim: task.processes.first().cloned() };
+                report("say that a task is drained", store(&path, &marker));
+            } else if !task.draining && path.exists() {
+                report("forget that a task was drained", std::fs::remove_file(&path));
+            }
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if self.tasks.values().any(Task::attached) {
+            self.idle_since = None;
+            return false;
+        }
+        if !self.tasks.values().any(|task| task.reserves && !task.endpoints.is_empty()) {
+            return true;
+        }
+        let since = *self.idle_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= LINGER
+    }
+
+    fn linger_end(&self) -> Option<Instant> {
+        self.idle_since.map(|since| since + LINGER)
+    }
+}
+
+fn without_target(port: &PublishedPort) -> PublishedPort {
+    PublishedPort { target: 0, ..port.clone() }
+}
+
+fn view(zone: &Arc<Zone>, task: &Task) -> View {
+    View {
+        zone: Arc::clone(zone),
+        networks: task.endpoints.iter().map(|endpoint| endpoint.network.clone()).collect(),
+        dns: task.dns.clone(),
+        forwards: task.endpoints.iter().any(|endpoint| endpoint.gateway.is_some()),
+    }
+}
+
+/// A process's network namespace, and its number.
+fn namespace(process: &Process) -> Option<(File, u64)> {
+    let file = File::open(format!("/proc/{}/ns/net", process.pid)).ok()?;
+    let inode = file.metadata().ok()?.ino();
+    process.lives().then_some((file, inode))
+}
+
+fn listener(netns: &File, inode: u64, view: View, upstream: &Upstream) -> io::Result<Listener> {
+    let sockets = listen::open(netns)?;
+    let (sender, receiver) = watch::channel(view);
+    let service = listen::serve(sockets, receiver, upstream.clone());
+    let service = tokio::spawn(async move {
+        if let Err(error) = service.await {
+            report("serve names", Err(error));
+        }
+    });
+    Ok(Listener { netns: inode, view: sender, service: service.abort_handle() })
+}
+
+/// Says on stderr (the root's `net.log`) what did not work; it is tried again.
+fn report(what: &str, done: io::Result<()>) {
+    if let Err(error) = done {
+        let mut text = format!("keel net: cannot {what}: {error}");
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        eprintln!("{text}");
+    }
+}

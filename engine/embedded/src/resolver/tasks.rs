@@ -1,0 +1,181 @@
+//! What `keel net` knows of the tasks: their records, judged.
+
+use crate::layout::{Layout, TaskDir};
+use crate::record::{Activity, Endpoint, Process, Stage, State, Work, load};
+use keel_engine::{Health, PublishedPort, TaskAssignment, TaskId};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+/// How much a task counts, best first: names and ports lead to the best there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// It runs, and is healthy or has no check.
+    Available,
+    /// It runs.
+    Running,
+    /// It runs, but is about to be stopped.
+    Draining,
+    /// It has its network, but no process now.
+    Waiting,
+    /// It has no network: not launched, or over.
+    Absent,
+}
+
+/// A task, as far as names and ports are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Task {
+    pub standing: Standing,
+    pub endpoints: Vec<Endpoint>,
+    pub ports: Vec<PublishedPort>,
+    /// Its ports are kept from other programs.
+    pub reserves: bool,
+    /// The shim asks to be told when nothing leads to it any more.
+    pub draining: bool,
+    /// Processes in its network namespace, the likeliest first.
+    pub processes: Vec<Process>,
+    /// Name servers of its own; empty: the host's.
+    pub dns: Vec<IpAddr>,
+}
+
+/// All tasks of a root.
+pub(super) type Tasks = BTreeMap<TaskId, Task>;
+
+impl Task {
+    /// It needs names inside: it has a namespace and networks.
+    pub fn attached(&self) -> bool {
+        self.standing != Standing::Absent && !self.endpoints.is_empty()
+    }
+}
+
+/// Judges a task by its records; `lives` says whether a process still runs.
+fn judge(work: Work, state: State, dns: Vec<IpAddr>, lives: impl Fn(&Process) -> bool) -> Task {
+    // A state of an earlier shim says nothing about this one.
+    let fits = state.shim.is_some() && (work.shim.is_none() || work.shim == state.shim);
+    let state = if fits { state } else { State::default() };
+    let processes: Vec<Process> =
+        [&work.shim, &state.shim, &state.process].into_iter().flatten().cloned().collect();
+    let over = fits && state.activity == Activity::Exited;
+    let wanted = matches!(work.stage, Stage::Preparing | Stage::Ready | Stage::Launched);
+    let well = matches!(state.health, Health::None | Health::Healthy);
+    let standing = match state.activity {
+        _ if over || !wanted && work.stage != Stage::Removing => Standing::Absent,
+        _ if !processes.iter().any(lives) => Standing::Absent,
+        Activity::Running if well => Standing::Available,
+        Activity::Running => Standing::Running,
+        Activity::Draining => Standing::Draining,
+        Activity::Waiting | Activity::Backoff => Standing::Waiting,
+        Activity::Exited => Standing::Absent,
+    };
+    Task {
+        standing,
+        endpoints: work.endpoints,
+        ports: work.ports,
+        reserves: !over && wanted,
+        draining: fits && state.activity == Activity::Draining,
+        processes,
+        dns,
+    }
+}
+
+/// Reads one task's folder; `None` where there is none, or nothing that can be read.
+pub(super) fn read(dir: &TaskDir) -> Option<Task> {
+    let work: Work = load(&dir.work()).ok()??;
+    let state: State = load(&dir.state()).ok().flatten().unwrap_or_default();
+    let assignment: Option<TaskAssignment> = load(&dir.assignment()).ok().flatten();
+    let dns = assignment.map(|assignment| assignment.spec.dns.clone()).unwrap_or_default();
+    let dns = dns.iter().filter_map(|server| server.parse().ok()).collect();
+    Some(judge(work, state, dns, Process::lives))
+}
+
+/// Reads all tasks of the root.
+pub(super) fn read_all(layout: &Layout) -> io::Result<Tasks> {
+    let entries = match fs::read_dir(layout.tasks()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tasks::new()),
+        entries => entries?,
+    };
+    let ids = entries.flatten().filter_map(|entry| id_of(entry.file_name().to_str()?));
+    Ok(ids.filter_map(|id| Some((id.clone(), read(&layout.task(&id))?))).collect())
+}
+
+/// The task that a folder's name stands for.
+pub(super) fn id_of(name: &str) -> Option<TaskId> {
+    TaskId::new(name).ok()
+}
+
+/// Who answers for something: all of the best standing that there is, down to `worst`.
+pub(super) fn best<T>(found: Vec<(Standing, T)>, worst: Standing) -> Vec<T> {
+    let best = found.iter().map(|(standing, _)| *standing).min();
+    found
+        .into_iter()
+        .filter(|(standing, _)| Some(*standing) == best && *standing <= worst)
+        .map(|(_, item)| item)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: u32) -> Process {
+        Process { pid, start_time: 1, boot: "b".into() }
+    }
+
+    #[test]
+    fn a_task_counts_by_what_its_process_does() {
+        use Activity::{Backoff, Draining, Exited, Running, Waiting};
+        use Standing::Absent;
+        let cases = [
+            (Stage::Launched, Some(1), Some(1), Running, Health::None, Standing::Available),
+            (Stage::Launched, Some(1), Some(1), Running, Health::Healthy, Standing::Available),
+            (Stage::Launched, Some(1), Some(1), Running, Health::Starting, Standing::Running),
+            (Stage::Launched, Some(1), Some(1), Running, Health::Unhealthy, Standing::Running),
+            (Stage::Launched, Some(1), Some(1), Draining, Health::Healthy, Standing::Draining),
+            (Stage::Removing, Some(1), Some(1), Draining, Health::None, Standing::Draining),
+            (Stage::Launched, Some(1), Some(1), Backoff, Health::None, Standing::Waiting),
+            (Stage::Ready, Some(1), None, Waiting, Health::None, Standing::Waiting),
+            (Stage::Ready, None, None, Waiting, Health::None, Absent),
+            (Stage::Launched, Some(1), Some(1), Exited, Health::None, Absent),
+            (Stage::Ready, Some(1), Some(2), Exited, Health::None, Standing::Waiting),
+            (Stage::Launched, Some(9), Some(9), Running, Health::None, Absent),
+            (Stage::Rejected, Some(1), Some(1), Running, Health::None, Absent),
+        ];
+        for (stage, shim, reported, activity, health, expected) in cases {
+            let work = Work { stage, shim: shim.map(process), ..Work::default() };
+            let shim = reported.map(process);
+            let state = State { activity, shim, health, ..State::default() };
+            let label = format!("{work:?} {state:?}");
+            let task = judge(work, state, Vec::new(), |process| process.pid != 9);
+            assert_eq!(task.standing, expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_dead_shim_takes_its_container_off_no_table() {
+        let work = Work { stage: Stage::Launched, shim: Some(process(9)), ..Work::default() };
+        let state = State {
+            activity: Activity::Running,
+            shim: Some(process(9)),
+            process: Some(process(1)),
+            ..State::default()
+        };
+        let task = judge(work, state, Vec::new(), |process| process.pid != 9);
+        assert_eq!(task.standing, Standing::Available);
+    }
+
+    #[test]
+    fn the_best_standing_answers() {
+        use Standing::{Available, Draining, Running, Waiting};
+        let cases = [
+            (vec![(Running, 1), (Available, 2), (Available, 3)], Draining, vec![2, 3]),
+            (vec![(Waiting, 1), (Running, 2)], Running, vec![2]),
+            (vec![(Draining, 1)], Running, vec![]),
+            (vec![(Waiting, 1), (Draining, 2)], Waiting, vec![2]),
+            (vec![], Waiting, vec![]),
+        ];
+        for (found, worst, expected) in cases {
+            assert_eq!(best(found, worst), expected);
+        }
+    }
+}

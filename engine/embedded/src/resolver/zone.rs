@@ -1,0 +1,196 @@
+//! From the tasks: which names lead where, and which tasks are behind a published port. Pure.
+
+use super::tasks::{Standing, Task, Tasks, best};
+use crate::network::port_table::{Backend, Backends, Key, PortTable};
+use crate::network::ports::host_address;
+use crate::record::Endpoint;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// The names of one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Names {
+    forward: BTreeMap<String, Vec<Ipv4Addr>>,
+    reverse: BTreeMap<Ipv4Addr, String>,
+}
+
+/// The names of all networks of a root. A name is seen from the networks that one is in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Zone(BTreeMap<String, Names>);
+
+impl Zone {
+    /// By the tasks as they are now.
+    pub fn of(tasks: &Tasks) -> Self {
+        let mut found: BTreeMap<(&str, String), Vec<(Standing, Ipv4Addr)>> = BTreeMap::new();
+        let mut zone = Self::default();
+        for task in tasks.values().filter(|task| task.attached()) {
+            for endpoint in &task.endpoints {
+                let Ok(address) = endpoint.ipv4.parse() else { continue };
+                for name in &endpoint.names {
+                    let key = (endpoint.network.as_str(), name.to_ascii_lowercase());
+                    found.entry(key).or_default().push((task.standing, address));
+                }
+                if let Some(name) = own_name(endpoint) {
+                    let names = zone.0.entry(endpoint.network.clone()).or_default();
+                    names.reverse.insert(address, format!("{name}.{}", endpoint.network));
+                }
+            }
+        }
+        for ((network, name), found) in found {
+            let names = zone.0.entry(network.to_owned()).or_default();
+            names.forward.insert(name, best(found, Standing::Waiting));
+        }
+        zone
+    }
+
+    /// Where a name leads for somebody in these networks: the first network that knows it. Also
+    /// as `NAME.NETWORK`. In lower case, without a last dot.
+    pub fn addresses(&self, networks: &[String], name: &str) -> Option<&[Ipv4Addr]> {
+        networks.iter().find_map(|network| {
+            let forward = &self.0.get(network)?.forward;
+            let short = || forward.get(name.strip_suffix(network.as_str())?.strip_suffix('.')?);
+            forward.get(name).or_else(short).map(Vec::as_slice)
+        })
+    }
+
+    /// The name of an address in one of these networks.
+    pub fn name(&self, networks: &[String], address: Ipv4Addr) -> Option<&str> {
+        let names = networks.iter().filter_map(|network| self.0.get(network));
+        names.into_iter().find_map(|names| names.reverse.get(&address)).map(String::as_str)
+    }
+}
+
+/// The container's name: by the order that `network::endpoints` keeps, the one before the short
+/// id.
+fn own_name(endpoint: &Endpoint) -> Option<&String> {
+    let names = &endpoint.names;
+    names.len().checked_sub(2).map_or(names.first(), |index| names.get(index))
+}
+
+/// The port tables by the tasks as they are now.
+pub(super) fn port_table(tasks: &Tasks) -> PortTable {
+    let mut found: BTreeMap<Key, Vec<(Standing, Backend)>> = BTreeMap::new();
+    for task in tasks.values().filter(|task| task.attached()) {
+        let Some(address) = reachable(task) else { continue };
+        for port in &task.ports {
+            let key = Key {
+                host_ip: host_address(&port.host_ip),
+                published: port.published,
+                protocol: port.protocol,
+            };
+            found.entry(key).or_default().push((task.standing, (address, port.target)));
+        }
+    }
+    let table = found.into_iter().map(|(key, found)| {
+        let backends = best(found, Standing::Running).into_iter().collect();
+        (key, backends)
+    });
+    table.filter(|(_, backends): &(Key, Backends)| !backends.is_empty()).collect()
+}
+
+/// The address that is reached from outside: in the network that has its default route, since
+/// answers take that way. Networks without a way out publish nothing.
+fn reachable(task: &Task) -> Option<Ipv4Addr> {
+    task.endpoints.iter().find(|endpoint| endpoint.gateway.is_some())?.ipv4.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Standing::{Available, Draining, Running, Waiting};
+    use keel_engine::{Protocol, PublishedPort, TaskId};
+
+    fn endpoint(network: &str, ipv4: &str, names: &[&str]) -> Endpoint {
+        Endpoint {
+            network: network.into(),
+            ipv4: ipv4.into(),
+            gateway: Some("10.0.0.1".into()),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Endpoint::default()
+        }
+    }
+
+    fn tasks(list: &[(Standing, Endpoint)]) -> Tasks {
+        let task = |(number, (standing, endpoint)): (usize, &(Standing, Endpoint))| {
+            let port = PublishedPort {
+                host_ip: "0.0.0.0".into(),
+                published: 8080,
+                target: 80,
+                protocol: Protocol::Tcp,
+            };
+            let task = Task {
+                standing: *standing,
+                endpoints: vec![endpoint.clone()],
+                ports: vec![port],
+                reserves: true,
+                draining: *standing == Draining,
+                processes: Vec::new(),
+                dns: Vec::new(),
+            };
+            (TaskId::from_seed(&number.to_string()), task)
+        };
+        list.iter().enumerate().map(task).collect()
+    }
+
+    fn answer(list: &[(Standing, &str)]) -> (Vec<String>, Vec<String>) {
+        let names = ["web", "blog-web-1", "abc"];
+        let list: Vec<_> =
+            list.iter().map(|(standing, ip)| (*standing, endpoint("blog", ip, &names))).collect();
+        let tasks = tasks(&list);
+        let zone = Zone::of(&tasks);
+        let networks = ["blog".to_owned()];
+        let mut addresses: Vec<String> = zone
+            .addresses(&networks, "web")
+            .unwrap_or_default()
+            .iter()
+            .map(Ipv4Addr::to_string)
+            .collect();
+        addresses.sort();
+        let table = port_table(&tasks);
+        let backends = table.values().flatten().map(|(ip, port)| format!("{ip}:{port}")).collect();
+        (addresses, backends)
+    }
+
+    #[test]
+    fn names_and_ports_lead_to_the_best_tasks_there_are() {
+        type Case =
+            (&'static [(Standing, &'static str)], &'static [&'static str], &'static [&'static str]);
+        let cases: [Case; 6] = [
+            (&[], &[], &[]),
+            (
+                &[(Available, "10.0.0.2"), (Available, "10.0.0.3"), (Running, "10.0.0.4")],
+                &["10.0.0.2", "10.0.0.3"],
+                &["10.0.0.2:80", "10.0.0.3:80"],
+            ),
+            (&[(Running, "10.0.0.2"), (Draining, "10.0.0.3")], &["10.0.0.2"], &["10.0.0.2:80"]),
+            (&[(Draining, "10.0.0.3")], &["10.0.0.3"], &[]),
+            (&[(Waiting, "10.0.0.3")], &["10.0.0.3"], &[]),
+            (&[(Standing::Absent, "10.0.0.3")], &[], &[]),
+        ];
+        for (list, names, ports) in cases {
+            let (got_names, got_ports) = answer(list);
+            assert_eq!((got_names, got_ports), (owned(names), owned(ports)), "{list:?}");
+        }
+    }
+
+    fn owned(list: &[&str]) -> Vec<String> {
+        list.iter().map(|item| (*item).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_is_seen_from_its_own_networks_only() {
+        let zone = Zone::of(&tasks(&[
+            (Available, endpoint("blog", "10.0.0.2", &["Web", "blog-web-1", "abc"])),
+            (Available, endpoint("shop", "10.1.0.2", &["web", "shop-web-1", "def"])),
+        ]));
+        let blog = [Ipv4Addr::new(10, 0, 0, 2)];
+        let shop = [Ipv4Addr::new(10, 1, 0, 2)];
+        let (b, s) = ("blog".to_owned(), "shop".to_owned());
+        assert_eq!(zone.addresses(std::slice::from_ref(&b), "web"), Some(&blog[..]));
+        assert_eq!(zone.addresses(&[s.clone(), b.clone()], "web"), Some(&shop[..]));
+        assert_eq!(zone.addresses(&[s.clone(), b.clone()], "web.blog"), Some(&blog[..]));
+        assert_eq!(zone.addresses(std::slice::from_ref(&s), "blog-web-1"), None);
+        assert_eq!(zone.name(&[b], blog[0]), Some("blog-web-1.blog"));
+        assert_eq!(zone.name(&[s], blog[0]), None);
+    }
+}

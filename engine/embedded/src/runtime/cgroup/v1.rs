@@ -1,0 +1,132 @@
+//! Version 1: a folder for each controller, and in a hybrid host one in the unified hierarchy.
+
+use super::{DeviceRule, PERIOD, devices, files, nanos, v2};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A task's folders.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// Folder by controller; two controllers may share one.
+    pub controllers: BTreeMap<String, PathBuf>,
+    /// The folder in the unified hierarchy: no controllers, but all processes at once.
+    pub unified: Option<v2::Tree>,
+}
+
+/// At this and above the kernel means unlimited (pages rounded down from 2^63).
+const UNLIMITED: u64 = i64::MAX as u64 / 65_536 * 65_536;
+
+impl Tree {
+    fn folders(&self) -> BTreeSet<&Path> {
+        self.controllers.values().map(PathBuf::as_path).collect()
+    }
+
+    fn of(&self, controller: &str) -> io::Result<&Path> {
+        let missing =
+            || io::Error::other(format!("this host has no cgroup controller {controller}"));
+        self.controllers.get(controller).map(PathBuf::as_path).ok_or_else(missing)
+    }
+
+    pub(super) fn create(&self) -> io::Result<()> {
+        for folder in self.folders() {
+            fs::create_dir_all(folder)?;
+        }
+        self.unified.as_ref().map_or(Ok(()), |tree| fs::create_dir_all(&tree.path))
+    }
+
+    /// By itself, into `tasks`: another's move into `cgroup.procs` takes a lock for milliseconds.
+    pub(super) fn join(&self, born_inside: bool) -> io::Result<()> {
+        for folder in self.folders() {
+            files::write(folder, "tasks", "0")?;
+        }
+        match &self.unified {
+            Some(tree) if !born_inside => tree.join(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Memory and swap together may never be below memory alone, not even between two writes.
+    pub(super) fn set_memory(&self, limit: Option<u64>) -> io::Result<()> {
+        let Ok(folder) = self.of("memory") else { return granted("memory", limit) };
+        let both = limit.map_or("-1".to_owned(), |limit| limit.saturating_mul(2).to_string());
+        let alone = limit.map_or("-1".to_owned(), |limit| limit.to_string());
+        let raises = limit.is_none() || self.memory()?.is_some_and(|old| limit > Some(old));
+        if raises {
+            files::write_if_there(folder, "memory.memsw.limit_in_bytes", &both)?;
+        }
+        files::write(folder, "memory.limit_in_bytes", &alone)?;
+        files::write_if_there(folder, "memory.memsw.limit_in_bytes", &both)
+    }
+
+    pub(super) fn set_quota(&self, quota: Option<u64>) -> io::Result<()> {
+        let Ok(folder) = self.of("cpu") else { return granted("cpu", quota) };
+        files::write(folder, "cpu.cfs_period_us", &PERIOD.to_string())?;
+        let quota = quota.map_or("-1".to_owned(), |quota| quota.to_string());
+        files::write(folder, "cpu.cfs_quota_us", &quota)
+    }
+
+    pub(super) fn set_pids(&self, limit: Option<u64>) -> io::Result<()> {
+        let Ok(folder) = self.of("pids") else { return granted("pids", limit) };
+        files::write(folder, "pids.max", &limit.map_or("max".to_owned(), |max| max.to_string()))
+    }
+
+    pub(super) fn set_devices(&self, rules: &[DeviceRule]) -> io::Result<()> {
+        let folder = self.of("devices")?;
+        files::write(folder, "devices.deny", "a")?;
+        rules
+            .iter()
+            .try_for_each(|rule| files::write(folder, "devices.allow", &devices::line(rule)))
+    }
+
+    pub(super) fn memory(&self) -> io::Result<Option<u64>> {
+        let limit = files::number(self.of("memory")?, "memory.limit_in_bytes")?;
+        Ok((limit < UNLIMITED).then_some(limit))
+    }
+
+    pub(super) fn cpus(&self) -> io::Result<Option<u64>> {
+        let folder = self.of("cpu")?;
+        let quota = files::read(folder, "cpu.cfs_quota_us")?;
+        if quota == "-1" {
+            return Ok(None);
+        }
+        let period = files::number(folder, "cpu.cfs_period_us")?.max(1);
+        Ok(Some(nanos(files::parse(&quota)?) / period * PERIOD))
+    }
+
+    pub(super) fn pids(&self) -> io::Result<Option<u64>> {
+        files::limit(self.of("pids")?, "pids.max")
+    }
+
+    pub(super) fn memory_usage(&self) -> io::Result<u64> {
+        files::number(self.of("memory")?, "memory.usage_in_bytes")
+    }
+
+    pub(super) fn cpu_usage(&self) -> io::Result<u64> {
+        files::number(self.of("cpuacct")?, "cpuacct.usage")
+    }
+
+    pub(super) fn oom_kills(&self) -> io::Result<u64> {
+        files::keyed(self.of("memory")?, "memory.oom_control", "oom_kill")
+    }
+
+    pub(super) fn processes(&self) -> io::Result<Vec<u32>> {
+        self.folders().first().map_or(Ok(Vec::new()), |folder| files::processes(folder))
+    }
+
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.folders().into_iter().try_for_each(files::remove)?;
+        self.unified.as_ref().map_or(Ok(()), v2::Tree::remove)
+    }
+}
+
+/// Without the controller, unlimited is what there is.
+fn granted(controller: &str, limit: Option<u64>) -> io::Result<()> {
+    match limit {
+        None => Ok(()),
+        Some(limit) => Err(io::Error::other(format!(
+            "this host has no cgroup controller {controller}, so the limit {limit} cannot be kept"
+        ))),
+    }
+}

@@ -1,0 +1,139 @@
+//! `keel enter TASKDIR`: a further process inside of a running task. Hidden; the engine starts it
+//! with the process's own stdio (pipes, or a terminal's slave as all three).
+//!
+//! File descriptor 3 carries one JSON [`keel_engine::Exec`] and its end. The exit status is the
+//! process's (128 + signal), 126 or 127 where it could not be started, 125 where the task could
+//! not be entered; the reason is then on standard error, in docker's words. Signals are handed on.
+
+use super::execute::Program;
+use super::failure::{CANNOT_START, Failure, Step};
+use super::spawn::{self, Started};
+use super::{capabilities, init, seal, tiny_init};
+use crate::layout::TaskDir;
+use crate::record::{self, Process, State};
+use keel_engine::Exec;
+use nix::sched::CloneFlags;
+use nix::sys::signal::SigSet;
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilitiesBuilder};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Runs the process and waits for it.
+#[must_use]
+pub fn main(dir: &Path) -> i32 {
+    match run(dir) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code
+        }
+    }
+}
+
+fn run(dir: &Path) -> Result<i32, Failure> {
+    seal::run_sealed().step("seal this program")?;
+    let request = File::open("/proc/self/fd/3").step("open descriptor 3")?;
+    let exec: Exec = serde_json::from_reader(request)
+        .map_err(|error| Failure::at("read the request from descriptor 3", error))?;
+    let state: Option<State> = record::load(&TaskDir(dir.to_owned()).state()).step("read state")?;
+    let process = state.and_then(|state| state.process).filter(Process::lives);
+    let process = process.ok_or_else(not_running)?;
+    let signals = SigSet::all();
+    signals.thread_block().step("block signals")?;
+    let started = inside(dir, &process, &exec, None)?;
+    Ok(tiny_init::attend(nix::unistd::Pid::from_raw(started.pid.cast_signed()), &signals))
+}
+
+fn not_running() -> Failure {
+    Failure { code: CANNOT_START, message: "the container is not running".to_owned() }
+}
+
+/// Starts a process inside, with this process's stdio or the given input and output.
+pub fn inside(
+    dir: &Path,
+    process: &Process,
+    exec: &Exec,
+    stdio: Option<(OwnedFd, OwnedFd)>,
+) -> Result<Started, Failure> {
+    spawn::by_stage(|channel| {
+        let spec = spawn::specification(dir)?;
+        let program = program(Program::prepare(&spec)?, exec);
+        let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(not_running)?;
+        let target = pidfd_open(pid, PidfdFlags::empty()).step("find the container's process")?;
+        if !process.lives() {
+            return Err(not_running());
+        }
+        // Here, where the host's cgroups are still in sight.
+        spawn::cgroup_of(&spec)?.join(false).step("join the cgroup")?;
+        // Nobody inside may look into this process, which still has the host in its memory.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).step("hide from the container")?;
+        nix::sched::setns(target, namespaces()).step("enter the container")?;
+        spawn::birth_here(channel, || match settle(exec, stdio.as_ref()) {
+            Ok(()) => program.execute(),
+            Err(failure) => failure,
+        })
+    })
+}
+
+fn namespaces() -> CloneFlags {
+    CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWPID
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWCGROUP
+}
+
+fn settle(exec: &Exec, stdio: Option<&(OwnedFd, OwnedFd)>) -> Result<(), Failure> {
+    rustix::process::setsid().step("start a session")?;
+    if let Some((input, output)) = stdio {
+        init::use_stdio(input.as_fd(), output.as_fd(), output.as_fd())?;
+    }
+    if exec.tty {
+        rustix::process::ioctl_tiocsctty(io::stdin()).step("control the terminal")?;
+    }
+    Ok(())
+}
+
+/// The container's own process, with what the request changes.
+fn program(mut program: Program, exec: &Exec) -> Program {
+    let process = &mut program.process;
+    let mut environment = process.env().clone().unwrap_or_default();
+    let term = (exec.tty && !environment.iter().any(|line| line.starts_with("TERM=")))
+        .then(|| "TERM=xterm".to_owned());
+    for line in term.iter().chain(&exec.env) {
+        let key = line.split('=').next().unwrap_or_default();
+        environment.retain(|old| old.split('=').next() != Some(key));
+        environment.push(line.clone());
+    }
+    process.set_env(Some(environment)).set_args(Some(exec.command.clone()));
+    if let Some(folder) = &exec.working_dir {
+        process.set_cwd(Path::new("/").join(folder));
+    }
+    if let Some(user) = &exec.user {
+        let changed = process.user().clone().set_username(Some(user.clone())).clone();
+        process.set_user(changed);
+    }
+    if exec.privileged {
+        process.set_capabilities(Some(all_capabilities())).set_no_new_privileges(Some(false));
+        program.filter = None;
+    }
+    program
+}
+
+fn all_capabilities() -> oci_spec::runtime::LinuxCapabilities {
+    let known = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
+    let all = capabilities::ALL.iter().enumerate().filter(|(number, _)| known & 1 << number != 0);
+    let all: Capabilities = all.filter_map(|(_, name)| name.parse::<Capability>().ok()).collect();
+    LinuxCapabilitiesBuilder::default()
+        .bounding(all.clone())
+        .effective(all.clone())
+        .permitted(all)
+        .inheritable(Capabilities::new())
+        .ambient(Capabilities::new())
+        .build()
+        .expect("every part has a default")
+}

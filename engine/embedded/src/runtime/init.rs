@@ -1,0 +1,102 @@
+//! The first process of a container, from its birth in fresh namespaces to exec.
+
+use super::bundle::SELF;
+use super::channel::Channel;
+use super::execute::Program;
+use super::failure::{Failure, Step};
+use super::options::Options;
+use super::spawn::Stdio;
+use super::{mounts, rootfs, terminal};
+use nix::sched::CloneFlags;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
+use oci_spec::runtime::Spec;
+use rustix::fs::Mode;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A container that is about to be: what was prepared in the host's namespaces.
+#[derive(Debug)]
+pub struct Container {
+    spec: Spec,
+    place: PathBuf,
+    parts: BTreeMap<usize, OwnedFd>,
+    program: Program,
+    stdio: Stdio,
+}
+
+impl Container {
+    /// Opens what can only be opened on the host's side.
+    pub fn prepare(dir: &Path, spec: Spec, stdio: Stdio) -> Result<Self, Failure> {
+        let program = Program::prepare(&spec)?;
+        let parts = parts(dir, &spec)?;
+        Ok(Self { spec, place: dir.to_owned(), parts, program, stdio })
+    }
+
+    /// Becomes the container's program; returns only where that failed.
+    pub fn become_it(self, channel: &Channel) -> Failure {
+        match self.assemble(channel) {
+            Ok(program) => program.execute(),
+            Err(failure) => failure,
+        }
+    }
+
+    fn assemble(self, channel: &Channel) -> Result<Program, Failure> {
+        rustix::process::umask(Mode::empty());
+        rustix::process::setsid().step("start a session")?;
+        // Only now, so that its own cgroup is the root that it sees.
+        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).step("hide the host's cgroups")?;
+        let built = rootfs::assemble(&self.spec, &self.place, self.parts)?;
+        if let Some(name) = self.spec.hostname() {
+            nix::unistd::sethostname(name).step("set the host name")?;
+        }
+        match &self.stdio {
+            Stdio::Terminal => terminal::give(&built, channel)?,
+            Stdio::Pipes { input, output, error } => {
+                use_stdio(input.as_fd(), output.as_fd(), error.as_fd())?;
+            }
+        }
+        let read_only = self.spec.root().as_ref().and_then(|root| root.readonly());
+        rootfs::enter(&built.root, read_only.unwrap_or(false))?;
+        Ok(self.program)
+    }
+}
+
+/// Standard input, output and error.
+pub fn use_stdio(
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    error: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    dup2_stdin(input).step("set standard input")?;
+    dup2_stdout(output).step("set standard output")?;
+    dup2_stderr(error).step("set standard error")
+}
+
+/// Binds, as mounts of their own, by their place in the specification's list.
+fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
+    let mut parts = BTreeMap::new();
+    for (at, mount) in spec.mounts().iter().flatten().enumerate() {
+        let source = match mount.typ().as_deref() {
+            Some("bind") => mount.source().clone().unwrap_or_default(),
+            Some(SELF) => own_copy(dir)?,
+            _ => continue,
+        };
+        let options = Options::sort(mount.options().iter().flatten().map(String::as_str));
+        let part = mounts::part_of_host(&source, &options);
+        parts.insert(at, part.step(format_args!("bind `{}`", source.display()))?);
+    }
+    Ok(parts)
+}
+
+/// A copy of this program that only this container ever sees: whatever it does to it, it does to
+/// itself.
+fn own_copy(dir: &Path) -> Result<PathBuf, Failure> {
+    let (copy, new) = (dir.join("init"), dir.join(".init.new"));
+    if !copy.exists() {
+        fs::copy("/proc/self/exe", &new).step("copy the init")?;
+        fs::rename(&new, &copy).step("copy the init")?;
+    }
+    Ok(copy)
+}

@@ -1,0 +1,192 @@
+//! Assembles what a container sees of file systems, in a mount namespace of its own.
+//!
+//! # Invariants
+//! - Everything is mounted by descriptor on a descriptor below the new root ([`Root`]).
+//! - The host's tree is gone for good once [`enter`] returns.
+
+use super::bundle::FILE;
+use super::failure::{Failure, Step};
+use super::options::Options;
+use super::overlay::{self, Layers};
+use super::within::Root;
+use super::{devices, hidden, mounts, staging};
+use crate::runtime::cgroup::Hierarchies;
+use crate::sys::{MountChange, change_mount};
+use oci_spec::runtime::{Mount, Spec};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::mount::{UnmountFlags, unmount};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The assembled root, with what later steps need of it.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The root.
+    pub root: Root,
+    /// Its devpts.
+    pub terminals: Option<OwnedFd>,
+}
+
+/// Assembles the root on `place`, a folder that is covered meanwhile. `parts` holds the mounts
+/// that were taken from the host's own namespace, by their place in the list.
+pub fn assemble(
+    spec: &Spec,
+    place: &Path,
+    mut parts: BTreeMap<usize, OwnedFd>,
+) -> Result<Assembled, Failure> {
+    be_private().step("leave the host's mounts")?;
+    let list = spec.mounts().as_deref().unwrap_or_default();
+    let files = list.iter().enumerate().filter(|(_, mount)| mount.typ().as_deref() == Some(FILE));
+    parts.extend(staging::files(place, files)?);
+    let layers = list.iter().find(|mount| is_root(mount)).map(layers).unwrap_or_default();
+    overlay::mount_on(&layers, place)?;
+    let mut built = Assembled { root: Root::open(place).step("open the root")?, terminals: None };
+    for (at, mount) in list.iter().enumerate().filter(|(_, mount)| !is_root(mount)) {
+        built.add(spec, mount, parts.remove(&at)).map_err(|failure| naming(failure, mount))?;
+    }
+    let linux = spec.linux().as_ref();
+    for device in linux.and_then(|linux| linux.devices().as_ref()).into_iter().flatten() {
+        devices::make(&built.root, device)?;
+    }
+    hidden::cover(spec, &built.root)?;
+    let folder = spec.process().as_ref().map(|process| process.cwd().clone()).unwrap_or_default();
+    built.root.folder(&folder)?;
+    Ok(built)
+}
+
+fn be_private() -> io::Result<()> {
+    let root = Root::open(Path::new("/"))?;
+    let propagation = libc::MS_PRIVATE;
+    change_mount(root.as_fd(), MountChange { propagation, recursive: true, ..Default::default() })
+}
+
+fn is_root(mount: &Mount) -> bool {
+    mount.destination() == Path::new("/")
+}
+
+fn words(mount: &Mount) -> impl Iterator<Item = &str> {
+    mount.options().iter().flatten().map(String::as_str)
+}
+
+fn layers(mount: &Mount) -> Layers {
+    Layers::from_options(words(mount))
+}
+
+fn naming(failure: Failure, mount: &Mount) -> Failure {
+    let place = mount.destination().display();
+    Failure { message: format!("mount `{place}`: {}", failure.message), ..failure }
+}
+
+impl Assembled {
+    fn add(&mut self, spec: &Spec, mount: &Mount, part: Option<OwnedFd>) -> Result<(), Failure> {
+        let kind = mount.typ().as_deref().unwrap_or("bind");
+        match (part, kind) {
+            (Some(part), _) => self.add_part(mount, &part),
+            (None, "cgroup" | "cgroup2") => self.add_cgroups(mount),
+            (None, kind) => self.add_file_system(spec, mount, kind),
+        }
+    }
+
+    fn add_part(&self, mount: &Mount, part: &OwnedFd) -> Result<(), Failure> {
+        let stat = rustix::fs::fstat(part).step("look at the source")?;
+        let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let path = mount.destination();
+        let target = if folder { self.root.folder(path)? } else { self.root.file(path)? };
+        mounts::attach(part.as_fd(), target.as_fd()).step("attach")
+    }
+
+    fn add_file_system(&mut self, spec: &Spec, mount: &Mount, kind: &str) -> Result<(), Failure> {
+        let target = self.place(mount.destination(), kind)?;
+        let name = mount.source().as_ref().map(|name| name.to_string_lossy());
+        let options = Options::sort(words(mount));
+        let made = mounts::file_system(kind, name.as_deref().unwrap_or(kind), &options);
+        let made = made.step("make it")?;
+        mounts::attach(made.as_fd(), target.as_fd()).step("attach")?;
+        match (kind, mount.destination().to_str()) {
+            ("proc", _) => set_parameters(spec, made.as_fd())?,
+            ("tmpfs", Some("/dev")) => devices::fill(made.as_fd())?,
+            ("devpts", _) => self.terminals = Some(made),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The kernel's own file systems lie where they are expected, never behind a link.
+    fn place(&self, path: &Path, kind: &str) -> Result<OwnedFd, Failure> {
+        let target = self.root.folder(path)?;
+        if matches!(kind, "proc" | "sysfs") {
+            let below = path.strip_prefix("/").unwrap_or(path);
+            let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            return rustix::fs::openat2(&self.root, below, flags, Mode::empty(), resolve)
+                .step("find its place without links");
+        }
+        Ok(target)
+    }
+
+    /// Version 2: one file system; version 1: one for each hierarchy, in a folder of memory.
+    fn add_cgroups(&self, mount: &Mount) -> Result<(), Failure> {
+        let mut options = Options::sort(words(mount));
+        let target = self.root.folder(mount.destination())?;
+        let host = Hierarchies::read().step("read the host's cgroups")?;
+        if host.v1.is_empty() {
+            let made = mounts::file_system("cgroup2", "cgroup", &options).step("make it")?;
+            return mounts::attach(made.as_fd(), target.as_fd()).step("attach");
+        }
+        let mut by_place: BTreeMap<&PathBuf, Vec<&str>> = BTreeMap::new();
+        for (controller, place) in &host.v1 {
+            by_place.entry(place).or_default().push(controller);
+        }
+        let read_only = options.attributes & libc::MOUNT_ATTR_RDONLY != 0;
+        let folder = Options::sort(["nosuid", "noexec", "nodev", "mode=755", "size=64k"]);
+        let folder = mounts::file_system("tmpfs", "tmpfs", &folder).step("make it")?;
+        mounts::attach(folder.as_fd(), target.as_fd()).step("attach")?;
+        for (place, controllers) in by_place {
+            options.own = controllers.iter().map(|name| (*name).to_owned()).collect();
+            let name = place.file_name().unwrap_or(place.as_os_str());
+            add_hierarchy(folder.as_fd(), Path::new(name), &options).step("mount controllers")?;
+        }
+        if read_only {
+            mounts::make_read_only(folder.as_fd(), false).step("make it read-only")?;
+        }
+        Ok(())
+    }
+}
+
+fn add_hierarchy(folder: BorrowedFd<'_>, name: &Path, options: &Options) -> io::Result<()> {
+    rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o555))?;
+    let made = mounts::file_system("cgroup", "cgroup", options)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    mounts::attach(made.as_fd(), target.as_fd())
+}
+
+/// Kernel parameters of the container's own namespaces, through its own /proc.
+fn set_parameters(spec: &Spec, proc: BorrowedFd<'_>) -> Result<(), Failure> {
+    let linux = spec.linux().as_ref();
+    for (name, value) in linux.and_then(|linux| linux.sysctl().as_ref()).into_iter().flatten() {
+        let path = format!(
+            "sys/{}",
+            if name.contains('/') { name.clone() } else { name.replace('.', "/") }
+        );
+        let (flags, resolve) = (OFlags::WRONLY | OFlags::CLOEXEC, ResolveFlags::BENEATH);
+        let file = rustix::fs::openat2(proc, path, flags, Mode::empty(), resolve);
+        let written = file.and_then(|file| rustix::io::write(file, value.as_bytes()));
+        written.step(format_args!("set sysctl {name} to `{value}`"))?;
+    }
+    Ok(())
+}
+
+/// Makes the assembled root the root, and lets go of the host's.
+pub fn enter(root: &Root, read_only: bool) -> Result<(), Failure> {
+    rustix::process::fchdir(root).step("enter the root")?;
+    rustix::process::pivot_root(".", ".").step("change the root")?;
+    unmount(".", UnmountFlags::DETACH).step("let go of the host's root")?;
+    rustix::process::chdir("/").step("enter the root")?;
+    if read_only {
+        mounts::make_read_only(root.as_fd(), false).step("make the root read-only")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! A specification's list of system calls as a program for the kernel.
+//!
+//! # Invariants
+//! - A call that is newer than every call known here fails with ENOSYS, not EPERM, so that
+//!   libraries fall back to an older one.
+//! - An unknown name that would be allowed is skipped; one that would be denied is an error, since
+//!   skipping it would allow it.
+
+mod numbers;
+mod profile;
+
+pub use profile::default;
+
+use super::failure::Failure;
+use oci_spec::runtime::{
+    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
+};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, sock_filter,
+};
+use std::collections::BTreeMap;
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// The program; `None` where everything is allowed.
+pub fn compile(profile: &LinuxSeccomp) -> Result<Option<BpfProgram>, Failure> {
+    let default = action(profile.default_action(), profile.default_errno_ret())?;
+    let numbers = numbers::numbers();
+    // The rules that a filter has one action for, and single calls with another.
+    let usual = match default {
+        SeccompAction::Allow => first_action(profile)?,
+        _ => Some(SeccompAction::Allow),
+    };
+    let Some(usual) = usual else { return Ok(None) };
+    let (mut rules, mut exceptions) = (Rules::new(), Vec::new());
+    for rule in profile.syscalls().iter().flatten() {
+        let does = action(rule.action(), rule.errno_ret())?;
+        for number in known(rule, &does, &numbers)? {
+            if does == usual {
+                admit(&mut rules, number, rule)?;
+            } else if does != default {
+                exceptions.push(exception(number, rule, does.clone())?);
+            }
+        }
+    }
+    let newest = numbers.values().copied().max().unwrap_or_default();
+    let prologue = prologue(&exceptions, (default != SeccompAction::Allow).then_some(newest));
+    let architecture = std::env::consts::ARCH.try_into().map_err(wrong)?;
+    let filter = SeccompFilter::new(rules, default, usual, architecture).map_err(wrong)?;
+    let program: BpfProgram = filter.try_into().map_err(wrong)?;
+    Ok(Some([prologue, program].concat()))
+}
+
+fn wrong(cause: impl std::fmt::Display) -> Failure {
+    Failure::at("compile the seccomp profile", cause)
+}
+
+/// What a profile that allows by default does to the calls that it names.
+fn first_action(profile: &LinuxSeccomp) -> Result<Option<SeccompAction>, Failure> {
+    let rules = profile.syscalls().iter().flatten();
+    let actions = rules.map(|rule| action(rule.action(), rule.errno_ret()));
+    let actions = actions.collect::<Result<Vec<_>, _>>()?;
+    Ok(actions.into_iter().find(|action| *action != SeccompAction::Allow))
+}
+
+fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompAction, Failure> {
+    let errno = errno.unwrap_or(libc::EPERM.cast_unsigned());
+    Ok(match action {
+        LinuxSeccompAction::ScmpActAllow => SeccompAction::Allow,
+        LinuxSeccompAction::ScmpActErrno => SeccompAction::Errno(errno),
+        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
+            SeccompAction::KillThread
+        }
+        LinuxSeccompAction::ScmpActKillProcess => SeccompAction::KillProcess,
+        LinuxSeccompAction::ScmpActTrap => SeccompAction::Trap,
+        LinuxSeccompAction::ScmpActTrace => SeccompAction::Trace(errno),
+        LinuxSeccompAction::ScmpActLog => SeccompAction::Log,
+        LinuxSeccompAction::ScmpActNotify => return Err(wrong("SCMP_ACT_NOTIFY has no listener")),
+    })
+}
+
+fn known(
+    rule: &LinuxSyscall,
+    does: &SeccompAction,
+    numbers: &BTreeMap<&str, i64>,
+) -> Result<Vec<i64>, Failure> {
+    let mut found = Vec::new();
+    for name in rule.names() {
+        match numbers.get(name.as_str()) {
+            Some(number) => found.push(*number),
+            None if *does == SeccompAction::Allow => {}
+            None => return Err(wrong(format_args!("unknown system call `{name}`"))),
+        }
+    }
+    Ok(found)
+}
+
+/// One rule without conditions makes those with conditions moot.
+fn admit(rules: &mut Rules, number: i64, rule: &LinuxSyscall) -> Result<(), Failure> {
+    let arguments = rule.args().as_deref().unwrap_or_default();
+    let known = rules.get(&number);
+    if arguments.is_empty() {
+        rules.insert(number, Vec::new());
+    } else if !known.is_some_and(Vec::is_empty) {
+        let conditions = arguments.iter().map(condition).collect::<Result<_, _>>()?;
+        let rule = SeccompRule::new(conditions).map_err(wrong)?;
+        rules.entry(number).or_default().push(rule);
+    }
+    Ok(())
+}
+
+fn condition(argument: &LinuxSeccompArg) -> Result<SeccompCondition, Failure> {
+    let (value, two) = (argument.value(), argument.value_two().unwrap_or_default());
+    let (operator, value) = match argument.op() {
+        LinuxSeccompOperator::ScmpCmpNe => (SeccompCmpOp::Ne, value),
+        LinuxSeccompOperator::ScmpCmpLt => (SeccompCmpOp::Lt, value),
+        LinuxSeccompOperator::ScmpCmpLe => (SeccompCmpOp::Le, value),
+        LinuxSeccompOperator::ScmpCmpEq => (SeccompCmpOp::Eq, value),
+        LinuxSeccompOperator::ScmpCmpGe => (SeccompCmpOp::Ge, value),
+        LinuxSeccompOperator::ScmpCmpGt => (SeccompCmpOp::Gt, value),
+        LinuxSeccompOperator::ScmpCmpMaskedEq => (SeccompCmpOp::MaskedEq(value), two),
+    };
+    // Most calls read 32 bits of a small number: "not 40" must not be met by 40 + 2^32.
+    let narrow = operator == SeccompCmpOp::Ne && u32::try_from(value).is_ok();
+    let length = if narrow { SeccompCmpArgLen::Dword } else { SeccompCmpArgLen::Qword };
+    let index = u8::try_from(argument.index()).map_err(wrong)?;
+    SeccompCondition::new(index, length, operator, value).map_err(wrong)
+}
+
+fn exception(
+    number: i64,
+    rule: &LinuxSyscall,
+    does: SeccompAction,
+) -> Result<(u32, SeccompAction), Failure> {
+    if rule.args().as_ref().is_some_and(|arguments| !arguments.is_empty()) {
+        let names = rule.names().join(", ");
+        return Err(wrong(format_args!(
+            "a second action with conditions is not supported: {names}"
+        )));
+    }
+    Ok((u32::try_from(number).map_err(wrong)?, does))
+}
+
+const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+/// Where `struct seccomp_data` has the call's number and the architecture.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+
+/// Answers before the filter proper: exceptions, and calls from the future. A call of another
+/// architecture goes on to the filter, which refuses it.
+fn prologue(exceptions: &[(u32, SeccompAction)], newest: Option<i64>) -> BpfProgram {
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let mut body = vec![step(LOAD, 0, 0, NUMBER)];
+    for (number, does) in exceptions {
+        body.push(step(EQUAL, 0, 1, *number));
+        body.push(step(RETURN, 0, 0, does.clone().into()));
+    }
+    if let Some(newest) = newest.and_then(|newest| u32::try_from(newest).ok()) {
+        let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+        body.push(step(ABOVE, 0, 1, newest));
+        body.push(step(RETURN, 0, 0, enosys.into()));
+    }
+    match u8::try_from(body.len()) {
+        Ok(length) => {
+            let guard = [step(LOAD, 0, 0, ARCHITECTURE), step(EQUAL, 0, length, NATIVE)];
+            [&guard[..], &body].concat()
+        }
+        // More exceptions than a jump can pass: without the guard another architecture's calls
+        // meet them too, and are refused by the filter in any other case.
+        Err(_) => body,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+const NATIVE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const NATIVE: u32 = 0xc000_00b7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_profile_compiles() {
+        let program = compile(&default(&std::collections::BTreeSet::new())).unwrap().unwrap();
+        assert!((300..4096).contains(&program.len()), "{}", program.len());
+    }
+
+    #[test]
+    fn a_denied_call_that_is_unknown_is_an_error() {
+        let profile = |text: &str| serde_json::from_str::<LinuxSeccomp>(text).unwrap();
+        let allows = profile(
+            r#"{"defaultAction":"SCMP_ACT_ERRNO",
+            "syscalls":[{"names":["read","no_such"],"action":"SCMP_ACT_ALLOW"}]}"#,
+        );
+        assert!(compile(&allows).unwrap().is_some());
+        let denies = profile(
+            r#"{"defaultAction":"SCMP_ACT_ALLOW",
+            "syscalls":[{"names":["no_such"],"action":"SCMP_ACT_ERRNO"}]}"#,
+        );
+        let failure = compile(&denies).unwrap_err();
+        assert_eq!(
+            failure.message,
+            "cannot compile the seccomp profile: unknown system call `no_such`"
+        );
+        assert!(compile(&profile(r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#)).unwrap().is_none());
+    }
+}

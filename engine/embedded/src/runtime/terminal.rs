@@ -1,0 +1,34 @@
+//! The terminal of a container's first process, from the container's own devpts.
+
+use super::channel::Channel;
+use super::failure::{Failure, Step};
+use super::rootfs::Assembled;
+use super::{init, mounts};
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, ptsname, unlockpt};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Makes one, hands its master over, and makes the slave this process's terminal, input, output
+/// and error, and /dev/console.
+pub fn give(built: &Assembled, channel: &Channel) -> Result<(), Failure> {
+    let Some(terminals) = &built.terminals else {
+        return Err(Failure::at("make a terminal", "no devpts is mounted"));
+    };
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::openat(terminals, "ptmx", flags, Mode::empty());
+    let master = master.step("make a terminal")?;
+    unlockpt(&master).step("unlock the terminal")?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = ioctl_tiocgptpeer(&master, flags).step("open the terminal")?;
+    let name = ptsname(&master, Vec::new()).step("name the terminal")?;
+    let name = name.to_string_lossy();
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let console = mounts::clone_at(terminals.as_fd(), Path::new(name), false);
+    let console = console.step("take the terminal")?;
+    let target = built.root.file(Path::new("/dev/console"))?;
+    mounts::attach(console.as_fd(), target.as_fd()).step("mount /dev/console")?;
+    channel.terminal(master.as_fd()).step("hand the terminal over")?;
+    rustix::process::ioctl_tiocsctty(&slave).step("control the terminal")?;
+    init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
+}

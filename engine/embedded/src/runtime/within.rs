@@ -1,0 +1,125 @@
+//! Paths inside of a container's root, opened so that nothing in them leads out.
+//!
+//! # Invariants
+//! - Every path is resolved by the kernel below the root (`RESOLVE_IN_ROOT`), without magic links.
+//! - What was opened is used by descriptor, never again by path.
+
+use super::failure::{Failure, Step};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// A container's root.
+#[derive(Debug)]
+pub struct Root(OwnedFd);
+
+impl Root {
+    /// The folder at `path` of the caller's own tree.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+    }
+
+    /// Opens what is at `path`.
+    pub fn at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        Ok(openat2(&self.0, below(path), flags | OFlags::CLOEXEC, Mode::empty(), INSIDE)?)
+    }
+
+    /// The text of a file, where there is one.
+    pub fn text(&self, path: &Path) -> io::Result<Option<String>> {
+        match self.at(path, OFlags::RDONLY) {
+            Ok(file) => io::read_to_string(std::fs::File::from(file)).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The folder at `path`, made with its parents where it is missing.
+    pub fn folder(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        self.make(path, OFlags::DIRECTORY).step(format_args!("make `{}`", path.display()))
+    }
+
+    /// A place to mount a file on: what is at `path`, else a new empty file.
+    pub fn file(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        self.make(path, OFlags::empty()).step(format_args!("make `{}`", path.display()))
+    }
+
+    fn make(&self, path: &Path, kind: OFlags) -> io::Result<OwnedFd> {
+        match self.at(path, OFlags::PATH | kind) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        let (parent, name) = (path.parent(), path.file_name());
+        let (Some(parent), Some(name)) = (parent, name) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let parent = self.make(parent, OFlags::DIRECTORY)?;
+        create(parent.as_fd(), name, kind)?;
+        // Looked up again from the root: somebody else may have won, or it is a link.
+        self.at(path, OFlags::PATH | kind)
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn create(parent: BorrowedFd<'_>, name: &OsStr, kind: OFlags) -> io::Result<()> {
+    let made = if kind.contains(OFlags::DIRECTORY) {
+        mkdirat(parent, name, Mode::from_raw_mode(0o755))
+    } else {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+    };
+    match made {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// The path below the root, without `..`: `/a/../b` is `b`.
+fn below(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+        }
+    }
+    if clean.as_os_str().is_empty() { ".".into() } else { clean }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn nothing_leads_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("root");
+        fs::create_dir_all(inside.join("etc")).unwrap();
+        fs::write(folder.path().join("secret"), "outside").unwrap();
+        symlink("../../secret", inside.join("etc/up")).unwrap();
+        symlink("/etc/made", inside.join("absolute")).unwrap();
+        let root = Root::open(&inside).unwrap();
+
+        assert_eq!(root.text(Path::new("/etc/up")).unwrap(), None);
+        assert_eq!(root.text(Path::new("../secret")).unwrap(), None);
+        root.folder(Path::new("/absolute")).unwrap_err();
+        root.folder(Path::new("/a/b/../c")).unwrap();
+        assert!(inside.join("a/c").is_dir() || inside.join("a/b").is_dir());
+        root.file(Path::new("/etc/new")).unwrap();
+        assert!(inside.join("etc/new").is_file());
+    }
+}

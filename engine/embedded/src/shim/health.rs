@@ -1,0 +1,153 @@
+//! What a task's check says, by docker's rules. Pure: time comes in.
+
+use crate::record::HealthPlan;
+use keel_engine::Health;
+use std::time::{Duration, Instant};
+
+/// The check of one run.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    plan: HealthPlan,
+    /// When the process started.
+    started: Instant,
+    /// When the next check begins.
+    next: Instant,
+    /// What is known.
+    health: Health,
+    /// Failures in a row.
+    failing: u32,
+}
+
+impl Monitor {
+    /// A process started.
+    #[must_use]
+    pub fn new(plan: HealthPlan, started: Instant) -> Self {
+        let mut monitor =
+            Self { plan, started, next: started, health: Health::Starting, failing: 0 };
+        monitor.next = started + monitor.pause(started);
+        monitor
+    }
+
+    /// A process that was started before this monitor was made, with what was known of it.
+    #[must_use]
+    pub fn resumed(plan: HealthPlan, started: Instant, health: Health, failing: u32) -> Self {
+        let health = if health == Health::None { Health::Starting } else { health };
+        let mut monitor = Self { health, failing, ..Self::new(plan, started) };
+        let now = Instant::now();
+        monitor.next = now + monitor.pause(now);
+        monitor
+    }
+
+    /// Another plan. What was known stays known unless another command is run.
+    pub fn change(&mut self, plan: HealthPlan, now: Instant) {
+        if plan == self.plan {
+            return;
+        }
+        if plan.command != self.plan.command {
+            (self.health, self.failing) = (Health::Starting, 0);
+        }
+        self.plan = plan;
+        self.next = now + self.pause(now);
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &HealthPlan {
+        &self.plan
+    }
+
+    /// When the next check begins.
+    #[must_use]
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// What is known, and failures in a row.
+    #[must_use]
+    pub fn verdict(&self) -> (Health, u32) {
+        (self.health, self.failing)
+    }
+
+    /// A check that began at `began` ended now.
+    pub fn heard(&mut self, well: bool, began: Instant, now: Instant) {
+        if well {
+            (self.health, self.failing) = (Health::Healthy, 0);
+        } else if !(self.health == Health::Starting && began < self.patience()) {
+            self.failing = self.failing.saturating_add(1);
+            if self.failing >= self.plan.retries.max(1) {
+                self.health = Health::Unhealthy;
+            }
+        }
+        self.next = now + self.pause(now);
+    }
+
+    /// Failures that began before do not count, until the first success.
+    fn patience(&self) -> Instant {
+        self.started + Duration::from_millis(self.plan.start_period)
+    }
+
+    fn pause(&self, now: Instant) -> Duration {
+        let starting = self.health == Health::Starting && now < self.patience();
+        let millis = if starting { self.plan.start_interval } else { self.plan.interval };
+        Duration::from_millis(millis.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> HealthPlan {
+        HealthPlan {
+            command: vec!["true".into()],
+            interval: 10_000,
+            timeout: 1_000,
+            retries: 3,
+            start_period: 0,
+            start_interval: 1_000,
+        }
+    }
+
+    /// Checks one after another, each a second long: `+` is well, `-` is not.
+    fn story(plan: HealthPlan, checks: &str) -> String {
+        let start = Instant::now();
+        let mut monitor = Monitor::new(plan, start);
+        let mut told = String::new();
+        for check in checks.chars() {
+            let began = monitor.next();
+            monitor.heard(check == '+', began, began + Duration::from_secs(1));
+            let (health, failing) = monitor.verdict();
+            told += &format!("{}s {health:?} {failing}; ", (began - start).as_secs());
+        }
+        told
+    }
+
+    #[test]
+    fn checks_tell_dockers_story() {
+        assert_eq!(
+            story(plan(), "+---+"),
+            "10s Healthy 0; 21s Healthy 1; 32s Healthy 2; 43s Unhealthy 3; 54s Healthy 0; "
+        );
+        let patient = HealthPlan { start_period: 4_000, ..plan() };
+        assert_eq!(
+            story(patient.clone(), "-----"),
+            "1s Starting 0; 3s Starting 0; 14s Starting 1; 25s Starting 2; 36s Unhealthy 3; "
+        );
+        assert_eq!(
+            story(patient, "+-"),
+            "1s Healthy 0; 12s Healthy 1; ",
+            "the first success ends the start period"
+        );
+    }
+
+    #[test]
+    fn only_another_command_makes_a_verdict_void() {
+        let now = Instant::now();
+        let mut monitor = Monitor::new(plan(), now);
+        monitor.heard(true, now, now);
+        monitor.change(HealthPlan { interval: 1, ..plan() }, now);
+        assert_eq!(monitor.verdict(), (Health::Healthy, 0));
+        monitor.change(HealthPlan { command: vec!["false".into()], ..plan() }, now);
+        assert_eq!(monitor.verdict(), (Health::Starting, 0));
+    }
+}

@@ -1,0 +1,233 @@
+//! `keel shim`: one per container; parent and subreaper. Copies logs, records the exit, restarts
+//! by policy, probes health, and holds the task's network namespace through all runs.
+//!
+//! The engine speaks to it by records and signals: it writes `assignment` and `work`, then sends
+//! SIGUSR1. The shim answers in `state`. SIGUSR2 says that no traffic comes any more.
+//!
+//! # Invariants
+//! - One thread, no async runtime, next to no heap: what needs memory is done in child processes.
+//! - A container outlives its shim; another shim takes it over (`--adopt`). What is lost then: its
+//!   terminal or standard input, whoever was attached, and how it ends.
+//! - A shim's last act for a task that removes itself is to start `keel reap ROOT ID`.
+
+mod attach;
+mod clock;
+mod ending;
+mod health;
+mod lives;
+mod orders;
+mod output;
+mod probe;
+mod restart;
+mod run;
+mod setup;
+mod stdin;
+mod streams;
+mod supervisor;
+mod wait;
+mod wish;
+
+pub use orders::signal_number;
+
+use crate::layout::{Layout, TaskDir};
+use crate::record::{self, Activity, Process, State};
+use crate::runtime::failure::{CANNOT_START, Failure, Step};
+use crate::runtime::{enter, seal, tiny_init};
+use crate::sys;
+use keel_engine::TaskId;
+use keel_engine::frames::Frame;
+use nix::sched::CloneFlags;
+use orders::Orders;
+use output::Stream;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use supervisor::Supervisor;
+
+/// How a shim is started: `keel shim TASKDIR ROOT [--netns PATH | --host-network] [--adopt]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The task's folder.
+    pub dir: PathBuf,
+    /// The root.
+    pub root: PathBuf,
+    /// Which network namespace.
+    pub network: Network,
+    /// A shim before this one died: take over the process that `state` names, if it lives.
+    pub adopt: bool,
+}
+
+/// The network namespace that a shim holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// A new one, with `lo` up.
+    New,
+    /// The host's.
+    Host,
+    /// This one: `/proc/PID/ns/net`. To adopt, that of the container's process.
+    Join(PathBuf),
+}
+
+impl Launch {
+    /// The command that starts it. The shim leaves session, directory and stdio by itself and goes
+    /// on in the background: the command ends with 0 once `state` is written (the network
+    /// namespace exists and can be plumbed at `/proc/SHIM/ns/net`), else with the reason on
+    /// standard error.
+    #[must_use]
+    pub fn command(&self, keel: &Path) -> Command {
+        let mut command = Command::new(keel);
+        command.arg("shim").arg(&self.dir).arg(&self.root);
+        match &self.network {
+            Network::New => {}
+            Network::Host => {
+                command.arg("--host-network");
+            }
+            Network::Join(path) => {
+                command.arg("--netns").arg(path);
+            }
+        }
+        if self.adopt {
+            command.arg("--adopt");
+        }
+        command
+    }
+
+    /// Reads what comes after `shim`.
+    #[must_use]
+    pub fn parse(arguments: &[OsString]) -> Option<Self> {
+        let [dir, root, options @ ..] = arguments else { return None };
+        let (dir, root) = (dir.into(), root.into());
+        let mut launch = Self { dir, root, network: Network::New, adopt: false };
+        let mut options = options.iter();
+        while let Some(option) = options.next() {
+            match option.to_str()? {
+                "--netns" => launch.network = Network::Join(options.next()?.into()),
+                "--host-network" => launch.network = Network::Host,
+                "--adopt" => launch.adopt = true,
+                _ => return None,
+            }
+        }
+        Some(launch)
+    }
+}
+
+/// Runs `shim`, `enter` or `init` if that is what the arguments (without the program's name) ask
+/// for. To be called first thing in `main`, before anything is set up.
+#[must_use]
+pub fn dispatch(arguments: &[OsString]) -> Option<i32> {
+    let (command, rest) = arguments.split_first()?;
+    match (command.to_str()?, rest) {
+        ("shim", rest) => Some(match Launch::parse(rest) {
+            Some(launch) => run(&launch),
+            None => usage("keel shim TASKDIR ROOT [--netns PATH | --host-network] [--adopt]"),
+        }),
+        ("enter", [dir]) => Some(enter::main(Path::new(dir))),
+        ("init", [dashes, command @ ..]) if dashes == "--" => Some(tiny_init::main(command)),
+        _ => None,
+    }
+}
+
+fn usage(text: &str) -> i32 {
+    eprintln!("usage: {text}");
+    64
+}
+
+/// Starts a shim with a network namespace of its own, as [`dispatch`] does.
+#[must_use]
+pub fn main(dir: &Path, layout: &Layout) -> i32 {
+    let (dir, root) = (dir.to_owned(), layout.root().to_owned());
+    run(&Launch { dir, root, network: Network::New, adopt: false })
+}
+
+fn run(launch: &Launch) -> i32 {
+    let ran = seal::run_sealed()
+        .step("seal this program")
+        .and_then(|()| setup::in_background(|| Shim::prepare(launch), Shim::live));
+    match ran {
+        Ok(()) => 0,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code
+        }
+    }
+}
+
+/// A shim that is up.
+struct Shim {
+    supervisor: Supervisor,
+    root: PathBuf,
+    id: TaskId,
+    /// The network namespace that it was started in.
+    outside: OwnedFd,
+}
+
+impl Shim {
+    fn prepare(launch: &Launch) -> Result<Self, Failure> {
+        let signals = setup::signals()?;
+        setup::detach()?;
+        let outside = setup::enter_network(&launch.network)?;
+        let (dir, layout) = (TaskDir(launch.dir.clone()), Layout::new(&launch.root));
+        let id = task_id(&launch.dir)?;
+        let mut state = last_state(&dir, launch.adopt)?;
+        state.shim = Process::find(std::process::id());
+        let orders = Orders::read(&dir, state.run).step("read the task's records")?;
+        let mut supervisor = Supervisor {
+            attached: attach::Attached::listen(&dir.attach()).step("listen for clients")?,
+            log: output::Log::open(&dir.log()).step("open the log")?,
+            cgroup: format!("{}/{}", layout.cgroup(), id.short()),
+            input: stdin::Input::default(),
+            run: None,
+            pause: None,
+            pauses: restart::Pauses::default(),
+            asked: None,
+            size: None,
+            buffer: Box::new([0; streams::CHUNK]),
+            done: false,
+            dir,
+            signals,
+            state,
+            orders,
+        };
+        if launch.adopt {
+            supervisor.adopt();
+        }
+        record::store(&supervisor.dir.state(), &supervisor.state).step("write the state")?;
+        Ok(Self { supervisor, root: launch.root.clone(), id, outside })
+    }
+
+    fn live(mut self) {
+        self.supervisor.serve();
+        let (path, state) = (self.supervisor.dir.state(), self.supervisor.state.clone());
+        let leaves = self.supervisor.orders.auto_remove && state.activity == Activity::Exited;
+        // The socket goes before the last word.
+        drop(self.supervisor);
+        let _ = record::store(&path, &state);
+        if leaves && nix::sched::setns(&self.outside, CloneFlags::CLONE_NEWNET).is_ok() {
+            let mut keel = Command::new("/proc/self/exe");
+            keel.arg("reap").arg(&self.root).arg(self.id.as_str());
+            let _ = sys::born_with_default_signals(&mut keel).spawn();
+        }
+    }
+}
+
+fn task_id(dir: &Path) -> Result<TaskId, Failure> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    TaskId::new(name).map_err(|wrong| Failure { code: CANNOT_START, message: wrong.to_string() })
+}
+
+/// What is left of an earlier shim's record. Without adopting, no process is known.
+fn last_state(dir: &TaskDir, adopt: bool) -> Result<State, Failure> {
+    let last: State = record::load(&dir.state()).step("read the last state")?.unwrap_or_default();
+    if adopt {
+        return Ok(last);
+    }
+    Ok(State { activity: Activity::Waiting, process: None, next: None, restarts: 0, ..last })
+}
+
+fn frame(stream: Stream, data: &[u8]) -> Frame {
+    match stream {
+        Stream::Stdout => Frame::Stdout(data.to_vec()),
+        Stream::Stderr => Frame::Stderr(data.to_vec()),
+    }
+}

@@ -1,0 +1,22 @@
+//! The only module with `unsafe`: kernel calls that no safe crate offers.
+//! Typed values in, owned values or `io::Error` out. One call per function. No policy.
+
+mod link;
+mod mount;
+mod process;
+mod security;
+
+pub use link::bring_loopback_up;
+pub use mount::{MountChange, change_mount};
+pub use process::{
+    Clone3, Cloned, born_with_default_signals, clone3, close_on_exec_from, default_signals,
+    exit_now, send_signal,
+};
+pub use security::{attach_device_program, install_filter, load_device_program};
+
+use std::io;
+
+/// The result of a raw system call.
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

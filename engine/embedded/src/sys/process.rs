@@ -1,0 +1,95 @@
+//! Making processes, and what they are born with.
+#![expect(unsafe_code, reason = "wraps kernel calls; see the module's header")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// How [`clone3`] makes a process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clone3<'a> {
+    /// `CLONE_NEW*`, `CLONE_PARENT`. Nothing that shares memory, files or handlers.
+    pub flags: u64,
+    /// The version 2 cgroup that it is born in.
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// On which side of [`clone3`] one is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The new process.
+    Child,
+    /// The old one, with the new one's pid as it sees it.
+    Parent(u32),
+}
+
+/// A new process with a copy of this one's memory (`clone3(2)`). For single-threaded callers
+/// only: another thread's locks would stay locked in the copy.
+pub fn clone3(how: Clone3<'_>) -> io::Result<Cloned> {
+    let sharing = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_FS | libc::CLONE_SIGHAND;
+    // SAFETY: all-zero bytes are a valid `clone_args`: integers alone.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = how.flags & !u64::from(sharing.cast_unsigned());
+    if how.flags & u64::from(libc::CLONE_PARENT.cast_unsigned()) == 0 {
+        args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    }
+    if let Some(cgroup) = how.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    }
+    // JUSTIFICATION: no safe crate offers clone3, and fork() can neither enter a cgroup nor be
+    // another's sibling.
+    // SAFETY: `args` is initialised, lives through the call and its size is given; no stack is
+    // named and memory is not shared, so the child goes on with its own copy, as after fork().
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+    Ok(match super::check(pid)? {
+        0 => Cloned::Child,
+        pid => Cloned::Parent(u32::try_from(pid).expect("a pid is positive and fits")),
+    })
+}
+
+/// libc has it as a number of 32 bits on some targets, where it does not fit.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
+/// Ends this process without running anything of the process that it is a copy of.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Every signal gets its default action again, and none is blocked. Rust ignores SIGPIPE, and an
+/// ignored signal stays ignored over exec.
+pub fn default_signals() -> io::Result<()> {
+    for signal in 1..=64 {
+        // SAFETY: installs no handler, so no code of ours can run in one. Signals that cannot be
+        // changed are refused, which is as it should be.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// Lets a command be born with default signals: std's own keeps what is blocked.
+pub fn born_with_default_signals(command: &mut Command) -> &mut Command {
+    // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
+    unsafe { command.pre_exec(default_signals) }
+}
+
+/// Sends a signal, real-time ones included (`pidfd_send_signal(2)`).
+pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    // JUSTIFICATION: rustix's signal type has no real-time signals.
+    // SAFETY: `pidfd` is borrowed, so open; a null siginfo is allowed.
+    let done = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, nothing, 0)
+    };
+    super::check(done).map(drop)
+}
+
+/// Every descriptor from `first` on is closed by exec.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    let flag = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: only sets a flag of descriptors; owners keep them.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flag) };
+    super::check(done).map(drop)
+}

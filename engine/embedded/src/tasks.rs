@@ -1,0 +1,310 @@
+//! A folder per task: its records, and how a wish is taken.
+//!
+//! # Invariants
+//! - A task exists from the moment its `assignment` is there until it is not; a folder without one
+//!   is a leftover.
+//! - A start that overtakes an unfinished stop waits in `following`, so that the stop is done
+//!   first, whatever dies in between.
+
+use crate::record::{self, State, Work};
+use crate::{Layout, TaskDir};
+use keel_engine::fields::Cost;
+use keel_engine::{EngineError, Goal, Result, TaskAssignment, TaskId, cost_of, diff};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// All that stands in a task's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    pub(crate) wish: TaskAssignment,
+    pub(crate) following: Option<TaskAssignment>,
+    pub(crate) work: Work,
+    pub(crate) state: Option<State>,
+}
+
+impl Records {
+    /// The newest wish.
+    pub(crate) fn latest(&self) -> &TaskAssignment {
+        self.following.as_ref().unwrap_or(&self.wish)
+    }
+}
+
+/// The ids of all folders, ordered.
+pub(crate) fn ids(layout: &Layout) -> Result<Vec<TaskId>> {
+    let folder = layout.tasks();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(&folder, error)),
+    };
+    let id = |entry: fs::DirEntry| TaskId::new(entry.file_name().to_str()?).ok();
+    let mut ids: Vec<_> = entries.flatten().filter_map(id).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// A task's records; `None` where there is no such task.
+pub(crate) fn load(layout: &Layout, id: &TaskId) -> Result<Option<Records>> {
+    let dir = layout.task(id);
+    let Some(wish) = read::<TaskAssignment>(&dir.assignment())? else { return Ok(None) };
+    let following = read::<TaskAssignment>(&dir.following())?
+        .filter(|following| following.generation > wish.generation);
+    let work = read(&dir.work())?.unwrap_or_default();
+    Ok(Some(Records { wish, following, work, state: read(&dir.state())? }))
+}
+
+/// Every task's records. A task that goes while this looks is left out.
+pub(crate) fn load_all(layout: &Layout) -> Result<Vec<Records>> {
+    let all = ids(layout)?.into_iter().filter_map(|id| load(layout, &id).transpose());
+    all.collect()
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    record::load(path).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> EngineError {
+    EngineError::failed(format!("cannot read {}", path.display()), error)
+}
+
+fn unwritable(path: &Path, error: io::Error) -> EngineError {
+    EngineError::failed(format!("cannot write {}", path.display()), error)
+}
+
+/// What becomes of a wish that was handed over.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Taken {
+    /// It is the task's wish now.
+    Now(Box<TaskAssignment>),
+    /// It follows once the stop before it is done.
+    Next(Box<TaskAssignment>),
+    /// It asks for nothing new.
+    Already,
+}
+
+/// Judges a wish against what the task has. Pure.
+pub(crate) fn take(had: Option<&Records>, given: &TaskAssignment) -> Result<Taken> {
+    let Some(had) = had else {
+        let gone = given.goal == Goal::Removed;
+        return Ok(if gone { Taken::Already } else { Taken::Now(Box::new(given.clone())) });
+    };
+    let latest = had.latest();
+    if given.generation < latest.generation {
+        let task = given.id.clone();
+        return Err(EngineError::OldGeneration {
+            task,
+            has: latest.generation,
+            given: given.generation,
+        });
+    }
+    if had.wish.goal == Goal::Removed && given.goal != Goal::Removed {
+        return Err(conflict(format!("task {} is being removed", given.id)));
+    }
+    let wanted =
+        if given.generation == latest.generation { advanced(latest, given) } else { given.clone() };
+    if wanted == *latest {
+        return Ok(Taken::Already);
+    }
+    only_in_place(latest, &wanted)?;
+    let stops_first =
+        had.wish.goal == Goal::Stopped && wanted.goal < Goal::Stopped && unfinished(had);
+    Ok(if stops_first { Taken::Next(Box::new(wanted)) } else { Taken::Now(Box::new(wanted)) })
+}
+
+/// Within a generation only the goal moves, and only forward; what goes with it comes along.
+fn advanced(latest: &TaskAssignment, given: &TaskAssignment) -> TaskAssignment {
+    if given.goal < latest.goal {
+        return latest.clone();
+    }
+    TaskAssignment {
+        goal: given.goal,
+        force: latest.force || given.force,
+        remove_volumes: latest.remove_volumes || given.remove_volumes,
+        ..latest.clone()
+    }
+}
+
+fn only_in_place(latest: &TaskAssignment, wanted: &TaskAssignment) -> Result<()> {
+    let differences = diff(&latest.spec, &wanted.spec);
+    if cost_of(&differences) != Some(Cost::Replace) {
+        return Ok(());
+    }
+    let field = differences.iter().find(|difference| difference.cost == Cost::Replace);
+    let name = field.map_or("", |difference| difference.name.as_str());
+    Err(conflict(format!("`{name}` of task {} cannot be changed in place", wanted.id)))
+}
+
+fn conflict(what: String) -> EngineError {
+    EngineError::Conflict { what, hint: None }
+}
+
+/// Whether a run may still be going on, by the records alone.
+fn unfinished(had: &Records) -> bool {
+    use crate::record::Activity;
+    had.state.as_ref().is_some_and(|state| state.activity != Activity::Exited)
+}
+
+/// Stores what was taken. The folder is made with the first wish.
+pub(crate) fn store(layout: &Layout, taken: &Taken, now: u64) -> Result<()> {
+    let (Taken::Now(wish) | Taken::Next(wish)) = taken else { return Ok(()) };
+    let dir = layout.task(&wish.id);
+    if !dir.0.exists() {
+        fs::create_dir_all(&dir.0).map_err(|error| unwritable(&dir.0, error))?;
+        store_work(&dir, &Work { created: now, ..Work::default() })?;
+    }
+    match taken {
+        Taken::Next(_) => write(&dir.following(), wish.as_ref()),
+        _ => write(&dir.assignment(), wish.as_ref()),
+    }
+}
+
+/// Makes the wish that follows the task's wish.
+pub(crate) fn follow(layout: &Layout, following: &TaskAssignment) -> Result<()> {
+    let dir = layout.task(&following.id);
+    fs::rename(dir.following(), dir.assignment())
+        .map_err(|error| unwritable(&dir.assignment(), error))
+}
+
+pub(crate) fn store_work(dir: &TaskDir, work: &Work) -> Result<()> {
+    write(&dir.work(), work)
+}
+
+/// Only while no shim lives: the file is its.
+pub(crate) fn store_state(dir: &TaskDir, state: &State) -> Result<()> {
+    write(&dir.state(), state)
+}
+
+fn write<T: serde::Serialize>(path: &Path, record: &T) -> Result<()> {
+    record::store(path, record).map_err(|error| unwritable(path, error))
+}
+
+/// Deletes the folder; the wish goes last, so that a removal cut short is gone on with.
+pub(crate) fn remove(layout: &Layout, id: &TaskId) -> Result<()> {
+    let dir = layout.task(id);
+    let failed = |error| EngineError::failed(format!("cannot remove {}", dir.0.display()), error);
+    let assignment = dir.assignment();
+    for entry in fs::read_dir(&dir.0).map_err(failed)?.flatten() {
+        let path = entry.path();
+        let done = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
+            _ if path == assignment => Ok(()),
+            _ => fs::remove_file(&path),
+        };
+        match done {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    fs::remove_dir_all(&dir.0).map_err(failed)
+}
+
+/// Dull wishes for tables.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+    use keel_engine::{Place, Slot, StackName, TaskSpec};
+    use std::sync::Arc;
+
+    pub(crate) fn wish(generation: u64, goal: Goal) -> TaskAssignment {
+        TaskAssignment {
+            id: TaskId::from_seed("web"),
+            place: Place::OneOff("web".into()),
+            generation,
+            spec: Arc::new(TaskSpec { image: "nginx".into(), ..TaskSpec::default() }),
+            digest: None,
+            joins: None,
+            replaces: None,
+            revision: String::new(),
+            origins: serde_json::Value::Null,
+            goal,
+            auto_remove: false,
+            remove_volumes: false,
+            force: false,
+        }
+    }
+
+    pub(crate) fn observed(wish: &TaskAssignment) -> keel_engine::ObservedTask {
+        let stored = serde_json::json!({
+            "id": wish.id, "place": wish.place, "generation": wish.generation, "goal": wish.goal,
+            "spec": *wish.spec, "digest": null, "phase": "running", "created": 0,
+        });
+        serde_json::from_value(stored).unwrap()
+    }
+
+    pub(crate) fn slot() -> Place {
+        let stack = StackName::new("shop").unwrap();
+        Place::Slot(Slot { stack, service: "web".into(), slot: "1".into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sample::wish;
+    use super::*;
+    use crate::record::Activity;
+    use keel_engine::TaskSpec;
+    use std::sync::Arc;
+
+    fn had(wish: TaskAssignment, activity: Activity) -> Records {
+        let state = Some(State { activity, ..State::default() });
+        Records { wish, following: None, work: Work::default(), state }
+    }
+
+    #[test]
+    fn a_wish_is_judged_by_what_the_task_has() {
+        use Activity::{Exited, Running};
+        let cases = [
+            ("the same again", (1, Goal::Running, Running), (1, Goal::Running), "already"),
+            ("older", (2, Goal::Running, Running), (1, Goal::Stopped), "refused"),
+            ("forward", (1, Goal::Ready, Running), (1, Goal::Running), "now 1 Running"),
+            ("back", (1, Goal::Stopped, Running), (1, Goal::Running), "already"),
+            ("healing", (1, Goal::Running, Running), (2, Goal::Running), "now 2 Running"),
+            ("overtakes a stop", (1, Goal::Stopped, Running), (2, Goal::Running), "next 2 Running"),
+            ("after a stop", (1, Goal::Stopped, Exited), (2, Goal::Running), "now 2 Running"),
+            ("removed meanwhile", (1, Goal::Stopped, Running), (2, Goal::Removed), "now 2 Removed"),
+            ("back from removal", (1, Goal::Removed, Running), (2, Goal::Running), "refused"),
+        ];
+        for (name, (generation, goal, activity), (given, wanted), expected) in cases {
+            let had = had(wish(generation, goal), activity);
+            let shown = match take(Some(&had), &wish(given, wanted)) {
+                Ok(Taken::Now(wish)) => format!("now {} {:?}", wish.generation, wish.goal),
+                Ok(Taken::Next(wish)) => format!("next {} {:?}", wish.generation, wish.goal),
+                Ok(Taken::Already) => "already".to_owned(),
+                Err(_) => "refused".to_owned(),
+            };
+            assert_eq!(shown, expected, "{name}");
+        }
+        assert_eq!(take(None, &wish(1, Goal::Removed)).unwrap(), Taken::Already);
+    }
+
+    #[test]
+    fn only_some_fields_change_in_place() {
+        let had = had(wish(1, Goal::Running), Activity::Running);
+        let with = |change: fn(&mut TaskSpec)| {
+            let mut wish = wish(2, Goal::Running);
+            change(Arc::make_mut(&mut wish.spec));
+            take(Some(&had), &wish)
+        };
+        assert!(matches!(with(|spec| spec.mem_limit = Some(1 << 26)), Ok(Taken::Now(_))));
+        let refused = with(|spec| spec.image = "caddy".into()).unwrap_err();
+        assert!(refused.to_string().starts_with("`image` of task"), "{refused}");
+    }
+
+    #[test]
+    fn a_start_that_overtakes_a_stop_survives_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let (stop, start) = (wish(1, Goal::Stopped), wish(2, Goal::Running));
+        store(&layout, &Taken::Now(Box::new(stop.clone())), 7).unwrap();
+        store(&layout, &Taken::Next(Box::new(start.clone())), 8).unwrap();
+        let records = load(&layout, &stop.id).unwrap().unwrap();
+        assert_eq!((&records.wish, records.latest()), (&stop, &start));
+        assert_eq!(records.work.created, 7);
+        follow(&layout, &start).unwrap();
+        let records = load(&layout, &stop.id).unwrap().unwrap();
+        assert_eq!((&records.wish, records.following), (&start, None));
+        remove(&layout, &stop.id).unwrap();
+        assert_eq!(ids(&layout).unwrap(), []);
+    }
+}

@@ -1,0 +1,202 @@
+//! The controller: what is shared by all loops and by everything that people ask.
+//!
+//! # Invariants
+//! - It holds no truth of its own: what is desired and remembered is in the store, what exists is
+//!   on the nodes. What is in memory (queues, hints) can be lost at any time.
+//! - Every way in (a poll, an event, a person) ends in a record and a hint; the pass does the rest.
+//!
+//! Each group of questions has its file in `operate`, with an `impl Controller` in it.
+
+use crate::ask::Refusal;
+use crate::clock::Clock;
+use crate::config::SourceConfig;
+use crate::fleet::Fleet;
+use crate::queue::Queue;
+use crate::record::Records;
+use crate::source::Source;
+use crate::store::FileStore;
+use futures_util::stream::BoxStream;
+use keel_engine::{Duplex, Event, Open, StackName, TaskId};
+use keel_plan::desired::Policy;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::task::JoinSet;
+
+/// What a controller is started with.
+#[derive(Clone)]
+pub struct Settings {
+    /// `records/` below the root.
+    pub records: PathBuf,
+    /// `sources/` below the root: clones and checkouts.
+    pub sources_dir: PathBuf,
+    /// `data/` below the root: what Git rightly lacks.
+    pub data: PathBuf,
+    /// The nodes.
+    pub fleet: Fleet,
+    /// What to watch; ignored unless [`serve`](Self::serve).
+    pub sources: Vec<SourceConfig>,
+    /// Defaults of every stack's policy.
+    pub policy: Policy,
+    /// Refresh sources, run passes for every stored stack, look for drift. Without it only what
+    /// a command names is passed over.
+    pub serve: bool,
+    /// Variables that directory sources may interpolate; Git sources never see them.
+    pub environment: BTreeMap<String, String>,
+    /// What `~` means in a directory source's bind mounts.
+    pub home: Option<PathBuf>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// The controller of a root. Cheap to clone: all clones are the same one.
+#[derive(Clone)]
+pub struct Controller {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    records: Records,
+    stacks: Arc<Queue<StackName>>,
+    hints: Arc<Queue<String>>,
+    sources: BTreeMap<String, Arc<Source>>,
+    placing: tokio::sync::Mutex<()>,
+    notes: Mutex<Notes>,
+    loops: Mutex<Option<JoinSet<()>>>,
+}
+
+/// What speeds things up, and can be lost at any time.
+#[derive(Default)]
+struct Notes {
+    /// One pass of a stack, one refresh of a source at a time.
+    turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
+    /// Stacks that differ from what was applied: their next pass looks closely.
+    suspects: BTreeSet<StackName>,
+    /// Whose tasks events are about.
+    stack_of: HashMap<TaskId, StackName>,
+}
+
+/// Lines of something under way; ends by itself.
+pub type Lines<T> = BoxStream<'static, T>;
+
+impl Controller {
+    /// Starts the loops (with `serve`: sources, passes of all stored stacks, drift). Needs a
+    /// tokio runtime; returns at once, without Git or a registry.
+    pub async fn start(settings: Settings) -> Result<Self, Refusal> {
+        let store = FileStore::open(&settings.records).map_err(|error| Refusal::failed(&error))?;
+        let configured = if settings.serve { settings.sources.as_slice() } else { &[] };
+        let open = |config: &SourceConfig| {
+            (config.name.clone(), Arc::new(Source::new(config.clone(), &settings)))
+        };
+        let sources = configured.iter().map(open).collect();
+        let shared = Shared {
+            records: Records::new(Arc::new(store)),
+            stacks: Arc::new(Queue::new()),
+            hints: Arc::new(Queue::new()),
+            sources,
+            placing: tokio::sync::Mutex::new(()),
+            notes: Mutex::default(),
+            loops: Mutex::default(),
+            settings,
+        };
+        let controller = Self { shared: Arc::new(shared) };
+        if controller.serves() {
+            let loops = crate::loops::start(&controller).await?;
+            *controller.shared.loops.lock().expect("nothing panics with it") = Some(loops);
+        }
+        Ok(controller)
+    }
+
+    /// Ends all loops, and waits for the pass under way. What runs goes on.
+    pub async fn stop(&self) {
+        self.shared.stacks.close();
+        self.shared.hints.close();
+        let loops = self.shared.loops.lock().expect("nothing panics with it").take();
+        if let Some(mut loops) = loops {
+            while loops.join_next().await.is_some() {}
+        }
+    }
+
+    /// Hints of all nodes that something changed.
+    pub fn events(&self) -> Lines<Event> {
+        self.fleet().events()
+    }
+
+    /// Opens a conversation with a task, on the node that has it.
+    pub async fn open(&self, what: Open) -> Result<Box<dyn Duplex>, Refusal> {
+        Ok(self.fleet().open(what).await?)
+    }
+
+    pub(crate) fn serves(&self) -> bool {
+        self.shared.settings.serve
+    }
+
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.shared.settings.fleet
+    }
+
+    pub(crate) fn records(&self) -> &Records {
+        &self.shared.records
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.shared.settings.clock.now()
+    }
+
+    /// Names of stacks to pass over.
+    pub(crate) fn stacks(&self) -> &Arc<Queue<StackName>> {
+        &self.shared.stacks
+    }
+
+    /// Names of sources to refresh.
+    pub(crate) fn hints(&self) -> &Arc<Queue<String>> {
+        &self.shared.hints
+    }
+
+    pub(crate) fn configured(&self) -> &BTreeMap<String, Arc<Source>> {
+        &self.shared.sources
+    }
+
+    /// Plans of all stacks are made one after the other.
+    pub(crate) async fn placing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.placing.lock().await
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.shared.notes.lock().expect("nothing panics while it holds the notes")
+    }
+
+    /// Waits for the turn of a stack's pass.
+    pub(crate) async fn turn(&self, stack: &StackName) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn_of(format!("stack {stack}")).await
+    }
+
+    /// Waits for the turn of a source's refresh.
+    pub(crate) async fn source_turn(&self, source: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn_of(format!("source {source}")).await
+    }
+
+    async fn turn_of(&self, name: String) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = self.notes().turns.entry(name).or_default().clone();
+        turn.lock_owned().await
+    }
+
+    /// The next pass of this stack looks closely.
+    pub(crate) fn suspect(&self, stack: &StackName) {
+        self.notes().suspects.insert(stack.clone());
+    }
+
+    pub(crate) fn take_suspect(&self, stack: &StackName) -> bool {
+        self.notes().suspects.remove(stack)
+    }
+
+    /// Remembers whose these tasks are, for the events about them.
+    pub(crate) fn learn_tasks(&self, stack: &StackName, tasks: impl Iterator<Item = TaskId>) {
+        self.notes().stack_of.extend(tasks.map(|task| (task, stack.clone())));
+    }
+
+    pub(crate) fn stack_of(&self, task: &TaskId) -> Option<StackName> {
+        self.notes().stack_of.get(task).cloned()
+    }
+}

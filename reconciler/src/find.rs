@@ -1,0 +1,138 @@
+//! Where stacks are below a path: the one rule for sources and command lines.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Names of Compose files, best first; each may have an `.override` beside it.
+pub const COMPOSE_FILES: [&str; 4] =
+    ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+
+/// One stack's files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// The project's folder.
+    pub dir: PathBuf,
+    /// The Compose file, where the path named one; else it is looked for in the folder.
+    pub file: Option<PathBuf>,
+    /// As shown to people: relative to where the search began; empty for that folder itself.
+    pub shown: String,
+}
+
+/// Whether the folder holds a Compose file.
+#[must_use]
+pub fn holds_stack(dir: &Path) -> bool {
+    COMPOSE_FILES.iter().any(|name| dir.join(name).is_file())
+}
+
+/// A Compose file, a folder that holds one, or a folder whose direct subfolders do. None found is
+/// an empty list; an error means that the path cannot be read.
+pub fn stacks_at(path: &Path) -> io::Result<Vec<Found>> {
+    if path.is_file() {
+        let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
+        return Ok(vec![Found { dir, file: Some(path.to_owned()), shown: String::new() }]);
+    }
+    // Read first: a folder that is away must not look like an empty one.
+    let mut folders = std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    if holds_stack(path) {
+        return Ok(vec![Found { dir: path.to_owned(), file: None, shown: String::new() }]);
+    }
+    folders.retain(|folder| holds_stack(folder));
+    folders.sort();
+    let shown = |dir: &PathBuf| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(folders.into_iter().map(|dir| Found { shown: shown(&dir), file: None, dir }).collect())
+}
+
+/// Every folder below `root` that matches the glob (relative to `root`) and holds a Compose file.
+/// A path without wildcards is taken as by [`stacks_at`].
+pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
+    let pattern = pattern.trim_matches('/').trim_start_matches("./");
+    let plain = !pattern.contains(['*', '?', '[', '{']);
+    if plain {
+        let mut found = stacks_at(&root.join(if pattern == "." { "" } else { pattern }))?;
+        for one in &mut found {
+            one.shown = relative(root, &one.dir);
+        }
+        return Ok(found);
+    }
+    let glob = globset::GlobBuilder::new(pattern)
+        .literal_separator(true)
+        .build()
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?
+        .compile_matcher();
+    let mut folders = Vec::new();
+    folders_below(root, &mut folders)?;
+    folders.retain(|dir| glob.is_match(relative(root, dir)) && holds_stack(dir));
+    folders.sort();
+    Ok(folders
+        .into_iter()
+        .map(|dir| Found { shown: relative(root, &dir), file: None, dir })
+        .collect())
+}
+
+fn relative(root: &Path, dir: &Path) -> String {
+    dir.strip_prefix(root).unwrap_or(dir).to_string_lossy().into_owned()
+}
+
+/// Symbolic links are not followed: they could lead in a circle, or out of the revision.
+fn folders_below(dir: &Path, folders: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+            folders_below(&entry.path(), folders)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "services: {}\n").unwrap();
+        }
+        root
+    }
+
+    fn shown(found: &[Found]) -> Vec<&str> {
+        found.iter().map(|one| one.shown.as_str()).collect()
+    }
+
+    #[test]
+    fn a_path_is_a_file_a_folder_or_a_folder_of_folders() {
+        let root = tree(&["one/compose.yml", "two/docker-compose.yaml", "three/readme.md"]);
+        assert_eq!(shown(&stacks_at(root.path()).unwrap()), ["one", "two"]);
+        let one = stacks_at(&root.path().join("one")).unwrap();
+        assert_eq!((one.len(), one[0].file.is_none()), (1, true));
+        let file = stacks_at(&root.path().join("one/compose.yml")).unwrap();
+        assert_eq!(file[0].file.as_deref(), Some(root.path().join("one/compose.yml").as_path()));
+        assert!(stacks_at(&root.path().join("away")).is_err());
+    }
+
+    #[test]
+    fn a_glob_names_every_folder_that_matches() {
+        let root = tree(&["s/a/compose.yaml", "s/b/c/compose.yaml", "t/compose.yaml", "s/x/y"]);
+        let cases = [
+            ("s/*", vec!["s/a"]),
+            ("s/**", vec!["s/a", "s/b/c"]),
+            ("*", vec!["t"]),
+            ("./s/", vec!["s/a"]),
+            (".", vec!["t"]),
+            ("{s/a,t}", vec!["s/a", "t"]),
+        ];
+        for (pattern, expected) in cases {
+            assert_eq!(
+                shown(&stacks_matching(root.path(), pattern).unwrap()),
+                expected,
+                "{pattern}"
+            );
+        }
+    }
+}

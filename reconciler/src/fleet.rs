@@ -1,0 +1,112 @@
+//! The nodes: a map from name to engine. One host is a map of one.
+//!
+//! # Invariants
+//! - Whoever plans or asks never sees how many there are: what they report is one observation,
+//!   and wishes go to whom they concern.
+
+use futures_util::future::join_all;
+use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use keel_engine::{
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Between two looks when no event comes; events may be skipped.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Every node by its name.
+#[derive(Clone, Default)]
+pub struct Fleet {
+    nodes: BTreeMap<String, Arc<dyn Engine>>,
+}
+
+impl Fleet {
+    /// One host.
+    pub fn of(node: impl Into<String>, engine: Arc<dyn Engine>) -> Self {
+        Self { nodes: [(node.into(), engine)].into() }
+    }
+
+    /// Looks at every node at once.
+    pub async fn observe(&self, depth: Depth) -> Result<Observation> {
+        let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth))).await;
+        looks.into_iter().try_fold(Observation::default(), |all, one| Ok(joined(all, one?)))
+    }
+
+    /// Hands wishes over; what is refused is named in the error and stops none of the others.
+    pub async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        let hands = join_all(self.nodes.values().map(|engine| engine.assign(wishes))).await;
+        hands.into_iter().collect()
+    }
+
+    /// Hints of all nodes.
+    pub fn events(&self) -> BoxStream<'static, Event> {
+        let all: SelectAll<_> = self.nodes.values().map(|engine| engine.events()).collect();
+        all.boxed()
+    }
+
+    /// Opens a conversation with a task, on the node that knows it.
+    pub async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
+        let (Open::Logs { task, .. }
+        | Open::Exec { task, .. }
+        | Open::Attach { task, .. }
+        | Open::Signal { task, .. }) = &what;
+        let mut answer = EngineError::NotFound { kind: "task", name: task.to_string() };
+        for engine in self.nodes.values() {
+            match engine.open(what.clone()).await {
+                Err(error @ EngineError::NotFound { .. }) => answer = error,
+                other => return other,
+            }
+        }
+        Err(answer)
+    }
+
+    /// Looks again at each event until `found` finds something. `None` when it never does by
+    /// `deadline`.
+    pub async fn until<T>(
+        &self,
+        deadline: Option<Instant>,
+        found: impl Fn(&Observation) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let mut events = self.events();
+        loop {
+            if let Some(found) = found(&self.observe(Depth::State).await?) {
+                return Ok(Some(found));
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(None);
+            }
+            let until = deadline.map_or(now + PATIENCE, |deadline| deadline.min(now + PATIENCE));
+            next_by(&mut events, until).await;
+        }
+    }
+}
+
+/// Waits for an event, at most until then; events that came meanwhile are one.
+pub(crate) async fn next_by(events: &mut BoxStream<'static, Event>, until: Instant) {
+    if let Ok(None) = timeout_at(until, events.next()).await {
+        // No events at all from this node: time alone leads on.
+        tokio::time::sleep_until(until).await;
+    }
+    while let Some(Some(_)) = futures_util::FutureExt::now_or_never(events.next()) {}
+}
+
+fn joined(mut all: Observation, one: Observation) -> Observation {
+    if all.node.is_empty() {
+        return one;
+    }
+    all.at = all.at.max(one.at);
+    all.tasks.extend(one.tasks);
+    all.networks.extend(one.networks);
+    all.volumes.extend(one.volumes);
+    all.images.extend(one.images);
+    all.foreign.extend(one.foreign);
+    all.findings.extend(one.findings);
+    all
+}

@@ -1,0 +1,240 @@
+//! From a folder to what is desired: find, load, lower. A bad file refuses only its stack.
+//!
+//! # Invariants
+//! - Whoever loads (a source, a command line) gets the same answer for the same files and
+//!   environment.
+//! - A stack with an error has no desired state; its problems are printed in full.
+
+use crate::ask::Submission;
+use crate::find::Found;
+use base64::Engine as _;
+use keel_engine::{Content, Digest, StackName, digest_of};
+use keel_plan::desired::{Desired, Owner, Policy};
+use keel_plan::lower::{Base, Context, Sources, lower};
+use keel_spec::{Files, Kind, Problem, Project, Texts};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How stacks are read.
+pub struct Reading {
+    /// Who decides about them.
+    pub owner: Owner,
+    /// Where their files are.
+    pub files: StackFiles,
+    /// The commit; `None`: each stack's revision is the digest of what was read.
+    pub revision: Option<String>,
+    /// Variables that may be interpolated beside `.env`.
+    pub environment: BTreeMap<String, String>,
+    /// Profiles that are on.
+    pub profiles: Vec<String>,
+    /// What `~` means.
+    pub home: Option<PathBuf>,
+    /// Defaults of the stacks' policies.
+    pub policy: Policy,
+}
+
+/// One stack, loaded or refused.
+pub struct LoadedStack {
+    /// The folder, as shown.
+    pub shown: String,
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its name, where the files say so much.
+    pub name: Option<StackName>,
+    /// What is desired, with the content that it names; `None`: refused.
+    pub lowered: Option<(Desired, Vec<Content>)>,
+    /// Why it was refused: every error, printed with position and excerpt.
+    pub errors: Vec<String>,
+    /// Warnings and notices, printed likewise.
+    pub warnings: Vec<String>,
+    /// Files that decided what it is; a change of one means to load again.
+    pub read: BTreeSet<PathBuf>,
+}
+
+impl LoadedStack {
+    /// As it is handed to a controller; `None` for a refused one.
+    #[must_use]
+    pub fn submission(self) -> Option<Submission> {
+        let (desired, contents) = self.lowered?;
+        let encoded = |content: Content| {
+            let text = base64::engine::general_purpose::STANDARD.encode(&*content.bytes);
+            (content.digest, text)
+        };
+        Some(Submission { desired, contents: contents.into_iter().map(encoded).collect() })
+    }
+}
+
+impl Reading {
+    /// Loads and lowers one stack.
+    #[must_use]
+    pub fn load(&self, found: &Found) -> LoadedStack {
+        let project = self.project(found);
+        let loaded = keel_spec::load(&project, &self.files);
+        let mut problems = loaded.problems;
+        let revision = self.revision.clone().unwrap_or_else(|| revision_of(&loaded.texts));
+        let mut out = LoadedStack {
+            shown: found.shown.clone(),
+            dir: found.dir.clone(),
+            name: None,
+            lowered: None,
+            errors: vec![],
+            warnings: vec![],
+            read: paths_read(&loaded.texts, &found.dir),
+        };
+        if let Some(stack) = &loaded.stack {
+            out.name = StackName::new(stack.name.as_str()).ok();
+            out.read.extend(content_files(stack));
+            let lowered = lower(stack, &self.files, &self.context(found, revision));
+            problems.extend(lowered.problems);
+            out.lowered = Some((lowered.desired, lowered.contents));
+        }
+        let commit = self.revision.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
+        for problem in &problems {
+            let printed = keel_spec::problem::render_at(problem, &loaded.texts, commit);
+            let list = if problem.is_error() { &mut out.errors } else { &mut out.warnings };
+            list.push(printed);
+        }
+        if problems.iter().any(Problem::is_error) {
+            out.lowered = None;
+        }
+        out
+    }
+
+    fn project(&self, found: &Found) -> Project {
+        Project {
+            dir: found.dir.clone(),
+            files: found.file.iter().cloned().collect(),
+            shown: found.shown.clone(),
+            environment: self.environment.clone(),
+            profiles: self.profiles.clone(),
+            ..Project::default()
+        }
+    }
+
+    fn context(&self, found: &Found, revision: String) -> Context {
+        let base = match &self.files {
+            StackFiles::Folder => Base::Folder { root: found.dir.clone() },
+            StackFiles::Checkout { root, data } => {
+                Base::Git { checkout: root.clone(), data: data.clone() }
+            }
+        };
+        let (owner, policy) = (self.owner.clone(), self.policy.clone());
+        Context { owner, revision, base, home: self.home.clone(), policy }
+    }
+}
+
+/// The same name twice refuses both: which of them was meant is not ours to guess.
+pub fn refuse_twins(stacks: &mut [LoadedStack]) {
+    let mut folders: BTreeMap<StackName, Vec<String>> = BTreeMap::new();
+    for stack in stacks.iter() {
+        if let Some(name) = &stack.name {
+            folders.entry(name.clone()).or_default().push(stack.shown.clone());
+        }
+    }
+    for stack in stacks {
+        let Some(name) = &stack.name else { continue };
+        let twins = &folders[name];
+        if twins.len() > 1 {
+            stack.lowered = None;
+            stack.errors.push(format!(
+                "error: several stacks are named `{name}`: {}\n\nhint: give each its own `name:`\n",
+                twins.join(", ")
+            ));
+        }
+    }
+}
+
+fn revision_of(texts: &Texts) -> String {
+    let texts: Vec<_> = texts.iter().collect();
+    digest_of(&texts).hex()[..12].to_owned()
+}
+
+fn paths_read(texts: &Texts, dir: &Path) -> BTreeSet<PathBuf> {
+    texts.iter().map(|(file, _)| dir.join(&**file)).collect()
+}
+
+fn content_files(stack: &keel_spec::Stack) -> BTreeSet<PathBuf> {
+    let all = stack.configs.values().chain(stack.secrets.values());
+    all.filter_map(|config| match &config.content {
+        keel_spec::Content::File(path) => Some(path.path()),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Where a stack's files are. All paths are absolute.
+#[derive(Debug, Clone)]
+pub enum StackFiles {
+    /// In a folder of this machine, which is its own.
+    Folder,
+    /// In an immutable checkout; what it rightly lacks (`.env`, secrets) is below `data`, at the
+    /// same place.
+    Checkout {
+        /// The checkout of the whole repository.
+        root: PathBuf,
+        /// `data/SOURCE` below the root.
+        data: PathBuf,
+    },
+}
+
+impl StackFiles {
+    /// The path itself, or its place below `data` where the checkout lacks it.
+    fn place(&self, path: &Path) -> PathBuf {
+        let Self::Checkout { root, data } = self else { return path.to_owned() };
+        match path.strip_prefix(root) {
+            Ok(in_repo) if !path.exists() => data.join(in_repo),
+            _ => path.to_owned(),
+        }
+    }
+}
+
+impl Files for StackFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(self.place(path))
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        keel_spec::Folder::default().kind(&self.place(path))
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        keel_spec::Folder::default().list(path)
+    }
+}
+
+impl Sources for StackFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Files::read(self, path)
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        Files::kind(self, path)
+    }
+
+    fn tracked(&self, in_repo: &Path) -> Option<Digest> {
+        let Self::Checkout { root, .. } = self else { return None };
+        tree_digest(&root.join(in_repo)).ok()
+    }
+}
+
+/// Of content and modes of a file, or of all below a folder. A link is what it points to.
+fn tree_digest(path: &Path) -> io::Result<Digest> {
+    use std::os::unix::fs::PermissionsExt;
+    let meta = std::fs::symlink_metadata(path)?;
+    if meta.is_symlink() {
+        let target = std::fs::read_link(path)?;
+        return Ok(digest_of(&("link", target.to_string_lossy())));
+    }
+    if meta.is_file() {
+        let executable = meta.permissions().mode() & 0o111 != 0;
+        return Ok(digest_of(&("file", executable, Digest::of(&std::fs::read(path)?))));
+    }
+    let mut below = BTreeMap::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        below.insert(name, tree_digest(&entry.path())?);
+    }
+    Ok(digest_of(&("folder", below)))
+}

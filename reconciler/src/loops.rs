@@ -1,0 +1,127 @@
+//! What runs for as long as the controller serves: passes, refreshes, events, drift.
+
+use crate::ask::Refusal;
+use crate::controller::Controller;
+use crate::operate::drift;
+use crate::pass::{PassError, Passed, pass};
+use crate::refresh::refresh;
+use crate::refusal::with_causes;
+use futures_util::StreamExt;
+use keel_engine::{Event, Place, StackName};
+use keel_plan::Asked;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// After a pass that could not even look.
+const RETRY: Duration = Duration::from_secs(5);
+/// Between two close looks for drift.
+const DRIFT: Duration = Duration::from_secs(30);
+/// Events come in bursts: a task that starts changes several times.
+const BURST: Duration = Duration::from_millis(50);
+
+/// Starts them all, and puts every stored stack and every source on its queue.
+pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusal> {
+    let mut loops = JoinSet::new();
+    let passing = controller.clone();
+    loops.spawn(controller.stacks().clone().run(move |stack| look(stack, passing.clone())));
+    let refreshing = controller.clone();
+    loops.spawn(controller.hints().clone().run(move |name| reread(name, refreshing.clone())));
+    loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
+    for stack in controller.records().stacks().await? {
+        controller.stacks().hint(stack);
+    }
+    for (name, source) in controller.configured() {
+        source.watch(name, controller.hints());
+        controller.hints().hint(name.clone());
+    }
+    Ok(loops)
+}
+
+async fn until_closed(controller: Controller, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = controller.stacks().closed() => {}
+    }
+}
+
+/// One pass; says when the same stack is to be looked at again.
+async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
+    match pass(&stack, &Asked::default(), &controller).await {
+        Ok(passed) => after(&stack, &passed, &controller).await,
+        Err(error) => {
+            note_failure(&stack, &error, &controller).await;
+            Some(RETRY)
+        }
+    }
+}
+
+async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> Option<Duration> {
+    let slots = passed.observation.tasks.iter().filter_map(|task| match &task.place {
+        Place::Slot(slot) if slot.stack == *stack => Some(task.id.clone()),
+        _ => None,
+    });
+    controller.learn_tasks(stack, slots);
+    let suspended = passed.plan.standing.suspended.is_some();
+    if passed.plan.is_gone() && !suspended {
+        // Its source no longer names it, and nothing is left: so nothing is to be remembered.
+        let _ = controller.records().forget(stack).await;
+        return None;
+    }
+    if passed.refused.is_some() {
+        return Some(RETRY);
+    }
+    let wake = passed.plan.wake?;
+    Some(Duration::from_millis(wake.saturating_sub(controller.now()).max(10)))
+}
+
+async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
+    let operation = crate::record::Operation {
+        revision: String::new(),
+        state: crate::record::OperationState::Failed,
+        reason: with_causes(error),
+        at: controller.now(),
+    };
+    // If not even that can be recorded, the disk is gone; the next pass tries again.
+    let _ = controller.records().finish(stack, &operation).await;
+}
+
+async fn reread(name: String, controller: Controller) -> Option<Duration> {
+    let source = controller.configured().get(&name)?.clone();
+    Some(refresh(&name, &source, &controller).await)
+}
+
+/// An event about a task hints its stack; any other hints all.
+async fn follow_events(controller: Controller) {
+    let mut events = controller.fleet().events();
+    while let Some(event) = events.next().await {
+        let known = match &event {
+            Event::Task(task) => controller.stack_of(task),
+            _ => None,
+        };
+        match known {
+            Some(stack) => controller.stacks().hint_in(stack, BURST),
+            None => hint_all(&controller).await,
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn hint_all(controller: &Controller) {
+    for stack in controller.records().stacks().await.unwrap_or_default() {
+        controller.stacks().hint_in(stack, BURST);
+    }
+}
+
+async fn look_for_drift(controller: Controller) {
+    let mut ticks = tokio::time::interval(DRIFT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // What cannot be looked at now is looked at with the next tick.
+        for stack in drift::differing(&controller).await.unwrap_or_default() {
+            controller.suspect(&stack);
+            controller.stacks().hint(stack);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What people ask: one file for each group of questions, each an `impl Controller`.
+
+mod converge;
+mod down;
+pub(crate) mod drift;
+mod images;
+mod inspect;
+mod networks;
+mod oneoff;
+mod plans;
+mod ps;
+#[cfg(test)]
+pub(crate) mod samples;
+mod status;
+mod sync;
+mod target;
+mod tasks;
+mod volumes;

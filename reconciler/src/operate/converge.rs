@@ -1,0 +1,288 @@
+//! `up` and `apply`: store what is desired, then pass until only final holds remain.
+
+use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
+use crate::controller::{Controller, Lines};
+use crate::fleet::next_by;
+use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_are_open};
+use crate::owners::{Claim, claim};
+use crate::pass::{Passed, pass};
+use crate::progress::Scene;
+use base64::Engine as _;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use keel_engine::{Assignment, Content, Event, Phase, Place, StackName};
+use keel_plan::Asked;
+use keel_plan::desired::{Desired, Owner};
+use keel_plan::standing::Standing;
+use keel_plan::verdict::{Learned, Plan};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Without a health check's own limits.
+const LEAST_HEALTH_TIME: u64 = 120_000;
+/// A look without an event: events may be skipped, and the plan may wait for time alone.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Controller {
+    /// Converges one stack; `up` and `apply`. The last line is [`Progress::End`]. Dropping the
+    /// stream stops the watching, and without `serve` the passes; wishes stay.
+    pub fn converge(&self, ask: ConvergeAsk) -> Lines<Progress> {
+        let controller = self.clone();
+        lines(move |lines| async move { controller.converged(ask, &lines).await })
+    }
+
+    async fn converged(
+        &self,
+        ask: ConvergeAsk,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<(Outcome, Vec<String>), Refusal> {
+        let stack = match ask.target {
+            PlanTarget::Stack(stack) => stack,
+            PlanTarget::Submitted(submission) => self.submit(*submission, ask.take_over).await?,
+        };
+        let Some(desired) = self.records().desired(&stack).await? else {
+            return Err(unknown_stack(&stack));
+        };
+        let lifted = wanted_services(&desired, &ask.services);
+        self.records().change_standing(&stack, |standing| lift(standing, &lifted)).await?;
+        let asked = Asked {
+            recreate: ask.recreate,
+            resolve: ask.resolve,
+            pull: ask.pull,
+            services: ask.services,
+            take_over: ask.take_over,
+        };
+        self.drive(&stack, asked, ask.detach, lines).await
+    }
+
+    /// Stores what somebody loaded: contents first, then what names them.
+    pub(crate) async fn submit(
+        &self,
+        submission: Submission,
+        take_over: bool,
+    ) -> Result<StackName, Refusal> {
+        let Submission { desired, contents } = submission;
+        let stack = desired.stack.clone();
+        let owner = self.records().owner(&stack).await?;
+        let dir = match &desired.owner {
+            Owner::Cli { path } => Path::new(path),
+            Owner::Source { .. } => {
+                return Err(Refusal::invalid("only a source can claim to be one"));
+            }
+        };
+        if let Claim::Refused(why) = claim(owner.as_ref(), &desired.owner, dir, take_over) {
+            return Err(Refusal::conflict(format!("stack {stack} {why}")));
+        }
+        self.hand_over(contents).await?;
+        self.records().put_desired(&desired).await?;
+        Ok(stack)
+    }
+
+    /// Gives content to the nodes, checked against its digest.
+    pub(crate) async fn hand_over(
+        &self,
+        contents: BTreeMap<keel_engine::Digest, String>,
+    ) -> Result<(), Refusal> {
+        let decoded = contents.into_iter().map(|(digest, text)| {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+            match bytes {
+                Ok(bytes) if keel_engine::Digest::of(&bytes) == digest => {
+                    Ok(Assignment::Content(Content { digest, bytes: Arc::from(bytes) }))
+                }
+                _ => Err(Refusal::invalid(format!("the content of {digest} is another one"))),
+            }
+        });
+        let wishes = decoded.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.fleet().assign(&wishes).await?)
+    }
+
+    /// Passes until only final holds remain, or the health time is over.
+    pub(crate) async fn drive(
+        &self,
+        stack: &StackName,
+        mut asked: Asked,
+        detach: bool,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<(Outcome, Vec<String>), Refusal> {
+        let mut events = self.events();
+        let mut story = Story::begin(self, stack).await?;
+        loop {
+            let passed = self.pass_for_person(stack, &asked).await?;
+            // What outlives the first pass is in the stack's memory now.
+            asked = Asked { services: asked.services, ..Asked::default() };
+            story.go_on(&passed, lines).await?;
+            if let Some(end) = story.end(&passed, detach) {
+                // What a person started is looked after by the loops, where there are some.
+                if self.serves() {
+                    self.stacks().hint(stack.clone());
+                }
+                return Ok(end);
+            }
+            self.pause(&passed, &mut events).await;
+        }
+    }
+
+    pub(crate) async fn pass_for_person(
+        &self,
+        stack: &StackName,
+        asked: &Asked,
+    ) -> Result<Passed, Refusal> {
+        pass(stack, asked, self).await.map_err(|error| Refusal::failed(&error))
+    }
+
+    /// Until an event, the time that the plan names, or a little while.
+    pub(crate) async fn pause(&self, passed: &Passed, events: &mut BoxStream<'static, Event>) {
+        let wake = passed.plan.wake.map(|at| at.saturating_sub(self.now()));
+        let wait = wake.map_or(PATIENCE, |wake| Duration::from_millis(wake).min(PATIENCE));
+        next_by(events, Instant::now() + wait.max(Duration::from_millis(10))).await;
+    }
+}
+
+/// What is told and remembered while a stack converges.
+struct Story {
+    stack: StackName,
+    resources: BTreeSet<String>,
+    images: Vec<String>,
+    scene: Scene,
+    failures: Vec<String>,
+    /// When the images were there; the health time counts from then.
+    ready: Option<Instant>,
+}
+
+impl Story {
+    async fn begin(controller: &Controller, stack: &StackName) -> Result<Self, Refusal> {
+        let seen = controller.fleet().observe(keel_engine::Depth::State).await?;
+        let desired = controller.records().desired(stack).await?;
+        let resources = desired
+            .iter()
+            .flat_map(|desired| desired.networks.keys().chain(desired.volumes.keys()).cloned());
+        let services = desired.iter().flat_map(|desired| desired.services.values());
+        let images: Vec<_> = services.map(|service| service.spec.image.clone()).collect();
+        let resources = resources.collect();
+        let scene = Scene::of_stack(&seen, stack, &resources).with_images(&seen, &images);
+        let stack = stack.clone();
+        Ok(Self { stack, resources, images, scene, failures: vec![], ready: None })
+    }
+
+    async fn go_on(
+        &mut self,
+        passed: &Passed,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<(), Refusal> {
+        let seen = &passed.observation;
+        let now =
+            Scene::of_stack(seen, &self.stack, &self.resources).with_images(seen, &self.images);
+        for step in now.since(&self.scene) {
+            // Nobody listens any more: the caller went away, and so do we.
+            lines.send(step).await.map_err(|_| Refusal::invalid("nobody listens"))?;
+        }
+        self.scene = now;
+        for learned in &passed.plan.learned {
+            if let Learned::Failed { reason, .. } = learned {
+                self.failures.push(reason.clone());
+            }
+        }
+        let preparing = seen.images.iter().any(|image| image.pulling.is_some())
+            || self.tasks(seen).any(|task| matches!(task.phase, Phase::Pending | Phase::Preparing));
+        let began = self.ready.filter(|_| !preparing).unwrap_or_else(Instant::now);
+        self.ready = Some(began);
+        Ok(())
+    }
+
+    fn tasks<'a>(
+        &'a self,
+        seen: &'a keel_engine::Observation,
+    ) -> impl Iterator<Item = &'a keel_engine::ObservedTask> {
+        let mine = |place: &Place| matches!(place, Place::Slot(slot) if slot.stack == self.stack);
+        seen.tasks.iter().filter(move |task| mine(&task.place))
+    }
+
+    fn end(&self, passed: &Passed, detach: bool) -> Option<(Outcome, Vec<String>)> {
+        let plan = &passed.plan;
+        if plan.is_settled() || (detach && only_health_is_open(plan)) {
+            return Some(self.with_failures(ending(plan)));
+        }
+        if only_missing_images_are_open(plan, &passed.observation) {
+            return Some((Outcome::Failed, awaited(plan)));
+        }
+        let limit = Duration::from_millis(self.health_time(passed));
+        let late = self.ready.is_some_and(|ready| ready.elapsed() > limit);
+        (late && only_health_is_open(plan)).then(|| self.too_late(plan))
+    }
+
+    fn with_failures(&self, (outcome, notes): (Outcome, Vec<String>)) -> (Outcome, Vec<String>) {
+        if self.failures.is_empty() {
+            return (outcome, notes);
+        }
+        let said = self.failures.iter().cloned().chain(notes).collect();
+        (Outcome::Failed, said)
+    }
+
+    fn too_late(&self, plan: &Plan) -> (Outcome, Vec<String>) {
+        let (outcome, notes) = self.with_failures(ending(plan));
+        let outcome = if outcome == Outcome::Done { Outcome::Unhealthy } else { outcome };
+        (outcome, notes.into_iter().chain(awaited(plan)).collect())
+    }
+
+    /// The longest that any of its tasks may take, and a little for the plan to judge it first.
+    fn health_time(&self, passed: &Passed) -> u64 {
+        let limits = self.tasks(&passed.observation).filter_map(|task| task.health_limit);
+        limits.max().unwrap_or(0).max(LEAST_HEALTH_TIME) + 30_000
+    }
+}
+
+/// Services that a person names; all, where they name none.
+fn wanted_services(desired: &Desired, named: &[String]) -> BTreeSet<String> {
+    if named.is_empty() {
+        return desired.services.keys().cloned().collect();
+    }
+    named.iter().cloned().collect()
+}
+
+/// A person wants it up: what was stopped, suspended or taken down is so no longer.
+fn lift(standing: &mut Standing, services: &BTreeSet<String>) {
+    standing.removed = None;
+    standing.suspended = None;
+    let of = |slot: &String| {
+        slot.rsplit_once('.').map_or(slot.as_str(), |(service, _)| service).to_owned()
+    };
+    standing.stopped.retain(|slot| !services.contains(&of(slot)));
+}
+
+pub(crate) fn unknown_stack(stack: &StackName) -> Refusal {
+    Refusal::not_found(format!("no such stack: {stack}"))
+        .hint("`keel status` lists the stacks; a path contains `/` or `.`")
+}
+
+/// Runs the work in a task of its own that ends when nobody listens, and turns its end into the
+/// last line.
+pub(crate) fn lines<F>(work: impl FnOnce(mpsc::Sender<Progress>) -> F) -> Lines<Progress>
+where
+    F: Future<Output = Result<(Outcome, Vec<String>), Refusal>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(64);
+    let (listening, work) = (sender.clone(), work(sender.clone()));
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = work => ended,
+            () = listening.closed() => return,
+        };
+        let (outcome, notes) = ended.unwrap_or_else(|refusal| (Outcome::Failed, told(&refusal)));
+        // Nobody left to tell is no failure.
+        let _ = sender.send(Progress::End { outcome, notes }).await;
+    });
+    let next = |mut receiver: mpsc::Receiver<Progress>| async move {
+        let line = receiver.recv().await?;
+        Some((line, receiver))
+    };
+    futures_util::stream::unfold(receiver, next).boxed()
+}
+
+fn told(refusal: &Refusal) -> Vec<String> {
+    let hint = refusal.hint.iter().map(|hint| format!("hint: {hint}"));
+    std::iter::once(refusal.message.clone()).chain(hint).collect()
+}

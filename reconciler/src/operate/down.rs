@@ -1,0 +1,70 @@
+//! `down`: a stack goes away.
+
+use super::converge::{lines, unknown_stack};
+use crate::ask::{DownAsk, Outcome, Progress, Refusal};
+use crate::controller::{Controller, Lines};
+use crate::outcome::ending;
+use crate::progress::Scene;
+use keel_plan::Asked;
+use keel_plan::standing::{Removal, Suspended};
+use std::collections::BTreeSet;
+use tokio::sync::mpsc;
+
+impl Controller {
+    /// Takes a stack away; ends when nothing is left of it. Under `serve` the stack is suspended
+    /// as well, so that its source does not bring it back; without, it is forgotten.
+    pub fn down(&self, ask: DownAsk) -> Lines<Progress> {
+        let controller = self.clone();
+        lines(move |lines| async move { controller.taken_down(ask, &lines).await })
+    }
+
+    async fn taken_down(
+        &self,
+        ask: DownAsk,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<(Outcome, Vec<String>), Refusal> {
+        let DownAsk { stack, volumes } = ask;
+        if !self.records().stacks().await?.contains(&stack) {
+            return Err(unknown_stack(&stack));
+        }
+        let (now, serves) = (self.now(), self.serves());
+        let go = |standing: &mut keel_plan::standing::Standing| {
+            standing.removed = Some(Removal { volumes });
+            let by = Suspended { by: "keel down".into(), since: now, reason: None };
+            standing.suspended = serves.then_some(by);
+        };
+        self.records().change_standing(&stack, go).await?;
+        let resources = self.resources(&stack).await?;
+        let mut events = self.events();
+        let mut scene: Option<Scene> = None;
+        loop {
+            let passed = self.pass_for_person(&stack, &Asked::default()).await?;
+            let seen = Scene::of_stack(&passed.observation, &stack, &resources);
+            for step in seen.since(scene.as_ref().unwrap_or(&seen)) {
+                // Nobody listens any more: what is wished for stays.
+                let _ = lines.send(step).await;
+            }
+            scene = Some(seen);
+            if passed.plan.is_gone() {
+                break;
+            }
+            if passed.plan.is_settled() {
+                return Ok(ending(&passed.plan));
+            }
+            self.pause(&passed, &mut events).await;
+        }
+        if !serves {
+            self.records().forget(&stack).await?;
+        }
+        Ok((Outcome::Done, vec![]))
+    }
+
+    /// Full names of the networks and volumes that a stack names.
+    async fn resources(&self, stack: &keel_engine::StackName) -> Result<BTreeSet<String>, Refusal> {
+        let desired = self.records().desired(stack).await?;
+        let names = desired
+            .iter()
+            .flat_map(|desired| desired.networks.keys().chain(desired.volumes.keys()).cloned());
+        Ok(names.collect())
+    }
+}

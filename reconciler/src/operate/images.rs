@@ -1,0 +1,181 @@
+//! `images`, `pull`, `rmi`.
+
+use super::converge::lines;
+use crate::ask::{Outcome, Progress, Refusal};
+use crate::clock::rfc3339;
+use crate::controller::{Controller, Lines};
+use crate::fleet::next_by;
+use crate::progress::Scene;
+use crate::rows::{ImageRow, PullAsk, RemoveAsk};
+use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Between two looks at a pull without an event.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Controller {
+    /// Every image of every node, by reference.
+    pub async fn images(&self) -> Result<Vec<ImageRow>, Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        let there = seen.images.iter().filter(|image| image.digest.is_some());
+        Ok(there.map(|image| row(image, &seen)).collect())
+    }
+
+    /// Brings images anew; ends when all are there or failed.
+    pub fn pull(&self, ask: PullAsk) -> Lines<Progress> {
+        let controller = self.clone();
+        lines(move |lines| async move { controller.pulled(ask.references, &lines).await })
+    }
+
+    async fn pulled(
+        &self,
+        references: Vec<String>,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<(Outcome, Vec<String>), Refusal> {
+        let mut events = self.events();
+        let before = self.fleet().observe(Depth::State).await?;
+        let over: BTreeMap<&String, u64> =
+            references.iter().map(|name| (name, pulls(&before, name) + 1)).collect();
+        let wish = |reference: &String| Assignment::Image {
+            reference: reference.clone(),
+            policy: PullPolicy::Always,
+            wanted: Presence::Present,
+        };
+        let wishes: Vec<_> = references.iter().map(wish).collect();
+        self.fleet().assign(&wishes).await?;
+        let mut scene = Scene::default();
+        loop {
+            let seen = self.fleet().observe(Depth::State).await?;
+            let now = Scene::of_images(&seen, &references);
+            let done = over.iter().all(|(name, count)| pulls(&seen, name) >= *count);
+            for step in now.since(&scene) {
+                lines.send(step).await.map_err(|_| Refusal::invalid("nobody listens"))?;
+            }
+            scene = now;
+            if done {
+                return Ok(ending(&seen, &references));
+            }
+            next_by(&mut events, Instant::now() + PATIENCE).await;
+        }
+    }
+
+    /// Removes images, by reference, id or digest; gives what is gone. Refused for one in use.
+    pub async fn remove_images(&self, ask: RemoveAsk) -> Result<Vec<String>, Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        let mut meant = Vec::new();
+        for name in &ask.names {
+            let found = find(&seen, name);
+            if found.is_empty() && !ask.force {
+                return Err(Refusal::not_found(format!("no such image: {name}"))
+                    .hint("`keel images` lists them"));
+            }
+            meant.extend(found.into_iter().map(|image| image.reference.clone()));
+        }
+        meant.sort();
+        meant.dedup();
+        if let Some(user) = seen.tasks.iter().find(|task| meant.contains(&task.spec.image)) {
+            let (image, name) = (&user.spec.image, &user.spec.container_name);
+            return Err(Refusal::conflict(format!("image {image} is in use by container {name}"))
+                .hint(format!("remove the container first: `keel rm {name}`")));
+        }
+        let wish = |reference: &String| Assignment::Image {
+            reference: reference.clone(),
+            policy: PullPolicy::Never,
+            wanted: Presence::Absent,
+        };
+        let wishes: Vec<_> = meant.iter().map(wish).collect();
+        self.fleet().assign(&wishes).await?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let gone = |seen: &Observation| {
+            let there = seen.images.iter().any(|image| meant.contains(&image.reference));
+            (!there).then_some(())
+        };
+        match self.fleet().until(Some(deadline), gone).await? {
+            Some(()) => Ok(meant),
+            None => Err(Refusal::conflict("the images are still there after a minute")),
+        }
+    }
+}
+
+fn pulls(seen: &Observation, reference: &str) -> u64 {
+    let found = seen.images.iter().find(|image| image.reference == reference);
+    found.map_or(0, |image| image.pulls)
+}
+
+fn ending(seen: &Observation, references: &[String]) -> (Outcome, Vec<String>) {
+    let failure = |reference: &String| {
+        let image = seen.images.iter().find(|image| image.reference == *reference)?;
+        let why = image.failure.as_ref()?;
+        Some(format!("cannot pull {reference}: {why}"))
+    };
+    let notes: Vec<_> = references.iter().filter_map(failure).collect();
+    (if notes.is_empty() { Outcome::Done } else { Outcome::Failed }, notes)
+}
+
+/// By reference as written, with `latest` understood, or by the beginning of its id or digest.
+pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Vec<&'a ObservedImage> {
+    let same = |reference: &str| {
+        reference == name
+            || (tag_of(name).is_none() && reference == format!("{name}:latest"))
+            || (tag_of(reference).is_none() && name == format!("{reference}:latest"))
+    };
+    let by_name: Vec<_> = seen.images.iter().filter(|image| same(&image.reference)).collect();
+    let digits = name.strip_prefix("sha256:").unwrap_or(name);
+    let is_id = digits.len() >= 4 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !by_name.is_empty() || !is_id {
+        return by_name;
+    }
+    let begins = |image: &&ObservedImage| {
+        let ids = [image.id.as_ref(), image.digest.as_ref()];
+        ids.into_iter().flatten().any(|id| id.hex().starts_with(digits))
+    };
+    seen.images.iter().filter(begins).collect()
+}
+
+fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
+    let (named, _) = image.reference.split_once('@').unwrap_or((&image.reference, ""));
+    let tag = tag_of(named);
+    let repository = tag.map_or(named, |tag| &named[..named.len() - tag.len() - 1]);
+    let pinned = image.reference.contains('@');
+    let users = seen.tasks.iter().filter(|task| task.spec.image == image.reference).count();
+    ImageRow {
+        reference: image.reference.clone(),
+        repository: repository.to_owned(),
+        tag: tag.unwrap_or(if pinned { "<none>" } else { "latest" }).to_owned(),
+        digest: image.digest.as_ref().map(|digest| digest.as_str().to_owned()),
+        id: image.id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        size: image.size,
+        created: image.created.map(rfc3339),
+        node: seen.node.clone(),
+        containers: u32::try_from(users).unwrap_or(u32::MAX),
+        failure: image.failure.clone(),
+    }
+}
+
+/// What follows the last colon, unless that is a port of the registry.
+fn tag_of(reference: &str) -> Option<&str> {
+    let (_, tag) = reference.rsplit_once(':')?;
+    (!tag.contains('/') && !reference.contains('@')).then_some(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_no_tag() {
+        let cases = [
+            ("nginx", None),
+            ("nginx:1.25", Some("1.25")),
+            ("localhost:5000/app", None),
+            ("localhost:5000/app:2", Some("2")),
+            ("app@sha256:00", None),
+        ];
+        for (reference, expected) in cases {
+            assert_eq!(tag_of(reference), expected, "{reference}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `run`: a task outside of every stack, never planned or pruned.
+
+use super::tasks::again;
+use crate::ask::{Refusal, RunAnswer, RunAsk};
+use crate::controller::Controller;
+use keel_engine::{Assignment, Depth, Goal, Observation, Place, TaskAssignment, TaskId};
+use std::sync::Arc;
+
+impl Controller {
+    /// Makes a one-off. It runs at once, or with [`RunAsk::attach`] stays ready until
+    /// [`start_oneoff`](Self::start_oneoff). Returns when the wish is on disk.
+    pub async fn run(&self, ask: RunAsk) -> Result<RunAnswer, Refusal> {
+        let RunAsk { name, mut spec, auto_remove, attach, contents } = ask;
+        let seen = self.fleet().observe(Depth::State).await?;
+        let id = fresh_id(&seen, &name, self.now());
+        let name = if name.is_empty() { format!("run-{}", &id.as_str()[..8]) } else { name };
+        if let Some(other) = seen.tasks.iter().find(|task| task.spec.container_name == name) {
+            let words = format!("the name {name} is taken by container {}", other.id);
+            return Err(Refusal::conflict(words)
+                .hint(format!("remove it with `keel rm {name}`, or choose another `--name`")));
+        }
+        self.hand_over(contents).await?;
+        spec.container_name.clone_from(&name);
+        let wish = TaskAssignment {
+            id: id.clone(),
+            place: Place::OneOff(name.clone()),
+            generation: 1,
+            spec: Arc::new(spec),
+            digest: None,
+            joins: None,
+            replaces: None,
+            revision: String::new(),
+            origins: serde_json::Value::Null,
+            goal: if attach { Goal::Ready } else { Goal::Running },
+            auto_remove,
+            remove_volumes: false,
+            force: false,
+        };
+        self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?;
+        Ok(RunAnswer { id, name })
+    }
+
+    /// Starts a one-off that was made with [`RunAsk::attach`], once somebody is attached.
+    pub async fn start_oneoff(&self, id: &TaskId) -> Result<(), Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        let Some(task) = seen.tasks.iter().find(|task| task.id == *id) else {
+            return Err(Refusal::not_found(format!("no such container: {id}")));
+        };
+        // The same decision goes on: from ready to running.
+        let wish = TaskAssignment { goal: Goal::Running, ..again(task, task.generation) };
+        Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
+    }
+}
+
+/// An id that no task has: of the name, the time, and how often that was taken already.
+fn fresh_id(seen: &Observation, name: &str, now: u64) -> TaskId {
+    let taken = |id: &TaskId| seen.tasks.iter().any(|task| task.id == *id);
+    let process = std::process::id();
+    (0_u64..)
+        .map(|turn| TaskId::from_seed(&format!("run {name} {now} {process} {turn}")))
+        .find(|id| !taken(id))
+        .expect("a node has fewer tasks than there are numbers")
+}

@@ -1,0 +1,66 @@
+//! `plan`: what a pass would do now, for people to read.
+
+use super::converge::unknown_stack;
+use crate::ask::{PlanReport, PlanTarget, Refusal, StackPlan, VerdictRow};
+use crate::controller::Controller;
+use keel_engine::{Depth, Observation, StackName};
+use keel_plan::desired::Desired;
+use keel_plan::{Asked, Inputs, text};
+
+impl Controller {
+    /// Plans without doing. No targets: every stack that is known.
+    pub async fn plan(&self, targets: Vec<PlanTarget>) -> Result<PlanReport, Refusal> {
+        let observation = self.fleet().observe(Depth::State).await?;
+        let targets = if targets.is_empty() {
+            self.records().stacks().await?.into_iter().map(PlanTarget::Stack).collect()
+        } else {
+            targets
+        };
+        let mut stacks = Vec::new();
+        for target in targets {
+            let (stack, desired) = match target {
+                PlanTarget::Stack(stack) => self.stored(stack).await?,
+                PlanTarget::Submitted(submission) => {
+                    (submission.desired.stack.clone(), Some(submission.desired))
+                }
+            };
+            stacks.push(self.planned(&stack, desired.as_ref(), &observation).await?);
+        }
+        stacks.sort_by(|a, b| a.stack.cmp(&b.stack));
+        Ok(PlanReport { version: 1, stacks })
+    }
+
+    async fn stored(&self, stack: StackName) -> Result<(StackName, Option<Desired>), Refusal> {
+        if !self.records().stacks().await?.contains(&stack) {
+            return Err(unknown_stack(&stack));
+        }
+        let desired = self.records().desired(&stack).await?;
+        Ok((stack, desired))
+    }
+
+    async fn planned(
+        &self,
+        stack: &StackName,
+        desired: Option<&Desired>,
+        observation: &Observation,
+    ) -> Result<StackPlan, Refusal> {
+        let owner = self.records().owner(stack).await?;
+        let standing = self.records().standing(stack).await?;
+        let plan = keel_plan::plan(&Inputs {
+            stack,
+            desired,
+            owner: owner.as_ref(),
+            standing: &standing,
+            observation,
+            asked: Asked::default(),
+            now: self.now(),
+        });
+        let verdicts = text::rows(&plan).into_iter().map(shown).collect();
+        Ok(StackPlan { stack: stack.to_string(), revision: plan.revision, verdicts })
+    }
+}
+
+fn shown(row: text::Row) -> VerdictRow {
+    let text::Row { slot, resource, action, hold, reason, text } = row;
+    VerdictRow { slot, resource, action, hold, reason, text }
+}

@@ -1,0 +1,190 @@
+//! `ps`: containers, as docker lists them.
+
+use super::target::listed_names;
+use crate::ask::{ContainerRow, PortRow, Refusal};
+use crate::clock::rfc3339;
+use crate::controller::Controller;
+use crate::rows::PsAsk;
+use keel_engine::{Depth, Health, Observation, ObservedTask, Phase, Protocol};
+
+impl Controller {
+    /// Tasks of all nodes, newest first.
+    pub async fn ps(&self, ask: PsAsk) -> Result<Vec<ContainerRow>, Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        Ok(rows(&seen, &ask, self.now()))
+    }
+}
+
+pub(crate) fn rows(seen: &Observation, ask: &PsAsk, now: u64) -> Vec<ContainerRow> {
+    let names = listed_names(seen);
+    let mut tasks: Vec<_> = seen.tasks.iter().filter(|task| wanted(task, ask)).collect();
+    tasks.sort_by(|a, b| (b.created, &names[&a.id]).cmp(&(a.created, &names[&b.id])));
+    tasks.iter().map(|task| row(task, &names[&task.id], &seen.node, now)).collect()
+}
+
+fn wanted(task: &ObservedTask, ask: &PsAsk) -> bool {
+    let slot = task.place.slot();
+    let runs = matches!(task.phase, Phase::Running | Phase::Backoff | Phase::Draining);
+    (ask.all || runs)
+        && (ask.stacks.is_empty() || slot.is_some_and(|slot| ask.stacks.contains(&slot.stack)))
+        && (ask.services.is_empty()
+            || slot.is_some_and(|slot| ask.services.contains(&slot.service)))
+}
+
+fn row(task: &ObservedTask, name: &str, node: &str, now: u64) -> ContainerRow {
+    let slot = task.place.slot();
+    let entry = task.spec.entrypoint.iter().flatten();
+    let command: Vec<_> = entry.chain(task.spec.command.iter().flatten()).cloned().collect();
+    ContainerRow {
+        id: task.id.as_str().to_owned(),
+        name: name.to_owned(),
+        stack: slot.map(|slot| slot.stack.to_string()).unwrap_or_default(),
+        service: slot.map(|slot| slot.service.clone()).unwrap_or_default(),
+        slot: slot.map(|slot| slot.slot.clone()).unwrap_or_default(),
+        node: node.to_owned(),
+        image: task.spec.image.clone(),
+        state: state(&task.phase).to_owned(),
+        status: status(task, now),
+        health: health(task.health).to_owned(),
+        pid: task.pid,
+        ports: ports(task),
+        created: rfc3339(task.created),
+        revision: task.revision.clone(),
+        command: command.join(" "),
+        exit_code: task.exit_code,
+        message: task.message.clone(),
+        addresses: task.addresses.iter().cloned().collect(),
+    }
+}
+
+/// docker's word, and those that docker has no word for.
+pub(crate) fn state(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "pending",
+        Phase::Preparing => "preparing",
+        Phase::Ready => "created",
+        Phase::Running => "running",
+        Phase::Backoff => "restarting",
+        Phase::Draining => "draining",
+        Phase::Exited => "exited",
+        Phase::Rejected => "dead",
+    }
+}
+
+pub(crate) fn health(health: Health) -> &'static str {
+    match health {
+        Health::None => "none",
+        Health::Starting => "starting",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    }
+}
+
+/// As docker words it.
+fn status(task: &ObservedTask, now: u64) -> String {
+    let age = |at: Option<u64>| ago(now.saturating_sub(at.unwrap_or(now)));
+    let code = task.exit_code.unwrap_or(0);
+    match task.phase {
+        Phase::Running | Phase::Draining => {
+            let check = match task.health {
+                Health::None => "",
+                Health::Starting => " (health: starting)",
+                Health::Healthy => " (healthy)",
+                Health::Unhealthy => " (unhealthy)",
+            };
+            format!("Up {}{check}", age(task.started))
+        }
+        Phase::Exited => format!("Exited ({code}) {} ago", age(task.finished)),
+        Phase::Backoff => format!("Restarting ({code}) {} ago", age(task.finished)),
+        Phase::Pending | Phase::Preparing | Phase::Ready => "Created".to_owned(),
+        Phase::Rejected => "Dead".to_owned(),
+    }
+}
+
+/// docker's rounding of a duration.
+fn ago(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
+    match seconds {
+        0 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..60 => format!("{seconds} seconds"),
+        60..120 => "About a minute".to_owned(),
+        120..3600 if minutes < 46 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".to_owned(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 14 => format!("{} days", hours / 24),
+        _ if hours < 24 * 60 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
+}
+
+fn ports(task: &ObservedTask) -> Vec<PortRow> {
+    let row = |port: &keel_engine::PublishedPort| PortRow {
+        host_ip: port.host_ip.clone(),
+        published: port.published,
+        target: port.target,
+        protocol: protocol(port.protocol).to_owned(),
+    };
+    task.ports.iter().map(row).collect()
+}
+
+pub(crate) fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operate::samples::{observation, task};
+
+    #[test]
+    fn a_status_reads_as_dockers() {
+        let mut one = task("web", "1", 'a', 0);
+        let mut said = |change: &dyn Fn(&mut ObservedTask)| {
+            change(&mut one);
+            status(&one, 100_000)
+        };
+        assert_eq!(said(&|_| ()), "Up About a minute");
+        assert_eq!(said(&|t| t.health = Health::Healthy), "Up About a minute (healthy)");
+        assert_eq!(said(&|t| t.started = Some(97_000)), "Up 3 seconds (healthy)");
+        let exited = said(&|t| {
+            (t.phase, t.exit_code, t.finished) = (Phase::Exited, Some(1), Some(95_000));
+        });
+        assert_eq!(exited, "Exited (1) 5 seconds ago");
+    }
+
+    #[test]
+    fn ages_are_rounded_as_dockers() {
+        let cases = [
+            (0, "Less than a second"),
+            (59_000, "59 seconds"),
+            (61_000, "About a minute"),
+            (45 * 60_000, "45 minutes"),
+            (50 * 60_000, "About an hour"),
+            (47 * 3_600_000, "47 hours"),
+            (72 * 3_600_000, "3 days"),
+            (20 * 86_400_000, "2 weeks"),
+        ];
+        for (millis, expected) in cases {
+            assert_eq!(ago(millis), expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_is_listed_only_when_asked_for() {
+        let mut done = task("job", "1", 'b', 2);
+        done.phase = Phase::Exited;
+        let seen = observation([task("web", "1", 'a', 1), done]);
+        let names = |all| {
+            let ask = PsAsk { all, ..PsAsk::default() };
+            rows(&seen, &ask, 0).into_iter().map(|row| row.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(false), ["hello-web-1"]);
+        assert_eq!(names(true), ["hello-job-1", "hello-web-1"]);
+    }
+}

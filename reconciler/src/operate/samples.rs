@@ -1,0 +1,52 @@
+//! Observed tasks for tests: the dull case, to be changed.
+
+use keel_engine::{
+    Goal, Health, Observation, ObservedTask, Phase, Place, Slot, StackName, TaskId, TaskSpec,
+};
+use std::sync::Arc;
+
+/// A running task of the stack `hello`; its id is this digit 64 times.
+pub(crate) fn task(service: &str, slot: &str, digit: char, created: u64) -> ObservedTask {
+    let stack = StackName::new("hello").unwrap();
+    let place = Slot { stack, service: service.into(), slot: slot.into() };
+    let spec = TaskSpec {
+        container_name: format!("hello-{service}-{slot}"),
+        image: "nginx:1".into(),
+        ..TaskSpec::default()
+    };
+    ObservedTask {
+        id: TaskId::new(digit.to_string().repeat(64)).unwrap(),
+        place: Place::Slot(place),
+        generation: 1,
+        goal: Goal::Running,
+        spec: Arc::new(spec),
+        digest: None,
+        joins: None,
+        revision: "r1".into(),
+        origins: serde_json::Value::Null,
+        auto_remove: false,
+        phase: Phase::Running,
+        message: None,
+        attempts: 0,
+        pid: Some(42),
+        created,
+        started: Some(created),
+        finished: None,
+        exit_code: None,
+        exit_cause: None,
+        restarts: 0,
+        health: Health::None,
+        health_since: None,
+        health_output: None,
+        health_limit: None,
+        addresses: vec![],
+        ports: vec![],
+        findings: vec![],
+    }
+}
+
+/// A node with these tasks.
+pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Observation {
+    let tasks = tasks.into_iter().collect();
+    Observation { node: "here".into(), at: 100_000, tasks, ..Observation::default() }
+}

@@ -1,0 +1,102 @@
+//! What a person means by a target: a container's name, an id's prefix, `STACK/SERVICE[.SLOT]`.
+
+use crate::ask::Refusal;
+use crate::controller::Controller;
+use keel_engine::{Depth, Goal, Observation, ObservedTask, Place, Slot, TaskId};
+use std::collections::BTreeMap;
+
+impl Controller {
+    /// The tasks that a target means: at least one, newest first within a slot. Stopped ones too.
+    pub async fn resolve_target(&self, target: &str) -> Result<Vec<ObservedTask>, Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        Ok(resolve(&seen, target)?.into_iter().cloned().collect())
+    }
+}
+
+/// Names win over ids, as with docker.
+pub(crate) fn resolve<'a>(
+    seen: &'a Observation,
+    target: &str,
+) -> Result<Vec<&'a ObservedTask>, Refusal> {
+    let names = listed_names(seen);
+    let mut found: Vec<_> = match target.split_once('/') {
+        Some((stack, rest)) => seen.tasks.iter().filter(|t| in_slot(t, stack, rest)).collect(),
+        None => seen.tasks.iter().filter(|task| names[&task.id] == target).collect(),
+    };
+    if found.is_empty() && is_prefix(target) {
+        found = seen.tasks.iter().filter(|t| t.id.as_str().starts_with(target)).collect();
+        if found.len() > 1 {
+            let ids: Vec<_> = found.iter().map(|task| task.id.short()).collect();
+            let words = format!("`{target}` begins several ids: {}", ids.join(", "));
+            return Err(Refusal::invalid(words));
+        }
+    }
+    if found.is_empty() {
+        return Err(Refusal::not_found(format!("no such container: {target}"))
+            .hint("`keel ps -a` lists containers; STACK/SERVICE names all of a service"));
+    }
+    found.sort_by_key(|task| std::cmp::Reverse(task.created));
+    Ok(found)
+}
+
+fn is_prefix(target: &str) -> bool {
+    !target.is_empty() && target.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn in_slot(task: &ObservedTask, stack: &str, rest: &str) -> bool {
+    let Place::Slot(slot) = &task.place else { return false };
+    let whole = format!("{}.{}", slot.service, slot.slot);
+    slot.stack.as_str() == stack && (slot.service == rest || whole == rest)
+}
+
+/// The name of each task as it is listed: while two live in a slot, the newest one's is the plain
+/// one, and the others are `NAME~ID4`.
+pub(crate) fn listed_names(seen: &Observation) -> BTreeMap<TaskId, String> {
+    let mut newest: BTreeMap<&Slot, &ObservedTask> = BTreeMap::new();
+    for task in &seen.tasks {
+        let Some(slot) = task.place.slot() else { continue };
+        let rank =
+            |task: &ObservedTask| (task.goal != Goal::Removed, task.created, task.id.clone());
+        let best = newest.entry(slot).or_insert(task);
+        if rank(task) > rank(best) {
+            *best = task;
+        }
+    }
+    let name = |task: &ObservedTask| match task.place.slot().map(|slot| newest[slot]) {
+        Some(best) if best.id != task.id => {
+            format!("{}~{}", task.spec.container_name, &task.id.as_str()[..4])
+        }
+        _ => task.spec.container_name.clone(),
+    };
+    seen.tasks.iter().map(|task| (task.id.clone(), name(task))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operate::samples::{observation, task};
+
+    #[test]
+    fn a_target_is_a_name_a_prefix_or_a_slot() {
+        let mut old = task("web", "1", 'b', 10);
+        old.goal = Goal::Removed;
+        let seen = observation([task("web", "1", 'a', 20), old, task("web", "2", 'c', 5)]);
+        let ids = |target: &str| match resolve(&seen, target) {
+            Ok(tasks) => tasks.iter().map(|task| task.id.as_str()[..1].to_owned()).collect(),
+            Err(refusal) => refusal.message,
+        };
+        let cases = [
+            ("hello-web-1", "a"),
+            ("hello-web-1~bbbb", "b"),
+            ("hello-web-2", "c"),
+            ("cc", "c"),
+            ("hello/web", "abc"),
+            ("hello/web.2", "c"),
+            ("hello/db", "no such container: hello/db"),
+            ("web", "no such container: web"),
+        ];
+        for (target, expected) in cases {
+            assert_eq!(ids(target), expected, "{target}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! One look at one stack: observe, plan, assign, record. Its refresh has lowered and stored what
+//! is desired, so nothing here reads Git, and nothing waits for a pull, a start or a stop.
+
+use crate::controller::Controller;
+use crate::outcome::operation_of;
+use crate::record::RecordError;
+use keel_engine::{Assignment, Depth, EngineError, Observation, StackName};
+use keel_plan::verdict::Plan;
+use keel_plan::{Asked, Inputs};
+
+/// What a pass saw and intended.
+pub(crate) struct Passed {
+    pub plan: Plan,
+    pub observation: Observation,
+    /// What the nodes refused; the next pass tries again or decides otherwise.
+    pub refused: Option<EngineError>,
+}
+
+/// Why there was no pass.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PassError {
+    #[error("the node cannot be observed")]
+    Silent(#[source] EngineError),
+    #[error(transparent)]
+    Records(#[from] RecordError),
+}
+
+/// Takes no hint about what changed: it looks at everything again, so every trigger goes the
+/// same way and a lost one costs only delay.
+pub(crate) async fn pass(
+    stack: &StackName,
+    asked: &Asked,
+    controller: &Controller,
+) -> Result<Passed, PassError> {
+    let _turn = controller.turn(stack).await; // never two at once for one stack
+    let depth = controller.depth_for(stack);
+    let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
+    let plan = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
+    let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
+    let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
+    let operation = operation_of(&plan, refused.as_ref(), controller.now());
+    controller.records().finish(stack, &operation).await?; // edge: disk
+    Ok(Passed { plan, observation, refused })
+}
+
+impl Controller {
+    /// Plans, and records what the plan decided before anything of it is sent. Whoever was faster
+    /// with a word about the stack is heard: then it is planned anew.
+    async fn place(
+        &self,
+        stack: &StackName,
+        asked: &Asked,
+        observation: &Observation,
+    ) -> Result<Plan, PassError> {
+        let _placing = self.placing().await;
+        loop {
+            let desired = self.records().desired(stack).await?;
+            let (standing, revision) = self.records().standing_at(stack).await?;
+            let plan = keel_plan::plan(&Inputs {
+                stack,
+                desired: desired.as_ref(),
+                owner: desired.as_ref().map(|desired| &desired.owner),
+                standing: &standing,
+                observation,
+                asked: asked.clone(),
+                now: self.now(),
+            });
+            let same = plan.standing == standing;
+            if same || self.records().put_standing(stack, &plan.standing, revision).await? {
+                return Ok(plan);
+            }
+        }
+    }
+
+    /// How closely the next pass of a stack looks: closely once where drift was found.
+    fn depth_for(&self, stack: &StackName) -> Depth {
+        if self.take_suspect(stack) { Depth::Fields } else { Depth::State }
+    }
+}

@@ -1,0 +1,194 @@
+//! Rows and wishes about images, volumes, networks, histories: what [`crate::ask`] does for stacks
+//! and tasks. The same invariants hold.
+
+use crate::ask::TaskVerb;
+use keel_engine::{StackName, VolumeSpec};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `images`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRow {
+    /// As written by whoever asked: `nginx:1.25`.
+    pub reference: String,
+    /// Without tag and digest.
+    pub repository: String,
+    /// `<none>` where there is none.
+    pub tag: String,
+    /// Manifest digest; `None` while it is not there.
+    pub digest: Option<String>,
+    /// The config's digest, docker's image id; empty while it is not there.
+    pub id: String,
+    /// Bytes of its layers.
+    pub size: u64,
+    /// When it was built, RFC 3339.
+    pub created: Option<String>,
+    /// Where it is.
+    pub node: String,
+    /// Containers that use it.
+    pub containers: u32,
+    /// Why the last pull failed.
+    #[serde(default)]
+    pub failure: Option<String>,
+}
+
+/// `volume ls`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeRow {
+    /// Its full name.
+    pub name: String,
+    /// `local`.
+    pub driver: String,
+    /// Where its data is.
+    pub mountpoint: String,
+    /// When it was made.
+    pub created: String,
+    /// Where it is.
+    pub node: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// It has no name of its own.
+    pub anonymous: bool,
+    /// Container names that mount it.
+    pub containers: Vec<String>,
+}
+
+/// `network ls`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkRow {
+    /// 64 digits made of its name, docker's network id.
+    pub id: String,
+    /// Its full name.
+    pub name: String,
+    /// `bridge`.
+    pub driver: String,
+    /// `local`.
+    pub scope: String,
+    /// The subnet that it has.
+    pub subnet: String,
+    /// Its gateway.
+    pub gateway: String,
+    /// No way out.
+    pub internal: bool,
+    /// When it was made.
+    pub created: String,
+    /// Where it is.
+    pub node: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Container names that are attached.
+    pub containers: Vec<String>,
+}
+
+/// One outcome of a stack's past, oldest first in listings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// The stack.
+    pub stack: String,
+    /// The revision that it was about.
+    pub revision: String,
+    /// `succeeded`, `failed`, `held`.
+    pub state: String,
+    /// What was done, or why not.
+    pub reason: String,
+    /// When it was seen first.
+    pub at: String,
+    /// When it was seen last.
+    pub until: String,
+    /// How often in a row.
+    pub times: u32,
+}
+
+/// Which tasks `ps` lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PsAsk {
+    /// Also what does not run.
+    pub all: bool,
+    /// Only these stacks; empty is all.
+    pub stacks: Vec<StackName>,
+    /// Only these services; empty is all.
+    pub services: Vec<String>,
+}
+
+/// `sync`: read the sources anew, then converge what they name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SyncAsk {
+    /// Stacks or sources; empty is everything.
+    pub targets: Vec<String>,
+    /// Forget that the present revision failed before.
+    pub retry: bool,
+    /// Take stacks from their present owners.
+    pub take_over: bool,
+    /// Do not wait for health.
+    pub detach: bool,
+}
+
+/// `suspend` and `resume`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspendAsk {
+    /// Which.
+    pub stack: StackName,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Why, in their words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `pull`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullAsk {
+    /// References as written.
+    pub references: Vec<String>,
+}
+
+/// `rmi`, `volume rm`, `network rm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveAsk {
+    /// References, names or ids.
+    pub names: Vec<String>,
+    /// Do not complain about what is not there.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// `network create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkAsk {
+    /// What it shall be.
+    pub spec: keel_engine::NetworkSpec,
+}
+
+/// `volume create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeAsk {
+    /// What it shall be; without a name, one is made up.
+    pub spec: VolumeSpec,
+}
+
+/// What an `inspect` is about, where the command says so; else the first kind that has the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InspectKind {
+    /// A container.
+    Container,
+    /// An image.
+    Image,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+}
+
+/// What one target of `start`, `stop`, `restart`, `kill`, `rm` came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskDone {
+    /// As the person named it.
+    pub target: String,
+    /// Names of the containers that it meant.
+    pub containers: Vec<String>,
+    /// What was done.
+    pub verb: TaskVerb,
+}

@@ -1,0 +1,71 @@
+//! A folder that is watched, and read again slowly where nothing tells of changes (network file
+//! systems, paths outside of it).
+//!
+//! Only folders that hold something that was read are watched, not what is below: containers
+//! write into their bind mounts all the time.
+
+use super::{Snapshot, SourceError};
+use crate::blocking::off_thread;
+use crate::find::{Found, stacks_at};
+use crate::load::StackFiles;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Between two looks without a notification.
+pub(crate) const RECHECK: Duration = Duration::from_secs(30);
+/// Editors write a file in several steps.
+pub(crate) const DEBOUNCE: Duration = Duration::from_millis(200);
+
+pub(crate) struct Directory {
+    path: PathBuf,
+    watcher: Mutex<Option<RecommendedWatcher>>,
+}
+
+impl Directory {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, watcher: Mutex::default() }
+    }
+
+    fn watching(&self) -> MutexGuard<'_, Option<RecommendedWatcher>> {
+        self.watcher.lock().expect("nothing panics while it holds the watcher")
+    }
+
+    pub async fn look(&self) -> Result<Snapshot, SourceError> {
+        let path = self.path.clone();
+        let found = off_thread(move || stacks_at(&path)).await;
+        let found =
+            found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
+        self.watch_folders(found.iter().map(|Found { dir, .. }| dir.clone()));
+        Ok(Snapshot { revision: None, found, files: StackFiles::Folder })
+    }
+
+    /// `hint` is called, from a thread of its own, when something may have changed.
+    pub fn watch(&self, hint: impl Fn() + Send + 'static) {
+        let told = move |event: notify::Result<notify::Event>| {
+            // An error can mean that events were lost; reading a file is no change.
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                hint();
+            }
+        };
+        // Without a watcher (no inotify instances left) the slow look remains.
+        *self.watching() = notify::recommended_watcher(told).ok();
+        self.watch_folders([self.path.clone()].into_iter());
+    }
+
+    /// Also the folders of these files.
+    pub fn watch_also<'a>(&self, files: impl Iterator<Item = &'a PathBuf>) {
+        let folders = files.filter_map(|file| file.parent().map(Path::to_owned));
+        self.watch_folders(folders);
+    }
+
+    /// Each time anew: a folder that went and came back (a branch was switched) is another one.
+    fn watch_folders(&self, folders: impl Iterator<Item = PathBuf>) {
+        let Some(watcher) = &mut *self.watching() else { return };
+        for folder in folders {
+            // One that cannot be watched is left to the slow look, and tried again with it.
+            let _ = watcher.watch(&folder, RecursiveMode::NonRecursive);
+        }
+    }
+}

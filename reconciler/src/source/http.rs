@@ -1,0 +1,205 @@
+//! Git's smart protocol over HTTP(S), as a subtransport of libgit2: it asks, we carry.
+
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use git2::{Error, ErrorClass, ErrorCode};
+use reqwest::{Client, Response, StatusCode, Url};
+use std::io::{self, Read, Write};
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// Without a single byte from the server.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// One connection to one repository. Lives on a thread where waiting is allowed.
+pub(crate) struct Http {
+    client: Client,
+    runtime: Handle,
+    /// Where the first answer really came from: a server may have moved the repository.
+    moved_to: Mutex<Option<String>>,
+}
+
+impl Http {
+    pub fn new() -> Result<Self, Error> {
+        // If somebody chose a provider already, that one is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("git/2 keel/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .build()
+            .map_err(|error| unreachable_server(&error))?;
+        Ok(Self { client, runtime: Handle::current(), moved_to: Mutex::default() })
+    }
+
+    fn base(&self, url: &str) -> String {
+        let moved = self.moved_to.lock().expect("nothing panics with it").clone();
+        moved.unwrap_or_else(|| url.trim_end_matches('/').to_owned())
+    }
+
+    fn references(&self, url: &str) -> Result<Stream, Error> {
+        const PAGE: &str = "/info/refs?service=git-upload-pack";
+        let request = self.client.get(format!("{}{PAGE}", self.base(url)));
+        let response = self.send(request, url)?;
+        let kind = response.headers().get(reqwest::header::CONTENT_TYPE);
+        if kind.is_none_or(|kind| kind != "application/x-git-upload-pack-advertisement") {
+            let words = "there is no Git repository at that address";
+            return Err(Error::new(ErrorCode::NotFound, ErrorClass::Http, words));
+        }
+        if let Some(base) = moved_base(url, response.url(), PAGE) {
+            *self.moved_to.lock().expect("nothing panics with it") = Some(base);
+        }
+        Ok(Stream { runtime: self.runtime.clone(), stage: Stage::Answer(response, Vec::new(), 0) })
+    }
+
+    fn send(&self, request: reqwest::RequestBuilder, url: &str) -> Result<Response, Error> {
+        let response = self.runtime.block_on(request.send()).map_err(|e| unreachable_server(&e))?;
+        let named = Url::parse(url).is_ok_and(|url| !url.username().is_empty());
+        refusal(response.status(), named).map_or(Ok(response), Err)
+    }
+}
+
+/// The new base, where the server led elsewhere. Credentials of the URL go along only to the
+/// same host.
+fn moved_base(asked: &str, came: &Url, page: &str) -> Option<String> {
+    let asked = Url::parse(asked).ok()?;
+    let mut base = Url::parse(came.as_str().strip_suffix(page)?).ok()?;
+    if base.host() == asked.host() && base.scheme() == asked.scheme() {
+        base.set_username(asked.username()).ok()?;
+        base.set_password(asked.password()).ok()?;
+    }
+    Some(base.as_str().trim_end_matches('/').to_owned())
+}
+
+fn refusal(status: StatusCode, credentials: bool) -> Option<Error> {
+    let (code, words) = match status {
+        status if status.is_success() => return None,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if credentials => {
+            (ErrorCode::Auth, "the server refuses these credentials".to_owned())
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            (ErrorCode::Auth, "the server asks for credentials".to_owned())
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            (ErrorCode::NotFound, "there is no Git repository at that address".to_owned())
+        }
+        other => (ErrorCode::GenericError, format!("the server answers {other}")),
+    };
+    Some(Error::new(code, ErrorClass::Http, words))
+}
+
+/// In few words: the last cause says what happened, the rest is our client's anatomy.
+fn unreachable_server(error: &reqwest::Error) -> Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let words = if error.is_timeout() {
+        "the server does not answer in time".to_owned()
+    } else {
+        format!("the server cannot be reached: {cause}")
+    };
+    Error::new(ErrorCode::GenericError, ErrorClass::Net, words)
+}
+
+impl SmartSubtransport for Http {
+    fn action(
+        &self,
+        url: &str,
+        service: Service,
+    ) -> Result<Box<dyn SmartSubtransportStream>, Error> {
+        match service {
+            Service::UploadPackLs => Ok(Box::new(self.references(url)?)),
+            Service::UploadPack => {
+                let request = self
+                    .client
+                    .post(format!("{}/git-upload-pack", self.base(url)))
+                    .header("content-type", "application/x-git-upload-pack-request")
+                    .header("accept", "application/x-git-upload-pack-result");
+                let stage = Stage::Question(Some(request), Vec::new());
+                Ok(Box::new(Stream { runtime: self.runtime.clone(), stage }))
+            }
+            Service::ReceivePackLs | Service::ReceivePack => {
+                Err(Error::from_str("nothing is ever pushed to a source"))
+            }
+        }
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A question that is written, then its answer that is read.
+struct Stream {
+    runtime: Handle,
+    stage: Stage,
+}
+
+enum Stage {
+    Question(Option<reqwest::RequestBuilder>, Vec<u8>),
+    Answer(Response, Vec<u8>, usize),
+}
+
+impl Stream {
+    fn ask(&mut self) -> io::Result<()> {
+        let Stage::Question(request, body) = &mut self.stage else { return Ok(()) };
+        let request = request.take().ok_or_else(|| io::Error::other("it was asked already"))?;
+        let answer = self.runtime.block_on(request.body(std::mem::take(body)).send());
+        let answer = answer.and_then(Response::error_for_status).map_err(io::Error::other)?;
+        self.stage = Stage::Answer(answer, Vec::new(), 0);
+        Ok(())
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.ask()?;
+        let Stage::Answer(response, chunk, at) = &mut self.stage else {
+            return Err(io::Error::other("a question has no answer yet"));
+        };
+        while *at == chunk.len() {
+            match self.runtime.block_on(response.chunk()).map_err(io::Error::other)? {
+                Some(next) => (*chunk, *at) = (next.to_vec(), 0),
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(chunk.len() - *at);
+        buffer[..count].copy_from_slice(&chunk[*at..*at + count]);
+        *at += count;
+        Ok(count)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.stage {
+            Stage::Question(_, body) => body.extend_from_slice(bytes),
+            Stage::Answer(..) => return Err(io::Error::other("the answer has begun")),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_follow_only_to_the_same_host() {
+        let page = "/info/refs?service=git-upload-pack";
+        let came = |base: &str| Url::parse(&format!("{base}{page}")).unwrap();
+        let asked = "https://me:secret@example.org/a";
+        let same = moved_base(asked, &came("https://example.org/b"), page);
+        assert_eq!(same.as_deref(), Some("https://me:secret@example.org/b"));
+        let other = moved_base(asked, &came("https://evil.example/b"), page);
+        assert_eq!(other.as_deref(), Some("https://evil.example/b"));
+        let plain = moved_base(asked, &came("http://example.org/b"), page);
+        assert_eq!(plain.as_deref(), Some("http://example.org/b"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Git over the `ssh` program's pipes, as git itself does it: keys, agents, known hosts and
+//! `~/.ssh/config` are ssh's own affair.
+
+use super::location::Location;
+use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
+use git2::{Error, ErrorClass, ErrorCode};
+use std::io::{self, Read, Write};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+
+/// One connection; the program ends with it.
+#[derive(Default)]
+pub(crate) struct Ssh {
+    child: Mutex<Option<Child>>,
+}
+
+impl Ssh {
+    fn end(&self) {
+        if let Some(mut child) = self.child.lock().expect("nothing panics with it").take() {
+            // It may have ended by itself already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl SmartSubtransport for Ssh {
+    fn action(
+        &self,
+        url: &str,
+        service: Service,
+    ) -> Result<Box<dyn SmartSubtransportStream>, Error> {
+        if !matches!(service, Service::UploadPackLs) {
+            return Err(Error::from_str("a connection is opened once, and nothing is ever pushed"));
+        }
+        let Some(Location::Ssh { destination, port, path }) = Location::parse(url) else {
+            return Err(Error::from_str("not an ssh address"));
+        };
+        self.end();
+        let mut child = command(&destination, port, &path).spawn().map_err(|error| {
+            let words = format!("the program `ssh` cannot be started: {error}");
+            Error::new(ErrorCode::GenericError, ErrorClass::Ssh, words)
+        })?;
+        let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = taken else {
+            return Err(Error::from_str("the program `ssh` has no pipes"));
+        };
+        *self.child.lock().expect("nothing panics with it") = Some(child);
+        Ok(Box::new(Pipes { stdin, stdout, stderr, said: false }))
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.end();
+        Ok(())
+    }
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Never asks a person anything, and notices a server that went away.
+fn command(destination: &str, port: Option<u16>, path: &str) -> Command {
+    let mut command = Command::new("ssh");
+    for option in ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15"] {
+        command.args(["-o", option]);
+    }
+    if let Some(port) = port {
+        command.args(["-p", &port.to_string()]);
+    }
+    command.args(["--", destination, &format!("git-upload-pack {}", quoted(path))]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// For the shell on the other side; `~` and `~user` stay outside of the quotes.
+fn quoted(path: &str) -> String {
+    let (home, rest) = match path.strip_prefix('~') {
+        Some(_) => path.split_at(path.find('/').unwrap_or(path.len())),
+        None => ("", path),
+    };
+    let sound = home.bytes().all(|b| b.is_ascii_alphanumeric() || b"~._-".contains(&b));
+    let (home, rest) = if sound { (home, rest) } else { ("", path) };
+    format!("{home}'{}'", rest.replace('\'', r"'\''"))
+}
+
+struct Pipes {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    said: bool,
+}
+
+impl Read for Pipes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stdout.read(buffer)?;
+        self.said |= count > 0;
+        if count > 0 || self.said {
+            return Ok(count);
+        }
+        // It ended without a word of Git: what it complained of is the reason.
+        let mut complaint = String::new();
+        let _ = self.stderr.read_to_string(&mut complaint);
+        let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
+        Err(io::Error::other(format!("ssh: {}", last.unwrap_or("it ended without an answer"))))
+    }
+}
+
+impl Write for Pipes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stdin.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stdin.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_the_other_shell() {
+        let cases = [
+            ("/srv/a.git", "'/srv/a.git'"),
+            ("a b.git", "'a b.git'"),
+            ("it's", r"'it'\''s'"),
+            ("~/a.git", "~'/a.git'"),
+            ("~me/a.git", "~me'/a.git'"),
+            ("~$(x)/a", "'~$(x)/a'"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(quoted(path), expected);
+        }
+    }
+}

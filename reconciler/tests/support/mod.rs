@@ -1,0 +1,183 @@
+//! A root in a temporary folder, with a node in memory.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests may panic")]
+
+pub mod git;
+
+use futures_util::StreamExt;
+use keel_engine::fake::Fake;
+use keel_engine::{Depth, Engine, Observation, ObservedTask, Phase, StackName};
+use keel_plan::desired::{Owner, Policy};
+use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, StatusRow, Submission};
+use keel_reconciler::config::{From, SourceConfig};
+use keel_reconciler::find::stacks_at;
+use keel_reconciler::load::{Reading, StackFiles};
+use keel_reconciler::{Clock, Controller, Fleet, Lines, Settings};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A root with its node; controllers come and go.
+pub struct World {
+    pub folder: tempfile::TempDir,
+    pub fake: Arc<Fake>,
+    clock: Arc<AtomicU64>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
+        Self { folder: tempfile::tempdir().unwrap(), fake: Arc::new(Fake::new("here")), clock }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        write(&self.path(name), text);
+    }
+
+    /// Time goes on, for the node and the controller alike.
+    pub fn advance(&self, millis: u64) {
+        self.fake.advance(millis);
+        self.clock.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    pub async fn serve(&self, sources: Vec<SourceConfig>) -> Controller {
+        Controller::start(self.settings(sources, true)).await.unwrap()
+    }
+
+    pub async fn serve_folder(&self, name: &str) -> Controller {
+        let from = From::Directory { path: self.path(name) };
+        self.serve(vec![SourceConfig { name: "default".into(), from }]).await
+    }
+
+    /// As a command without a running `keel serve`.
+    pub async fn command(&self) -> Controller {
+        Controller::start(self.settings(vec![], false)).await.unwrap()
+    }
+
+    pub fn settings(&self, sources: Vec<SourceConfig>, serve: bool) -> Settings {
+        let clock = self.clock.clone();
+        Settings {
+            records: self.path("root/records"),
+            sources_dir: self.path("root/sources"),
+            data: self.path("root/data"),
+            fleet: Fleet::of("here", self.fake.clone()),
+            sources,
+            policy: Policy { settle: 0, ..Policy::default() },
+            serve,
+            environment: [("WHO".to_owned(), "operator".to_owned())].into(),
+            home: None,
+            clock: Clock::new(move || clock.load(Ordering::SeqCst)),
+        }
+    }
+
+    pub async fn seen(&self) -> Observation {
+        self.fake.observe(Depth::State).await.unwrap()
+    }
+
+    /// Running tasks by container name and image.
+    pub async fn running(&self) -> Vec<(String, String)> {
+        let seen = self.seen().await;
+        let runs = seen.tasks.iter().filter(|task| task.phase == Phase::Running);
+        let mut rows: Vec<_> =
+            runs.map(|task| (task.spec.container_name.clone(), task.spec.image.clone())).collect();
+        rows.sort();
+        rows
+    }
+
+    pub async fn until_running(&self, expected: &[(&str, &str)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, image)| ((*name).to_owned(), (*image).to_owned()))
+            .collect();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.running().await;
+            if found == expected {
+                return;
+            }
+            assert!(Instant::now() < end, "{found:?} runs instead of {expected:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn task(&self, name: &str) -> ObservedTask {
+        let seen = self.seen().await;
+        let found = seen.tasks.iter().find(|task| task.spec.container_name == name);
+        found.unwrap_or_else(|| panic!("no task {name}")).clone()
+    }
+
+    /// What a command line hands over for the stack in this folder.
+    pub fn submission(&self, name: &str) -> Submission {
+        let dir = self.path(name);
+        let reading = Reading {
+            owner: Owner::Cli { path: dir.display().to_string() },
+            files: StackFiles::Folder,
+            revision: None,
+            environment: BTreeMap::new(),
+            profiles: vec![],
+            home: None,
+            policy: Policy { settle: 0, ..Policy::default() },
+        };
+        let found = stacks_at(&dir).unwrap();
+        let loaded = reading.load(&found[0]);
+        assert_eq!(loaded.errors, Vec::<String>::new());
+        loaded.submission().unwrap()
+    }
+
+    /// `up` of the stack in this folder, which a test may change.
+    pub fn up(&self, name: &str) -> ConvergeAsk {
+        ConvergeAsk {
+            target: PlanTarget::Submitted(Box::new(self.submission(name))),
+            take_over: false,
+            resolve: false,
+            pull: false,
+            recreate: false,
+            services: vec![],
+            detach: false,
+        }
+    }
+}
+
+/// Polls until it holds.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let end = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// Every stack's status, by name.
+pub async fn status(controller: &Controller) -> Vec<StatusRow> {
+    controller.status(&[]).await.unwrap()
+}
+
+pub fn stack(name: &str) -> StackName {
+    StackName::new(name).unwrap()
+}
+
+/// All lines but the last, and the end.
+pub async fn told(lines: Lines<Progress>) -> (Vec<String>, Outcome, Vec<String>) {
+    let all: Vec<_> = tokio::time::timeout(PATIENCE, lines.collect()).await.expect("it ends");
+    let mut steps = Vec::new();
+    for line in all {
+        match line {
+            Progress::Step { subject, what, .. } => steps.push(format!("{subject}  {what}")),
+            Progress::End { outcome, notes } => return (steps, outcome, notes),
+        }
+    }
+    panic!("no last line after {steps:?}")
+}

@@ -1,0 +1,133 @@
+//! The commands: one file each, that parses, calls and shows.
+
+mod act;
+mod apply;
+mod check;
+mod confirm;
+mod down;
+mod drift;
+mod exec;
+mod images;
+mod inspect;
+mod kill;
+mod login;
+mod logs;
+mod network;
+mod plan;
+mod ps;
+mod pull;
+mod restart;
+mod resume;
+mod rm;
+mod rmi;
+mod run;
+mod serve;
+mod start;
+mod status;
+mod stop;
+mod suspend;
+mod sync;
+mod up;
+mod volume;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use clap::Subcommand;
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch sources and keep this host as they say
+    Serve(serve::Args),
+    /// Look for mistakes in Compose files; needs neither root nor a daemon
+    Check(check::Args),
+    /// Show what would be done, and why
+    Plan(plan::Args),
+    /// Make it so, and wait until it has settled
+    Apply(apply::Args),
+    /// Start a stack, and show its output
+    Up(up::Args),
+    /// Stop a stack and remove its containers and networks
+    Down(down::Args),
+    /// Sync, health and last operation of each stack
+    Status(status::Args),
+    /// What differs from what was applied
+    Drift(drift::Args),
+    /// Read the sources anew, now
+    Sync(sync::Args),
+    /// Hold a stack off: nothing changes it until `resume`
+    Suspend(suspend::Args),
+    /// End that
+    Resume(resume::Args),
+    /// Let a revision through that would remove much
+    Confirm(confirm::Args),
+    /// List containers
+    Ps(ps::Args),
+    /// Show the output of containers
+    Logs(logs::Args),
+    /// Run a further command in a running container
+    Exec(exec::Args),
+    /// Run a command in a new container
+    Run(Box<run::Args>),
+    /// Start stopped containers
+    Start(start::Args),
+    /// Stop containers, and keep them stopped
+    Stop(stop::Args),
+    /// Stop and start containers
+    Restart(restart::Args),
+    /// Send a signal to containers
+    Kill(kill::Args),
+    /// Remove containers
+    Rm(rm::Args),
+    /// Everything about a container, image, network or volume
+    Inspect(inspect::Args),
+    /// Bring images
+    Pull(pull::Args),
+    /// Log in to a registry
+    Login(login::Args),
+    /// List images
+    Images(images::Args),
+    /// Remove images
+    Rmi(rmi::Args),
+    /// Volumes
+    #[command(subcommand)]
+    Volume(volume::Command),
+    /// Networks
+    #[command(subcommand)]
+    Network(network::Command),
+}
+
+/// Runs one.
+pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Serve(args) => serve::run(args, context).await,
+        Command::Check(args) => check::run(args, context),
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Apply(args) => apply::run(args, context).await,
+        Command::Up(args) => up::run(args, context).await,
+        Command::Down(args) => down::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Drift(args) => drift::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Suspend(args) => suspend::run(args, context).await,
+        Command::Resume(args) => resume::run(args, context).await,
+        Command::Confirm(args) => confirm::run(args, context).await,
+        Command::Ps(args) => ps::run(args, context).await,
+        Command::Logs(args) => logs::run(args, context).await,
+        Command::Exec(args) => exec::run(args, context).await,
+        Command::Run(args) => run::run(*args, context).await,
+        Command::Start(args) => start::run(args, context).await,
+        Command::Stop(args) => stop::run(args, context).await,
+        Command::Restart(args) => restart::run(args, context).await,
+        Command::Kill(args) => kill::run(args, context).await,
+        Command::Rm(args) => rm::run(args, context).await,
+        Command::Inspect(args) => inspect::run(args, context).await,
+        Command::Pull(args) => pull::run(args, context).await,
+        Command::Login(args) => login::run(args, context).await,
+        Command::Images(args) => images::run(args, context).await,
+        Command::Rmi(args) => rmi::run(args, context).await,
+        Command::Volume(command) => volume::run(command, context).await,
+        Command::Network(command) => network::run(command, context).await,
+    }
+}

@@ -1,0 +1,68 @@
+//! `keel apply`: one convergence, until everything has settled.
+
+use crate::connect::{Connection, Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::load;
+use crate::show::outcome;
+use crate::target::Subject;
+use keel_plan::desired::Policy;
+use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  keel apply stacks/\n\nExit code 3 means: done, but not healthy in time."
+)]
+pub struct Args {
+    /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
+    #[arg(value_name = "PATH|STACK")]
+    subject: Option<String>,
+    /// Take the stack from its present owner
+    #[arg(long)]
+    take_over: bool,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let subject = Subject::of(args.subject.as_deref())?;
+    let targets = targets(context, &subject)?;
+    let who = format!("keel apply {}", subject.shown());
+    let connection = connect(context, Need::Drive, &who).await?;
+    let mut worst = Exit::Done;
+    for target in targets {
+        let exit = converge(&connection, context, target, args.take_over).await?;
+        worst = if worst == Exit::Failed || exit == Exit::Done { worst } else { exit };
+    }
+    connection.close().await;
+    Ok(worst)
+}
+
+fn targets(context: &Context, subject: &Subject) -> Result<Vec<PlanTarget>> {
+    Ok(match subject {
+        Subject::Stack(name) => vec![PlanTarget::Stack(name.clone())],
+        Subject::Path(path) => {
+            let stacks = load::many(context, path, Policy::default())?;
+            stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
+        }
+    })
+}
+
+async fn converge(
+    connection: &Connection,
+    context: &Context,
+    target: PlanTarget,
+    take_over: bool,
+) -> Result<Exit> {
+    let ask = ConvergeAsk {
+        target,
+        take_over,
+        resolve: true,
+        pull: false,
+        recreate: false,
+        services: vec![],
+        detach: false,
+    };
+    outcome::watch(&context.screen, connection.client.converge(&ask).await?).await
+}

@@ -1,0 +1,36 @@
+//! `keel down`: a stack goes away.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::load;
+use crate::show::outcome;
+use crate::target::Subject;
+use keel_plan::desired::Policy;
+use keel_reconciler::ask::DownAsk;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel down shop\n  keel down --volumes ./shop")]
+pub struct Args {
+    /// Its volumes too, with all their data
+    #[arg(short, long)]
+    volumes: bool,
+    /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
+    #[arg(value_name = "PATH|STACK")]
+    subject: Option<String>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let stack = match Subject::of(args.subject.as_deref())? {
+        Subject::Stack(name) => name,
+        Subject::Path(path) => load::name(context, &path, Policy::default())?,
+    };
+    let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
+    let ask = DownAsk { stack, volumes: args.volumes };
+    let exit = outcome::watch(&context.screen, connection.client.down(&ask).await?).await;
+    connection.close().await;
+    exit
+}

@@ -1,0 +1,100 @@
+//! `keel drift`: what differs from what was applied, where, and since when.
+
+use crate::args::{Format, Listing};
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::show::json;
+use keel_engine::StackName;
+use keel_reconciler::ask::{DriftReport, FindingRow};
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel drift shop\n\nExit code 2 means that something differs.")]
+pub struct Args {
+    #[command(flatten)]
+    listing: Listing,
+    /// A stack; everything unless given
+    #[arg(value_name = "STACK", value_parser = crate::args::stack)]
+    stack: Option<StackName>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Read, "keel drift").await?;
+    let report = connection.client.drift(args.stack).await?;
+    connection.close().await;
+    match args.listing.format {
+        Format::Json => context.screen.data(&json::render(&report))?,
+        Format::Table if report.findings.is_empty() => context.screen.say("no drift"),
+        Format::Table => context.screen.data(&text(&report))?,
+    }
+    let open = report.findings.iter().any(|finding| !finding.fixed);
+    Ok(if open { Exit::Differences } else { Exit::Done })
+}
+
+fn text(report: &DriftReport) -> String {
+    report.findings.iter().map(paragraph).collect::<Vec<_>>().join("\n")
+}
+
+fn paragraph(finding: &FindingRow) -> String {
+    let subject = [finding.task.as_str(), &finding.service, &finding.stack]
+        .into_iter()
+        .find(|name| !name.is_empty());
+    let subject = subject.map_or(format!("node {}", finding.node), str::to_owned);
+    let fixed = if finding.fixed { " (fixed)" } else { "" };
+    let at = finding.at.as_ref().map(|at| format!("   {at}")).unwrap_or_default();
+    let mut text = format!(
+        "{subject}: {}{fixed}\n  desired    {}{at}\n  applied    {}\n  observed   {}\n  since      {}\n",
+        finding.field, finding.desired, finding.applied, finding.observed, finding.first_seen,
+    );
+    if let Some(cause) = &finding.cause {
+        text.push_str(&format!("  cause      {cause}\n"));
+    }
+    text.push_str(&format!("  policy     {}\n", finding.policy));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keel_engine::Value;
+    use keel_plan::desired::Origin;
+
+    #[test]
+    fn a_finding_says_all_three_values() {
+        let finding = FindingRow {
+            id: "1".into(),
+            stack: "shop".into(),
+            service: "web".into(),
+            task: "shop-web-1".into(),
+            node: "here".into(),
+            level: "task".into(),
+            field: "mem_limit".into(),
+            desired: Value::Bytes(64 << 20),
+            at: Some(Origin {
+                file: "compose.yaml".into(),
+                line: 12,
+                column: 7,
+                len: 3,
+                text: String::new(),
+            }),
+            applied: Value::Bytes(64 << 20),
+            observed: Value::Bytes(32 << 20),
+            first_seen: "2026-01-01T00:00:00Z".into(),
+            cause: None,
+            policy: "heal".into(),
+            fixed: false,
+        };
+        let report = DriftReport { version: 1, at: String::new(), findings: vec![finding] };
+        insta::assert_snapshot!(text(&report), @r"
+        shop-web-1: mem_limit
+          desired    64MiB   compose.yaml:12:7
+          applied    64MiB
+          observed   32MiB
+          since      2026-01-01T00:00:00Z
+          policy     heal
+        ");
+    }
+}

@@ -1,0 +1,98 @@
+//! `keel exec`: a further command in a running container.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::talk::{End, Manner, talk};
+use keel_api::shapes::TaskRef;
+use keel_engine::{Exec, Open, Phase};
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  keel exec -it shop/db psql -U app\n\nExit code: the command's own; 125 to 127 if it could not be run."
+)]
+pub struct Args {
+    /// Hand over standard input
+    #[arg(short, long)]
+    interactive: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// Start it and return
+    #[arg(short, long)]
+    detach: bool,
+    /// User, and group: names or numbers
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// The working folder
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// A variable: KEY=VALUE, or KEY for the caller's own
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// All rights
+    #[arg(long)]
+    privileged: bool,
+    /// A container by name or id, or STACK/SERVICE[.SLOT]; then the command
+    #[arg(
+        required = true,
+        num_args = 2..,
+        trailing_var_arg = true,
+        value_names = ["TARGET", "COMMAND"]
+    )]
+    target: Vec<String>,
+}
+
+const OWN_FAILURE: Exit = Exit::Container(125);
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    exec(args, context).await.map_err(|failure| match failure.exit() {
+        Exit::Failed => failure.with_exit(OWN_FAILURE),
+        _ => failure,
+    })
+}
+
+async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
+    let command = args.target.split_off(1);
+    let connection = connect(context, Need::Read, "keel exec").await?;
+    let tasks = connection.client.resolve(&args.target[0]).await?;
+    let task = running(&args.target[0], &tasks)?;
+    let manner = Manner { stdin: args.interactive, tty: args.tty, signals: false };
+    let exec = Exec {
+        command,
+        tty: args.tty,
+        stdin: args.interactive,
+        env: with_values(args.env),
+        user: args.user,
+        working_dir: args.workdir,
+        privileged: args.privileged,
+    };
+    let talking = connection.client.open(&Open::Exec { task: task.id.clone(), exec }).await?;
+    if args.detach {
+        return Ok(Exit::Done);
+    }
+    match talk(talking, manner, async |_| {}).await? {
+        End::Exited(code) => Ok(Exit::Container(code)),
+        End::Closed => Err(Failure::new("the container went away")),
+    }
+}
+
+/// The first that runs, of all that the target means.
+fn running<'a>(target: &str, tasks: &'a [TaskRef]) -> Result<&'a TaskRef> {
+    let runs = |task: &&TaskRef| matches!(task.phase, Phase::Running | Phase::Draining);
+    tasks.iter().find(runs).ok_or_else(|| {
+        Failure::new(format!("{target} is not running")).hint(format!("`keel start {target}`"))
+    })
+}
+
+/// A variable without a value is the caller's own; one that the caller lacks is left out.
+fn with_values(words: Vec<String>) -> Vec<String> {
+    let value = |word: String| match word.contains('=') {
+        true => Some(word),
+        false => std::env::var(&word).ok().map(|value| format!("{word}={value}")),
+    };
+    words.into_iter().filter_map(value).collect()
+}

@@ -1,0 +1,130 @@
+//! `keel network ls | create | rm`.
+
+use crate::args::{Format, Listing, pair};
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::show::{Table, json};
+use keel_engine::NetworkSpec;
+use keel_reconciler::rows::{NetworkAsk, NetworkRow, RemoveAsk};
+
+/// What can be done.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List networks
+    #[command(visible_alias = "list", after_help = "Example:\n  keel network ls")]
+    Ls(Ls),
+    /// Make a network
+    #[command(after_help = "Example:\n  keel network create --subnet 10.9.0.0/24 proxy")]
+    Create(Create),
+    /// Remove networks
+    #[command(visible_alias = "remove", after_help = "Example:\n  keel network rm proxy")]
+    Rm(Rm),
+}
+
+/// `network ls`.
+#[derive(Debug, clap::Args)]
+pub struct Ls {
+    /// Only ids
+    #[arg(short = 'q')]
+    ids: bool,
+    /// Whole ids
+    #[arg(long)]
+    no_trunc: bool,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+/// `network create`.
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// The driver
+    #[arg(short, long, default_value = "bridge", value_name = "DRIVER")]
+    driver: String,
+    /// No way out
+    #[arg(long)]
+    internal: bool,
+    /// Its addresses: 10.9.0.0/24
+    #[arg(long, value_name = "SUBNET")]
+    subnet: Option<String>,
+    /// The gateway's address
+    #[arg(long, value_name = "IP")]
+    gateway: Option<String>,
+    /// A label
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    label: Vec<(String, String)>,
+    /// Its name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// `network rm`.
+#[derive(Debug, clap::Args)]
+pub struct Rm {
+    /// Do not complain about what is not there
+    #[arg(short, long)]
+    force: bool,
+    /// Their names or ids
+    #[arg(required = true, value_name = "NETWORK")]
+    names: Vec<String>,
+}
+
+/// Does it.
+pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Ls(args) => list(args, context).await,
+        Command::Create(args) => create(args, context).await,
+        Command::Rm(args) => remove(args, context).await,
+    }
+}
+
+async fn list(args: Ls, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Read, "keel network ls").await?;
+    let rows = connection.client.networks().await?;
+    connection.close().await;
+    let id = |row: &NetworkRow| match row.id.get(..12) {
+        Some(short) if !args.no_trunc => short.to_owned(),
+        _ => row.id.clone(),
+    };
+    let text = match args.listing.format {
+        Format::Json => json::render(&rows),
+        Format::Table if args.ids || context.screen.quiet() => {
+            rows.iter().map(|row| format!("{}\n", id(row))).collect()
+        }
+        Format::Table => {
+            let mut table = Table::new(["NETWORK ID", "NAME", "DRIVER", "SCOPE"]);
+            for row in &rows {
+                table.row([id(row), row.name.clone(), row.driver.clone(), row.scope.clone()]);
+            }
+            table.render()
+        }
+    };
+    context.screen.data(&text)?;
+    Ok(Exit::Done)
+}
+
+async fn create(args: Create, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel network create").await?;
+    let spec = NetworkSpec {
+        name: args.name,
+        driver: args.driver,
+        internal: args.internal,
+        subnet: args.subnet,
+        gateway: args.gateway,
+        labels: args.label.into_iter().collect(),
+    };
+    let id = connection.client.create_network(&NetworkAsk { spec }).await?;
+    connection.close().await;
+    context.screen.data(&id)?;
+    Ok(Exit::Done)
+}
+
+async fn remove(args: Rm, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel network rm").await?;
+    let ask = RemoveAsk { names: args.names, force: args.force };
+    let gone = connection.client.remove_networks(&ask).await?;
+    connection.close().await;
+    gone.iter().try_for_each(|name| context.screen.data(name))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,127 @@
+//! `keel ps`: containers, as docker lists them.
+
+use crate::args::{Format, Listing};
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::show::{Table, ago, json};
+use keel_engine::StackName;
+use keel_reconciler::ask::{ContainerRow, PortRow};
+use keel_reconciler::rows::PsAsk;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel ps -a shop")]
+pub struct Args {
+    /// Also what does not run
+    #[arg(short, long)]
+    all: bool,
+    /// Only ids
+    #[arg(short = 'q')]
+    ids: bool,
+    /// Whole ids and commands
+    #[arg(long)]
+    no_trunc: bool,
+    #[command(flatten)]
+    listing: Listing,
+    /// Stacks; all unless given
+    #[arg(value_name = "STACK", value_parser = crate::args::stack)]
+    stacks: Vec<StackName>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Read, "keel ps").await?;
+    let ask = PsAsk { all: args.all, stacks: args.stacks.clone(), services: vec![] };
+    let rows = connection.client.ps(&ask).await?;
+    connection.close().await;
+    let text = match args.listing.format {
+        Format::Json => json::render(&rows),
+        Format::Table if args.ids || context.screen.quiet() => ids(&rows, args.no_trunc),
+        Format::Table => table(&rows, args.no_trunc, ago::now()),
+    };
+    context.screen.data(&text)?;
+    Ok(Exit::Done)
+}
+
+fn ids(rows: &[ContainerRow], whole: bool) -> String {
+    rows.iter().map(|row| format!("{}\n", id(row, whole))).collect()
+}
+
+fn id(row: &ContainerRow, whole: bool) -> &str {
+    if whole { &row.id } else { row.id.get(..12).unwrap_or(&row.id) }
+}
+
+fn table(rows: &[ContainerRow], whole: bool, now: u64) -> String {
+    let mut table =
+        Table::new(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
+    for row in rows {
+        table.row([
+            id(row, whole).to_owned(),
+            row.image.clone(),
+            command(&row.command, whole),
+            ago::ago(&row.created, now),
+            row.status.clone(),
+            row.ports.iter().map(port).collect::<Vec<_>>().join(", "),
+            row.name.clone(),
+        ]);
+    }
+    table.render()
+}
+
+fn command(text: &str, whole: bool) -> String {
+    const ROOM: usize = 20;
+    if whole || text.chars().count() <= ROOM {
+        return format!("\"{text}\"");
+    }
+    let begun: String = text.chars().take(ROOM - 1).collect();
+    format!("\"{begun}…\"")
+}
+
+fn port(port: &PortRow) -> String {
+    let PortRow { host_ip, published, target, protocol } = port;
+    match host_ip.contains(':') {
+        true => format!("[{host_ip}]:{published}->{target}/{protocol}"),
+        false => format!("{host_ip}:{published}->{target}/{protocol}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_listed_as_docker_does() {
+        let row = ContainerRow {
+            id: "0123456789abcdef".repeat(4),
+            name: "hello-web-1".into(),
+            stack: "hello".into(),
+            service: "web".into(),
+            slot: "1".into(),
+            node: "here".into(),
+            image: "keel.local/hello".into(),
+            state: "running".into(),
+            status: "Up 3 minutes (healthy)".into(),
+            health: "healthy".into(),
+            pid: Some(42),
+            ports: vec![PortRow {
+                host_ip: "0.0.0.0".into(),
+                published: 8080,
+                target: 80,
+                protocol: "tcp".into(),
+            }],
+            created: "1970-01-01T00:00:00Z".into(),
+            revision: "3f9c2a1".into(),
+            command: "/keel hello web and more".into(),
+            exit_code: None,
+            message: None,
+            addresses: Default::default(),
+        };
+        insta::assert_snapshot!(table(std::slice::from_ref(&row), false, 240_000), @r#"
+        CONTAINER ID   IMAGE              COMMAND                  CREATED         STATUS                   PORTS                  NAMES
+        0123456789ab   keel.local/hello   "/keel hello web and…"   4 minutes ago   Up 3 minutes (healthy)   0.0.0.0:8080->80/tcp   hello-web-1
+        "#);
+        assert_eq!(ids(&[row], false), "0123456789ab\n");
+    }
+}

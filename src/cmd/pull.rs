@@ -1,0 +1,29 @@
+//! `keel pull`: bring images.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::show::outcome;
+use keel_reconciler::rows::PullAsk;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel pull nginx:1.27")]
+pub struct Args {
+    /// Images, as in a Compose file
+    #[arg(required = true, value_name = "IMAGE")]
+    references: Vec<String>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel pull").await?;
+    let ask = PullAsk { references: args.references.clone() };
+    let exit = outcome::watch(&context.screen, connection.client.pull(&ask).await?).await?;
+    connection.close().await;
+    if exit == Exit::Done && !context.screen.quiet() {
+        args.references.iter().try_for_each(|reference| context.screen.data(reference))?;
+    }
+    Ok(exit)
+}

@@ -1,0 +1,27 @@
+//! `keel resume`: end a suspension.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use keel_engine::StackName;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel resume shop")]
+pub struct Args {
+    /// Which
+    #[arg(required = true, value_name = "STACK", value_parser = crate::args::stack)]
+    stacks: Vec<StackName>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel resume").await?;
+    for stack in &args.stacks {
+        connection.client.resume(stack).await?;
+        context.screen.say(&format!("{stack} is no longer held off"));
+    }
+    connection.close().await;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,29 @@
+//! `keel rmi`: remove images.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use keel_reconciler::rows::RemoveAsk;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel rmi nginx:1.25")]
+pub struct Args {
+    /// Do not complain about what is not there
+    #[arg(short, long)]
+    force: bool,
+    /// Images, by reference, id or digest
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel rmi").await?;
+    let ask = RemoveAsk { names: args.images, force: args.force };
+    let gone = connection.client.remove_images(&ask).await?;
+    connection.close().await;
+    gone.iter().try_for_each(|name| context.screen.data(&format!("Removed: {name}")))?;
+    Ok(Exit::Done)
+}

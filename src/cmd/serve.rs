@@ -1,0 +1,142 @@
+//! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
+
+mod sources;
+mod watch;
+
+use crate::connect::{api, check_machine, engine, settings};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::{root, sudo};
+use futures_util::StreamExt;
+use keel_api::{Served, router};
+use keel_embedded::{Layout, LockError, RootLock};
+use keel_reconciler::Controller;
+use keel_reconciler::rows::PsAsk;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use watch::{Seen, Watch};
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'"
+)]
+pub struct Args {
+    /// A Git repo to watch
+    #[arg(long, value_name = "URL")]
+    git: Option<String>,
+    /// Its branch [default: the one that its HEAD names]
+    #[arg(long, requires = "git", value_name = "NAME")]
+    branch: Option<String>,
+    /// Where its stacks are: every match that holds a Compose file is one
+    #[arg(long, requires = "git", default_value = ".", value_name = "GLOB")]
+    path: String,
+    /// How often to look for pushes
+    #[arg(long, requires = "git", default_value = "60s", value_name = "TIME", value_parser = sources::poll)]
+    poll: Duration,
+    /// Compose files, or folders that hold them
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// How long requests may take once it ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Between two looks for people: hints may be lost, and health changes with time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Hints come in bursts; people read lines.
+const BURST: Duration = Duration::from_millis(100);
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if !sudo::is_root() {
+        return Err(sudo::offer(context, "keel serve needs root"));
+    }
+    let sources = sources::of(&args, context)?;
+    let layout = root::layout(&context.global.root);
+    check_machine()?;
+    let _lock = lock(context, &layout).await?;
+    let engine = engine(&layout, true).await?;
+    let described = sources::describe(&sources);
+    let settings = settings(context, &layout, engine, Some(sources))?;
+    let controller = Controller::start(settings).await?;
+    let router = router(api(&controller, &layout, true));
+    let served = Served::on_socket(router, &layout.socket(), root::group()).await?;
+    context.screen.say(&format!("keel serves {described}"));
+    context.screen.say("Ctrl-C ends that, and leaves the stacks running\n");
+    let ended = tokio::select! {
+        ended = until_told() => ended,
+        never = tell(&controller, context) => never,
+    };
+    served.stop(FAREWELL).await;
+    farewell(&controller, context, &layout).await;
+    controller.stop().await;
+    ended.map(|()| Exit::Done)
+}
+
+async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
+    let mut told = false;
+    loop {
+        match RootLock::acquire(layout, "keel serve", false) {
+            Ok(lock) => return Ok(lock),
+            // Another that stays for good is refused; a command's end is awaited.
+            Err(LockError::Held { holder, .. }) if !stays(&holder.who) => {
+                if !std::mem::replace(&mut told, true) {
+                    context.screen.say(&format!("waiting for {holder}"));
+                }
+                tokio::time::sleep(BURST).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn stays(who: &str) -> bool {
+    matches!(who, "keel serve" | "keel agent")
+}
+
+async fn until_told() -> Result<()> {
+    let failed = |error| Failure::caused("cannot listen for signals", &error);
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}
+
+/// Tells what changes, line by line, until it is dropped.
+async fn tell(controller: &Controller, context: &Context) -> Result<()> {
+    let mut hints = controller.events();
+    let mut watch = Watch::default();
+    loop {
+        for line in watch.look(&look(controller).await?) {
+            context.screen.tell(&line);
+        }
+        let _ = tokio::time::timeout(LOOK_AGAIN, hints.next()).await;
+        tokio::time::sleep(BURST).await;
+    }
+}
+
+async fn look(controller: &Controller) -> Result<Seen> {
+    let stacks = controller.status(&[]).await?;
+    let containers = controller.ps(PsAsk::default()).await?;
+    Ok(Seen { stacks, containers, sources: controller.sources().await })
+}
+
+async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {
+    // Nobody needs this enough to fail for it.
+    let Ok(stacks) = controller.status(&[]).await else { return };
+    let running: Vec<_> = stacks.iter().map(|row| row.stack.as_str()).collect();
+    let Some(first) = running.first() else { return };
+    let root = match layout.root() == std::path::Path::new(keel_embedded::layout::DEFAULT_ROOT) {
+        true => String::new(),
+        false => format!(" --root {}", layout.root().display()),
+    };
+    context.screen.say(&format!(
+        "\nnobody serves any more, but the stacks go on running: {}\n`keel{root} down {first}` removes one",
+        running.join(", ")
+    ));
+}

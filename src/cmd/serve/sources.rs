@@ -1,0 +1,113 @@
+//! From the command line to the sources that are watched.
+
+use super::Args;
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::root::settled;
+use keel_reconciler::config::{From, SourceConfig};
+use std::path::Path;
+use std::time::Duration;
+
+/// `60s`, `5m`, `1s`, or seconds.
+pub fn poll(text: &str) -> std::result::Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().map_err(|_| "write it as 60s or 5m".to_owned())?;
+    let seconds = match &text[end..] {
+        "" | "s" => Some(number),
+        "m" => number.checked_mul(60),
+        "h" => number.checked_mul(3600),
+        _ => None,
+    };
+    match seconds {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("write it as 60s or 5m; from one second to a day".to_owned()),
+    }
+}
+
+/// Those of the command line, and of the configuration.
+pub fn of(args: &Args, context: &Context) -> Result<Vec<SourceConfig>> {
+    let mut sources = crate::connect::config(context)?.sources;
+    let named = given(args)?;
+    sources.retain(|source| named.iter().all(|given| given.name != source.name));
+    sources.extend(named);
+    if sources.is_empty() {
+        return Err(Failure::usage("nothing to serve: neither a path nor a source is given")
+            .hint("`keel serve PATH`, `keel serve --git URL`, or name sources in keel.yaml"));
+    }
+    Ok(sources)
+}
+
+fn given(args: &Args) -> Result<Vec<SourceConfig>> {
+    let mut sources: Vec<SourceConfig> = Vec::new();
+    if let Some(url) = &args.git {
+        let from = From::Git {
+            url: url.clone(),
+            branch: args.branch.clone(),
+            path: args.path.clone(),
+            poll: args.poll,
+        };
+        sources.push(SourceConfig { name: "default".to_owned(), from });
+    }
+    for path in &args.paths {
+        if !path.exists() {
+            return Err(Failure::new(format!("there is no `{}`", path.display()))
+                .hint("name a Compose file, or a folder that holds some"));
+        }
+        let name = free_name(&sources, path);
+        sources.push(SourceConfig { name, from: From::Directory { path: settled(path) } });
+    }
+    Ok(sources)
+}
+
+/// The first source is `default`; further ones are called like their folder.
+fn free_name(sources: &[SourceConfig], path: &Path) -> String {
+    let taken = |name: &str| sources.iter().any(|source| source.name == name);
+    if !taken("default") {
+        return "default".to_owned();
+    }
+    let folder = settled(path);
+    let folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let numbered = (2..).map(|number| format!("{folder}-{number}"));
+    let mut names = std::iter::once(folder.clone()).chain(numbered);
+    names.find(|name| !taken(name)).expect("there is always a further number")
+}
+
+/// All of them, for people.
+pub fn describe(sources: &[SourceConfig]) -> String {
+    let one = |source: &SourceConfig| match &source.from {
+        From::Directory { path } => path.display().to_string(),
+        From::Git { url, branch, path, .. } => {
+            let branch = branch.as_ref().map(|name| format!(" at {name}")).unwrap_or_default();
+            let path = if path == "." { String::new() } else { format!(", {path}") };
+            format!("{url}{branch}{path}")
+        }
+    };
+    sources.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_is_a_time() {
+        assert_eq!(poll("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(poll("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(poll("90"), Ok(Duration::from_secs(90)));
+        for text in ["", "0s", "s", "1x", "-1", "2000h", "99999999999999999999"] {
+            assert!(poll(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_source_is_the_default_and_others_are_named_by_their_folder() {
+        let mut sources = Vec::new();
+        for path in ["/srv/a", "/srv/b", "/mnt/b"] {
+            let name = free_name(&sources, Path::new(path));
+            sources.push(SourceConfig { name, from: From::Directory { path: path.into() } });
+        }
+        let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+        assert_eq!(names, ["default", "b", "b-2"]);
+        assert_eq!(describe(&sources), "/srv/a and /srv/b and /mnt/b");
+    }
+}

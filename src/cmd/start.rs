@@ -1,0 +1,21 @@
+//! `keel start`.
+
+use crate::cmd::act::act;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use keel_reconciler::ask::TaskVerb;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel start shop/web")]
+pub struct Args {
+    /// Stacks, containers by name or id, or STACK/SERVICE[.SLOT]
+    #[arg(required = true, value_name = "TARGET")]
+    targets: Vec<String>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    act(context, "keel start", &args.targets, TaskVerb::Start, None).await
+}

@@ -1,0 +1,128 @@
+//! `keel status`: sync, health and last operation of each stack, and how the sources are.
+
+use crate::args::{Format, Listing};
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::show::{Table, ago, json};
+use keel_engine::StackName;
+use keel_reconciler::ask::{SourceRow, StatusRow};
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  keel status\n  keel status --exit-code shop && echo all is well"
+)]
+pub struct Args {
+    /// Exit with 1 unless all is in sync and healthy
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    listing: Listing,
+    /// Stacks; all unless given
+    #[arg(value_name = "STACK", value_parser = crate::args::stack)]
+    stacks: Vec<StackName>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Read, "keel status").await?;
+    let rows = connection.client.status(args.stacks.clone()).await?;
+    let sources = connection.client.sources().await?;
+    connection.close().await;
+    match args.listing.format {
+        Format::Json => context.screen.data(&json::render(&rows))?,
+        Format::Table => {
+            context.screen.data(&table(&rows, ago::now()))?;
+            for line in rows.iter().flat_map(notes).chain(sources.iter().flat_map(source_notes)) {
+                context.screen.say(&line);
+            }
+        }
+    }
+    let well = rows.iter().all(|row| row.sync == "InSync" && row.health == "Healthy");
+    Ok(if args.exit_code && !well { Exit::Failed } else { Exit::Done })
+}
+
+fn table(rows: &[StatusRow], now: u64) -> String {
+    let mut table =
+        Table::new(["STACK", "SOURCE", "REVISION", "SYNC", "HEALTH", "OPERATION", "SINCE"]);
+    for row in rows {
+        table.row([
+            row.stack.clone(),
+            row.source.clone(),
+            row.revision.chars().take(12).collect(),
+            row.sync.clone(),
+            row.health.clone(),
+            row.operation.state.clone(),
+            match row.operation.at.as_str() {
+                "" => String::new(),
+                at => ago::ago(at, now),
+            },
+        ]);
+    }
+    table.render()
+}
+
+/// What a tired person needs beside the table.
+fn notes(row: &StatusRow) -> Vec<String> {
+    let stack = &row.stack;
+    let mut lines: Vec<_> = row.notes.iter().map(|note| format!("{stack}: {note}")).collect();
+    if matches!(row.operation.state.as_str(), "failed" | "held") && row.notes.is_empty() {
+        lines.push(format!("{stack}: {}: {}", row.operation.state, row.operation.reason));
+    }
+    if let Some(suspended) = &row.suspended {
+        lines.push(format!("{stack}: suspended {suspended}; `keel resume {stack}` ends that"));
+    }
+    if row.drift > 0 {
+        lines.push(format!("{stack}: {} drifted; `keel drift {stack}` says what", row.drift));
+    }
+    lines
+}
+
+fn source_notes(source: &SourceRow) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(held) = &source.held {
+        let name = &source.name;
+        lines.push(format!("source {name}: {held}; `keel confirm {name}` lets it through"));
+    }
+    lines.extend(source.problems.iter().map(|problem| format!("\n{}", problem.trim_end())));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keel_reconciler::ask::OperationRow;
+
+    fn row() -> StatusRow {
+        StatusRow {
+            stack: "shop".into(),
+            source: "home".into(),
+            revision: "3f9c2a1b5d7e9f".into(),
+            sync: "OutOfSync".into(),
+            health: "Degraded".into(),
+            operation: OperationRow {
+                state: "failed".into(),
+                reason: "web.1 exited (1) 3 times".into(),
+                at: "1970-01-01T00:00:00Z".into(),
+            },
+            notes: vec![],
+            suspended: Some("by ann@shop".into()),
+            drift: 1,
+            services: [("web".to_owned(), (0, 1))].into(),
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_is_wrong_and_what_to_do() {
+        let text = format!("{}{}", table(&[row()], 60_000), notes(&row()).join("\n"));
+        insta::assert_snapshot!(text, @r"
+        STACK   SOURCE   REVISION       SYNC        HEALTH     OPERATION   SINCE
+        shop    home     3f9c2a1b5d7e   OutOfSync   Degraded   failed      About a minute ago
+        shop: failed: web.1 exited (1) 3 times
+        shop: suspended by ann@shop; `keel resume shop` ends that
+        shop: 1 drifted; `keel drift shop` says what
+        ");
+    }
+}

@@ -1,0 +1,34 @@
+//! `keel suspend`: hold a stack off.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::root::person;
+use keel_engine::StackName;
+use keel_reconciler::rows::SuspendAsk;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  keel suspend shop --reason 'moving the database'")]
+pub struct Args {
+    /// Why, for whoever looks at it later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Which
+    #[arg(required = true, value_name = "STACK", value_parser = crate::args::stack)]
+    stacks: Vec<StackName>,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel suspend").await?;
+    for stack in args.stacks {
+        let said = format!("{stack} is held off; `keel resume {stack}` ends that");
+        let ask = SuspendAsk { stack, by: person(), reason: args.reason.clone() };
+        connection.client.suspend(&ask).await?;
+        context.screen.say(&said);
+    }
+    connection.close().await;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,113 @@
+//! `keel volume ls | create | rm`.
+
+use crate::args::{Format, Listing, pair};
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::show::{Table, json};
+use keel_engine::VolumeSpec;
+use keel_reconciler::rows::{RemoveAsk, VolumeAsk};
+
+/// What can be done.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List volumes
+    #[command(visible_alias = "list", after_help = "Example:\n  keel volume ls")]
+    Ls(Ls),
+    /// Make a volume
+    #[command(after_help = "Example:\n  keel volume create media")]
+    Create(Create),
+    /// Remove volumes, with all their data
+    #[command(visible_alias = "remove", after_help = "Example:\n  keel volume rm media")]
+    Rm(Rm),
+}
+
+/// `volume ls`.
+#[derive(Debug, clap::Args)]
+pub struct Ls {
+    /// Only names
+    #[arg(short = 'q')]
+    names: bool,
+    #[command(flatten)]
+    listing: Listing,
+}
+
+/// `volume create`.
+#[derive(Debug, clap::Args)]
+pub struct Create {
+    /// The driver
+    #[arg(short, long, default_value = "local", value_name = "DRIVER")]
+    driver: String,
+    /// An option of the driver
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    opt: Vec<(String, String)>,
+    /// A label
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    label: Vec<(String, String)>,
+    /// Its name; one is made up unless given
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// `volume rm`.
+#[derive(Debug, clap::Args)]
+pub struct Rm {
+    /// Do not complain about what is not there
+    #[arg(short, long)]
+    force: bool,
+    /// Their names
+    #[arg(required = true, value_name = "VOLUME")]
+    names: Vec<String>,
+}
+
+/// Does it.
+pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Ls(args) => list(args, context).await,
+        Command::Create(args) => create(args, context).await,
+        Command::Rm(args) => remove(args, context).await,
+    }
+}
+
+async fn list(args: Ls, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Read, "keel volume ls").await?;
+    let rows = connection.client.volumes().await?;
+    connection.close().await;
+    let text = match args.listing.format {
+        Format::Json => json::render(&rows),
+        Format::Table if args.names || context.screen.quiet() => {
+            rows.iter().map(|row| format!("{}\n", row.name)).collect()
+        }
+        Format::Table => {
+            let mut table = Table::new(["DRIVER", "VOLUME NAME"]);
+            rows.iter().for_each(|row| table.row([row.driver.clone(), row.name.clone()]));
+            table.render()
+        }
+    };
+    context.screen.data(&text)?;
+    Ok(Exit::Done)
+}
+
+async fn create(args: Create, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel volume create").await?;
+    let spec = VolumeSpec {
+        name: args.name.unwrap_or_default(),
+        driver: args.driver,
+        driver_opts: args.opt.into_iter().collect(),
+        labels: args.label.into_iter().collect(),
+    };
+    let name = connection.client.create_volume(&VolumeAsk { spec }).await?;
+    connection.close().await;
+    context.screen.data(&name)?;
+    Ok(Exit::Done)
+}
+
+async fn remove(args: Rm, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel volume rm").await?;
+    let ask = RemoveAsk { names: args.names, force: args.force };
+    let gone = connection.client.remove_volumes(&ask).await?;
+    connection.close().await;
+    gone.iter().try_for_each(|name| context.screen.data(name))?;
+    Ok(Exit::Done)
+}

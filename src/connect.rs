@@ -1,0 +1,259 @@
+//! Who answers a command: the `keel serve` on the root's socket, else the same server in the
+//! command's own process.
+//!
+//! # Invariants
+//! - Whoever changes something holds the root's lock; readers take none.
+//! - A `keel serve` that appears while a command waits for the lock is asked instead.
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::{env, root, sudo};
+use keel_api::shapes::Info;
+use keel_api::{Api, Client, ClientError, Served, router};
+use keel_embedded::{Embedded, Layout, LockError, Options, RootLock};
+use keel_plan::desired::Policy;
+use keel_reconciler::config::SourceConfig;
+use keel_reconciler::{Clock, Controller, Fleet, Settings};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a command needs of whoever answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It only looks.
+    Read,
+    /// It changes something.
+    Drive,
+}
+
+/// Somebody who answers.
+pub struct Connection {
+    /// How to ask.
+    pub client: Client,
+    local: Option<Local>,
+}
+
+/// A server in this process. Its parts end in this order.
+pub struct Local {
+    served: Served,
+    controller: Controller,
+    _lock: Option<RootLock>,
+}
+
+/// How long requests that are being answered may take once everything ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Between two tries at a lock that somebody else holds. The kernel tells nobody when it is free
+/// who also waits for a socket.
+const LOCK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Finds whoever answers for this root. `who` is what others read who wait for the lock.
+pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connection> {
+    if let Some(host) = env::get(env::HOST) {
+        let client = Client::of_socket(&socket_of(&host)?);
+        client.info().await?;
+        return Ok(Connection { client, local: None });
+    }
+    let layout = root::layout(&context.global.root);
+    match daemon(&layout).await {
+        Ok(Some(client)) => return Ok(Connection { client, local: None }),
+        Ok(None) => {}
+        Err(error) if is_forbidden(&error) => {
+            let why = format!("only root and group keel may use {}", layout.socket().display());
+            return Err(sudo::offer(context, &why));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if !sudo::is_root() {
+        return Err(sudo::offer(context, "keel needs root for this"));
+    }
+    match need {
+        Need::Read => local(context, &layout, None).await,
+        Need::Drive => match lock(context, &layout, who).await? {
+            Driver::Me(lock) => local(context, &layout, Some(lock)).await,
+            Driver::Daemon(client) => Ok(Connection { client, local: None }),
+        },
+    }
+}
+
+/// Only a running `keel serve`.
+pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
+    let connection = connect(context, Need::Read, command).await?;
+    match connection.local {
+        None => Ok(connection),
+        Some(_) => Err(keel_reconciler::ask::Refusal::needs_daemon(command).into()),
+    }
+}
+
+impl Connection {
+    /// Ends what this process drives, and lets go of the lock: what is opened stays open.
+    pub async fn release(&mut self, context: &Context) -> Result<()> {
+        let Some(local) = self.local.take_if(|local| local._lock.is_some()) else { return Ok(()) };
+        local.end().await;
+        *self = connect(context, Need::Read, "").await?;
+        Ok(())
+    }
+
+    /// Says goodbye. What runs goes on.
+    pub async fn close(self) {
+        if let Some(local) = self.local {
+            local.end().await;
+        }
+    }
+}
+
+impl Local {
+    async fn end(self) {
+        self.served.stop(FAREWELL).await;
+        self.controller.stop().await;
+    }
+}
+
+enum Driver {
+    Me(RootLock),
+    Daemon(Client),
+}
+
+async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
+    let mut told = false;
+    loop {
+        match RootLock::acquire(layout, who, false) {
+            Ok(lock) => return Ok(Driver::Me(lock)),
+            Err(LockError::Held { holder, .. }) => {
+                if let Some(client) = daemon(layout).await? {
+                    return Ok(Driver::Daemon(client));
+                }
+                if !std::mem::replace(&mut told, true) {
+                    context.screen.say(&format!("waiting for {holder}"));
+                }
+                tokio::time::sleep(LOCK_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The `keel serve` of a root, if one answers.
+async fn daemon(layout: &Layout) -> std::result::Result<Option<Client>, ClientError> {
+    let client = Client::of_socket(&layout.socket());
+    match client.info().await {
+        Ok(_) => Ok(Some(client)),
+        Err(ClientError::Unreachable { source, .. })
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_forbidden(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unreachable { source, .. }
+        if source.kind() == ErrorKind::PermissionDenied)
+}
+
+fn socket_of(host: &str) -> Result<PathBuf> {
+    let path = host.strip_prefix("unix://").unwrap_or(host);
+    match Path::new(path).is_absolute() {
+        true => Ok(path.into()),
+        false => Err(Failure::usage(format!("{}={host} is not a socket", env::HOST))
+            .hint("give the path of a Unix socket: unix:///run/keel/keel.sock")),
+    }
+}
+
+async fn local(context: &Context, layout: &Layout, lock: Option<RootLock>) -> Result<Connection> {
+    // A root that is used for the first time.
+    if lock.is_some() && !layout.tasks().exists() {
+        check_machine()?;
+    }
+    let engine = engine(layout, lock.is_some()).await?;
+    let settings = settings(context, layout, engine, None)?;
+    let controller = Controller::start(settings).await?;
+    let (served, client) = Served::in_process(router(api(&controller, layout, false)));
+    Ok(Connection { client, local: Some(Local { served, controller, _lock: lock }) })
+}
+
+/// One clear message, where this machine cannot run containers.
+pub fn check_machine() -> Result<()> {
+    let lacks = keel_embedded::probe::probe();
+    let Some(first) = lacks.first() else { return Ok(()) };
+    let all = lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(Failure::new(format!("this machine lacks {all}")).hint(first.remedy.clone()))
+}
+
+/// What the routes answer from.
+pub fn api(controller: &Controller, layout: &Layout, serve: bool) -> Api {
+    let info = Info {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        root: layout.root().display().to_string(),
+        serve,
+    };
+    Api { controller: controller.clone(), info }
+}
+
+/// This machine's engine.
+pub async fn engine(layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::caused("cannot find this program", &error))?;
+    let mut options = Options::new(root::node(), program);
+    options.drive = drive;
+    options.credentials = credentials();
+    Ok(Arc::new(Embedded::open(layout.clone(), options).await?))
+}
+
+/// docker's `config.json`, where docker would look for it.
+pub fn credentials() -> PathBuf {
+    let home = || PathBuf::from(env::get(env::HOME).unwrap_or_else(|| "/root".to_owned()));
+    let folder = env::get(env::DOCKER_CONFIG).map(PathBuf::from);
+    folder.unwrap_or_else(|| home().join(".docker")).join("config.json")
+}
+
+/// What a controller on this root is started with; with sources it serves.
+pub fn settings(
+    context: &Context,
+    layout: &Layout,
+    engine: Arc<Embedded>,
+    sources: Option<Vec<SourceConfig>>,
+) -> Result<Settings> {
+    let below = |name: &str| layout.root().join(name);
+    Ok(Settings {
+        records: below("records"),
+        sources_dir: below("sources"),
+        data: below("data"),
+        fleet: Fleet::of(root::node(), engine),
+        serve: sources.is_some(),
+        sources: sources.unwrap_or_default(),
+        policy: config(context)?.policy,
+        environment: environment(),
+        home: env::get(env::HOME).map(PathBuf::from),
+        clock: Clock::system(),
+    })
+}
+
+/// What `keel.yaml` says.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// What to watch.
+    pub sources: Vec<SourceConfig>,
+    /// Defaults of every stack's policy.
+    pub policy: Policy,
+}
+
+/// The configuration, where there is one.
+pub fn config(context: &Context) -> Result<Config> {
+    let path = context.global.config.clone().unwrap_or_else(|| "/etc/keel/keel.yaml".into());
+    match (path.exists(), &context.global.config) {
+        (false, None) => Ok(Config::default()),
+        _ => Err(Failure::new(format!("cannot read `{}`", path.display()))),
+    }
+}
+
+/// Whoever loads a stack of a folder lends it their variables.
+pub fn environment() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}

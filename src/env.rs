@@ -1,0 +1,19 @@
+//! The variables of the environment that commands read, beside those that a stack interpolates.
+
+/// Another root than [`keel_embedded::layout::DEFAULT_ROOT`].
+pub const ROOT: &str = "KEEL_ROOT";
+/// Another configuration than `/etc/keel/keel.yaml`.
+pub const CONFIG: &str = "KEEL_CONFIG";
+/// Where the API answers, instead of the root's socket: `unix:///run/keel/keel.sock`.
+pub const HOST: &str = "KEEL_HOST";
+/// The folder of docker's `config.json`.
+pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// Whose home: for `~` and `config.json`.
+pub const HOME: &str = "HOME";
+/// Not empty: no colours.
+pub const NO_COLOR: &str = "NO_COLOR";
+
+/// The value, where it is set, is text and not empty.
+pub fn get(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

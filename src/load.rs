@@ -1,0 +1,131 @@
+//! Stacks from files, read in the environment of whoever calls: the same way a source reads them.
+
+use crate::connect::environment;
+use crate::context::Context;
+use crate::env;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::root::settled;
+use crate::show::problem;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use keel_engine::{Content, StackName};
+use keel_plan::desired::{Desired, Owner, Policy};
+use keel_reconciler::ask::Submission;
+use keel_reconciler::find::{Found, stacks_at};
+use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins};
+use std::path::Path;
+
+/// Every stack at a path, loaded or refused.
+pub fn stacks(path: &Path, policy: Policy) -> Result<Vec<LoadedStack>> {
+    let found = stacks_at(&settled(path))
+        .map_err(|error| Failure::caused(format!("cannot read `{}`", path.display()), &error))?;
+    if found.is_empty() {
+        let message = format!("no Compose file in `{}` or its subfolders", path.display());
+        return Err(Failure::new(message).hint("write a `compose.yaml` there, or name its path"));
+    }
+    let mut stacks: Vec<_> =
+        found.into_iter().map(|found| load(shown_as_written(found, path), &policy)).collect();
+    refuse_twins(&mut stacks);
+    Ok(stacks)
+}
+
+fn load(found: Found, policy: &Policy) -> LoadedStack {
+    let reading = Reading {
+        owner: Owner::Cli { path: found.dir.display().to_string() },
+        files: StackFiles::Folder,
+        revision: None,
+        environment: environment(),
+        profiles: vec![],
+        home: env::get(env::HOME).map(Into::into),
+        policy: policy.clone(),
+    };
+    reading.load(&found)
+}
+
+/// People find a file by the path that they wrote, not by the one that it has.
+fn shown_as_written(mut found: Found, path: &Path) -> Found {
+    let written = match &found.file {
+        Some(_) => path.parent().unwrap_or(Path::new("")),
+        None => path,
+    };
+    let written = written.strip_prefix(".").unwrap_or(written);
+    found.shown = written.join(&found.shown).display().to_string();
+    // Joining nothing leaves a slash at the end.
+    found.shown.truncate(found.shown.trim_end_matches('/').len());
+    found
+}
+
+/// The one stack at a path, ready to be handed over; all its problems are told.
+pub fn one(context: &Context, path: &Path, policy: Policy) -> Result<Submission> {
+    let mut all = many(context, path, policy)?;
+    match (all.pop(), all.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (last, others) => {
+            let names = others.iter().chain(last.as_ref()).map(|one| one.desired.stack.to_string());
+            let names = names.collect::<Vec<_>>().join(", ");
+            Err(Failure::usage(format!("`{}` holds several stacks: {names}", path.display()))
+                .hint("name the folder of one of them"))
+        }
+    }
+}
+
+/// All stacks at a path, ready to be handed over; a refused one ends the command.
+pub fn many(context: &Context, path: &Path, policy: Policy) -> Result<Vec<Submission>> {
+    let stacks = stacks(path, policy)?;
+    let mut ready = Vec::new();
+    for stack in stacks {
+        problem::tell(&context.screen, &stack.errors, &stack.warnings);
+        ready.push(stack.lowered);
+    }
+    let ready: Option<Vec<_>> = ready.into_iter().collect();
+    let ready = ready.ok_or(Failure::Said(Exit::Failed))?;
+    Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
+}
+
+/// What the stack at a path is called, as far as its files say so.
+pub fn name(context: &Context, path: &Path, policy: Policy) -> Result<StackName> {
+    let stacks = stacks(path, policy)?;
+    match stacks.as_slice() {
+        [LoadedStack { name: Some(name), .. }] => Ok(name.clone()),
+        [stack] => {
+            problem::tell(&context.screen, &stack.errors, &[]);
+            Err(Failure::new("its files do not say what the stack is called")
+                .hint("name the stack instead of its path: `keel ps` lists them"))
+        }
+        several => {
+            Err(Failure::usage(format!("`{}` holds {} stacks", path.display(), several.len()))
+                .hint("name the folder of one of them, or the stack"))
+        }
+    }
+}
+
+fn submission(desired: Desired, contents: &[Content]) -> Submission {
+    let encoded =
+        contents.iter().map(|content| (content.digest.clone(), STANDARD.encode(&content.bytes)));
+    Submission { desired, contents: encoded.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(path: &str, shown: &str, file: bool) -> String {
+        let found = Found {
+            dir: "/srv".into(),
+            file: file.then(|| "/srv/compose.yaml".into()),
+            shown: shown.into(),
+        };
+        shown_as_written(found, Path::new(path)).shown
+    }
+
+    #[test]
+    fn files_are_shown_as_they_were_named() {
+        assert_eq!(shown(".", "", false), "");
+        assert_eq!(shown("stacks", "blog", false), "stacks/blog");
+        assert_eq!(shown("./stacks/", "blog", false), "stacks/blog");
+        assert_eq!(shown("/srv/blog", "", false), "/srv/blog");
+        assert_eq!(shown("blog/compose.yaml", "", true), "blog");
+        assert_eq!(shown("compose.yaml", "", true), "");
+    }
+}

@@ -1,0 +1,85 @@
+//! Where the root is, and what this machine and user are called.
+
+use keel_embedded::{Layout, layout::DEFAULT_ROOT};
+use std::path::{Path, PathBuf};
+
+/// The layout of a root, whatever way it was written: two ways to one folder must not become two
+/// roots.
+pub fn layout(root: &Path) -> Layout {
+    if root == Path::new(DEFAULT_ROOT) {
+        return Layout::new(root);
+    }
+    Layout::new(&settled(root))
+}
+
+/// Absolute, and without links as far as the path exists: a root that is yet to be made gets the
+/// same name before and after.
+pub fn settled(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut exists = absolute.as_path();
+    loop {
+        if let Ok(real) = exists.canonicalize() {
+            let rest = absolute.strip_prefix(exists).expect("it is one of its ancestors");
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+        match exists.parent() {
+            Some(parent) => exists = parent,
+            None => return absolute,
+        }
+    }
+}
+
+/// This node's name.
+pub fn node() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Whoever runs this, for the record: `ann@shop`.
+pub fn person() -> String {
+    let uid = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
+    let uid = uid.map_or_else(nix::unistd::getuid, nix::unistd::Uid::from_raw);
+    let user = passwd_name(uid.as_raw()).unwrap_or_else(|| uid.to_string());
+    format!("{user}@{}", node())
+}
+
+/// The numeric id of group `keel`, where it exists.
+pub fn group() -> Option<u32> {
+    let text = std::fs::read_to_string("/etc/group").ok()?;
+    id_of(&text, "keel")
+}
+
+/// The files are read as they are: a static program cannot ask the C library's modules.
+fn passwd_name(uid: u32) -> Option<String> {
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = text.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
+    line.split(':').next().map(str::to_owned)
+}
+
+fn id_of(group_file: &str, name: &str) -> Option<u32> {
+    let line = group_file.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_keeps_its_name_once_it_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let before = layout(&link.join("root"));
+        std::fs::create_dir(folder.path().join("root")).unwrap();
+        assert_eq!(before, layout(&link.join("root")));
+        assert_eq!(before, layout(&folder.path().join("root")));
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_name() {
+        let file = "root:x:0:\nkeelhaul:x:7:\nkeel:x:998:ann,bob\n";
+        assert_eq!(id_of(file, "keel"), Some(998));
+        assert_eq!(id_of("root:x:0:\n", "keel"), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes on: one line for each thing on a terminal, rewritten as it changes; plain lines
+//! elsewhere.
+
+use crate::show::Screen;
+use crate::show::screen::Colour;
+use keel_reconciler::ask::Progress;
+
+/// The things under way, in the order in which they appeared.
+pub struct Board<'a> {
+    screen: &'a Screen,
+    lines: Vec<Line>,
+    drawn: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    subject: String,
+    what: String,
+    detail: Option<String>,
+    failed: bool,
+}
+
+/// As many as fit on the smallest terminal: more are told as plain lines.
+const ROOM: usize = 20;
+
+impl<'a> Board<'a> {
+    /// An empty one.
+    pub fn new(screen: &'a Screen) -> Self {
+        Self { screen, lines: Vec::new(), drawn: 0 }
+    }
+
+    /// Takes one line of progress; an end is not shown here.
+    pub fn take(&mut self, progress: &Progress) {
+        let Progress::Step { subject, what, failed, detail } = progress else { return };
+        let line = Line {
+            subject: subject.clone(),
+            what: what.clone(),
+            detail: detail.clone(),
+            failed: *failed,
+        };
+        let known = self.lines.iter().position(|known| known.subject == line.subject);
+        let before = known.map(|index| std::mem::replace(&mut self.lines[index], line.clone()));
+        if before.is_none() {
+            self.lines.push(line.clone());
+        }
+        if self.screen.redraws() && self.lines.len() <= ROOM {
+            self.draw();
+        } else if before.is_none_or(|before| before.what != line.what || line.failed) {
+            // Percentages are for terminals.
+            self.screen.say(&plain(&line));
+        }
+    }
+
+    fn draw(&mut self) {
+        let mut text = String::new();
+        if self.drawn > 0 {
+            text.push_str(&format!("\x1b[{}A", self.drawn));
+        }
+        for line in &self.lines {
+            text.push_str(&format!("\r\x1b[K{}\n", self.painted(line)));
+        }
+        self.drawn = self.lines.len();
+        self.screen.raw(&text);
+    }
+
+    fn painted(&self, line: &Line) -> String {
+        let (mark, colour) = match () {
+            () if line.failed => ("x", Colour::Red),
+            () if is_final(&line.what) => ("+", Colour::Green),
+            () => (".", Colour::Yellow),
+        };
+        let text = plain(line);
+        // A line that wraps would break the counting of lines.
+        let text: String = text.chars().take(76).collect();
+        format!(" {} {text}", self.screen.word(mark, colour))
+    }
+}
+
+/// Whether the word says that something is over.
+fn is_final(what: &str) -> bool {
+    !what.ends_with("ing")
+}
+
+fn plain(line: &Line) -> String {
+    match &line.detail {
+        Some(detail) => format!("{}  {}: {detail}", line.subject, line.what),
+        None => format!("{}  {}", line.subject, line.what),
+    }
+}

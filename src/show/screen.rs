@@ -1,0 +1,153 @@
+//! Standard output and standard error: what goes where, and when it is coloured.
+//!
+//! # Invariants
+//! - Only what was asked for goes to standard output.
+//! - No escape sequence reaches what is not a terminal, nor anybody who set `NO_COLOR`.
+
+use crate::env;
+use crate::failure::Failure;
+use std::io::{self, IsTerminal, Write};
+
+/// Where a command speaks.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    quiet: bool,
+    out_colour: bool,
+    err_colour: bool,
+    err_terminal: bool,
+}
+
+/// The colours that are used at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Failures.
+    Red,
+    /// Warnings.
+    Yellow,
+    /// What went well.
+    Green,
+    /// Advice, and names.
+    Cyan,
+    /// Names.
+    Magenta,
+    /// Names.
+    Blue,
+}
+
+impl Colour {
+    fn code(self) -> u8 {
+        match self {
+            Self::Red => 31,
+            Self::Green => 32,
+            Self::Yellow => 33,
+            Self::Blue => 34,
+            Self::Magenta => 35,
+            Self::Cyan => 36,
+        }
+    }
+
+    /// The text in this colour.
+    pub fn paint(self, text: &str) -> String {
+        format!("\x1b[{}m{text}\x1b[0m", self.code())
+    }
+}
+
+impl Screen {
+    /// What this process is attached to.
+    pub fn new(quiet: bool) -> Self {
+        let colour = env::get(env::NO_COLOR).is_none();
+        let err_terminal = io::stderr().is_terminal();
+        Self {
+            quiet,
+            out_colour: colour && io::stdout().is_terminal(),
+            err_colour: colour && err_terminal,
+            err_terminal,
+        }
+    }
+
+    /// Whether only what was asked for shall be said.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether what goes to standard output may be coloured.
+    pub fn colours_data(&self) -> bool {
+        self.out_colour
+    }
+
+    /// Whether progress may move the cursor.
+    pub fn redraws(&self) -> bool {
+        self.err_terminal && !self.quiet
+    }
+
+    /// What was asked for, with an end of line unless it has one.
+    pub fn data(&self, text: &str) -> Result<(), Failure> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// A line about what goes on.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            self.write(line);
+        }
+    }
+
+    /// A line that a quiet person needs too.
+    pub fn warn(&self, line: &str) {
+        self.write(&format!("{} {line}", self.word("warning:", Colour::Yellow)));
+    }
+
+    /// Text that is ready to print, however quiet; its first word is coloured.
+    pub fn problem(&self, text: &str) {
+        let words = [
+            ("error:", Colour::Red),
+            ("warning:", Colour::Yellow),
+            ("notice:", Colour::Cyan),
+            ("hint:", Colour::Cyan),
+        ];
+        let painted = words.iter().find_map(|(word, colour)| {
+            Some(format!("{}{}", self.word(word, *colour), text.strip_prefix(word)?))
+        });
+        self.write(painted.as_deref().unwrap_or(text).trim_end_matches('\n'));
+    }
+
+    /// A line about what goes on, unless it is a problem, which a quiet person needs too.
+    pub fn tell(&self, line: &str) {
+        match ["error:", "warning:"].iter().any(|word| line.starts_with(word)) {
+            true => self.problem(line),
+            false => self.say(line),
+        }
+    }
+
+    /// Why the command ends.
+    pub fn failure(&self, failure: &Failure) {
+        let Failure::Error { message, hint, .. } = failure else { return };
+        self.write(&format!("{} {message}", self.word("error:", Colour::Red)));
+        if let Some(hint) = hint {
+            self.write(&format!("\n{} {hint}", self.word("hint:", Colour::Cyan)));
+        }
+    }
+
+    /// A word of standard error, coloured where that is wanted.
+    pub fn word(&self, text: &str, colour: Colour) -> String {
+        if self.err_colour { colour.paint(text) } else { text.to_owned() }
+    }
+
+    /// Raw text to standard error: progress that moves the cursor.
+    pub fn raw(&self, text: &str) {
+        // Nobody is left to tell that nobody listens.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn write(&self, line: &str) {
+        self.raw(&format!("{line}\n"));
+    }
+}

@@ -1,0 +1,154 @@
+//! A conversation with one task: the person's input to it, its output to the person.
+//!
+//! # Invariants
+//! - Only a process that has a terminal gets the person's in raw mode, and their window's size.
+//! - The end of input is passed on, and does not end the conversation: the task does.
+
+use crate::failure::{Failure, Result};
+use crate::terminal::{self, Raw};
+use keel_engine::frames::Frame;
+use keel_engine::{Duplex, FrameWriter};
+use std::io::{Read, Write};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How to talk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Hand over standard input.
+    pub stdin: bool,
+    /// The process has a terminal.
+    pub tty: bool,
+    /// Hand signals over instead of ending by them: the task's end is ours.
+    pub signals: bool,
+}
+
+/// What happens in a conversation.
+enum Heard {
+    Input(Frame),
+    Resized,
+    Signal(&'static str),
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The process ended.
+    Exited(i32),
+    /// The other side closed without a word.
+    Closed,
+}
+
+/// Talks until the task's side is done. `on_signal` is told of signals that the person sends.
+pub async fn talk(
+    with: Box<dyn Duplex>,
+    manner: Manner,
+    mut on_signal: impl AsyncFnMut(&'static str),
+) -> Result<End> {
+    let raw = match manner.tty && manner.stdin {
+        true => {
+            Raw::of_stdin().map_err(|error| Failure::caused("cannot use the terminal", &error))?
+        }
+        false => None,
+    };
+    let (mut reader, mut writer) = with.split();
+    let mut heard = listen(manner)?;
+    if manner.tty {
+        resize(writer.as_mut()).await;
+    }
+    loop {
+        tokio::select! {
+            frame = reader.receive() => if let Some(end) = said(frame)? {
+                drop(raw);
+                return Ok(end);
+            },
+            Some(event) = heard.recv() => match event {
+                // A task that takes no more input says by itself how it ended.
+                Heard::Input(frame) => { let _ = writer.send(frame).await; }
+                Heard::Resized => resize(writer.as_mut()).await,
+                Heard::Signal(name) => on_signal(name).await,
+            },
+        }
+    }
+}
+
+/// Prints what the task said; how it ended, if that was it.
+fn said(frame: Option<Frame>) -> Result<Option<End>> {
+    match frame {
+        None => Ok(Some(End::Closed)),
+        Some(Frame::Exit(code)) => Ok(Some(End::Exited(code))),
+        Some(Frame::Error(text)) => Err(Failure::new(text)),
+        Some(Frame::Stdout(data)) => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&data)?;
+            out.flush()?;
+            Ok(None)
+        }
+        Some(Frame::Stderr(data)) => {
+            // Whoever closed standard error does not want it.
+            let _ = std::io::stderr().lock().write_all(&data);
+            Ok(None)
+        }
+        Some(Frame::Stdin(_) | Frame::StdinEnd | Frame::Resize { .. }) => Ok(None),
+    }
+}
+
+async fn resize(writer: &mut dyn FrameWriter) {
+    if let Some((rows, columns)) = terminal::size() {
+        // An error here is the end, which the reader sees too.
+        let _ = writer.send(Frame::Resize { rows, columns }).await;
+    }
+}
+
+fn listen(manner: Manner) -> Result<mpsc::Receiver<Heard>> {
+    let (tell, heard) = mpsc::channel(16);
+    if manner.stdin {
+        let tell = tell.clone();
+        std::thread::spawn(move || read_stdin(&tell));
+    }
+    if manner.tty {
+        let mut resized = handler(SignalKind::window_change())?;
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            while resized.recv().await.is_some() && tell.send(Heard::Resized).await.is_ok() {}
+        });
+    }
+    if manner.signals {
+        let named = [
+            ("INT", SignalKind::interrupt()),
+            ("TERM", SignalKind::terminate()),
+            ("HUP", SignalKind::hangup()),
+            ("QUIT", SignalKind::quit()),
+        ];
+        for (name, kind) in named {
+            let (mut signals, tell) = (handler(kind)?, tell.clone());
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() && tell.send(Heard::Signal(name)).await.is_ok()
+                {
+                }
+            });
+        }
+    }
+    // The loop's `recv` must never see the end of the channel.
+    tokio::spawn(async move { tell.closed().await });
+    Ok(heard)
+}
+
+fn handler(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Failure::caused("cannot listen for signals", &error))
+}
+
+/// Blocks in a thread of its own: a terminal cannot be read in any other way.
+fn read_stdin(tell: &mpsc::Sender<Heard>) {
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let frame = match std::io::stdin().lock().read(&mut buffer) {
+            Ok(0) | Err(_) => Frame::StdinEnd,
+            Ok(count) => Frame::Stdin(buffer[..count].to_vec()),
+        };
+        let over = frame == Frame::StdinEnd;
+        if tell.blocking_send(Heard::Input(frame)).is_err() || over {
+            return;
+        }
+    }
+}
