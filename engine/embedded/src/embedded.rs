@@ -1,46 +1,72 @@
 //! [`Embedded`]: the contract on this machine. Each method's work is in a file of its own.
 
-use crate::{Layout, Options};
+use crate::core::Core;
+use crate::events::{self, Watched};
+use crate::images::Images;
+use crate::{Layout, Options, blocking};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result,
-};
+use keel_engine::{Assignment, Depth, Duplex, Engine, Event, Observation, Open, Result};
+use std::sync::Arc;
+use tokio::sync::broadcast;
+
+/// So many events may wait for a slow listener before it misses some.
+const EVENTS: usize = 1024;
 
 /// The engine of this machine, for one root.
 pub struct Embedded {
-    layout: Layout,
-    options: Options,
+    core: Arc<Core>,
+    listening: tokio::task::JoinHandle<()>,
 }
 
 impl Embedded {
     /// Opens a root. With [`Options::drive`] it goes on with every wish found there: what runs is
     /// adopted as it is, what a reboot ended starts again. Dropping it ends only the driving.
     pub async fn open(layout: Layout, options: Options) -> Result<Self> {
-        Ok(Self { layout, options })
+        let drive = options.drive;
+        let (events, _) = broadcast::channel(EVENTS);
+        let sender = events.clone();
+        let failed = blocking::failed(format!("cannot watch {}", layout.tasks().display()));
+        let watched = Watched::new(&layout).map_err(failed)?;
+        let images = Arc::new(Images::open(&layout, &options, sender)?);
+        let core = Arc::new(Core::new(layout, options, images, events, Arc::new(watched)));
+        let listening = tokio::spawn(Core::listen(Arc::downgrade(&core)));
+        let embedded = Self { core, listening };
+        match drive {
+            true => embedded.core.adopt_all().await?,
+            false => embedded.core.watch_all().await?,
+        }
+        Ok(embedded)
     }
 
-    /// Returns once nothing is left to be done for any wish, or only attempts that wait.
-    pub async fn idle(&self) {}
+    /// Returns once nothing is left to be done for any task, or only attempts that wait.
+    pub async fn idle(&self) {
+        self.core.idle().await;
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.listening.abort();
+        self.core.end();
+    }
 }
 
 #[async_trait]
 impl Engine for Embedded {
-    async fn observe(&self, _depth: Depth) -> Result<Observation> {
-        Ok(Observation { node: self.options.node.clone(), ..Observation::default() })
+    async fn observe(&self, depth: Depth) -> Result<Observation> {
+        self.core.look(depth).await
     }
 
-    async fn assign(&self, _wishes: &[Assignment]) -> Result<()> {
-        let what = format!("cannot take wishes for {}", self.layout.root().display());
-        Err(EngineError::Conflict { what, hint: None })
+    async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
+        self.core.take(wishes).await
     }
 
     fn events(&self) -> BoxStream<'static, Event> {
-        Box::pin(futures_util::stream::pending())
+        events::stream(self.core.events.subscribe())
     }
 
-    async fn open(&self, _what: Open) -> Result<Box<dyn Duplex>> {
-        let what = format!("cannot open anything in {}", self.layout.root().display());
-        Err(EngineError::Conflict { what, hint: None })
+    async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
+        self.core.open(what).await
     }
 }

@@ -5,24 +5,43 @@
 //! - [`RootLock`]: one driver for each root; [`probe`]: what this machine lacks.
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
+mod adopt;
+mod blocking;
 mod clock;
 mod conversation;
+mod core;
 mod embedded;
+mod events;
+mod foreign;
+mod health;
+mod images;
 pub mod layout;
 mod lock;
 mod logs;
+mod mounts;
 pub mod network;
+mod networks;
+mod observe;
+mod open;
 mod options;
 mod phase;
+mod prepare;
 pub mod probe;
+mod read;
 pub mod record;
+mod removal;
 pub mod resolver;
 pub mod runtime;
+mod setback;
 pub mod shim;
 mod step;
 mod sys;
 mod tasks;
+mod update;
+mod volumes;
 mod watch;
+mod wishes;
+mod work;
 
 pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};

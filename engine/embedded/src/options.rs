@@ -10,6 +10,8 @@ pub struct Options {
     /// The `keel` executable: shims, `keel net` and `keel enter` are started from it, and
     /// `keel.local/hello` is made of it.
     pub executable: PathBuf,
+    /// Mirrors, and registries without TLS.
+    pub registries: keel_images::RegistryConfig,
     /// `config.json` with the registries' credentials.
     pub credentials: PathBuf,
     /// Docker's socket, if another engine on this host shall be asked what it runs.
@@ -26,6 +28,7 @@ impl Options {
         Self {
             node: node.into(),
             executable: executable.into(),
+            registries: keel_images::RegistryConfig::default(),
             credentials: "/root/.docker/config.json".into(),
             docker: Some("/var/run/docker.sock".into()),
             drive: true,

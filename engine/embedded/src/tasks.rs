@@ -224,6 +224,14 @@ pub(crate) mod sample {
         }
     }
 
+    pub(crate) fn observed(wish: &TaskAssignment) -> keel_engine::ObservedTask {
+        let stored = serde_json::json!({
+            "id": wish.id, "place": wish.place, "generation": wish.generation, "goal": wish.goal,
+            "spec": *wish.spec, "digest": null, "phase": "running", "created": 0,
+        });
+        serde_json::from_value(stored).unwrap()
+    }
+
     pub(crate) fn slot() -> Place {
         let stack = StackName::new("shop").unwrap();
         Place::Slot(Slot { stack, service: "web".into(), slot: "1".into() })

@@ -86,7 +86,8 @@ fn dependencies_order_starts_and_updates() {
 
 #[test]
 fn the_image_comes_before_anything_old_is_stopped() {
-    let mut world = stack().wants("web", "nginx:1").converge().push("web", "later", "r2");
+    let mut world = stack().served().wants("web", "nginx:1").converge();
+    world = world.push("web", "later", "r2");
     world.node.unknown = vec!["later".into()];
     for _ in 0..20 {
         world.step();
@@ -104,7 +105,7 @@ fn the_image_comes_before_anything_old_is_stopped() {
 
 #[test]
 fn an_image_that_never_comes_is_given_up_and_blames_no_revision() {
-    let mut world = stack().wants("web", "never");
+    let mut world = stack().served().wants("web", "never");
     world.node.unknown = vec!["never".into()];
     for _ in 0..100 {
         world.pass();
@@ -112,6 +113,19 @@ fn an_image_that_never_comes_is_given_up_and_blames_no_revision() {
     }
     insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: image never: no such image");
     assert!(world.standing.bad.is_empty());
+}
+
+#[test]
+fn whoever_runs_a_command_is_told_at_once_that_there_is_no_such_image() {
+    let mut world = stack().wants("web", "nope");
+    world.node.unknown = vec!["nope".into()];
+    let mut world = world.converge();
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: image nope: no such image");
+    // It has been pushed meanwhile, and the person tries again.
+    world.node.unknown.clear();
+    world.asked.resolve = true;
+    world = world.converge();
+    assert_eq!(world.running(), "shop-web-1=nope");
 }
 
 #[test]
@@ -146,6 +160,20 @@ fn what_docker_runs_is_left_to_it() {
     tv.1: hold: runs in Docker as arr
     web.1: hold: runs in Docker as shop-web-1
     ");
+}
+
+#[test]
+fn what_needs_something_held_is_held_and_blames_no_revision() {
+    let held = keel_plan::desired::Held { field: "build".into(), why: "no".into(), at: None };
+    let world = stack().wants("db", "pg:1").edit("db", |s| s.held = vec![held]);
+    let world = world.wants("api", "a:1").after("api", "db", Condition::Started).wants("x", "x:1");
+    let world = world.converge();
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: not run yet: `depends_on.db`: needs db.1 started: not run yet: `build`: no
+    db.1: hold: not run yet: `build`: no
+    x.1: hold: converged
+    ");
+    assert!(world.standing.good.is_some());
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! Goes on with what stands on disk: what runs is left alone, what was begun is carried on.
+
+use crate::core::Core;
+use crate::step::Alive;
+use crate::tasks::{self, Records};
+use crate::{Layout, blocking, networks, record, resolver};
+use keel_engine::{Result, TaskId};
+use std::fs;
+use std::sync::Arc;
+
+/// What was found below the root.
+struct Found {
+    tasks: Vec<TaskId>,
+    /// Networks that were never made.
+    unmade: Vec<String>,
+    /// Some living task has names.
+    named: bool,
+}
+
+impl Core {
+    /// Looks at everything once, and starts the drivers.
+    pub(crate) async fn adopt_all(self: &Arc<Self>) -> Result<()> {
+        let layout = self.layout.clone();
+        let found = blocking::run(move || find(&layout)).await?;
+        self.images.go_on();
+        for name in found.unmade {
+            self.spawn(Arc::clone(self).make_network(name));
+        }
+        if found.named {
+            let (layout, program) = (self.layout.clone(), self.options.executable.clone());
+            // Should it fail, the tasks' own next steps say so.
+            let _ = blocking::run(move || resolver::ensure(&layout, &program)).await;
+        }
+        for id in &found.tasks {
+            self.watch(id);
+            self.wake(id);
+        }
+        let core = Arc::clone(self);
+        self.spawn(async move { core.sweep().await });
+        Ok(())
+    }
+
+    /// Only watches, for whoever does not drive.
+    pub(crate) async fn watch_all(&self) -> Result<()> {
+        let layout = self.layout.clone();
+        let ids = blocking::run(move || tasks::ids(&layout)).await?;
+        ids.iter().for_each(|id| self.watch(id));
+        Ok(())
+    }
+}
+
+fn find(layout: &Layout) -> Result<Found> {
+    for id in tasks::ids(layout)? {
+        let dir = layout.task(&id);
+        if !dir.assignment().exists() {
+            // Its first wish never got here, or its removal was all but done.
+            fs::remove_dir_all(&dir.0)
+                .map_err(blocking::failed(format!("cannot remove {}", dir.0.display())))?;
+        }
+    }
+    let all = tasks::load_all(layout)?;
+    let boot = record::boot_id();
+    let unmade = networks::all(layout)?.into_iter().filter(|n| n.made.is_none() && !n.absent);
+    Ok(Found {
+        named: all.iter().any(|task| is_named(task, &boot)),
+        unmade: unmade.map(|stored| stored.spec.name).collect(),
+        tasks: all.into_iter().map(|task| task.wish.id).collect(),
+    })
+}
+
+fn is_named(task: &Records, boot: &str) -> bool {
+    let of_this_boot = task.work.shim.as_ref().is_some_and(|shim| shim.boot == boot);
+    of_this_boot && Alive::of(task).shim && !task.work.endpoints.is_empty()
+}

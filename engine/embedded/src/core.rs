@@ -1,0 +1,293 @@
+//! What all parts of the engine share, and the drivers: one for each task, that brings it to its
+//! goal step by step.
+//!
+//! # Invariants
+//! - Steps of one task never run at the same time; those of different tasks do.
+//! - A driver that has nothing to do waits for a wish, a record or a process: it asks nobody again
+//!   and again.
+
+use crate::events::Watched;
+use crate::images::Images;
+use crate::networks::Networks;
+use crate::open::Waiting;
+use crate::record::Process;
+use crate::setback::{Setback, pause};
+use crate::step::{self, Alive, Step};
+use crate::tasks::Records;
+use crate::{Layout, Options, blocking, record, tasks};
+use keel_engine::{Event, TaskId};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::JoinSet;
+
+/// What all parts of one engine share.
+pub(crate) struct Core {
+    pub(crate) layout: Layout,
+    pub(crate) options: Options,
+    pub(crate) images: Arc<Images>,
+    pub(crate) networks: Networks,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// Held while a task's wishes are judged, moved or deleted.
+    pub(crate) taking: tokio::sync::Mutex<()>,
+    pub(crate) watched: Arc<Watched>,
+    pub(crate) waiting: Waiting,
+    drivers: Mutex<Drivers>,
+    /// How many drivers have something to do.
+    busy: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Drivers {
+    by_task: HashMap<TaskId, Arc<Driver>>,
+    running: JoinSet<()>,
+}
+
+/// What wakes a task's driver.
+#[derive(Default)]
+pub(crate) struct Driver {
+    woken: Notify,
+    state: Mutex<Pace>,
+}
+
+/// Whether a driver works, and whether it was woken since it last looked.
+#[derive(Default)]
+struct Pace {
+    works: bool,
+    woken: bool,
+}
+
+/// What a driver does after a step.
+enum Then {
+    Again,
+    /// Until something changes; the shim's end is such a change.
+    Rest(Option<Process>),
+    Retry(Duration),
+    Gone,
+}
+
+impl Core {
+    pub(crate) fn new(
+        layout: Layout,
+        options: Options,
+        images: Arc<Images>,
+        events: broadcast::Sender<Event>,
+        watched: Arc<Watched>,
+    ) -> Self {
+        Self {
+            layout,
+            watched,
+            waiting: Waiting::default(),
+            options,
+            images,
+            events,
+            networks: Networks::default(),
+            taking: tokio::sync::Mutex::default(),
+            drivers: Mutex::default(),
+            busy: watch::Sender::new(0),
+        }
+    }
+
+    fn drivers(&self) -> MutexGuard<'_, Drivers> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all drivers; what they were at is gone on with by the next ones.
+    pub(crate) fn end(&self) {
+        self.drivers().running.abort_all();
+    }
+
+    /// Returns once no driver has anything to do.
+    pub(crate) async fn idle(&self) {
+        // An error would mean that the sender is gone, which is `self`.
+        let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
+    }
+
+    /// Lets others run on behalf of the engine; ended with it.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.drivers().spawn(work);
+    }
+
+    /// Tells a task's driver to look again; starts it if there is none.
+    pub(crate) fn wake(self: &Arc<Self>, id: &TaskId) {
+        if !self.options.drive {
+            return;
+        }
+        let mut drivers = self.drivers();
+        let known = drivers.by_task.get(id).cloned();
+        let driver = known.unwrap_or_else(|| self.start(&mut drivers, id));
+        driver.wake(&self.busy);
+    }
+
+    /// The same, but only if it has one.
+    pub(crate) fn wake_known(&self, id: &TaskId) {
+        let drivers = self.drivers();
+        drivers.by_task.get(id).iter().for_each(|driver| driver.wake(&self.busy));
+    }
+
+    fn start(self: &Arc<Self>, drivers: &mut Drivers, id: &TaskId) -> Arc<Driver> {
+        let driver = Arc::new(Driver::default());
+        drivers.by_task.insert(id.clone(), Arc::clone(&driver));
+        let (core, id, own) = (Arc::clone(self), id.clone(), Arc::clone(&driver));
+        drivers.spawn(async move { core.drive(&id, &own).await });
+        driver
+    }
+
+    /// Forgets a driver whose task is gone, unless it was woken since it looked.
+    fn forget(&self, id: &TaskId, driver: &Driver) -> bool {
+        let mut drivers = self.drivers();
+        let gone = driver.rest(&self.busy);
+        if gone {
+            drivers.by_task.remove(id);
+        }
+        gone
+    }
+
+    async fn drive(self: &Arc<Self>, id: &TaskId, driver: &Driver) {
+        loop {
+            driver.begin();
+            match self.turn(id, driver).await {
+                Then::Again => {}
+                Then::Rest(shim) => {
+                    driver.rest(&self.busy);
+                    tokio::select! {
+                        () = driver.woken.notified() => {}
+                        () = end_of(shim) => driver.wake(&self.busy),
+                    }
+                }
+                Then::Retry(pause) => {
+                    driver.rest(&self.busy);
+                    tokio::select! {
+                        () = driver.woken.notified() => {}
+                        () = tokio::time::sleep(pause) => driver.wake(&self.busy),
+                    }
+                }
+                Then::Gone => {
+                    if self.forget(id, driver) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One step, decided from what is.
+    async fn turn(self: &Arc<Self>, id: &TaskId, driver: &Driver) -> Then {
+        let records = match self.records(id).await {
+            Ok(Some(records)) => records,
+            Ok(None) => return Then::Gone,
+            Err(_) => return Then::Retry(pause(3)),
+        };
+        let alive = Alive::of(&records);
+        let step = step::next(&records, alive, &record::boot_id());
+        if step == Step::Rest {
+            let shim = records.state.and_then(|state| state.shim).filter(|_| alive.shim);
+            return Then::Rest(shim);
+        }
+        let waits_for = (step == Step::Stop).then(|| records.state.clone()?.shim).flatten();
+        let done = self.step(step, records, alive, driver).await;
+        // Nobody may listen.
+        let _ = self.events.send(Event::Task(id.clone()));
+        match done {
+            Ok(()) if step == Step::Remove => Then::Gone,
+            Ok(()) if step == Step::Stop => Then::Rest(waits_for),
+            Ok(()) | Err(Setback::Superseded) => Then::Again,
+            Err(setback) => self.note(id, setback).await,
+        }
+    }
+
+    /// Writes down what went wrong, for people and for the next attempt.
+    async fn note(&self, id: &TaskId, setback: Setback) -> Then {
+        let (message, lasting) = match setback {
+            Setback::Later(message) => (message, false),
+            Setback::Never(message) => (message, true),
+            Setback::Superseded => return Then::Again,
+        };
+        let Ok(Some(Records { wish, mut work, .. })) = self.records(id).await else {
+            return Then::Retry(pause(3));
+        };
+        work.attempts += 1;
+        work.message = Some(message);
+        if lasting && work.stage != record::Stage::Launched {
+            (work.stage, work.generation) = (record::Stage::Rejected, wish.generation);
+        }
+        let attempts = work.attempts;
+        // If even this cannot be written, the attempt after the pause says the same.
+        let _ = self.store_work(id, work).await;
+        let _ = self.events.send(Event::Task(id.clone()));
+        if lasting { Then::Again } else { Then::Retry(pause(attempts)) }
+    }
+
+    pub(crate) async fn records(&self, id: &TaskId) -> keel_engine::Result<Option<Records>> {
+        let (layout, id) = (self.layout.clone(), id.clone());
+        blocking::run(move || tasks::load(&layout, &id)).await
+    }
+
+    pub(crate) async fn store_work(
+        &self,
+        id: &TaskId,
+        work: record::Work,
+    ) -> keel_engine::Result<()> {
+        let dir = self.layout.task(id);
+        blocking::run(move || tasks::store_work(&dir, &work)).await
+    }
+}
+
+impl Drivers {
+    fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        while self.running.try_join_next().is_some() {}
+        self.running.spawn(work);
+    }
+}
+
+impl Driver {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, busy: &watch::Sender<usize>) {
+        let mut pace = self.pace();
+        pace.woken = true;
+        if !pace.works {
+            pace.works = true;
+            busy.send_modify(|busy| *busy += 1);
+        }
+        self.woken.notify_one();
+    }
+
+    fn begin(&self) {
+        self.pace().woken = false;
+    }
+
+    /// Counts as busy still if it was woken since it looked.
+    fn rest(&self, busy: &watch::Sender<usize>) -> bool {
+        let mut pace = self.pace();
+        if pace.works && !pace.woken {
+            pace.works = false;
+            busy.send_modify(|busy| *busy -= 1);
+        }
+        !pace.works
+    }
+
+    /// Waits until somebody wakes the driver while it is in the middle of a step.
+    pub(crate) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+}
+
+/// Waits for a process to end; for ever where there is none, or where it cannot be told.
+pub(crate) async fn end_of(process: Option<Process>) {
+    let Some(process) = process else { return std::future::pending().await };
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK)) else { return };
+    if !process.lives() {
+        return;
+    }
+    match AsyncFd::new(fd) {
+        Ok(fd) => drop(fd.readable().await),
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,335 @@
+//! The node's images: which are here, which are on their way, and how a task gets its own.
+//!
+//! # Invariants
+//! - One pull for each name at a time; whoever else wants it waits for the same.
+//! - A pull that was asked for is on disk until it has ended, so that a driver that dies leaves it
+//!   to the next one.
+
+use crate::runtime::ImageFacts;
+use crate::setback::{Setback, Step, in_words};
+use crate::{Layout, Options, record};
+use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
+use keel_images::{
+    Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries, Store,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{broadcast, watch};
+
+/// The images of one root.
+pub(crate) struct Images {
+    store: Store,
+    registries: Registries,
+    /// By the name as written.
+    known: Mutex<BTreeMap<String, Known>>,
+    events: broadcast::Sender<Event>,
+    asked: PathBuf,
+}
+
+/// What became of the pulls of one name.
+#[derive(Default)]
+struct Known {
+    /// Says true when the pull that goes on has ended.
+    going: Option<watch::Receiver<bool>>,
+    /// Bytes that came and bytes in all, by layer.
+    layers: BTreeMap<keel_images::Digest, (u64, u64)>,
+    failure: Option<Failure>,
+    pulls: u64,
+}
+
+#[derive(Clone)]
+struct Failure {
+    words: String,
+    transient: bool,
+    missing: bool,
+}
+
+/// A pull that was asked for and has not ended.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    reference: String,
+}
+
+impl Images {
+    pub(crate) fn open(
+        layout: &Layout,
+        options: &Options,
+        events: broadcast::Sender<Event>,
+    ) -> Result<Self> {
+        let failed = |error| EngineError::failed("cannot open the image store", error);
+        let store = Store::open_with_built_in(layout.root(), &options.executable).map_err(failed)?;
+        let credentials = Credentials::file(&options.credentials);
+        let registries = Registries::new(options.registries.clone(), credentials).map_err(failed)?;
+        let asked = layout.root().join("pulls");
+        Ok(Self { store, registries, known: Mutex::default(), events, asked })
+    }
+
+    fn known<T>(&self, reference: &str, with: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        with(known.entry(reference.to_owned()).or_default())
+    }
+
+    /// Takes a wish for an image: pulls it where the policy says so.
+    pub(crate) fn wish(self: &Arc<Self>, reference: &str, policy: PullPolicy) -> Result<()> {
+        let parsed = parse(reference)?;
+        let here = self.local(&parsed)?.is_some();
+        match policy {
+            PullPolicy::Missing | PullPolicy::Never if here => self.known(reference, |_| ()),
+            PullPolicy::Never => self.known(reference, |known| known.failure = Some(absent(reference))),
+            PullPolicy::Missing | PullPolicy::Always => {
+                let path = self.asked_for(reference);
+                let failed = |error| EngineError::failed(format!("cannot write {}", path.display()), error);
+                std::fs::create_dir_all(&self.asked).map_err(failed)?;
+                record::store(&path, &Asked { reference: reference.to_owned() }).map_err(failed)?;
+                self.pull(reference, parsed);
+            }
+        }
+        let _ = self.events.send(Event::Image(reference.to_owned()));
+        Ok(())
+    }
+
+    /// Goes on with what an earlier driver was asked for.
+    pub(crate) fn go_on(self: &Arc<Self>) {
+        let Ok(entries) = std::fs::read_dir(&self.asked) else { return };
+        for entry in entries.flatten() {
+            let asked = record::load::<Asked>(&entry.path()).ok().flatten();
+            match asked.map(|asked| (named(&asked.reference), asked.reference)) {
+                Some((Ok(parsed), reference)) => drop(self.pull(&reference, parsed)),
+                _ => drop(std::fs::remove_file(entry.path())),
+            }
+        }
+    }
+
+    fn asked_for(&self, reference: &str) -> PathBuf {
+        self.asked.join(Digest::of(reference.as_bytes()).hex())
+    }
+
+    /// Starts a pull, unless one goes on. The answer turns true when it has ended.
+    fn pull(self: &Arc<Self>, reference: &str, parsed: Reference) -> watch::Receiver<bool> {
+        let (done, receiver) = watch::channel(false);
+        let going = self.known(reference, |known| match &known.going {
+            Some(going) => Some(going.clone()),
+            None => {
+                known.going = Some(receiver.clone());
+                known.layers.clear();
+                None
+            }
+        });
+        if let Some(going) = going {
+            return going;
+        }
+        let (images, reference) = (Arc::clone(self), reference.to_owned());
+        tokio::spawn(async move {
+            let report = |progress| images.progress(&reference, progress);
+            let pulled =
+                images.store.pull(&parsed, &Platform::host(), &images.registries, &report).await;
+            images.ended(&reference, pulled.err());
+            // Nobody may wait for it.
+            let _ = done.send(true);
+        });
+        receiver
+    }
+
+    fn progress(&self, reference: &str, progress: Progress) {
+        let Progress::Layer { layer, step: LayerStep::Downloading { done, total } } = progress
+        else {
+            return;
+        };
+        self.known(reference, |known| known.layers.insert(layer, (done, total)));
+    }
+
+    fn ended(&self, reference: &str, error: Option<keel_images::Error>) {
+        self.known(reference, |known| {
+            known.going = None;
+            known.pulls += 1;
+            known.failure = error.map(|error| Failure {
+                words: in_words(&error),
+                transient: error.is_transient(),
+                missing: error.is_missing(),
+            });
+        });
+        // It has ended: should this file stay, the next driver pulls once more than needed.
+        let _ = std::fs::remove_file(self.asked_for(reference));
+        let _ = self.events.send(Event::Image(reference.to_owned()));
+    }
+
+    fn local(&self, reference: &Reference) -> Result<Option<Image>> {
+        let failed = |error| EngineError::failed(format!("cannot look for image {reference}"), error);
+        self.store.resolve_local(reference).map_err(failed)
+    }
+
+    /// The image of a task: pinned where it once was decided, else by the pull policy.
+    pub(crate) async fn ensure(
+        self: &Arc<Self>,
+        reference: &str,
+        policy: PullPolicy,
+        pinned: Option<&Digest>,
+    ) -> Step<Image> {
+        let parsed = named(reference).map_err(|error| Setback::never(&error))?;
+        let wanted = match pinned {
+            Some(digest) => parsed.pinned(theirs(digest)),
+            None => parsed,
+        };
+        let fresh = policy == PullPolicy::Always && pinned.is_none();
+        if let Some(image) = self.find(&wanted).await?
+            && !fresh
+        {
+            return Ok(image);
+        }
+        if policy == PullPolicy::Never {
+            return Err(Setback::Never(absent(reference).words));
+        }
+        let name = if pinned.is_some() { wanted.to_string() } else { reference.to_owned() };
+        let mut done = self.pull(&name, wanted.clone());
+        // An error means that the pull's task is gone; what it left is looked at either way.
+        let _ = done.wait_for(|done| *done).await;
+        match self.known(&name, |known| known.failure.clone()) {
+            Some(failure) if failure.transient || failure.missing => {
+                Err(Setback::Later(failure.words))
+            }
+            Some(failure) => Err(Setback::Never(failure.words)),
+            None => self.find(&wanted).await?.ok_or_else(|| Setback::Later(absent(&name).words)),
+        }
+    }
+
+    async fn find(self: &Arc<Self>, reference: &Reference) -> Step<Option<Image>> {
+        let (images, reference) = (Arc::clone(self), reference.clone());
+        Ok(crate::blocking::run(move || images.local(&reference)).await?)
+    }
+
+    /// The image by its digest, if it is here.
+    pub(crate) fn by_digest(&self, reference: &str, digest: &Digest) -> Result<Option<Image>> {
+        self.local(&parse(reference)?.pinned(theirs(digest)))
+    }
+
+    /// Removes a name, and what only it led to.
+    pub(crate) fn remove(&self, reference: &str, in_use: &[Digest]) -> Result<()> {
+        let parsed = parse(reference)?;
+        let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
+        match self.store.remove(&parsed, &in_use) {
+            Ok(_) => {}
+            Err(keel_images::Error::NotHere { .. }) => {}
+            Err(error) => {
+                return Err(EngineError::failed(format!("cannot remove image {reference}"), error));
+            }
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+        let _ = self.events.send(Event::Image(reference.to_owned()));
+        Ok(())
+    }
+
+    /// What is here and what is on its way. `written` are names as tasks write them: an image is
+    /// reported under the names by which it is asked for.
+    pub(crate) fn observed(&self, written: BTreeSet<String>) -> Result<Vec<ObservedImage>> {
+        let failed = |error| EngineError::failed("cannot list the images", error);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: BTreeSet<_> = known.keys().cloned().chain(written).collect();
+        let mut images = BTreeMap::new();
+        for summary in self.store.list().map_err(failed)? {
+            let same = |name: &&String| {
+                named(name).is_ok_and(|parsed| parsed == summary.reference)
+            };
+            let mut as_written: Vec<_> = names.iter().filter(same).cloned().collect();
+            if as_written.is_empty() {
+                as_written.push(summary.reference.to_string());
+            }
+            let config = self.store.resolve_local(&summary.reference).map_err(failed)?;
+            let has_healthcheck = config.is_some_and(|image| image.config.healthcheck.is_some());
+            for name in as_written {
+                let image = ObservedImage {
+                    reference: name.clone(),
+                    digest: Some(ours(summary.digest)),
+                    id: Some(ours(summary.id)),
+                    size: summary.size,
+                    created: summary
+                        .created
+                        .and_then(|at| u64::try_from(at.as_millisecond()).ok()),
+                    has_healthcheck,
+                    ..unknown(&name)
+                };
+                images.insert(name, image);
+            }
+        }
+        for (name, known) in known.iter() {
+            let wanted = known.going.is_some() || known.pulls > 0 || known.failure.is_some();
+            if !wanted && !images.contains_key(name) {
+                continue;
+            }
+            let image = images.entry(name.clone()).or_insert_with(|| unknown(name));
+            image.pulls = known.pulls;
+            image.pulling = known.going.as_ref().map(|_| known.bytes());
+            if known.going.is_none() {
+                image.failure = known.failure.as_ref().map(|failure| failure.words.clone());
+                image.transient = known.failure.as_ref().is_some_and(|failure| failure.transient);
+            }
+        }
+        Ok(images.into_values().collect())
+    }
+}
+
+impl Known {
+    fn bytes(&self) -> (u64, u64) {
+        let add = |sum: (u64, u64), layer: &(u64, u64)| (sum.0 + layer.0, sum.1 + layer.1);
+        self.layers.values().fold((0, 0), add)
+    }
+}
+
+fn unknown(reference: &str) -> ObservedImage {
+    ObservedImage {
+        reference: reference.to_owned(),
+        digest: None,
+        id: None,
+        size: 0,
+        created: None,
+        pulling: None,
+        failure: None,
+        transient: false,
+        pulls: 0,
+        has_healthcheck: false,
+    }
+}
+
+fn absent(reference: &str) -> Failure {
+    let words = format!("image {reference} is not on this node, and may not be pulled");
+    Failure { words, transient: false, missing: true }
+}
+
+fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {
+    reference.parse()
+}
+
+/// Reads a name.
+pub(crate) fn parse(reference: &str) -> Result<Reference> {
+    named(reference).map_err(|error| EngineError::Conflict {
+        hint: error.hint(),
+        what: error.to_string(),
+    })
+}
+
+fn theirs(digest: &Digest) -> keel_images::Digest {
+    keel_images::Digest::from_hex(digest.hex()).expect("both have the same form")
+}
+
+/// A digest as the contract has it.
+pub(crate) fn ours(digest: keel_images::Digest) -> Digest {
+    Digest::new(digest.to_string()).expect("both have the same form")
+}
+
+/// What a task's specification takes from its image.
+pub(crate) fn facts(image: &Image) -> ImageFacts {
+    let config = image.config.clone();
+    let some = |words: Vec<String>| (!words.is_empty()).then_some(words);
+    let text = |word: String| (!word.is_empty()).then_some(word);
+    ImageFacts {
+        entrypoint: some(config.entrypoint),
+        cmd: some(config.cmd),
+        env: config.env,
+        user: text(config.user),
+        working_dir: text(config.working_dir),
+        volumes: config.volumes.into_iter().collect(),
+        stop_signal: text(config.stop_signal),
+        labels: config.labels,
+    }
+}

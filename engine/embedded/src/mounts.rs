@@ -1,0 +1,151 @@
+//! Where each of a task's mounts has its content on this host.
+
+use crate::record::Work;
+use crate::runtime::HostMount;
+use crate::setback::{Setback, Step};
+use crate::volumes::{self, Volume};
+use crate::Layout;
+use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
+use keel_images::Image;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// All of a task's volumes, binds and revision files. `first` says that the task was never made
+/// ready before: only then an empty volume gets what the image has there.
+pub(crate) fn resolve(
+    layout: &Layout,
+    wish: &TaskAssignment,
+    image: &Image,
+    work: &mut Work,
+    first: bool,
+) -> Step<Vec<HostMount>> {
+    let mut task = Resolving { layout, wish, image, work, first };
+    let mut mounts = Vec::new();
+    for mount in &wish.spec.volumes {
+        let source = task.source(mount)?;
+        mounts.push(HostMount {
+            source,
+            target: mount.target.clone(),
+            read_only: mount.read_only,
+            propagation: mount.propagation.clone(),
+        });
+    }
+    for path in uncovered(wish, image) {
+        let source = task.anonymous(&path)?;
+        mounts.push(HostMount { source, target: path, read_only: false, propagation: None });
+    }
+    Ok(mounts)
+}
+
+/// The image's VOLUMEs where the task mounts nothing of its own.
+fn uncovered(wish: &TaskAssignment, image: &Image) -> Vec<String> {
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let own = wish.spec.volumes.iter().map(|mount| plain(&mount.target));
+    let own: BTreeSet<_> = own.chain(wish.spec.tmpfs.iter().map(|t| plain(&t.target))).collect();
+    let declared = image.config.volumes.iter().map(|path| plain(path));
+    declared.filter(|path| path.starts_with('/') && !own.contains(path)).collect()
+}
+
+struct Resolving<'a> {
+    layout: &'a Layout,
+    wish: &'a TaskAssignment,
+    image: &'a Image,
+    work: &'a mut Work,
+    first: bool,
+}
+
+impl Resolving<'_> {
+    fn source(&mut self, mount: &Mount) -> Step<PathBuf> {
+        match &mount.source {
+            MountSource::Volume { name, nocopy, subpath } => {
+                let spec = VolumeSpec {
+                    name: name.clone(),
+                    driver: "local".into(),
+                    ..VolumeSpec::default()
+                };
+                let volume = volumes::ensure(self.layout, &spec)?;
+                if !nocopy && subpath.is_none() {
+                    self.seed(&volume, &mount.target)?;
+                }
+                let whole = volumes::mountpoint(self.layout, &volume)?;
+                match subpath {
+                    Some(subpath) => inside(&whole, subpath),
+                    None => Ok(whole),
+                }
+            }
+            MountSource::Anonymous => self.anonymous(&mount.target),
+            MountSource::Bind { path, create } => bind(Path::new(path), *create),
+            MountSource::Revision { path, .. } => match Path::new(path).exists() {
+                true => Ok(path.into()),
+                false => Err(Setback::Later(format!("{path} of the revision is not here"))),
+            },
+        }
+    }
+
+    fn anonymous(&mut self, target: &str) -> Step<PathBuf> {
+        let path = target.trim_end_matches('/').to_owned();
+        let volume = volumes::anonymous(self.layout, self.wish, &path)?;
+        self.seed(&volume, &path)?;
+        self.work.anonymous.insert(path, volume.spec.name.clone());
+        Ok(volumes::mountpoint(self.layout, &volume)?)
+    }
+
+    fn seed(&self, volume: &Volume, at: &str) -> Step<()> {
+        if !self.first {
+            return Ok(());
+        }
+        volumes::seed(self.layout, volume, &self.image.layers, at).map_err(|error| {
+            Setback::Later(format!("cannot fill volume {} from {at}: {error}", volume.spec.name))
+        })
+    }
+}
+
+fn bind(path: &Path, create: bool) -> Step<PathBuf> {
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    let shown = path.display();
+    if !create {
+        return Err(Setback::Never(format!("{shown}, which it mounts, does not exist")));
+    }
+    match fs::create_dir_all(path) {
+        Ok(()) => Ok(path.to_owned()),
+        Err(error) => Err(Setback::Later(format!("cannot make {shown}: {error}"))),
+    }
+}
+
+/// A folder inside of a volume, wherever its links lead, as long as they stay inside.
+fn inside(whole: &Path, subpath: &str) -> Step<PathBuf> {
+    let wrong = |why: String| Setback::Never(format!("subpath `{subpath}` {why}"));
+    let whole = whole.canonicalize().map_err(|error| Setback::Later(error.to_string()))?;
+    let path = whole.join(subpath.trim_start_matches('/'));
+    let path = path.canonicalize().map_err(|_| wrong("is not in the volume".into()))?;
+    if path.starts_with(&whole) { Ok(path) } else { Err(wrong("leads out of the volume".into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_source_is_made_or_named() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = root.path().join("a/b");
+        let refused = bind(&missing, false).unwrap_err();
+        let words = format!("{}, which it mounts, does not exist", missing.display());
+        assert_eq!(refused, Setback::Never(words));
+        assert_eq!(bind(&missing, true).unwrap(), missing);
+        assert!(missing.is_dir());
+    }
+
+    #[test]
+    fn a_subpath_stays_inside() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("whole/sub")).unwrap();
+        let whole = root.path().join("whole").canonicalize().unwrap();
+        assert_eq!(inside(&whole, "sub").unwrap(), whole.join("sub"));
+        assert!(matches!(inside(&whole, "../"), Err(Setback::Never(_))));
+        assert!(matches!(inside(&whole, "none"), Err(Setback::Never(_))));
+    }
+}

@@ -1,0 +1,125 @@
+//! What exists: from the records, and from what lives.
+
+use crate::core::Core;
+use crate::step::Alive;
+use crate::tasks::{self, Records};
+use crate::volumes::{self, Volume};
+use crate::{Layout, blocking, clock, foreign, health, networks, phase, read, record, removal};
+use keel_engine::{
+    Depth, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase, Result,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Core {
+    /// Looks at everything.
+    pub(crate) async fn look(self: &Arc<Self>, depth: Depth) -> Result<Observation> {
+        let foreign = async {
+            match &self.options.docker {
+                Some(socket) => foreign::containers(socket).await,
+                None => Vec::new(),
+            }
+        };
+        let core = Arc::clone(self);
+        let own = blocking::run(move || core.look_at_own(depth));
+        let (own, foreign) = tokio::join!(own, foreign);
+        Ok(Observation { foreign, ..own? })
+    }
+
+    fn look_at_own(&self, depth: Depth) -> Result<Observation> {
+        let layout = &self.layout;
+        let all = tasks::load_all(layout)?;
+        let stored = networks::all(layout)?;
+        let mut tasks: Vec<_> = all.iter().map(task).collect();
+        let mut findings = Vec::new();
+        if depth == Depth::Fields {
+            let made = stored.iter().filter_map(|network| network.made.clone()).collect::<Vec<_>>();
+            let mut of_network = read::networks(layout, &stored, &made, &mut findings)?;
+            for (task, records) in tasks.iter_mut().zip(&all) {
+                task.findings = read::task(layout, records, task);
+                task.findings.extend(of_network.remove(&task.id).unwrap_or_default());
+            }
+        }
+        let written: BTreeSet<_> = all.iter().map(|task| task.wish.spec.image.clone()).collect();
+        Ok(Observation {
+            node: self.options.node.clone(),
+            at: clock::now(),
+            networks: stored.iter().map(|stored| network(layout, stored, &all)).collect(),
+            volumes: volumes::all(layout)?.iter().map(|v| volume(layout, v, &all)).collect(),
+            images: self.images.observed(written)?,
+            foreign: Vec::new(),
+            tasks,
+            findings,
+        })
+    }
+}
+
+fn task(records: &Records) -> ObservedTask {
+    let alive = Alive::of(records);
+    let phase = phase::phase(records, alive, &record::boot_id());
+    let (wish, work) = (records.latest(), &records.work);
+    let state = records.state.clone().unwrap_or_default();
+    let lives = matches!(phase, Phase::Running | Phase::Draining | Phase::Backoff);
+    let no_health = if work.health.is_some() && phase != Phase::Exited {
+        Health::Starting
+    } else {
+        Health::None
+    };
+    ObservedTask {
+        id: wish.id.clone(),
+        place: wish.place.clone(),
+        generation: wish.generation,
+        goal: wish.goal,
+        spec: wish.spec.clone(),
+        digest: work.digest.clone().or_else(|| wish.digest.clone()),
+        joins: wish.joins.clone(),
+        revision: wish.revision.clone(),
+        origins: wish.origins.clone(),
+        auto_remove: wish.auto_remove,
+        message: work.message.clone().or(state.message),
+        attempts: work.attempts,
+        pid: state.process.filter(|_| alive.process).map(|process| process.pid),
+        created: work.created,
+        started: state.started,
+        finished: state.finished.filter(|_| phase != Phase::Running),
+        exit_code: state.exit_code.filter(|_| phase != Phase::Running),
+        exit_cause: state.exit_cause.filter(|_| phase != Phase::Running),
+        restarts: state.restarts,
+        health: if lives { state.health } else { no_health },
+        health_since: state.health_since,
+        health_output: state.health_output,
+        health_limit: work.health.as_ref().map(health::limit),
+        addresses: work.endpoints.iter().map(|e| (e.network.clone(), e.ipv4.clone())).collect(),
+        ports: work.ports.clone(),
+        findings: Vec::new(),
+        phase,
+    }
+}
+
+fn network(layout: &Layout, stored: &networks::Stored, all: &[Records]) -> ObservedNetwork {
+    let name = &stored.spec.name;
+    let made = stored.made.as_ref();
+    let users = all.iter().filter(|task| removal::joins(task, name));
+    ObservedNetwork {
+        spec: stored.spec.clone(),
+        subnet: made.map(|made| made.subnet.to_string()).unwrap_or_default(),
+        gateway: made.map(|made| made.gateway.to_string()).unwrap_or_default(),
+        bridge: layout.bridge(name),
+        created: stored.created,
+        tasks: users.map(|task| task.wish.id.clone()).collect(),
+        message: stored.message.clone(),
+    }
+}
+
+fn volume(layout: &Layout, volume: &Volume, all: &[Records]) -> ObservedVolume {
+    let users = all.iter().filter(|task| removal::mounts(task, &volume.spec.name));
+    let mountpoint = volumes::mountpoint(layout, volume);
+    ObservedVolume {
+        spec: volume.spec.clone(),
+        message: mountpoint.as_ref().err().map(ToString::to_string),
+        mountpoint: mountpoint.map(|path| path.display().to_string()).unwrap_or_default(),
+        created: volume.created,
+        tasks: users.map(|task| task.wish.id.clone()).collect(),
+        anonymous: volume.owner.is_some(),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a person opens: output, a further process, the process's own terminal, a signal.
+
+mod attach;
+mod exec;
+mod relay;
+
+pub(crate) use attach::Waiting;
+
+use crate::conversation::conversation;
+use crate::core::Core;
+use crate::tasks::Records;
+use crate::{TaskDir, logs};
+use keel_engine::frames::Frame;
+use keel_engine::{Duplex, EngineError, Exec, Open, Result, TaskId};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::str::FromStr;
+use std::sync::Arc;
+
+impl Core {
+    /// Opens one conversation.
+    pub(crate) async fn open(self: &Arc<Self>, what: Open) -> Result<Box<dyn Duplex>> {
+        let (Open::Logs { task, .. }
+        | Open::Exec { task, .. }
+        | Open::Attach { task, .. }
+        | Open::Signal { task, .. }) = &what;
+        let Some(records) = self.records(task).await? else {
+            return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
+        };
+        let dir = self.layout.task(task);
+        match what {
+            Open::Logs { options, .. } => Ok(logs::open(dir, options)),
+            Open::Exec { exec, .. } => self.exec(&records, dir, exec),
+            Open::Attach { task, stdin } => self.attach(task, dir, stdin).await,
+            Open::Signal { signal, .. } => signalled(&records, &signal),
+        }
+    }
+
+    fn exec(&self, records: &Records, dir: TaskDir, exec: Exec) -> Result<Box<dyn Duplex>> {
+        process_of(records)?;
+        exec::open(&self.options.executable, &dir, exec)
+    }
+}
+
+/// Process 1, as the host sees it.
+fn process_of(records: &Records) -> Result<Pid> {
+    let process = records.state.as_ref().and_then(|state| state.process.as_ref());
+    let pid = process.filter(|process| process.lives()).and_then(|p| i32::try_from(p.pid).ok());
+    pid.map(Pid::from_raw).ok_or_else(|| not_running(&records.wish.id))
+}
+
+fn not_running(task: &TaskId) -> EngineError {
+    EngineError::Conflict { what: format!("task {task} does not run"), hint: None }
+}
+
+fn signalled(records: &Records, signal: &str) -> Result<Box<dyn Duplex>> {
+    let wanted = signal_named(signal).ok_or_else(|| EngineError::Conflict {
+        what: format!("`{signal}` is not a signal"),
+        hint: Some("a name such as HUP, or a number".into()),
+    })?;
+    let process = process_of(records)?;
+    kill(process, wanted)
+        .map_err(|error| EngineError::failed(format!("cannot send {wanted}"), error))?;
+    let (caller, answer) = conversation();
+    // There is room: it is the first frame.
+    let _ = answer.says.try_send(Frame::Exit(0));
+    Ok(caller)
+}
+
+/// `HUP`, `sighup`, `1`.
+fn signal_named(text: &str) -> Option<Signal> {
+    if let Ok(number) = text.parse::<i32>() {
+        return Signal::try_from(number).ok();
+    }
+    let name = text.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    Signal::from_str(&name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_by_name_and_number() {
+        for text in ["HUP", "sighup", "SIGHUP", "1"] {
+            assert_eq!(signal_named(text), Some(Signal::SIGHUP), "{text}");
+        }
+        assert_eq!(signal_named("nothing"), None);
+        assert_eq!(signal_named("99"), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! Makes everything ready that a task's run needs: image, volumes, addresses, ports, files.
+//!
+//! # Invariants
+//! - Everything here can be done again: what is there already is kept, addresses and ports too.
+//! - What was once decided for a task stays: its image's digest is never resolved anew.
+
+use crate::core::{Core, Driver};
+use crate::network::ports::{Claim, publish};
+use crate::network::{AddressError, endpoints};
+use crate::record::{Endpoint, Stage, Work};
+use crate::resolver::etc::{HostFiles, etc};
+use crate::runtime::{HostMount, PrepareError};
+use crate::setback::{Setback, Step};
+use crate::step::Alive;
+use crate::tasks::{self, Records};
+use crate::{Layout, blocking, health, images, networks, record, runtime};
+use keel_engine::{Goal, TaskAssignment};
+use keel_images::Image;
+use std::fs;
+use std::sync::Arc;
+
+/// A task that is ready to be run.
+pub(crate) struct Prepared {
+    pub(crate) wish: TaskAssignment,
+    pub(crate) work: Work,
+}
+
+impl Core {
+    /// Brings a task to [`Stage::Ready`].
+    pub(crate) async fn prepare(
+        self: &Arc<Self>,
+        records: Records,
+        driver: &Driver,
+    ) -> Step<Prepared> {
+        let Records { wish, mut work, .. } = records;
+        let first = work.digest.is_none();
+        if work.stage != Stage::Preparing || work.generation != wish.generation {
+            if work.generation != wish.generation {
+                (work.attempts, work.message) = (0, None);
+            }
+            (work.stage, work.generation) = (Stage::Preparing, wish.generation);
+            self.store_work(&wish.id, work.clone()).await?;
+        }
+        let image = self.image(&wish, &work, driver).await?;
+        work.digest = Some(images::ours(image.digest));
+        work.layers.clone_from(&image.layers);
+        describe(&mut work, &wish, &image);
+        let _turn = self.networks.turn().await;
+        let layout = self.layout.clone();
+        blocking::run(move || ready(&layout, wish, work, &image, first)).await
+    }
+
+    /// The task's image. Given up when another wish comes.
+    async fn image(
+        self: &Arc<Self>,
+        wish: &TaskAssignment,
+        work: &Work,
+        driver: &Driver,
+    ) -> Step<Image> {
+        let (spec, pinned) = (&wish.spec, work.digest.as_ref().or(wish.digest.as_ref()));
+        let image = self.images.ensure(&spec.image, spec.pull_policy, pinned);
+        tokio::pin!(image);
+        loop {
+            tokio::select! {
+                image = &mut image => return image,
+                () = driver.woken() => {
+                    let now = self.records(&wish.id).await?;
+                    if now.is_none_or(|now| now.wish != *wish) {
+                        return Err(Setback::Superseded);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the shim needs to know of the image.
+pub(crate) fn describe(work: &mut Work, wish: &TaskAssignment, image: &Image) {
+    let (own, config) = (&wish.spec, &image.config);
+    work.health =
+        health::plan(own.healthcheck.as_ref(), config.healthcheck.as_ref(), &config.shell);
+    let theirs = (!config.stop_signal.is_empty()).then(|| config.stop_signal.clone());
+    work.stop_signal = own.stop_signal.clone().or(theirs);
+}
+
+/// All that is the disk's and the kernel's. In the networks' turn.
+fn ready(
+    layout: &Layout,
+    wish: TaskAssignment,
+    mut work: Work,
+    image: &Image,
+    first: bool,
+) -> Step<Prepared> {
+    contents(layout, &wish)?;
+    let mounts = crate::mounts::resolve(layout, &wish, image, &mut work, first)?;
+    place(layout, &wish, &mut work)?;
+    let dir = layout.task(&wish.id);
+    // Before the specification, so that what it takes is never another's.
+    tasks::store_work(&dir, &work)?;
+    files(layout, &wish, &work)?;
+    let facts = images::facts(image);
+    let request =
+        runtime::Prepare { layout, assignment: &wish, work: &work, image: &facts, mounts };
+    let bundle = runtime::prepare(&request).map_err(|error| match error {
+        PrepareError::Bundle(_) => Setback::never(&error),
+        _ => Setback::later(&error),
+    })?;
+    record::store(&dir.config(), &bundle.spec)
+        .map_err(|error| Setback::Later(format!("cannot write config.json: {error}")))?;
+    work.stage = Stage::Ready;
+    work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
+    tasks::store_work(&dir, &work)?;
+    Ok(Prepared { wish, work })
+}
+
+fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
+    let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
+    for file in files {
+        if !layout.secrets().join(file.digest.hex()).exists() {
+            return Err(Setback::Later(format!("the content of `{}` is not here yet", file.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Addresses and ports, against what the root's other tasks have.
+fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
+    for attachment in &wish.spec.networks {
+        networks::make(layout, &attachment.network)?;
+    }
+    let made = networks::made(layout)?;
+    let all = tasks::load_all(layout)?;
+    let others: Vec<_> =
+        all.iter().filter(|other| other.wish.id != wish.id && holds(other)).collect();
+    let before = all.iter().find(|other| Some(&other.wish.id) == wish.replaces.as_ref());
+    let before = before.map(|before| before.work.clone()).unwrap_or_default();
+    let name = |other: &Records| other.wish.spec.container_name.clone();
+    let taken: Vec<_> = others
+        .iter()
+        .flat_map(|other| other.work.endpoints.iter().map(|e| (name(other), e.clone())))
+        .collect();
+    let preferred: Vec<Endpoint> =
+        work.endpoints.iter().chain(&before.endpoints).cloned().collect();
+    work.endpoints =
+        endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
+    let claims: Vec<_> = others
+        .iter()
+        .flat_map(|other| {
+            let port = |port| Claim { owner: owner(&other.wish), port };
+            other.work.ports.iter().cloned().map(port)
+        })
+        .collect();
+    let old: Vec<_> = work.ports.iter().chain(&before.ports).cloned().collect();
+    work.ports = publish(layout, &owner(wish), &wish.spec.ports, &claims, &old)
+        .map_err(|error| Setback::Later(format!("{error}; {}", error.hint())))?;
+    Ok(())
+}
+
+/// Whether a task keeps its addresses and ports from others: not once it has stopped.
+fn holds(other: &Records) -> bool {
+    let alive = Alive::of(other);
+    alive.shim || alive.process || other.wish.goal < Goal::Stopped || other.following.is_some()
+}
+
+/// Who shares a published port: the tasks of one service.
+fn owner(wish: &TaskAssignment) -> String {
+    match wish.place.slot() {
+        Some(slot) => format!("{}/{}", slot.stack, slot.service),
+        None => wish.spec.container_name.clone(),
+    }
+}
+
+fn address(error: AddressError) -> Setback {
+    let lasting = matches!(error, AddressError::Invalid { .. } | AddressError::Outside { .. });
+    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    let words = format!("{error}{hint}");
+    if lasting { Setback::Never(words) } else { Setback::Later(words) }
+}
+
+/// `hosts`, `hostname` and `resolv.conf`: those of the task whose namespace it joins, where it
+/// joins one.
+fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
+    let joined = wish.joins.as_ref().map(|other| tasks::load(layout, other)).transpose()?.flatten();
+    let endpoints = joined.as_ref().map_or(&work.endpoints, |other| &other.work.endpoints);
+    let made = networks::made(layout)?;
+    let gateway = endpoints.first().and_then(|endpoint| made.get(&endpoint.network));
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let (hosts, resolv_conf) = (read("/etc/hosts"), read("/etc/resolv.conf"));
+    let hostname = read("/proc/sys/kernel/hostname");
+    let host =
+        HostFiles { hosts: &hosts, resolv_conf: &resolv_conf, hostname: hostname.trim() };
+    let gateway = gateway.map(|network| network.gateway);
+    let etc = etc(&wish.id, &wish.spec, endpoints, gateway, host);
+    let dir = layout.task(&wish.id);
+    let contents =
+        [("hosts", etc.hosts), ("hostname", etc.hostname), ("resolv.conf", etc.resolv_conf)];
+    for (name, content) in contents {
+        let path = dir.etc(name);
+        let written = fs::create_dir_all(dir.0.join("etc"))
+            .and_then(|()| record::store_bytes(&path, content.as_bytes(), 0o644));
+        written.map_err(|error| {
+            Setback::Later(format!("cannot write {}: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What a task's process has and sees, read from outside.
+
+use crate::record::{Endpoint, Process};
+use nix::sched::{CloneFlags, setns};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+/// Values of kernel parameters in the namespaces of a process; a missing one is left out.
+pub(super) fn sysctls(
+    process: &Process,
+    wanted: &BTreeMap<String, String>,
+) -> Option<BTreeMap<String, String>> {
+    if wanted.is_empty() {
+        return Some(BTreeMap::new());
+    }
+    let namespace = |name: &str| File::open(format!("/proc/{}/ns/{name}", process.pid)).ok();
+    let spaces = [
+        (namespace("net")?, CloneFlags::CLONE_NEWNET),
+        (namespace("ipc")?, CloneFlags::CLONE_NEWIPC),
+        (namespace("uts")?, CloneFlags::CLONE_NEWUTS),
+    ];
+    let wanted = wanted.clone();
+    // A thread of its own, which ends with the namespaces that it entered.
+    let read = move || {
+        for (space, kind) in &spaces {
+            setns(space, *kind).ok()?;
+        }
+        let value = |key: &String| {
+            let text = fs::read_to_string(path(key)).ok()?;
+            let words: Vec<_> = text.split_ascii_whitespace().collect();
+            Some((key.clone(), words.join(" ")))
+        };
+        Some(wanted.keys().filter_map(value).collect())
+    };
+    std::thread::spawn(read).join().ok()?
+}
+
+fn path(key: &str) -> PathBuf {
+    PathBuf::from("/proc/sys").join(key.replace('.', "/"))
+}
+
+/// The resource limits of a process by lower-case name, as `SOFT:HARD`.
+pub(super) fn limits(process: &Process) -> Option<BTreeMap<String, String>> {
+    let text = fs::read_to_string(format!("/proc/{}/limits", process.pid)).ok()?;
+    Some(parse_limits(&text))
+}
+
+/// The names that /proc has for them.
+const LIMITS: &[(&str, &str)] = &[
+    ("Max cpu time", "cpu"),
+    ("Max file size", "fsize"),
+    ("Max data size", "data"),
+    ("Max stack size", "stack"),
+    ("Max core file size", "core"),
+    ("Max resident set", "rss"),
+    ("Max processes", "nproc"),
+    ("Max open files", "nofile"),
+    ("Max locked memory", "memlock"),
+    ("Max address space", "as"),
+    ("Max file locks", "locks"),
+    ("Max pending signals", "sigpending"),
+    ("Max msgqueue size", "msgqueue"),
+    ("Max nice priority", "nice"),
+    ("Max realtime priority", "rtprio"),
+    ("Max realtime timeout", "rttime"),
+];
+
+fn parse_limits(text: &str) -> BTreeMap<String, String> {
+    let limit = |line: &str| {
+        let (title, name) = LIMITS.iter().find(|(title, _)| line.starts_with(title))?;
+        let mut words = line[title.len()..].split_ascii_whitespace();
+        Some(((*name).to_owned(), format!("{}:{}", words.next()?, words.next()?)))
+    };
+    text.lines().filter_map(limit).collect()
+}
+
+/// A limit as /proc shows it.
+pub(super) fn shown(limit: u64) -> String {
+    if limit == u64::MAX { "unlimited".into() } else { limit.to_string() }
+}
+
+/// Whether a process has this interface with this address.
+pub(super) fn has(process: &Process, endpoint: &Endpoint) -> bool {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{}/net/{file}", process.pid));
+    let (Ok(links), Ok(addresses)) = (read("dev"), read("fib_trie")) else { return true };
+    let link = format!("{}:", endpoint.interface);
+    let linked = links.lines().any(|line| line.trim_start().starts_with(&link));
+    linked && is_local(&addresses, &endpoint.ipv4)
+}
+
+/// Whether the routing table of a namespace has this address as one of its own.
+fn is_local(table: &str, address: &str) -> bool {
+    let leaf = format!("|-- {address}");
+    let mut lines = table.lines().peekable();
+    while let Some(line) = lines.next() {
+        let next = lines.peek().copied().unwrap_or_default();
+        if line.trim() == leaf && next.contains("/32 host LOCAL") {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read() {
+        let own = Process::find(std::process::id()).unwrap();
+        let limits = limits(&own).unwrap();
+        assert_eq!(limits.len(), LIMITS.len(), "{limits:?}");
+        let text = "Limit   Soft Limit  Hard Limit  Units\nMax open files  1024  unlimited  files\n";
+        assert_eq!(parse_limits(text)["nofile"], "1024:unlimited");
+    }
+
+    #[test]
+    fn an_address_is_local_where_the_table_says_so() {
+        let table = "Local:\n  +-- 172.20.0.0/16 2 0 2\n     |-- 172.20.0.2\n        \
+                     /32 host LOCAL\n     |-- 172.20.255.255\n        /32 link BROADCAST\n";
+        assert!(is_local(table, "172.20.0.2"));
+        assert!(!is_local(table, "172.20.255.255"));
+        assert!(!is_local(table, "172.20.0.22"));
+    }
+}

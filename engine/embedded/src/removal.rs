@@ -1,0 +1,136 @@
+//! Takes away tasks, and the networks and volumes that waited for them to be gone.
+//!
+//! # Invariants
+//! - A task's folder goes last: until then the next driver goes on with the removal.
+//! - A network or volume that a task uses stays.
+
+use crate::core::Core;
+use crate::setback::{Setback, Step};
+use crate::tasks::{self, Records};
+use crate::{Layout, blocking, network, networks, volumes};
+use keel_engine::{EngineError, Event, Goal, MountSource, Result, TaskId};
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Content that no task names goes once it is this old: a task that names it may be on its way.
+const UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Core {
+    /// Removes a task of which nothing lives.
+    pub(crate) async fn remove(self: &Arc<Self>, records: Records) -> Step<()> {
+        let id = records.wish.id.clone();
+        self.end_processes(&id).await?;
+        {
+            let _turn = self.networks.turn().await;
+            let _taking = self.taking.lock().await;
+            let layout = self.layout.clone();
+            blocking::run(move || forget(&layout, &records)).await?;
+        }
+        self.sweep().await;
+        Ok(())
+    }
+
+    /// Removes the networks and volumes that shall go and are used no more.
+    pub(crate) async fn sweep(&self) {
+        let _turn = self.networks.turn().await;
+        let layout = self.layout.clone();
+        let gone = blocking::run(move || sweep(&layout)).await;
+        for name in gone.unwrap_or_default() {
+            // Nobody may listen.
+            let _ = self.events.send(Event::Resource(name));
+        }
+    }
+}
+
+fn forget(layout: &Layout, records: &Records) -> Step<()> {
+    let Records { wish, work, .. } = records;
+    for endpoint in &work.endpoints {
+        network::disconnect(endpoint).map_err(|error| Setback::later(&error))?;
+    }
+    if wish.remove_volumes || wish.auto_remove {
+        for volume in volumes::all(layout)? {
+            if volume.owner.as_ref().is_some_and(|owner| owner.task == wish.id) {
+                volumes::remove(layout, &volume.spec.name)?;
+            }
+        }
+    }
+    Ok(tasks::remove(layout, &wish.id)?)
+}
+
+fn sweep(layout: &Layout) -> Result<Vec<String>> {
+    let all = tasks::load_all(layout)?;
+    let mut gone = Vec::new();
+    for stored in networks::all(layout)?.into_iter().filter(|stored| stored.absent) {
+        let name = stored.spec.name;
+        if !all.iter().any(|task| joins(task, &name)) && networks::remove(layout, &name).is_ok() {
+            gone.push(name);
+        }
+    }
+    for volume in volumes::all(layout)?.into_iter().filter(|volume| volume.absent) {
+        let name = volume.spec.name;
+        if !all.iter().any(|task| mounts(task, &name)) {
+            volumes::remove(layout, &name)?;
+            gone.push(name);
+        }
+    }
+    unused_contents(layout, &all);
+    Ok(gone)
+}
+
+/// What cannot be deleted now is tried again after the next removal.
+fn unused_contents(layout: &Layout, all: &[Records]) {
+    let named = |task: &Records, name: &str| {
+        let wishes = [Some(&task.wish), task.following.as_ref()];
+        wishes.into_iter().flatten().any(|wish| {
+            let mut files = wish.spec.configs.iter().chain(&wish.spec.secrets);
+            files.any(|file| file.digest.hex() == name)
+        })
+    };
+    let Ok(entries) = fs::read_dir(layout.secrets()) else { return };
+    for entry in entries.flatten() {
+        let written = entry.metadata().and_then(|found| found.modified());
+        let age = written.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if age.is_ok_and(|age| age > UNUSED) && !all.iter().any(|task| named(task, &name)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a task is, or shall be, in a network.
+pub(crate) fn joins(task: &Records, network: &str) -> bool {
+    task.wish.spec.networks.iter().any(|attachment| attachment.network == network)
+}
+
+/// Whether a task mounts, or shall mount, a volume.
+pub(crate) fn mounts(task: &Records, volume: &str) -> bool {
+    let named = |source: &MountSource| matches!(source, MountSource::Volume { name, .. } if name == volume);
+    task.wish.spec.volumes.iter().any(|mount| named(&mount.source))
+        || task.work.anonymous.values().any(|name| name == volume)
+}
+
+/// Refuses to take away what a task uses that is not on its way out itself.
+pub(crate) fn unused(
+    layout: &Layout,
+    kind: &str,
+    name: &str,
+    uses: impl Fn(&Records) -> bool,
+) -> Result<()> {
+    let all = tasks::load_all(layout)?;
+    let user = all.iter().find(|task| uses(task) && task.wish.goal != Goal::Removed);
+    let Some(user) = user else { return Ok(()) };
+    let user = shown(user);
+    Err(EngineError::Conflict {
+        what: format!("{kind} {name} is in use by {user}"),
+        hint: Some(format!("remove {user} first")),
+    })
+}
+
+fn shown(task: &Records) -> String {
+    let id: &TaskId = &task.wish.id;
+    match task.wish.spec.container_name.as_str() {
+        "" => id.to_string(),
+        name => name.to_owned(),
+    }
+}

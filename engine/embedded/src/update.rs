@@ -1,0 +1,104 @@
+//! Applies a wish to a task that runs: what changes in place, and whatever of its surroundings is
+//! not as applied. Its process goes on.
+
+use crate::core::Core;
+use crate::record::Activity;
+use crate::runtime::cgroup::Cgroup;
+use crate::setback::{Setback, Step};
+use crate::tasks::Records;
+use crate::work::nudge;
+use crate::{blocking, network, networks, prepare, resolver};
+use keel_engine::TaskSpec;
+use keel_engine::fields::{Cost, FIELDS, Field};
+use std::io;
+
+impl Core {
+    /// Applies again, to the running task, all that can be applied to one.
+    pub(crate) async fn update(&self, records: Records) -> Step<()> {
+        let Records { wish, mut work, state, .. } = records;
+        let (cgroup, spec) = (self.cgroup(&wish.id)?, wish.spec.clone());
+        blocking::run(move || limits(&cgroup, &spec)).await?;
+        if !wish.spec.networks.is_empty() {
+            self.repair_networks(&wish.spec).await?;
+        }
+        let digest = work.digest.clone();
+        if let Some(image) =
+            digest.and_then(|digest| self.images.by_digest(&wish.spec.image, &digest).ok()?)
+        {
+            prepare::describe(&mut work, &wish, &image);
+        }
+        work.generation = wish.generation;
+        (work.attempts, work.message) = (0, None);
+        // A person who starts it again does not wait for the back-off.
+        if state.as_ref().is_some_and(|state| state.activity == Activity::Backoff) {
+            work.run = wish.generation;
+        }
+        self.store_work(&wish.id, work).await?;
+        nudge(state.as_ref());
+        Ok(())
+    }
+
+    async fn repair_networks(&self, spec: &TaskSpec) -> Step<()> {
+        let _turn = self.networks.turn().await;
+        let (layout, program) = (self.layout.clone(), self.options.executable.clone());
+        let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
+        blocking::run(move || {
+            names.iter().try_for_each(|name| networks::make(&layout, name))?;
+            resolver::ensure(&layout, &program)
+                .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
+            let made: Vec<_> = networks::made(&layout)?.into_values().collect();
+            network::repair(&layout, &made).map_err(|error| Setback::later(&error))
+        })
+        .await
+    }
+}
+
+fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {
+    for row in FIELDS.iter().filter(|row| row.cost == Cost::InPlace) {
+        write(row.field, spec, cgroup).map_err(|error| {
+            Setback::Later(format!("cannot set {} to {}: {error}", row.name, (row.get)(spec)))
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes one field where it takes effect. What the shim goes by, it reads from the records.
+fn write(field: Field, spec: &TaskSpec, cgroup: &Cgroup) -> io::Result<()> {
+    match field {
+        Field::MemLimit => cgroup.set_memory(spec.mem_limit),
+        Field::Cpus => cgroup.set_cpus(spec.cpus),
+        Field::PidsLimit => cgroup.set_pids(spec.pids_limit),
+        Field::Healthcheck | Field::Restart | Field::StopSignal | Field::StopGracePeriod => Ok(()),
+        Field::PullPolicy | Field::Labels => Ok(()),
+        Field::ContainerName
+        | Field::Image
+        | Field::Command
+        | Field::Entrypoint
+        | Field::Environment
+        | Field::WorkingDir
+        | Field::User
+        | Field::GroupAdd
+        | Field::Hostname
+        | Field::Tty
+        | Field::StdinOpen
+        | Field::Init
+        | Field::ReadOnly
+        | Field::Privileged
+        | Field::CapAdd
+        | Field::CapDrop
+        | Field::SecurityOpt
+        | Field::Devices
+        | Field::Sysctls
+        | Field::Ulimits
+        | Field::ShmSize
+        | Field::Tmpfs
+        | Field::Volumes
+        | Field::Configs
+        | Field::Secrets
+        | Field::NetworkMode
+        | Field::Networks
+        | Field::Ports
+        | Field::Dns
+        | Field::ExtraHosts => Err(io::Error::other("it costs a new container")),
+    }
+}

@@ -1,0 +1,160 @@
+//! Takes wishes: puts them on disk, in the order given, and tells whoever makes them come true.
+
+use crate::blocking::{self, failed};
+use crate::core::Core;
+use crate::tasks::{self, Taken};
+use crate::{clock, networks, record, removal, volumes};
+use keel_engine::{
+    Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
+    TaskAssignment, VolumeSpec,
+};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+
+impl Core {
+    /// Takes them all; the first refusal is the answer, and stops none of the others.
+    pub(crate) async fn take(self: &Arc<Self>, wishes: &[Assignment]) -> Result<()> {
+        if !self.options.drive {
+            return Err(EngineError::Conflict {
+                what: format!("{} is driven by another keel", self.layout.root().display()),
+                hint: None,
+            });
+        }
+        let mut answer = Ok(());
+        for wish in wishes {
+            let taken = match wish {
+                Assignment::Content(content) => self.take_content(content.clone()).await,
+                Assignment::Image { reference, policy, wanted } => {
+                    self.take_image(reference.clone(), *policy, *wanted).await
+                }
+                Assignment::Network { spec, wanted } => {
+                    self.take_network(spec.clone(), *wanted).await
+                }
+                Assignment::Volume { spec, wanted } => {
+                    self.take_volume(spec.clone(), *wanted).await
+                }
+                Assignment::Task(wish) => self.take_task(wish).await,
+            };
+            answer = answer.and(taken);
+        }
+        answer
+    }
+
+    async fn take_content(&self, content: Content) -> Result<()> {
+        let folder = self.layout.secrets();
+        let path = folder.join(content.digest.hex());
+        blocking::run(move || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            if path.exists() {
+                // Young again: a task that names it is on its way.
+                return fs::File::open(&path)?.set_modified(std::time::SystemTime::now());
+            }
+            record::store_bytes(&path, &content.bytes, 0o600)
+        })
+        .await
+        .map_err(failed("cannot store content"))
+    }
+
+    async fn take_image(
+        self: &Arc<Self>,
+        reference: String,
+        policy: PullPolicy,
+        wanted: Presence,
+    ) -> Result<()> {
+        if wanted == Presence::Present {
+            return self.images.wish(&reference, policy);
+        }
+        let core = Arc::clone(self);
+        blocking::run(move || {
+            let parsed = crate::images::parse(&reference)?;
+            let uses = |task: &tasks::Records| {
+                task.wish.spec.image == reference
+                    || crate::images::parse(&task.wish.spec.image).is_ok_and(|own| own == parsed)
+            };
+            removal::unused(&core.layout, "image", &reference, uses)?;
+            let all = tasks::load_all(&core.layout)?;
+            let in_use: Vec<_> = all.into_iter().filter_map(|task| task.work.digest).collect();
+            core.images.remove(&reference, &in_use)
+        })
+        .await
+    }
+
+    async fn take_network(self: &Arc<Self>, spec: NetworkSpec, wanted: Presence) -> Result<()> {
+        let (layout, name) = (self.layout.clone(), spec.name.clone());
+        {
+            let _turn = self.networks.turn().await;
+            blocking::run(move || match wanted {
+                Presence::Present => networks::wish(&layout, &spec),
+                Presence::Absent => {
+                    let uses = |task: &tasks::Records| removal::joins(task, &spec.name);
+                    removal::unused(&layout, "network", &spec.name, uses)?;
+                    networks::unwish(&layout, &spec.name)
+                }
+            })
+            .await?;
+        }
+        let core = Arc::clone(self);
+        self.spawn(async move {
+            match wanted {
+                Presence::Present => core.make_network(name).await,
+                Presence::Absent => core.sweep().await,
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes a network. What goes wrong stands in its record, and is tried again by the tasks
+    /// that join it.
+    pub(crate) async fn make_network(self: Arc<Self>, name: String) {
+        let _turn = self.networks.turn().await;
+        let (layout, own) = (self.layout.clone(), name.clone());
+        let _ = blocking::run(move || networks::make(&layout, &own)).await;
+        let _ = self.events.send(Event::Resource(name));
+    }
+
+    async fn take_volume(self: &Arc<Self>, spec: VolumeSpec, wanted: Presence) -> Result<()> {
+        let (layout, name) = (self.layout.clone(), spec.name.clone());
+        blocking::run(move || match wanted {
+            Presence::Present => volumes::ensure(&layout, &spec).map(drop),
+            Presence::Absent => {
+                let uses = |task: &tasks::Records| removal::mounts(task, &spec.name);
+                removal::unused(&layout, "volume", &spec.name, uses)?;
+                match volumes::load(&layout, &spec.name)? {
+                    Some(volume) => {
+                        volumes::store(&layout, &volumes::Volume { absent: true, ..volume })
+                    }
+                    None => Ok(()),
+                }
+            }
+        })
+        .await?;
+        if wanted == Presence::Absent {
+            self.sweep().await;
+        }
+        // Nobody may listen.
+        let _ = self.events.send(Event::Resource(name));
+        Ok(())
+    }
+
+    async fn take_task(self: &Arc<Self>, wish: &TaskAssignment) -> Result<()> {
+        let (layout, given) = (self.layout.clone(), wish.clone());
+        let taken = {
+            let _taking = self.taking.lock().await;
+            blocking::run(move || {
+                let had = tasks::load(&layout, &given.id)?;
+                let taken = tasks::take(had.as_ref(), &given)?;
+                tasks::store(&layout, &taken, clock::now())?;
+                Ok::<_, EngineError>(taken)
+            })
+            .await?
+        };
+        if taken != Taken::Already {
+            self.watch(&wish.id);
+            self.wake(&wish.id);
+            // Nobody may listen.
+            let _ = self.events.send(Event::Task(wish.id.clone()));
+        }
+        Ok(())
+    }
+}
