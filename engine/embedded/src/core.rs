@@ -13,6 +13,7 @@ use crate::open::Waiting;
 use crate::record::Process;
 use crate::setback::{Setback, pause};
 use crate::step::{self, Alive, Step};
+use crate::sys::ready::register;
 use crate::tasks::Records;
 use crate::{Layout, Options, blocking, record, tasks};
 use keel_engine::{Event, TaskId};
@@ -20,7 +21,6 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -286,7 +286,7 @@ pub(crate) async fn end_of(process: Option<Process>) {
     if !process.lives() {
         return;
     }
-    match AsyncFd::new(fd) {
+    match register(fd) {
         Ok(fd) => drop(fd.readable().await),
         Err(_) => std::future::pending().await,
     }

@@ -108,18 +108,13 @@ impl Core {
         Ok(all.iter().find(is_meant).map(|records| records.wish.id.clone()))
     }
 
-    async fn start_shim(
-        &self,
-        id: &TaskId,
-        network: Network,
-        adopt: bool,
-    ) -> setback::Step<()> {
+    async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> setback::Step<()> {
         let (dir, root) = (self.layout.task(id).0, self.layout.root().to_owned());
         let mut command = Launch { dir, root, network, adopt }.command(&self.options.executable);
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         let output = blocking::run(move || command.output()).await;
-        let output = output
-            .map_err(|error| Setback::Later(format!("cannot start the shim: {error}")))?;
+        let output =
+            output.map_err(|error| Setback::Later(format!("cannot start the shim: {error}")))?;
         if output.status.success() {
             return Ok(());
         }

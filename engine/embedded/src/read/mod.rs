@@ -67,7 +67,10 @@ impl Reading<'_> {
         match row.field {
             Field::MemLimit => {
                 let held = self.cgroup()?.memory().ok()?;
-                Some((limit(spec.mem_limit.map(held_memory), Value::Bytes), limit(held, Value::Bytes)))
+                Some((
+                    limit(spec.mem_limit.map(held_memory), Value::Bytes),
+                    limit(held, Value::Bytes),
+                ))
             }
             Field::Cpus => {
                 let held = self.cgroup()?.cpus().ok()?;
@@ -75,7 +78,10 @@ impl Reading<'_> {
             }
             Field::PidsLimit => {
                 let held = self.cgroup()?.pids().ok()?;
-                Some((spec.pids_limit.map_or(Value::Unset, number), held.map_or(Value::Unset, number)))
+                Some((
+                    spec.pids_limit.map_or(Value::Unset, number),
+                    held.map_or(Value::Unset, number),
+                ))
             }
             Field::Sysctls => {
                 let held = inside::sysctls(self.process, &spec.sysctls)?;
@@ -135,7 +141,8 @@ impl Reading<'_> {
             .iter()
             .filter_map(|limit| {
                 let name = limit.typ().to_string().trim_start_matches("RLIMIT_").to_lowercase();
-                let shown = format!("{}:{}", inside::shown(limit.soft()), inside::shown(limit.hard()));
+                let shown =
+                    format!("{}:{}", inside::shown(limit.soft()), inside::shown(limit.hard()));
                 asked.contains_key(&name).then_some((name, shown))
             })
             .collect();
@@ -213,7 +220,11 @@ pub(crate) fn networks(
             let ports = keel_engine::fields::row_of(Field::Ports);
             let finding = Finding {
                 field: found.what.clone(),
-                ..finding(ports, Value::Text(found.expected.clone()), Value::Text(found.observed.clone()))
+                ..finding(
+                    ports,
+                    Value::Text(found.expected.clone()),
+                    Value::Text(found.observed.clone()),
+                )
             };
             of_tasks.entry(task.clone()).or_default().push(finding);
         }

@@ -170,7 +170,12 @@ pub(crate) fn anonymous(layout: &Layout, wish: &TaskAssignment, path: &str) -> R
 
 /// Fills an empty volume with what the image has at the path where it is mounted, owner and mode
 /// of the folder itself included.
-pub(crate) fn seed(layout: &Layout, volume: &Volume, layers: &[PathBuf], at: &str) -> io::Result<()> {
+pub(crate) fn seed(
+    layout: &Layout,
+    volume: &Volume,
+    layers: &[PathBuf],
+    at: &str,
+) -> io::Result<()> {
     if !volume.spec.driver_opts.is_empty() {
         return Ok(());
     }
