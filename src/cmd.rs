@@ -16,6 +16,7 @@ mod network;
 mod plan;
 mod ps;
 mod pull;
+mod reap;
 mod restart;
 mod resume;
 mod rm;
@@ -90,6 +91,9 @@ pub enum Command {
     Images(images::Args),
     /// Remove images
     Rmi(rmi::Args),
+    /// Remove what was to go at its end
+    #[command(hide = true)]
+    Reap(reap::Args),
     /// Volumes
     #[command(subcommand)]
     Volume(volume::Command),
@@ -127,6 +131,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Login(args) => login::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Rmi(args) => rmi::run(args, context).await,
+        Command::Reap(args) => reap::run(args, context).await,
         Command::Volume(command) => volume::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }

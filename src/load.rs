@@ -1,6 +1,6 @@
 //! Stacks from files, read in the environment of whoever calls: the same way a source reads them.
 
-use crate::connect::environment;
+use crate::connect::{config, environment};
 use crate::context::Context;
 use crate::env;
 use crate::exit::Exit;
@@ -57,8 +57,8 @@ fn shown_as_written(mut found: Found, path: &Path) -> Found {
 }
 
 /// The one stack at a path, ready to be handed over; all its problems are told.
-pub fn one(context: &Context, path: &Path, policy: Policy) -> Result<Submission> {
-    let mut all = many(context, path, policy)?;
+pub fn one(context: &Context, path: &Path) -> Result<Submission> {
+    let mut all = many(context, path)?;
     match (all.pop(), all.as_slice()) {
         (Some(only), []) => Ok(only),
         (last, others) => {
@@ -71,8 +71,8 @@ pub fn one(context: &Context, path: &Path, policy: Policy) -> Result<Submission>
 }
 
 /// All stacks at a path, ready to be handed over; a refused one ends the command.
-pub fn many(context: &Context, path: &Path, policy: Policy) -> Result<Vec<Submission>> {
-    let stacks = stacks(path, policy)?;
+pub fn many(context: &Context, path: &Path) -> Result<Vec<Submission>> {
+    let stacks = stacks(path, config(context)?.policy)?;
     let mut ready = Vec::new();
     for stack in stacks {
         problem::tell(&context.screen, &stack.errors, &stack.warnings);
@@ -84,8 +84,8 @@ pub fn many(context: &Context, path: &Path, policy: Policy) -> Result<Vec<Submis
 }
 
 /// What the stack at a path is called, as far as its files say so.
-pub fn name(context: &Context, path: &Path, policy: Policy) -> Result<StackName> {
-    let stacks = stacks(path, policy)?;
+pub fn name(context: &Context, path: &Path) -> Result<StackName> {
+    let stacks = stacks(path, Policy::default())?;
     match stacks.as_slice() {
         [LoadedStack { name: Some(name), .. }] => Ok(name.clone()),
         [stack] => {

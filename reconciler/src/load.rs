@@ -5,7 +5,9 @@
 //!   environment.
 //! - A stack with an error has no desired state; its problems are printed in full.
 
+use crate::ask::Submission;
 use crate::find::Found;
+use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{Base, Context, Sources, lower};
@@ -48,6 +50,19 @@ pub struct LoadedStack {
     pub warnings: Vec<String>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
+}
+
+impl LoadedStack {
+    /// As it is handed to a controller; `None` for a refused one.
+    #[must_use]
+    pub fn submission(self) -> Option<Submission> {
+        let (desired, contents) = self.lowered?;
+        let encoded = |content: Content| {
+            let text = base64::engine::general_purpose::STANDARD.encode(&*content.bytes);
+            (content.digest, text)
+        };
+        Some(Submission { desired, contents: contents.into_iter().map(encoded).collect() })
+    }
 }
 
 impl Reading {

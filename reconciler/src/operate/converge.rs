@@ -3,7 +3,7 @@
 use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
-use crate::outcome::{awaited, ending, only_health_is_open};
+use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_are_open};
 use crate::owners::{Claim, claim};
 use crate::pass::{Passed, pass};
 use crate::progress::Scene;
@@ -205,6 +205,9 @@ impl Story {
         let plan = &passed.plan;
         if plan.is_settled() || (detach && only_health_is_open(plan)) {
             return Some(self.with_failures(ending(plan)));
+        }
+        if only_missing_images_are_open(plan, &passed.observation) {
+            return Some((Outcome::Failed, awaited(plan)));
         }
         let limit = Duration::from_millis(self.health_time(passed));
         let late = self.ready.is_some_and(|ready| ready.elapsed() > limit);

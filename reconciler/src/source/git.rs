@@ -113,7 +113,9 @@ impl Git {
 
     /// What libgit2 says, in words that say what to do.
     fn told(&self, error: &git2::Error) -> SourceError {
-        let ssh = matches!(Location::parse(&self.url), Some(Location::Ssh { .. }));
+        let location = Location::parse(&self.url);
+        let ssh = matches!(location, Some(Location::Ssh { .. }));
+        let local = location == Some(Location::Local);
         let (what, hint) = match (error.code(), error.class()) {
             (ErrorCode::Auth, _) => (
                 error.message().to_owned(),
@@ -131,6 +133,10 @@ impl Git {
                 Some("check the URL; a private repository may look like none".to_owned()),
             ),
             (ErrorCode::NotFound, _) | (_, ErrorClass::Repository) => {
+                ("there is no Git repository at that address".to_owned(), None)
+            }
+            // A path that does not exist is taken for an unknown protocol.
+            (_, ErrorClass::Net) if local => {
                 ("there is no Git repository at that address".to_owned(), None)
             }
             _ if ssh => (

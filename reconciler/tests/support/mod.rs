@@ -1,13 +1,18 @@
 //! A root in a temporary folder, with a node in memory.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests may panic")]
+
+pub mod git;
 
 use futures_util::StreamExt;
 use keel_engine::fake::Fake;
 use keel_engine::{Depth, Engine, Observation, ObservedTask, Phase, StackName};
-use keel_plan::desired::Policy;
-use keel_reconciler::ask::{Outcome, Progress};
+use keel_plan::desired::{Owner, Policy};
+use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, StatusRow, Submission};
 use keel_reconciler::config::{From, SourceConfig};
+use keel_reconciler::find::stacks_at;
+use keel_reconciler::load::{Reading, StackFiles};
 use keel_reconciler::{Clock, Controller, Fleet, Lines, Settings};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +113,37 @@ impl World {
         let found = seen.tasks.iter().find(|task| task.spec.container_name == name);
         found.unwrap_or_else(|| panic!("no task {name}")).clone()
     }
+
+    /// What a command line hands over for the stack in this folder.
+    pub fn submission(&self, name: &str) -> Submission {
+        let dir = self.path(name);
+        let reading = Reading {
+            owner: Owner::Cli { path: dir.display().to_string() },
+            files: StackFiles::Folder,
+            revision: None,
+            environment: BTreeMap::new(),
+            profiles: vec![],
+            home: None,
+            policy: Policy { settle: 0, ..Policy::default() },
+        };
+        let found = stacks_at(&dir).unwrap();
+        let loaded = reading.load(&found[0]);
+        assert_eq!(loaded.errors, Vec::<String>::new());
+        loaded.submission().unwrap()
+    }
+
+    /// `up` of the stack in this folder, which a test may change.
+    pub fn up(&self, name: &str) -> ConvergeAsk {
+        ConvergeAsk {
+            target: PlanTarget::Submitted(Box::new(self.submission(name))),
+            take_over: false,
+            resolve: false,
+            pull: false,
+            recreate: false,
+            services: vec![],
+            detach: false,
+        }
+    }
 }
 
 /// Polls until it holds.
@@ -122,6 +158,11 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
 pub fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+/// Every stack's status, by name.
+pub async fn status(controller: &Controller) -> Vec<StatusRow> {
+    controller.status(&[]).await.unwrap()
 }
 
 pub fn stack(name: &str) -> StackName {

@@ -15,16 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Named volumes that a service mounts, by key.
-pub(super) fn used_volumes(service: &Service) -> impl Iterator<Item = &str> {
+fn used_volumes(service: &Service) -> impl Iterator<Item = &str> {
     service.mounts.iter().filter_map(|mount| match &mount.kind {
         MountKind::Volume { volume, .. } => Some(volume.as_str()),
         _ => None,
     })
-}
-
-pub(super) fn is_docker_socket(mount: &service::Mount) -> bool {
-    let MountKind::Bind { source, .. } = &mount.kind else { return false };
-    ["/var/run/docker.sock", "/run/docker.sock"].contains(&source.written.as_str())
 }
 
 impl Lowering<'_> {

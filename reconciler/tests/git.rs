@@ -1,0 +1,202 @@
+//! A branch of a real repository, over files and over HTTP: what is pushed there runs.
+
+mod support;
+
+use keel_reconciler::Controller;
+use keel_reconciler::config::{From, SourceConfig};
+use std::time::Duration;
+use support::git::{Repo, Server};
+use support::{World, until};
+
+const WEB: &str = "services:\n  web:\n    image: nginx:1\n";
+
+fn source(url: &str, path: &str) -> SourceConfig {
+    let from = From::Git {
+        url: url.to_owned(),
+        branch: Some("main".to_owned()),
+        path: path.to_owned(),
+        poll: Duration::from_millis(100),
+    };
+    SourceConfig { name: "home".to_owned(), from }
+}
+
+async fn problems(controller: &Controller) -> String {
+    controller.sources().await[0].problems.concat()
+}
+
+/// Waits until the source's problems contain this.
+async fn until_told(controller: &Controller, words: &str) {
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let told = problems(controller).await;
+        if told.contains(words) {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "{told:?} instead of {words:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_runs_and_a_force_push_is_followed() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.write("readme.md", "not a stack\n");
+    let first = repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    assert_eq!(world.task("blog-web-1").await.revision, first);
+
+    repo.write("stacks/blog/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
+    repo.write("stacks/wiki/compose.yaml", "services:\n  app:\n    image: wiki:1\n");
+    repo.push();
+    world.until_running(&[("blog-web-1", "nginx:2"), ("wiki-app-1", "wiki:1")]).await;
+
+    repo.write("stacks/blog/compose.yaml", &WEB.replace("nginx:1", "nginx:3"));
+    let forced = repo.push_by_force();
+    world.until_running(&[("blog-web-1", "nginx:3"), ("wiki-app-1", "wiki:1")]).await;
+    until("the source names it", || async { controller.sources().await[0].revision == forced })
+        .await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_stack_is_refused_with_its_place_and_revision() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    repo.write("stacks/blog/compose.yaml", &format!("{WEB}    imagge: x\n"));
+    let broken = repo.push();
+    until_told(&controller, &format!("stacks/blog/compose.yaml:4:5 at revision {}", &broken[..12]))
+        .await;
+    assert_eq!(world.running().await, [("blog-web-1".into(), "nginx:1".into())]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_branch_is_held_until_somebody_confirms() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/a/compose.yaml", WEB);
+    repo.write("stacks/b/compose.yaml", WEB);
+    repo.write("readme.md", "stays\n");
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("a-web-1", "nginx:1"), ("b-web-1", "nginx:1")]).await;
+    repo.remove("stacks");
+    repo.push();
+    until("it is held", || async { controller.sources().await[0].held.is_some() }).await;
+    assert_eq!(world.running().await.len(), 2);
+    controller.confirm("home").await.unwrap();
+    world.until_running(&[]).await;
+    assert!(controller.confirm("home").await.is_err(), "nothing is held any more");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_can_be_one_stack_named_after_itself() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("compose.yaml", WEB);
+    repo.write(".env", "");
+    repo.push();
+    let url = format!("file://{}", repo.bare().display());
+    let controller = world.serve(vec![source(&url, ".")]).await;
+    world.until_running(&[("home-web-1", "nginx:1")]).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_git_rightly_lacks_is_read_from_data_and_the_environment_is_not() {
+    let (world, repo) = (World::new(), Repo::new());
+    let text = "services:\n  s:\n    image: i:1\n    environment: {WHO: \"${WHO:-nobody}\"}\n";
+    repo.write("stacks/a/compose.yaml", text);
+    repo.write("stacks/b/compose.yaml", text);
+    repo.push();
+    world.write("root/data/home/stacks/b/.env", "WHO=data\n");
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("a-s-1", "i:1"), ("b-s-1", "i:1")]).await;
+    let who = async |name| world.task(name).await.spec.environment["WHO"].clone();
+    assert_eq!(who("a-s-1").await.as_deref(), Some("nobody"));
+    assert_eq!(who("b-s-1").await.as_deref(), Some("data"));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_over_http_runs_and_goes_on_when_the_server_is_away() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.push();
+    let server = Server::start(repo.root(), None).await;
+    let url = format!("http://127.0.0.1:{}/home.git", server.port);
+    let controller = world.serve(vec![source(&url, "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    // More commits than one round of negotiation tells.
+    for number in 0..40 {
+        repo.write("number", &number.to_string());
+        repo.push();
+    }
+    repo.write("stacks/blog/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
+    repo.push();
+    world.until_running(&[("blog-web-1", "nginx:2")]).await;
+    server.stop().await;
+    until_told(&controller, "the server cannot be reached: Connection refused").await;
+    assert_eq!(world.running().await, [("blog-web-1".into(), "nginx:2".into())]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_the_url_and_are_never_shown() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.push();
+    let server = Server::start(repo.root(), Some("secret")).await;
+    let cases = [
+        ("", "the server asks for credentials"),
+        ("me:wrong@", "the server refuses these credentials"),
+    ];
+    for (who, told) in cases {
+        let url = format!("http://{who}127.0.0.1:{}/home.git", server.port);
+        let controller = world.serve(vec![source(&url, "stacks/*")]).await;
+        until_told(&controller, told).await;
+        assert!(!problems(&controller).await.contains("wrong"));
+        controller.stop().await;
+    }
+    let url = format!("http://me:secret@127.0.0.1:{}/home.git", server.port);
+    let controller = world.serve(vec![source(&url, "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    assert!(!controller.sources().await[0].location.contains("secret"));
+    controller.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn troubles_are_told_in_own_words() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.push();
+    std::fs::create_dir(repo.root().join("plain")).unwrap();
+    let server = Server::start(repo.root(), None).await;
+    let at = |name: &str| repo.root().join(name).display().to_string();
+    let http = |name: &str| format!("http://127.0.0.1:{}/{name}", server.port);
+    let cases = [
+        (at("away.git"), "there is no Git repository at that address"),
+        (at("plain"), "there is no Git repository at that address"),
+        (http("away.git"), "there is no Git repository at that address"),
+        ("git://example.org/a".to_owned(), "this is no address of a repository"),
+        ("http://127.0.0.1:1/a.git".to_owned(), "the server cannot be reached"),
+    ];
+    for (url, told) in cases {
+        let controller = world.serve(vec![source(&url, "stacks/*")]).await;
+        until_told(&controller, told).await;
+        controller.stop().await;
+    }
+    let mut other = source(&at("home.git"), "stacks/*");
+    if let From::Git { branch, .. } = &mut other.from {
+        *branch = Some("trunk".into());
+    }
+    let controller = world.serve(vec![other]).await;
+    until_told(&controller, "has no branch `trunk`\n\nhint: it has main").await;
+    controller.stop().await;
+    server.stop().await;
+}

@@ -1,0 +1,295 @@
+//! What people ask, with a running `serve` and without.
+
+mod support;
+
+use keel_engine::fake::Behaviour;
+use keel_engine::{Goal, Open, Phase, TaskSpec};
+use keel_reconciler::ask::{DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb};
+use keel_reconciler::rows::{
+    InspectKind, NetworkAsk, PsAsk, PullAsk, RemoveAsk, SuspendAsk, SyncAsk, VolumeAsk,
+};
+use std::collections::BTreeMap;
+use support::{World, stack, told, until};
+
+const HELLO: &str = "\
+services:
+  web:
+    image: nginx:1
+    deploy: {replicas: 2}
+  db:
+    image: postgres:15
+    volumes: [data:/data]
+volumes:
+  data:
+";
+
+fn world() -> World {
+    let world = World::new();
+    world.write("hello/compose.yaml", HELLO);
+    world
+}
+
+fn ask(verb: TaskVerb, targets: &[&str]) -> TaskAsk {
+    let targets = targets.iter().map(|target| (*target).to_owned()).collect();
+    TaskAsk { targets, verb, timeout: None }
+}
+
+const ALL: [(&str, &str); 3] =
+    [("hello-db-1", "postgres:15"), ("hello-web-1", "nginx:1"), ("hello-web-2", "nginx:1")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_and_down_without_a_daemon() {
+    let world = world();
+    let controller = world.command().await;
+    let (steps, outcome, notes) = told(controller.converge(world.up("hello"))).await;
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]));
+    for step in ["Network hello_default  Created", "Container hello-web-2  Started"] {
+        assert!(steps.iter().any(|line| line == step), "{step} in {steps:?}");
+    }
+    world.until_running(&ALL).await;
+
+    let (_, outcome, _) = told(controller.converge(world.up("hello"))).await;
+    assert_eq!(outcome, Outcome::Done, "again is nothing");
+
+    let down = DownAsk { stack: stack("hello"), volumes: false };
+    let (steps, outcome, notes) = told(controller.down(down.clone())).await;
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]));
+    assert!(steps.iter().any(|line| line == "Container hello-db-1  Removed"), "{steps:?}");
+    let seen = world.seen().await;
+    assert!(seen.tasks.is_empty() && seen.networks.is_empty());
+    assert_eq!(seen.volumes.len(), 1, "data stays");
+    assert!(controller.status(&[]).await.unwrap().is_empty(), "it is forgotten");
+    let (_, outcome, notes) = told(controller.down(down)).await;
+    assert_eq!((outcome, notes[0].as_str()), (Outcome::Failed, "no such stack: hello"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_takes_volumes_when_told_to() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    told(controller.down(DownAsk { stack: stack("hello"), volumes: true })).await;
+    assert!(world.seen().await.volumes.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_does_not_exist_fails_with_its_name() {
+    let world = world();
+    world.fake.behave("nginx:1", Behaviour::NoImage);
+    let controller = world.command().await;
+    let (_, outcome, notes) = told(controller.converge(world.up("hello"))).await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(notes.concat().contains("nginx:1"), "{notes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_under_serve_holds_the_stack_off_visibly() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&ALL).await;
+    told(controller.down(DownAsk { stack: stack("hello"), volumes: false })).await;
+    controller.hint_source(None).unwrap();
+    let row = controller.status(&[]).await.unwrap().remove(0);
+    assert!(row.suspended.as_deref().is_some_and(|held| held.starts_with("by keel down")));
+    assert!(world.running().await.is_empty());
+    controller.resume(&stack("hello")).await.unwrap();
+    world.until_running(&ALL).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_owners_stack_is_refused_until_taken_over() {
+    let world = world();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&ALL).await;
+    let (_, outcome, notes) = told(controller.converge(world.up("hello"))).await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(notes[0].contains("belongs to source default"), "{notes:?}");
+    let mut take = world.up("hello");
+    take.take_over = true;
+    assert_eq!(told(controller.converge(take)).await.1, Outcome::Done);
+    assert_eq!(controller.status(&[]).await.unwrap()[0].source, "cli");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_stops_stays_stopped_until_started() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&ALL).await;
+    let before = world.task("hello-web-1").await;
+    let done = controller.tasks(ask(TaskVerb::Stop, &["hello-web-1"])).await.unwrap();
+    assert_eq!(done[0].containers, ["hello-web-1"]);
+    world.write("stacks/hello/compose.yaml", &format!("# again\n{HELLO}"));
+    controller.hint_source(None).unwrap();
+    world.until_running(&[ALL[0], ALL[2]]).await;
+
+    controller.tasks(ask(TaskVerb::Start, &["hello/web"])).await.unwrap();
+    world.until_running(&ALL).await;
+    let after = world.task("hello-web-1").await;
+    assert_eq!(after.id, before.id, "the same task runs again");
+    world.advance(5);
+    controller.tasks(ask(TaskVerb::Restart, &["hello/web.2"])).await.unwrap();
+    world.until_running(&ALL).await;
+
+    let refused = controller.tasks(ask(TaskVerb::Start, &["hello-web-1", "nobody"])).await;
+    assert_eq!(refused.unwrap_err().kind, RefusalKind::NotFound);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_and_rm_do_as_docker_does() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    let hup = TaskVerb::Kill { signal: "HUP".into() };
+    controller.tasks(ask(hup, &["hello-db-1"])).await.unwrap();
+    let id = world.task("hello-db-1").await.id;
+    assert_eq!(world.fake.signals(), [(id, "HUP".to_owned())]);
+
+    let remove = |force| TaskVerb::Remove { force, volumes: false };
+    let refused = controller.tasks(ask(remove(false), &["hello-db-1"])).await.unwrap_err();
+    assert_eq!(refused.message, "container hello-db-1 is running");
+    controller.tasks(ask(TaskVerb::Kill { signal: "KILL".into() }, &["hello-db-1"])).await.unwrap();
+    assert_eq!(world.task("hello-db-1").await.phase, Phase::Exited);
+    controller.tasks(ask(remove(false), &["hello-db-1"])).await.unwrap();
+    controller.tasks(ask(remove(true), &["hello-web-1"])).await.unwrap();
+    world.until_running(&ALL[2..]).await;
+
+    let (_, outcome, _) = told(controller.converge(world.up("hello"))).await;
+    assert_eq!(outcome, Outcome::Done);
+    world.until_running(&ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_one_off_is_never_planned_or_pruned() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&ALL).await;
+    let spec = TaskSpec { image: "alpine:3".into(), ..TaskSpec::default() };
+    let run = |name: &str, attach| RunAsk {
+        name: name.into(),
+        spec: spec.clone(),
+        auto_remove: false,
+        attach,
+        contents: BTreeMap::new(),
+    };
+    let made = controller.run(run("tool", true)).await.unwrap();
+    assert_eq!(world.task("tool").await.phase, Phase::Ready);
+    controller.start_oneoff(&made.id).await.unwrap();
+    assert_eq!(world.task("tool").await.phase, Phase::Running);
+    let taken = controller.run(run("tool", false)).await.unwrap_err();
+    assert_eq!(taken.kind, RefusalKind::Conflict);
+    let other = controller.run(run("", false)).await.unwrap();
+    assert_ne!(other.id, made.id);
+
+    told(controller.sync(SyncAsk::default())).await;
+    assert_eq!(world.running().await.len(), 5);
+    controller.tasks(ask(TaskVerb::Stop, &["tool"])).await.unwrap();
+    assert_eq!(world.task("tool").await.goal, Goal::Stopped);
+    controller.tasks(ask(TaskVerb::Start, &["tool"])).await.unwrap();
+    let remove = TaskVerb::Remove { force: true, volumes: true };
+    controller.tasks(ask(remove, &["tool", &other.name])).await.unwrap();
+    world.until_running(&ALL).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_stack_is_left_alone() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&ALL).await;
+    let by = SuspendAsk { stack: stack("hello"), by: "me@here".into(), reason: None };
+    controller.suspend(by).await.unwrap();
+    world.write("stacks/hello/compose.yaml", &HELLO.replace("nginx:1", "nginx:2"));
+    until("the new revision is known", || async {
+        controller.status(&[]).await.unwrap()[0].operation.state == "held"
+    })
+    .await;
+    told(controller.sync(SyncAsk { targets: vec!["default".into()], ..SyncAsk::default() })).await;
+    assert_eq!(world.running().await.len(), 3);
+    assert_eq!(world.task("hello-web-1").await.spec.image, "nginx:1");
+    controller.resume(&stack("hello")).await.unwrap();
+    world.until_running(&[ALL[0], ("hello-web-1", "nginx:2"), ("hello-web-2", "nginx:2")]).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_the_same_twice_and_changes_nothing() {
+    let world = world();
+    let controller = world.command().await;
+    let target = || vec![PlanTarget::Submitted(Box::new(world.submission("hello")))];
+    let first = controller.plan(target()).await.unwrap();
+    let bytes = serde_json::to_vec(&first).unwrap();
+    assert_eq!(bytes, serde_json::to_vec(&controller.plan(target()).await.unwrap()).unwrap());
+    assert!(first.stacks[0].verdicts.iter().any(|row| row.slot.as_deref() == Some("web.2")));
+    assert!(world.seen().await.tasks.is_empty());
+    assert!(controller.plan(vec![]).await.unwrap().stacks.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_and_inspect_know_what_is_there() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    let rows = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await.unwrap();
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.state == "running" && row.node == "here"));
+    let web = controller.inspect("hello-web-1", None).await.unwrap();
+    assert_eq!(web["Name"], "/hello-web-1");
+    assert_eq!(web["State"]["Status"], "running");
+    let volume = controller.inspect("hello_data", Some(InspectKind::Volume)).await.unwrap();
+    assert_eq!(volume["Keel"]["Containers"][0], "hello-db-1");
+    let network = controller.inspect("hello_default", None).await.unwrap();
+    assert_eq!(network["Containers"].as_array().unwrap().len(), 3);
+    assert_eq!(controller.inspect("nginx:1", None).await.unwrap()["RepoTags"][0], "nginx:1");
+    let away = controller.inspect("nobody", None).await.unwrap_err();
+    assert_eq!(away.kind, RefusalKind::NotFound);
+    let logs = Open::Logs { task: world.task("hello-web-1").await.id, options: Default::default() };
+    assert!(controller.open(logs).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_networks_and_volumes_come_and_go() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    let pull = PullAsk { references: vec!["alpine:3".into()] };
+    let (steps, outcome, _) = told(controller.pull(pull.clone())).await;
+    assert_eq!((steps, outcome), (vec!["Image alpine:3  Pulled".to_owned()], Outcome::Done));
+    world.fake.behave("alpine:3", Behaviour::NoImage);
+    assert_eq!(told(controller.pull(pull)).await.1, Outcome::Failed);
+
+    let names = |name: &str| RemoveAsk { names: vec![name.into()], force: false };
+    let used = controller.remove_images(names("nginx:1")).await.unwrap_err();
+    assert!(used.message.contains("in use by container hello-web"), "{used}");
+    assert_eq!(controller.remove_images(names("alpine:3")).await.unwrap(), ["alpine:3"]);
+    assert!(controller.remove_volumes(names("hello_data")).await.is_err());
+    assert!(controller.remove_networks(names("hello_default")).await.is_err());
+
+    let spec = keel_engine::VolumeSpec { name: "mine".into(), ..Default::default() };
+    controller.create_volume(VolumeAsk { spec }).await.unwrap();
+    assert_eq!(controller.volumes().await.unwrap().len(), 2);
+    controller.remove_volumes(names("mine")).await.unwrap();
+    let spec = keel_engine::NetworkSpec { name: "mine".into(), ..Default::default() };
+    let id = controller.create_network(NetworkAsk { spec }).await.unwrap();
+    assert_eq!(controller.remove_networks(names(&id[..12])).await.unwrap(), ["mine"]);
+    let away = controller.remove_networks(names("mine")).await.unwrap_err();
+    assert_eq!(away.kind, RefusalKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_daemon_syncs_and_confirms() {
+    let world = world();
+    let controller = world.command().await;
+    let (_, outcome, notes) = told(controller.sync(SyncAsk::default())).await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(notes[1].contains("keel serve"), "{notes:?}");
+    let refused = controller.confirm("default").await.unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::NeedsDaemon);
+}
