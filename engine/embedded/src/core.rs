@@ -8,6 +8,7 @@
 
 use crate::events::Watched;
 use crate::images::Images;
+use crate::names::Keeper;
 use crate::networks::Networks;
 use crate::open::Waiting;
 use crate::record::Process;
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) watched: Arc<Watched>,
     pub(crate) waiting: Waiting,
+    pub(crate) names: Keeper,
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
     busy: watch::Sender<usize>,
@@ -81,6 +83,7 @@ impl Core {
             layout,
             watched,
             waiting: Waiting::default(),
+            names: Keeper::default(),
             options,
             images,
             events,

@@ -57,7 +57,8 @@ fn names_path(task: &TaskDir) -> PathBuf {
     task.0.join("names")
 }
 
-fn pid_path(layout: &Layout) -> PathBuf {
+/// The record of the `keel net` that serves.
+pub(crate) fn pid_path(layout: &Layout) -> PathBuf {
     layout.run().join("net.pid")
 }
 

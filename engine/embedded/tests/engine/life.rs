@@ -3,7 +3,8 @@
 use crate::Test;
 use crate::lab::Lab;
 use keel_engine::{
-    Attachment, Depth, Engine, ExitCause, Goal, Phase, Port, Protocol, RestartPolicy, TaskAssignment,
+    Attachment, Depth, Engine, ExitCause, Goal, Phase, Port, Protocol, RestartPolicy,
+    TaskAssignment,
 };
 use std::io::Read;
 use std::net::TcpStream;
