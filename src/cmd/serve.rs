@@ -123,7 +123,7 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
 
 async fn look(controller: &Controller) -> Result<Seen> {
     let stacks = controller.status(&[]).await?;
-    let containers = controller.ps(PsAsk::default()).await?;
+    let containers = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await?;
     Ok(Seen { stacks, containers, sources: controller.sources().await })
 }
 
