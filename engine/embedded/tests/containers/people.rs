@@ -116,7 +116,7 @@ fn input_reaches_the_process(lab: &Lab) {
 
 fn a_terminal_is_one(lab: &Lab) {
     let script = "tty; stty size; test -c /dev/console && echo console; echo $TERM; read x; \
-                  stty size; echo said $x >&2; cat /dev/tty | head -n 1";
+                  stty size; echo said $x >&2; head -n 1 < /dev/tty";
     let task = lab.shell(script).spec(|spec| (spec.tty, spec.stdin_open) = (true, true));
     let mut task = ready(task);
     let mut client = Client::attach(&task);

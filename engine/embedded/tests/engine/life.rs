@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::lab::Lab;
 use keel_engine::{
-    Attachment, Depth, ExitCause, Goal, Phase, Port, Protocol, RestartPolicy, TaskAssignment,
+    Attachment, Depth, Engine, ExitCause, Goal, Phase, Port, Protocol, RestartPolicy, TaskAssignment,
 };
 use std::io::Read;
 use std::net::TcpStream;
@@ -141,6 +141,7 @@ async fn what_cannot_be_is_rejected() {
         read_only: false,
         shared: false,
         propagation: None,
+        digest: None,
     };
     Arc::make_mut(&mut wish.spec).volumes.push(mount);
     lab.assign(&wish).await;

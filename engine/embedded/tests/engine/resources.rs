@@ -19,7 +19,7 @@ pub const TESTS: &[Test] = &[
 
 fn mount(source: MountSource) -> Mount {
     let target = "/data".into();
-    Mount { source, target, read_only: false, shared: false, propagation: None }
+    Mount { source, target, read_only: false, shared: false, propagation: None, digest: None }
 }
 
 async fn a_volume_outlives_its_tasks() {

@@ -187,3 +187,20 @@ fn what_is_external_must_exist() {
     web.1                   hold: network shop_default does not exist
     ");
 }
+
+#[test]
+fn a_dependent_that_asks_for_it_is_restarted_after_an_update() {
+    let world = stack().wants("db", "pg:1").wants("api", "api:1");
+    let world = world.after("api", "db", Condition::Started).edit("api", |s| {
+        s.depends_on[0].restart = true;
+    });
+    let mut world = world.converge();
+    let before = world.node.named("shop-api-1").clone();
+    let mut world = world.push("db", "pg:2", "r2").converge();
+    let after = world.node.named("shop-api-1").clone();
+    assert!(after.id == before.id && after.started > before.started);
+    assert!(world.standing.restart.is_empty());
+    let generation = world.standing.generation;
+    let world = world.converge();
+    assert_eq!(world.standing.generation, generation, "once");
+}
