@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("executes_inside", || Box::pin(executes_inside())),
-    ("a_terminal_has_a_size", || Box::pin(a_terminal_has_a_size())),
+    ("executes_on_a_terminal", || Box::pin(executes_on_a_terminal())),
     ("attached_before_the_start_misses_nothing", || {
         Box::pin(attached_before_the_start_misses_nothing())
     }),
@@ -43,7 +43,7 @@ async fn executes_inside() {
     lab.clean().await;
 }
 
-async fn a_terminal_has_a_size() {
+async fn executes_on_a_terminal() {
     let lab = Lab::open().await;
     let wish = lab.task("web", &[]);
     lab.assign(&wish).await;
