@@ -88,7 +88,7 @@ async fn note_failure(stack: &StackName, error: &PassError, controller: &Control
 
 async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
-    Some(refresh(&name, &source, &controller).await)
+    Some(refresh(&name, &source, false, &controller).await)
 }
 
 /// An event about a task hints its stack; any other hints all.

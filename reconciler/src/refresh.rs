@@ -26,9 +26,14 @@ pub(crate) enum RefreshError {
 }
 
 /// Refreshes, records what went wrong, and says when to look again.
-pub(crate) async fn refresh(name: &str, source: &Source, controller: &Controller) -> Duration {
+pub(crate) async fn refresh(
+    name: &str,
+    source: &Source,
+    take_over: bool,
+    controller: &Controller,
+) -> Duration {
     let _turn = controller.source_turn(name).await; // never two at once for one source
-    let trouble = match refreshed(name, source, controller).await {
+    let trouble = match refreshed(name, source, take_over, controller).await {
         Ok(()) => None,
         Err(error) => Some(words(&error)),
     };
@@ -42,6 +47,7 @@ pub(crate) async fn refresh(name: &str, source: &Source, controller: &Controller
 async fn refreshed(
     name: &str,
     source: &Source,
+    take_over: bool,
     controller: &Controller,
 ) -> Result<(), RefreshError> {
     let snapshot = source.fetch().await?; // edge: network, disk
@@ -62,7 +68,7 @@ async fn refreshed(
     let mut problems = printed(&stacks);
     if held.is_none() {
         for stack in &stacks {
-            problems.extend(store(stack, source, controller).await?);
+            problems.extend(store(stack, source, take_over, controller).await?);
         }
         for gone in owned.difference(&named) {
             retire(gone, controller).await?;
@@ -147,13 +153,14 @@ async fn owned(
 async fn store(
     stack: &LoadedStack,
     source: &Source,
+    take_over: bool,
     controller: &Controller,
 ) -> Result<Option<String>, RefreshError> {
     let Some((desired, contents)) = &stack.lowered else { return Ok(None) };
     let records = controller.records();
     let before = records.desired(&desired.stack).await?;
     let owner = before.as_ref().map(|before| &before.owner);
-    if let Claim::Refused(why) = claim(owner, source.owner(), &stack.dir, false) {
+    if let Claim::Refused(why) = claim(owner, source.owner(), &stack.dir, take_over) {
         return Ok(Some(format!("error: stack `{}` {why}\n", desired.stack)));
     }
     let welcome = |standing: &mut keel_plan::standing::Standing| {
