@@ -98,7 +98,7 @@ pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
             return Err(sudo::offer(context, &format!("`{who}` needs root")));
         }
         if let Driver::Me(_lock) = lock(context, &layout, who).await? {
-            engine(&layout, true).await?.idle().await;
+            engine(context, &layout, true).await?.idle().await;
         }
     }
     Ok(Exit::Done)
@@ -195,7 +195,7 @@ async fn local(context: &Context, layout: &Layout, lock: Option<RootLock>) -> Re
     if lock.is_some() && !layout.tasks().exists() {
         check_machine()?;
     }
-    let engine = engine(layout, lock.is_some()).await?;
+    let engine = engine(context, layout, lock.is_some()).await?;
     let settings = settings(context, layout, engine, None)?;
     let controller = Controller::start(settings).await?;
     let (served, client) = Served::in_process(router(api(&controller, layout, false)));
@@ -221,13 +221,28 @@ pub fn api(controller: &Controller, layout: &Layout, serve: bool) -> Api {
 }
 
 /// This machine's engine.
-pub async fn engine(layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
+pub async fn engine(context: &Context, layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find this program", &error))?;
     let mut options = Options::new(root::node(), program);
     options.drive = drive;
     options.credentials = credentials();
+    options.registries = registries(&config(context)?);
     Ok(Arc::new(Embedded::open(layout.clone(), options).await?))
+}
+
+/// How registries are reached.
+pub fn registries(config: &Config) -> keel_images::RegistryConfig {
+    let mut registries = keel_images::RegistryConfig::default();
+    for (host, registry) in &config.registries {
+        if !registry.mirrors.is_empty() {
+            registries.mirrors.insert(host.clone(), registry.mirrors.clone());
+        }
+        if registry.insecure {
+            registries.insecure.push(host.clone());
+        }
+    }
+    registries
 }
 
 /// docker's `config.json`, where docker would look for it.

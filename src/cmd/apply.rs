@@ -62,6 +62,7 @@ async fn converge(
         recreate: false,
         services: vec![],
         detach: false,
+        keep_stopped: true,
     };
     outcome::watch(&context.screen, connection.client.converge(&ask).await?).await
 }

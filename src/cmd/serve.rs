@@ -58,7 +58,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let layout = root::layout(&context.global.root);
     check_machine()?;
     let _lock = lock(context, &layout).await?;
-    let engine = engine(&layout, true).await?;
+    let engine = engine(context, &layout, true).await?;
     let described = sources::describe(&sources);
     let settings = settings(context, &layout, engine, Some(sources))?;
     let controller = Controller::start(settings).await?;
@@ -123,7 +123,7 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
 
 async fn look(controller: &Controller) -> Result<Seen> {
     let stacks = controller.status(&[]).await?;
-    let containers = controller.ps(PsAsk::default()).await?;
+    let containers = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await?;
     Ok(Seen { stacks, containers, sources: controller.sources().await })
 }
 

@@ -96,6 +96,7 @@ fn ask(args: &Args, mut target: PlanTarget) -> Result<ConvergeAsk> {
         services: args.services.clone(),
         // Both ways it is not health that is waited for, but that everything runs.
         detach: true,
+        keep_stopped: false,
     })
 }
 

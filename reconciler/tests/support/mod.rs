@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests may panic")]
 
 pub mod git;
+pub mod sshd;
 
 use futures_util::StreamExt;
 use keel_engine::fake::Fake;
@@ -142,6 +143,7 @@ impl World {
             recreate: false,
             services: vec![],
             detach: false,
+            keep_stopped: false,
         }
     }
 }
