@@ -5,6 +5,7 @@
 //! - A network or volume that a task uses stays.
 
 use crate::core::Core;
+use crate::runtime::cgroup::Cgroup;
 use crate::setback::{Setback, Step};
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, network, networks, volumes};
@@ -75,6 +76,10 @@ fn sweep(layout: &Layout) -> Result<Vec<String>> {
         }
     }
     unused_contents(layout, &all);
+    if all.is_empty() {
+        // Holds no process itself. One that cannot go is tried again after the next removal.
+        let _ = Cgroup::at(&layout.cgroup()).and_then(|root| root.remove());
+    }
     Ok(gone)
 }
 
