@@ -45,7 +45,7 @@ pub struct Args {
         trailing_var_arg = true,
         value_names = ["IMAGE", "COMMAND"]
     )]
-    image: Vec<String>,
+    pub(crate) image: Vec<String>,
 }
 
 const WHO: &str = "keel run";
