@@ -117,9 +117,16 @@ async fn up_detached_does_not_wait_for_health() {
     ask.detach = true;
     assert_eq!(told(controller.converge(ask)).await.1, Outcome::Done);
     assert_eq!(world.task("hello-web-1").await.health, Health::Starting);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn up_attached_waits_for_health() {
+    let world = World::new();
+    world.write("hello/compose.yaml", CHECKED);
+    world.fake.behave("nginx:1", Behaviour::Slow);
+    let controller = world.command().await;
     let attached = tokio::spawn(told(controller.converge(world.up("hello"))));
-    until("it waits", || async { world.running().await.len() == 1 }).await;
+    world.until_running(&[("hello-web-1", "nginx:1")]).await;
     assert!(!attached.is_finished());
     world.fake.set_health(&world.task("hello-web-1").await.id, Health::Healthy);
     let (steps, outcome, _) = attached.await.unwrap();

@@ -8,6 +8,7 @@
 
 use crate::events::Watched;
 use crate::images::Images;
+use crate::names::Keeper;
 use crate::networks::Networks;
 use crate::open::Waiting;
 use crate::record::Process;
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) watched: Arc<Watched>,
     pub(crate) waiting: Waiting,
+    pub(crate) names: Keeper,
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
     busy: watch::Sender<usize>,
@@ -58,6 +60,8 @@ pub(crate) struct Driver {
 struct Pace {
     works: bool,
     woken: bool,
+    /// Its last attempt failed, and another follows after a pause.
+    waits: bool,
 }
 
 /// What a driver does after a step.
@@ -81,6 +85,7 @@ impl Core {
             layout,
             watched,
             waiting: Waiting::default(),
+            names: Keeper::default(),
             options,
             images,
             events,
@@ -128,6 +133,13 @@ impl Core {
         drivers.by_task.get(id).iter().for_each(|driver| driver.wake(&self.busy));
     }
 
+    /// Something came or went that a failed attempt of another task may have lacked.
+    pub(crate) fn wake_waiting(&self) {
+        let drivers = self.drivers();
+        let waiting = drivers.by_task.values().filter(|driver| driver.pace().waits);
+        waiting.for_each(|driver| driver.wake(&self.busy));
+    }
+
     fn start(self: &Arc<Self>, drivers: &mut Drivers, id: &TaskId) -> Arc<Driver> {
         let driver = Arc::new(Driver::default());
         drivers.by_task.insert(id.clone(), Arc::clone(&driver));
@@ -159,6 +171,7 @@ impl Core {
                     }
                 }
                 Then::Retry(pause) => {
+                    driver.pace().waits = true;
                     driver.rest(&self.busy);
                     tokio::select! {
                         () = driver.woken.notified() => {}
@@ -191,6 +204,9 @@ impl Core {
         let done = self.step(step, records, alive, driver).await;
         // Nobody may listen.
         let _ = self.events.send(Event::Task(id.clone()));
+        if done.is_ok() && matches!(step, Step::Launch | Step::Stopped | Step::Remove) {
+            self.wake_waiting();
+        }
         match done {
             Ok(()) if step == Step::Remove => Then::Gone,
             Ok(()) if step == Step::Stop => Then::Rest(waits_for),
@@ -259,7 +275,8 @@ impl Driver {
     }
 
     fn begin(&self) {
-        self.pace().woken = false;
+        let mut pace = self.pace();
+        (pace.woken, pace.waits) = (false, false);
     }
 
     /// Counts as busy still if it was woken since it looked.

@@ -174,6 +174,8 @@ impl Images {
         pinned: Option<&Digest>,
     ) -> Step<Image> {
         let parsed = named(reference).map_err(|error| Setback::never(&error))?;
+        // The built-in image is what this executable is; another one's is nowhere to be had.
+        let pinned = pinned.filter(|_| !parsed.is_built_in());
         let wanted = match pinned {
             Some(digest) => parsed.pinned(theirs(digest)),
             None => parsed,
@@ -207,7 +209,9 @@ impl Images {
 
     /// The image by its digest, if it is here.
     pub(crate) fn by_digest(&self, reference: &str, digest: &Digest) -> Result<Option<Image>> {
-        self.local(&parse(reference)?.pinned(theirs(digest)))
+        let parsed = parse(reference)?;
+        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(theirs(digest)) };
+        self.local(&pinned)
     }
 
     /// Removes a name, and what only it led to.

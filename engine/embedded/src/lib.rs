@@ -19,6 +19,7 @@ pub mod layout;
 mod lock;
 mod logs;
 mod mounts;
+mod names;
 pub mod network;
 mod networks;
 mod observe;

@@ -62,6 +62,9 @@ impl Core {
         self.store_work(&id, work.clone()).await?;
         if namespace == Network::New {
             self.plumb(&id, &work.endpoints, &shim).await?;
+            if !work.endpoints.is_empty() {
+                self.keep_names();
+            }
         }
         self.attached(&id).await;
         (work.stage, work.generation, work.run) =

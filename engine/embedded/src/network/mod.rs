@@ -202,7 +202,7 @@ pub fn check(layout: &Layout, networks: &[Network]) -> Result<Vec<NetworkFinding
     let read = || kernel("read the firewall's table");
     findings.extend(firewall::differences(layout, networks).map_err(read())?);
     findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
-    findings.extend(settled(|| crate::resolver::port_findings(layout)).map_err(read())?);
+    findings.extend(settled(|| crate::resolver::findings(layout)).map_err(read())?);
     Ok(findings)
 }
 

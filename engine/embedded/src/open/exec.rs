@@ -76,11 +76,8 @@ async fn feed(mut hears: mpsc::Receiver<Frame>, mut input: Option<ChildStdin>) {
     while let Some(frame) = hears.recv().await {
         let Some(pipe) = &mut input else { continue };
         match frame {
-            Frame::Stdin(bytes) => {
-                if pipe.write_all(&bytes).await.is_err() {
-                    return;
-                }
-            }
+            // A process that reads no more is no failure.
+            Frame::Stdin(bytes) => drop(pipe.write_all(&bytes).await),
             Frame::StdinEnd => input = None,
             _ => {}
         }

@@ -183,6 +183,9 @@ fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
     let (at, signal) = state.killed?;
     let down = seen.phase != Phase::Running;
     let still = down && state.exit_cause == Some(ExitCause::KilledFromOutside);
+    if records.killed_by_person() {
+        return None;
+    }
     if records.wish.goal >= Goal::Stopped || !(still || now.saturating_sub(at) < TOLD) {
         return None;
     }
@@ -271,8 +274,7 @@ mod tests {
             let exit_cause = Some(ExitCause::KilledFromOutside);
             let state = State { killed: Some((1_000, 9)), exit_cause, ..State::default() };
             let wish = sample::wish(1, goal);
-            let records =
-                Records { wish, following: None, work: Work::default(), state: Some(state) };
+            let records = sample::records(wish, Work::default(), Some(state));
             let mut seen = sample::observed(&records.wish);
             seen.phase = phase;
             let found = killed(&records, &seen, 1_000 + age);

@@ -124,7 +124,7 @@ mod tests {
                 endpoints: vec![endpoint],
                 ports: Vec::new(),
                 reserves: true,
-                draining: false,
+                draining: None,
                 processes: Vec::new(),
                 dns: Vec::new(),
             };

@@ -57,7 +57,8 @@ fn names_path(task: &TaskDir) -> PathBuf {
     task.0.join("names")
 }
 
-fn pid_path(layout: &Layout) -> PathBuf {
+/// The record of the `keel net` that serves.
+pub(crate) fn pid_path(layout: &Layout) -> PathBuf {
     layout.run().join("net.pid")
 }
 
@@ -181,13 +182,28 @@ fn run(layout: &Layout) -> io::Result<()> {
     }
 }
 
-/// What of the port tables is not as the tasks' records ask.
-pub(crate) fn port_findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
+/// What of `keel net` and the port tables is not as the tasks' records ask.
+pub(crate) fn findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
     let tasks = tasks::read_all(layout)?;
-    let differences = port_table::differences(layout, &zone::port_table(&tasks))?;
+    let needed = tasks.values().any(tasks::Task::attached);
+    let mut findings = port_findings(layout, &tasks)?;
+    if needed && (!layout.run().exists() || !is_served(layout)?) {
+        findings.push(NetworkFinding {
+            network: None,
+            tasks: Vec::new(),
+            what: "process keel net".into(),
+            expected: "running".into(),
+            observed: "missing".into(),
+        });
+    }
+    Ok(findings)
+}
+
+fn port_findings(layout: &Layout, tasks: &tasks::Tasks) -> io::Result<Vec<NetworkFinding>> {
+    let differences = port_table::differences(layout, &zone::port_table(tasks))?;
     let finding = |difference: port_table::PortDifference| NetworkFinding {
         network: None,
-        tasks: publishers(&tasks, difference.key),
+        tasks: publishers(tasks, difference.key),
         what: format!("published port {}", difference.key),
         expected: difference.expected,
         observed: difference.observed,
@@ -209,13 +225,15 @@ fn publishers(tasks: &tasks::Tasks, key: Key) -> Vec<TaskId> {
 
 /// Tells `keel net` to write the port tables anew, if it runs.
 pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
-    match load::<Process>(&pid_path(layout))? {
-        Some(process) if process.lives() => {
-            let pid = Pid::from_raw(process.pid.cast_signed());
-            Ok(kill(pid, Signal::SIGHUP)?)
-        }
-        _ => Ok(()),
+    load::<Process>(&pid_path(layout))?.map_or(Ok(()), |server| tell(&server, Signal::SIGHUP))
+}
+
+/// Signals a process, if it still is that one.
+fn tell(process: &Process, signal: Signal) -> io::Result<()> {
+    if !process.lives() {
+        return Ok(());
     }
+    Ok(kill(Pid::from_raw(process.pid.cast_signed()), signal)?)
 }
 
 #[cfg(test)]

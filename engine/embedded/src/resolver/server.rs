@@ -8,12 +8,13 @@ use super::listen::{self, View};
 use super::tasks::{Task, Tasks, read, read_all};
 use super::watch::{Changed, Firewall, Records};
 use super::zone::{Zone, port_table};
-use super::{Marker, drained_path, names_path};
+use super::{Marker, drained_path, names_path, tell};
 use crate::layout::Layout;
 use crate::network::port_table::{PortTable, rewrite, update};
 use crate::network::{flows, foreign, ports};
 use crate::record::{Process, store};
 use keel_engine::{PublishedPort, TaskId};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -221,16 +222,21 @@ impl Server {
         report("say that names work", store(&names_path(&self.layout.task(id)), &marker));
     }
 
-    /// Tells the shims that wait for it that nothing leads to their tasks any more.
+    /// Tells the shims that wait for it that nothing leads to their tasks any more: by a file,
+    /// and by SIGUSR2, which they hear at once.
     fn mark_drained(&self) {
         for (id, task) in &self.tasks {
             let path = drained_path(&self.layout.task(id));
-            if task.draining && !path.exists() {
-                let marker =
-                    Marker { server: Some(self.me.clone()), shim: task.processes.first().cloned() };
-                report("say that a task is drained", store(&path, &marker));
-            } else if !task.draining && path.exists() {
-                report("forget that a task was drained", std::fs::remove_file(&path));
+            match &task.draining {
+                Some(shim) if !path.exists() => {
+                    let marker = Marker { server: Some(self.me.clone()), shim: Some(shim.clone()) };
+                    let told = store(&path, &marker).and_then(|()| tell(shim, Signal::SIGUSR2));
+                    report("say that a task is drained", told);
+                }
+                None if path.exists() => {
+                    report("forget that a task was drained", std::fs::remove_file(&path));
+                }
+                _ => {}
             }
         }
     }

@@ -235,7 +235,7 @@ mod tests {
         let spec = VolumeSpec { name: "shop_data".into(), ..VolumeSpec::default() };
         let volume = ensure(&layout, &spec).unwrap();
         let page = mountpoint(&layout, &volume).unwrap().join("page");
-        seed(&layout, &volume, &[layer.clone()], "/data").unwrap();
+        seed(&layout, &volume, std::slice::from_ref(&layer), "/data").unwrap();
         assert_eq!(fs::read_to_string(&page).unwrap(), "from the image");
         fs::write(&page, "edited").unwrap();
         seed(&layout, &volume, &[layer], "/data").unwrap();

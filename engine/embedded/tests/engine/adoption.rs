@@ -4,13 +4,16 @@ use crate::Test;
 use crate::lab::Lab;
 use crate::life::in_network;
 use crate::person::kill;
-use keel_embedded::record::{self, State};
+use keel_embedded::record::{self, Process, State};
+use keel_embedded::shim::{Launch, Network};
 use keel_engine::{Depth, ExitCause, Goal, Phase, RestartPolicy};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("another_driver_restarts_nothing", || Box::pin(another_driver_restarts_nothing())),
+    ("what_a_driver_left_midway_is_finished", || Box::pin(what_a_driver_left_midway_is_finished())),
     ("a_dead_shim_is_replaced", || Box::pin(a_dead_shim_is_replaced())),
+    ("a_dead_keel_net_is_replaced", || Box::pin(a_dead_keel_net_is_replaced())),
     ("a_reboot_starts_again", || Box::pin(a_reboot_starts_again())),
     ("a_kill_from_outside_is_found", || Box::pin(a_kill_from_outside_is_found())),
 ];
@@ -41,6 +44,30 @@ async fn another_driver_restarts_nothing() {
     lab.clean().await;
 }
 
+/// The driver died when the shim was up and nothing else: the next one starts the process, or
+/// ends the shim if that is what is wanted by now.
+async fn what_a_driver_left_midway_is_finished() {
+    let mut lab = Lab::open().await;
+    for (name, goal, phase) in
+        [("runs", Goal::Running, Phase::Running), ("ends", Goal::Stopped, Phase::Exited)]
+    {
+        let mut wish = lab.task(name, &[]);
+        wish.goal = Goal::Ready;
+        lab.assign(&wish).await;
+        lab.until_phase(&wish, Phase::Ready).await;
+        lab.close();
+        let (dir, root) = (lab.layout.task(&wish.id).0, lab.layout.root().to_owned());
+        let launch = Launch { dir, root, network: Network::New, adopt: false };
+        let mut shim = launch.command(&std::env::current_exe().unwrap());
+        assert!(shim.status().unwrap().success());
+        (wish.generation, wish.goal) = (2, goal);
+        record::store(&lab.layout.task(&wish.id).assignment(), &wish).unwrap();
+        lab.reopen().await;
+        lab.until_phase(&wish, phase).await;
+    }
+    lab.clean().await;
+}
+
 async fn a_dead_shim_is_replaced() {
     let lab = Lab::open().await;
     let wish = lab.task("web", &[]);
@@ -54,6 +81,22 @@ async fn a_dead_shim_is_replaced() {
     };
     let second = lab.until_task(&wish, "another shim takes over", lives).await;
     assert_eq!((second.pid, second.phase), (first.pid, Phase::Running));
+    lab.clean().await;
+}
+
+async fn a_dead_keel_net_is_replaced() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut wish = lab.task("web", &[]);
+    in_network(&mut wish, "shop_default", "web");
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let serving = || record::load::<Process>(&lab.layout.run().join("net.pid")).unwrap();
+    let net = serving().unwrap();
+    kill(net.pid);
+    let lives =
+        |_: &keel_engine::ObservedTask| serving().is_some_and(|now| now != net && now.lives());
+    lab.until_task(&wish, "another one serves", lives).await;
     lab.clean().await;
 }
 

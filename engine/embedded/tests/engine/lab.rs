@@ -8,7 +8,7 @@ use keel_engine::{
     Assignment, Depth, Engine, Goal, LogOptions, NetworkSpec, Observation, ObservedTask, Open,
     Phase, Place, Presence, TaskAssignment, TaskId, TaskSpec,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,10 +37,6 @@ impl Lab {
         let mut lab = Self { folder, layout, engine: None };
         lab.reopen().await;
         lab
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
     }
 
     /// The driver ends, as if killed.

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::lab::Lab;
 use keel_engine::frames::Frame;
-use keel_engine::{Engine, Exec, ExitCause, Goal, Open, Phase};
+use keel_engine::{Depth, Engine, Exec, ExitCause, Goal, Open, Phase};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::sync::Arc;
@@ -79,5 +79,14 @@ async fn a_signal_arrives() {
     assert_eq!(lab.heard(open).await.1, Some(0));
     let ended = lab.until_phase(&wish, Phase::Exited).await;
     assert_eq!((ended.exit_code, ended.exit_cause), (Some(0), Some(ExitCause::Own)));
+    let wish = lab.task("killed", &[]);
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    lab.heard(Open::Signal { task: wish.id.clone(), signal: "KILL".into() }).await;
+    let ended = lab.until_phase(&wish, Phase::Exited).await;
+    let told = (ended.exit_code, ended.exit_cause);
+    assert_eq!(told, (Some(137), Some(ExitCause::Stopped)), "a person's signal is no drift");
+    let seen = lab.engine().observe(Depth::Fields).await.unwrap();
+    assert!(seen.tasks.iter().all(|task| task.findings.is_empty()), "{seen:#?}");
     lab.clean().await;
 }

@@ -35,6 +35,12 @@ pub fn play(words: &[&str]) -> i32 {
                 }
             }
         }
+        ["fetch", address] => {
+            let mut stream = reach(address);
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            print!("{text}");
+        }
         ["serve"] => {
             let listener = std::net::TcpListener::bind("0.0.0.0:80").unwrap();
             for stream in listener.incoming() {
@@ -48,6 +54,17 @@ pub fn play(words: &[&str]) -> i32 {
         }
     }
     0
+}
+
+/// Until it answers: the other program may not listen yet.
+fn reach(address: &str) -> std::net::TcpStream {
+    for _ in 0..200 {
+        if let Ok(stream) = std::net::TcpStream::connect(address) {
+            return stream;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("nobody answers at {address}");
 }
 
 /// Process 1 takes only the signals that it asks for.

@@ -52,7 +52,9 @@ pub struct Space {
 
 impl Space {
     pub fn new() -> Self {
-        let holder = Command::new("unshare").args(["--net", "sleep", "3600"]).spawn().unwrap();
+        // As a shim, it does not end by SIGUSR2.
+        let line = "trap '' USR2; exec sleep 3600";
+        let holder = Command::new("unshare").args(["--net", "sh", "-c", line]).spawn().unwrap();
         let space = Self { holder, servers: Vec::new() };
         wait_for("a namespace", || {
             fs::read_to_string(format!("/proc/{}/comm", space.pid())).unwrap() == "sleep\n"
