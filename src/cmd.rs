@@ -21,7 +21,7 @@ mod restart;
 mod resume;
 mod rm;
 mod rmi;
-mod run;
+pub mod run;
 mod serve;
 mod start;
 mod status;

@@ -1,9 +1,10 @@
 //! `keel run`: a command in a new container, outside of every stack.
 
-use crate::connect::{Connection, Need, connect, environment};
+use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::machine::environment;
 use crate::oneoff::{self, Caller, Flags, network};
 use crate::talk::{End, Manner, talk};
 use futures_util::StreamExt;
@@ -45,7 +46,7 @@ pub struct Args {
         trailing_var_arg = true,
         value_names = ["IMAGE", "COMMAND"]
     )]
-    image: Vec<String>,
+    pub(crate) image: Vec<String>,
 }
 
 const WHO: &str = "keel run";

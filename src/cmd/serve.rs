@@ -3,10 +3,11 @@
 mod sources;
 mod watch;
 
-use crate::connect::{api, check_machine, engine, settings};
+use crate::connect::api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::machine::{check_machine, engine, settings};
 use crate::{env, root, sudo};
 use futures_util::StreamExt;
 use keel_api::{Served, router};

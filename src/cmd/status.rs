@@ -67,8 +67,15 @@ fn table(rows: &[StatusRow], now: u64) -> String {
 /// What a tired person needs beside the table.
 fn notes(row: &StatusRow) -> Vec<String> {
     let stack = &row.stack;
-    let mut lines: Vec<_> = row.notes.iter().map(|note| format!("{stack}: {note}")).collect();
-    if matches!(row.operation.state.as_str(), "failed" | "held") && row.notes.is_empty() {
+    // A suspension is told below, with its remedy.
+    let notes = row.notes.iter().filter(|note| !note.starts_with("suspended"));
+    let mut lines: Vec<_> = notes.map(|note| format!("{stack}: {note}")).collect();
+    let why = match row.operation.state.as_str() {
+        "failed" => true,
+        "held" => row.suspended.is_none(),
+        _ => false,
+    };
+    if why && lines.is_empty() {
         lines.push(format!("{stack}: {}: {}", row.operation.state, row.operation.reason));
     }
     if let Some(suspended) = &row.suspended {
