@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 impl Supervisor {
     /// Begins a run.
     pub(super) fn begin(&mut self) {
+        // Whoever is at the door by now has come to see this run from its beginning.
+        self.attached.accept();
         self.state.run = self.orders.run;
         self.state.generation = self.orders.generation;
         self.state.next = None;
