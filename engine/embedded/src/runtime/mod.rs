@@ -32,7 +32,7 @@ pub mod seal;
 mod seccomp;
 pub mod spawn;
 mod staging;
-mod terminal;
+pub mod terminal;
 pub mod tiny_init;
 mod user;
 pub(crate) mod within;
