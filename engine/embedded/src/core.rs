@@ -40,6 +40,8 @@ pub(crate) struct Core {
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
     busy: watch::Sender<usize>,
+    /// Drivers begin no further step.
+    closing: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -93,6 +95,7 @@ impl Core {
             taking: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
             busy: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -103,6 +106,27 @@ impl Core {
     /// Ends all drivers; what they were at is gone on with by the next ones.
     pub(crate) fn end(&self) {
         self.drivers().running.abort_all();
+    }
+
+    /// Lets each driver finish the step that it is at, and no more.
+    pub(crate) async fn close(&self) {
+        self.closing.send_replace(true);
+        let mut running = {
+            let mut drivers = self.drivers();
+            drivers.by_task.values().for_each(|driver| driver.wake(&self.busy));
+            std::mem::take(&mut drivers.running)
+        };
+        while running.join_next().await.is_some() {}
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Returns once drivers shall begin no further step.
+    pub(crate) async fn closed(&self) {
+        // An error would mean that the sender is gone, which is `self`.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     /// Returns once no driver has anything to do.
@@ -159,7 +183,7 @@ impl Core {
     }
 
     async fn drive(self: &Arc<Self>, id: &TaskId, driver: &Driver) {
-        loop {
+        while !self.is_closing() {
             driver.begin();
             match self.turn(id, driver).await {
                 Then::Again => {}

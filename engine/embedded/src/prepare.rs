@@ -65,7 +65,7 @@ impl Core {
                 image = &mut image => return image,
                 () = driver.woken() => {
                     let now = self.records(&wish.id).await?;
-                    if now.is_none_or(|now| now.wish != *wish) {
+                    if self.is_closing() || now.is_none_or(|now| now.wish != *wish) {
                         return Err(Setback::Superseded);
                     }
                 }

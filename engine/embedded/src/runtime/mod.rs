@@ -35,7 +35,7 @@ mod staging;
 pub mod terminal;
 pub mod tiny_init;
 mod user;
-mod within;
+pub(crate) mod within;
 
 pub use bundle::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle};
 pub use facts::{Prepare, PrepareError, prepare};

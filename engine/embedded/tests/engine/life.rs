@@ -206,7 +206,7 @@ async fn removes_itself() {
     wish.auto_remove = true;
     lab.assign(&wish).await;
     let pid = lab.until_phase(&wish, Phase::Running).await.pid.unwrap();
-    lab.close();
+    lab.close().await;
     crate::person::kill(pid);
     let folder = lab.layout.task(&wish.id).0;
     for _ in 0..500 {
