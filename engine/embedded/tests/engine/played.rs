@@ -5,12 +5,9 @@ use std::io::{Read, Write};
 /// Does as told; without a word it runs until it is told to stop.
 pub fn play(words: &[&str]) -> i32 {
     match words {
-        [] => until_told(),
+        [] => until_told(""),
         ["say", texts @ ..] => texts.iter().for_each(|text| println!("{text}")),
-        ["say-and-stay", text] => {
-            println!("{text}");
-            until_told();
-        }
+        ["stay", text] => until_told(text),
         ["exit", code] => return code.parse().unwrap(),
         ["echo"] => {
             let mut text = String::new();
@@ -67,11 +64,13 @@ fn reach(address: &str) -> std::net::TcpStream {
     panic!("nobody answers at {address}");
 }
 
-/// Process 1 takes only the signals that it asks for.
-fn until_told() {
+/// Process 1 takes only the signals that it asks for, so it speaks once it has asked.
+fn until_told(text: &str) {
     use nix::sys::signal::{SigSet, Signal};
     let mut told = SigSet::empty();
     told.add(Signal::SIGTERM);
     told.thread_block().unwrap();
+    print!("{text}");
+    std::io::stdout().flush().unwrap();
     told.wait().unwrap();
 }
