@@ -145,6 +145,20 @@ async fn what_a_person_stops_stays_stopped_until_started() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_restarted_runs_again() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    let before = world.task("hello-db-1").await;
+    world.advance(5);
+    controller.tasks(ask(TaskVerb::Restart, &["hello/db"])).await.unwrap();
+    world.until_running(&ALL).await;
+    let after = world.task("hello-db-1").await;
+    assert_eq!((after.id, after.goal), (before.id, Goal::Running));
+    assert_ne!(after.started, before.started, "it is another run of the same task");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn apply_leaves_stopped_what_up_starts() {
     let world = world();
     let controller = world.command().await;
