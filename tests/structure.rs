@@ -92,7 +92,10 @@ fn unsafe_lives_in_one_place_with_its_reasons() {
             if shown(&path) == "tests/structure.rs" {
                 continue;
             }
-            assert!(shown(&path).starts_with("engine/embedded/src/sys"), "unsafe at {place}");
+            // git2 offers no safe way to give libgit2 a transport.
+            let known = shown(&path) == "reconciler/src/source/transport.rs"
+                || shown(&path).starts_with("engine/embedded/src/sys");
+            assert!(known, "unsafe at {place}");
             let before = &lines[number.saturating_sub(12)..number];
             assert!(before.iter().any(|line| line.contains("SAFETY:")), "no SAFETY above {place}");
         }
