@@ -60,7 +60,10 @@ async fn up_and_down_without_a_daemon() {
     assert_eq!(seen.volumes.len(), 1, "data stays");
     assert!(controller.status(&[]).await.unwrap().is_empty(), "it is forgotten");
     let (_, outcome, notes) = told(controller.down(down)).await;
-    assert_eq!((outcome, notes[0].as_str()), (Outcome::Failed, "no such stack: hello"));
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]), "nothing to do: its data is known yet");
+    let never = DownAsk { stack: stack("never"), volumes: false };
+    let (_, outcome, notes) = told(controller.down(never)).await;
+    assert_eq!((outcome, notes[0].as_str()), (Outcome::Failed, "no such stack: never"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,13 +91,15 @@ async fn down_under_serve_holds_the_stack_off_visibly() {
     world.write("stacks/hello/compose.yaml", HELLO);
     let controller = world.serve_folder("stacks").await;
     world.until_running(&ALL).await;
-    told(controller.down(DownAsk { stack: stack("hello"), volumes: false })).await;
+    controller.tasks(ask(TaskVerb::Stop, &["hello/web.2"])).await.unwrap();
+    let down = told(controller.down(DownAsk { stack: stack("hello"), volumes: false })).await;
+    assert_eq!((down.1, down.2), (Outcome::Done, vec![]));
     controller.hint_source(None).unwrap();
     let row = controller.status(&[]).await.unwrap().remove(0);
     assert!(row.suspended.as_deref().is_some_and(|held| held.starts_with("by keel down")));
     assert!(world.running().await.is_empty());
     controller.resume(&stack("hello")).await.unwrap();
-    world.until_running(&ALL).await;
+    world.until_running(&ALL[..2]).await;
     controller.stop().await;
 }
 
