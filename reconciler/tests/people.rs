@@ -48,13 +48,18 @@ async fn up_and_down_without_a_daemon() {
     }
     world.until_running(&ALL).await;
 
-    let (_, outcome, _) = told(controller.converge(world.up("hello"))).await;
+    let (steps, outcome, _) = told(controller.converge(world.up("hello"))).await;
     assert_eq!(outcome, Outcome::Done, "again is nothing");
+    let containers = ALL.map(|(name, _)| format!("Container {name}  Running"));
+    assert_eq!(steps, containers, "as docker compose says it");
 
     let down = DownAsk { stack: stack("hello"), volumes: false };
     let (steps, outcome, notes) = told(controller.down(down.clone())).await;
     assert_eq!((outcome, notes), (Outcome::Done, vec![]));
-    assert!(steps.iter().any(|line| line == "Container hello-db-1  Removed"), "{steps:?}");
+    let db: Vec<_> =
+        steps.iter().filter_map(|line| line.strip_prefix("Container hello-db-1  ")).collect();
+    assert_eq!(db, ["Stopping", "Stopped", "Removing", "Removed"]);
+    assert_eq!(steps.last().unwrap(), "Network hello_default  Removed");
     let seen = world.seen().await;
     assert!(seen.tasks.is_empty() && seen.networks.is_empty());
     assert_eq!(seen.volumes.len(), 1, "data stays");
