@@ -53,7 +53,7 @@ async fn up_and_down_without_a_daemon() {
     let containers = ALL.map(|(name, _)| format!("Container {name}  Running"));
     assert_eq!(steps, containers, "as docker compose says it");
 
-    let down = DownAsk { stack: stack("hello"), volumes: false };
+    let down = DownAsk { stack: stack("hello"), volumes: false, by_path: false };
     let (steps, outcome, notes) = told(controller.down(down.clone())).await;
     assert_eq!((outcome, notes), (Outcome::Done, vec![]));
     let db: Vec<_> =
@@ -66,7 +66,10 @@ async fn up_and_down_without_a_daemon() {
     assert!(controller.status(&[]).await.unwrap().is_empty(), "it is forgotten");
     let (_, outcome, notes) = told(controller.down(down)).await;
     assert_eq!((outcome, notes), (Outcome::Done, vec![]), "nothing to do: its data is known yet");
-    let never = DownAsk { stack: stack("never"), volumes: false };
+    let mut never = DownAsk { stack: stack("never"), volumes: false, by_path: true };
+    let (_, outcome, notes) = told(controller.down(never.clone())).await;
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]), "its files are there, and it is down");
+    never.by_path = false;
     let (_, outcome, notes) = told(controller.down(never)).await;
     assert_eq!((outcome, notes[0].as_str()), (Outcome::Failed, "no such stack: never"));
 }
@@ -76,7 +79,7 @@ async fn down_takes_volumes_when_told_to() {
     let world = world();
     let controller = world.command().await;
     told(controller.converge(world.up("hello"))).await;
-    told(controller.down(DownAsk { stack: stack("hello"), volumes: true })).await;
+    told(controller.down(DownAsk { stack: stack("hello"), volumes: true, by_path: false })).await;
     assert!(world.seen().await.volumes.is_empty());
 }
 
@@ -97,7 +100,9 @@ async fn down_under_serve_holds_the_stack_off_visibly() {
     let controller = world.serve_folder("stacks").await;
     world.until_running(&ALL).await;
     controller.tasks(ask(TaskVerb::Stop, &["hello/web.2"])).await.unwrap();
-    let down = told(controller.down(DownAsk { stack: stack("hello"), volumes: false })).await;
+    let down =
+        told(controller.down(DownAsk { stack: stack("hello"), volumes: false, by_path: false }))
+            .await;
     assert_eq!((down.1, down.2), (Outcome::Done, vec![]));
     controller.hint_source(None).unwrap();
     let row = controller.status(&[]).await.unwrap().remove(0);
