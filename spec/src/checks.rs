@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::code::Code;
 use crate::nearest;
 use crate::problem::{Problem, Problems};
 use crate::service::{Condition, MountKind, NetworkMode, Service, Test};
@@ -36,11 +37,11 @@ impl Check<'_> {
         &self,
         service: &Service,
         path: &str,
-        code: &'static str,
+        code: Code,
         message: String,
         hint: Option<String>,
     ) {
-        let mut problem = Problem::error(code, message);
+        let mut problem = Problem::new(code, message).of(&service.name);
         problem.span = service.origins.nearest(path).or_else(|| service.origins.get("")).cloned();
         problem.hint = hint;
         self.problems.add(problem);
@@ -67,7 +68,7 @@ impl Check<'_> {
         };
         let declare = || Some(format!("declare it under the top-level `{section}:`"));
         let hint = path_like().or(near).or_else(declare);
-        self.error(service, path, "undefined", message, hint);
+        self.error(service, path, Code::Undefined, message, hint);
     }
 
     fn networks(&self, service: &Service) {
@@ -84,7 +85,7 @@ impl Check<'_> {
                     "the ports of service `{}` are the host's own already, by `network_mode: host`",
                     service.name
                 );
-                let mut problem = Problem::warning("no-effect", message);
+                let mut problem = Problem::new(Code::HostPorts, message).of(&service.name);
                 problem.span = service.origins.get("ports[0]").cloned();
                 self.problems.add(problem.hint("remove `ports`"));
             }
@@ -102,7 +103,7 @@ impl Check<'_> {
             }
             if let Some(first) = targets.insert(&mount.target, path.clone()) {
                 let message = format!("`{}` is mounted twice, also by `{first}`", mount.target);
-                self.error(service, &path, "mounted-twice", message, None);
+                self.error(service, &path, Code::MountedTwice, message, None);
             }
         }
     }
@@ -135,7 +136,7 @@ impl Check<'_> {
                 (message, nearest::hint(name, services.keys().map(String::as_str)))
             }
         };
-        self.error(service, path, "undefined", message, hint);
+        self.error(service, path, Code::Undefined, message, hint);
     }
 
     fn dependencies(&self, service: &Service) {
@@ -159,7 +160,7 @@ impl Check<'_> {
                     "service `{}` waits for `{name}` to be healthy, which has no health check",
                     service.name
                 );
-                self.error(service, &path, "no-health-check", message, None);
+                self.error(service, &path, Code::NoHealthCheck, message, None);
             }
         }
     }
@@ -173,7 +174,7 @@ impl Check<'_> {
         {
             let message = format!("`{name}` cannot be the name of a container");
             let hint = "use letters, digits, `.`, `_` and `-`".to_owned();
-            self.error(service, "container_name", "bad-name", message, Some(hint));
+            self.error(service, "container_name", Code::BadName, message, Some(hint));
         }
         if service.deploy.replicas > 1 {
             let message = format!(
@@ -181,7 +182,7 @@ impl Check<'_> {
                 service.name, service.deploy.replicas
             );
             let hint = "remove `container_name`".to_owned();
-            self.error(service, "container_name", "conflict", message, Some(hint));
+            self.error(service, "container_name", Code::Conflict, message, Some(hint));
         }
     }
 
@@ -194,7 +195,7 @@ impl Check<'_> {
                     "services `{}` and `{}` have one `container_name`",
                     first.name, service.name
                 );
-                self.error(service, "container_name", "conflict", message, None);
+                self.error(service, "container_name", Code::Conflict, message, None);
             }
         }
     }
@@ -243,7 +244,7 @@ impl Check<'_> {
         }
         let Some(service) = self.stack.services.get(*last) else { return };
         let message = format!("dependency cycle detected: {} -> {first}", names.join(" -> "));
-        self.error(service, &format!("depends_on.{first}"), "cycle", message, None);
+        self.error(service, &format!("depends_on.{first}"), Code::Cycle, message, None);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::code::Code;
 use crate::dotenv;
 use crate::environment::{Environment, Variable};
 use crate::files::{Kind, tidy};
@@ -76,7 +77,7 @@ impl Sources<'_> {
         match parsed {
             Ok(found) => found.into_iter().map(|a| (a.name, a.value, span(a.range))).collect(),
             Err(fault) => {
-                let problem = Problem::error("env-file", fault.message).at(span(fault.range));
+                let problem = Problem::new(Code::EnvFile, fault.message).at(span(fault.range));
                 self.problems.add(problem);
                 Vec::new()
             }
@@ -111,7 +112,7 @@ impl Sources<'_> {
             };
             let message = format!("there is no Compose file in `{dir}`");
             self.problems
-                .add(Problem::error("no-file", message).hint("write a `compose.yaml` there"));
+                .add(Problem::new(Code::NoFile, message).hint("write a `compose.yaml` there"));
             return Vec::new();
         }
         base.into_iter().chain(self.only_one(here(&OVERRIDES))).collect()
@@ -126,7 +127,7 @@ impl Sources<'_> {
                 self.shown(&other),
                 self.shown(&first)
             );
-            self.problems.add(Problem::warning("two-files", message));
+            self.problems.add(Problem::new(Code::TwoFiles, message));
         }
         Some(first)
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::compose::{Composer, Surroundings};
 use crate::environment::Environment;
 use crate::item::{Entry, Item, Node, Scalar};
@@ -140,7 +141,7 @@ impl Composer<'_> {
     }
 
     fn refuse(&self, message: impl Into<String>, at: &Span, hint: Option<String>) {
-        let mut problem = Problem::error("extends", message).at(at.clone());
+        let mut problem = Problem::new(Code::Extends, message).at(at.clone());
         problem.hint = hint;
         self.sources.problems.add(problem);
     }

@@ -1,10 +1,13 @@
 //! What the key table says about a merged tree: keys that nobody knows, that are held, limited,
 //! refused, or accepted with a word.
 
+use crate::code::Code;
 use crate::decode::{Field, shorten};
 use crate::item::{Entry, Node};
-use crate::keys::{Place, Standing};
+use crate::keys::Place;
+use crate::keys::Standing::{Held, Honoured, Inside, Limited, Notice, Refused};
 use crate::problem::Problem;
+use crate::shape;
 
 /// Judges all keys in `field`, whose place in the table is `place`.
 pub(crate) fn judge(field: &Field<'_>, place: &Place) {
@@ -59,55 +62,53 @@ fn key<'p>(
     };
     let has_image = field.item.entry("image").is_some();
     let field = field.child(entry);
-    let at = entry.at.clone();
-    let problems = field.scope.problems;
-    match found.standing {
-        Some(Standing::Held(why)) if !quiet => {
-            field.scope.hold(&field.path, &at, why);
-            return Some((found, true));
-        }
-        // Without an image it is held, which says more.
-        Some(Standing::Limited(_)) if entry.key == "build" && !has_image => {}
-        Some(Standing::Limited(what)) if !quiet => {
-            problems.add(
-                Problem::warning("limited", format!("{} is limited: {what}", field.name())).at(at),
-            );
-            return Some((found, true));
-        }
-        Some(Standing::Notice(what)) if !quiet => {
-            problems.add(
-                Problem::notice("no-effect", format!("{} has no effect: {what}", field.name()))
-                    .at(at),
-            );
-            return Some((found, true));
-        }
-        Some(Standing::Refused(why)) => {
-            problems.add(Problem::error("not-obeyed", format!("{} {why}", field.name())).at(at));
-        }
-        _ => {}
+    let (at, scope) = (entry.at.clone(), field.scope);
+    let Some(row) = found.row else { return Some((found, quiet)) };
+    if quiet || matches!(row.standing, Held(_) | Limited(_) | Notice(_)) {
+        shape::check(&field, row.shape);
     }
-    Some((found, quiet))
+    match row.standing {
+        Refused(why) => {
+            let message = format!("{} {why}", field.name());
+            scope.add(Problem::new(Code::NotObeyed, message).at(at));
+            return Some((found, quiet));
+        }
+        Honoured | Inside => return Some((found, quiet)),
+        _ if quiet => return Some((found, quiet)),
+        Held(why) => scope.hold(&field.path, &at, why),
+        // Without an image it is held, which says more.
+        Limited(_) if entry.key == "build" && !has_image => {}
+        Limited(what) => {
+            let message = format!("{} is limited: {what}", field.name());
+            scope.add(Problem::new(Code::Limited, message).at(at));
+        }
+        Notice(what) => {
+            let message = format!("{} has no effect: {what}", field.name());
+            scope.add(Problem::new(Code::NoEffect, message).at(at));
+        }
+    }
+    Some((found, true))
 }
 
 fn unknown(field: &Field<'_>, entry: &Entry, place: &Place) {
     let key = &entry.key;
     if key == "x-keel" {
         let problem =
-            Problem::error("not-obeyed", format!("`x-keel` is not read in {}", field.name()));
+            Problem::new(Code::NotObeyed, format!("`x-keel` is not read in {}", field.name()));
         let hint = "it belongs into the stack, a service, or a mount";
-        field.scope.problems.add(problem.at(entry.at.clone()).hint(hint));
+        field.scope.add(problem.at(entry.at.clone()).hint(hint));
         return;
     }
     if key.starts_with("x-") {
         return;
     }
     let message = format!("unknown key `{}` in {}", shorten(key), field.name());
-    let mut problem = Problem::error("unknown-key", message).at(entry.at.clone());
-    let full = field.scope.problems.is_full();
+    let mut problem = Problem::new(Code::UnknownKey, message).at(entry.at.clone());
+    let full = field.scope.is_full();
     if let Some(hint) = if full { None } else { advice(field, entry, place) } {
         problem = problem.hint(hint);
     }
-    field.scope.problems.add(problem);
+    field.scope.add(problem);
 }
 
 fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {

@@ -12,9 +12,12 @@
 //! Defaults that depend on the host or the image (lowering fills those in), resolving paths to
 //! real files, reading images, deciding anything.
 
+mod allow;
 mod canonical;
 mod checks;
+mod code;
 mod compose;
+mod conflicts;
 mod decode;
 mod discover;
 mod dotenv;
@@ -36,6 +39,7 @@ pub mod project;
 mod resources;
 mod scalar;
 pub mod service;
+mod shape;
 mod source;
 pub mod span;
 pub mod stack;
@@ -43,6 +47,8 @@ mod warnings;
 mod words;
 mod yaml;
 
+pub use code::Code;
+pub use conflicts::conflicts;
 pub use discover::NAMES as FILE_NAMES;
 pub use extension::{Drift, Policy};
 pub use files::{Files, Folder, Kind, Memory};

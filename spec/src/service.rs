@@ -12,7 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod security;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use depends::{Condition, Dependency};
 pub use deploy::{Deploy, Restart, UpdateOrder};
@@ -25,6 +25,7 @@ pub use ports::{Exposed, Port, Protocol, Published};
 pub use process::{Process, PullPolicy};
 pub use security::{Device, Seccomp, Security};
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::extension::Policy;
 use crate::problem::Problem;
@@ -78,6 +79,8 @@ pub struct Service {
     pub deploy: Deploy,
     /// `x-keel` of the service.
     pub policy: Policy,
+    /// `x-keel.allow` of the service: warnings that are meant.
+    pub allow: BTreeSet<Code>,
     /// Where each field was written. Limits are under `mem_limit`, `cpus` and `pids_limit` too
     /// when `deploy.resources.limits` gave them, replicas under `deploy.replicas` also when
     /// `scale` did.
@@ -117,6 +120,7 @@ impl Service {
             restart: Restart::decode(field),
             deploy: Deploy::decode(field),
             policy: Policy::decode(field),
+            allow: crate::allow::decode(field),
             origins: Origins::default(),
             held: Vec::new(),
         }
@@ -128,7 +132,7 @@ fn image(service: &Field<'_>) -> Option<String> {
     if let Some(image) = service.get("image") {
         let text = image.text()?;
         if text.trim().is_empty() {
-            image.refuse("no-image", format!("{} is empty", image.name()));
+            image.refuse(Code::NoImage, format!("{} is empty", image.name()));
         }
         return Some(text);
     }
@@ -138,8 +142,8 @@ fn image(service: &Field<'_>) -> Option<String> {
         None if service.raw("extends").is_some() => {}
         None if service.get("provider").is_some() => {}
         None => {
-            let problem = Problem::error("no-image", format!("{} has no `image`", service.name()));
-            service.scope.problems.add(problem.at(service.key.clone()));
+            let problem = Problem::new(Code::NoImage, format!("{} has no `image`", service.name()));
+            service.scope.add(problem.at(service.key.clone()));
         }
     }
     None

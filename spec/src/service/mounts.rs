@@ -1,5 +1,6 @@
 //! What is mounted into the container.
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::item::Item;
 use crate::problem::Problem;
@@ -115,9 +116,9 @@ fn hold_unusual(field: &Field<'_>, mount: &Mount) {
 /// `[SOURCE:]TARGET[:OPTIONS]`.
 fn short(field: &Field<'_>, text: &str) -> Option<Mount> {
     let bad = |message: &str| {
-        let problem = Problem::error("bad-mount", format!("{}: {message}", field.name()));
+        let problem = Problem::new(Code::BadMount, format!("{}: {message}", field.name()));
         let hint = "write `[SOURCE:]TARGET[:ro]`, such as `./data:/var/lib/app`";
-        field.scope.problems.add(problem.at(field.place().clone()).hint(hint));
+        field.scope.add(problem.at(field.place().clone()).hint(hint));
         None
     };
     let (source, target, options) = match split(text)[..] {
@@ -206,6 +207,7 @@ fn long(field: &Field<'_>) -> Option<Mount> {
     let flag = |field: &Field<'_>, key| field.get(key).and_then(|field| field.boolean());
     let shared = field.get("x-keel").and_then(|keel| flag(&keel, "shared")).unwrap_or_default();
     let read_only = flag(field, "read_only").unwrap_or_default();
+    field.get("consistency").map(|field| field.text());
     let kind = match kind_word {
         "bind" => bind(field)?,
         "volume" => volume(field),
@@ -220,7 +222,7 @@ fn long(field: &Field<'_>) -> Option<Mount> {
 
 fn bind(field: &Field<'_>) -> Option<MountKind> {
     let Some(source) = field.get("source") else {
-        field.refuse("bad-mount", format!("{} is a bind without a `source`", field.name()));
+        field.refuse(Code::BadMount, format!("{} is a bind without a `source`", field.name()));
         return None;
     };
     let options = field.get("bind");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::code::Code;
 use crate::decode::Field;
 
 /// How a service is reached, and what it can reach.
@@ -104,7 +105,7 @@ impl NetworkMode {
         };
         if let Some((_, field)) = networks.filter(|(entries, _)| !entries.is_empty()) {
             let message = format!("{} cannot stand beside `network_mode`", field.name());
-            field.refuse("conflict", message);
+            field.refuse(Code::Conflict, message);
         }
         let Some(text) = mode.text() else { return Self::default() };
         match text.split_once(':') {

@@ -10,7 +10,7 @@ use crate::desired::{DesiredVolume, Origins};
 use keel_engine::{Digest, Mount, MountSource, Tmpfs, VolumeSpec};
 use keel_spec::service::{self, MountKind, Propagation};
 use keel_spec::stack::HostPath;
-use keel_spec::{Kind, Problem, Service};
+use keel_spec::{Code, Kind, Problem, Service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -107,7 +107,7 @@ impl Lowering<'_> {
         }
         let content = self.sources.read(path).map_err(|error| {
             let message = format!("cannot read `{}`: {error}", path.display());
-            Box::new(Problem::error("unreadable", message))
+            Box::new(Problem::new(Code::Unreadable, message))
         })?;
         Ok(Some(Digest::of(&content)))
     }
@@ -118,7 +118,7 @@ impl Lowering<'_> {
             return;
         }
         let message = format!("`{}` is one file, mounted writable", path.display());
-        let problem = Problem::warning("writable-file", message)
+        let problem = Problem::new(Code::WritableFile, message)
             .hint("programs that replace files cannot replace a mount; mount its folder");
         let index = service.mounts.iter().position(|other| other == mount).unwrap_or_default();
         self.report(problem, &service.origins, &format!("volumes[{index}]"));

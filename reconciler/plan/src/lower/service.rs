@@ -3,7 +3,7 @@
 use super::{Lowering, depends, deploy, health, limits, origins, ports, process, security};
 use crate::desired::{DesiredService, Held, Origin};
 use keel_engine::{TaskSpec, hash_of};
-use keel_spec::{Problem, Service};
+use keel_spec::{Code, Problem, Service};
 
 impl Lowering<'_> {
     pub(super) fn service(&mut self, service: &Service) -> DesiredService {
@@ -64,7 +64,7 @@ impl Lowering<'_> {
                 "service `{}` asks for {replicas} replicas that would all be named `{name}`",
                 service.name
             );
-            let problem = Problem::error("container-name", message)
+            let problem = Problem::new(Code::Conflict, message)
                 .hint("leave out `container_name`, or ask for one replica");
             self.report(problem, &service.origins, "container_name");
         }
@@ -134,8 +134,8 @@ impl Lowering<'_> {
         let timeout = process::millis(service.policy.health_timeout?);
         let own = service.health.as_ref().map_or(0, health::limit);
         if timeout < own {
-            let problem = Problem::warning(
-                "health-timeout",
+            let problem = Problem::new(
+                Code::HealthTimeout,
                 format!(
                     "service `{}` is given up before its own health check would give up",
                     service.name
