@@ -47,14 +47,21 @@ pub struct Loaded {
 
 /// Loads the stack of `project`, reading through `files`.
 pub fn load(project: &Project, files: &dyn Files) -> Loaded {
+    resolve(project, files).0
+}
+
+/// Loads a stack, and hands back the merged tree that it was decoded from, too.
+pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<Item>) {
     let sources = Sources::new(files, project);
-    let (name, stack) = stack(&sources);
+    let (name, found) = stack(&sources);
+    let (stack, model) = found.unzip();
     let texts = sources.texts.into_inner();
     let failed = sources.problems.any_error();
     let mut problems = in_order(sources.problems.into_vec());
     problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
-    Loaded { stack, name, problems, texts, paths: sources.paths.into_inner() }
+    let paths = sources.paths.into_inner();
+    (Loaded { stack, name, problems, texts, paths }, model)
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.
@@ -76,8 +83,8 @@ fn in_order(problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-/// The stack's name, and the stack, be it right or wrong.
-fn stack(sources: &Sources<'_>) -> (Option<String>, Option<Stack>) {
+/// The stack's name, and the stack with its tree, be it right or wrong.
+fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     let mut environment = sources.environment();
     let base: Arc<Path> = tidy(&sources.project.dir).into();
     let composer = Composer::new(sources);
@@ -106,7 +113,7 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<Stack>) {
     warnings::warn(&stack, &model, sources);
     checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
-    (name, Some(stack))
+    (name, Some((stack, model)))
 }
 
 /// The stack's name: the one given, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder's.

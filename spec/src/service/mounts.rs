@@ -108,7 +108,7 @@ fn hold_unusual(field: &Field<'_>, mount: &Mount) {
     let MountKind::Bind { source, .. } = &mount.kind else { return };
     if matches!(source.written.as_str(), "/var/run/docker.sock" | "/run/docker.sock") {
         field.hold("there is no Docker daemon behind this socket");
-    } else if drive(&source.written) || source.written.starts_with('\\') {
+    } else if is_foreign(&source.written) {
         field.hold("paths of Windows are not mounted");
     }
 }
@@ -149,7 +149,7 @@ fn short(field: &Field<'_>, text: &str) -> Option<Mount> {
 }
 
 /// The parts between colons; a drive letter's colon is none.
-fn split(text: &str) -> Vec<&str> {
+pub(crate) fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     for (index, _) in text.match_indices(':') {
@@ -170,11 +170,16 @@ fn drive(text: &str) -> bool {
     matches!(bytes, [letter, b':', b'\\', ..] if letter.is_ascii_alphabetic())
 }
 
-fn is_path(source: &str) -> bool {
+/// Whether it is a path of Windows.
+pub(crate) fn is_foreign(source: &str) -> bool {
+    drive(source) || source.starts_with('\\')
+}
+
+pub(crate) fn is_path(source: &str) -> bool {
     source.starts_with(['.', '/', '~', '\\']) || drive(source)
 }
 
-fn propagation(word: &str) -> Option<Propagation> {
+pub(crate) fn propagation(word: &str) -> Option<Propagation> {
     Some(match word {
         "private" => Propagation::Private,
         "rprivate" => Propagation::RPrivate,
@@ -187,7 +192,7 @@ fn propagation(word: &str) -> Option<Propagation> {
 }
 
 /// `/data//x/` to `/data/x`.
-fn clean(target: &str) -> String {
+pub(crate) fn clean(target: &str) -> String {
     if !target.starts_with('/') {
         return target.to_owned();
     }

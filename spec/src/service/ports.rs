@@ -67,7 +67,7 @@ pub struct Exposed {
 }
 
 /// What is wrong with a short port, and at which bytes of it.
-type Fault = (String, Range<usize>);
+pub(crate) type Fault = (String, Range<usize>);
 
 /// Reads `ports`.
 pub(crate) fn decode(service: &Field<'_>) -> Vec<Port> {
@@ -119,7 +119,7 @@ fn hold_unusual(field: &Field<'_>, port: &Port) {
 }
 
 /// `[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`.
-fn short(text: &str) -> Result<Vec<Port>, Fault> {
+pub(crate) fn short(text: &str) -> Result<Vec<Port>, Fault> {
     let end = text.rfind('/').unwrap_or(text.len());
     let protocol = text.get(end + 1..).map_or(Ok(Protocol::Tcp), |name| {
         protocol(name).ok_or_else(|| (format!("`{name}` is no protocol"), end + 1..text.len()))
