@@ -70,10 +70,7 @@ impl Composer<'_> {
                 self.base(name, home, &extends, chain)?
             }
         };
-        for entry in base.entries_mut().into_iter().flatten() {
-            let at = extends.place().clone();
-            entry.value.span.via.push(Link { how: Via::Extends, at });
-        }
+        base.came_by(&Link { how: Via::Extends, at: extends.place().clone() });
         let mut path = vec!["services".to_owned(), entry.key.clone()];
         Some(self.merge(base, service, &mut path))
     }

@@ -146,11 +146,8 @@ fn texts(item: Option<&Item>) -> Vec<&Item> {
 fn keep_sections(model: &mut Item, item: &Item) {
     let Some(sections) = model.entries_mut() else { return };
     sections.retain(|entry| SECTIONS.contains(&entry.key.as_str()));
+    let link = Link { how: Via::Includes, at: item.span.clone() };
     for section in sections {
-        for entry in section.value.entries_mut().into_iter().flatten() {
-            let link = Link { how: Via::Includes, at: item.span.clone() };
-            entry.value.span.via.push(link.clone());
-            entry.at.via.push(link);
-        }
+        section.value.came_by(&link);
     }
 }

@@ -188,7 +188,10 @@ fn unique(items: Vec<Item>, rule: &Rule, problems: &Problems) -> Vec<Item> {
                 let below = kept[*place].clone();
                 kept[*place] = merge(below, item, &mut Vec::new(), problems);
             }
-            Some(place) => kept[*place] = item,
+            Some(place) => {
+                let below = std::mem::replace(&mut kept[*place], item.here(Node::List(Vec::new())));
+                kept[*place] = overriding(below, item);
+            }
             None => {
                 places.insert(name, kept.len());
                 kept.push(item);

@@ -1,5 +1,8 @@
 //! What is wrong with a stack, as data, and how it reads as text.
 
+mod json;
+mod sarif;
+
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
@@ -7,6 +10,8 @@ use serde::Serialize;
 
 pub use crate::code::{Code, Severity};
 use crate::span::{Span, Texts};
+pub use json::json;
+pub use sarif::sarif;
 
 /// One thing that is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

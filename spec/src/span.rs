@@ -70,13 +70,21 @@ impl Span {
 }
 
 impl Span {
+    /// Adds a step behind it. Of very long chains the nearest part is kept.
+    pub(crate) fn came_by(&mut self, link: &Link) {
+        const MOST: usize = 16;
+        if self.via.len() < MOST {
+            self.via.push(link.clone());
+        }
+    }
+
     /// The chain in words: `overriding compose.yaml:12:5`, `from ${TAG} at .env:3:1`.
     pub fn chain(&self) -> Vec<String> {
         self.links().map(Link::to_string).collect()
     }
 
     /// The steps behind it, those of what it overrides included, nearest first.
-    fn links(&self) -> impl Iterator<Item = &Link> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
         let mut left: Vec<&Link> = self.via.iter().rev().collect();
         std::iter::from_fn(move || {
             let link = left.pop()?;

@@ -60,6 +60,11 @@ fn conformance() {
 }
 
 #[test]
+fn rendering() {
+    table("render");
+}
+
+#[test]
 fn include() {
     table("include");
 }

@@ -10,7 +10,7 @@ const BEYOND: &str = "x-keel";
 
 #[test]
 fn every_key_of_the_specification_has_its_row() {
-    let schema: Value = serde_json::from_str(include_str!("data/compose-spec.json")).unwrap();
+    let schema: Value = serde_json::from_str(include_str!("../schema/compose-spec.json")).unwrap();
     let mut wanted = BTreeSet::new();
     walk(&schema, &schema, "", &mut Vec::new(), &mut wanted);
     let rows: BTreeSet<String> =
