@@ -6,13 +6,13 @@
 //! - A `keel serve` that appears while a command waits for the lock is asked instead.
 
 use crate::context::Context;
+use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::{env, root, sudo};
 use keel_api::shapes::Info;
 use keel_api::{Api, Client, ClientError, Served, router};
 use keel_embedded::{Embedded, Layout, LockError, Options, RootLock};
-use keel_plan::desired::Policy;
-use keel_reconciler::config::SourceConfig;
+use keel_reconciler::config::{Config, SourceConfig};
 use keel_reconciler::{Clock, Controller, Fleet, Settings};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -40,14 +40,17 @@ pub struct Connection {
 pub struct Local {
     served: Served,
     controller: Controller,
-    _lock: Option<RootLock>,
+    lock: Option<RootLock>,
 }
 
+const DEFAULT_CONFIG: &str = "/etc/keel/keel.yaml";
 /// How long requests that are being answered may take once everything ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two tries at a lock that somebody else holds. The kernel tells nobody when it is free
 /// who also waits for a socket.
-const LOCK_AGAIN: Duration = Duration::from_millis(100);
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
+/// Shorter waits are nobody's business.
+const WORTH_TELLING: Duration = Duration::from_millis(500);
 
 /// Finds whoever answers for this root. `who` is what others read who wait for the lock.
 pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connection> {
@@ -87,12 +90,35 @@ pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
     }
 }
 
+/// Drives the root until nothing is left to be done, unless a daemon does.
+pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
+    let layout = root::layout(&context.global.root);
+    if daemon(&layout).await?.is_none() {
+        if !sudo::is_root() {
+            return Err(sudo::offer(context, &format!("`{who}` needs root")));
+        }
+        if let Driver::Me(_lock) = lock(context, &layout, who).await? {
+            engine(context, &layout, true).await?.idle().await;
+        }
+    }
+    Ok(Exit::Done)
+}
+
 impl Connection {
     /// Ends what this process drives, and lets go of the lock: what is opened stays open.
     pub async fn release(&mut self, context: &Context) -> Result<()> {
-        let Some(local) = self.local.take_if(|local| local._lock.is_some()) else { return Ok(()) };
+        let Some(local) = self.local.take_if(|local| local.lock.is_some()) else { return Ok(()) };
         local.end().await;
         *self = connect(context, Need::Read, "").await?;
+        Ok(())
+    }
+
+    /// Drives again after [`release`](Self::release).
+    pub async fn retake(&mut self, context: &Context, who: &str) -> Result<()> {
+        if let Some(local) = self.local.take_if(|local| local.lock.is_none()) {
+            local.end().await;
+            *self = connect(context, Need::Drive, who).await?;
+        }
         Ok(())
     }
 
@@ -117,6 +143,7 @@ enum Driver {
 }
 
 async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
+    let began = tokio::time::Instant::now();
     let mut told = false;
     loop {
         match RootLock::acquire(layout, who, false) {
@@ -125,7 +152,7 @@ async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
                 if let Some(client) = daemon(layout).await? {
                     return Ok(Driver::Daemon(client));
                 }
-                if !std::mem::replace(&mut told, true) {
+                if began.elapsed() > WORTH_TELLING && !std::mem::replace(&mut told, true) {
                     context.screen.say(&format!("waiting for {holder}"));
                 }
                 tokio::time::sleep(LOCK_AGAIN).await;
@@ -168,11 +195,11 @@ async fn local(context: &Context, layout: &Layout, lock: Option<RootLock>) -> Re
     if lock.is_some() && !layout.tasks().exists() {
         check_machine()?;
     }
-    let engine = engine(layout, lock.is_some()).await?;
+    let engine = engine(context, layout, lock.is_some()).await?;
     let settings = settings(context, layout, engine, None)?;
     let controller = Controller::start(settings).await?;
     let (served, client) = Served::in_process(router(api(&controller, layout, false)));
-    Ok(Connection { client, local: Some(Local { served, controller, _lock: lock }) })
+    Ok(Connection { client, local: Some(Local { served, controller, lock }) })
 }
 
 /// One clear message, where this machine cannot run containers.
@@ -194,13 +221,28 @@ pub fn api(controller: &Controller, layout: &Layout, serve: bool) -> Api {
 }
 
 /// This machine's engine.
-pub async fn engine(layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
+pub async fn engine(context: &Context, layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find this program", &error))?;
     let mut options = Options::new(root::node(), program);
     options.drive = drive;
     options.credentials = credentials();
+    options.registries = registries(&config(context)?);
     Ok(Arc::new(Embedded::open(layout.clone(), options).await?))
+}
+
+/// How registries are reached.
+pub fn registries(config: &Config) -> keel_images::RegistryConfig {
+    let mut registries = keel_images::RegistryConfig::default();
+    for (host, registry) in &config.registries {
+        if !registry.mirrors.is_empty() {
+            registries.mirrors.insert(host.clone(), registry.mirrors.clone());
+        }
+        if registry.insecure {
+            registries.insecure.push(host.clone());
+        }
+    }
+    registries
 }
 
 /// docker's `config.json`, where docker would look for it.
@@ -232,21 +274,20 @@ pub fn settings(
     })
 }
 
-/// What `keel.yaml` says.
-#[derive(Debug, Clone, Default)]
-pub struct Config {
-    /// What to watch.
-    pub sources: Vec<SourceConfig>,
-    /// Defaults of every stack's policy.
-    pub policy: Policy,
-}
-
-/// The configuration, where there is one.
+/// What `keel.yaml` says, where there is one.
 pub fn config(context: &Context) -> Result<Config> {
-    let path = context.global.config.clone().unwrap_or_else(|| "/etc/keel/keel.yaml".into());
-    match (path.exists(), &context.global.config) {
-        (false, None) => Ok(Config::default()),
-        _ => Err(Failure::new(format!("cannot read `{}`", path.display()))),
+    let given = context.global.config.as_deref();
+    let path = given.unwrap_or(Path::new(DEFAULT_CONFIG));
+    let shown = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Config::parse(&text, &shown).map_err(|error| {
+            context.screen.problem(&error.to_string());
+            Failure::Said(Exit::Failed)
+        }),
+        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => {
+            Ok(Config::default())
+        }
+        Err(error) => Err(Failure::caused(format!("cannot read `{shown}`"), &error)),
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Manner {
 }
 
 /// What happens in a conversation.
+#[derive(Debug)]
 enum Heard {
     Input(Frame),
     Resized,
@@ -39,13 +40,13 @@ pub enum End {
     Closed,
 }
 
-/// Talks until the task's side is done. `on_signal` is told of signals that the person sends.
+/// Talks until the task's side is done. `signals` are told of those that the person sends.
 pub async fn talk(
     with: Box<dyn Duplex>,
     manner: Manner,
-    mut on_signal: impl AsyncFnMut(&'static str),
+    signals: mpsc::Sender<&'static str>,
 ) -> Result<End> {
-    let raw = match manner.tty && manner.stdin {
+    let _raw = match manner.tty && manner.stdin {
         true => {
             Raw::of_stdin().map_err(|error| Failure::caused("cannot use the terminal", &error))?
         }
@@ -59,14 +60,14 @@ pub async fn talk(
     loop {
         tokio::select! {
             frame = reader.receive() => if let Some(end) = said(frame)? {
-                drop(raw);
                 return Ok(end);
             },
             Some(event) = heard.recv() => match event {
                 // A task that takes no more input says by itself how it ended.
                 Heard::Input(frame) => { let _ = writer.send(frame).await; }
                 Heard::Resized => resize(writer.as_mut()).await,
-                Heard::Signal(name) => on_signal(name).await,
+                // Whoever does not listen asked for none.
+                Heard::Signal(name) => { let _ = signals.send(name).await; }
             },
         }
     }
@@ -132,6 +133,11 @@ fn listen(manner: Manner) -> Result<mpsc::Receiver<Heard>> {
     // The loop's `recv` must never see the end of the channel.
     tokio::spawn(async move { tell.closed().await });
     Ok(heard)
+}
+
+/// For conversations that hand over no signals.
+pub fn nobody() -> mpsc::Sender<&'static str> {
+    mpsc::channel(1).0
 }
 
 fn handler(kind: SignalKind) -> Result<Signal> {

@@ -64,6 +64,9 @@ pub struct TaskRef {
     pub tty: bool,
     /// Its standard input stays open.
     pub stdin: bool,
+    /// Attempts at preparing it that failed in a row.
+    #[serde(default)]
+    pub attempts: u32,
     /// How its last run ended.
     #[serde(default)]
     pub exit_code: Option<i32>,
@@ -107,6 +110,9 @@ pub struct WaitAsk {
     pub task: TaskId,
     /// How far.
     pub until: Until,
+    /// Or until an attempt at preparing it failed: somebody waits for it.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// Starts what `run` left ready.

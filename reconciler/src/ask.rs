@@ -54,6 +54,9 @@ pub struct ConvergeAsk {
     /// Do not wait for health, only until everything is assigned.
     #[serde(default)]
     pub detach: bool,
+    /// What a person stopped or suspended stays so: `apply`. Only `up` lifts that.
+    #[serde(default)]
+    pub keep_stopped: bool,
 }
 
 /// How `down` takes a stack away.

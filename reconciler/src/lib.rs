@@ -8,6 +8,7 @@
 //! - Every trigger is a hint on a queue; a lost one costs only delay.
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
+mod accept;
 pub mod ask;
 mod blocking;
 pub mod clock;

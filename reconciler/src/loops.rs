@@ -6,9 +6,10 @@ use crate::operate::drift;
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::refresh;
 use crate::refusal::with_causes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use keel_engine::{Event, Place, StackName};
 use keel_plan::Asked;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -88,19 +89,25 @@ async fn note_failure(stack: &StackName, error: &PassError, controller: &Control
 
 async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
-    Some(refresh(&name, &source, &controller).await)
+    Some(refresh(&name, &source, false, &controller).await)
 }
 
-/// An event about a task hints its stack; any other hints all.
+/// An event about a task hints its stack; any other hints all. A burst is one hint: a pull tells
+/// of its progress many times a second.
 async fn follow_events(controller: Controller) {
     let mut events = controller.fleet().events();
-    while let Some(event) = events.next().await {
-        let known = match &event {
+    while let Some(first) = events.next().await {
+        tokio::time::sleep(BURST).await;
+        let mut burst = vec![first];
+        while let Some(Some(event)) = events.next().now_or_never() {
+            burst.push(event);
+        }
+        let known = |event: &Event| match event {
             Event::Task(task) => controller.stack_of(task),
             _ => None,
         };
-        match known {
-            Some(stack) => controller.stacks().hint_in(stack, BURST),
+        match burst.iter().map(known).collect::<Option<BTreeSet<_>>>() {
+            Some(stacks) => stacks.into_iter().for_each(|stack| controller.stacks().hint(stack)),
             None => hint_all(&controller).await,
         }
     }
@@ -109,7 +116,7 @@ async fn follow_events(controller: Controller) {
 
 async fn hint_all(controller: &Controller) {
     for stack in controller.records().stacks().await.unwrap_or_default() {
-        controller.stacks().hint_in(stack, BURST);
+        controller.stacks().hint(stack);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::ask::Outcome;
 use crate::record::{Operation, OperationState};
 use crate::refusal::with_causes;
-use keel_engine::EngineError;
+use keel_engine::{EngineError, Observation};
 use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Verdict};
 
@@ -84,6 +84,26 @@ pub(crate) fn only_health_is_open(plan: &Plan) -> bool {
         Verdict::Hold(Hold::AwaitingHealth { .. }) => true,
         Verdict::Hold(hold) => hold.is_final(),
     })
+}
+
+/// Whether everything that is open waits for images that their registries say do not exist. The
+/// daemon goes on waiting (a push may overtake its build); a person wants to know at once.
+pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Observation) -> bool {
+    let refused = |reference: &str| {
+        seen.images.iter().any(|image| {
+            image.reference == reference
+                && image.failure.is_some()
+                && !image.transient
+                && image.pulling.is_none()
+        })
+    };
+    let waits = |entry: &Entry| match &entry.verdict {
+        Verdict::Act { .. } => false,
+        Verdict::Hold(Hold::AwaitingImage { image, .. }) => refused(image),
+        Verdict::Hold(Hold::AwaitingDependency { .. } | Hold::RolloutFull { .. }) => true,
+        Verdict::Hold(hold) => hold.is_final(),
+    };
+    !plan.is_settled() && plan.entries.iter().all(waits)
 }
 
 fn line(entry: &Entry) -> String {

@@ -116,3 +116,46 @@ fn word_of_image(image: &ObservedImage) -> Word {
         (None, None, None) => Word { what: "Pulling", failed: false, detail: None },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operate::samples::{observation, task};
+
+    #[test]
+    fn what_happened_reads_as_docker_compose_says_it() {
+        let hello = StackName::new("hello").unwrap();
+        let scene = |tasks: Vec<ObservedTask>| {
+            Scene::of_stack(&observation(tasks), &hello, &BTreeSet::new())
+        };
+        let mut preparing = task("web", "1", 'a', 1);
+        preparing.phase = Phase::Preparing;
+        let mut failed = task("web", "1", 'a', 1);
+        (failed.phase, failed.exit_code) = (Phase::Exited, Some(3));
+        let mut other = task("web", "1", 'b', 1);
+        other.place = Place::OneOff("tool".into());
+        let scenes = [
+            scene(vec![other]),
+            scene(vec![preparing]),
+            scene(vec![task("web", "1", 'a', 1)]),
+            scene(vec![failed]),
+            scene(vec![]),
+        ];
+        let steps = scenes.windows(2).flat_map(|two| two[1].since(&two[0]));
+        let told: Vec<_> = steps
+            .map(|step| match step {
+                Progress::Step { subject, what, failed, detail } => {
+                    format!("{subject}  {what} {failed} {}", detail.unwrap_or_default())
+                }
+                Progress::End { .. } => String::new(),
+            })
+            .collect();
+        let expected = [
+            "Container hello-web-1  Creating false ",
+            "Container hello-web-1  Started false ",
+            "Container hello-web-1  Exited true exit code 3",
+            "Container hello-web-1  Removed false ",
+        ];
+        assert_eq!(told, expected);
+    }
+}

@@ -2,14 +2,9 @@
 
 mod support;
 
-use keel_reconciler::ask::StatusRow;
-use support::{World, until};
+use support::{World, status, until};
 
 const WEB: &str = "services:\n  web:\n    image: nginx:1\n  db:\n    image: postgres:15\n";
-
-async fn status(controller: &keel_reconciler::Controller) -> Vec<StatusRow> {
-    controller.status(&[]).await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_runs_and_an_edit_replaces_only_what_changed() {

@@ -77,13 +77,7 @@ async fn an_image_that_does_not_exist_fails_with_its_name() {
     let world = world();
     world.fake.behave("nginx:1", Behaviour::NoImage);
     let controller = world.command().await;
-    let clock = tokio::spawn(told(controller.converge(world.up("hello"))));
-    // An image that is not there yet is awaited for a quarter of an hour.
-    while !clock.is_finished() {
-        world.advance(20_000);
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    let (_, outcome, notes) = clock.await.unwrap();
+    let (_, outcome, notes) = told(controller.converge(world.up("hello"))).await;
     assert_eq!(outcome, Outcome::Failed);
     assert!(notes.concat().contains("nginx:1"), "{notes:?}");
 }
@@ -117,6 +111,10 @@ async fn another_owners_stack_is_refused_until_taken_over() {
     take.take_over = true;
     assert_eq!(told(controller.converge(take)).await.1, Outcome::Done);
     assert_eq!(controller.status(&[]).await.unwrap()[0].source, "cli");
+    assert_eq!(told(controller.sync(SyncAsk::default())).await.1, Outcome::Failed);
+    let back = SyncAsk { take_over: true, ..SyncAsk::default() };
+    assert_eq!(told(controller.sync(back)).await.1, Outcome::Done);
+    assert_eq!(controller.status(&[]).await.unwrap()[0].source, "default");
     controller.stop().await;
 }
 
@@ -143,6 +141,34 @@ async fn what_a_person_stops_stays_stopped_until_started() {
 
     let refused = controller.tasks(ask(TaskVerb::Start, &["hello-web-1", "nobody"])).await;
     assert_eq!(refused.unwrap_err().kind, RefusalKind::NotFound);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apply_leaves_stopped_what_up_starts() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    controller.tasks(ask(TaskVerb::Stop, &["hello-db-1"])).await.unwrap();
+    let mut apply = world.up("hello");
+    apply.keep_stopped = true;
+    assert_eq!(told(controller.converge(apply)).await.1, Outcome::Done);
+    world.until_running(&ALL[1..]).await;
+    assert_eq!(told(controller.converge(world.up("hello"))).await.1, Outcome::Done);
+    world.until_running(&ALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_whose_source_is_gone_stays_and_says_so() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&ALL).await;
+    controller.stop().await;
+    let controller = world.serve(vec![]).await;
+    let notes = controller.status(&[]).await.unwrap().remove(0).notes;
+    assert!(notes.iter().any(|note| note.contains("no longer configured")), "{notes:?}");
+    world.until_running(&ALL).await;
     controller.stop().await;
 }
 

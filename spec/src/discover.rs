@@ -31,16 +31,25 @@ impl Sources<'_> {
         let off = outer
             .value("COMPOSE_DISABLE_ENV_FILE")
             .is_some_and(|word| matches!(word, "1" | "true"));
+        let listed = outer.value("COMPOSE_ENV_FILES").unwrap_or_default().split(',');
+        let listed: Vec<PathBuf> =
+            listed.map(str::trim).filter(|file| !file.is_empty()).map(PathBuf::from).collect();
         let defaults = match self.project.env_files.as_slice() {
             [] if off => BTreeMap::new(),
+            [] if !listed.is_empty() => self.env_files_of(&listed, &outer),
             [] => self.dotenv(&tidy(&dir.join(".env")), &outer),
-            files => files.iter().fold(BTreeMap::new(), |mut found, file| {
-                let known = outer.clone().with_defaults(found.clone());
-                found.extend(self.env_file(&tidy(&dir.join(file)), None, &known));
-                found
-            }),
+            files => self.env_files_of(files, &outer),
         };
         outer.with_defaults(defaults)
+    }
+
+    /// Env files that take the place of `.env`; later ones win, and see what those before said.
+    fn env_files_of(&self, files: &[PathBuf], outer: &Environment) -> BTreeMap<String, Variable> {
+        files.iter().fold(BTreeMap::new(), |mut found, file| {
+            let known = outer.clone().with_defaults(found.clone());
+            found.extend(self.env_file(&tidy(&self.project.dir.join(file)), None, &known));
+            found
+        })
     }
 
     /// A `.env` that may be missing.

@@ -6,8 +6,9 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::target;
 use keel_reconciler::ask::{TaskAsk, TaskVerb};
+use keel_reconciler::rows::TaskDone;
 
-/// Does it, and prints each target when it is done, as docker does.
+/// Does it, and prints each container when it is done, as docker does.
 pub async fn act(
     context: &Context,
     who: &str,
@@ -16,13 +17,17 @@ pub async fn act(
     timeout: Option<u64>,
 ) -> Result<Exit> {
     let connection = connect(context, Need::Drive, who).await?;
-    let spread = target::spread(&connection.client, targets).await?;
-    let done = connection.client.act(&TaskAsk { targets: spread, verb, timeout }).await?;
+    let targets = target::spread(&connection.client, targets).await?;
+    let done = connection.client.act(&TaskAsk { targets, verb, timeout }).await?;
     connection.close().await;
-    if !context.screen.quiet() {
-        for name in done.iter().flat_map(|done| &done.containers) {
-            context.screen.data(name)?;
-        }
-    }
+    print(context, &done)?;
     Ok(Exit::Done)
+}
+
+/// The names of those that something was done to.
+pub fn print(context: &Context, done: &[TaskDone]) -> Result<()> {
+    if context.screen.quiet() {
+        return Ok(());
+    }
+    done.iter().flat_map(|done| &done.containers).try_for_each(|name| context.screen.data(name))
 }

@@ -7,7 +7,6 @@ use crate::failure::Result;
 use crate::load;
 use crate::show::outcome;
 use crate::target::Subject;
-use keel_plan::desired::Policy;
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
 /// What it takes.
@@ -43,7 +42,7 @@ fn targets(context: &Context, subject: &Subject) -> Result<Vec<PlanTarget>> {
     Ok(match subject {
         Subject::Stack(name) => vec![PlanTarget::Stack(name.clone())],
         Subject::Path(path) => {
-            let stacks = load::many(context, path, Policy::default())?;
+            let stacks = load::many(context, path)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     })
@@ -63,6 +62,7 @@ async fn converge(
         recreate: false,
         services: vec![],
         detach: false,
+        keep_stopped: true,
     };
     outcome::watch(&context.screen, connection.client.converge(&ask).await?).await
 }

@@ -7,7 +7,6 @@ use crate::failure::Result;
 use crate::load;
 use crate::show::outcome;
 use crate::target::Subject;
-use keel_plan::desired::Policy;
 use keel_reconciler::ask::DownAsk;
 
 /// What it takes.
@@ -26,7 +25,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let stack = match Subject::of(args.subject.as_deref())? {
         Subject::Stack(name) => name,
-        Subject::Path(path) => load::name(context, &path, Policy::default())?,
+        Subject::Path(path) => load::name(context, &path)?,
     };
     let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
     let ask = DownAsk { stack, volumes: args.volumes };

@@ -4,7 +4,7 @@ use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::talk::{End, Manner, talk};
+use crate::talk::{End, Manner, nobody, talk};
 use keel_api::shapes::TaskRef;
 use keel_engine::{Exec, Open, Phase};
 
@@ -74,7 +74,7 @@ async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     if args.detach {
         return Ok(Exit::Done);
     }
-    match talk(talking, manner, async |_| {}).await? {
+    match talk(talking, manner, nobody()).await? {
         End::Exited(code) => Ok(Exit::Container(code)),
         End::Closed => Err(Failure::new("the container went away")),
     }

@@ -1,10 +1,10 @@
 //! `keel login`: who we are at a registry, kept in docker's `config.json`.
 
-use crate::connect::credentials;
+use crate::connect::{config, credentials, registries as reached};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use keel_images::{Credentials, Registries, RegistryConfig};
+use keel_images::{Credentials, Registries};
 use rustix::termios::{self, LocalModes, OptionalActions};
 use std::io::{self, BufRead, IsTerminal, Read};
 
@@ -33,7 +33,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         |error: keel_images::Error| Failure::caused(format!("cannot log in to {registry}"), &error);
     let path = credentials();
     let registries =
-        Registries::new(RegistryConfig::default(), Credentials::none()).map_err(failed)?;
+        Registries::new(reached(&config(context)?), Credentials::none()).map_err(failed)?;
     registries.check_login(registry, &user, &password).await.map_err(failed)?;
     Credentials::file(&path).store(registry, &user, &password).map_err(failed)?;
     context.screen.say(&format!("logged in to {registry}; kept in {}", path.display()));

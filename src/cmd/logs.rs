@@ -7,12 +7,11 @@ use crate::failure::{Failure, Result};
 use crate::follow::Follower;
 use crate::load;
 use crate::show::ago;
-use crate::talk::{Manner, talk};
+use crate::talk::{Manner, nobody, talk};
 use crate::target;
 use keel_api::Client;
 use keel_api::shapes::TaskRef;
 use keel_engine::{LogOptions, Open};
-use keel_plan::desired::Policy;
 use std::path::Path;
 
 /// What it takes.
@@ -47,7 +46,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let options = options(&args, ago::now())?;
     let words = match args.targets.as_slice() {
-        [] => vec![load::name(context, Path::new("."), Policy::default())?.to_string()],
+        [] => vec![load::name(context, Path::new("."))?.to_string()],
         words => words.to_vec(),
     };
     let connection = connect(context, Need::Read, "keel logs").await?;
@@ -72,7 +71,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 /// As `docker logs`: both outputs apart, and nothing before the lines.
 async fn one(client: &Client, task: &TaskRef, options: LogOptions) -> Result<()> {
     let logs = client.open(&Open::Logs { task: task.id.clone(), options }).await?;
-    talk(logs, Manner::default(), async |_| {}).await?;
+    talk(logs, Manner::default(), nobody()).await?;
     Ok(())
 }
 

@@ -8,7 +8,6 @@ use crate::failure::Result;
 use crate::load;
 use crate::show::json;
 use crate::target::Subject;
-use keel_plan::desired::Policy;
 use keel_reconciler::ask::{PlanReport, PlanTarget, VerdictRow};
 
 /// What it takes.
@@ -29,7 +28,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let targets = match Subject::of(args.subject.as_deref())? {
         Subject::Stack(name) => vec![PlanTarget::Stack(name)],
         Subject::Path(path) => {
-            let stacks = load::many(context, &path, Policy::default())?;
+            let stacks = load::many(context, &path)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     };

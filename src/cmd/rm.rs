@@ -1,10 +1,13 @@
 //! `keel rm`.
 
-use crate::cmd::act::act;
+use crate::cmd::act::print;
+use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use keel_reconciler::ask::TaskVerb;
+use crate::oneoff::network;
+use crate::target;
+use keel_reconciler::ask::{TaskAsk, TaskVerb};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -26,9 +29,17 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel rm").await?;
+    let client = &connection.client;
+    let targets = target::spread(client, &args.targets).await?;
     if args.stop {
-        act(context, "keel rm", &args.targets, TaskVerb::Stop, None).await?;
+        let (targets, verb) = (targets.clone(), TaskVerb::Stop);
+        client.act(&TaskAsk { targets, verb, timeout: None }).await?;
     }
     let verb = TaskVerb::Remove { force: args.force, volumes: args.volumes };
-    act(context, "keel rm", &args.targets, verb, None).await
+    let done = client.act(&TaskAsk { targets, verb, timeout: None }).await?;
+    network::leave(client).await?;
+    connection.close().await;
+    print(context, &done)?;
+    Ok(Exit::Done)
 }

@@ -4,12 +4,16 @@ use crate::connect::{Connection, Need, connect, environment};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::oneoff::{self, Caller, Flags};
+use crate::oneoff::{self, Caller, Flags, network};
 use crate::talk::{End, Manner, talk};
-use keel_api::Client;
-use keel_api::shapes::{TaskRef, Until};
+use futures_util::StreamExt;
+use keel_api::shapes::Until;
+use keel_api::{Client, ClientError};
 use keel_engine::{Open, Phase, TaskId};
-use keel_reconciler::ask::{RunAnswer, RunAsk};
+use keel_reconciler::ask::{RefusalKind, RunAnswer, RunAsk, TaskAsk, TaskVerb};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -44,6 +48,9 @@ pub struct Args {
     image: Vec<String>,
 }
 
+const WHO: &str = "keel run";
+/// What ends within this time is not worth letting go of the lock.
+const SHORT: Duration = Duration::from_secs(1);
 const OWN_FAILURE: Exit = Exit::Container(125);
 
 /// Does it.
@@ -55,18 +62,25 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 async fn launch(args: Args, context: &Context) -> Result<Exit> {
-    let ask = ask(&args)?;
-    let mut connection = connect(context, Need::Drive, "keel run").await?;
+    let mut ask = ask(&args)?;
+    let mut connection = connect(context, Need::Drive, WHO).await?;
+    network::join(&connection.client, &mut ask.spec).await?;
     let made = connection.client.run(&ask).await?;
-    if args.detach {
-        let task = connection.client.wait(&made.id, Until::Started).await?;
-        connection.close().await;
-        started(&task)?;
-        context.screen.data(made.id.as_str())?;
-        return Ok(Exit::Done);
+    let started = async {
+        if args.detach {
+            started(&connection.client, &made, Until::Started).await?;
+            context.screen.data(made.id.as_str())?;
+            return Ok(Exit::Done);
+        }
+        let manner = Manner { stdin: args.interactive, tty: args.tty, signals: !args.tty };
+        attached(&mut connection, context, &made, manner).await
+    };
+    let end = started.await;
+    if !args.detach && (args.rm || end.is_err()) {
+        connection.retake(context, WHO).await?;
+        until_gone(&connection.client, &made.id).await?;
+        network::leave(&connection.client).await?;
     }
-    let manner = Manner { stdin: args.interactive, tty: args.tty, signals: !args.tty };
-    let end = attached(&mut connection, context, &made, manner).await;
     connection.close().await;
     end
 }
@@ -102,26 +116,54 @@ async fn attached(
     made: &RunAnswer,
     manner: Manner,
 ) -> Result<Exit> {
-    let ready = connection.client.wait(&made.id, Until::Ready).await?;
-    started(&ready)?;
+    started(&connection.client, made, Until::Ready).await?;
     let what = Open::Attach { task: made.id.clone(), stdin: manner.stdin };
     let talking = connection.client.open(&what).await?;
     connection.client.start(&made.id).await?;
-    let client = connection.client.clone();
-    let end = talk(talking, manner, async |signal| send(&client, &made.id, signal).await).await?;
-    let _ = context;
-    match end {
-        End::Exited(code) => Ok(Exit::Container(code)),
-        End::Closed => Err(Failure::new("the container went away")),
+    let (tell, mut signals) = mpsc::channel(4);
+    let mut talking = pin!(talk(talking, manner, tell));
+    let mut patience = pin!(tokio::time::sleep(SHORT));
+    loop {
+        tokio::select! {
+            end = &mut talking => return match end? {
+                End::Exited(code) => Ok(Exit::Container(code)),
+                End::Closed => Err(Failure::new("the container went away")),
+            },
+            Some(signal) = signals.recv() => send(&connection.client, &made.id, signal).await,
+            // The shim does the rest: others may have the lock while it runs.
+            () = &mut patience, if !patience.is_elapsed() => connection.release(context).await?,
+        }
     }
 }
 
-/// Refuses a task that could not be made what it was asked to be.
-fn started(task: &TaskRef) -> Result<()> {
-    match (&task.phase, &task.message) {
-        (Phase::Rejected, Some(why)) => Err(Failure::new(why.clone())),
-        (Phase::Rejected, None) => Err(Failure::new("the container could not be started")),
-        _ => Ok(()),
+/// Waits for it; one that cannot be made what it was asked to be goes again.
+async fn started(client: &Client, made: &RunAnswer, until: Until) -> Result<()> {
+    let task = client.wait_once(&made.id, until).await?;
+    if until.reached(&task.phase) && task.phase != Phase::Rejected {
+        return Ok(());
+    }
+    let gone = TaskAsk {
+        targets: vec![made.id.as_str().to_owned()],
+        verb: TaskVerb::Remove { force: true, volumes: true },
+        timeout: None,
+    };
+    client.act(&gone).await?;
+    network::leave(client).await?;
+    Err(Failure::new(task.message.unwrap_or_else(|| "the container cannot be started".to_owned())))
+}
+
+/// `--rm`: whoever drives the root removes it; this waits until that is done.
+async fn until_gone(client: &Client, task: &TaskId) -> Result<()> {
+    let mut hints = client.events().await?;
+    loop {
+        match client.resolve(task.as_str()).await {
+            Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::NotFound => {
+                return Ok(());
+            }
+            other => other?,
+        };
+        // Hints may be lost.
+        let _ = tokio::time::timeout(SHORT, hints.next()).await;
     }
 }
 

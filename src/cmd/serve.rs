@@ -7,13 +7,14 @@ use crate::connect::{api, check_machine, engine, settings};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::{root, sudo};
+use crate::{env, root, sudo};
 use futures_util::StreamExt;
 use keel_api::{Served, router};
+use keel_embedded::layout::DEFAULT_ROOT;
 use keel_embedded::{Layout, LockError, RootLock};
 use keel_reconciler::Controller;
 use keel_reconciler::rows::PsAsk;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use watch::{Seen, Watch};
@@ -57,7 +58,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let layout = root::layout(&context.global.root);
     check_machine()?;
     let _lock = lock(context, &layout).await?;
-    let engine = engine(&layout, true).await?;
+    let engine = engine(context, &layout, true).await?;
     let described = sources::describe(&sources);
     let settings = settings(context, &layout, engine, Some(sources))?;
     let controller = Controller::start(settings).await?;
@@ -122,7 +123,7 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
 
 async fn look(controller: &Controller) -> Result<Seen> {
     let stacks = controller.status(&[]).await?;
-    let containers = controller.ps(PsAsk::default()).await?;
+    let containers = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await?;
     Ok(Seen { stacks, containers, sources: controller.sources().await })
 }
 
@@ -131,12 +132,14 @@ async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {
     let Ok(stacks) = controller.status(&[]).await else { return };
     let running: Vec<_> = stacks.iter().map(|row| row.stack.as_str()).collect();
     let Some(first) = running.first() else { return };
-    let root = match layout.root() == std::path::Path::new(keel_embedded::layout::DEFAULT_ROOT) {
+    // As they would call it: a root that the environment names need not be named again.
+    let named = env::get(env::ROOT).map(Into::into) == Some(context.global.root.clone());
+    let root = match layout.root() == Path::new(DEFAULT_ROOT) || named {
         true => String::new(),
         false => format!(" --root {}", layout.root().display()),
     };
     context.screen.say(&format!(
-        "\nnobody serves any more, but the stacks go on running: {}\n`keel{root} down {first}` removes one",
+        "\nnobody serves any more, but the stacks go on running: {}\n`keel down {first}{root}` removes it",
         running.join(", ")
     ));
 }

@@ -1,6 +1,7 @@
 //! `keel start`.
 
 use crate::cmd::act::act;
+use crate::connect::drive_until_idle;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -10,12 +11,18 @@ use keel_reconciler::ask::TaskVerb;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel start shop/web")]
 pub struct Args {
+    /// Everything that ran before the machine went down, where no daemon does it
+    #[arg(long, conflicts_with = "targets")]
+    boot: bool,
     /// Stacks, containers by name or id, or STACK/SERVICE[.SLOT]
-    #[arg(required = true, value_name = "TARGET")]
+    #[arg(required_unless_present = "boot", value_name = "TARGET")]
     targets: Vec<String>,
 }
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.boot {
+        return drive_until_idle(context, "keel start --boot").await;
+    }
     act(context, "keel start", &args.targets, TaskVerb::Start, None).await
 }

@@ -83,8 +83,7 @@ fn notes(row: &StatusRow) -> Vec<String> {
 fn source_notes(source: &SourceRow) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(held) = &source.held {
-        let name = &source.name;
-        lines.push(format!("source {name}: {held}; `keel confirm {name}` lets it through"));
+        lines.push(format!("source {}: {held}", source.name));
     }
     lines.extend(source.problems.iter().map(|problem| format!("\n{}", problem.trim_end())));
     lines

@@ -12,7 +12,6 @@ use crate::target::{self, Subject};
 use futures_util::StreamExt;
 use keel_api::shapes::TaskRef;
 use keel_engine::{LogOptions, Phase, StackName};
-use keel_plan::desired::Policy;
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget, TaskAsk, TaskVerb};
 
 /// What it takes.
@@ -68,7 +67,7 @@ fn target_of(context: &Context, subject: &Subject) -> Result<(PlanTarget, StackN
     match subject {
         Subject::Stack(name) => Ok((PlanTarget::Stack(name.clone()), name.clone())),
         Subject::Path(path) => {
-            let submission = load::one(context, path, Policy::default())?;
+            let submission = load::one(context, path)?;
             let stack = submission.desired.stack.clone();
             Ok((PlanTarget::Submitted(Box::new(submission)), stack))
         }
@@ -97,6 +96,7 @@ fn ask(args: &Args, mut target: PlanTarget) -> Result<ConvergeAsk> {
         services: args.services.clone(),
         // Both ways it is not health that is waited for, but that everything runs.
         detach: true,
+        keep_stopped: false,
     })
 }
 

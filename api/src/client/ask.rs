@@ -109,7 +109,12 @@ impl Client {
 
     /// Waits for a task, as long as it takes.
     pub async fn wait(&self, task: &TaskId, until: Until) -> Result<TaskRef> {
-        self.ask(paths::WAIT, &WaitAsk { task: task.clone(), until }).await
+        self.ask(paths::WAIT, &WaitAsk { task: task.clone(), until, once: false }).await
+    }
+
+    /// Waits for a task until it is there, or one attempt at it failed.
+    pub async fn wait_once(&self, task: &TaskId, until: Until) -> Result<TaskRef> {
+        self.ask(paths::WAIT, &WaitAsk { task: task.clone(), until, once: true }).await
     }
 
     /// Makes a one-off.

@@ -53,7 +53,7 @@ async fn wait(State(api): State<Api>, Ask(ask): Ask<WaitAsk>) -> Answer<TaskRef>
     let mut hints = api.controller.events();
     loop {
         let task = observed(&api.controller, &ask).await?;
-        if ask.until.reached(&task.phase) {
+        if ask.until.reached(&task.phase) || (ask.once && task.attempts > 0) {
             return Ok(Json(reference(task)));
         }
         let _ = tokio::time::timeout(LOOK_AGAIN, hints.next()).await;
@@ -73,6 +73,7 @@ fn reference(task: ObservedTask) -> TaskRef {
         phase: task.phase,
         tty: task.spec.tty,
         stdin: task.spec.stdin_open,
+        attempts: task.attempts,
         exit_code: task.exit_code,
         exit_cause: task.exit_cause,
         message: task.message,

@@ -1,9 +1,9 @@
 //! Goes on with what stands on disk: what runs is left alone, what was begun is carried on.
 
 use crate::core::Core;
-use crate::step::Alive;
-use crate::tasks::{self, Records};
-use crate::{Layout, blocking, networks, record, resolver};
+use crate::names::is_named;
+use crate::tasks;
+use crate::{Layout, blocking, networks, resolver};
 use keel_engine::{Result, TaskId};
 use std::fs;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ impl Core {
             let (layout, program) = (self.layout.clone(), self.options.executable.clone());
             // Should it fail, the tasks' own next steps say so.
             let _ = blocking::run(move || resolver::ensure(&layout, &program)).await;
+            self.keep_names();
         }
         for id in &found.tasks {
             self.watch(id);
@@ -59,16 +60,10 @@ fn find(layout: &Layout) -> Result<Found> {
         }
     }
     let all = tasks::load_all(layout)?;
-    let boot = record::boot_id();
     let unmade = networks::all(layout)?.into_iter().filter(|n| n.made.is_none() && !n.absent);
     Ok(Found {
-        named: all.iter().any(|task| is_named(task, &boot)),
+        named: all.iter().any(is_named),
         unmade: unmade.map(|stored| stored.spec.name).collect(),
         tasks: all.into_iter().map(|task| task.wish.id).collect(),
     })
-}
-
-fn is_named(task: &Records, boot: &str) -> bool {
-    let of_this_boot = task.work.shim.as_ref().is_some_and(|shim| shim.boot == boot);
-    of_this_boot && Alive::of(task).shim && !task.work.endpoints.is_empty()
 }

@@ -8,11 +8,13 @@
 
 use crate::events::Watched;
 use crate::images::Images;
+use crate::names::Keeper;
 use crate::networks::Networks;
 use crate::open::Waiting;
 use crate::record::Process;
 use crate::setback::{Setback, pause};
 use crate::step::{self, Alive, Step};
+use crate::sys::ready::register;
 use crate::tasks::Records;
 use crate::{Layout, Options, blocking, record, tasks};
 use keel_engine::{Event, TaskId};
@@ -20,7 +22,6 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) watched: Arc<Watched>,
     pub(crate) waiting: Waiting,
+    pub(crate) names: Keeper,
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
     busy: watch::Sender<usize>,
@@ -81,6 +83,7 @@ impl Core {
             layout,
             watched,
             waiting: Waiting::default(),
+            names: Keeper::default(),
             options,
             images,
             events,
@@ -286,7 +289,7 @@ pub(crate) async fn end_of(process: Option<Process>) {
     if !process.lives() {
         return;
     }
-    match AsyncFd::new(fd) {
+    match register(fd) {
         Ok(fd) => drop(fd.readable().await),
         Err(_) => std::future::pending().await,
     }

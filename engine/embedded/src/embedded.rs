@@ -3,10 +3,12 @@
 use crate::core::Core;
 use crate::events::{self, Watched};
 use crate::images::Images;
-use crate::{Layout, Options, blocking};
+use crate::{Layout, Options, blocking, probe};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use keel_engine::{Assignment, Depth, Duplex, Engine, Event, Observation, Open, Result};
+use keel_engine::{
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result,
+};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -24,6 +26,9 @@ impl Embedded {
     /// adopted as it is, what a reboot ended starts again. Dropping it ends only the driving.
     pub async fn open(layout: Layout, options: Options) -> Result<Self> {
         let drive = options.drive;
+        if drive {
+            equipped()?;
+        }
         let (events, _) = broadcast::channel(EVENTS);
         let sender = events.clone();
         let failed = blocking::failed(format!("cannot watch {}", layout.tasks().display()));
@@ -43,6 +48,17 @@ impl Embedded {
     pub async fn idle(&self) {
         self.core.idle().await;
     }
+}
+
+/// Says what this machine lacks before anything fails for it.
+fn equipped() -> Result<()> {
+    let lacks = probe::essentials();
+    let Some(first) = lacks.first() else { return Ok(()) };
+    let names: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+    Err(EngineError::Conflict {
+        what: format!("this machine cannot run containers: it lacks {}", names.join(", ")),
+        hint: Some(first.remedy.clone()),
+    })
 }
 
 impl Drop for Embedded {

@@ -59,9 +59,11 @@ impl Images {
         events: broadcast::Sender<Event>,
     ) -> Result<Self> {
         let failed = |error| EngineError::failed("cannot open the image store", error);
-        let store = Store::open_with_built_in(layout.root(), &options.executable).map_err(failed)?;
+        let store =
+            Store::open_with_built_in(layout.root(), &options.executable).map_err(failed)?;
         let credentials = Credentials::file(&options.credentials);
-        let registries = Registries::new(options.registries.clone(), credentials).map_err(failed)?;
+        let registries =
+            Registries::new(options.registries.clone(), credentials).map_err(failed)?;
         let asked = layout.root().join("pulls");
         Ok(Self { store, registries, known: Mutex::default(), events, asked })
     }
@@ -77,10 +79,13 @@ impl Images {
         let here = self.local(&parsed)?.is_some();
         match policy {
             PullPolicy::Missing | PullPolicy::Never if here => self.known(reference, |_| ()),
-            PullPolicy::Never => self.known(reference, |known| known.failure = Some(absent(reference))),
+            PullPolicy::Never => {
+                self.known(reference, |known| known.failure = Some(absent(reference)))
+            }
             PullPolicy::Missing | PullPolicy::Always => {
                 let path = self.asked_for(reference);
-                let failed = |error| EngineError::failed(format!("cannot write {}", path.display()), error);
+                let failed =
+                    |error| EngineError::failed(format!("cannot write {}", path.display()), error);
                 std::fs::create_dir_all(&self.asked).map_err(failed)?;
                 record::store(&path, &Asked { reference: reference.to_owned() }).map_err(failed)?;
                 self.pull(reference, parsed);
@@ -122,7 +127,7 @@ impl Images {
         }
         let (images, reference) = (Arc::clone(self), reference.to_owned());
         tokio::spawn(async move {
-            let report = |progress| images.progress(&reference, progress);
+            let report = |progress: Progress| images.progress(&reference, progress);
             let pulled =
                 images.store.pull(&parsed, &Platform::host(), &images.registries, &report).await;
             images.ended(&reference, pulled.err());
@@ -156,7 +161,8 @@ impl Images {
     }
 
     fn local(&self, reference: &Reference) -> Result<Option<Image>> {
-        let failed = |error| EngineError::failed(format!("cannot look for image {reference}"), error);
+        let failed =
+            |error| EngineError::failed(format!("cannot look for image {reference}"), error);
         self.store.resolve_local(reference).map_err(failed)
     }
 
@@ -168,6 +174,8 @@ impl Images {
         pinned: Option<&Digest>,
     ) -> Step<Image> {
         let parsed = named(reference).map_err(|error| Setback::never(&error))?;
+        // The built-in image is what this executable is; another one's is nowhere to be had.
+        let pinned = pinned.filter(|_| !parsed.is_built_in());
         let wanted = match pinned {
             Some(digest) => parsed.pinned(theirs(digest)),
             None => parsed,
@@ -201,7 +209,9 @@ impl Images {
 
     /// The image by its digest, if it is here.
     pub(crate) fn by_digest(&self, reference: &str, digest: &Digest) -> Result<Option<Image>> {
-        self.local(&parse(reference)?.pinned(theirs(digest)))
+        let parsed = parse(reference)?;
+        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(theirs(digest)) };
+        self.local(&pinned)
     }
 
     /// Removes a name, and what only it led to.
@@ -228,9 +238,7 @@ impl Images {
         let names: BTreeSet<_> = known.keys().cloned().chain(written).collect();
         let mut images = BTreeMap::new();
         for summary in self.store.list().map_err(failed)? {
-            let same = |name: &&String| {
-                named(name).is_ok_and(|parsed| parsed == summary.reference)
-            };
+            let same = |name: &&String| named(name).is_ok_and(|parsed| parsed == summary.reference);
             let mut as_written: Vec<_> = names.iter().filter(same).cloned().collect();
             if as_written.is_empty() {
                 as_written.push(summary.reference.to_string());
@@ -243,9 +251,7 @@ impl Images {
                     digest: Some(ours(summary.digest)),
                     id: Some(ours(summary.id)),
                     size: summary.size,
-                    created: summary
-                        .created
-                        .and_then(|at| u64::try_from(at.as_millisecond()).ok()),
+                    created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
                     has_healthcheck,
                     ..unknown(&name)
                 };
@@ -302,10 +308,8 @@ fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {
 
 /// Reads a name.
 pub(crate) fn parse(reference: &str) -> Result<Reference> {
-    named(reference).map_err(|error| EngineError::Conflict {
-        hint: error.hint(),
-        what: error.to_string(),
-    })
+    named(reference)
+        .map_err(|error| EngineError::Conflict { hint: error.hint(), what: error.to_string() })
 }
 
 fn theirs(digest: &Digest) -> keel_images::Digest {

@@ -138,6 +138,12 @@ impl TaskDir {
         self.0.join("state")
     }
 
+    /// The last signal that a person sent to its process through the engine, and when.
+    #[must_use]
+    pub fn signalled(&self) -> PathBuf {
+        self.0.join("signalled")
+    }
+
     /// The OCI runtime specification of its runs.
     #[must_use]
     pub fn config(&self) -> PathBuf {

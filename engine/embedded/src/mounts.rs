@@ -1,10 +1,10 @@
 //! Where each of a task's mounts has its content on this host.
 
+use crate::Layout;
 use crate::record::Work;
 use crate::runtime::HostMount;
 use crate::setback::{Setback, Step};
 use crate::volumes::{self, Volume};
-use crate::Layout;
 use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
 use keel_images::Image;
 use std::collections::BTreeSet;

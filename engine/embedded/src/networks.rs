@@ -111,10 +111,8 @@ pub(crate) fn unwish(layout: &Layout, name: &str) -> Result<()> {
 
 /// Makes the network, or makes it whole again. To be called in one's turn.
 pub(crate) fn make(layout: &Layout, name: &str) -> Result<()> {
-    let stored = load(layout, name)?.ok_or_else(|| EngineError::NotFound {
-        kind: "network",
-        name: name.to_owned(),
-    })?;
+    let stored = load(layout, name)?
+        .ok_or_else(|| EngineError::NotFound { kind: "network", name: name.to_owned() })?;
     let others: Vec<_> =
         made(layout)?.into_values().filter(|other| other.name != stored.spec.name).collect();
     match network::ensure_network(layout, &stored.spec, stored.made.as_ref(), &others) {

@@ -6,7 +6,8 @@ use crate::tasks::{self, Records};
 use crate::volumes::{self, Volume};
 use crate::{Layout, blocking, clock, foreign, health, networks, phase, read, record, removal};
 use keel_engine::{
-    Depth, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase, Result,
+    Depth, ExitCause, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase,
+    Result,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,6 +60,12 @@ fn task(records: &Records) -> ObservedTask {
     let phase = phase::phase(records, alive, &record::boot_id());
     let (wish, work) = (records.latest(), &records.work);
     let state = records.state.clone().unwrap_or_default();
+    let exit_cause = match state.exit_cause {
+        Some(ExitCause::KilledFromOutside) if records.killed_by_person() => {
+            Some(ExitCause::Stopped)
+        }
+        cause => cause,
+    };
     let lives = matches!(phase, Phase::Running | Phase::Draining | Phase::Backoff);
     let no_health = if work.health.is_some() && phase != Phase::Exited {
         Health::Starting
@@ -83,7 +90,7 @@ fn task(records: &Records) -> ObservedTask {
         started: state.started,
         finished: state.finished.filter(|_| phase != Phase::Running),
         exit_code: state.exit_code.filter(|_| phase != Phase::Running),
-        exit_cause: state.exit_cause.filter(|_| phase != Phase::Running),
+        exit_cause: exit_cause.filter(|_| phase != Phase::Running),
         restarts: state.restarts,
         health: if lives { state.health } else { no_health },
         health_since: state.health_since,

@@ -72,7 +72,7 @@ mod tests {
         for (name, goal, stage, behind, activity, lives, expected) in cases {
             let work = Work { stage, generation: 2 - u64::from(behind), ..Work::default() };
             let state = activity.map(|activity| State { activity, ..State::default() });
-            let records = Records { wish: sample::wish(2, goal), following: None, work, state };
+            let records = sample::records(sample::wish(2, goal), work, state);
             let alive = Alive { shim: lives, process: lives };
             assert_eq!(phase(&records, alive, ""), expected, "{name}");
         }

@@ -9,7 +9,7 @@ use crate::network::ports::{Claim, publish};
 use crate::network::{AddressError, endpoints};
 use crate::record::{Endpoint, Stage, Work};
 use crate::resolver::etc::{HostFiles, etc};
-use crate::runtime::{HostMount, PrepareError};
+use crate::runtime::PrepareError;
 use crate::setback::{Setback, Step};
 use crate::step::Alive;
 use crate::tasks::{self, Records};
@@ -141,8 +141,7 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
         .collect();
     let preferred: Vec<Endpoint> =
         work.endpoints.iter().chain(&before.endpoints).cloned().collect();
-    work.endpoints =
-        endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
+    work.endpoints = endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
     let claims: Vec<_> = others
         .iter()
         .flat_map(|other| {
@@ -187,8 +186,7 @@ fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let (hosts, resolv_conf) = (read("/etc/hosts"), read("/etc/resolv.conf"));
     let hostname = read("/proc/sys/kernel/hostname");
-    let host =
-        HostFiles { hosts: &hosts, resolv_conf: &resolv_conf, hostname: hostname.trim() };
+    let host = HostFiles { hosts: &hosts, resolv_conf: &resolv_conf, hostname: hostname.trim() };
     let gateway = gateway.map(|network| network.gateway);
     let etc = etc(&wish.id, &wish.spec, endpoints, gateway, host);
     let dir = layout.task(&wish.id);
@@ -198,9 +196,8 @@ fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
         let path = dir.etc(name);
         let written = fs::create_dir_all(dir.0.join("etc"))
             .and_then(|()| record::store_bytes(&path, content.as_bytes(), 0o644));
-        written.map_err(|error| {
-            Setback::Later(format!("cannot write {}: {error}", path.display()))
-        })?;
+        written
+            .map_err(|error| Setback::Later(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(())
 }

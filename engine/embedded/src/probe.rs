@@ -58,6 +58,12 @@ pub fn probe() -> Vec<Lack> {
     lacks(&Facts::gather())
 }
 
+/// The same, but for what takes long to find out: the parts of the kernel.
+#[must_use]
+pub fn essentials() -> Vec<Lack> {
+    lacks(&Facts::gather_quick())
+}
+
 /// Judges the facts.
 #[must_use]
 pub fn lacks(facts: &Facts) -> Vec<Lack> {
@@ -96,9 +102,13 @@ impl Facts {
     /// Looks at the machine.
     #[must_use]
     pub fn gather() -> Self {
+        Self { missing_parts: missing_parts(), ..Self::gather_quick() }
+    }
+
+    fn gather_quick() -> Self {
         Self {
             root: nix::unistd::geteuid().is_root(),
-            missing_parts: missing_parts(),
+            missing_parts: BTreeSet::new(),
             namespaces: entries(Path::new("/proc/self/ns")),
             controllers: controllers(),
             seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
@@ -171,7 +181,8 @@ mod tests {
 
     #[test]
     fn each_lack_is_named() {
-        let cases: [(&str, fn(&mut Facts)); 5] = [
+        type Take = fn(&mut Facts);
+        let cases: [(&str, Take); 5] = [
             ("root's rights", |facts| facts.root = false),
             ("the kernel's veth", |facts| facts.missing_parts = ["veth"].into()),
             ("pid namespaces", |facts| facts.namespaces.retain(|name| name != "pid")),

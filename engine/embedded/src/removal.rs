@@ -105,7 +105,8 @@ pub(crate) fn joins(task: &Records, network: &str) -> bool {
 
 /// Whether a task mounts, or shall mount, a volume.
 pub(crate) fn mounts(task: &Records, volume: &str) -> bool {
-    let named = |source: &MountSource| matches!(source, MountSource::Volume { name, .. } if name == volume);
+    let named =
+        |source: &MountSource| matches!(source, MountSource::Volume { name, .. } if name == volume);
     task.wish.spec.volumes.iter().any(|mount| named(&mount.source))
         || task.work.anonymous.values().any(|name| name == volume)
 }

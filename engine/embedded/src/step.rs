@@ -174,7 +174,7 @@ mod tests {
         let work = Work { stage, generation: 2 - u64::from(behind), ..Work::default() };
         let shim = Some(Process { pid: 1, start_time: 1, boot: "now".into() });
         let state = activity.map(|activity| State { activity, shim, ..State::default() });
-        Records { wish, following: None, work, state }
+        sample::records(wish, work, state)
     }
 
     #[test]

@@ -21,9 +21,23 @@ pub(crate) struct Records {
     pub(crate) following: Option<TaskAssignment>,
     pub(crate) work: Work,
     pub(crate) state: Option<State>,
+    /// When a person sent its process which signal last, through the engine.
+    pub(crate) signalled: Option<(u64, i32)>,
 }
 
+/// How long after a signal, in milliseconds, a death by it counts as caused by it.
+const SIGNALLED: u64 = 10_000;
+
 impl Records {
+    /// Whether the last kill from outside was a person's, through the engine: the shim cannot
+    /// tell the two apart.
+    pub(crate) fn killed_by_person(&self) -> bool {
+        let killed = self.state.as_ref().and_then(|state| state.killed);
+        killed.zip(self.signalled).is_some_and(|((at, by), (sent, signal))| {
+            by == signal && (sent..sent + SIGNALLED).contains(&at)
+        })
+    }
+
     /// The newest wish.
     pub(crate) fn latest(&self) -> &TaskAssignment {
         self.following.as_ref().unwrap_or(&self.wish)
@@ -51,7 +65,8 @@ pub(crate) fn load(layout: &Layout, id: &TaskId) -> Result<Option<Records>> {
     let following = read::<TaskAssignment>(&dir.following())?
         .filter(|following| following.generation > wish.generation);
     let work = read(&dir.work())?.unwrap_or_default();
-    Ok(Some(Records { wish, following, work, state: read(&dir.state())? }))
+    let (state, signalled) = (read(&dir.state())?, read(&dir.signalled())?);
+    Ok(Some(Records { wish, following, work, state, signalled }))
 }
 
 /// Every task's records. A task that goes while this looks is left out.
@@ -224,6 +239,10 @@ pub(crate) mod sample {
         }
     }
 
+    pub(crate) fn records(wish: TaskAssignment, work: Work, state: Option<State>) -> Records {
+        Records { wish, following: None, work, state, signalled: None }
+    }
+
     pub(crate) fn observed(wish: &TaskAssignment) -> keel_engine::ObservedTask {
         let stored = serde_json::json!({
             "id": wish.id, "place": wish.place, "generation": wish.generation, "goal": wish.goal,
@@ -248,7 +267,7 @@ mod tests {
 
     fn had(wish: TaskAssignment, activity: Activity) -> Records {
         let state = Some(State { activity, ..State::default() });
-        Records { wish, following: None, work: Work::default(), state }
+        sample::records(wish, Work::default(), state)
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Folders that are watched: what changed in them, without asking again and again.
 
+use crate::sys::ready::register;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use tokio::io::unix::AsyncFd;
 
 /// Watches folders.
 pub(crate) struct Watch {
-    fd: AsyncFd<OwnedFd>,
+    fd: AsyncFd<File>,
 }
 
 /// Something happened in a watched folder.
@@ -25,7 +26,7 @@ pub(crate) struct Change {
 impl Watch {
     pub(crate) fn new() -> io::Result<Self> {
         let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        Ok(Self { fd: AsyncFd::new(fd)? })
+        Ok(Self { fd: register(fd)? })
     }
 
     /// Files that are replaced or made in the folder, and the end of the folder itself.
@@ -58,7 +59,7 @@ impl Watch {
     }
 }
 
-fn drain(fd: &OwnedFd) -> io::Result<Vec<Change>> {
+fn drain(fd: &File) -> io::Result<Vec<Change>> {
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut reader = inotify::Reader::new(fd, &mut buffer);
     let mut changes = Vec::new();

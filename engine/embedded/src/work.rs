@@ -62,6 +62,9 @@ impl Core {
         self.store_work(&id, work.clone()).await?;
         if namespace == Network::New {
             self.plumb(&id, &work.endpoints, &shim).await?;
+            if !work.endpoints.is_empty() {
+                self.keep_names();
+            }
         }
         self.attached(&id).await;
         (work.stage, work.generation, work.run) =
@@ -108,18 +111,13 @@ impl Core {
         Ok(all.iter().find(is_meant).map(|records| records.wish.id.clone()))
     }
 
-    async fn start_shim(
-        &self,
-        id: &TaskId,
-        network: Network,
-        adopt: bool,
-    ) -> setback::Step<()> {
+    async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> setback::Step<()> {
         let (dir, root) = (self.layout.task(id).0, self.layout.root().to_owned());
         let mut command = Launch { dir, root, network, adopt }.command(&self.options.executable);
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         let output = blocking::run(move || command.output()).await;
-        let output = output
-            .map_err(|error| Setback::Later(format!("cannot start the shim: {error}")))?;
+        let output =
+            output.map_err(|error| Setback::Later(format!("cannot start the shim: {error}")))?;
         if output.status.success() {
             return Ok(());
         }

@@ -112,7 +112,9 @@ impl Store {
             let layers = self.fetch_config(origin, &resolved).await?;
             let digest = resolved.digest;
             (origin.report)(Progress::Resolved { digest, layers: layers.len() });
-            let fetches = layers.iter().map(|layer| self.fetch_layer(origin, layer));
+            // Collected, since a future that holds the closure cannot be sent to another thread.
+            let fetches: Vec<_> =
+                layers.iter().map(|layer| self.fetch_layer(origin, layer)).collect();
             stream::iter(fetches).buffer_unordered(PARALLEL).try_collect::<()>().await?;
             let (store, name) = (self.clone(), origin.reference.clone());
             let resolved = Arc::clone(&resolved);

@@ -5,6 +5,17 @@
 //! - Every slot that is desired or observed gets exactly one [`verdict::Verdict`].
 //! - A plan is never edited once returned. Did something change? The next pass makes another.
 //! - Order is by name, so equal inputs print equal plans.
+//! - A rollout is no procedure: each plan decides anew from the tasks that are observed. What
+//!   must be remembered is in [`standing`], and comes back changed in [`Plan::standing`].
+//!
+//! # Where to look
+//! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
+//! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
+//! verdict for a slot; `rollout`: which slot is next, in which order; `waits`: what has to be
+//! there first; `resources`: images, networks, volumes. [`invariants`]: the checker.
+//!
+//! # Not here
+//! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
 
 pub mod desired;
 pub mod drift;

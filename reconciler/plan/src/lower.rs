@@ -177,6 +177,3 @@ fn meaning(desired: &Desired) -> Digest {
     let volumes: Vec<_> = desired.volumes.values().map(|v| (&v.spec, v.external)).collect();
     digest_of(&(&desired.stack, services, networks, volumes))
 }
-
-#[cfg(test)]
-mod tests;

@@ -103,11 +103,14 @@ impl Memory {
         self.standing.pulls.insert(reference.to_owned(), pull);
     }
 
-    /// What the tag means on this node is what counts under `missing`.
+    /// What the tag means on this node is what counts under `missing`. One that is not there is
+    /// asked for at once, however lately that failed.
     fn look_here(&mut self, inputs: &Inputs<'_>, reference: &str) {
         let image = inputs.observation.images.iter().find(|image| image.reference == reference);
-        if let Some(digest) = image.and_then(|image| image.digest.clone()) {
-            self.repin(inputs, reference, digest);
+        match image.map(|image| image.digest.clone()) {
+            Some(Some(digest)) => self.repin(inputs, reference, digest),
+            Some(None) => self.look_again(inputs, reference),
+            None => {}
         }
     }
 

@@ -4,13 +4,16 @@ use crate::draft::{Draft, act, hold};
 use crate::facts::Facts;
 use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject, Verdict};
-use crate::waits::foreign;
+use crate::waits::{foreign, given_up};
 use keel_engine::{
     Assignment, Goal, ObservedNetwork, ObservedVolume, Presence, PullPolicy, TaskSpec,
 };
 
 /// A pull that failed is asked for again after this time.
 const AGAIN: u64 = 15_000;
+
+/// And at least this often.
+const SELDOM: u64 = 10 * 60_000;
 
 /// Judges every image, network and volume of the stack.
 pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
@@ -50,11 +53,22 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, reference: &str, policy: PullPoli
         return hold(Hold::NotFound { what: format!("image {reference}") });
     }
     let failure = observed.and_then(|image| image.failure.clone());
-    let due = asked.filter(|pull| pull.at > 0).map(|pull| pull.at.saturating_add(AGAIN));
+    let last = asked.filter(|pull| pull.at > 0);
+    let due = last.map(|pull| {
+        // Ever more seldom: it may be a misspelt name.
+        let waited = pull.at.saturating_sub(pull.since);
+        pull.at.saturating_add((waited / 4).clamp(AGAIN, SELDOM))
+    });
     let waiting = observed.is_some_and(|image| image.pulling.is_some());
     if waiting || due.is_some_and(|due| facts.now() < due) {
         due.filter(|due| *due > facts.now()).into_iter().for_each(|due| draft.wake(due));
-        return hold(Hold::AwaitingImage { image: reference.to_owned(), failure });
+        let given_up = last.is_some_and(|pull| facts.now() >= given_up(facts, reference, pull));
+        return hold(match failure {
+            Some(cause) if given_up && !waiting && !beyond => {
+                Hold::Failed { what: format!("image {reference}: {cause}") }
+            }
+            failure => Hold::AwaitingImage { image: reference.to_owned(), failure },
+        });
     }
     draft.pulled.insert(reference.to_owned());
     draft.wake(facts.now().saturating_add(AGAIN));

@@ -101,12 +101,13 @@ fn health(facts: &Facts<'_>) -> Health {
     if facts.inputs.desired.is_none() {
         return Health::Unknown;
     }
-    let each: Vec<Health> = facts
-        .slots
-        .iter()
-        .filter(|(_, occupants)| occupants.want.is_some())
-        .map(|(slot, occupants)| slot_health(facts, slot, occupants))
-        .collect();
+    let wants = facts.slots.iter().filter(|(_, occupants)| occupants.want.is_some());
+    let none = wants.clone().next().is_none();
+    let each: Vec<Health> =
+        wants.filter_map(|(slot, occupants)| slot_health(facts, slot, occupants)).collect();
+    if each.is_empty() {
+        return if none { Health::Healthy } else { Health::Missing };
+    }
     let wanted = each.iter().any(|health| *health != Health::Suspended);
     if wanted && each.iter().all(|h| matches!(h, Health::Missing | Health::Suspended)) {
         return Health::Missing;
@@ -118,14 +119,26 @@ fn health(facts: &Facts<'_>) -> Health {
         Some(Health::Missing) if failed => Health::Degraded,
         Some(Health::Missing) => Health::Progressing,
         Some(other) => other,
-        None if !wanted && !each.is_empty() => Health::Suspended,
+        None if !wanted => Health::Suspended,
         None => Health::Healthy,
     }
 }
 
-/// One slot; `Suspended` for one that a person stopped.
-fn slot_health(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Health {
-    let Some(want) = &occupants.want else { return Health::Healthy };
+/// One slot; `Suspended` for one that a person stopped. What is held has no say: the notes do.
+fn slot_health(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<Health> {
+    let want = occupants.want.as_ref()?;
+    if occupants.current.is_none() && !want.service.held.is_empty() {
+        return None;
+    }
+    Some(wanted_health(facts, slot, occupants, want))
+}
+
+fn wanted_health(
+    facts: &Facts<'_>,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+    want: &Want<'_>,
+) -> Health {
     if facts.standing.stopped.contains(&facts::short(slot)) {
         return Health::Suspended;
     }
@@ -135,7 +148,6 @@ fn slot_health(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Hea
     let serves = |task: &&ObservedTask| available_since(task).is_some();
     let new = occupants.current.map(|task| of_task(facts, want, task));
     match new {
-        None if !want.service.held.is_empty() => Health::Missing,
         None if occupants.rest.iter().any(serves) => Health::Progressing,
         None => match occupants.rest.first() {
             Some(task) => of_task(facts, want, task),

@@ -306,10 +306,13 @@ impl Plan {
             .all(|entry| matches!(&entry.verdict, Verdict::Hold(hold) if hold.is_final()))
     }
 
-    /// Whether a stack that was to go is gone, kept data apart.
+    /// Whether a stack that was to go is gone, kept data apart. What its source still names may
+    /// be held off.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        let kept = |entry: &Entry| matches!(&entry.verdict, Verdict::Hold(Hold::Kept { .. }));
+        let kept = |entry: &Entry| {
+            matches!(&entry.verdict, Verdict::Hold(Hold::Kept { .. } | Hold::Suspended { .. }))
+        };
         self.standing.removed.is_some() && self.entries.iter().all(kept)
     }
 

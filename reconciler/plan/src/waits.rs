@@ -2,10 +2,11 @@
 //! deadline: there is no task yet whose time could run.
 
 use crate::condition::is_still;
-use crate::desired::{Condition, DependsOn};
+use crate::desired::{Condition, DependsOn, Owner};
 use crate::draft::Draft;
 use crate::facts::{Facts, Occupants, Want, short, slot};
 use crate::memory::is_complete;
+use crate::standing::Pull;
 use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{
     ExitCause, Health, MountSource, NetworkMode, ObservedTask, Phase, Port, PullPolicy, TaskSpec,
@@ -42,17 +43,19 @@ fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold>
 /// The dependency is awaited; where it waits for a person itself, so does this.
 fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) -> Hold {
     let slot = slot(facts.inputs, &dependency.service, number);
-    let condition = word(dependency.condition);
-    match draft.verdict(&Subject::Slot(slot.clone())) {
-        Some(Verdict::Hold(hold)) if hold.is_final() && !matches!(hold, Hold::Converged) => {
-            let reason = crate::text::of_hold(hold);
-            let what = format!("needs {} {condition}, which is held: {reason}", short(&slot));
-            Hold::Failed { what }
+    let condition = word(dependency.condition).to_owned();
+    let service = dependency.service.clone();
+    let Some(Verdict::Hold(hold)) = draft.verdict(&Subject::Slot(slot.clone())) else {
+        return Hold::AwaitingDependency { service, condition };
+    };
+    let why = format!("needs {} {condition}: {}", short(&slot), crate::text::of_hold(hold));
+    match hold {
+        Hold::NotRunYet { .. } | Hold::RunsInDocker { .. } | Hold::NotFound { .. } => {
+            Hold::NotRunYet { field: format!("depends_on.{service}"), why, at: None }
         }
-        _ => Hold::AwaitingDependency {
-            service: dependency.service.clone(),
-            condition: condition.to_owned(),
-        },
+        Hold::Stopped | Hold::Kept { .. } | Hold::ReportOnly => Hold::Kept { why },
+        Hold::Failed { .. } | Hold::KnownBad { .. } => Hold::Failed { what: why },
+        _ => Hold::AwaitingDependency { service, condition },
     }
 }
 
@@ -103,15 +106,23 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
         return Some(Hold::NotFound { what: format!("image {reference}") });
     }
     let failure = observed.and_then(|image| image.failure.clone());
-    let since = asked.map_or(facts.now(), |pull| pull.since);
-    if let Some(cause) = failure.as_ref().filter(|_| !present) {
-        let until = since + IMAGE_WAIT;
+    let last = asked.filter(|pull| pull.beyond.is_none());
+    if let Some((pull, cause)) = last.zip(failure.as_ref()) {
+        let until = given_up(facts, reference, pull);
         if facts.now() >= until {
             return Some(Hold::Failed { what: format!("image {reference}: {cause}") });
         }
         draft.wake(until);
     }
     Some(Hold::AwaitingImage { image: reference.clone(), failure })
+}
+
+/// When an image is not waited for any more. Whoever runs a command is told at once that there
+/// is no such image.
+pub(crate) fn given_up(facts: &Facts<'_>, reference: &str, pull: &Pull) -> u64 {
+    let by_hand = facts.desired.is_some_and(|desired| matches!(desired.owner, Owner::Cli { .. }));
+    let transient = facts.image(reference).is_none_or(|image| image.transient);
+    pull.since + if by_hand && !transient { 0 } else { IMAGE_WAIT }
 }
 
 /// What others have to make: external networks and volumes. And ours that are being made anew.

@@ -3,7 +3,7 @@
 use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
-use crate::outcome::{awaited, ending, only_health_is_open};
+use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_are_open};
 use crate::owners::{Claim, claim};
 use crate::pass::{Passed, pass};
 use crate::progress::Scene;
@@ -47,8 +47,10 @@ impl Controller {
         let Some(desired) = self.records().desired(&stack).await? else {
             return Err(unknown_stack(&stack));
         };
-        let lifted = wanted_services(&desired, &ask.services);
-        self.records().change_standing(&stack, |standing| lift(standing, &lifted)).await?;
+        if !ask.keep_stopped {
+            let lifted = wanted_services(&desired, &ask.services);
+            self.records().change_standing(&stack, |standing| lift(standing, &lifted)).await?;
+        }
         let asked = Asked {
             recreate: ask.recreate,
             resolve: ask.resolve,
@@ -108,6 +110,7 @@ impl Controller {
         detach: bool,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
+        let _later = Later { controller: self, stack };
         let mut events = self.events();
         let mut story = Story::begin(self, stack).await?;
         loop {
@@ -116,10 +119,6 @@ impl Controller {
             asked = Asked { services: asked.services, ..Asked::default() };
             story.go_on(&passed, lines).await?;
             if let Some(end) = story.end(&passed, detach) {
-                // What a person started is looked after by the loops, where there are some.
-                if self.serves() {
-                    self.stacks().hint(stack.clone());
-                }
                 return Ok(end);
             }
             self.pause(&passed, &mut events).await;
@@ -139,6 +138,21 @@ impl Controller {
         let wake = passed.plan.wake.map(|at| at.saturating_sub(self.now()));
         let wait = wake.map_or(PATIENCE, |wake| Duration::from_millis(wake).min(PATIENCE));
         next_by(events, Instant::now() + wait.max(Duration::from_millis(10))).await;
+    }
+}
+
+/// What a person began is looked after by the loops, where there are some: also when the person
+/// does not stay to the end.
+pub(crate) struct Later<'a> {
+    pub controller: &'a Controller,
+    pub stack: &'a StackName,
+}
+
+impl Drop for Later<'_> {
+    fn drop(&mut self) {
+        if self.controller.serves() {
+            self.controller.stacks().hint(self.stack.clone());
+        }
     }
 }
 
@@ -205,6 +219,9 @@ impl Story {
         let plan = &passed.plan;
         if plan.is_settled() || (detach && only_health_is_open(plan)) {
             return Some(self.with_failures(ending(plan)));
+        }
+        if only_missing_images_are_open(plan, &passed.observation) {
+            return Some((Outcome::Failed, awaited(plan)));
         }
         let limit = Duration::from_millis(self.health_time(passed));
         let late = self.ready.is_some_and(|ready| ready.elapsed() > limit);

@@ -1,6 +1,6 @@
 //! `down`: a stack goes away.
 
-use super::converge::{lines, unknown_stack};
+use super::converge::{Later, lines, unknown_stack};
 use crate::ask::{DownAsk, Outcome, Progress, Refusal};
 use crate::controller::{Controller, Lines};
 use crate::outcome::ending;
@@ -34,6 +34,7 @@ impl Controller {
             standing.suspended = serves.then_some(by);
         };
         self.records().change_standing(&stack, go).await?;
+        let _later = Later { controller: self, stack: &stack };
         let resources = self.resources(&stack).await?;
         let mut events = self.events();
         let mut scene: Option<Scene> = None;

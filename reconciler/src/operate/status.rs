@@ -54,6 +54,8 @@ impl Controller {
             let reason = held.reason.iter().map(|reason| format!(": {reason}"));
             format!("by {} since {}{}", held.by, rfc3339(held.since), reason.collect::<String>())
         });
+        let mut notes = status.notes;
+        notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
         Ok(StatusRow {
             stack: stack.to_string(),
             source: desired.as_ref().map(|desired| source_name(&desired.owner)).unwrap_or_default(),
@@ -61,11 +63,18 @@ impl Controller {
             sync: status.sync.to_string(),
             health: status.health.to_string(),
             operation: records.operation(stack).await?.map(shown).unwrap_or_default(),
-            notes: status.notes,
+            notes,
             suspended,
             drift: drift.max(status.drift),
             services: status.services,
         })
+    }
+
+    /// A stack of a source that was moved or is no longer configured stays as it is.
+    fn source_gone(&self, owner: &Owner) -> Option<String> {
+        let Owner::Source { name, .. } = owner else { return None };
+        let there = self.configured().get(name).is_some_and(|source| source.owner() == owner);
+        (self.serves() && !there).then(|| format!("{owner} is no longer configured"))
     }
 
     /// The state of the sources; empty without `serve`.

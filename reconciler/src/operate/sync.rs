@@ -29,7 +29,7 @@ impl Controller {
         }
         let mut notes = Vec::new();
         for name in self.sources_of(&ask.targets).await? {
-            refresh(&name, &self.configured()[&name], self).await;
+            refresh(&name, &self.configured()[&name], ask.take_over, self).await;
             let record = self.records().source(&name).await?;
             notes.extend(record.trouble.into_iter().chain(record.problems));
             notes.extend(

@@ -82,3 +82,23 @@ pub(crate) fn prune(folder: &Path, in_use: &dyn Fn(&Path) -> bool) -> io::Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_few_and_those_in_use_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkouts = folder.path().join("checkouts");
+        for (age, name) in ["a", "b", "c", "d", "e"].iter().enumerate() {
+            fs::create_dir_all(checkouts.join(name)).unwrap();
+            let made = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
+            File::open(checkouts.join(name)).unwrap().set_modified(made).unwrap();
+        }
+        prune(folder.path(), &|path| path.ends_with("a")).unwrap();
+        let left = |name: &&str| checkouts.join(name).exists();
+        let left: Vec<_> = ["a", "b", "c", "d", "e"].iter().filter(|name| left(name)).collect();
+        assert_eq!(left, [&"a", &"c", &"d", &"e"]);
+    }
+}

@@ -1,13 +1,14 @@
 //! A root in a temporary folder, with a node in memory.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests may panic")]
 
 pub mod git;
+pub mod sshd;
 
 use futures_util::StreamExt;
 use keel_engine::fake::Fake;
 use keel_engine::{Depth, Engine, Observation, ObservedTask, Phase, StackName};
 use keel_plan::desired::{Owner, Policy};
-use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Submission};
+use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, StatusRow, Submission};
 use keel_reconciler::config::{From, SourceConfig};
 use keel_reconciler::find::stacks_at;
 use keel_reconciler::load::{Reading, StackFiles};
@@ -142,6 +143,7 @@ impl World {
             recreate: false,
             services: vec![],
             detach: false,
+            keep_stopped: false,
         }
     }
 }
@@ -158,6 +160,11 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut()
 pub fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+/// Every stack's status, by name.
+pub async fn status(controller: &Controller) -> Vec<StatusRow> {
+    controller.status(&[]).await.unwrap()
 }
 
 pub fn stack(name: &str) -> StackName {

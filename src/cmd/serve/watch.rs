@@ -18,32 +18,26 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct Watch {
     stacks: BTreeMap<String, Told>,
+    containers: BTreeMap<String, (String, String)>,
     problems: BTreeSet<String>,
 }
 
 /// The last that was told of a stack.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Told {
-    revision: String,
-    state: String,
-    reason: String,
-    health: String,
+    trouble: Vec<String>,
+    /// The revision whose overview was shown.
+    shown: Option<String>,
 }
 
 impl Watch {
     /// Lines about what is new since the last look.
     pub fn look(&mut self, seen: &Seen) -> Vec<String> {
         let mut lines = self.problems(&seen.sources);
+        lines.extend(self.containers(&seen.containers));
         for row in &seen.stacks {
-            let told = Told {
-                revision: row.revision.clone(),
-                state: row.operation.state.clone(),
-                reason: row.operation.reason.clone(),
-                health: row.health.clone(),
-            };
-            let before = self.stacks.get(&row.stack);
-            lines.extend(change(row, before, &told, &seen.containers));
-            self.stacks.insert(row.stack.clone(), told);
+            let told = self.stacks.entry(row.stack.clone()).or_default();
+            lines.extend(change(row, told, &seen.containers));
         }
         self.stacks.retain(|stack, _| {
             let stays = seen.stacks.iter().any(|row| row.stack == *stack);
@@ -57,11 +51,8 @@ impl Watch {
 
     fn problems(&mut self, sources: &[SourceRow]) -> Vec<String> {
         let held = |source: &SourceRow| {
-            let name = &source.name;
             let text = source.held.as_ref()?;
-            Some(format!(
-                "warning: source {name}: {text}\n\nhint: `keel confirm {name}` lets it through"
-            ))
+            Some(format!("warning: source {}: {text}", source.name))
         };
         let now: BTreeSet<String> = sources
             .iter()
@@ -71,38 +62,65 @@ impl Watch {
         self.problems = now;
         fresh
     }
+
+    fn containers(&mut self, rows: &[ContainerRow]) -> Vec<String> {
+        let of_stacks = rows.iter().filter(|row| !row.stack.is_empty());
+        let word = |row: &ContainerRow| (row.id.clone(), (row.name.clone(), state(row)));
+        let now: BTreeMap<_, _> = of_stacks.map(word).collect();
+        let told = |id: &String| self.containers.get(id).map(|(_, word)| word);
+        let fresh = now.iter().filter(|(id, (_, word))| told(id) != Some(word));
+        let mut lines: Vec<_> = fresh.map(|(_, (name, word))| format!("{name}: {word}")).collect();
+        let gone = self.containers.iter().filter(|(id, _)| !now.contains_key(*id));
+        lines.extend(gone.map(|(_, (name, _))| format!("{name}: removed")));
+        lines.sort();
+        self.containers = now;
+        lines
+    }
 }
 
-fn change(
-    row: &StatusRow,
-    before: Option<&Told>,
-    now: &Told,
-    containers: &[ContainerRow],
-) -> Vec<String> {
-    if before == Some(now) {
+/// A container in a word or two.
+fn state(row: &ContainerRow) -> String {
+    let code = row.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
+    match (row.state.as_str(), row.health.as_str()) {
+        ("running", "healthy" | "unhealthy") => row.health.clone(),
+        ("running", _) => "started".to_owned(),
+        ("exited" | "restarting", _) => format!("{}{code}", row.state),
+        ("dead", _) => match &row.message {
+            Some(why) => format!("cannot be started: {why}"),
+            None => "cannot be started".to_owned(),
+        },
+        (state, _) => state.to_owned(),
+    }
+}
+
+fn change(row: &StatusRow, told: &mut Told, containers: &[ContainerRow]) -> Vec<String> {
+    let trouble = trouble(row);
+    if trouble != told.trouble {
+        told.trouble.clone_from(&trouble);
+        if !trouble.is_empty() {
+            // When it is well again, that is worth saying.
+            told.shown = None;
+            return trouble;
+        }
+    }
+    let well = row.health == "Healthy" && row.sync == "InSync";
+    if !well || told.shown.as_ref() == Some(&row.revision) {
         return vec![];
     }
-    let stack = &row.stack;
-    match (row.operation.state.as_str(), row.health.as_str()) {
-        ("failed" | "held", _) => {
-            let mut lines = vec![format!("{stack}: {}: {}", now.state, now.reason)];
-            lines.extend(row.notes.iter().map(|note| format!("  {note}")));
-            lines
-        }
-        ("succeeded", "Healthy") => overview(row, containers),
-        // What was told as healthy is told again only with a reason.
-        ("succeeded", health) if before.is_none_or(|before| before.health != health) => {
-            let mut lines = vec![format!("{stack}: {}", health.to_lowercase())];
-            lines.extend(row.notes.iter().map(|note| format!("  {note}")));
-            lines
-        }
-        ("running", _) if !now.reason.is_empty() => {
-            let same = before
-                .is_some_and(|before| (&before.state, &before.reason) == (&now.state, &now.reason));
-            if same { vec![] } else { vec![format!("{stack}: {}", now.reason)] }
-        }
-        _ => vec![],
+    told.shown = Some(row.revision.clone());
+    overview(row, containers)
+}
+
+/// What went wrong or is held, if anything.
+fn trouble(row: &StatusRow) -> Vec<String> {
+    if !matches!(row.operation.state.as_str(), "failed" | "held") {
+        return vec![];
     }
+    let mut lines =
+        vec![format!("{}: {}: {}", row.stack, row.operation.state, row.operation.reason)];
+    let said = |note: &&String| **note != row.operation.reason;
+    lines.extend(row.notes.iter().filter(said).map(|note| format!("  {note}")));
+    lines
 }
 
 /// The stack, its services, and where to find them.
@@ -200,26 +218,30 @@ mod tests {
     fn each_change_is_told_once() {
         let mut watch = Watch::default();
         let mut told = Vec::new();
-        let mut look = |stacks: Vec<StatusRow>, problems: Vec<String>| {
+        let mut look = |stacks: Vec<StatusRow>, health: &str, problems: Vec<String>| {
             let source = SourceRow { name: "default".into(), problems, ..SourceRow::default() };
-            let seen = Seen { stacks, containers: vec![container()], sources: vec![source] };
+            let container = ContainerRow { health: health.into(), ..container() };
+            let seen = Seen { stacks, containers: vec![container], sources: vec![source] };
             told.extend(watch.look(&seen));
             told.push("--".to_owned());
         };
         let running = || stack("running", "web.1 start: no task runs here", "Progressing");
         let well = || stack("succeeded", "everything is as desired", "Healthy");
+        let bad = || stack("failed", "web.1 exited (1) 3 times", "Degraded");
         let problem = || "error: unknown key `replicaz`\n --> compose.yaml:3:5\n".to_owned();
-        look(vec![running()], vec![]);
-        look(vec![running()], vec![]);
-        look(vec![well()], vec![]);
-        look(vec![well()], vec![problem()]);
-        look(vec![well()], vec![problem()]);
-        look(vec![stack("failed", "web.1 exited (1) 3 times", "Degraded")], vec![]);
-        look(vec![], vec![]);
+        look(vec![running()], "starting", vec![]);
+        look(vec![running()], "starting", vec![]);
+        look(vec![well()], "healthy", vec![]);
+        look(vec![well()], "healthy", vec![problem()]);
+        look(vec![well()], "healthy", vec![problem()]);
+        look(vec![bad()], "unhealthy", vec![]);
+        look(vec![well()], "healthy", vec![]);
+        look(vec![], "healthy", vec![]);
         insta::assert_snapshot!(told.join("\n"), @r"
-        hello: web.1 start: no task runs here
+        hello-web-1: started
         --
         --
+        hello-web-1: healthy
         hello is healthy at 3f9c2a1
           counter  1/1
           web      2/2  http://localhost:8080
@@ -229,7 +251,13 @@ mod tests {
 
         --
         --
+        hello-web-1: unhealthy
         hello: failed: web.1 exited (1) 3 times
+        --
+        hello-web-1: healthy
+        hello is healthy at 3f9c2a1
+          counter  1/1
+          web      2/2  http://localhost:8080
         --
         hello: removed
         --

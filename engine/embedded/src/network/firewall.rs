@@ -220,6 +220,12 @@ pub(super) fn ensure(layout: &Layout, networks: &[Network]) -> io::Result<()> {
     batch.commit()
 }
 
+/// Whether the table is there.
+pub(super) fn exists(layout: &Layout) -> io::Result<bool> {
+    let table = layout.table();
+    Ok(read::chains()?.iter().any(|chain| chain.family == Family::Ip && chain.table == table))
+}
+
 /// Deletes the table.
 pub(super) fn remove(layout: &Layout) -> io::Result<()> {
     Batch::new(Family::Ip, layout.table()).delete_table().commit()
@@ -290,7 +296,7 @@ fn compare_sets(table: &str, networks: &[Network]) -> io::Result<Vec<NetworkFind
     Ok(findings)
 }
 
-fn finding(what: String, observed: &str) -> NetworkFinding {
+pub(super) fn finding(what: String, observed: &str) -> NetworkFinding {
     NetworkFinding {
         network: None,
         tasks: Vec::new(),

@@ -8,7 +8,8 @@
 //! # Invariants
 //! - Only rules that carry our comment are added or deleted, never anybody's own.
 
-use super::firewall::{bridge_prefix, named};
+use super::NetworkFinding;
+use super::firewall::{self, bridge_prefix, named};
 use super::nft::batch::Batch;
 use super::nft::expr::{Expr, Meta, Verdict};
 use super::nft::read::{self, ChainSeen};
@@ -37,20 +38,42 @@ fn needs_us(chain: &ChainSeen) -> bool {
     forwards && (chain.drops || iptables)
 }
 
-/// Puts the rules where they are missing. Says whether any was.
-pub(crate) fn ensure(layout: &Layout) -> io::Result<bool> {
-    let mut added = false;
-    for chain in read::chains()?.iter().filter(|chain| needs_us(chain)) {
+/// The chains that lack some of our rules, and which.
+fn lacking(layout: &Layout) -> io::Result<Vec<(ChainSeen, Vec<Rule>)>> {
+    let mut lacking = Vec::new();
+    for chain in read::chains()?.into_iter().filter(needs_us) {
         let there = read::rules(chain.family, &chain.table)?;
         let has = |rule: &Rule| {
             there.iter().any(|seen| seen.chain == chain.name && seen.comment == rule.comment)
         };
         let missing: Vec<Rule> = rules(layout).into_iter().filter(|rule| !has(rule)).collect();
-        let mut batch = Batch::new(chain.family, &chain.table);
-        batch.insert(&chain.name, &missing).commit()?;
-        added |= !missing.is_empty();
+        if !missing.is_empty() {
+            lacking.push((chain, missing));
+        }
     }
-    Ok(legacy(layout, true)? || added)
+    Ok(lacking)
+}
+
+/// Puts the rules where they are missing, as long as the root has its table.
+pub(crate) fn ensure(layout: &Layout) -> io::Result<()> {
+    if !firewall::exists(layout)? {
+        return Ok(());
+    }
+    for (chain, missing) in lacking(layout)? {
+        Batch::new(chain.family, &chain.table).insert(&chain.name, &missing).commit()?;
+    }
+    legacy(layout, true)?;
+    // Whoever removes the table removes these rules after it. If that was between, it is ours.
+    if firewall::exists(layout)? { Ok(()) } else { remove(layout) }
+}
+
+/// What is missing, for people.
+pub(super) fn differences(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
+    let chains = lacking(layout)?.into_iter();
+    let what = chains.map(|(chain, _)| {
+        format!("accept rules for our bridges in chain {} of table {}", chain.name, chain.table)
+    });
+    Ok(what.map(|what| firewall::finding(what, "missing")).collect())
 }
 
 /// Takes them away again, wherever they are.
@@ -65,21 +88,20 @@ pub(crate) fn remove(layout: &Layout) -> io::Result<()> {
         }
         batch.commit()?;
     }
-    legacy(layout, false).map(drop)
+    legacy(layout, false)
 }
 
 /// The same for the older iptables, whose tables nftables does not show: by its own program,
-/// where its filter table is in use. Says whether something changed.
-fn legacy(layout: &Layout, wanted: bool) -> io::Result<bool> {
-    let tables = fs::read_to_string("/proc/net/ip_tables_names").unwrap_or_default();
+/// where its filter table is in use.
+fn legacy(layout: &Layout, wanted: bool) -> io::Result<()> {
+    let tables = fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
     if !tables.lines().any(|table| table == "filter") {
-        return Ok(false);
+        return Ok(());
     }
     let Some(program) = legacy_program() else {
-        return Ok(false);
+        return Ok(());
     };
     let bridges = format!("{}+", bridge_prefix(layout));
-    let mut changed = false;
     for (option, word) in [("-i", "from"), ("-o", "to")] {
         let text = comment(layout, word);
         let run = |verb: &str| {
@@ -88,11 +110,15 @@ fn legacy(layout: &Layout, wanted: bool) -> io::Result<bool> {
             command.args(["-w", "5", verb, "FORWARD"]).args(rule);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
         };
-        if run("-C")?.success() != wanted {
-            changed |= run(if wanted { "-I" } else { "-D" })?.success();
+        if wanted {
+            if !run("-C")?.success() {
+                run("-I")?;
+            }
+        } else {
+            while run("-D")?.success() {} // two processes may have added it at once
         }
     }
-    Ok(changed)
+    Ok(())
 }
 
 fn legacy_program() -> Option<&'static str> {

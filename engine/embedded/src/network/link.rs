@@ -27,7 +27,8 @@ pub(crate) struct Link {
     pub index: u32,
     pub name: String,
     pub up: bool,
-    pub master: Option<u32>,
+    /// Text for people, and for us: whose it is.
+    pub alias: Option<String>,
 }
 
 /// An IPv4 address with the length of its prefix.
@@ -120,10 +121,11 @@ impl Links {
         self.ask(RouteNetlinkMessage::NewLink(message), flags).map(drop)
     }
 
-    /// Lets a bridge send a frame back through the port that it came from.
-    pub fn set_hairpin(&mut self, name: &str) -> io::Result<()> {
+    /// Lets a bridge send a frame back through the port that it came from, and says whose it is.
+    pub fn set_port(&mut self, name: &str, owner: &str) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message.attributes.push(LinkAttribute::IfAlias(owner.to_owned()));
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::PortKind(InfoPortKind::Bridge),
             LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)])),
@@ -214,12 +216,12 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         LinkAttribute::IfName(name) => Some(name.clone()),
         _ => None,
     })?;
-    let master = message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::Controller(index) => Some(*index),
+    let alias = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfAlias(text) => Some(text.clone()),
         _ => None,
     });
     let up = message.header.flags.contains(LinkFlags::Up);
-    Some(Link { index: message.header.index, name, up, master })
+    Some(Link { index: message.header.index, name, up, alias })
 }
 
 fn parse_address(body: &[u8]) -> Option<(u32, Address)> {

@@ -15,6 +15,7 @@
 pub mod addresses;
 mod bridge;
 mod firewall;
+pub(crate) mod flows;
 pub(crate) mod foreign;
 mod link;
 mod netlink;
@@ -34,6 +35,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A network as it is on this host; the driver keeps it (in `networks/NAME`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,8 +201,22 @@ pub fn check(layout: &Layout, networks: &[Network]) -> Result<Vec<NetworkFinding
     }
     let read = || kernel("read the firewall's table");
     findings.extend(firewall::differences(layout, networks).map_err(read())?);
-    findings.extend(crate::resolver::port_findings(layout).map_err(read())?);
+    findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
+    findings.extend(settled(|| crate::resolver::findings(layout)).map_err(read())?);
     Ok(findings)
+}
+
+/// What `keel net` writes follows the records by some milliseconds: only what stays is a
+/// difference.
+fn settled(look: impl Fn() -> io::Result<Vec<NetworkFinding>>) -> io::Result<Vec<NetworkFinding>> {
+    let deadline = Instant::now() + Duration::from_millis(500);
+    loop {
+        let findings = look()?;
+        if findings.is_empty() || Instant::now() >= deadline {
+            return Ok(findings);
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
 }
 
 /// Makes whole what [`check`] finds. Elements of the port tables come from `keel net`, which is
@@ -219,8 +235,8 @@ pub fn repair(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError>
 /// Removes every link, table and accept rule of this root.
 pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
     bridge::remove_all(layout).map_err(kernel("delete the root's links"))?;
-    foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))?;
-    firewall::remove(layout).map_err(kernel("delete the firewall's table"))
+    firewall::remove(layout).map_err(kernel("delete the firewall's table"))?;
+    foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))
 }
 
 #[cfg(test)]

@@ -205,13 +205,14 @@ fn process_name(pid: u32) -> Option<String> {
     Some(format!("{} (pid {pid})", name.trim()))
 }
 
-/// Field 10 of the line of /proc/net/… whose local port (hexadecimal, in field 2) is this one
-/// and that has no remote end.
+/// Field 10 of the line of the table whose local port (hexadecimal, in field 2) is this one and
+/// that has no remote end. The thread's table, as its namespace may not be the process's.
 fn listening_inode(port: &PublishedPort) -> Option<u64> {
     let local = format!(":{:04X}", port.published);
     let protocol = word(port.protocol);
     ["", "6"].iter().find_map(|version| {
-        let table = fs::read_to_string(format!("/proc/net/{protocol}{version}")).ok()?;
+        let table =
+            fs::read_to_string(format!("/proc/thread-self/net/{protocol}{version}")).ok()?;
         table.lines().skip(1).find_map(|line| {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
             let here = fields.get(1)?.ends_with(&local) && fields.get(2)?.ends_with(":0000");

@@ -45,7 +45,7 @@ fn attach(links: &mut Links, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> io::
         }
         done => done?,
     }
-    links.set_hairpin(&host)
+    links.set_port(&host, owner(endpoint))
 }
 
 /// Runs in the namespace: addresses, routes, up.
@@ -71,9 +71,19 @@ fn up(links: &mut Links, name: &str) -> io::Result<()> {
     }
 }
 
-/// Deletes the host's side; the other goes with it.
+/// Deletes the host's side; the other goes with it. Not if it is another task's by now: a slot's
+/// next one has its address, and so the link's name.
 pub(super) fn disconnect(endpoint: &Endpoint) -> io::Result<()> {
-    Links::open()?.delete(&host_name(endpoint))
+    let (name, mut links) = (host_name(endpoint), Links::open()?);
+    match links.find(&name)? {
+        Some(link) if link.alias.as_deref() == Some(owner(endpoint)) => links.delete(&name),
+        _ => Ok(()),
+    }
+}
+
+/// The task's short id, the last of its names.
+fn owner(endpoint: &Endpoint) -> &str {
+    endpoint.names.last().map_or("", String::as_str)
 }
 
 /// Does something in a network namespace, on a thread of its own.

@@ -4,6 +4,7 @@ use super::relay;
 use crate::TaskDir;
 use crate::conversation::{Answer, conversation};
 use crate::sys::child::give;
+use crate::sys::ready::register;
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, EngineError, Exec, Result};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -73,9 +74,11 @@ async fn maybe(work: Option<impl Future<Output = ()>>) {
 
 async fn feed(mut hears: mpsc::Receiver<Frame>, mut input: Option<ChildStdin>) {
     while let Some(frame) = hears.recv().await {
-        match (frame, &mut input) {
-            (Frame::Stdin(bytes), Some(pipe)) if pipe.write_all(&bytes).await.is_err() => return,
-            (Frame::StdinEnd, _) => input = None,
+        let Some(pipe) = &mut input else { continue };
+        match frame {
+            // A process that reads no more is no failure.
+            Frame::Stdin(bytes) => drop(pipe.write_all(&bytes).await),
+            Frame::StdinEnd => input = None,
             _ => {}
         }
     }
@@ -103,7 +106,7 @@ fn terminal(mut command: Command, stdin: bool, answer: Answer) -> io::Result<()>
     command.stdin(peer.try_clone()?).stdout(peer.try_clone()?).stderr(peer);
     let child = tokio::process::Command::from(command).spawn()?;
     rustix::io::ioctl_fionbio(&main, true)?;
-    let main = Arc::new(AsyncFd::new(File::from(main))?);
+    let main = Arc::new(register(main)?);
     let Answer { hears, says } = answer;
     tokio::spawn(async move {
         let keyboard = tokio::spawn(keyboard(hears, Arc::clone(&main), stdin));

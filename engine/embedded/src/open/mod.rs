@@ -9,7 +9,7 @@ pub(crate) use attach::Waiting;
 use crate::conversation::conversation;
 use crate::core::Core;
 use crate::tasks::Records;
-use crate::{TaskDir, logs};
+use crate::{TaskDir, blocking, clock, logs, record};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, EngineError, Exec, Open, Result, TaskId};
 use nix::sys::signal::{Signal, kill};
@@ -32,7 +32,7 @@ impl Core {
             Open::Logs { options, .. } => Ok(logs::open(dir, options)),
             Open::Exec { exec, .. } => self.exec(&records, dir, exec),
             Open::Attach { task, stdin } => self.attach(task, dir, stdin).await,
-            Open::Signal { signal, .. } => signalled(&records, &signal),
+            Open::Signal { signal, .. } => signalled(&records, &dir, &signal),
         }
     }
 
@@ -53,12 +53,15 @@ fn not_running(task: &TaskId) -> EngineError {
     EngineError::Conflict { what: format!("task {task} does not run"), hint: None }
 }
 
-fn signalled(records: &Records, signal: &str) -> Result<Box<dyn Duplex>> {
+fn signalled(records: &Records, dir: &TaskDir, signal: &str) -> Result<Box<dyn Duplex>> {
     let wanted = signal_named(signal).ok_or_else(|| EngineError::Conflict {
         what: format!("`{signal}` is not a signal"),
         hint: Some("a name such as HUP, or a number".into()),
     })?;
     let process = process_of(records)?;
+    // Before it is sent, so that a death by it is never taken for somebody else's deed.
+    record::store(&dir.signalled(), &(clock::now(), wanted as i32))
+        .map_err(blocking::failed("cannot note the signal"))?;
     kill(process, wanted)
         .map_err(|error| EngineError::failed(format!("cannot send {wanted}"), error))?;
     let (caller, answer) = conversation();

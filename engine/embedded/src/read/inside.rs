@@ -111,7 +111,8 @@ mod tests {
         let own = Process::find(std::process::id()).unwrap();
         let limits = limits(&own).unwrap();
         assert_eq!(limits.len(), LIMITS.len(), "{limits:?}");
-        let text = "Limit   Soft Limit  Hard Limit  Units\nMax open files  1024  unlimited  files\n";
+        let text =
+            "Limit   Soft Limit  Hard Limit  Units\nMax open files  1024  unlimited  files\n";
         assert_eq!(parse_limits(text)["nofile"], "1024:unlimited");
     }
 

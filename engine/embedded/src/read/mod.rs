@@ -67,7 +67,10 @@ impl Reading<'_> {
         match row.field {
             Field::MemLimit => {
                 let held = self.cgroup()?.memory().ok()?;
-                Some((limit(spec.mem_limit.map(held_memory), Value::Bytes), limit(held, Value::Bytes)))
+                Some((
+                    limit(spec.mem_limit.map(held_memory), Value::Bytes),
+                    limit(held, Value::Bytes),
+                ))
             }
             Field::Cpus => {
                 let held = self.cgroup()?.cpus().ok()?;
@@ -75,7 +78,10 @@ impl Reading<'_> {
             }
             Field::PidsLimit => {
                 let held = self.cgroup()?.pids().ok()?;
-                Some((spec.pids_limit.map_or(Value::Unset, number), held.map_or(Value::Unset, number)))
+                Some((
+                    spec.pids_limit.map_or(Value::Unset, number),
+                    held.map_or(Value::Unset, number),
+                ))
             }
             Field::Sysctls => {
                 let held = inside::sysctls(self.process, &spec.sysctls)?;
@@ -135,7 +141,8 @@ impl Reading<'_> {
             .iter()
             .filter_map(|limit| {
                 let name = limit.typ().to_string().trim_start_matches("RLIMIT_").to_lowercase();
-                let shown = format!("{}:{}", inside::shown(limit.soft()), inside::shown(limit.hard()));
+                let shown =
+                    format!("{}:{}", inside::shown(limit.soft()), inside::shown(limit.hard()));
                 asked.contains_key(&name).then_some((name, shown))
             })
             .collect();
@@ -176,6 +183,9 @@ fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
     let (at, signal) = state.killed?;
     let down = seen.phase != Phase::Running;
     let still = down && state.exit_cause == Some(ExitCause::KilledFromOutside);
+    if records.killed_by_person() {
+        return None;
+    }
     if records.wish.goal >= Goal::Stopped || !(still || now.saturating_sub(at) < TOLD) {
         return None;
     }
@@ -213,7 +223,11 @@ pub(crate) fn networks(
             let ports = keel_engine::fields::row_of(Field::Ports);
             let finding = Finding {
                 field: found.what.clone(),
-                ..finding(ports, Value::Text(found.expected.clone()), Value::Text(found.observed.clone()))
+                ..finding(
+                    ports,
+                    Value::Text(found.expected.clone()),
+                    Value::Text(found.observed.clone()),
+                )
             };
             of_tasks.entry(task.clone()).or_default().push(finding);
         }
@@ -260,8 +274,7 @@ mod tests {
             let exit_cause = Some(ExitCause::KilledFromOutside);
             let state = State { killed: Some((1_000, 9)), exit_cause, ..State::default() };
             let wish = sample::wish(1, goal);
-            let records =
-                Records { wish, following: None, work: Work::default(), state: Some(state) };
+            let records = sample::records(wish, Work::default(), Some(state));
             let mut seen = sample::observed(&records.wish);
             seen.phase = phase;
             let found = killed(&records, &seen, 1_000 + age);

@@ -103,3 +103,83 @@ fn reply(message: &Message, code: ResponseCode, records: Vec<Record>, udp: bool)
     }
     Outcome::Answer(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tasks::{Standing, Task};
+    use super::*;
+    use crate::record::Endpoint;
+    use keel_engine::TaskId;
+
+    fn zone(tasks: u8) -> Zone {
+        let task = |number: u8| {
+            let endpoint = Endpoint {
+                network: "blog".into(),
+                ipv4: format!("10.0.0.{number}"),
+                names: vec!["web".into()],
+                ..Endpoint::default()
+            };
+            let task = Task {
+                standing: Standing::Available,
+                endpoints: vec![endpoint],
+                ports: Vec::new(),
+                reserves: true,
+                draining: None,
+                processes: Vec::new(),
+                dns: Vec::new(),
+            };
+            (TaskId::from_seed(&number.to_string()), task)
+        };
+        Zone::of(&(2..tasks + 2).map(task).collect())
+    }
+
+    fn ask(zone: &Zone, question: &[u8], start: usize, udp: bool) -> Option<Message> {
+        match answer(zone, &["blog".to_owned()], question, start, udp) {
+            Outcome::Answer(bytes) => Some(Message::from_vec(&bytes).unwrap()),
+            Outcome::Forward | Outcome::Ignore => None,
+        }
+    }
+
+    fn question(name: &str, kind: RecordType) -> Message {
+        let mut message = Message::query();
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+        message
+    }
+
+    #[test]
+    fn clients_that_take_the_first_address_are_spread() {
+        let (zone, bytes) = (zone(3), question("web.", RecordType::A).to_vec().unwrap());
+        let first = |start| match ask(&zone, &bytes, start, true).unwrap().answers[0].data {
+            RData::A(A(ip)) => ip.octets()[3],
+            _ => 0,
+        };
+        let mut firsts: Vec<u8> = (0..3).map(first).collect();
+        firsts.sort_unstable();
+        assert_eq!(firsts, [2, 3, 4]);
+    }
+
+    #[test]
+    fn more_than_fits_comes_by_tcp() {
+        let (zone, bytes) = (zone(100), question("web.", RecordType::A).to_vec().unwrap());
+        let cut = ask(&zone, &bytes, 0, true).unwrap();
+        assert!(cut.metadata.truncation && cut.answers.is_empty());
+        let whole = ask(&zone, &bytes, 0, false).unwrap();
+        assert!(!whole.metadata.truncation);
+        assert_eq!(whole.answers.len(), 100);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_passed_on_and_what_is_no_question_is_not_answered() {
+        let zone = zone(1);
+        let other = question("example.org.", RecordType::A).to_vec().unwrap();
+        let networks = ["blog".to_owned()];
+        assert!(matches!(answer(&zone, &networks, &other, 0, true), Outcome::Forward));
+        for noise in [&b""[..], &b"noise"[..], &[0xff; 40][..]] {
+            assert!(matches!(answer(&zone, &networks, noise, 0, true), Outcome::Ignore));
+        }
+        let reply = question("web.", RecordType::A).into_response().to_vec().unwrap();
+        assert!(matches!(answer(&zone, &networks, &reply, 0, true), Outcome::Ignore));
+        let failed = Message::from_vec(&failure(&other).unwrap()).unwrap();
+        assert_eq!(failed.metadata.response_code, ResponseCode::ServFail);
+    }
+}

@@ -30,6 +30,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 use serde::{Deserialize, Serialize};
+use server::End;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
@@ -56,7 +57,8 @@ fn names_path(task: &TaskDir) -> PathBuf {
     task.0.join("names")
 }
 
-fn pid_path(layout: &Layout) -> PathBuf {
+/// The record of the `keel net` that serves.
+pub(crate) fn pid_path(layout: &Layout) -> PathBuf {
     layout.run().join("net.pid")
 }
 
@@ -65,7 +67,7 @@ fn pid_path(layout: &Layout) -> PathBuf {
 /// but in tests.
 pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     fs::create_dir_all(layout.run())?;
-    if is_locked(layout)? {
+    if is_served(layout)? {
         return Ok(());
     }
     let log = OpenOptions::new().create(true).append(true).open(layout.run().join("net.log"))?;
@@ -80,19 +82,27 @@ pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
 
 /// The lock that `keel net` holds for its life; `None` if another one has it. A record lock, for
 /// it belongs to the process: a `flock` would stay with every child that was just forked.
-fn try_lock(layout: &Layout) -> io::Result<Option<File>> {
+fn lock(layout: &Layout) -> io::Result<Option<File>> {
     let file = lock_file(layout)?;
     match fcntl(&file, FcntlArg::F_SETLK(&whole_file())) {
-        Ok(_) => Ok(Some(file)),
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
-        Err(error) => Err(error.into()),
+        Ok(_) => return Ok(Some(file)),
+        Err(Errno::EAGAIN | Errno::EACCES) => {}
+        Err(error) => return Err(error.into()),
     }
+    if is_served(layout)? {
+        return Ok(None);
+    }
+    // Its holder is dead, and about to let go.
+    fcntl(&file, FcntlArg::F_SETLKW(&whole_file()))?;
+    Ok(Some(file))
 }
 
-fn is_locked(layout: &Layout) -> io::Result<bool> {
+/// Whether a living process has the lock.
+fn is_served(layout: &Layout) -> io::Result<bool> {
     let mut lock = whole_file();
     fcntl(lock_file(layout)?, FcntlArg::F_GETLK(&mut lock))?;
-    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    let held = i32::from(lock.l_type) != libc::F_UNLCK;
+    Ok(held && Process::find(lock.l_pid.cast_unsigned()).is_some())
 }
 
 fn lock_file(layout: &Layout) -> io::Result<File> {
@@ -153,31 +163,47 @@ fn run(layout: &Layout) -> io::Result<()> {
     let me = Process::find(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     loop {
-        let Some(lock) = try_lock(layout)? else {
+        let Some(lock) = lock(layout)? else {
             return Ok(()); // another one serves
         };
         let upstream = forward::Upstream { resolv_conf: "/etc/resolv.conf".into(), port: 53 };
         let mut server = server::Server::new(layout, me.clone(), upstream);
-        runtime.block_on(server.run(|| store(&pid_path(layout), &me)))?;
+        let end = runtime.block_on(server.run(|| store(&pid_path(layout), &me)))?;
         drop(server);
         for path in [pid_path(layout), crate::network::ports::held_path(layout)] {
             let _ = fs::remove_file(path);
         }
         drop(lock);
         // A task that came while it was ending found the lock taken, so it is ours to serve.
-        if !tasks::read_all(layout)?.values().any(tasks::Task::attached) {
+        let needed = tasks::read_all(layout)?.values().any(tasks::Task::attached);
+        if end == End::Told || !needed {
             return Ok(());
         }
     }
 }
 
-/// What of the port tables is not as the tasks' records ask.
-pub(crate) fn port_findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
+/// What of `keel net` and the port tables is not as the tasks' records ask.
+pub(crate) fn findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
     let tasks = tasks::read_all(layout)?;
-    let differences = port_table::differences(layout, &zone::port_table(&tasks))?;
+    let needed = tasks.values().any(tasks::Task::attached);
+    let mut findings = port_findings(layout, &tasks)?;
+    if needed && (!layout.run().exists() || !is_served(layout)?) {
+        findings.push(NetworkFinding {
+            network: None,
+            tasks: Vec::new(),
+            what: "process keel net".into(),
+            expected: "running".into(),
+            observed: "missing".into(),
+        });
+    }
+    Ok(findings)
+}
+
+fn port_findings(layout: &Layout, tasks: &tasks::Tasks) -> io::Result<Vec<NetworkFinding>> {
+    let differences = port_table::differences(layout, &zone::port_table(tasks))?;
     let finding = |difference: port_table::PortDifference| NetworkFinding {
         network: None,
-        tasks: publishers(&tasks, difference.key),
+        tasks: publishers(tasks, difference.key),
         what: format!("published port {}", difference.key),
         expected: difference.expected,
         observed: difference.observed,
@@ -199,13 +225,15 @@ fn publishers(tasks: &tasks::Tasks, key: Key) -> Vec<TaskId> {
 
 /// Tells `keel net` to write the port tables anew, if it runs.
 pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
-    match load::<Process>(&pid_path(layout))? {
-        Some(process) if process.lives() => {
-            let pid = Pid::from_raw(process.pid.cast_signed());
-            Ok(kill(pid, Signal::SIGHUP)?)
-        }
-        _ => Ok(()),
+    load::<Process>(&pid_path(layout))?.map_or(Ok(()), |server| tell(&server, Signal::SIGHUP))
+}
+
+/// Signals a process, if it still is that one.
+fn tell(process: &Process, signal: Signal) -> io::Result<()> {
+    if !process.lives() {
+        return Ok(());
     }
+    Ok(kill(Pid::from_raw(process.pid.cast_signed()), signal)?)
 }
 
 #[cfg(test)]

@@ -8,12 +8,13 @@ use super::listen::{self, View};
 use super::tasks::{Task, Tasks, read, read_all};
 use super::watch::{Changed, Firewall, Records};
 use super::zone::{Zone, port_table};
-use super::{Marker, drained_path, names_path};
+use super::{Marker, drained_path, names_path, tell};
 use crate::layout::Layout;
 use crate::network::port_table::{PortTable, rewrite, update};
-use crate::network::{foreign, ports};
+use crate::network::{flows, foreign, ports};
 use crate::record::{Process, store};
 use keel_engine::{PublishedPort, TaskId};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -21,7 +22,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
@@ -32,6 +33,15 @@ const PERIOD: Duration = Duration::from_secs(30);
 const BURST: Duration = Duration::from_millis(200);
 /// How long it stays when tasks are stopped, but there: one may be about to start.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// Why it stopped serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// No task needs it.
+    Idle,
+    /// It was told to (SIGTERM).
+    Told,
+}
 
 /// A served task.
 struct Listener {
@@ -75,7 +85,7 @@ impl Server {
     }
 
     /// Serves until no task needs it. `ready` is called once signals are handled.
-    pub async fn run(&mut self, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    pub async fn run(&mut self, ready: impl FnOnce() -> io::Result<()>) -> io::Result<End> {
         let mut anew = signal(SignalKind::hangup())?;
         let mut end = signal(SignalKind::terminate())?;
         ready()?;
@@ -86,10 +96,10 @@ impl Server {
         loop {
             self.settle();
             if self.is_over() {
-                return Ok(());
+                return Ok(End::Idle);
             }
             if look <= Instant::now() {
-                report("let our bridges through", foreign::ensure(&self.layout).map(drop));
+                report("let our bridges through", foreign::ensure(&self.layout));
                 look = Instant::now() + PERIOD;
             }
             let wake = self.linger_end().map_or(look, |end| end.min(look));
@@ -101,7 +111,7 @@ impl Server {
                 }
                 () = sleep_until(wake) => self.tasks = read_all(&self.layout)?,
                 _ = anew.recv() => self.applied = None,
-                () = ended(&mut end) => return Ok(()),
+                _ = end.recv() => return Ok(End::Told),
             }
         }
     }
@@ -167,6 +177,10 @@ impl Server {
         };
         // What it believed was wrong: somebody else changed the tables.
         let written = updated.or_else(|_| rewrite(&self.layout, &wanted));
+        if written.is_ok() {
+            let before = self.applied.take().unwrap_or_default();
+            report("forget old UDP flows", flows::forget(&before, &wanted));
+        }
         self.applied = written.is_ok().then_some(wanted);
         written
     }
@@ -208,16 +222,21 @@ impl Server {
         report("say that names work", store(&names_path(&self.layout.task(id)), &marker));
     }
 
-    /// Tells the shims that wait for it that nothing leads to their tasks any more.
+    /// Tells the shims that wait for it that nothing leads to their tasks any more: by a file,
+    /// and by SIGUSR2, which they hear at once.
     fn mark_drained(&self) {
         for (id, task) in &self.tasks {
             let path = drained_path(&self.layout.task(id));
-            if task.draining && !path.exists() {
-                let marker =
-                    Marker { server: Some(self.me.clone()), shim: task.processes.first().cloned() };
-                report("say that a task is drained", store(&path, &marker));
-            } else if !task.draining && path.exists() {
-                report("forget that a task was drained", std::fs::remove_file(&path));
+            match &task.draining {
+                Some(shim) if !path.exists() => {
+                    let marker = Marker { server: Some(self.me.clone()), shim: Some(shim.clone()) };
+                    let told = store(&path, &marker).and_then(|()| tell(shim, Signal::SIGUSR2));
+                    report("say that a task is drained", told);
+                }
+                None if path.exists() => {
+                    report("forget that a task was drained", std::fs::remove_file(&path));
+                }
+                _ => {}
             }
         }
     }
@@ -237,10 +256,6 @@ impl Server {
     fn linger_end(&self) -> Option<Instant> {
         self.idle_since.map(|since| since + LINGER)
     }
-}
-
-async fn ended(signal: &mut Signal) {
-    let _ = signal.recv().await;
 }
 
 fn without_target(port: &PublishedPort) -> PublishedPort {

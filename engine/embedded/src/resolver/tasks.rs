@@ -31,8 +31,8 @@ pub(super) struct Task {
     pub ports: Vec<PublishedPort>,
     /// Its ports are kept from other programs.
     pub reserves: bool,
-    /// The shim asks to be told when nothing leads to it any more.
-    pub draining: bool,
+    /// The shim that asks to be told when nothing leads to it any more.
+    pub draining: Option<Process>,
     /// Processes in its network namespace, the likeliest first.
     pub processes: Vec<Process>,
     /// Name servers of its own; empty: the host's.
@@ -52,7 +52,11 @@ impl Task {
 /// Judges a task by its records; `lives` says whether a process still runs.
 fn judge(work: Work, state: State, dns: Vec<IpAddr>, lives: impl Fn(&Process) -> bool) -> Task {
     // A state of an earlier shim says nothing about this one.
-    let fits = state.shim.is_some() && (work.shim.is_none() || work.shim == state.shim);
+    let fits = match (&work.shim, &state.shim) {
+        (Some(shim), None) => !lives(shim),
+        (Some(shim), Some(writer)) => shim == writer,
+        (None, _) => true,
+    };
     let state = if fits { state } else { State::default() };
     let processes: Vec<Process> =
         [&work.shim, &state.shim, &state.process].into_iter().flatten().cloned().collect();
@@ -68,12 +72,13 @@ fn judge(work: Work, state: State, dns: Vec<IpAddr>, lives: impl Fn(&Process) ->
         Activity::Waiting | Activity::Backoff => Standing::Waiting,
         Activity::Exited => Standing::Absent,
     };
+    let draining = state.shim.filter(|_| state.activity == Activity::Draining);
     Task {
         standing,
         endpoints: work.endpoints,
         ports: work.ports,
         reserves: !over && wanted,
-        draining: fits && state.activity == Activity::Draining,
+        draining,
         processes,
         dns,
     }
@@ -138,6 +143,8 @@ mod tests {
             (Stage::Ready, None, None, Waiting, Health::None, Absent),
             (Stage::Launched, Some(1), Some(1), Exited, Health::None, Absent),
             (Stage::Ready, Some(1), Some(2), Exited, Health::None, Standing::Waiting),
+            (Stage::Ready, Some(1), None, Exited, Health::None, Standing::Waiting),
+            (Stage::Launched, Some(9), None, Exited, Health::None, Absent),
             (Stage::Launched, Some(9), Some(9), Running, Health::None, Absent),
             (Stage::Rejected, Some(1), Some(1), Running, Health::None, Absent),
         ];
@@ -162,6 +169,22 @@ mod tests {
         };
         let task = judge(work, state, Vec::new(), |process| process.pid != 9);
         assert_eq!(task.standing, Standing::Available);
+    }
+
+    #[test]
+    fn a_task_that_is_over_keeps_no_port() {
+        let cases = [
+            (Some(1), Some(1), Activity::Exited, false),
+            (Some(9), None, Activity::Exited, false),
+            (Some(1), None, Activity::Exited, true),
+            (None, None, Activity::Waiting, true),
+        ];
+        for (shim, reported, activity, reserves) in cases {
+            let work = Work { stage: Stage::Launched, shim: shim.map(process), ..Work::default() };
+            let state = State { activity, shim: reported.map(process), ..State::default() };
+            let task = judge(work, state, Vec::new(), |process| process.pid != 9);
+            assert_eq!(task.reserves, reserves, "{shim:?} {reported:?} {activity:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::main;
 use crate::layout::Layout;
-use crate::network::tests::world::{HOST, Space, Task, World, wait_for};
+use crate::network::tests::world::{HOST, Space, Task, World, reply_limit, wait_for};
 use crate::record::Activity;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
@@ -11,7 +11,6 @@ use keel_engine::Health;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::path::Path;
-use std::time::Duration;
 
 /// What `World::serve` runs in a process of its own.
 #[test]
@@ -32,7 +31,7 @@ fn question(name: &str, kind: RecordType) -> Vec<u8> {
 fn ask_udp(space: &Space, name: &str, kind: RecordType) -> Message {
     let answer = space.enter(|| {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_read_timeout(Some(reply_limit())).unwrap();
         socket.connect("127.0.0.11:53").unwrap();
         socket.send(&question(name, kind)).unwrap();
         let mut answer = vec![0; 4096];
@@ -46,7 +45,7 @@ fn ask_udp(space: &Space, name: &str, kind: RecordType) -> Message {
 fn ask_tcp(space: &Space, name: &str) -> Message {
     let answer = space.enter(|| {
         let mut stream = TcpStream::connect("127.0.0.11:53").unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(reply_limit())).unwrap();
         let question = question(name, RecordType::A);
         stream.write_all(&u16::try_from(question.len()).unwrap().to_be_bytes()).unwrap();
         stream.write_all(&question).unwrap();
@@ -177,7 +176,7 @@ fn a_new_keel_net_serves_those_that_the_dead_one_served() {
     let server = world.server().unwrap();
     let pid = nix::unistd::Pid::from_raw(server.pid.cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    wait_for("it is dead", || !server.lives());
+    wait_for("it is dead", || !Path::new(&format!("/proc/{}", server.pid)).exists());
     world.serve_to(&one);
     assert_eq!(resolve(&one, "web"), "172.20.0.2");
     assert_eq!(addresses(&ask_tcp(&one.space, "web")), "172.20.0.2");

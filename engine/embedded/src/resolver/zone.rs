@@ -123,7 +123,7 @@ mod tests {
                 endpoints: vec![endpoint.clone()],
                 ports: vec![port],
                 reserves: true,
-                draining: *standing == Draining,
+                draining: None,
                 processes: Vec::new(),
                 dns: Vec::new(),
             };

@@ -140,10 +140,13 @@ fn node(path: &Path, target: &str, access: &str) -> io::Result<Option<DeviceNode
     }))
 }
 
-/// Hard limits that this program cannot raise; none where it may.
+/// Hard limits that this program cannot raise. Where it may raise all, there is still a ceiling
+/// to open files.
 fn hard_limits() -> BTreeMap<String, u64> {
     if own_capabilities().contains("SYS_RESOURCE") {
-        return BTreeMap::new();
+        let ceiling = fs::read_to_string("/proc/sys/fs/nr_open").ok();
+        let ceiling = ceiling.and_then(|text| text.trim().parse().ok());
+        return ceiling.map(|ceiling| ("nofile".to_owned(), ceiling)).into_iter().collect();
     }
     let kinds = [
         ("as", Resource::RLIMIT_AS),

@@ -5,7 +5,7 @@
 
 use super::options::Options;
 use crate::sys::{MountChange, change_mount};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
@@ -66,4 +66,13 @@ pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
 pub fn make_read_only(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
     let set = libc::MOUNT_ATTR_RDONLY;
     change_mount(mount, MountChange { set, recursive, ..MountChange::default() })
+}
+
+/// Nothing that is mounted from now on in this mount namespace is seen in another, or the other
+/// way round.
+pub fn be_private() -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, "/", flags, Mode::empty())?;
+    let propagation = libc::MS_PRIVATE;
+    change_mount(root.as_fd(), MountChange { propagation, recursive: true, ..Default::default() })
 }

@@ -5,6 +5,7 @@
 
 use super::failure::{Failure, Step};
 use super::mounts;
+use nix::sched::CloneFlags;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_flag,
@@ -66,6 +67,29 @@ pub fn mount_on(layers: &Layers, target: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Shows an image's layers, bottom first, joined and read-only at a folder that only `look` sees,
+/// in a thread with a mount namespace of its own. `place` is an empty folder to show them on.
+pub fn view<T: Send>(
+    lower: &[PathBuf],
+    place: &Path,
+    look: impl FnOnce(&Path) -> T + Send,
+) -> Result<T, Failure> {
+    let see = || match lower {
+        // One layer is its own view; overlayfs wants two.
+        [only] => Ok(look(only)),
+        lower => {
+            nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
+            mounts::be_private().step("leave the host's mounts")?;
+            mount_on(&Layers { lower: lower.to_vec(), upper: None }, place)?;
+            Ok(look(place))
+        }
+    };
+    std::thread::scope(|scope| match scope.spawn(see).join() {
+        Ok(seen) => seen,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
 /// Layers by descriptor: a path that is swapped for a link meanwhile changes nothing.
 struct Opened {
     lower: Vec<OwnedFd>,
@@ -124,6 +148,25 @@ fn named(folder: BorrowedFd<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_joins_layers_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["low", "high", "place"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        std::fs::write(path("low/a"), "low").unwrap();
+        std::fs::write(path("low/b"), "low").unwrap();
+        std::fs::write(path("high/b"), "high").unwrap();
+        let read =
+            |at: &Path| ["a", "b"].map(|name| std::fs::read_to_string(at.join(name)).unwrap());
+        let seen = view(&[path("low"), path("high")], &path("place"), read).unwrap();
+        assert_eq!(seen, ["low", "high"]);
+        assert_eq!(std::fs::read_dir(path("place")).unwrap().count(), 0);
+        let one = view(&[path("low")], &path("place"), read).unwrap();
+        assert_eq!(one, ["low", "low"]);
+    }
 
     #[test]
     fn layers_come_back_from_their_options() {

@@ -11,7 +11,6 @@ use super::overlay::{self, Layers};
 use super::within::Root;
 use super::{devices, hidden, mounts, staging};
 use crate::runtime::cgroup::Hierarchies;
-use crate::sys::{MountChange, change_mount};
 use oci_spec::runtime::{Mount, Spec};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
@@ -36,7 +35,7 @@ pub fn assemble(
     place: &Path,
     mut parts: BTreeMap<usize, OwnedFd>,
 ) -> Result<Assembled, Failure> {
-    be_private().step("leave the host's mounts")?;
+    mounts::be_private().step("leave the host's mounts")?;
     let list = spec.mounts().as_deref().unwrap_or_default();
     let files = list.iter().enumerate().filter(|(_, mount)| mount.typ().as_deref() == Some(FILE));
     parts.extend(staging::files(place, files)?);
@@ -54,12 +53,6 @@ pub fn assemble(
     let folder = spec.process().as_ref().map(|process| process.cwd().clone()).unwrap_or_default();
     built.root.folder(&folder)?;
     Ok(built)
-}
-
-fn be_private() -> io::Result<()> {
-    let root = Root::open(Path::new("/"))?;
-    let propagation = libc::MS_PRIVATE;
-    change_mount(root.as_fd(), MountChange { propagation, recursive: true, ..Default::default() })
 }
 
 fn is_root(mount: &Mount) -> bool {

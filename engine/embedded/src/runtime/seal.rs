@@ -38,7 +38,7 @@ pub fn run_sealed() -> io::Result<()> {
 fn is_sealed(own: &File) -> bool {
     const OVERLAY: i64 = 0x794c_7630;
     let seals = rustix::fs::fcntl_get_seals(own).unwrap_or(SealFlags::empty());
-    let overlay = rustix::fs::fstatfs(own).is_ok_and(|stat| i64::from(stat.f_type) == OVERLAY);
+    let overlay = rustix::fs::fstatfs(own).is_ok_and(|stat| stat.f_type == OVERLAY);
     let read_only =
         rustix::fs::fstatvfs(own).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY));
     seals.contains(SealFlags::WRITE) || overlay && read_only

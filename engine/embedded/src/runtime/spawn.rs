@@ -108,7 +108,9 @@ fn hear(channel: &Channel) -> Result<Started, Failure> {
         }
     }
     if let Some(failure) = failed {
-        born.map(reap);
+        if let Some(pid) = born {
+            reap(pid);
+        }
         return Err(failure);
     }
     let pid = born.ok_or_else(|| Failure::at("start", "the stage process died"))?;

@@ -4,7 +4,7 @@ use keel_engine::RestartPolicy;
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_secs(60);
 /// A run that lasted longer than this starts the pauses anew.
 const STEADY: Duration = Duration::from_secs(10);
 

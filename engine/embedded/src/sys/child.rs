@@ -1,4 +1,5 @@
 //! Descriptors for a child process, beyond its standard three.
+#![expect(unsafe_code, reason = "wraps kernel calls; see the header of `sys`")]
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

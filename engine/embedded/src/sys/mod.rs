@@ -1,9 +1,11 @@
 //! The only module with `unsafe`: kernel calls that no safe crate offers.
 //! Typed values in, owned values or `io::Error` out. One call per function. No policy.
 
+pub(crate) mod child;
 mod link;
 mod mount;
 mod process;
+pub(crate) mod ready;
 mod security;
 
 pub use link::bring_loopback_up;

@@ -170,7 +170,12 @@ pub(crate) fn anonymous(layout: &Layout, wish: &TaskAssignment, path: &str) -> R
 
 /// Fills an empty volume with what the image has at the path where it is mounted, owner and mode
 /// of the folder itself included.
-pub(crate) fn seed(layout: &Layout, volume: &Volume, layers: &[PathBuf], at: &str) -> io::Result<()> {
+pub(crate) fn seed(
+    layout: &Layout,
+    volume: &Volume,
+    layers: &[PathBuf],
+    at: &str,
+) -> io::Result<()> {
     if !volume.spec.driver_opts.is_empty() {
         return Ok(());
     }
@@ -230,7 +235,7 @@ mod tests {
         let spec = VolumeSpec { name: "shop_data".into(), ..VolumeSpec::default() };
         let volume = ensure(&layout, &spec).unwrap();
         let page = mountpoint(&layout, &volume).unwrap().join("page");
-        seed(&layout, &volume, &[layer.clone()], "/data").unwrap();
+        seed(&layout, &volume, std::slice::from_ref(&layer), "/data").unwrap();
         assert_eq!(fs::read_to_string(&page).unwrap(), "from the image");
         fs::write(&page, "edited").unwrap();
         seed(&layout, &volume, &[layer], "/data").unwrap();

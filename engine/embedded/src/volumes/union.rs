@@ -125,8 +125,8 @@ fn is_whiteout(found: &Metadata) -> bool {
 
 fn is_opaque(folder: &Path) -> bool {
     let mut value = [0_u8; 4];
-    let opaque = |name| lgetxattr(folder, name, &mut value).is_ok_and(|length| length == 1);
-    opaque("trusted.overlay.opaque") && value[0] == b'y'
+    let length = lgetxattr(folder, "trusted.overlay.opaque", &mut value);
+    length.is_ok_and(|length| length == 1) && value[0] == b'y'
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Lowering<'_> {
                     match written {
                         Some(span) => self.file_once(problem.at(span.clone())),
                         None => {
-                            self.report(*problem, &service.origins, &format!("{field}[{index}]"));
+                            self.report(*problem, service, &format!("{field}[{index}]"));
                         }
                     }
                 }

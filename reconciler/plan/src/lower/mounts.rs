@@ -15,16 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Named volumes that a service mounts, by key.
-pub(super) fn used_volumes(service: &Service) -> impl Iterator<Item = &str> {
+fn used_volumes(service: &Service) -> impl Iterator<Item = &str> {
     service.mounts.iter().filter_map(|mount| match &mount.kind {
         MountKind::Volume { volume, .. } => Some(volume.as_str()),
         _ => None,
     })
-}
-
-pub(super) fn is_docker_socket(mount: &service::Mount) -> bool {
-    let MountKind::Bind { source, .. } = &mount.kind else { return false };
-    ["/var/run/docker.sock", "/run/docker.sock"].contains(&source.written.as_str())
 }
 
 impl Lowering<'_> {
@@ -34,9 +29,7 @@ impl Lowering<'_> {
         for (index, mount) in service.mounts.iter().enumerate() {
             match self.mount(service, mount) {
                 Ok(lowered) => mounts.extend(lowered.map(|mount| (index, mount))),
-                Err(problem) => {
-                    self.report(*problem, &service.origins, &format!("volumes[{index}]"))
-                }
+                Err(problem) => self.report(*problem, service, &format!("volumes[{index}]")),
             }
         }
         // Parents before what is mounted below them; the order in the file has no meaning.
@@ -121,7 +114,7 @@ impl Lowering<'_> {
         let problem = Problem::new(Code::WritableFile, message)
             .hint("programs that replace files cannot replace a mount; mount its folder");
         let index = service.mounts.iter().position(|other| other == mount).unwrap_or_default();
-        self.report(problem, &service.origins, &format!("volumes[{index}]"));
+        self.report(problem, service, &format!("volumes[{index}]"));
     }
 
     /// Where the content of a config or secret is read: the revision's file, else the one that

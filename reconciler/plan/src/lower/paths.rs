@@ -1,8 +1,8 @@
 //! Where a path of the stack is on the host.
 
 use super::{Attempt, Base, Lowering};
-use keel_spec::{Code, Problem};
 use keel_spec::stack::HostPath;
+use keel_spec::{Code, Problem};
 use std::path::{Component, Path, PathBuf};
 
 /// A path of a Compose file, placed.

@@ -24,7 +24,7 @@ impl Lowering<'_> {
         DesiredService {
             hash: hash_of(&spec),
             fixed_name: service.container_name.is_some(),
-            replicas: self.replicas(service),
+            replicas: service.deploy.replicas,
             depends_on: depends::lower(service),
             order: service.deploy.order.map(deploy::order),
             held: self.held(service),
@@ -57,53 +57,21 @@ impl Lowering<'_> {
         labels
     }
 
-    fn replicas(&mut self, service: &Service) -> u32 {
-        let replicas = service.deploy.replicas;
-        if let (Some(name), true) = (&service.container_name, replicas > 1) {
-            let message = format!(
-                "service `{}` asks for {replicas} replicas that would all be named `{name}`",
-                service.name
-            );
-            let problem = Problem::new(Code::Conflict, message)
-                .hint("leave out `container_name`, or ask for one replica");
-            self.report(problem, &service.origins, "container_name");
-        }
-        replicas
-    }
-
-    /// Its own held keys, and those of what it uses.
+    /// What the loader holds (also for what the service uses), and what this host lacks.
     fn held(&self, service: &Service) -> Vec<Held> {
-        let mut held: Vec<Held> = service.held.iter().map(|h| self.holds("", h)).collect();
-        let networks = self.used_networks(service).into_iter().filter_map(|key| {
-            Some((format!("networks.{key}."), &self.stack.networks.get(&key)?.held))
-        });
-        let volumes = super::mounts::used_volumes(service).filter_map(|key| {
-            Some((format!("volumes.{key}."), &self.stack.volumes.get(key)?.held))
-        });
-        let configs = service.configs.iter().filter_map(|grant| {
-            let key = &grant.source;
-            Some((format!("configs.{key}."), &self.stack.configs.get(key)?.held))
-        });
-        let secrets = service.secrets.iter().filter_map(|grant| {
-            let key = &grant.source;
-            Some((format!("secrets.{key}."), &self.stack.secrets.get(key)?.held))
-        });
-        for (prefix, of) in networks.chain(volumes).chain(configs).chain(secrets) {
-            held.extend(of.iter().map(|h| self.holds(&prefix, h)));
-        }
-        held.extend(self.missing_here(service));
-        held
+        let loaded = service.held.iter().map(|held| self.holds(held));
+        loaded.chain(self.missing_here(service)).collect()
     }
 
-    fn holds(&self, prefix: &str, held: &keel_spec::Held) -> Held {
+    fn holds(&self, held: &keel_spec::Held) -> Held {
         Held {
-            field: format!("{prefix}{}", held.path),
+            field: held.path.clone(),
             why: held.why.clone(),
             at: Some(origins::origin(&held.span, &held.path, self.stack)),
         }
     }
 
-    /// What this host lacks, or what only another engine could serve.
+    /// Devices that this host does not have.
     fn missing_here(&self, service: &Service) -> Vec<Held> {
         let at = |path: &str| -> Option<Origin> {
             service.origins.nearest(path).map(|span| origins::origin(span, path, self.stack))
@@ -119,15 +87,7 @@ impl Lowering<'_> {
                 field,
             })
         });
-        let sockets = service.mounts.iter().enumerate().filter_map(|(i, mount)| {
-            let field = format!("volumes[{i}]");
-            (super::mounts::is_docker_socket(mount) && !known(&field)).then(|| Held {
-                why: "Docker's socket means nothing here: no Docker daemon runs the stack".into(),
-                at: at(&field),
-                field,
-            })
-        });
-        devices.chain(sockets).collect()
+        devices.collect()
     }
 
     fn health_timeout(&mut self, service: &Service) -> Option<u64> {
@@ -142,14 +102,15 @@ impl Lowering<'_> {
                 ),
             )
             .hint(format!("the check allows {} s", own.div_ceil(1_000)));
-            self.report(problem, &service.origins, "x-keel.health-timeout");
+            self.report(problem, service, "x-keel.health-timeout");
         }
         Some(timeout)
     }
 
-    /// Files a problem at a field, or the nearest that holds it.
-    pub(super) fn report(&mut self, problem: Problem, origins: &keel_spec::Origins, field: &str) {
-        self.problems.push(match origins.nearest(field) {
+    /// Files a problem of a service at a field, or the nearest that holds it.
+    pub(super) fn report(&mut self, problem: Problem, service: &Service, field: &str) {
+        let problem = problem.of(&service.name);
+        self.problems.push(match service.origins.nearest(field) {
             Some(span) => problem.at(span.clone()),
             None => problem,
         });

@@ -149,3 +149,36 @@ fn a_suspended_stack_still_obeys_stop_and_start() {
     let world = world.converge();
     assert_eq!(world.running(), "shop-web-1=nginx:1");
 }
+
+#[test]
+fn no_value_of_a_variable_is_shown() {
+    let world = running().edit("web", |s| {
+        s.spec.environment.insert("PASSWORD".into(), Some("hush".into()));
+    });
+    let rows = serde_json::to_string_pretty(&keel_plan::text::rows(&world.plan())).unwrap();
+    assert!(rows.contains("+PASSWORD") && !rows.contains("hush"), "{rows}");
+}
+
+#[test]
+fn differences_read_like_the_file() {
+    let digest = |text: &str| keel_engine::Digest::of(text.as_bytes());
+    let file = |content: &str| keel_engine::FileMount {
+        name: "site".into(),
+        digest: digest(content),
+        target: "/etc/site".into(),
+        uid: 0,
+        gid: 0,
+        mode: None,
+    };
+    let world = running().edit("web", |s| {
+        s.spec.configs = vec![file("a")];
+        s.spec.ports = vec![crate::world::port(80)];
+    });
+    let world = world.converge().edit("web", |s| {
+        s.spec.configs = vec![file("b")];
+        s.spec.ports = vec![crate::world::port(81)];
+        s.spec.command = Some(vec!["serve".into(), "-v".into()]);
+        s.spec.labels.insert("tier".into(), "front".into());
+    });
+    insta::assert_snapshot!(world.shown(), @"web.1: replace: command unset -> [serve, -v], configs -/etc/site@ca978112 +/etc/site@3e23e816, ports -80:80/tcp +81:80/tcp, labels +tier=front");
+}

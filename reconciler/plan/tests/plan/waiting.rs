@@ -86,7 +86,8 @@ fn dependencies_order_starts_and_updates() {
 
 #[test]
 fn the_image_comes_before_anything_old_is_stopped() {
-    let mut world = stack().wants("web", "nginx:1").converge().push("web", "later", "r2");
+    let mut world = stack().served().wants("web", "nginx:1").converge();
+    world = world.push("web", "later", "r2");
     world.node.unknown = vec!["later".into()];
     for _ in 0..20 {
         world.step();
@@ -104,7 +105,7 @@ fn the_image_comes_before_anything_old_is_stopped() {
 
 #[test]
 fn an_image_that_never_comes_is_given_up_and_blames_no_revision() {
-    let mut world = stack().wants("web", "never");
+    let mut world = stack().served().wants("web", "never");
     world.node.unknown = vec!["never".into()];
     for _ in 0..100 {
         world.pass();
@@ -112,6 +113,19 @@ fn an_image_that_never_comes_is_given_up_and_blames_no_revision() {
     }
     insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: image never: no such image");
     assert!(world.standing.bad.is_empty());
+}
+
+#[test]
+fn whoever_runs_a_command_is_told_at_once_that_there_is_no_such_image() {
+    let mut world = stack().wants("web", "nope");
+    world.node.unknown = vec!["nope".into()];
+    let mut world = world.converge();
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: image nope: no such image");
+    // It has been pushed meanwhile, and the person tries again.
+    world.node.unknown.clear();
+    world.asked.resolve = true;
+    world = world.converge();
+    assert_eq!(world.running(), "shop-web-1=nope");
 }
 
 #[test]
@@ -149,6 +163,20 @@ fn what_docker_runs_is_left_to_it() {
 }
 
 #[test]
+fn what_needs_something_held_is_held_and_blames_no_revision() {
+    let held = keel_plan::desired::Held { field: "build".into(), why: "no".into(), at: None };
+    let world = stack().wants("db", "pg:1").edit("db", |s| s.held = vec![held]);
+    let world = world.wants("api", "a:1").after("api", "db", Condition::Started).wants("x", "x:1");
+    let world = world.converge();
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: not run yet: `depends_on.db`: needs db.1 started: not run yet: `build`: no
+    db.1: hold: not run yet: `build`: no
+    x.1: hold: converged
+    ");
+    assert!(world.standing.good.is_some());
+}
+
+#[test]
 fn what_is_external_must_exist() {
     let mut world = stack().wants("web", "nginx:1");
     world.desired.networks.get_mut("shop_default").unwrap().external = true;
@@ -158,4 +186,21 @@ fn what_is_external_must_exist() {
     network shop_default    hold: network shop_default does not exist
     web.1                   hold: network shop_default does not exist
     ");
+}
+
+#[test]
+fn a_dependent_that_asks_for_it_is_restarted_after_an_update() {
+    let world = stack().wants("db", "pg:1").wants("api", "api:1");
+    let world = world.after("api", "db", Condition::Started).edit("api", |s| {
+        s.depends_on[0].restart = true;
+    });
+    let mut world = world.converge();
+    let before = world.node.named("shop-api-1").clone();
+    let mut world = world.push("db", "pg:2", "r2").converge();
+    let after = world.node.named("shop-api-1").clone();
+    assert!(after.id == before.id && after.started > before.started);
+    assert!(world.standing.restart.is_empty());
+    let generation = world.standing.generation;
+    let world = world.converge();
+    assert_eq!(world.standing.generation, generation, "once");
 }

@@ -9,7 +9,7 @@
 pub(crate) mod batch;
 pub(crate) mod expr;
 pub(crate) mod read;
-mod wire;
+pub(in crate::network) mod wire;
 
 /// A protocol family of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

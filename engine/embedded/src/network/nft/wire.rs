@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 const NESTED: u16 = 1 << 15;
 const SUBSYSTEM: u16 = 10;
+const TRACKING: u16 = 1;
 
 /// Attributes, one after the other.
 #[derive(Default)]
-pub(super) struct Attributes(pub Vec<u8>);
+pub(in crate::network) struct Attributes(pub Vec<u8>);
 
 impl Attributes {
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
@@ -44,12 +45,24 @@ impl Attributes {
 }
 
 /// One message: header, `nfgenmsg`, attributes. `kind` is an `NFT_MSG_…`.
-pub(super) fn message(kind: u16, family: u8, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+pub(in crate::network) fn message(
+    kind: u16,
+    family: u8,
+    flags: u16,
+    sequence: u32,
+    body: &[u8],
+) -> Vec<u8> {
     raw(SUBSYSTEM << 8 | kind, family, 0, flags, sequence, body)
 }
 
+/// The same for connection tracking. `kind` is an `IPCTNL_MSG_CT_…`.
+pub(in crate::network) fn tracking(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
+    const INET: u8 = 2;
+    raw(TRACKING << 8 | kind, INET, 0, flags, sequence, body)
+}
+
 /// A batch's first or last message.
-pub(super) fn bracket(kind: u16, sequence: u32) -> Vec<u8> {
+pub(in crate::network) fn bracket(kind: u16, sequence: u32) -> Vec<u8> {
     raw(kind, 0, SUBSYSTEM, 1, sequence, &[])
 }
 
@@ -69,12 +82,12 @@ fn raw(kind: u16, family: u8, resource: u16, flags: u16, sequence: u32, body: &[
 
 /// The attributes of an answer (after `nfgenmsg`) or of a nest. The last of a kind wins; lists
 /// are read by [`list`].
-pub(super) fn parse(bytes: &[u8]) -> BTreeMap<u16, &[u8]> {
+pub(in crate::network) fn parse(bytes: &[u8]) -> BTreeMap<u16, &[u8]> {
     list(bytes).collect()
 }
 
 /// The attributes in their order.
-pub(super) fn list(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(in crate::network) fn list(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let head = bytes.get(..4)?;
         let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
@@ -86,11 +99,11 @@ pub(super) fn list(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 }
 
 /// A text attribute's value.
-pub(super) fn text(value: &[u8]) -> String {
+pub(in crate::network) fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
 }
 
 /// A number attribute's value.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
+pub(in crate::network) fn number(value: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(value.get(..4)?.try_into().ok()?))
 }

@@ -5,6 +5,7 @@ use crate::record::Activity;
 use crate::resolver::drained_path;
 use keel_engine::{Health, Protocol};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
 const UDP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Udp);
@@ -65,12 +66,23 @@ fn a_port_on_one_address_is_reached_there_only() {
     assert_eq!(world.outside.get(&format!("{HOST}:8080")), "");
     assert_eq!(world.outside.get(&format!("{HOST}:8081")), "blog-web-2");
     assert_eq!(world.host.get("127.0.0.1:8081"), "");
-    // A neighbour that sends packets for 127.0.0.1 our way.
+}
+
+#[test]
+fn a_neighbour_does_not_reach_what_is_published_on_localhost() {
+    let world = two_networks();
+    let local = ("127.0.0.1", 8080, Protocol::Tcp);
+    let one = world.task("blog-web-1", "web", &["blog_default"], &[local], &[]);
+    world.serve_to(&one);
+    // It sends packets for 127.0.0.1 our way.
     world.outside.run(&format!(
-        "sysctl -qw net.ipv4.conf.all.route_localnet=1 && ip rule add pref 0 from all lookup 7 && \
-         ip route add 127.0.0.1 via {HOST} table 7 && ip rule del pref 0 lookup local; true"
+        "sysctl -qw net.ipv4.conf.all.route_localnet=1 && ip addr flush dev lo && \
+         ip route add 127.0.0.1 via {HOST}"
     ));
     assert_eq!(world.outside.get("127.0.0.1:8080"), "");
+    // The rule does it: without it, they arrive.
+    world.host.run(&format!("nft flush chain ip {} raw", world.layout.table()));
+    assert_eq!(world.outside.get("127.0.0.1:8080"), "blog-web-1");
 }
 
 #[test]
@@ -124,7 +136,7 @@ fn the_port_survives_the_death_of_keel_net() {
     world.serve_to(&one);
     let server = world.server().unwrap();
     kill(&server);
-    wait_for("it is dead", || !server.lives());
+    wait_for("it is dead", || !Path::new(&format!("/proc/{}", server.pid)).exists());
     assert_eq!(world.outside.get(&format!("{HOST}:8080")), "blog-web-1");
     let two = world.task("blog-web-2", "web", &["blog_default"], &[TCP], &[&one]);
     world.serve_to(&two);
@@ -161,4 +173,30 @@ fn nothing_is_left_when_all_is_gone() {
     let rules = world.host.run("nft list ruleset");
     assert!(!rules.contains("keel"), "{rules}");
     assert!(!world.layout.run().join("net.pid").exists());
+}
+
+#[test]
+fn a_client_that_keeps_its_udp_port_follows_the_tasks() {
+    let world = two_networks();
+    let address = format!("{HOST}:8080");
+    let ask = |socket: &std::net::UdpSocket| {
+        socket.send(b"who").unwrap();
+        let mut answer = [0; 100];
+        let length = socket.recv(&mut answer).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    };
+    let socket = world.outside.enter(|| std::net::UdpSocket::bind("0.0.0.0:5000").unwrap());
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    socket.connect(&address).unwrap();
+
+    let idle = world.task("idle-1", "idle", &["blog_default"], &[], &[]);
+    world.serve_to(&idle);
+    let _keeps_the_port = world.host.enter(|| std::net::UdpSocket::bind(&address).unwrap());
+    assert_eq!(ask(&socket), "", "a flow to the host itself, before there is a task");
+    let one = world.task("blog-web-1", "web", &["blog_default"], &[UDP], &[&idle]);
+    wait_for("the first task answers", || ask(&socket) == "blog-web-1");
+    let _two = world.task("blog-web-2", "web", &["blog_default"], &[UDP], &[&idle, &one]);
+    let mut one = one;
+    world.set(&mut one, Activity::Draining, Health::None);
+    wait_for("the second one answers", || ask(&socket) == "blog-web-2");
 }

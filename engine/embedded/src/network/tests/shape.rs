@@ -1,7 +1,7 @@
 //! The shape of networks: who is apart from whom, other firewalls, drift.
 
 use super::world::{HOST, OUTSIDE, World, wait_for};
-use crate::network::{NetworkFinding, check, ensure_network, repair};
+use crate::network::{NetworkFinding, check, disconnect, ensure_network, remove_network, repair};
 use keel_engine::{NetworkSpec, Protocol};
 
 const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
@@ -67,6 +67,22 @@ fn a_firewall_that_drops_forwarded_packets_lets_ours_through() {
 }
 
 #[test]
+fn the_older_iptables_lets_ours_through_too() {
+    let mut world = World::new();
+    world.host.run("iptables-legacy -P FORWARD DROP");
+    let network = world.network("blog", false);
+    let one = world.task("blog-web-1", "web", &["blog"], &[TCP], &[]);
+    world.serve_to(&one);
+    assert_eq!(world.outside.get(&format!("{HOST}:8080")), "blog-web-1");
+    let server = world.server().unwrap();
+    world.remove(one);
+    wait_for("keel net ends", || !server.lives());
+    world.host.enter(|| remove_network(&world.layout, &network, &[])).unwrap();
+    let listing = world.host.run("iptables-legacy -S");
+    assert_eq!(listing, "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n");
+}
+
+#[test]
 fn drift_is_named_and_repaired() {
     let mut world = World::new();
     let network = world.network("blog", false);
@@ -108,7 +124,7 @@ fn drift_is_named_and_repaired() {
         let findings = found(&world);
         assert_eq!(text(&findings), expected, "{line}");
         for finding in findings.iter().filter(|finding| finding.what.contains("port 8080")) {
-            assert_eq!(finding.tasks, [one.id.clone()]);
+            assert_eq!(finding.tasks, std::slice::from_ref(&one.id));
         }
         world.host.enter(|| repair(&world.layout, &world.list())).unwrap();
         wait_for(&line, || found(&world).is_empty());
@@ -128,4 +144,31 @@ fn making_a_network_again_changes_nothing() {
     assert_eq!(listing(), before);
     let other = world.network("shop", false);
     assert_eq!(other.subnet.to_string(), "172.21.0.0/16");
+}
+
+#[test]
+fn what_a_slot_had_before_is_not_taken_from_its_next_task() {
+    let mut world = World::new();
+    world.network("blog", false);
+    let one = world.task("blog-web-1", "web", &["blog"], &[], &[]);
+    let asker = world.task("asker", "asker", &["blog"], &[], &[&one]);
+    let old = one.work.endpoints[0].clone();
+    world.remove(one);
+    let next = world.task("blog-web-1-again", "web", &["blog"], &[], &[&asker]);
+    assert_eq!(next.address(), old.ipv4);
+    world.host.enter(|| disconnect(&old)).unwrap();
+    assert_eq!(asker.space.get(next.address()), "blog-web-1-again");
+    world.host.enter(|| disconnect(&next.work.endpoints[0])).unwrap();
+    assert_eq!(asker.space.get(next.address()), "");
+}
+
+#[test]
+fn a_keel_net_that_is_gone_is_a_finding() {
+    let mut world = World::new();
+    world.network("blog", false);
+    let one = world.task("blog-web-1", "web", &["blog"], &[], &[]);
+    let found = || text(&world.host.enter(|| check(&world.layout, &world.list())).unwrap());
+    assert_eq!(found(), ["process keel net: running -> missing"]);
+    world.serve_to(&one);
+    assert_eq!(found(), Vec::<String>::new());
 }

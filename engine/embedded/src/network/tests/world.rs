@@ -20,9 +20,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How much slower than usual the machine is (an emulated one: 20).
+fn slowness() -> u32 {
+    std::env::var("KEEL_TEST_SLOWNESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
+/// How long something may take that happens in another process.
+fn limit() -> Duration {
+    Duration::from_secs(15) * slowness()
+}
+
+/// How long an answer of the network may take.
+pub fn reply_limit() -> Duration {
+    Duration::from_secs(2) * slowness().min(5)
+}
+
 /// Polls a condition; what is checked here happens in another process.
 pub fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + limit();
     while !done() {
         assert!(Instant::now() < deadline, "{what}: did not come");
         std::thread::park_timeout(Duration::from_millis(5));
@@ -37,7 +52,9 @@ pub struct Space {
 
 impl Space {
     pub fn new() -> Self {
-        let holder = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().unwrap();
+        // As a shim, it does not end by SIGUSR2.
+        let line = "trap '' USR2; exec sleep 3600";
+        let holder = Command::new("unshare").args(["--net", "sh", "-c", line]).spawn().unwrap();
         let space = Self { holder, servers: Vec::new() };
         wait_for("a namespace", || {
             fs::read_to_string(format!("/proc/{}/comm", space.pid())).unwrap() == "sleep\n"
@@ -75,14 +92,15 @@ impl Space {
 
     /// What a web server says, or nothing.
     pub fn get(&self, address: &str) -> String {
-        self.try_run(&format!("curl -s --max-time 2 http://{address}/")).1
+        let seconds = reply_limit().as_secs();
+        self.try_run(&format!("curl -s --max-time {seconds} http://{address}/")).1
     }
 
     /// What a UDP server says, or nothing.
     pub fn ask_udp(&self, address: &str) -> String {
         self.enter(|| {
             let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-            socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            socket.set_read_timeout(Some(reply_limit())).unwrap();
             let _ = socket.connect(address);
             let _ = socket.send(b"who");
             let mut answer = [0; 100];
@@ -292,8 +310,7 @@ impl World {
     /// Starts `keel net` and waits until this task has names.
     pub fn serve_to(&self, task: &Task) {
         self.serve();
-        let limit = Duration::from_secs(15);
-        let served = resolver::wait(&self.layout, &task.id, limit).unwrap();
+        let served = resolver::wait(&self.layout, &task.id, limit()).unwrap();
         assert!(served, "{}", self.log());
     }
 
@@ -311,7 +328,7 @@ impl Drop for World {
         let _ = fs::remove_dir_all(self.layout.tasks());
         if let Ok(Some(server)) = crate::record::load::<Process>(&self.layout.run().join("net.pid"))
         {
-            let deadline = Instant::now() + Duration::from_secs(10);
+            let deadline = Instant::now() + limit();
             while server.lives() && Instant::now() < deadline {
                 std::thread::park_timeout(Duration::from_millis(5));
             }

@@ -9,7 +9,7 @@ macro_rules! numbers {
 /// The number of each system call that this program knows by name.
 pub fn numbers() -> BTreeMap<&'static str, i64> {
     let all = EVERYWHERE.iter().chain(HERE);
-    all.map(|(name, number)| (name.trim_start_matches("SYS_"), i64::from(*number))).collect()
+    all.map(|(name, number)| (name.trim_start_matches("SYS_"), *number)).collect()
 }
 
 #[rustfmt::skip]

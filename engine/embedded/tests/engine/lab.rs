@@ -1,0 +1,214 @@
+//! A root of its own, with an engine on it.
+
+use futures_util::StreamExt;
+use keel_embedded::runtime::cgroup::Cgroup;
+use keel_embedded::{Embedded, Layout, Options};
+use keel_engine::frames::Frame;
+use keel_engine::{
+    Assignment, Depth, Engine, Goal, LogOptions, NetworkSpec, Observation, ObservedTask, Open,
+    Phase, Place, Presence, TaskAssignment, TaskId, TaskSpec,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The image that is this program.
+pub const IMAGE: &str = "keel.local/hello";
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Lab {
+    folder: tempfile::TempDir,
+    pub layout: Layout,
+    engine: Option<Embedded>,
+}
+
+fn options() -> Options {
+    let mut options = Options::new("node", std::env::current_exe().unwrap());
+    options.docker = None;
+    options
+}
+
+impl Lab {
+    pub async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let mut lab = Self { folder, layout, engine: None };
+        lab.reopen().await;
+        lab
+    }
+
+    /// The driver ends, as if killed.
+    pub fn close(&mut self) {
+        self.engine = None;
+    }
+
+    pub async fn reopen(&mut self) {
+        self.close();
+        self.engine = Some(Embedded::open(self.layout.clone(), options()).await.unwrap());
+    }
+
+    pub fn engine(&self) -> &Embedded {
+        self.engine.as_ref().unwrap()
+    }
+
+    /// A task of the built-in image, named by its words.
+    pub fn task(&self, name: &str, words: &[&str]) -> TaskAssignment {
+        let spec = TaskSpec {
+            container_name: name.to_owned(),
+            image: IMAGE.to_owned(),
+            command: (!words.is_empty()).then(|| words.iter().map(|w| (*w).to_owned()).collect()),
+            stop_grace_period: Some(5_000),
+            ..TaskSpec::default()
+        };
+        TaskAssignment {
+            id: TaskId::from_seed(&format!("{} {name}", self.folder.path().display())),
+            place: Place::OneOff(name.to_owned()),
+            generation: 1,
+            spec: Arc::new(spec),
+            digest: None,
+            joins: None,
+            replaces: None,
+            revision: String::new(),
+            origins: serde_json::Value::Null,
+            goal: Goal::Running,
+            auto_remove: false,
+            remove_volumes: false,
+            force: false,
+        }
+    }
+
+    pub async fn assign(&self, wish: &TaskAssignment) {
+        let wish = Assignment::Task(Box::new(wish.clone()));
+        self.engine().assign(&[wish]).await.unwrap();
+    }
+
+    pub async fn network(&self, name: &str) {
+        let spec =
+            NetworkSpec { name: name.into(), driver: "bridge".into(), ..NetworkSpec::default() };
+        let wanted = Presence::Present;
+        self.engine().assign(&[Assignment::Network { spec, wanted }]).await.unwrap();
+    }
+
+    /// Looks at every event, until it holds.
+    pub async fn until(
+        &self,
+        what: &str,
+        depth: Depth,
+        holds: impl Fn(&Observation) -> bool,
+    ) -> Observation {
+        let mut events = self.engine().events();
+        let wait = async {
+            loop {
+                let seen = self.engine().observe(depth).await.unwrap();
+                if holds(&seen) {
+                    return seen;
+                }
+                // What the kernel tells of late is looked at all the same.
+                let _ = tokio::time::timeout(Duration::from_millis(200), events.next()).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(seen) => seen,
+            Err(_) => panic!("{what}: {:#?}", self.engine().observe(depth).await),
+        }
+    }
+
+    pub async fn until_task(
+        &self,
+        wish: &TaskAssignment,
+        what: &str,
+        holds: impl Fn(&ObservedTask) -> bool,
+    ) -> ObservedTask {
+        let find = |seen: &Observation| seen.tasks.iter().find(|t| t.id == wish.id).cloned();
+        let seen =
+            self.until(what, Depth::State, |seen| find(seen).is_some_and(|t| holds(&t))).await;
+        find(&seen).unwrap()
+    }
+
+    pub async fn until_phase(&self, wish: &TaskAssignment, phase: Phase) -> ObservedTask {
+        let what = format!("{} gets {phase:?}", wish.spec.container_name);
+        self.until_task(wish, &what, |task| task.phase == phase).await
+    }
+
+    /// All of its output so far.
+    pub async fn logs(&self, wish: &TaskAssignment) -> String {
+        let (task, options) = (wish.id.clone(), LogOptions::default());
+        self.heard(Open::Logs { task, options }).await.0
+    }
+
+    /// Everything a conversation says, and the code it ends with.
+    pub async fn heard(&self, what: Open) -> (String, Option<i32>) {
+        let mut duplex = self.engine().open(what).await.unwrap();
+        let (mut text, mut code) = (Vec::new(), None);
+        let listen = async {
+            while let Some(frame) = duplex.receive().await {
+                match frame {
+                    Frame::Stdout(bytes) | Frame::Stderr(bytes) => text.extend(bytes),
+                    Frame::Exit(exit) => code = Some(exit),
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, listen).await.expect("a conversation ends");
+        (String::from_utf8(text).unwrap(), code)
+    }
+
+    pub async fn remove(&self, wish: &TaskAssignment) {
+        let seen = self.engine().observe(Depth::State).await.unwrap();
+        let Some(task) = seen.tasks.iter().find(|task| task.id == wish.id) else { return };
+        let generation = task.generation + 1;
+        let mut gone = TaskAssignment { goal: Goal::Removed, generation, ..wish.clone() };
+        gone.spec = task.spec.clone();
+        (gone.force, gone.remove_volumes) = (true, true);
+        self.assign(&gone).await;
+        let is_gone = |seen: &Observation| seen.tasks.iter().all(|task| task.id != wish.id);
+        self.until("a removed task is gone", Depth::State, is_gone).await;
+    }
+
+    /// Removes everything, and looks whether anything is left.
+    pub async fn clean(self) {
+        let seen = self.engine().observe(Depth::State).await.unwrap();
+        for task in &seen.tasks {
+            let mut wish = self.task("x", &[]);
+            (wish.id, wish.spec) = (task.id.clone(), task.spec.clone());
+            self.remove(&wish).await;
+        }
+        for network in seen.networks {
+            let (spec, wanted) = (network.spec, Presence::Absent);
+            self.engine().assign(&[Assignment::Network { spec, wanted }]).await.unwrap();
+        }
+        self.until("networks go", Depth::State, |seen| seen.networks.is_empty()).await;
+        let root = self.folder.path().to_str().unwrap().to_owned();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while let Some(left) = processes(&root) {
+            assert!(tokio::time::Instant::now() < deadline, "still runs: {left}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Cgroup::at(&self.layout.cgroup()).unwrap().remove().unwrap();
+        assert!(!std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&root));
+        let links = std::fs::read_dir("/sys/class/net").unwrap().flatten();
+        let own = format!("kl{}", self.layout.key());
+        let left: Vec<_> = links
+            .filter(|link| link.file_name().to_string_lossy().starts_with(&own))
+            .map(|link| link.file_name())
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// A process that has the root in its command line.
+fn processes(root: &str) -> Option<String> {
+    std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains(root).then_some(line)
+    })
+}
+
+/// What `keel reap ROOT ID` does.
+pub async fn reap(root: &str, id: &str) {
+    let id = TaskId::new(id).unwrap();
+    keel_embedded::reap(Layout::new(Path::new(root)), options(), &id).await.unwrap();
+}

@@ -1,0 +1,121 @@
+//! Volumes, limits and what is read back.
+
+use crate::Test;
+use crate::lab::Lab;
+use crate::life::in_network;
+use keel_embedded::runtime::cgroup::Cgroup;
+use keel_engine::fields::Field;
+use keel_engine::{
+    Assignment, Depth, Engine, EngineError, Mount, MountSource, Phase, Presence, Value, VolumeSpec,
+};
+use std::sync::Arc;
+
+pub const TESTS: &[Test] = &[
+    ("a_volume_outlives_its_tasks", || Box::pin(a_volume_outlives_its_tasks())),
+    ("an_anonymous_volume_passes_on", || Box::pin(an_anonymous_volume_passes_on())),
+    ("a_touched_limit_is_found_and_healed", || Box::pin(a_touched_limit_is_found_and_healed())),
+    ("a_used_image_stays", || Box::pin(a_used_image_stays())),
+];
+
+fn mount(source: MountSource) -> Mount {
+    let target = "/data".into();
+    Mount { source, target, read_only: false, shared: false, propagation: None, digest: None }
+}
+
+async fn a_volume_outlives_its_tasks() {
+    let lab = Lab::open().await;
+    let spec =
+        VolumeSpec { name: "shop_data".into(), driver: "local".into(), ..VolumeSpec::default() };
+    let wish = |wanted: Presence| Assignment::Volume { spec: spec.clone(), wanted };
+    lab.engine().assign(&[wish(Presence::Present)]).await.unwrap();
+    let source = || MountSource::Volume { name: "shop_data".into(), nocopy: false, subpath: None };
+    let mut writes = lab.task("writes", &["write", "/data/file", "kept"]);
+    Arc::make_mut(&mut writes.spec).volumes.push(mount(source()));
+    lab.assign(&writes).await;
+    let done = lab.until_phase(&writes, Phase::Exited).await;
+    assert_eq!(done.exit_code, Some(0), "{}", lab.logs(&writes).await);
+    lab.remove(&writes).await;
+    let mut reads = lab.task("reads", &["cat", "/data/file"]);
+    Arc::make_mut(&mut reads.spec).volumes.push(mount(source()));
+    lab.assign(&reads).await;
+    lab.until_phase(&reads, Phase::Exited).await;
+    assert_eq!(lab.logs(&reads).await, "kept");
+    let refused = lab.engine().assign(&[wish(Presence::Absent)]).await.unwrap_err();
+    assert_eq!(refused.to_string(), "volume shop_data is in use by reads");
+    lab.remove(&reads).await;
+    lab.engine().assign(&[wish(Presence::Absent)]).await.unwrap();
+    lab.until("the volume goes", Depth::State, |seen| seen.volumes.is_empty()).await;
+    lab.clean().await;
+}
+
+async fn an_anonymous_volume_passes_on() {
+    let lab = Lab::open().await;
+    let mut old = lab.task("old", &["write", "/data/file", "inherited"]);
+    Arc::make_mut(&mut old.spec).volumes.push(mount(MountSource::Anonymous));
+    lab.assign(&old).await;
+    lab.until_phase(&old, Phase::Exited).await;
+    let mut new = lab.task("new", &["cat", "/data/file"]);
+    Arc::make_mut(&mut new.spec).volumes.push(mount(MountSource::Anonymous));
+    new.replaces = Some(old.id.clone());
+    lab.assign(&new).await;
+    lab.until_phase(&new, Phase::Exited).await;
+    assert_eq!(lab.logs(&new).await, "inherited");
+    lab.remove(&old).await;
+    let seen = lab.engine().observe(Depth::State).await.unwrap();
+    assert_eq!(seen.volumes.len(), 1, "it is the new task's now");
+    assert!(seen.volumes[0].anonymous);
+    lab.remove(&new).await;
+    let seen = lab.engine().observe(Depth::State).await.unwrap();
+    assert_eq!(seen.volumes, []);
+    lab.clean().await;
+}
+
+async fn a_touched_limit_is_found_and_healed() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut wish = lab.task("web", &[]);
+    in_network(&mut wish, "shop_default", "web");
+    let spec = Arc::make_mut(&mut wish.spec);
+    (spec.mem_limit, spec.cpus, spec.pids_limit) =
+        (Some((64 << 20) + 1), Some(500_000_000), Some(99));
+    spec.sysctls.insert("net.ipv4.ip_unprivileged_port_start".into(), "80".into());
+    spec.ulimits.insert("nofile".into(), keel_engine::Ulimit { soft: 512, hard: 1024 });
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let findings =
+        || async { lab.engine().observe(Depth::Fields).await.unwrap().tasks[0].findings.clone() };
+    assert_eq!(findings().await, [], "an untouched task has no drift");
+    let cgroup = format!("{}/{}", lab.layout.cgroup(), wish.id.short());
+    Cgroup::at(&cgroup).unwrap().set_memory(Some(32 << 20)).unwrap();
+    let found = findings().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].row, Some(Field::MemLimit));
+    assert_eq!(
+        (&found[0].applied, &found[0].observed),
+        (&Value::Bytes(64 << 20), &Value::Bytes(32 << 20))
+    );
+    wish.generation = 2;
+    lab.assign(&wish).await;
+    lab.engine().idle().await;
+    assert_eq!(findings().await, [], "assigned again, it is as applied");
+    lab.clean().await;
+}
+
+async fn a_used_image_stays() {
+    let lab = Lab::open().await;
+    let wish = lab.task("web", &[]);
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let absent = Assignment::Image {
+        reference: crate::lab::IMAGE.into(),
+        policy: keel_engine::PullPolicy::Missing,
+        wanted: Presence::Absent,
+    };
+    let refused = lab.engine().assign(std::slice::from_ref(&absent)).await.unwrap_err();
+    assert!(matches!(refused, EngineError::Conflict { .. }), "{refused}");
+    lab.remove(&wish).await;
+    lab.engine().assign(&[absent]).await.unwrap();
+    let seen = lab.engine().observe(Depth::State).await.unwrap();
+    assert_eq!(seen.images, []);
+    lab.clean().await;
+}

@@ -1,0 +1,123 @@
+//! The right task, alone in its slot: changed in place, healed, started again, or left as it is.
+
+use super::Judge;
+use super::person::start;
+use super::reasons::{located, open};
+use crate::condition::{Condition, available_since};
+use crate::desired::DriftPolicy;
+use crate::draft::{act, hold};
+use crate::facts::short;
+use crate::memory::is_complete;
+use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::wish;
+use keel_engine::{Goal, ObservedTask, diff};
+
+impl Judge<'_, '_> {
+    pub(super) fn alone(&mut self, task: &ObservedTask) -> Verdict {
+        if let Some(verdict) = self.off_a_stale_network(&[task]) {
+            return verdict;
+        }
+        let differences = diff(&task.spec, &self.want.spec);
+        if !differences.is_empty() {
+            let reason =
+                Reason::Changed { differences: located(differences, &self.want.service.origins) };
+            let wish = wish::update(task, self.want, self.draft.generation);
+            return act(Action::Update, reason, vec![wish]);
+        }
+        match self.facts.condition(self.want, task) {
+            Condition::Complete => hold(Hold::Complete),
+            Condition::Failed { what, .. } => {
+                // It may yet hold out, and be well.
+                let patience = self.facts.patience(self.want, task);
+                let settles = available_since(task).map(|since| since + patience.settle);
+                settles.into_iter().for_each(|at| self.draft.wake(at));
+                hold(Hold::Failed { what })
+            }
+            Condition::Waiting { hold: why, until } => {
+                until.into_iter().for_each(|at| self.draft.wake(at));
+                hold(why)
+            }
+            Condition::Killed { from } => self.killed(task, from),
+            Condition::Ended { exit_code, from } => {
+                self.ended(task, Reason::Ended { exit_code }, from)
+            }
+            Condition::Stopping => hold(Hold::InProgress { what: "it is being stopped".into() }),
+            Condition::Going => hold(Hold::InProgress { what: "it is being removed".into() }),
+            Condition::Stopped => match self.facts.bad {
+                Some(bad) => {
+                    let reason = Reason::Failed { what: bad.reason.clone() };
+                    let wish = wish::again(task, Goal::Running, self.draft.generation);
+                    act(Action::Start, reason, vec![wish])
+                }
+                None => start(self.draft, task, "start"),
+            },
+            Condition::Well => self.well(task),
+        }
+    }
+
+    fn killed(&mut self, task: &ObservedTask, from: u64) -> Verdict {
+        if self.facts.drift_policy(self.want.service) == DriftPolicy::Report {
+            return hold(Hold::ReportOnly);
+        }
+        let counted = open(&task.findings);
+        let findings = if counted.is_empty() { vec![crate::drift::killed(task)] } else { counted };
+        self.run_again(task, Action::Heal, Reason::Drifted { findings }, from)
+    }
+
+    fn ended(&mut self, task: &ObservedTask, reason: Reason, from: u64) -> Verdict {
+        if is_complete(self.facts, self.want.name) {
+            return hold(Hold::Complete);
+        }
+        self.run_again(task, Action::Start, reason, from)
+    }
+
+    /// What ends at once is not started again at once.
+    fn run_again(
+        &mut self,
+        task: &ObservedTask,
+        action: Action,
+        reason: Reason,
+        from: u64,
+    ) -> Verdict {
+        if self.facts.now() < from {
+            self.draft.wake(from);
+            return hold(Hold::InProgress { what: "it is started again in a moment".into() });
+        }
+        act(action, reason, vec![wish::again(task, Goal::Running, self.draft.generation)])
+    }
+
+    fn well(&mut self, task: &ObservedTask) -> Verdict {
+        if let Some(service) = self.leader(task) {
+            self.draft.restarting.insert(short(self.slot));
+            let wish = wish::again(task, Goal::Stopped, self.draft.generation);
+            return act(Action::Restart, Reason::Follows { service }, vec![wish]);
+        }
+        let findings = open(&task.findings);
+        if findings.is_empty() {
+            return hold(Hold::Converged);
+        }
+        if self.facts.drift_policy(self.want.service) == DriftPolicy::Report {
+            return hold(Hold::ReportOnly);
+        }
+        let wish = wish::again(task, Goal::Running, self.draft.generation);
+        act(Action::Heal, Reason::Drifted { findings }, vec![wish])
+    }
+
+    /// A dependency with `restart: true` that was replaced since this task started.
+    fn leader(&self, task: &ObservedTask) -> Option<String> {
+        let started = task.started?;
+        let follow = self.want.service.depends_on.iter().filter(|dependency| dependency.restart);
+        follow
+            .map(|dependency| &dependency.service)
+            .find(|service| {
+                self.facts.slots.iter().any(|(slot, occupants)| {
+                    slot.service == **service
+                        && occupants.rest.is_empty()
+                        && occupants.current.is_some_and(|other| {
+                            other.created > started && available_since(other).is_some()
+                        })
+                })
+            })
+            .cloned()
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a task is replaced, with the place in the file that says so.
+
+use super::Judge;
+use super::person::asked;
+use crate::desired::{Origin, Origins, locate};
+use crate::facts::short;
+use crate::verdict::Reason;
+use keel_engine::{Difference, Finding, ObservedTask, Value, diff};
+
+impl Judge<'_, '_> {
+    pub(super) fn difference(&self, old: &ObservedTask) -> Reason {
+        let differences = diff(&old.spec, &self.want.spec);
+        if !differences.is_empty() {
+            let differences = located(differences, &self.want.service.origins);
+            return Reason::Changed { differences };
+        }
+        let recreate = self.facts.standing.recreate.get(&short(self.slot));
+        match recreate.filter(|recreate| recreate.task == old.id) {
+            Some(recreate) => match &recreate.moved {
+                Some((from, to)) => Reason::ImageMoved { from: from.clone(), to: to.clone() },
+                None => asked("up --force-recreate"),
+            },
+            None => match &self.want.spec.network_mode {
+                keel_engine::NetworkMode::Service(host) => {
+                    Reason::Follows { service: host.clone() }
+                }
+                _ => Reason::Missing,
+            },
+        }
+    }
+}
+
+/// Findings that count: those that healed by themselves are only shown.
+pub(super) fn open(findings: &[Finding]) -> Vec<Finding> {
+    findings.iter().filter(|finding| !finding.fixed).cloned().collect()
+}
+
+pub(super) fn located(
+    differences: Vec<Difference>,
+    origins: &Origins,
+) -> Vec<(Difference, Option<Origin>)> {
+    let at = |difference: &Difference| locate(origins, &path(difference)).cloned();
+    differences
+        .into_iter()
+        .map(|difference| (at(&difference), difference))
+        .map(|(a, b)| (b, a))
+        .collect()
+}
+
+/// The path of the first key or item that differs.
+fn path(difference: &Difference) -> String {
+    let name = &difference.name;
+    match (&difference.from, &difference.to) {
+        (from, Value::Map(to)) => {
+            let old = |key: &String| match from {
+                Value::Map(from) => from.get(key),
+                _ => None,
+            };
+            let key = to.iter().find(|(key, value)| old(key) != Some(*value)).map(|(key, _)| key);
+            key.map_or_else(|| name.clone(), |key| format!("{name}.{key}"))
+        }
+        (from, Value::List(to)) => {
+            let old = |index: usize| match from {
+                Value::List(from) => from.get(index),
+                _ => None,
+            };
+            let index = to.iter().enumerate().find(|(i, item)| old(*i) != Some(*item));
+            index.map_or_else(|| name.clone(), |(index, _)| format!("{name}[{index}]"))
+        }
+        _ => name.clone(),
+    }
+}

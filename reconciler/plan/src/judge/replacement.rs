@@ -1,0 +1,144 @@
+//! Filling a slot: the first task, a replacement, the end of one.
+
+use super::Judge;
+use super::leaving::remove_all;
+use crate::condition::{Condition, is_still};
+use crate::desired::Order;
+use crate::draft::{act, hold};
+use crate::facts::short;
+use crate::memory::is_complete;
+use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::{rollout, waits, wish};
+use keel_engine::{Goal, ObservedTask};
+
+impl Judge<'_, '_> {
+    pub(super) fn empty(&mut self) -> Verdict {
+        if is_complete(self.facts, self.want.name) {
+            return hold(Hold::Complete);
+        }
+        if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
+            return hold(obstacle);
+        }
+        if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {
+            return hold(wait);
+        }
+        act(Action::Start, Reason::Missing, vec![self.new_task(None)])
+    }
+
+    /// Only tasks of another specification: a replacement.
+    pub(super) fn outdated(&mut self, rest: &[&ObservedTask]) -> Verdict {
+        if let Some(verdict) = self.off_a_stale_network(rest) {
+            return verdict;
+        }
+        if is_complete(self.facts, self.want.name) && rest.iter().all(|task| is_still(task)) {
+            return self.superseded(rest);
+        }
+        if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
+            return hold(obstacle);
+        }
+        let reason = self.difference(rest[0]);
+        let order = rollout::order(self.facts, self.want.name, self.want.service);
+        let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
+        let begun = running.iter().all(|task| task.goal >= Goal::Stopped);
+        if order == Order::StopFirst && !running.is_empty() && begun {
+            return hold(Hold::InProgress { what: "its predecessor is being stopped".into() });
+        }
+        if !self.may_move() {
+            return hold(self.full());
+        }
+        let wishes = match order {
+            Order::StopFirst if !running.is_empty() => running
+                .iter()
+                .filter(|task| task.goal < Goal::Stopped)
+                .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
+                .collect(),
+            _ => match waits::port_on_the_move(self.facts, self.want) {
+                Some(wait) => return hold(wait),
+                None => vec![self.new_task(Some(rest[0]))],
+            },
+        };
+        act(Action::Replace, reason, wishes)
+    }
+
+    fn new_task(&self, replaces: Option<&ObservedTask>) -> keel_engine::Assignment {
+        wish::new_task(self.facts, self.slot, self.want, replaces, self.draft.generation)
+    }
+
+    /// Where the slot under way has failed for good, those that wait for it do so for good, too.
+    fn full(&self) -> Hold {
+        let moving = rollout::moving(self.facts, self.want.name);
+        let failed = moving.filter(|slot| {
+            let occupants = &self.facts.slots[*slot];
+            let want = occupants.want.as_ref().zip(occupants.current);
+            want.is_some_and(|(want, task)| {
+                matches!(self.facts.condition(want, task), Condition::Failed { .. })
+            })
+        });
+        match failed {
+            Some(slot) => {
+                let what = format!("{} failed, so the others stay as they are", short(slot));
+                Hold::Failed { what }
+            }
+            None => Hold::RolloutFull { limit: 1 },
+        }
+    }
+
+    /// One slot of a service at a time.
+    fn may_move(&mut self) -> bool {
+        let other = rollout::moving(self.facts, self.want.name).is_some_and(|s| s != self.slot);
+        let mine = rollout::moving(self.facts, self.want.name) == Some(self.slot);
+        mine || (!other && self.draft.moved.insert(self.want.name.to_owned()))
+    }
+
+    /// A network can be made anew only once nobody is on it.
+    pub(super) fn off_a_stale_network(&self, tasks: &[&ObservedTask]) -> Option<Verdict> {
+        let on = |task: &ObservedTask| {
+            let names = task.spec.networks.iter().map(|attachment| attachment.network.as_str());
+            names
+                .into_iter()
+                .find(|name| self.facts.stale_networks.contains(name))
+                .map(str::to_owned)
+        };
+        let network = tasks.iter().find_map(|task| on(task))?;
+        let reason = Reason::Follows { service: format!("network {network}") };
+        Some(remove_all(tasks.iter().copied(), reason, false, self.draft.generation))
+    }
+
+    /// The right task, and older ones or failed ones beside it.
+    pub(super) fn succession(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
+        match self.facts.condition(self.want, task) {
+            Condition::Stopped
+            | Condition::Stopping
+            | Condition::Killed { .. }
+            | Condition::Ended { .. } => self.come_back(task, rest),
+            Condition::Well | Condition::Complete => self.superseded(rest),
+            _ => self.alone(task),
+        }
+    }
+
+    fn superseded(&self, rest: &[&ObservedTask]) -> Verdict {
+        remove_all(rest.iter().copied(), self.why_the_rest_goes(), false, self.draft.generation)
+    }
+
+    fn why_the_rest_goes(&self) -> Reason {
+        match self.facts.bad {
+            Some(bad) => Reason::Failed { what: bad.reason.clone() },
+            None => Reason::Superseded,
+        }
+    }
+
+    /// The right task does not run, another one does (its successor that failed, say): where
+    /// both cannot, that one goes, then this one runs again.
+    fn come_back(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
+        let order = rollout::order(self.facts, self.want.name, self.want.service);
+        let in_the_way = rest.iter().any(|task| !is_still(task));
+        if order == Order::StartFirst || !in_the_way {
+            return self.alone(task);
+        }
+        let reason = match self.facts.bad {
+            Some(bad) => Reason::Failed { what: bad.reason.clone() },
+            None => Reason::StopFirst,
+        };
+        remove_all(rest.iter().copied(), reason, false, self.draft.generation)
+    }
+}

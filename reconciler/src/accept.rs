@@ -1,0 +1,99 @@
+//! What a refresh does to the records: stores what is named, retires what is not, tidies up.
+
+use crate::controller::Controller;
+use crate::load::LoadedStack;
+use crate::owners::{Claim, claim};
+use crate::record::RecordError;
+use crate::refresh::RefreshError;
+use crate::source::Source;
+use keel_engine::{Assignment, Depth, MountSource, StackName, TaskSpec};
+use keel_plan::standing::{Removal, Standing};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Stacks on record for this source that are not on their way out.
+pub(crate) async fn owned(
+    source: &Source,
+    controller: &Controller,
+) -> Result<BTreeSet<StackName>, RecordError> {
+    let mut owned = BTreeSet::new();
+    for stack in controller.records().stacks().await? {
+        let mine = controller.records().owner(&stack).await?.as_ref() == Some(source.owner());
+        if mine && controller.records().standing(&stack).await?.removed.is_none() {
+            owned.insert(stack);
+        }
+    }
+    Ok(owned)
+}
+
+/// Contents first, then what names them, then the hint. Gives why it is not this source's, if so.
+pub(crate) async fn store(
+    stack: &LoadedStack,
+    source: &Source,
+    take_over: bool,
+    controller: &Controller,
+) -> Result<Option<String>, RefreshError> {
+    let Some((desired, contents)) = &stack.lowered else { return Ok(None) };
+    let records = controller.records();
+    let before = records.desired(&desired.stack).await?;
+    let owner = before.as_ref().map(|before| &before.owner);
+    if let Claim::Refused(why) = claim(owner, source.owner(), &stack.dir, take_over) {
+        return Ok(Some(format!("error: stack `{}` {why}\n", desired.stack)));
+    }
+    let welcome = |standing: &mut Standing| {
+        let back = standing.removed.is_some() && standing.suspended.is_none();
+        if back {
+            standing.removed = None;
+        }
+        back
+    };
+    let back = records.change_standing(&desired.stack, welcome).await?;
+    if before.as_ref() != Some(desired) {
+        let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
+        controller.fleet().assign(&contents).await.map_err(RefreshError::Contents)?;
+    }
+    if records.put_desired(desired).await? || back {
+        controller.stacks().hint(desired.stack.clone());
+    }
+    Ok(None)
+}
+
+/// A stack left the source. One that a person holds off stays until they let go.
+pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result<(), RefreshError> {
+    let records = controller.records();
+    let prune = records.desired(stack).await?.is_none_or(|desired| desired.policy.prune);
+    let go = |standing: &mut Standing| {
+        let goes = prune && standing.suspended.is_none();
+        if goes {
+            standing.removed = Some(Removal { volumes: false });
+        }
+        goes
+    };
+    if records.change_standing(stack, go).await? {
+        controller.stacks().hint(stack.clone());
+    }
+    Ok(())
+}
+
+/// Old checkouts go, but for those that a task mounts or that may come back.
+pub(crate) async fn tidy(source: &Source, controller: &Controller) -> Result<(), RefreshError> {
+    let Ok(seen) = controller.fleet().observe(Depth::State).await else { return Ok(()) };
+    let mut used: BTreeSet<PathBuf> =
+        seen.tasks.iter().flat_map(|task| revision_paths(&task.spec)).collect();
+    for stack in controller.records().stacks().await? {
+        let good = controller.records().standing(&stack).await?.good_desired;
+        let desired = controller.records().desired(&stack).await?;
+        let all = desired.iter().chain(good.as_deref());
+        let specs = all.flat_map(|desired| desired.services.values());
+        used.extend(specs.flat_map(|service| revision_paths(&service.spec)));
+    }
+    source.tidy(used).await;
+    Ok(())
+}
+
+fn revision_paths(spec: &TaskSpec) -> impl Iterator<Item = PathBuf> {
+    spec.volumes.iter().filter_map(|mount| match &mount.source {
+        MountSource::Revision { path, .. } => Some(PathBuf::from(path)),
+        _ => None,
+    })
+}
