@@ -74,8 +74,11 @@ fn table(name: &str) {
     let text = std::fs::read_to_string(&path).expect("the table is here");
     let cases = tables::parse(&text);
     if std::env::var_os("UPDATE_CASES").is_some() {
-        std::fs::write(&path, cases.iter().map(written).collect::<String>())
-            .expect("it can be written");
+        std::fs::write(
+            &path,
+            cases.iter().map(|case| tables::written(case, &said(case))).collect::<String>(),
+        )
+        .expect("it can be written");
         return;
     }
     let failed: Vec<String> = cases.iter().filter_map(difference).collect();
@@ -86,17 +89,6 @@ fn table(name: &str) {
         cases.len(),
         failed.concat()
     );
-}
-
-fn written(case: &Case) -> String {
-    let mut out = format!("### {}\n", case.title);
-    for option in &case.options {
-        let _ = writeln!(out, "$ {option}");
-    }
-    for (file, content) in &case.contents {
-        let _ = write!(out, "--- {file}\n{content}");
-    }
-    format!("{out}===\n{}\n\n", said(case).trim_end())
 }
 
 fn difference(case: &Case) -> Option<String> {

@@ -54,6 +54,7 @@ fn key(service: &Service, entry: &item::Entry, place: Option<&Place>) -> Option<
         "develop" => develop(item, place),
         "devices" => grants::devices(item),
         "healthcheck" => health(item, place),
+        "networks" => attachments(item, place),
         "ports" => ports::list(item),
         "restart" => restart(item),
         "ulimits" => ulimits(item),
@@ -187,6 +188,19 @@ fn health(item: &Item, place: Option<&Place>) -> Value {
     };
     let entries = item.entries().iter().filter(|entry| !entry.value.is_null());
     value::map(entries.map(one).collect(), Some(&item.span))
+}
+
+/// A service that says nothing of a network is on it like one that names it only.
+fn attachments(item: &Item, place: Option<&Place>) -> Value {
+    let one = |entry: &item::Entry| {
+        let place = place.and_then(|place| place.key(&entry.key));
+        let value = match &entry.value.node {
+            Node::Map(below) if below.is_empty() => value::null(Some(&entry.at)),
+            _ => tree::value(&entry.value, place),
+        };
+        value::entry(&entry.key, value)
+    };
+    value::map(item.entries().iter().map(one).collect(), Some(&item.span))
 }
 
 /// `no` without quotes is a boolean to some readers.

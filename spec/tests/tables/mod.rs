@@ -1,5 +1,6 @@
 //! Tables of cases: a title (`###`), options (`$`), files (`---`), and what they say (`===`).
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use keel_spec::{Memory, Project};
@@ -21,6 +22,7 @@ pub struct Case {
 const SHOWN: &[&str] = &["advice", "render", "origins"];
 
 /// Where a table is.
+#[allow(dead_code, reason = "not every test reads all of them")]
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.txt"))
 }
@@ -72,6 +74,19 @@ impl Case {
     pub fn asks_for(&self, option: &str) -> bool {
         self.options.iter().any(|own| own == option)
     }
+}
+
+/// A case as it is written, with what it says now.
+#[allow(dead_code, reason = "not every test writes tables")]
+pub fn written(case: &Case, said: &str) -> String {
+    let mut out = format!("### {}\n", case.title);
+    for option in &case.options {
+        let _ = writeln!(out, "$ {option}");
+    }
+    for (file, content) in &case.contents {
+        let _ = write!(out, "--- {file}\n{content}");
+    }
+    format!("{out}===\n{}\n\n", said.trim_end())
 }
 
 /// The cases of one table.
