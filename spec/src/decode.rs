@@ -89,6 +89,12 @@ impl<'a> Field<'a> {
         self.raw(key).filter(|field| !field.item.is_null())
     }
 
+    /// The value of a key that is there, and not null or an empty text: that is what a variable
+    /// leaves that is not set.
+    pub(crate) fn given(&self, key: &str) -> Option<Self> {
+        self.get(key).filter(|field| field.item.text() != Some(""))
+    }
+
     /// The value of a key that is there, though it may be null.
     pub(crate) fn raw(&self, key: &str) -> Option<Self> {
         self.item.entry(key).map(|entry| self.child(entry))

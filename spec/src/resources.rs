@@ -98,7 +98,7 @@ fn driver_of_addresses(field: &Field<'_>) -> Option<String> {
 
 fn pool(field: &Field<'_>) -> Pool {
     let subnet = |key| {
-        field.get(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
+        field.given(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
     };
     let address =
         |field: &Field<'_>| field.parsed("an IP address", |text| text.parse::<IpAddr>().ok());
@@ -106,7 +106,7 @@ fn pool(field: &Field<'_>) -> Pool {
     Pool {
         subnet: subnet("subnet"),
         ip_range: subnet("ip_range"),
-        gateway: field.get("gateway").and_then(|field| address(&field)),
+        gateway: field.given("gateway").and_then(|field| address(&field)),
         aux_addresses: spare
             .into_iter()
             .filter_map(|(host, field)| Some((host.to_owned(), address(&field)?)))

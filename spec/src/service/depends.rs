@@ -38,7 +38,7 @@ pub(crate) fn decode(service: &Field<'_>) -> BTreeMap<String, Dependency> {
     let entries = service.get("depends_on").map(|field| field.entries()).unwrap_or_default();
     let one = |(name, field): (&str, Field<'_>)| Some((name.to_owned(), dependency(&field)?));
     let mut dependencies: BTreeMap<_, _> = entries.into_iter().filter_map(one).collect();
-    if let Some(field) = service.get("network_mode")
+    if let Some(field) = service.given("network_mode")
         && let Some(name) = field.item.text().and_then(|text| text.strip_prefix("service:"))
     {
         let implied = Dependency { restart: true, ..Dependency::default() };

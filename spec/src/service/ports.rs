@@ -202,7 +202,7 @@ fn long(field: &Field<'_>) -> Option<Vec<Port>> {
         Some(published) if published.item.text() != Some("0") => Some(ports_of(&published)?),
         _ => None,
     };
-    let host_ip = match field.get("host_ip") {
+    let host_ip = match field.given("host_ip") {
         Some(ip) => Some(ip.parsed("an IP address", |text| address(text).ok())?),
         None => None,
     };

@@ -93,9 +93,7 @@ impl Security {
             }
             ("systempaths", "unconfined") => self.unmasked = true,
             ("label", value) => self.selinux.push(value.to_owned()),
-            _ => {
-                field.bad::<()>("one of `no-new-privileges`, `seccomp=`, `apparmor=`, `systempaths=unconfined`, `label=`");
-            }
+            _ => field.hold("this option is not known here"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Tables of cases: a title (`###`), options (`$`), files (`---`), and what they say (`===`).
 
+#![allow(dead_code, reason = "not every test that has this module uses all of it")]
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,13 +24,11 @@ pub struct Case {
 const SHOWN: &[&str] = &["advice", "render", "origins"];
 
 /// Where a table is.
-#[allow(dead_code, reason = "not every test reads all of them")]
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.txt"))
 }
 
 /// The cases of all tables.
-#[allow(dead_code, reason = "not every test reads all of them")]
 pub fn all() -> Vec<Case> {
     let folder = path("x");
     let folder = folder.parent().expect("it is in a folder");
@@ -70,14 +70,12 @@ impl Case {
     }
 
     /// Whether it has this option.
-    #[allow(dead_code, reason = "not every test shows cases")]
     pub fn asks_for(&self, option: &str) -> bool {
         self.options.iter().any(|own| own == option)
     }
 }
 
 /// A case as it is written, with what it says now.
-#[allow(dead_code, reason = "not every test writes tables")]
 pub fn written(case: &Case, said: &str) -> String {
     let mut out = format!("### {}\n", case.title);
     for option in &case.options {
