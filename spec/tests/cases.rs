@@ -60,6 +60,46 @@ fn conformance() {
 }
 
 #[test]
+fn services() {
+    table("services");
+}
+
+#[test]
+fn units() {
+    table("units");
+}
+
+#[test]
+fn resources() {
+    table("resources");
+}
+
+#[test]
+fn merging() {
+    table("merging");
+}
+
+#[test]
+fn deploying() {
+    table("deploying");
+}
+
+#[test]
+fn dotenv() {
+    table("dotenv");
+}
+
+#[test]
+fn refusals() {
+    table("refusals");
+}
+
+#[test]
+fn advice() {
+    table("advice");
+}
+
+#[test]
 fn rendering() {
     table("render");
 }
@@ -111,6 +151,14 @@ fn said(case: &Case) -> String {
     match (&rendered.document, &loaded.stack) {
         (Some(document), _) if case.asks_for("origins") => {
             out.push_str(&document.yaml_with_origins());
+        }
+        (Some(document), _) if case.shown().is_some() => {
+            let json = document.json();
+            for path in case.shown().into_iter().flatten() {
+                let pointer = format!("/{}", path.replace('.', "/"));
+                let value = json.pointer(&pointer).map_or("nothing".into(), ToString::to_string);
+                let _ = writeln!(out, "{path}: {value}");
+            }
         }
         (Some(document), _) if case.asks_for("render") => out.push_str(&document.yaml()),
         (_, Some(stack)) => out.push_str(&model(stack)),

@@ -47,6 +47,7 @@ impl Case {
         let mut project = Project::new("/srv/blog");
         for option in self.options.iter().filter(|option| !SHOWN.contains(&option.as_str())) {
             project = match option.split_once(": ") {
+                Some(("show", _)) => project,
                 Some(("files", files)) => project.files(files.split(' ')),
                 Some(("name", name)) => Project { name: Some(name.to_owned()), ..project },
                 Some(("profiles", names)) => {
@@ -67,6 +68,12 @@ impl Case {
         self.contents.iter().fold(Memory::default(), |files, (path, text)| {
             files.with(Path::new("/srv/blog").join(path), content(text))
         })
+    }
+
+    /// The paths of the rendered model that it shows.
+    pub fn shown(&self) -> Option<Vec<&str>> {
+        let paths = self.options.iter().find_map(|option| option.strip_prefix("show: "));
+        paths.map(|paths| paths.split(' ').collect())
     }
 
     /// Whether it has this option.
