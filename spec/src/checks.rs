@@ -1,16 +1,19 @@
 //! What must hold between the parts of a stack: references, names, cycles. Services that a
 //! profile switches off are not looked at.
 
+mod unrun;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::code::Code;
+use crate::item::Item;
 use crate::nearest;
 use crate::problem::{Problem, Problems};
 use crate::service::{Condition, MountKind, NetworkMode, Service, Test};
 use crate::stack::{Held, Stack};
 
 /// Reports everything that does not hold.
-pub(crate) fn check(stack: &Stack, problems: &Problems) {
+pub(crate) fn check(stack: &Stack, model: &Item, problems: &Problems) {
     let check = Check { stack, problems };
     for service in enabled(stack) {
         check.networks(service);
@@ -21,6 +24,7 @@ pub(crate) fn check(stack: &Stack, problems: &Problems) {
     }
     check.container_names();
     check.cycles();
+    unrun::check(stack, model, problems);
 }
 
 fn enabled(stack: &Stack) -> impl Iterator<Item = &Service> {

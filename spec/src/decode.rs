@@ -154,11 +154,18 @@ impl<'a> Field<'a> {
     pub(crate) fn wrong<T>(&self, wanted: &str) -> Option<T> {
         let message = format!("{} must be {wanted}, and is {}", self.name(), self.item.what());
         let mut problem = Problem::new(Code::WrongType, message).at(self.place().clone());
-        if let (true, Some(text)) = (wanted.starts_with("text"), self.item.text()) {
+        if let (true, Some(text)) = (wanted == "a list", self.glued_dash()) {
+            problem = problem.hint(format!("put a space after the dash: `- {text}`"));
+        } else if let (true, Some(text)) = (wanted.starts_with("text"), self.item.text()) {
             problem = problem.hint(format!("put it in quotes: \"{text}\""));
         }
         self.scope.add(problem);
         None
+    }
+
+    /// The rest of a text that was to be a list's item: `-80:80`.
+    fn glued_dash(&self) -> Option<&str> {
+        self.item.text()?.strip_prefix('-').filter(|rest| !rest.starts_with(['-', ' ']))
     }
 
     /// The error that a mapping lacks a key, or that it is no mapping.

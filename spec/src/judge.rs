@@ -4,8 +4,8 @@
 use crate::code::Code;
 use crate::decode::{Field, shorten};
 use crate::item::{Entry, Node};
-use crate::keys::Place;
 use crate::keys::Standing::{Held, Honoured, Inside, Limited, Notice, Refused};
+use crate::keys::{Place, Shape};
 use crate::problem::Problem;
 use crate::shape;
 
@@ -117,8 +117,16 @@ fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
     if top.contains(&key) && (!field.path.is_empty() || place.key("image").is_some()) {
         return Some(format!("`{key}` belongs to the top level: check the indentation"));
     }
+    let is_service = place.key("image").is_some() && place.key("ports").is_some();
+    let old = OLD.iter().find(|(old, _)| *old == key).map(|(_, now)| (*now).to_owned());
+    if is_service && old.is_some() {
+        return old;
+    }
     if let Some(near) = place.nearest(key) {
         return Some(format!("did you mean `{near}`?"));
+    }
+    if let Some(above) = empty_above(field, entry, place) {
+        return Some(format!("indent `{key}` below `{above}`, which is empty"));
     }
     if field.path.is_empty() && place.key("services").is_some() {
         let looks = entry.value.get("image").or_else(|| entry.value.get("build")).is_some();
@@ -126,14 +134,24 @@ fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
             looks.then(|| format!("a service belongs under `services:`; indent `{key}` below it"));
         return service.or_else(|| Some("a key of your own must begin with `x-`".to_owned()));
     }
-    if let Some(now) = OLD.iter().find(|(old, _)| *old == key).map(|(_, now)| *now) {
-        return Some(now.to_owned());
+    if old.is_some() {
+        return old;
     }
     let inside = ["deploy", "healthcheck", "build", "logging"];
     let home = inside
         .into_iter()
         .find(|home| place.key(home).is_some_and(|place| place.key(key).is_some()));
     home.map(|home| format!("`{key}` belongs under `{home}`"))
+}
+
+/// The key above that is to have keys below it, and has none: what follows has slipped out of it.
+fn empty_above<'a>(field: &Field<'a>, entry: &Entry, place: &Place) -> Option<&'a str> {
+    let entries = field.item.entries();
+    let index = entries.iter().position(|other| other.key == entry.key)?;
+    let above = entries[..index].iter().rev().find(|above| place.key(&above.key).is_some())?;
+    let shape = place.key(&above.key)?.row?.shape;
+    let takes = matches!(shape, Shape::Pairs | Shape::Map | Shape::Names | Shape::Scalars);
+    (above.value.is_null() && takes).then_some(above.key.as_str())
 }
 
 /// Keys of files from before Compose's specification, and misplaced ones that are often seen.

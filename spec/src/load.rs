@@ -109,7 +109,7 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     };
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.clone().unwrap_or_default(), &environment, sources);
-    checks::check(&stack, &sources.problems);
+    checks::check(&stack, &model, &sources.problems);
     warnings::warn(&stack, &model, sources);
     checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
@@ -231,7 +231,10 @@ fn service(
     let field = Field::root(&scope, &entry.value, &entry.at);
     scope.origin("", &entry.at);
     if !matches!(entry.value.node, Node::Map(_)) {
-        field.wrong::<()>("a mapping");
+        let message = format!("{} must be a mapping, and is {}", field.name(), entry.value.what());
+        let mut problem = Problem::new(Code::WrongType, message).at(field.place().clone());
+        problem.hint = crate::service::slipped(&entry.key);
+        scope.add(problem);
         return Service { name: entry.key.clone(), ..Service::default() };
     }
     if let Some(place) = Place::root().key("services").and_then(|place| place.key(&entry.key)) {

@@ -28,6 +28,7 @@ pub use security::{Device, Seccomp, Security};
 use crate::code::Code;
 use crate::decode::Field;
 use crate::extension::Policy;
+use crate::keys::Place;
 use crate::problem::Problem;
 use crate::span::Origins;
 use crate::stack::Held;
@@ -101,7 +102,7 @@ impl Service {
             name: name.to_owned(),
             enabled: true,
             profiles: field.get("profiles").map(|field| field.texts()).unwrap_or_default(),
-            image: image(field),
+            image: image(name, field),
             pull_policy: PullPolicy::decode(field),
             container_name: text("container_name"),
             labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
@@ -127,8 +128,17 @@ impl Service {
     }
 }
 
+/// A service that is called like a key of services is a key that has slipped out of one.
+pub(crate) fn slipped(name: &str) -> Option<String> {
+    let a_service = Place::root().key("services")?.key("*")?;
+    let other = ["services", "networks", "volumes", "configs", "secrets"].contains(&name);
+    let home = if other { "the top level, or to a service" } else { "a service" };
+    let is_key = a_service.key(name).is_some() || other;
+    is_key.then(|| format!("`{name}` belongs to {home}: check the indentation"))
+}
+
 /// The image. A service without one is held when it could be built, else it is an error.
-fn image(service: &Field<'_>) -> Option<String> {
+fn image(name: &str, service: &Field<'_>) -> Option<String> {
     if let Some(image) = service.get("image") {
         let text = image.text()?;
         if text.trim().is_empty() {
@@ -142,8 +152,10 @@ fn image(service: &Field<'_>) -> Option<String> {
         None if service.raw("extends").is_some() => {}
         None if service.get("provider").is_some() => {}
         None => {
-            let problem = Problem::new(Code::NoImage, format!("{} has no `image`", service.name()));
-            service.scope.add(problem.at(service.key.clone()));
+            let message = format!("{} has no `image`", service.name());
+            let mut problem = Problem::new(Code::NoImage, message).at(service.key.clone());
+            problem.hint = slipped(name);
+            service.scope.add(problem);
         }
     }
     None

@@ -1,6 +1,8 @@
 //! YAML text to items: positions, anchors, merge keys, and the limits that keep a hostile file
 //! from costing more than its size.
 
+mod cause;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -109,13 +111,21 @@ impl<'a> Builder<'a> {
         if indent.contains('\t') {
             return problem.hint("indent with spaces: YAML takes no tabs there");
         }
-        match self.open.last() {
-            Some(Open { span, content, .. }) if span.len > 0 => {
-                let bracket = if matches!(content, Content::List(_)) { '[' } else { '{' };
-                problem.hint(format!("is the `{bracket}` in line {} closed?", span.line))
-            }
-            _ => problem,
+        if error.info().contains("unclosed quote") {
+            return problem.label("it begins here").hint("close it at the end of its text");
         }
+        if error.info().contains("trailing content") {
+            return problem.hint("put the whole text into one pair of quotes");
+        }
+        if let Some(Open { span, content, .. }) = self.open.last().filter(|open| open.span.len > 0)
+        {
+            let bracket = if matches!(content, Content::List(_)) { '[' } else { '{' };
+            return problem.hint(format!("is the `{bracket}` in line {} closed?", span.line));
+        }
+        let Some(cause) = cause::guess(&error.info(), text, line) else { return problem };
+        let message = format!("not valid YAML: {}", cause.message);
+        let at = span_at(self.file, cause.line, cause.column, cause.len);
+        Problem::new(Code::Yaml, message).at(at).hint(cause.hint)
     }
 
     fn take(&mut self, event: Event<'_>, mark: &Mark) -> Step {
