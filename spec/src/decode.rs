@@ -271,6 +271,13 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn duration(&self) -> Option<Duration> {
+        let text = self.item.text().unwrap_or_default();
+        if !text.is_empty() && text != "0" && text.bytes().all(|b| b.is_ascii_digit()) {
+            let message = format!("{} must be a duration, and `{text}` has no unit", self.name());
+            let problem = Problem::new(Code::BadValue, message).at(self.place().clone());
+            self.scope.add(problem.hint(format!("write `{text}s` for seconds")));
+            return None;
+        }
         self.parsed("a duration such as `1m30s`", scalar::duration)
     }
 

@@ -10,6 +10,7 @@ fn again(text: &str, case: &Case) -> Rendered {
     let files = Memory::default().with("/srv/again/compose.yaml", text);
     let mut environment = case.project().environment;
     environment.remove("COMPOSE_FILE");
+    environment.remove("COMPOSE_ENV_FILES");
     render(&Project { environment, ..Project::new("/srv/again") }, &files)
 }
 

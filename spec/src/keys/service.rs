@@ -215,7 +215,7 @@ pub(super) const ROWS: &[Row] = &[
     row("image", Text, Honoured),
     row("init", Bool, Honoured),
     row("ipc", Text, Held("this namespace cannot be chosen")),
-    row("isolation", Text, Held("credential specs are for Windows")),
+    row("isolation", Text, Held("isolation is a choice of Windows")),
     row("label_file", TextOrTexts, Honoured),
     row("labels", Pairs, Honoured),
     row("links", Texts, Held("links are not made")),

@@ -4,6 +4,8 @@ mod grants;
 mod mounts;
 mod ports;
 
+use std::collections::BTreeSet;
+
 use super::tree;
 use super::value::{self, Entry, Value};
 use crate::item::{self, Item, Node, Type};
@@ -53,6 +55,8 @@ fn key(service: &Service, entry: &item::Entry, place: Option<&Place>) -> Option<
         "configs" => grants::list(item, place),
         "develop" => develop(item, place),
         "devices" => grants::devices(item),
+        "dns" | "dns_search" | "dns_opt" => given(item),
+        "extra_hosts" => hosts(item),
         "healthcheck" => health(item, place),
         "networks" => attachments(item, place),
         "ports" => ports::list(item),
@@ -201,6 +205,29 @@ fn attachments(item: &Item, place: Option<&Place>) -> Value {
         value::entry(&entry.key, value)
     };
     value::map(item.entries().iter().map(one).collect(), Some(&item.span))
+}
+
+/// A list without the empty texts that unset variables leave.
+fn given(item: &Item) -> Value {
+    let texts = item.items().iter().filter_map(|item| Some((item.text()?, item)));
+    let given = texts.filter(|(text, _)| !text.is_empty());
+    let values = given.map(|(text, item)| value::text(text, Some(&item.span)));
+    value::list(values.collect(), Some(&item.span))
+}
+
+/// `HOST=ADDRESS` in its one form, each once.
+fn hosts(item: &Item) -> Value {
+    let mut seen = BTreeSet::new();
+    let one = |item: &Item| {
+        let text = item.text().unwrap_or_default();
+        let split = text.find('=').or_else(|| text.find(':')).unwrap_or(text.len());
+        let address = text.get(split + 1..).unwrap_or_default().trim();
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        let line = format!("{}={address}", text[..split].trim());
+        seen.insert(line.clone()).then(|| value::text(&line, Some(&item.span)))
+    };
+    let lines = item.items().iter().filter_map(one).collect();
+    value::list(lines, Some(&item.span))
 }
 
 /// `no` without quotes is a boolean to some readers.
