@@ -253,8 +253,12 @@ async fn a_one_off_is_never_planned_or_pruned() {
     controller.tasks(ask(TaskVerb::Stop, &["tool"])).await.unwrap();
     assert_eq!(world.task("tool").await.goal, Goal::Stopped);
     controller.tasks(ask(TaskVerb::Start, &["tool"])).await.unwrap();
-    let remove = TaskVerb::Remove { force: true, volumes: true };
-    controller.tasks(ask(remove, &["tool", &other.name])).await.unwrap();
+    let bridge = || async { world.seen().await.networks.iter().any(|n| n.spec.name == "bridge") };
+    let remove = || TaskVerb::Remove { force: true, volumes: true };
+    controller.tasks(ask(remove(), &["tool"])).await.unwrap();
+    assert!(bridge().await, "the other is in it");
+    controller.tasks(ask(remove(), &[&other.name])).await.unwrap();
+    assert!(!bridge().await, "it goes with the last");
     world.until_running(&ALL).await;
     controller.stop().await;
 }
