@@ -114,6 +114,28 @@ async fn down_under_serve_holds_the_stack_off_visibly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stack_of_the_folder_that_is_served_now_is_taken_over_and_that_is_said() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let command = world.command().await;
+    told(command.converge(world.up("stacks/hello"))).await;
+    let before = world.task("hello-web-1").await.id;
+    let controller = world.serve_folder("stacks").await;
+    until("it is the source's", || async {
+        controller.status(&[]).await.unwrap()[0].source == "default"
+    })
+    .await;
+    let row = controller.status(&[]).await.unwrap().remove(0);
+    let from = format!("cli ({})", world.path("stacks/hello").display());
+    assert_eq!(row.taken_from.as_deref(), Some(from.as_str()));
+    assert!(row.notes.contains(&format!("taken over from {from}")), "{:?}", row.notes);
+    assert_eq!(world.task("hello-web-1").await.id, before, "nothing restarts for it");
+    world.advance(25 * 60 * 60 * 1000);
+    assert_eq!(controller.status(&[]).await.unwrap()[0].taken_from, None, "that is old news");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_owners_stack_is_refused_until_taken_over() {
     let world = world();
     world.write("stacks/hello/compose.yaml", HELLO);

@@ -7,13 +7,14 @@ use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_a
 use crate::owners::{Claim, claim};
 use crate::pass::{Passed, pass};
 use crate::progress::Scene;
+use crate::record::RecordError;
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use keel_engine::{Assignment, Content, Event, Phase, Place, StackName};
 use keel_plan::Asked;
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::standing::Standing;
+use keel_plan::standing::{Standing, Taken};
 use keel_plan::verdict::{Learned, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,12 +77,25 @@ impl Controller {
                 return Err(Refusal::invalid("only a source can claim to be one"));
             }
         };
-        if let Claim::Refused(why) = claim(owner.as_ref(), &desired.owner, dir, take_over) {
-            return Err(Refusal::conflict(format!("stack {stack} {why}")));
+        match claim(owner.as_ref(), &desired.owner, dir, take_over) {
+            Claim::Refused(why) => return Err(Refusal::conflict(format!("stack {stack} {why}"))),
+            Claim::Taken(from) => self.note_taken(&stack, &from).await?,
+            Claim::Granted => {}
         }
         self.hand_over(contents).await?;
         self.records().put_desired(&desired).await?;
         Ok(stack)
+    }
+
+    /// Whoever looks at the stack is told whose it was.
+    pub(crate) async fn note_taken(
+        &self,
+        stack: &StackName,
+        from: &Owner,
+    ) -> Result<(), RecordError> {
+        let taken = Taken { from: from.to_string(), at: self.now() };
+        let note = |standing: &mut Standing| standing.taken = Some(taken.clone());
+        self.records().change_standing(stack, note).await
     }
 
     /// Gives content to the nodes, checked against its digest.
