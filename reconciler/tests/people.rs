@@ -2,9 +2,12 @@
 
 mod support;
 
+use futures_util::StreamExt;
 use keel_engine::fake::Behaviour;
 use keel_engine::{Goal, Open, Phase, TaskSpec};
-use keel_reconciler::ask::{DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb};
+use keel_reconciler::ask::{
+    ConvergeAsk, DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb,
+};
 use keel_reconciler::rows::{
     InspectKind, NetworkAsk, PsAsk, PullAsk, RemoveAsk, SuspendAsk, SyncAsk, VolumeAsk,
 };
@@ -193,6 +196,46 @@ async fn what_was_restarted_runs_again() {
     let after = world.task("hello-db-1").await;
     assert_eq!((after.id, after.goal), (before.id, Goal::Running));
     assert_ne!(after.started, before.started, "it is another run of the same task");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_predecessor_is_not_started_beside_its_successor() {
+    let world = world();
+    let controller = world.command().await;
+    let settling = |mut ask: ConvergeAsk| {
+        let PlanTarget::Submitted(submission) = &mut ask.target else { unreachable!() };
+        submission.desired.policy.settle = 10_000;
+        ask
+    };
+    told(controller.converge(world.up("hello"))).await;
+    world.advance(5);
+    world.write("hello/compose.yaml", &HELLO.replace("postgres:15", "postgres:16"));
+    let mut lines = controller.converge(settling(world.up("hello")));
+    let now = [("hello-db-1", "postgres:16"), ALL[1], ALL[2]];
+    while world.running().await != now.map(|(name, image)| (name.into(), image.into())) {
+        lines.next().await.expect("it is not settled yet");
+    }
+    drop(lines);
+    assert_eq!(world.seen().await.tasks.len(), 4, "the predecessor is there to come back to");
+    for verb in [TaskVerb::Stop, TaskVerb::Start, TaskVerb::Restart] {
+        let done = controller.tasks(ask(verb, &["hello/db"])).await.unwrap();
+        assert_eq!(done[0].containers, ["hello-db-1"]);
+    }
+    world.until_running(&now).await;
+    let old = world.seen().await.tasks.into_iter().find(|t| t.spec.image == "postgres:15").unwrap();
+    let refused = controller.tasks(ask(TaskVerb::Start, &[old.id.as_str()])).await.unwrap_err();
+    assert!(refused.message.contains("has a successor"), "{refused}");
+
+    let mut up = settling(world.up("hello"));
+    up.detach = true;
+    let converging = tokio::spawn(told(controller.converge(up)));
+    while !converging.is_finished() {
+        world.advance(1_000);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(converging.await.unwrap().1, Outcome::Done);
+    assert_eq!(world.seen().await.tasks.len(), 3, "without a daemon it is waited for");
+    assert_eq!(controller.status(&[]).await.unwrap()[0].operation.state, "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

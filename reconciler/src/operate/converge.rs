@@ -7,7 +7,7 @@ use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_a
 use crate::owners::{Claim, claim};
 use crate::pass::{Passed, pass};
 use crate::progress::Scene;
-use crate::record::RecordError;
+use crate::record::{Operation, OperationState, RecordError};
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -132,11 +132,33 @@ impl Controller {
             // What outlives the first pass is in the stack's memory now.
             asked = Asked { services: asked.services, ..Asked::default() };
             story.go_on(&passed, lines).await?;
-            if let Some(end) = story.end(&passed, detach) {
+            // Without a daemon nobody else waits for a successor to hold out.
+            let early = detach && (self.serves() || !story.has_predecessors(&passed));
+            if let Some(end) = story.end(&passed, early) {
+                self.leave_off(stack, &passed, end.0).await?;
                 return Ok(end);
             }
             self.pause(&passed, &mut events).await;
         }
+    }
+
+    /// Where nobody passes over the stack any more, what was still watched counts as done.
+    async fn leave_off(
+        &self,
+        stack: &StackName,
+        passed: &Passed,
+        outcome: Outcome,
+    ) -> Result<(), Refusal> {
+        if self.serves() || outcome != Outcome::Done || passed.plan.is_settled() {
+            return Ok(());
+        }
+        let operation = Operation {
+            revision: passed.plan.revision.clone(),
+            state: OperationState::Succeeded,
+            reason: "everything runs; nobody watches for how long".to_owned(),
+            at: self.now(),
+        };
+        Ok(self.records().finish(stack, &operation).await?)
     }
 
     pub(crate) async fn pass_for_person(
@@ -231,6 +253,12 @@ impl Story {
     ) -> impl Iterator<Item = &'a keel_engine::ObservedTask> {
         let mine = |place: &Place| matches!(place, Place::Slot(slot) if slot.stack == self.stack);
         seen.tasks.iter().filter(move |task| mine(&task.place))
+    }
+
+    /// Whether a slot holds more than one task.
+    fn has_predecessors(&self, passed: &Passed) -> bool {
+        let mut slots = BTreeSet::new();
+        self.tasks(&passed.observation).any(|task| !slots.insert(task.place.slot()))
     }
 
     fn end(&self, passed: &Passed, detach: bool) -> Option<(Outcome, Vec<String>)> {
