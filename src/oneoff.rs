@@ -1,6 +1,5 @@
 //! From docker's flags to what a one-off shall be. Pure: the environment and the folder come in.
 
-pub mod network;
 mod parse;
 
 use crate::failure::{Failure, Result};

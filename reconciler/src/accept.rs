@@ -37,8 +37,12 @@ pub(crate) async fn store(
     let records = controller.records();
     let before = records.desired(&desired.stack).await?;
     let owner = before.as_ref().map(|before| &before.owner);
-    if let Claim::Refused(why) = claim(owner, source.owner(), &stack.dir, take_over) {
-        return Ok(Some(format!("error: stack `{}` {why}\n", desired.stack)));
+    match claim(owner, source.owner(), &stack.dir, take_over) {
+        Claim::Refused(why) => {
+            return Ok(Some(format!("error: stack `{}` {why}\n", desired.stack)));
+        }
+        Claim::Taken(from) => controller.note_taken(&desired.stack, &from).await?,
+        Claim::Granted => {}
     }
     let welcome = |standing: &mut Standing| {
         let back = standing.removed.is_some() && standing.suspended.is_none();
