@@ -31,6 +31,8 @@ pub(crate) use location::shown_url;
 
 /// The longest pause after failures in a row.
 const LONGEST: Duration = Duration::from_secs(300);
+/// Who polls often wants to know soon that the server is back.
+const MOST_DOUBLINGS: u32 = 3;
 
 /// Why a source cannot be read. The cause is told in our own words.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +211,7 @@ impl Source {
             self.failures.store(0, Ordering::Relaxed);
             return self.poll;
         }
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(16);
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(MOST_DOUBLINGS);
         let later = self.poll.saturating_mul(1 << failures);
         later.min(LONGEST).max(self.poll)
     }

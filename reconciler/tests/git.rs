@@ -4,6 +4,7 @@ mod support;
 
 use keel_reconciler::Controller;
 use keel_reconciler::config::{From, SourceConfig};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::git::{Repo, Server};
 use support::{World, until};
@@ -199,4 +200,35 @@ async fn troubles_are_told_in_own_words() {
     until_told(&controller, "has no branch `trunk`\n\nhint: it has main").await;
     controller.stop().await;
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_clone_is_made_anew() {
+    let (world, repo) = (World::new(), Repo::new());
+    let at = |version: &str| WEB.replace("nginx:1", &format!("nginx:{version}"));
+    repo.write("stacks/blog/compose.yaml", &at("0"));
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:0")]).await;
+    let clone = world.path("root/sources/home/repo");
+    let empty: fn(&Path) = |file| std::fs::write(file, "").unwrap();
+    let garble: fn(&Path) = |file| std::fs::write(file, "not what it was").unwrap();
+    let remove: fn(&Path) = |file| std::fs::remove_file(file).unwrap();
+    let cases =
+        [("objects", empty), ("objects", garble), ("objects", remove), ("", garble), ("", remove)];
+    for (turn, (part, harm)) in cases.into_iter().enumerate() {
+        let version = (turn + 1).to_string();
+        for file in files_below(&clone.join(part)) {
+            harm(&file);
+        }
+        repo.write("stacks/blog/compose.yaml", &at(&version));
+        repo.push();
+        world.until_running(&[("blog-web-1", &format!("nginx:{version}"))]).await;
+    }
+    controller.stop().await;
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
