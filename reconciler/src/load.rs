@@ -48,6 +48,8 @@ pub struct LoadedStack {
     pub errors: Vec<String>,
     /// Warnings and notices, printed likewise.
     pub warnings: Vec<String>,
+    /// Paths in the repository that its tasks see below the source's data folder.
+    pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
 }
@@ -80,6 +82,7 @@ impl Reading {
             lowered: None,
             errors: vec![],
             warnings: vec![],
+            data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
         };
         if let Some(stack) = &loaded.stack {
@@ -87,6 +90,7 @@ impl Reading {
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &self.files, &self.context(found, revision));
             problems.extend(lowered.problems);
+            out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
         }
         let commit = self.revision.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
