@@ -77,7 +77,7 @@ fn hostile() -> Vec<Vec<u8>> {
         format!("services: {{a: {{image: x, command: \"{}\"}}}}", "a ".repeat(100_000))
             .into_bytes(),
         format!("services: {{a: {{image: \"{}\"}}}}", "${A:-".repeat(5_000)).into_bytes(),
-        b"services: {a: {image: x, ports: [\"1-65535:1-65535\", \"1-65535:1-65535/udp\"]}}"
+        b"services: {a: {image: x, ports: [\"1-30000:1-30000\", \"1-30000:1-30000/udp\"]}}"
             .to_vec(),
         b"\xef\xbb\xbfservices:\r\n  a:\r\n    image: x\r\n".to_vec(),
         b"services:\n  a: {image: \"\xff\xfe\"}\n".to_vec(),
@@ -136,13 +136,22 @@ const PARTS: &[&str] = &[
     "%",
 ];
 
+/// Puts something in the place of the line at `at`.
+fn line(input: &mut Vec<u8>, at: usize, change: impl Fn(&[u8]) -> Vec<u8>) {
+    let start = input[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |found| found + 1);
+    let rest = input[at..].iter().position(|byte| *byte == b'\n');
+    let end = rest.map_or(input.len(), |found| at + found + 1);
+    let changed = change(&input[start..end]);
+    input.splice(start..end, changed);
+}
+
 fn mutated(seeds: &[Vec<u8>], number: u64) -> Vec<u8> {
     let mut chance = Chance(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut input = seeds[chance.next(seeds.len())].clone();
-    for _ in 0..1 + chance.next(5) {
+    for _ in 0..1 + chance.next(3) {
         let at = chance.next(input.len() + 1);
         let end = (at + 1 + chance.next(30)).min(input.len());
-        match chance.next(5) {
+        match chance.next(9) {
             0 => drop(input.drain(at..end.max(at))),
             1 => drop(input.splice(at..at, PARTS[chance.next(PARTS.len())].bytes())),
             2 => {
@@ -150,6 +159,15 @@ fn mutated(seeds: &[Vec<u8>], number: u64) -> Vec<u8> {
                 input.splice(at..at, part.repeat(1 + chance.next(20)));
             }
             3 if at < input.len() => input[at] = chance.next(256) as u8,
+            // Whole lines: what remains is mostly YAML, and wrong further inside.
+            4 | 5 => line(&mut input, at, |_| Vec::new()),
+            6 => line(&mut input, at, |line| line.repeat(2)),
+            7 => {
+                let other = &seeds[chance.next(seeds.len())];
+                let lines: Vec<&[u8]> = other.split_inclusive(|byte| *byte == b'\n').collect();
+                let other = lines.get(chance.next(lines.len())).copied().unwrap_or_default();
+                line(&mut input, at, |line| [line, other].concat());
+            }
             _ => {
                 let other = &seeds[chance.next(seeds.len())];
                 let from = chance.next(other.len() + 1);
