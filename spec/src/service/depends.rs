@@ -42,10 +42,10 @@ pub(crate) fn decode(service: &Field<'_>) -> BTreeMap<String, Dependency> {
     let one = |(name, field): (&str, Field<'_>)| Some((name.to_owned(), dependency(&field)?));
     let mut dependencies: BTreeMap<_, _> = entries.into_iter().filter_map(one).collect();
     for (name, at, restart) in implied(service) {
-        if !dependencies.contains_key(&name) {
+        dependencies.entry(name).or_insert_with_key(|name| {
             service.scope.origin(format!("depends_on.{name}"), &at);
-            dependencies.insert(name, Dependency { restart, ..Dependency::default() });
-        }
+            Dependency { restart, ..Dependency::default() }
+        });
     }
     dependencies
 }
