@@ -1,6 +1,7 @@
 //! The same under cgroup v2 alone and another kernel, in a small virtual machine: hello, a limit,
 //! a restart, a drift, a reboot.
 #![cfg(target_arch = "x86_64")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
 use std::process::{Command, Stdio};

@@ -99,7 +99,7 @@ impl Reading {
             out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
         }
-        let commit = self.revision.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
+        let commit = self.revision.as_deref().map(keel_engine::short);
         for problem in &problems {
             let printed = keel_spec::problem::render_at(problem, &loaded.texts, commit);
             let list = if problem.is_error() { &mut out.errors } else { &mut out.warnings };
@@ -173,7 +173,7 @@ pub fn warn_of_conflicts(stacks: &mut [LoadedStack]) {
 
 fn revision_of(texts: &Texts) -> String {
     let texts: Vec<_> = texts.iter().collect();
-    digest_of(&texts).hex()[..12].to_owned()
+    digest_of(&texts).short().to_owned()
 }
 
 fn paths_read(texts: &Texts, dir: &Path) -> BTreeSet<PathBuf> {

@@ -95,7 +95,7 @@ fn revision_of(snapshot: &Snapshot, stacks: &[LoadedStack]) -> String {
         let hash =
             |stack: &LoadedStack| stack.lowered.as_ref().map(|(desired, _)| desired.hash.clone());
         let all: Vec<_> = stacks.iter().map(|stack| (&stack.shown, hash(stack))).collect();
-        digest_of(&all).hex()[..12].to_owned()
+        digest_of(&all).short().to_owned()
     })
 }
 

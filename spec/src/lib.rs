@@ -1,7 +1,7 @@
 //! Compose text to a typed [`Stack`], every value with its [`Span`].
 //!
 //! # Invariants
-//! - [`load`] is pure: it reads through [`Files`] and takes its environment as data. It never
+//! - [`load()`] is pure: it reads through [`Files`] and takes its environment as data. It never
 //!   reads the process's environment, the clock or a home directory, and it prints nothing.
 //! - All problems of a stack are reported in one run, in the order of their positions.
 //! - No input makes it panic, hang, or use memory out of proportion to its size.

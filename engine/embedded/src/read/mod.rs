@@ -237,7 +237,7 @@ pub(crate) fn networks(
 
 fn of_network(stored: &[Stored], found: NetworkFinding) -> Finding {
     let network = stored.iter().find(|stored| Some(&stored.spec.name) == found.network.as_ref());
-    let project = network.and_then(|n| n.spec.labels.get("com.docker.compose.project").cloned());
+    let project = network.and_then(|n| n.spec.labels.get(keel_engine::labels::PROJECT).cloned());
     let what = match found.network {
         Some(network) => format!("{network}: {}", found.what),
         None => found.what,

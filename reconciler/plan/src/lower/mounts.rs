@@ -139,7 +139,7 @@ impl Lowering<'_> {
         let volume = self.stack.volumes.get(key).cloned().unwrap_or_default();
         let mut labels = volume.labels;
         labels.extend(self.own_labels());
-        labels.insert("com.docker.compose.volume".into(), key.to_owned());
+        labels.insert(keel_engine::labels::VOLUME.into(), key.to_owned());
         let spec = VolumeSpec {
             name: self.volume_name(key),
             driver: volume.driver.unwrap_or_else(|| "local".into()),

@@ -1,6 +1,7 @@
 //! Where a path of the stack is on the host.
 
 use super::{Attempt, Base, Lowering};
+use keel_spec::files::tidy;
 use keel_spec::stack::HostPath;
 use keel_spec::{Code, Problem};
 use std::path::{Component, Path, PathBuf};
@@ -55,22 +56,4 @@ fn in_repo(checkout: &Path, path: &Path) -> Option<PathBuf> {
     let inside = if path.is_absolute() { path.strip_prefix(checkout).ok()? } else { &path };
     let escapes = inside.components().any(|part| part == Component::ParentDir);
     (!escapes).then(|| inside.to_owned())
-}
-
-/// Without `.`, and with `..` taken back, by text alone.
-fn tidy(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(out.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                out.pop();
-            }
-            Component::ParentDir if out.has_root() => {}
-            part => out.push(part),
-        }
-    }
-    out
 }

@@ -2,7 +2,7 @@
 
 use super::{Lowering, depends, deploy, health, limits, origins, ports, process, security};
 use crate::desired::{DesiredService, Held, Origin};
-use keel_engine::{TaskSpec, hash_of};
+use keel_engine::{TaskSpec, hash_of, labels};
 use keel_spec::{Code, Problem, Service};
 
 impl Lowering<'_> {
@@ -43,18 +43,18 @@ impl Lowering<'_> {
 
     /// No revision in here: labels are part of the meaning.
     fn labels(&self, service: &Service) -> std::collections::BTreeMap<String, String> {
-        let mut labels = service.labels.clone();
-        labels.extend(self.own_labels());
+        let mut all = service.labels.clone();
+        all.extend(self.own_labels());
         let dir = self.stable(&self.stack.dir).display().to_string();
         for (key, value) in [
-            ("com.docker.compose.service", service.name.as_str()),
-            ("com.docker.compose.oneoff", "False"),
-            ("com.docker.compose.project.working_dir", &dir),
-            ("keel.service", &service.name),
+            (labels::SERVICE, service.name.as_str()),
+            (labels::ONE_OFF, "False"),
+            (labels::WORKING_DIR, &dir),
+            (labels::KEEL_SERVICE, &service.name),
         ] {
-            labels.insert(key.to_owned(), value.to_owned());
+            all.insert(key.to_owned(), value.to_owned());
         }
-        labels
+        all
     }
 
     /// What the loader holds (also for what the service uses), and what this host lacks.
