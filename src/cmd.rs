@@ -24,7 +24,7 @@ mod restart;
 mod resume;
 mod rm;
 mod rmi;
-mod run;
+pub mod run;
 mod schema;
 mod serve;
 mod start;

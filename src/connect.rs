@@ -8,13 +8,12 @@
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::machine::{check_machine, engine, settings};
 use crate::{env, root, sudo};
 use keel_api::shapes::Info;
 use keel_api::{Api, Client, ClientError, Served, router};
-use keel_embedded::{Embedded, Layout, LockError, Options, RootLock};
-use keel_reconciler::config::{Config, SourceConfig};
-use keel_reconciler::{Clock, Controller, Fleet, Settings};
-use std::collections::BTreeMap;
+use keel_embedded::{Embedded, Layout, LockError, RootLock};
+use keel_reconciler::Controller;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,10 +39,10 @@ pub struct Connection {
 pub struct Local {
     served: Served,
     controller: Controller,
+    engine: Arc<Embedded>,
     lock: Option<RootLock>,
 }
 
-const DEFAULT_CONFIG: &str = "/etc/keel/keel.yaml";
 /// How long requests that are being answered may take once everything ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two tries at a lock that somebody else holds. The kernel tells nobody when it is free
@@ -98,7 +97,9 @@ pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
             return Err(sudo::offer(context, &format!("`{who}` needs root")));
         }
         if let Driver::Me(_lock) = lock(context, &layout, who).await? {
-            engine(context, &layout, true).await?.idle().await;
+            let engine = engine(context, &layout, true).await?;
+            engine.idle().await;
+            engine.close().await;
         }
     }
     Ok(Exit::Done)
@@ -134,6 +135,7 @@ impl Local {
     async fn end(self) {
         self.served.stop(FAREWELL).await;
         self.controller.stop().await;
+        self.engine.close().await;
     }
 }
 
@@ -196,18 +198,10 @@ async fn local(context: &Context, layout: &Layout, lock: Option<RootLock>) -> Re
         check_machine()?;
     }
     let engine = engine(context, layout, lock.is_some()).await?;
-    let settings = settings(context, layout, engine, None)?;
+    let settings = settings(context, layout, engine.clone(), None)?;
     let controller = Controller::start(settings).await?;
     let (served, client) = Served::in_process(router(api(&controller, layout, false)));
-    Ok(Connection { client, local: Some(Local { served, controller, lock }) })
-}
-
-/// One clear message, where this machine cannot run containers.
-pub fn check_machine() -> Result<()> {
-    let lacks = keel_embedded::probe::probe();
-    let Some(first) = lacks.first() else { return Ok(()) };
-    let all = lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Err(Failure::new(format!("this machine lacks {all}")).hint(first.remedy.clone()))
+    Ok(Connection { client, local: Some(Local { served, controller, engine, lock }) })
 }
 
 /// What the routes answer from.
@@ -218,83 +212,4 @@ pub fn api(controller: &Controller, layout: &Layout, serve: bool) -> Api {
         serve,
     };
     Api { controller: controller.clone(), info }
-}
-
-/// This machine's engine.
-pub async fn engine(context: &Context, layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::caused("cannot find this program", &error))?;
-    let mut options = Options::new(root::node(), program);
-    options.drive = drive;
-    options.credentials = credentials();
-    options.registries = registries(&config(context)?);
-    Ok(Arc::new(Embedded::open(layout.clone(), options).await?))
-}
-
-/// How registries are reached.
-pub fn registries(config: &Config) -> keel_images::RegistryConfig {
-    let mut registries = keel_images::RegistryConfig::default();
-    for (host, registry) in &config.registries {
-        if !registry.mirrors.is_empty() {
-            registries.mirrors.insert(host.clone(), registry.mirrors.clone());
-        }
-        if registry.insecure {
-            registries.insecure.push(host.clone());
-        }
-    }
-    registries
-}
-
-/// docker's `config.json`, where docker would look for it.
-pub fn credentials() -> PathBuf {
-    let home = || PathBuf::from(env::get(env::HOME).unwrap_or_else(|| "/root".to_owned()));
-    let folder = env::get(env::DOCKER_CONFIG).map(PathBuf::from);
-    folder.unwrap_or_else(|| home().join(".docker")).join("config.json")
-}
-
-/// What a controller on this root is started with; with sources it serves.
-pub fn settings(
-    context: &Context,
-    layout: &Layout,
-    engine: Arc<Embedded>,
-    sources: Option<Vec<SourceConfig>>,
-) -> Result<Settings> {
-    let below = |name: &str| layout.root().join(name);
-    Ok(Settings {
-        records: below("records"),
-        sources_dir: below("sources"),
-        data: below("data"),
-        fleet: Fleet::of(root::node(), engine),
-        serve: sources.is_some(),
-        sources: sources.unwrap_or_default(),
-        policy: config(context)?.policy,
-        environment: environment(),
-        home: env::get(env::HOME).map(PathBuf::from),
-        clock: Clock::system(),
-    })
-}
-
-/// What `keel.yaml` says, where there is one.
-pub fn config(context: &Context) -> Result<Config> {
-    let given = context.global.config.as_deref();
-    let path = given.unwrap_or(Path::new(DEFAULT_CONFIG));
-    let shown = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => Config::parse(&text, &shown).map_err(|error| {
-            context.screen.problem(&error.to_string());
-            Failure::Said(Exit::Failed)
-        }),
-        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => {
-            Ok(Config::default())
-        }
-        Err(error) => Err(Failure::caused(format!("cannot read `{shown}`"), &error)),
-    }
-}
-
-/// Whoever loads a stack of a folder lends it their variables.
-pub fn environment() -> BTreeMap<String, String> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    std::env::vars_os().filter_map(text).collect()
 }

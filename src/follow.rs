@@ -1,28 +1,49 @@
-//! Output of several tasks at once, each line with its container's name, as docker compose shows
-//! it.
+//! Output of tasks as it comes: of one as `docker logs` shows it, of several each line with its
+//! container's name, as docker compose does.
 
 use crate::failure::Result;
 use crate::show::screen::Colour;
+use crate::target;
+use futures_util::StreamExt;
 use keel_api::Client;
 use keel_api::shapes::TaskRef;
 use keel_engine::frames::Frame;
-use keel_engine::{Duplex, LogOptions, Open, Place, TaskId};
+use keel_engine::{Duplex, LogOptions, Open, Phase, Place, TaskId};
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 const COLOURS: [Colour; 5] =
     [Colour::Cyan, Colour::Yellow, Colour::Green, Colour::Magenta, Colour::Blue];
+/// Hints may be lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A task's output is on disk before its end is; whoever reads it needs a moment to hand it on.
+const QUIET: Duration = Duration::from_millis(200);
 
-/// Prints lines of many tasks as they come.
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// As they are, both outputs apart.
+    Bare,
+    /// Both outputs together, without names.
+    Together,
+    /// With the container's name in front.
+    Named {
+        /// Each in its colour.
+        coloured: bool,
+    },
+}
+
+/// Prints output of tasks as it comes.
 pub struct Follower {
     client: Client,
     options: LogOptions,
-    coloured: bool,
-    prefixed: bool,
+    style: Style,
     width: usize,
     followed: BTreeSet<TaskId>,
+    ended: BTreeSet<TaskId>,
     readers: JoinSet<()>,
     tell: mpsc::Sender<Line>,
     lines: mpsc::Receiver<Line>,
@@ -31,19 +52,15 @@ pub struct Follower {
 struct Line {
     prefix: String,
     text: Vec<u8>,
+    error: bool,
 }
 
 impl Follower {
     /// Follows nothing yet.
-    pub fn new(client: Client, options: LogOptions, coloured: bool) -> Self {
+    pub fn new(client: Client, options: LogOptions, style: Style) -> Self {
         let (tell, lines) = mpsc::channel(64);
-        let (followed, readers) = (BTreeSet::new(), JoinSet::new());
-        Self { client, options, coloured, prefixed: true, width: 0, followed, readers, tell, lines }
-    }
-
-    /// Whether each line begins with its container's name.
-    pub fn prefixed(&mut self, prefixed: bool) {
-        self.prefixed = prefixed;
+        let (followed, ended, readers) = Default::default();
+        Self { client, options, style, width: 0, followed, ended, readers, tell, lines }
     }
 
     /// Also these, unless they are followed already.
@@ -58,30 +75,80 @@ impl Follower {
             let logs = self.client.open(&what).await?;
             let prefix = self.prefix(&label(task), self.followed.len());
             self.followed.insert(task.id.clone());
-            self.readers.spawn(read(logs, prefix, self.tell.clone()));
+            self.readers.spawn(read(logs, prefix, self.style, self.tell.clone()));
         }
         Ok(())
     }
 
     fn prefix(&self, name: &str, number: usize) -> String {
         let text = format!("{name:width$}  | ", width = self.width);
-        match self.coloured {
-            _ if !self.prefixed => String::new(),
-            true => COLOURS[number % COLOURS.len()].paint(&text),
-            false => text,
+        match self.style {
+            Style::Bare | Style::Together => String::new(),
+            Style::Named { coloured: false } => text,
+            Style::Named { coloured: true } => COLOURS[number % COLOURS.len()].paint(&text),
         }
     }
 
+    /// Prints all that there is; ends when the streams do.
+    pub async fn print(&mut self) -> Result<()> {
+        while self.print_next().await? {}
+        Ok(())
+    }
+
+    /// Prints the output of whatever the words mean, new tasks included, until all of them have
+    /// ended.
+    pub async fn follow(&mut self, words: &[String]) -> Result<()> {
+        let client = self.client.clone();
+        let mut hints = client.events().await?;
+        loop {
+            let tasks = meant(&client, words).await;
+            self.add(&tasks).await?;
+            self.announce(&tasks)?;
+            if tasks.iter().all(is_over) {
+                while let Ok(more) = tokio::time::timeout(QUIET, self.print_next()).await {
+                    if !more? {
+                        break;
+                    }
+                }
+                return Ok(());
+            }
+            tokio::select! {
+                Some(_) = hints.next() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                more = self.print_always() => more?,
+            }
+        }
+    }
+
+    /// Prints for as long as there is something; then waits to be dropped.
+    async fn print_always(&mut self) -> Result<()> {
+        self.print().await?;
+        std::future::pending().await
+    }
+
+    /// Says of each that has ended how, once.
+    fn announce(&mut self, tasks: &[TaskRef]) -> Result<()> {
+        if !matches!(self.style, Style::Named { .. }) {
+            return Ok(());
+        }
+        for task in tasks {
+            if !is_over(task) {
+                self.ended.remove(&task.id);
+            } else if let (true, Some(code)) = (self.ended.insert(task.id.clone()), task.exit_code)
+            {
+                writeln!(io::stdout(), "{} exited with code {code}", label(task))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Prints the next line; `false` once all that is followed has ended.
-    pub async fn print_next(&mut self) -> Result<bool> {
+    async fn print_next(&mut self) -> Result<bool> {
         loop {
             tokio::select! {
                 biased;
                 Some(line) = self.lines.recv() => {
-                    let mut out = std::io::stdout().lock();
-                    out.write_all(line.prefix.as_bytes())?;
-                    out.write_all(&line.text)?;
-                    out.flush()?;
+                    print(&line)?;
                     return Ok(true);
                 }
                 ended = self.readers.join_next() => {
@@ -94,6 +161,31 @@ impl Follower {
     }
 }
 
+fn print(line: &Line) -> Result<()> {
+    if line.error {
+        // Whoever closed standard error does not want it.
+        let _ = io::stderr().lock().write_all(&line.text);
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(line.prefix.as_bytes())?;
+    out.write_all(&line.text)?;
+    Ok(out.flush()?)
+}
+
+/// What is gone meanwhile means nothing more.
+async fn meant(client: &Client, words: &[String]) -> Vec<TaskRef> {
+    let mut tasks = Vec::new();
+    for word in words {
+        tasks.extend(target::tasks(client, word).await.unwrap_or_default());
+    }
+    tasks
+}
+
+fn is_over(task: &TaskRef) -> bool {
+    matches!(task.phase, Phase::Exited | Phase::Rejected)
+}
+
 /// `web-1`; a one-off's own name.
 fn label(task: &TaskRef) -> String {
     match &task.place {
@@ -102,25 +194,26 @@ fn label(task: &TaskRef) -> String {
     }
 }
 
-async fn read(mut logs: Box<dyn Duplex>, prefix: String, tell: mpsc::Sender<Line>) {
+async fn read(mut logs: Box<dyn Duplex>, prefix: String, style: Style, tell: mpsc::Sender<Line>) {
     let mut cutter = Cutter::default();
     while let Some(frame) = logs.receive().await {
+        let error = style == Style::Bare && matches!(frame, Frame::Stderr(_));
         let lines = match frame {
+            Frame::Stdout(data) | Frame::Stderr(data) if style == Style::Bare => vec![data],
             Frame::Stdout(data) | Frame::Stderr(data) => cutter.take(&data),
             Frame::Error(text) => vec![format!("{text}\n").into_bytes()],
             Frame::Exit(_) => break,
             _ => continue,
         };
         for text in lines {
-            let line = Line { prefix: prefix.clone(), text };
-            if tell.send(line).await.is_err() {
+            if tell.send(Line { prefix: prefix.clone(), text, error }).await.is_err() {
                 return;
             }
         }
     }
     if let Some(text) = cutter.rest() {
         // The receiver goes away only with the whole command.
-        let _ = tell.send(Line { prefix, text }).await;
+        let _ = tell.send(Line { prefix, text, error: false }).await;
     }
 }
 

@@ -1,11 +1,11 @@
 //! Stacks from files, read in the environment of whoever calls: the same way a source reads them.
 
 use crate::args::Files;
-use crate::connect::{config, environment};
 use crate::context::Context;
 use crate::env;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::machine::{config, environment};
 use crate::root::settled;
 use crate::show::problem;
 use base64::Engine;

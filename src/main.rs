@@ -17,6 +17,7 @@ mod failure;
 mod follow;
 mod hello;
 mod load;
+mod machine;
 mod oneoff;
 mod root;
 mod show;

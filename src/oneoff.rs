@@ -1,6 +1,5 @@
 //! From docker's flags to what a one-off shall be. Pure: the environment and the folder come in.
 
-pub mod network;
 mod parse;
 
 use crate::failure::{Failure, Result};
@@ -276,4 +275,65 @@ fn rights(spec: &mut TaskSpec, flags: &Flags) -> Result<()> {
         spec.devices.push(parse::device(word)?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn made(line: &str, command: &[&str]) -> Result<TaskSpec> {
+        let words = std::iter::once("run").chain(line.split_whitespace());
+        let flags = Line::try_parse_from(words).unwrap().flags;
+        let environment = [("LANG".to_owned(), "C".to_owned())].into();
+        let env_files = vec!["# defaults\nA=file\nB=file\n".to_owned()];
+        let caller = Caller { folder: Path::new("/here"), environment: &environment, env_files };
+        let command: Vec<_> = command.iter().map(|word| (*word).to_owned()).collect();
+        spec(&flags, "img", &command, &caller)
+    }
+
+    #[test]
+    fn variables_come_from_files_then_flags_then_the_caller() {
+        let spec = made("-e A=flag -e LANG -e ABSENT", &[]).unwrap();
+        let value = |key: &str| spec.environment.get(key).cloned().flatten();
+        let found = ["A", "B", "LANG", "ABSENT"].map(value);
+        assert_eq!(found, [Some("flag".into()), Some("file".into()), Some("C".into()), None]);
+        assert_eq!(spec.command, None, "the image's own");
+    }
+
+    #[test]
+    fn an_empty_entrypoint_clears_the_images() {
+        let entrypoint = |line: &str| made(line, &["x"]).unwrap().entrypoint;
+        assert_eq!(entrypoint(""), None);
+        assert_eq!(entrypoint("--entrypoint=sh"), Some(vec!["sh".to_owned()]));
+        assert_eq!(entrypoint("--entrypoint="), Some(vec![]));
+    }
+
+    #[test]
+    fn networks_are_dockers() {
+        let mode = |line: &str| made(line, &[]).map(|spec| spec.network_mode);
+        assert_eq!(mode("--network host").unwrap(), NetworkMode::Host);
+        assert_eq!(mode("--net none").unwrap(), NetworkMode::None);
+        let joined = NetworkMode::Container("db".into());
+        assert_eq!(mode("--network container:db").unwrap(), joined);
+        assert!(mode("--network host --network lan").is_err());
+        let spec =
+            made("--network lan --network-alias app --add-host a:host-gateway", &[]).unwrap();
+        assert_eq!(spec.networks[0].aliases, ["app"]);
+        assert_eq!(spec.extra_hosts, [("a".to_owned(), "host-gateway".to_owned())]);
+    }
+
+    #[test]
+    fn limits_and_rights_come_in_the_contracts_units() {
+        let spec = made("-m 64m --cpus 0.5 --stop-timeout 3 --cap-add cap_net_admin", &[]).unwrap();
+        assert_eq!((spec.mem_limit, spec.cpus), (Some(64 << 20), Some(500_000_000)));
+        assert_eq!(spec.grace_ms(), 3_000);
+        assert!(spec.cap_add.contains("NET_ADMIN"));
+    }
 }

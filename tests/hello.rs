@@ -72,9 +72,7 @@ fn only_the_service_whose_meaning_changed_is_replaced() {
     let serve = hello(&host);
     let (web, counter) = (ids(&host, "web"), ids(&host, "counter"));
     edit(&host, |text| format!("# a comment\n{text}"));
-    edit(&host, |text| {
-        text.replacen("  counter:\n", "  counter:\n    environment: { MOOD: good }\n", 1)
-    });
+    edit(&host, |text| text.replacen("\n  counter:\n", "\n  counter:\n    user: \"0\"\n", 1));
     let replaced =
         || (ids(&host, "counter").len() == 1 && ids(&host, "counter") != counter).then_some(());
     until("counter is replaced", replaced, || format!("{}\n{}", serve.said(), host.overview()));
@@ -90,7 +88,7 @@ fn a_replacement_behind_a_port_is_seamless() {
     let host = Host::bare();
     let serve = hello(&host);
     let before = ids(&host, "web");
-    edit(&host, |text| text.replacen("  web:\n", "  web:\n    environment: { MOOD: good }\n", 1));
+    edit(&host, |text| text.replacen("\n  web:\n", "\n  web:\n    user: \"0\"\n", 1));
     let mut failures = 0;
     let replaced = || {
         failures += u32::from(host.get("http://127.0.0.1:8080/").is_none());

@@ -67,6 +67,9 @@ pub struct DownAsk {
     /// Its volumes too.
     #[serde(default)]
     pub volumes: bool,
+    /// It was named by its files, so that one of which nothing is there is down already.
+    #[serde(default)]
+    pub by_path: bool,
 }
 
 /// A line of a convergence under way, then its outcome as the last.
@@ -187,6 +190,9 @@ pub struct StatusRow {
     /// Held off since, by whom.
     #[serde(default)]
     pub suspended: Option<String>,
+    /// Whose it was, where it was taken over within the last day.
+    #[serde(default)]
+    pub taken_from: Option<String>,
     /// Drift that is there now.
     #[serde(default)]
     pub drift: u32,

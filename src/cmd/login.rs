@@ -1,9 +1,9 @@
 //! `keel login`: who we are at a registry, kept in docker's `config.json`.
 
-use crate::connect::{config, credentials, registries as reached};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::machine::{config, credentials, registries as reached};
 use keel_images::{Credentials, Registries};
 use rustix::termios::{self, LocalModes, OptionalActions};
 use std::io::{self, BufRead, IsTerminal, Read};

@@ -4,14 +4,12 @@ use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::follow::Follower;
+use crate::follow::{Follower, Style};
 use crate::load;
 use crate::show::ago;
-use crate::talk::{Manner, nobody, talk};
 use crate::target;
-use keel_api::Client;
 use keel_api::shapes::TaskRef;
-use keel_engine::{LogOptions, Open};
+use keel_engine::LogOptions;
 use std::path::Path;
 
 /// What it takes.
@@ -54,25 +52,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     for word in &words {
         tasks.extend(target::tasks(&connection.client, word).await?);
     }
-    match tasks.as_slice() {
-        [only] if !args.targets.is_empty() => one(&connection.client, only, options).await?,
-        many => {
-            let coloured = context.screen.colours_data();
-            let mut follower = Follower::new(connection.client.clone(), options, coloured);
-            follower.prefixed(!args.no_log_prefix);
-            follower.add(many).await?;
-            while follower.print_next().await? {}
-        }
+    let style = match tasks.as_slice() {
+        [_] if !args.targets.is_empty() => Style::Bare,
+        _ if args.no_log_prefix => Style::Together,
+        _ => Style::Named { coloured: context.screen.colours_data() },
+    };
+    let mut follower = Follower::new(connection.client.clone(), options, style);
+    if args.follow {
+        follower.follow(&words).await?;
+    } else {
+        follower.add(&tasks).await?;
+        follower.print().await?;
     }
     connection.close().await;
     Ok(Exit::Done)
-}
-
-/// As `docker logs`: both outputs apart, and nothing before the lines.
-async fn one(client: &Client, task: &TaskRef, options: LogOptions) -> Result<()> {
-    let logs = client.open(&Open::Logs { task: task.id.clone(), options }).await?;
-    talk(logs, Manner::default(), nobody()).await?;
-    Ok(())
 }
 
 fn options(args: &Args, now: u64) -> Result<LogOptions> {

@@ -3,10 +3,11 @@
 mod sources;
 mod watch;
 
-use crate::connect::{api, check_machine, engine, settings};
+use crate::connect::api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::machine::{check_machine, engine, settings};
 use crate::{env, root, sudo};
 use futures_util::StreamExt;
 use keel_api::{Served, router};
@@ -60,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let _lock = lock(context, &layout).await?;
     let engine = engine(context, &layout, true).await?;
     let described = sources::describe(&sources);
-    let settings = settings(context, &layout, engine, Some(sources))?;
+    let settings = settings(context, &layout, engine.clone(), Some(sources))?;
     let controller = Controller::start(settings).await?;
     let router = router(api(&controller, &layout, true));
     let served = Served::on_socket(router, &layout.socket(), root::group()).await?;
@@ -73,6 +74,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     served.stop(FAREWELL).await;
     farewell(&controller, context, &layout).await;
     controller.stop().await;
+    engine.close().await;
     ended.map(|()| Exit::Done)
 }
 

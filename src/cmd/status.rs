@@ -67,8 +67,15 @@ fn table(rows: &[StatusRow], now: u64) -> String {
 /// What a tired person needs beside the table.
 fn notes(row: &StatusRow) -> Vec<String> {
     let stack = &row.stack;
-    let mut lines: Vec<_> = row.notes.iter().map(|note| format!("{stack}: {note}")).collect();
-    if matches!(row.operation.state.as_str(), "failed" | "held") && row.notes.is_empty() {
+    // A suspension is told below, with its remedy.
+    let notes = row.notes.iter().filter(|note| !note.starts_with("suspended"));
+    let mut lines: Vec<_> = notes.map(|note| format!("{stack}: {note}")).collect();
+    let why = match row.operation.state.as_str() {
+        "failed" => true,
+        "held" => row.suspended.is_none(),
+        _ => false,
+    };
+    if why && lines.is_empty() {
         lines.push(format!("{stack}: {}: {}", row.operation.state, row.operation.reason));
     }
     if let Some(suspended) = &row.suspended {
@@ -107,6 +114,7 @@ mod tests {
                 at: "1970-01-01T00:00:00Z".into(),
             },
             notes: vec![],
+            taken_from: None,
             suspended: Some("by ann@shop".into()),
             drift: 1,
             services: [("web".to_owned(), (0, 1))].into(),

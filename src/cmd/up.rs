@@ -4,14 +4,13 @@
 use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Failure, Result};
-use crate::follow::Follower;
+use crate::failure::Result;
+use crate::follow::{Follower, Style};
 use crate::load;
 use crate::show::{ago, outcome};
 use crate::target::{self, Subject};
-use futures_util::StreamExt;
-use keel_api::shapes::TaskRef;
-use keel_engine::{LogOptions, Phase, StackName};
+use clap::ValueEnum;
+use keel_engine::{LogOptions, StackName};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget, TaskAsk, TaskVerb};
 
 /// What it takes.
@@ -21,9 +20,9 @@ pub struct Args {
     /// Return once everything runs, and leave it running
     #[arg(short, long)]
     detach: bool,
-    /// When to pull images: missing, always, never
-    #[arg(long, value_name = "POLICY", num_args = 0..=1, default_missing_value = "always", require_equals = true)]
-    pull: Option<String>,
+    /// When to pull images that are there already
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pull: Option<Pull>,
     /// Replace every container
     #[arg(long)]
     force_recreate: bool,
@@ -38,12 +37,21 @@ pub struct Args {
     services: Vec<String>,
 }
 
+/// When to pull images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Pull {
+    /// Now, whatever is there
+    Always,
+    /// As the stack says
+    Missing,
+}
+
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let since = ago::now();
     let subject = Subject::of(args.subject.as_deref())?;
     let (target, stack) = target_of(context, &subject)?;
-    let ask = ask(&args, target)?;
+    let ask = ask(&args, target);
     let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
     let converging =
         async { outcome::watch(&context.screen, connection.client.converge(&ask).await?).await };
@@ -54,7 +62,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     let exit = tokio::select! {
         exit = converging => exit?,
-        () = interrupted() => return stop(connection, context, &stack).await,
+        () = interrupted() => {
+            connection.close().await;
+            stop(context, &stack).await?;
+            return Ok(Exit::Done);
+        }
     };
     if exit != Exit::Done {
         connection.close().await;
@@ -74,41 +86,18 @@ fn target_of(context: &Context, subject: &Subject) -> Result<(PlanTarget, StackN
     }
 }
 
-fn ask(args: &Args, mut target: PlanTarget) -> Result<ConvergeAsk> {
-    let pull = match args.pull.as_deref() {
-        None | Some("missing") => false,
-        Some("always") => true,
-        Some("never") => {
-            never_pull(&mut target)?;
-            false
-        }
-        Some(other) => {
-            return Err(Failure::usage(format!("`--pull={other}` makes no sense"))
-                .hint("it is missing, always or never"));
-        }
-    };
-    Ok(ConvergeAsk {
+fn ask(args: &Args, target: PlanTarget) -> ConvergeAsk {
+    ConvergeAsk {
         target,
         take_over: args.take_over,
         resolve: true,
-        pull,
+        pull: args.pull == Some(Pull::Always),
         recreate: args.force_recreate,
         services: args.services.clone(),
         // Both ways it is not health that is waited for, but that everything runs.
         detach: true,
         keep_stopped: false,
-    })
-}
-
-fn never_pull(target: &mut PlanTarget) -> Result<()> {
-    let PlanTarget::Submitted(submission) = target else {
-        return Err(Failure::usage("`--pull=never` needs the stack's files")
-            .hint("name the path of the stack"));
-    };
-    for service in submission.desired.services.values_mut() {
-        service.spec.pull_policy = keel_engine::PullPolicy::Never;
     }
-    Ok(())
 }
 
 async fn interrupted() {
@@ -126,39 +115,30 @@ async fn attached(
     connection.release(context).await?;
     let client = connection.client.clone();
     let options = LogOptions { follow: true, since: Some(since), ..LogOptions::default() };
-    let mut follower = Follower::new(client.clone(), options, context.screen.colours_data());
-    let mut hints = client.events().await?;
+    let style = Style::Named { coloured: context.screen.colours_data() };
+    let mut follower = Follower::new(client, options, style);
     context.screen.say("showing its output; Ctrl-C stops the stack");
-    loop {
-        let tasks = target::tasks(&client, stack.as_str()).await.unwrap_or_default();
-        follower.add(&tasks).await?;
-        if tasks.iter().all(is_over) {
-            connection.close().await;
-            return Ok(Exit::Done);
-        }
-        tokio::select! {
-            Some(_) = hints.next() => {}
-            more = print_all(&mut follower) => more?,
-            () = interrupted() => return stop(connection, context, stack).await,
+    let words = [stack.to_string()];
+    tokio::select! {
+        ended = follower.follow(&words) => ended?,
+        () = interrupted() => {
+            // Its last words are shown too, so this connection stays until it has ended.
+            let (stopped, followed) = tokio::join!(stop(context, stack), follower.follow(&words));
+            followed?;
+            stopped?;
         }
     }
-}
-
-/// Prints for as long as there is something to follow; then waits to be dropped.
-async fn print_all(follower: &mut Follower) -> Result<()> {
-    while follower.print_next().await? {}
-    std::future::pending().await
-}
-
-fn is_over(task: &TaskRef) -> bool {
-    matches!(task.phase, Phase::Exited | Phase::Rejected)
-}
-
-async fn stop(connection: Connection, context: &Context, stack: &StackName) -> Result<Exit> {
     connection.close().await;
+    Ok(Exit::Done)
+}
+
+/// As Ctrl-C does it; a second one kills.
+async fn stop(context: &Context, stack: &StackName) -> Result<()> {
     context.screen.say(&format!("\nstopping {stack} (Ctrl-C again to kill it)"));
     let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
-    let targets = target::spread(&connection.client, &[stack.to_string()]).await?;
+    // Interrupted before anything was made, there is nothing to stop.
+    let targets = target::spread(&connection.client, &[stack.to_string()]).await;
+    let targets = targets.unwrap_or_default();
     let asked = |verb| TaskAsk { targets: targets.clone(), verb, timeout: None };
     let client = connection.client.clone();
     let stopping = asked(TaskVerb::Stop);
@@ -169,5 +149,5 @@ async fn stop(connection: Connection, context: &Context, stack: &StackName) -> R
         }
     }
     connection.close().await;
-    Ok(Exit::Done)
+    Ok(())
 }

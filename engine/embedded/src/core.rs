@@ -40,6 +40,8 @@ pub(crate) struct Core {
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
     busy: watch::Sender<usize>,
+    /// Drivers begin no further step.
+    closing: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -60,6 +62,8 @@ pub(crate) struct Driver {
 struct Pace {
     works: bool,
     woken: bool,
+    /// Its last attempt failed, and another follows after a pause.
+    waits: bool,
 }
 
 /// What a driver does after a step.
@@ -91,6 +95,7 @@ impl Core {
             taking: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
             busy: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
         }
     }
 
@@ -101,6 +106,27 @@ impl Core {
     /// Ends all drivers; what they were at is gone on with by the next ones.
     pub(crate) fn end(&self) {
         self.drivers().running.abort_all();
+    }
+
+    /// Lets each driver finish the step that it is at, and no more.
+    pub(crate) async fn close(&self) {
+        self.closing.send_replace(true);
+        let mut running = {
+            let mut drivers = self.drivers();
+            drivers.by_task.values().for_each(|driver| driver.wake(&self.busy));
+            std::mem::take(&mut drivers.running)
+        };
+        while running.join_next().await.is_some() {}
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Returns once drivers shall begin no further step.
+    pub(crate) async fn closed(&self) {
+        // An error would mean that the sender is gone, which is `self`.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     /// Returns once no driver has anything to do.
@@ -131,6 +157,13 @@ impl Core {
         drivers.by_task.get(id).iter().for_each(|driver| driver.wake(&self.busy));
     }
 
+    /// Something came or went that a failed attempt of another task may have lacked.
+    pub(crate) fn wake_waiting(&self) {
+        let drivers = self.drivers();
+        let waiting = drivers.by_task.values().filter(|driver| driver.pace().waits);
+        waiting.for_each(|driver| driver.wake(&self.busy));
+    }
+
     fn start(self: &Arc<Self>, drivers: &mut Drivers, id: &TaskId) -> Arc<Driver> {
         let driver = Arc::new(Driver::default());
         drivers.by_task.insert(id.clone(), Arc::clone(&driver));
@@ -150,7 +183,7 @@ impl Core {
     }
 
     async fn drive(self: &Arc<Self>, id: &TaskId, driver: &Driver) {
-        loop {
+        while !self.is_closing() {
             driver.begin();
             match self.turn(id, driver).await {
                 Then::Again => {}
@@ -162,6 +195,7 @@ impl Core {
                     }
                 }
                 Then::Retry(pause) => {
+                    driver.pace().waits = true;
                     driver.rest(&self.busy);
                     tokio::select! {
                         () = driver.woken.notified() => {}
@@ -194,6 +228,9 @@ impl Core {
         let done = self.step(step, records, alive, driver).await;
         // Nobody may listen.
         let _ = self.events.send(Event::Task(id.clone()));
+        if done.is_ok() && matches!(step, Step::Launch | Step::Stopped | Step::Remove) {
+            self.wake_waiting();
+        }
         match done {
             Ok(()) if step == Step::Remove => Then::Gone,
             Ok(()) if step == Step::Stop => Then::Rest(waits_for),
@@ -262,7 +299,8 @@ impl Driver {
     }
 
     fn begin(&self) {
-        self.pace().woken = false;
+        let mut pace = self.pace();
+        (pace.woken, pace.waits) = (false, false);
     }
 
     /// Counts as busy still if it was woken since it looked.

@@ -44,6 +44,12 @@ impl Embedded {
         Ok(embedded)
     }
 
+    /// Ends the driving in good order: each task's step that is under way is finished, and none
+    /// is begun. To be awaited before the root's lock is let go.
+    pub async fn close(&self) {
+        self.core.close().await;
+    }
+
     /// Returns once nothing is left to be done for any task, or only attempts that wait.
     pub async fn idle(&self) {
         self.core.idle().await;

@@ -25,7 +25,10 @@ impl Core {
         if !self.names.0.swap(true, Ordering::AcqRel) {
             let core = Arc::clone(self);
             self.spawn(async move {
-                core.look_after_names().await;
+                tokio::select! {
+                    () = core.look_after_names() => {}
+                    () = core.closed() => {}
+                }
                 core.names.0.store(false, Ordering::Release);
             });
         }

@@ -65,7 +65,7 @@ impl Core {
                 image = &mut image => return image,
                 () = driver.woken() => {
                     let now = self.records(&wish.id).await?;
-                    if now.is_none_or(|now| now.wish != *wish) {
+                    if self.is_closing() || now.is_none_or(|now| now.wish != *wish) {
                         return Err(Setback::Superseded);
                     }
                 }
@@ -95,8 +95,6 @@ fn ready(
     let mounts = crate::mounts::resolve(layout, &wish, image, &mut work, first)?;
     place(layout, &wish, &mut work)?;
     let dir = layout.task(&wish.id);
-    // Before the specification, so that what it takes is never another's.
-    tasks::store_work(&dir, &work)?;
     files(layout, &wish, &work)?;
     let facts = images::facts(image);
     let request =
@@ -105,7 +103,9 @@ fn ready(
         PrepareError::Bundle(_) => Setback::never(&error),
         _ => Setback::later(&error),
     })?;
-    record::store(&dir.config(), &bundle.spec)
+    serde_json::to_vec(&bundle.spec)
+        .map_err(std::io::Error::from)
+        .and_then(|bytes| record::replace(&dir.config(), &bytes, 0o600))
         .map_err(|error| Setback::Later(format!("cannot write config.json: {error}")))?;
     work.stage = Stage::Ready;
     work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
@@ -195,7 +195,7 @@ fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
     for (name, content) in contents {
         let path = dir.etc(name);
         let written = fs::create_dir_all(dir.0.join("etc"))
-            .and_then(|()| record::store_bytes(&path, content.as_bytes(), 0o644));
+            .and_then(|()| record::replace(&path, content.as_bytes(), 0o644));
         written
             .map_err(|error| Setback::Later(format!("cannot write {}: {error}", path.display())))?;
     }

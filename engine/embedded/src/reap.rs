@@ -22,5 +22,6 @@ pub async fn reap(layout: Layout, options: Options, id: &TaskId) -> Result<()> {
     let gone = async { while assignment.exists() && events.next().await.is_some() {} };
     // Too late is no failure: its wish stands.
     let _ = tokio::time::timeout(PATIENCE, gone).await;
+    engine.close().await;
     Ok(())
 }

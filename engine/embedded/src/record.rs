@@ -207,6 +207,13 @@ pub struct State {
     pub message: Option<String>,
 }
 
+/// Replaces a file whole, without waiting for the disk: for what is made anew after a reboot.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let (new, mut file) = create_beside(path, mode)?;
+    file.write_all(bytes)?;
+    fs::rename(&new, path)
+}
+
 /// Writes a record: write-new, fsync, rename. Readers see the old or the new, whole.
 pub fn store<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
     let bytes = serde_json::to_vec(record)?;
@@ -215,15 +222,20 @@ pub fn store<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
 
 /// The same for bytes, with the mode of the new file.
 pub fn store_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    let (new, mut file) = create_beside(path, mode)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
+    File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
+}
+
+/// The new file that is to take the place of `path`.
+fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let new = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    Ok((new, file))
 }
 
 /// Reads a record; `None` where there is no file.

@@ -5,6 +5,7 @@
 //! - A network or volume that a task uses stays.
 
 use crate::core::Core;
+use crate::runtime::cgroup::Cgroup;
 use crate::setback::{Setback, Step};
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, network, networks, volumes};
@@ -55,7 +56,11 @@ fn forget(layout: &Layout, records: &Records) -> Step<()> {
             }
         }
     }
-    Ok(tasks::remove(layout, &wish.id)?)
+    tasks::remove(layout, &wish.id)?;
+    for attachment in &wish.spec.networks {
+        networks::left(layout, &attachment.network)?;
+    }
+    Ok(())
 }
 
 fn sweep(layout: &Layout) -> Result<Vec<String>> {
@@ -75,6 +80,10 @@ fn sweep(layout: &Layout) -> Result<Vec<String>> {
         }
     }
     unused_contents(layout, &all);
+    if all.is_empty() {
+        // Holds no process itself. One that cannot go is tried again after the next removal.
+        let _ = Cgroup::at(&layout.cgroup()).and_then(|root| root.remove());
+    }
     Ok(gone)
 }
 

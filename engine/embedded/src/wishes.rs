@@ -53,7 +53,9 @@ impl Core {
             record::store_bytes(&path, &content.bytes, 0o600)
         })
         .await
-        .map_err(failed("cannot store content"))
+        .map_err(failed("cannot store content"))?;
+        self.wake_waiting();
+        Ok(())
     }
 
     async fn take_image(

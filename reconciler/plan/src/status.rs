@@ -4,10 +4,14 @@ use crate::Inputs;
 use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
+use crate::standing::Taken;
 use crate::verdict::Hold;
-use keel_engine::{ObservedTask, Slot, diff};
+use keel_engine::{Goal, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How long it is told that a stack has another owner now.
+const TOLD_FOR: u64 = 24 * 60 * 60 * 1000;
 
 /// Desired against applied, only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +50,14 @@ pub struct Status {
     pub health: Health,
     /// One line each, worst first.
     pub notes: Vec<String>,
+    /// Whose it was, where it was taken over within the last day.
+    pub taken_from: Option<String>,
     /// Each service: running and healthy tasks, desired tasks.
     pub services: BTreeMap<String, (u32, u32)>,
     /// Drift that is there now (where the observation looked for it).
     pub drift: u32,
-    /// The revision that the newest tasks were assigned with.
+    /// The desired revision where it is what was applied, though it may have changed no task; else
+    /// that of the newest task that is to run.
     pub revision: String,
 }
 
@@ -62,13 +69,31 @@ pub fn status(inputs: &Inputs<'_>) -> Status {
     let planned = crate::planned(inputs, inputs.standing);
     let mut notes = notes(&facts);
     notes.sort();
+    let sync = sync(&facts);
     Status {
-        sync: sync(&facts),
+        sync,
         health: health(&Facts::new(inputs, inputs.standing, planned)),
         notes: notes.into_iter().map(|(_, note)| note).collect(),
+        taken_from: taken(&facts).map(|taken| taken.from.clone()),
         services: services(&facts),
         drift: drift(inputs),
-        revision: facts.tasks().next().map(|(_, task)| task.revision.clone()).unwrap_or_default(),
+        revision: revision(&facts, sync),
+    }
+}
+
+fn taken<'a>(facts: &Facts<'a>) -> Option<&'a Taken> {
+    facts.standing.taken.as_ref().filter(|taken| facts.now() < taken.at.saturating_add(TOLD_FOR))
+}
+
+fn revision(facts: &Facts<'_>, sync: Sync) -> String {
+    match facts.inputs.desired.filter(|_| sync == Sync::InSync) {
+        Some(desired) => desired.revision.clone(),
+        None => {
+            let meant = |task: &ObservedTask| task.goal == Goal::Running;
+            let mut tasks = facts.tasks().map(|(_, task)| task);
+            let newest = facts.tasks().map(|(_, task)| task).find(|task| meant(task));
+            newest.or_else(|| tasks.next()).map(|task| task.revision.clone()).unwrap_or_default()
+        }
     }
 }
 
@@ -187,6 +212,9 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         notes.push((2, format!("suspended by {}{why}", suspended.by)));
+    }
+    if let Some(taken) = taken(facts) {
+        notes.push((4, format!("taken over from {}", taken.from)));
     }
     for (slot, occupants) in &facts.slots {
         notes.extend(slot_note(facts, slot, occupants));

@@ -5,10 +5,15 @@ use crate::ask::{DownAsk, Outcome, Progress, Refusal};
 use crate::controller::{Controller, Lines};
 use crate::outcome::ending;
 use crate::progress::Scene;
+use crate::rows::RemoveAsk;
+use keel_engine::{Depth, StackName};
 use keel_plan::Asked;
 use keel_plan::standing::{Removal, Suspended};
 use std::collections::BTreeSet;
 use tokio::sync::mpsc;
+
+/// The label that names a resource's stack, as docker compose writes it.
+const PROJECT: &str = "com.docker.compose.project";
 
 impl Controller {
     /// Takes a stack away; ends when nothing is left of it. Under `serve` the stack is suspended
@@ -23,9 +28,13 @@ impl Controller {
         ask: DownAsk,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let DownAsk { stack, volumes } = ask;
+        let DownAsk { stack, volumes, by_path } = ask;
         if !self.records().stacks().await?.contains(&stack) {
-            return Err(unknown_stack(&stack));
+            let there = self.data_taken_down(&stack, volumes, lines).await?;
+            return match there || by_path {
+                true => Ok((Outcome::Done, vec![])),
+                false => Err(unknown_stack(&stack)),
+            };
         }
         let (now, serves) = (self.now(), self.serves());
         let go = |standing: &mut keel_plan::standing::Standing| {
@@ -60,8 +69,32 @@ impl Controller {
         Ok((Outcome::Done, vec![]))
     }
 
+    /// A stack that was taken down before has its volumes left; says whether there were any.
+    async fn data_taken_down(
+        &self,
+        stack: &StackName,
+        volumes: bool,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<bool, Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        let left = seen.volumes.iter().filter(|volume| {
+            volume.spec.labels.get(PROJECT).is_some_and(|project| project == stack.as_str())
+        });
+        let names: Vec<_> = left.map(|volume| volume.spec.name.clone()).collect();
+        let some = !names.is_empty();
+        if some && volumes {
+            for name in self.remove_volumes(RemoveAsk { names, force: true }).await? {
+                let (subject, what) = (format!("Volume {name}"), "Removed".to_owned());
+                // Nobody may listen any more.
+                let _ =
+                    lines.send(Progress::Step { subject, what, failed: false, detail: None }).await;
+            }
+        }
+        Ok(some)
+    }
+
     /// Full names of the networks and volumes that a stack names.
-    async fn resources(&self, stack: &keel_engine::StackName) -> Result<BTreeSet<String>, Refusal> {
+    async fn resources(&self, stack: &StackName) -> Result<BTreeSet<String>, Refusal> {
         let desired = self.records().desired(stack).await?;
         let names = desired
             .iter()

@@ -17,7 +17,7 @@ pub fn poll(text: &str) -> std::result::Result<Duration, String> {
 
 /// Those of the command line, and of the configuration.
 pub fn of(args: &Args, context: &Context) -> Result<Vec<SourceConfig>> {
-    let mut sources = crate::connect::config(context)?.sources;
+    let mut sources = crate::machine::config(context)?.sources;
     let named = given(args)?;
     sources.retain(|source| named.iter().all(|given| given.name != source.name));
     sources.extend(named);

@@ -52,7 +52,7 @@ impl Container {
             nix::unistd::sethostname(name).step("set the host name")?;
         }
         match &self.stdio {
-            Stdio::Terminal => terminal::give(&built, channel)?,
+            Stdio::Terminal(size) => terminal::give(&built, *size, channel)?,
             Stdio::Pipes { input, output, error } => {
                 use_stdio(input.as_fd(), output.as_fd(), error.as_fd())?;
             }

@@ -32,10 +32,10 @@ pub mod seal;
 mod seccomp;
 pub mod spawn;
 mod staging;
-mod terminal;
+pub mod terminal;
 pub mod tiny_init;
 mod user;
-mod within;
+pub(crate) mod within;
 
 pub use bundle::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle};
 pub use facts::{Prepare, PrepareError, prepare};

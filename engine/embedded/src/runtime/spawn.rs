@@ -23,8 +23,8 @@ use std::path::Path;
 /// Where a container's first process reads and writes.
 #[derive(Debug)]
 pub enum Stdio {
-    /// A terminal of its own, whose master comes back.
-    Terminal,
+    /// A terminal of its own, of so many rows and columns, whose master comes back.
+    Terminal(Option<(u16, u16)>),
     /// These.
     Pipes {
         /// Standard input.

@@ -6,12 +6,13 @@ use super::rootfs::Assembled;
 use super::{init, mounts};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, ptsname, unlockpt};
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// Makes one, hands its master over, and makes the slave this process's terminal, input, output
 /// and error, and /dev/console.
-pub fn give(built: &Assembled, channel: &Channel) -> Result<(), Failure> {
+pub fn give(built: &Assembled, size: Option<(u16, u16)>, channel: &Channel) -> Result<(), Failure> {
     let Some(terminals) = &built.terminals else {
         return Err(Failure::at("make a terminal", "no devpts is mounted"));
     };
@@ -19,6 +20,9 @@ pub fn give(built: &Assembled, channel: &Channel) -> Result<(), Failure> {
     let master = rustix::fs::openat(terminals, "ptmx", flags, Mode::empty());
     let master = master.step("make a terminal")?;
     unlockpt(&master).step("unlock the terminal")?;
+    if let Some(size) = size {
+        resize(master.as_fd(), size).step("size the terminal")?;
+    }
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let slave = ioctl_tiocgptpeer(&master, flags).step("open the terminal")?;
     let name = ptsname(&master, Vec::new()).step("name the terminal")?;
@@ -31,4 +35,10 @@ pub fn give(built: &Assembled, channel: &Channel) -> Result<(), Failure> {
     channel.terminal(master.as_fd()).step("hand the terminal over")?;
     rustix::process::ioctl_tiocsctty(&slave).step("control the terminal")?;
     init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
+}
+
+/// Gives a terminal so many rows and columns.
+pub fn resize(master: BorrowedFd<'_>, (ws_row, ws_col): (u16, u16)) -> io::Result<()> {
+    let size = rustix::termios::Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+    Ok(rustix::termios::tcsetwinsize(master, size)?)
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 impl Supervisor {
     /// Begins a run.
     pub(super) fn begin(&mut self) {
+        self.hear_everybody();
         self.state.run = self.orders.run;
         self.state.generation = self.orders.generation;
         self.state.next = None;
@@ -30,7 +31,6 @@ impl Supervisor {
                     (None, None, None);
                 self.set_health(run.monitor.as_ref(), None);
                 self.run = Some(run);
-                self.resize();
                 self.store();
             }
             Err(failure) => self.could_not_begin(&failure),
@@ -48,7 +48,11 @@ impl Supervisor {
     fn try_begin(&mut self) -> Result<Run, Failure> {
         let (tty, stdin_open) = (self.orders.tty, self.orders.stdin_open);
         let oom_kills = self.cgroup().and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0);
-        let streams = streams::open(&self.dir, tty, stdin_open)?;
+        let streams = if tty {
+            streams::with_terminal(self.size)
+        } else {
+            streams::open(&self.dir, stdin_open)?
+        };
         let started = spawn::start(&self.dir.0, streams.stdio)?;
         self.state.message = Some(started.warnings.join("; ")).filter(|text| !text.is_empty());
         let mut sources = streams.sources;
@@ -74,6 +78,7 @@ impl Supervisor {
             monitor,
             probe: None,
             stopping: None,
+            passed_on: None,
             oom_kills,
         })
     }
@@ -125,6 +130,7 @@ impl Supervisor {
             monitor: plan.map(|plan| Monitor::resumed(plan, began, health, failing)),
             probe: None,
             stopping: None,
+            passed_on: None,
             oom_kills: self.cgroup().and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0),
         })
     }

@@ -2,7 +2,8 @@
 //! by policy, probes health, and holds the task's network namespace through all runs.
 //!
 //! The engine speaks to it by records and signals: it writes `assignment` and `work`, then sends
-//! SIGUSR1. The shim answers in `state`. SIGUSR2 says that no traffic comes any more.
+//! SIGUSR1. The shim answers in `state`. SIGUSR2 says that no traffic comes any more, SIGURG
+//! carries a signal for the container ([`signal`]).
 //!
 //! # Invariants
 //! - One thread, no async runtime, next to no heap: what needs memory is done in child processes.
@@ -39,8 +40,10 @@ use keel_engine::frames::Frame;
 use nix::sched::CloneFlags;
 use orders::Orders;
 use output::Stream;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use supervisor::Supervisor;
@@ -223,6 +226,19 @@ fn last_state(dir: &TaskDir, adopt: bool) -> Result<State, Failure> {
         return Ok(last);
     }
     Ok(State { activity: Activity::Waiting, process: None, next: None, restarts: 0, ..last })
+}
+
+/// Sends a signal to process 1 of a container, by its shim, so that an end by it is known to be
+/// ours ([`keel_engine::ExitCause::Stopped`]). The restart policy still applies.
+pub fn signal(state: &State, signal: i32) -> io::Result<()> {
+    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+    let shim = state.shim.as_ref().ok_or_else(gone)?;
+    let pid = Pid::from_raw(shim.pid.cast_signed()).ok_or_else(gone)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    if !shim.lives() {
+        return Err(gone());
+    }
+    sys::queue_signal(pidfd.as_fd(), libc::SIGURG, signal)
 }
 
 fn frame(stream: Stream, data: &[u8]) -> Frame {

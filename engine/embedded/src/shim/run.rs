@@ -29,6 +29,8 @@ pub struct Run {
     pub probe: Option<Probe>,
     /// It is being ended.
     pub stopping: Option<Stopping>,
+    /// The last signal that somebody sent through us.
+    pub passed_on: Option<i32>,
     /// Processes killed for memory before this run.
     pub oom_kills: u64,
 }

@@ -62,6 +62,7 @@ pub fn signals() -> Result<SignalFd, Failure> {
         Signal::SIGINT,
         Signal::SIGHUP,
         Signal::SIGQUIT,
+        Signal::SIGURG,
     ] {
         set.add(signal);
     }

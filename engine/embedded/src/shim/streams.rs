@@ -66,11 +66,13 @@ pub struct Streams {
     pub input: Option<OwnedFd>,
 }
 
-/// Opens a run's streams; with a terminal they come back from the container instead.
-pub fn open(dir: &TaskDir, tty: bool, stdin_open: bool) -> Result<Streams, Failure> {
-    if tty {
-        return Ok(Streams { stdio: Stdio::Terminal, sources: Vec::new(), input: None });
-    }
+/// With a terminal there is nothing to open: it comes back from the container.
+pub fn with_terminal(size: Option<(u16, u16)>) -> Streams {
+    Streams { stdio: Stdio::Terminal(size), sources: Vec::new(), input: None }
+}
+
+/// Opens a run's streams.
+pub fn open(dir: &TaskDir, stdin_open: bool) -> Result<Streams, Failure> {
     let mut sides = Vec::new();
     let mut sources = Vec::new();
     for stream in [Stream::Stdout, Stream::Stderr] {

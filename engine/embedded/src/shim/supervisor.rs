@@ -18,6 +18,8 @@ use super::wait::{Ready, wait};
 use super::wish::Wish;
 use crate::layout::TaskDir;
 use crate::record::{self, Activity, State};
+use crate::runtime::terminal;
+use crate::sys;
 use keel_engine::ExitCause;
 use keel_engine::frames::Frame;
 use nix::sys::signal::Signal;
@@ -102,8 +104,17 @@ impl Supervisor {
                     }
                 }
                 Ok(Signal::SIGTERM) => self.asked_to_end(),
+                Ok(Signal::SIGURG) => self.pass_on(signal.ssi_int),
                 _ => {}
             }
+        }
+    }
+
+    /// A person's signal, sent by us: an end by it is not somebody else's doing.
+    fn pass_on(&mut self, signal: i32) {
+        if let Some(run) = &mut self.run {
+            let sent = sys::send_signal(run.pidfd.as_fd(), signal);
+            run.passed_on = sent.ok().map(|()| signal).or(run.passed_on);
         }
     }
 
@@ -128,12 +139,18 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn resize(&self) {
+    /// What was sent before a run begins counts for it: a terminal's size, early input.
+    pub(super) fn hear_everybody(&mut self) {
+        self.attached.accept();
+        for place in 0..self.attached.sockets().count() {
+            self.hear_client(place);
+        }
+    }
+
+    fn resize(&self) {
         let terminal = self.run.as_ref().and_then(|run| run.terminal.as_ref());
-        if let Some((terminal, (rows, columns))) = terminal.zip(self.size) {
-            let (ws_row, ws_col) = (rows, columns);
-            let size = rustix::termios::Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
-            let _ = rustix::termios::tcsetwinsize(terminal, size);
+        if let Some((terminal, size)) = terminal.zip(self.size) {
+            let _ = terminal::resize(terminal.as_fd(), size);
         }
     }
 
@@ -266,10 +283,11 @@ impl Supervisor {
     }
 
     /// What else is known of a run's end.
-    pub(super) fn circumstances(&self, run: &Run) -> Circumstances {
+    fn circumstances(&self, run: &Run, ending: Ending) -> Circumstances {
         let kills = self.cgroup().and_then(|cgroup| cgroup.oom_kills()).unwrap_or(run.oom_kills);
+        let ours = run.passed_on.is_some_and(|signal| ending == Ending::Signal(signal));
         Circumstances {
-            stopped: run.was_signalled(),
+            stopped: run.was_signalled() || ours,
             out_of_memory: kills > run.oom_kills,
             going_down: self.asked.is_some_and(|at| at.elapsed() < GOING_DOWN),
         }
@@ -288,7 +306,7 @@ impl Supervisor {
             probe.kill(0);
         }
         let run = self.run.as_ref().expect("it was there just now");
-        let cause = ending::cause(ending, self.circumstances(run));
+        let cause = ending::cause(ending, self.circumstances(run, ending));
         self.ended(ending, Some(cause));
     }
 

@@ -12,7 +12,7 @@ pub use link::bring_loopback_up;
 pub use mount::{MountChange, change_mount};
 pub use process::{
     Clone3, Cloned, born_with_default_signals, clone3, close_on_exec_from, default_signals,
-    exit_now, send_signal,
+    exit_now, queue_signal, send_signal,
 };
 pub use security::{attach_device_program, install_filter, load_device_program};
 

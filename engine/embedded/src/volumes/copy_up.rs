@@ -1,30 +1,49 @@
 //! Copies a folder of an image into a volume: content, owners, modes, times, attributes.
+//!
+//! # Invariants
+//! - The folder is found by the kernel, below the image's root; no link in it is followed.
 
-use super::union::{Entry, Folder};
+use crate::runtime::within::Root;
 use rustix::fs::{
-    AtFlags, CWD, Dev, FileType, Mode, Timespec, Timestamps, XattrFlags, lgetxattr, llistxattr,
-    lsetxattr, mknodat, utimensat,
+    AtFlags, CWD, Dev, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags, lgetxattr,
+    llistxattr, lsetxattr, mknodat, utimensat,
 };
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 
-/// Copies what is in `source` into the folder `target`, and makes that like `source` itself.
-pub(super) fn copy(source: &Folder, target: &Path) -> io::Result<()> {
-    for (name, entry) in source.entries()? {
-        let target = target.join(&name);
-        match entry {
-            Entry::Folder(folder) => {
-                if !target.is_dir() {
-                    fs::create_dir(&target)?;
-                }
-                copy(&folder, &target)?;
+/// Copies what an image has in the folder at `path`, if it has one, into the folder `target`, and
+/// makes that like it.
+pub(super) fn from_image(image: &Path, path: &Path, target: &Path) -> io::Result<()> {
+    let folder = match Root::open(image)?.at(path, OFlags::PATH | OFlags::DIRECTORY) {
+        Ok(folder) => folder,
+        Err(error) if is_none(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // With a last part, so that it names the folder and not the link that /proc shows.
+    copy(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join("."), target)
+}
+
+fn is_none(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        let target = target.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if !target.is_dir() {
+                fs::create_dir(&target)?;
             }
-            Entry::Other(path) => one(&path, &target)?,
+            copy(&entry.path(), &target)?;
+        } else {
+            one(&entry.path(), &target)?;
         }
     }
-    liken(source.top(), target)
+    liken(source, target)
 }
 
 fn one(source: &Path, target: &Path) -> io::Result<()> {
@@ -37,6 +56,8 @@ fn one(source: &Path, target: &Path) -> io::Result<()> {
         FileType::RegularFile => drop(fs::copy(source, target)?),
         FileType::Symlink => symlink(fs::read_link(source)?, target)?,
         FileType::Socket => return Ok(()),
+        // The sign of a removed file, in the only layer of an image.
+        FileType::CharacterDevice if found.rdev() == 0 => return Ok(()),
         kind => {
             let mode = Mode::from_raw_mode(found.mode() & 0o7777);
             mknodat(CWD, target, kind, mode, found.rdev() as Dev)?;
@@ -82,7 +103,6 @@ fn attributes(source: &Path, target: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::union;
     use super::*;
 
     /// Needs root, as changing owners does.
@@ -96,9 +116,11 @@ mod tests {
         fs::set_permissions(layer.join("data"), fs::Permissions::from_mode(0o750)).unwrap();
         lchown(layer.join("data"), Some(33), Some(34)).unwrap();
         symlink("/etc/passwd", layer.join("data/link")).unwrap();
-        let source = union::find(&[layer], Path::new("/data")).unwrap().unwrap();
-        copy(&source, &target).unwrap();
-        copy(&source, &target).expect("a copy that was cut short is done again");
+        symlink("/data", layer.join("away")).unwrap();
+        let copy = |path: &str| from_image(&layer, Path::new(path), &target);
+        copy("/away").unwrap();
+        copy("/data").expect("a copy that was cut short is done again");
+        copy("/none").expect("what is not there is not copied");
         let made = fs::metadata(&target).unwrap();
         assert_eq!((made.uid(), made.gid(), made.mode() & 0o7777), (33, 34, 0o750));
         assert_eq!(fs::read_to_string(target.join("sub/file")).unwrap(), "text");

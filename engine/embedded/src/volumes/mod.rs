@@ -6,9 +6,9 @@
 //! - Content of an image is copied into an empty volume once; a copy cut short is done again.
 
 mod copy_up;
-mod union;
 
 use crate::blocking::failed;
+use crate::runtime::overlay;
 use crate::{Layout, clock, record};
 use keel_engine::{EngineError, Result, TaskAssignment, TaskId, VolumeSpec};
 use serde::{Deserialize, Serialize};
@@ -185,9 +185,12 @@ pub(crate) fn seed(
     if !cut_short && fs::read_dir(&data)?.next().is_some() {
         return Ok(());
     }
-    let Some(source) = union::find(layers, Path::new(at))? else { return Ok(()) };
+    let place = folder.join("image");
+    fs::create_dir_all(&place)?;
     fs::write(&mark, "")?;
-    copy_up::copy(&source, &data)?;
+    let copy = |image: &Path| copy_up::from_image(image, Path::new(at), &data);
+    overlay::view(layers, &place, copy).map_err(io::Error::other)??;
+    fs::remove_dir(&place)?;
     fs::remove_file(&mark)
 }
 

@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("a_raised_run_starts_anew", a_raised_run_starts_anew),
     ("an_update_in_place_leaves_it_alone", an_update_in_place_leaves_it_alone),
     ("a_foreign_kill_is_told_apart", a_foreign_kill_is_told_apart),
+    ("a_signal_by_us_is_no_foreign_kill", a_signal_by_us_is_no_foreign_kill),
     ("checks_change_health", checks_change_health),
     ("a_check_that_hangs_is_killed", a_check_that_hangs_is_killed),
     ("a_container_outlives_its_shim", a_container_outlives_its_shim),
@@ -133,6 +134,18 @@ fn a_foreign_kill_is_told_apart(lab: &Lab) {
         (Some(137), Some(ExitCause::KilledFromOutside))
     );
     assert_eq!(state.killed, Some((state.finished.unwrap(), 9)));
+}
+
+fn a_signal_by_us_is_no_foreign_kill(lab: &Lab) {
+    let script = "trap 'echo heard' HUP; echo ready; while true; do sleep 0.1; done";
+    let task = lab.shell(script).launch();
+    task.says("ready");
+    keel_embedded::shim::signal(&task.state(), 1).unwrap();
+    task.says("heard");
+    keel_embedded::shim::signal(&task.state(), 9).unwrap();
+    let state = task.end();
+    assert_eq!((state.exit_code, state.exit_cause), (Some(137), Some(ExitCause::Stopped)));
+    assert_eq!(state.killed, None);
 }
 
 fn plan(script: &str) -> HealthPlan {

@@ -33,7 +33,7 @@ async fn another_driver_restarts_nothing() {
     lab.engine().idle().await;
     let second = lab.until_phase(&wish, Phase::Running).await;
     assert_eq!((first.pid, first.started), (second.pid, second.started));
-    lab.close();
+    lab.close().await;
     let mut stop = wish.clone();
     (stop.generation, stop.goal) = (2, Goal::Stopped);
     // Killed between the wish and its carrying out.
@@ -55,7 +55,7 @@ async fn what_a_driver_left_midway_is_finished() {
         wish.goal = Goal::Ready;
         lab.assign(&wish).await;
         lab.until_phase(&wish, Phase::Ready).await;
-        lab.close();
+        lab.close().await;
         let (dir, root) = (lab.layout.task(&wish.id).0, lab.layout.root().to_owned());
         let launch = Launch { dir, root, network: Network::New, adopt: false };
         let mut shim = launch.command(&std::env::current_exe().unwrap());
@@ -107,7 +107,7 @@ async fn a_reboot_starts_again() {
     Arc::make_mut(&mut wish.spec).restart = RestartPolicy::Always;
     lab.assign(&wish).await;
     let first = lab.until_phase(&wish, Phase::Running).await;
-    lab.close();
+    lab.close().await;
     let mut before = state(&lab, &wish.id);
     let shim = before.shim.clone().unwrap();
     kill(shim.pid);

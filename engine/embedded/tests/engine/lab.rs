@@ -39,13 +39,15 @@ impl Lab {
         lab
     }
 
-    /// The driver ends, as if killed.
-    pub fn close(&mut self) {
-        self.engine = None;
+    /// The driver ends.
+    pub async fn close(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.close().await;
+        }
     }
 
     pub async fn reopen(&mut self) {
-        self.close();
+        self.close().await;
         self.engine = Some(Embedded::open(self.layout.clone(), options()).await.unwrap());
     }
 

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::lab::Lab;
 use keel_engine::{
-    Attachment, Depth, Engine, ExitCause, Goal, Phase, Port, Protocol, RestartPolicy,
+    Attachment, Depth, Engine, ExitCause, Goal, NetworkMode, Phase, Port, Protocol, RestartPolicy,
     TaskAssignment,
 };
 use std::io::Read;
@@ -18,6 +18,8 @@ pub const TESTS: &[Test] = &[
     ("a_restart_is_a_stop_and_a_start", || Box::pin(a_restart_is_a_stop_and_a_start())),
     ("ready_is_no_process", || Box::pin(ready_is_no_process())),
     ("what_cannot_be_is_rejected", || Box::pin(what_cannot_be_is_rejected())),
+    ("joins_a_namespace", || Box::pin(joins_a_namespace())),
+    ("a_slot_keeps_its_address", || Box::pin(a_slot_keeps_its_address())),
     ("removes_itself", || Box::pin(removes_itself())),
 ];
 
@@ -151,6 +153,49 @@ async fn what_cannot_be_is_rejected() {
     lab.clean().await;
 }
 
+async fn joins_a_namespace() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut web = lab.task("web", &["serve"]);
+    in_network(&mut web, "shop_default", "web");
+    let mut beside = lab.task("beside", &["fetch", "127.0.0.1:80"]);
+    Arc::make_mut(&mut beside.spec).network_mode = NetworkMode::Service("web".into());
+    beside.joins = Some(web.id.clone());
+    // It waits for the other's namespace.
+    lab.assign(&beside).await;
+    let waits = |task: &keel_engine::ObservedTask| task.attempts > 0;
+    lab.until_task(&beside, "it waits", waits).await;
+    lab.assign(&web).await;
+    let done = lab.until_phase(&beside, Phase::Exited).await;
+    assert_eq!(done.exit_code, Some(0), "{}", lab.logs(&beside).await);
+    assert_eq!(lab.logs(&beside).await.trim(), web.id.short());
+    lab.clean().await;
+}
+
+async fn a_slot_keeps_its_address() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut old = lab.task("old", &[]);
+    in_network(&mut old, "shop_default", "web");
+    lab.assign(&old).await;
+    let first = lab.until_phase(&old, Phase::Running).await;
+    let mut beside = lab.task("beside", &[]);
+    in_network(&mut beside, "shop_default", "beside");
+    lab.assign(&beside).await;
+    let other = lab.until_phase(&beside, Phase::Running).await;
+    assert_ne!(other.addresses, first.addresses);
+    (old.generation, old.goal) = (2, Goal::Stopped);
+    lab.assign(&old).await;
+    lab.until_phase(&old, Phase::Exited).await;
+    let mut new = lab.task("new", &[]);
+    in_network(&mut new, "shop_default", "web");
+    new.replaces = Some(old.id.clone());
+    lab.assign(&new).await;
+    let second = lab.until_phase(&new, Phase::Running).await;
+    assert_eq!(second.addresses, first.addresses);
+    lab.clean().await;
+}
+
 async fn removes_itself() {
     let mut lab = Lab::open().await;
     let mut wish = lab.task("once", &["say", "bye"]);
@@ -161,7 +206,7 @@ async fn removes_itself() {
     wish.auto_remove = true;
     lab.assign(&wish).await;
     let pid = lab.until_phase(&wish, Phase::Running).await.pid.unwrap();
-    lab.close();
+    lab.close().await;
     crate::person::kill(pid);
     let folder = lab.layout.task(&wish.id).0;
     for _ in 0..500 {

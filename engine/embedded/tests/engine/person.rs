@@ -3,10 +3,9 @@
 use crate::Test;
 use crate::lab::Lab;
 use keel_engine::frames::Frame;
-use keel_engine::{Depth, Engine, Exec, ExitCause, Goal, Open, Phase};
+use keel_engine::{Depth, Engine, Exec, ExitCause, Goal, LogOptions, Open, Phase};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("executes_inside", || Box::pin(executes_inside())),
@@ -71,10 +70,13 @@ async fn attached_before_the_start_misses_nothing() {
 
 async fn a_signal_arrives() {
     let lab = Lab::open().await;
-    let mut wish = lab.task("web", &[]);
-    Arc::make_mut(&mut wish.spec).init = false;
+    let wish = lab.task("web", &["stay", "listens\n"]);
     lab.assign(&wish).await;
     lab.until_phase(&wish, Phase::Running).await;
+    let options = LogOptions { follow: true, ..LogOptions::default() };
+    let logs = Open::Logs { task: wish.id.clone(), options };
+    let mut logs = lab.engine().open(logs).await.unwrap();
+    assert_eq!(logs.receive().await, Some(Frame::Stdout(b"listens\n".to_vec())));
     let open = Open::Signal { task: wish.id.clone(), signal: "TERM".into() };
     assert_eq!(lab.heard(open).await.1, Some(0));
     let ended = lab.until_phase(&wish, Phase::Exited).await;

@@ -5,12 +5,9 @@ use std::io::{Read, Write};
 /// Does as told; without a word it runs until it is told to stop.
 pub fn play(words: &[&str]) -> i32 {
     match words {
-        [] => until_told(),
+        [] => until_told(""),
         ["say", texts @ ..] => texts.iter().for_each(|text| println!("{text}")),
-        ["say-and-stay", text] => {
-            println!("{text}");
-            until_told();
-        }
+        ["stay", text] => until_told(text),
         ["exit", code] => return code.parse().unwrap(),
         ["echo"] => {
             let mut text = String::new();
@@ -35,6 +32,12 @@ pub fn play(words: &[&str]) -> i32 {
                 }
             }
         }
+        ["fetch", address] => {
+            let mut stream = reach(address);
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            print!("{text}");
+        }
         ["serve"] => {
             let listener = std::net::TcpListener::bind("0.0.0.0:80").unwrap();
             for stream in listener.incoming() {
@@ -50,11 +53,24 @@ pub fn play(words: &[&str]) -> i32 {
     0
 }
 
-/// Process 1 takes only the signals that it asks for.
-fn until_told() {
+/// Until it answers: the other program may not listen yet.
+fn reach(address: &str) -> std::net::TcpStream {
+    for _ in 0..200 {
+        if let Ok(stream) = std::net::TcpStream::connect(address) {
+            return stream;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("nobody answers at {address}");
+}
+
+/// Process 1 takes only the signals that it asks for, so it speaks once it has asked.
+fn until_told(text: &str) {
     use nix::sys::signal::{SigSet, Signal};
     let mut told = SigSet::empty();
     told.add(Signal::SIGTERM);
     told.thread_block().unwrap();
+    print!("{text}");
+    std::io::stdout().flush().unwrap();
     told.wait().unwrap();
 }

@@ -6,14 +6,19 @@ use crate::life::in_network;
 use keel_embedded::runtime::cgroup::Cgroup;
 use keel_engine::fields::Field;
 use keel_engine::{
-    Assignment, Depth, Engine, EngineError, Mount, MountSource, Phase, Presence, Value, VolumeSpec,
+    Assignment, Content, Depth, Digest, Engine, EngineError, FileMount, Mount, MountSource,
+    Observation, Phase, Port, Presence, Protocol, Value, VolumeSpec,
 };
+use std::process::Command;
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("a_volume_outlives_its_tasks", || Box::pin(a_volume_outlives_its_tasks())),
     ("an_anonymous_volume_passes_on", || Box::pin(an_anonymous_volume_passes_on())),
     ("a_touched_limit_is_found_and_healed", || Box::pin(a_touched_limit_is_found_and_healed())),
+    ("a_torn_firewall_is_found_and_healed", || Box::pin(a_torn_firewall_is_found_and_healed())),
+    ("content_arrives", || Box::pin(content_arrives())),
+    ("an_image_that_cannot_come_is_told", || Box::pin(an_image_that_cannot_come_is_told())),
     ("a_used_image_stays", || Box::pin(a_used_image_stays())),
 ];
 
@@ -98,6 +103,81 @@ async fn a_touched_limit_is_found_and_healed() {
     lab.assign(&wish).await;
     lab.engine().idle().await;
     assert_eq!(findings().await, [], "assigned again, it is as applied");
+    lab.clean().await;
+}
+
+async fn a_torn_firewall_is_found_and_healed() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut wish = lab.task("web", &[]);
+    in_network(&mut wish, "shop_default", "web");
+    let port = Port { host_ip: None, published: None, target: 80, protocol: Protocol::Tcp };
+    Arc::make_mut(&mut wish.spec).ports.push(port);
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let quiet = |seen: &Observation| {
+        seen.findings.is_empty() && seen.tasks.iter().all(|task| task.findings.is_empty())
+    };
+    lab.until("an untouched host has no drift", Depth::Fields, quiet).await;
+    let table = lab.layout.table();
+    let torn = Command::new("nft").args(["delete", "table", "ip", &table]).status();
+    if !torn.is_ok_and(|status| status.success()) {
+        let done = Command::new("nft").args(["delete", "table", "inet", &table]).status().unwrap();
+        assert!(done.success(), "no table {table}");
+    }
+    let loud = |seen: &Observation| !seen.findings.is_empty();
+    lab.until("the missing table is found", Depth::Fields, loud).await;
+    wish.generation = 2;
+    lab.assign(&wish).await;
+    lab.until("assigned again, it is whole", Depth::Fields, quiet).await;
+    lab.clean().await;
+}
+
+async fn content_arrives() {
+    let lab = Lab::open().await;
+    let bytes: Arc<[u8]> = Arc::from(b"a secret".as_slice());
+    let digest = Digest::of(&bytes);
+    let mut wish = lab.task("reads", &["cat", "/run/secrets/token"]);
+    Arc::make_mut(&mut wish.spec).secrets.push(FileMount {
+        name: "token".into(),
+        digest: digest.clone(),
+        target: "/run/secrets/token".into(),
+        uid: 0,
+        gid: 0,
+        mode: None,
+    });
+    lab.assign(&wish).await;
+    let waits = |task: &keel_engine::ObservedTask| task.message.is_some();
+    let task = lab.until_task(&wish, "it waits for its content", waits).await;
+    assert_eq!(task.message.as_deref(), Some("the content of `token` is not here yet"));
+    let content = Assignment::Content(Content { digest, bytes });
+    lab.engine().assign(&[content]).await.unwrap();
+    lab.until_phase(&wish, Phase::Exited).await;
+    assert_eq!(lab.logs(&wish).await, "a secret");
+    lab.clean().await;
+}
+
+async fn an_image_that_cannot_come_is_told() {
+    let lab = Lab::open().await;
+    // Nobody listens there.
+    let reference = "127.0.0.1:1/nothing:here".to_owned();
+    let wish = Assignment::Image {
+        reference: reference.clone(),
+        policy: keel_engine::PullPolicy::Missing,
+        wanted: Presence::Present,
+    };
+    lab.engine().assign(&[wish]).await.unwrap();
+    let ended = |seen: &Observation| seen.images.iter().any(|image| image.pulls == 1);
+    let seen = lab.until("the pull ends", Depth::State, ended).await;
+    let image = &seen.images[0];
+    assert_eq!((image.reference.as_str(), image.transient), (reference.as_str(), true));
+    assert!(image.failure.is_some() && image.digest.is_none());
+    let mut task = lab.task("waits", &[]);
+    Arc::make_mut(&mut task.spec).image = reference;
+    lab.assign(&task).await;
+    let waits = |task: &keel_engine::ObservedTask| task.attempts > 0;
+    let seen = lab.until_task(&task, "it tries again", waits).await;
+    assert_eq!(seen.phase, Phase::Preparing, "{seen:?}");
     lab.clean().await;
 }
 

@@ -17,9 +17,16 @@ fn two_networks() -> World {
     world
 }
 
-/// All that answer within some tries.
+/// All that answer within some tries: fewer, once several did.
 fn answers(ask: impl Fn() -> String) -> BTreeSet<String> {
-    (0..24).map(|_| ask()).collect()
+    let mut answers = BTreeSet::new();
+    for number in 0..24 {
+        if number >= 6 && answers.len() > 1 {
+            break;
+        }
+        answers.insert(ask());
+    }
+    answers
 }
 
 fn names(list: &[&str]) -> BTreeSet<String> {
