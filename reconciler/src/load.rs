@@ -195,7 +195,15 @@ impl StackFiles {
 
 impl Files for StackFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(self.place(path))
+        let place = self.place(path);
+        std::fs::read(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if place != path => {
+                let place = place.display();
+                let words = format!("it is neither in the revision nor at `{place}`");
+                io::Error::new(io::ErrorKind::NotFound, words)
+            }
+            _ => error,
+        })
     }
 
     fn kind(&self, path: &Path) -> Kind {

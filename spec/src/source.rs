@@ -67,7 +67,10 @@ impl<'a> Sources<'a> {
 
     fn unreadable(&self, file: &str, error: &io::Error, asked: Option<&Span>) {
         let why = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            // Whoever reads may know more: where else it was looked for.
+            io::ErrorKind::NotFound if error.get_ref().is_none() => {
+                "there is no such file".to_owned()
+            }
             io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
             _ => error.to_string(),
         };

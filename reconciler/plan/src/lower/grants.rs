@@ -5,6 +5,7 @@ use keel_engine::{Content, Digest, FileMount};
 use keel_spec::service::Grant;
 use keel_spec::{Config, Problem, Service};
 use std::collections::BTreeMap;
+use std::io;
 
 impl Lowering<'_> {
     pub(super) fn configs(&mut self, service: &Service) -> Vec<FileMount> {
@@ -76,7 +77,11 @@ impl Lowering<'_> {
             keel_spec::Content::File(path) => {
                 let path = self.content_path(path)?;
                 self.sources.read(&path).map(Some).map_err(|error| {
-                    let message = format!("cannot read `{}` for `{name}`: {error}", path.display());
+                    let why = match error.kind() {
+                        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                        _ => error.to_string(),
+                    };
+                    let message = format!("cannot read `{}` for `{name}`: {why}", path.display());
                     Box::new(Problem::error("unreadable", message).hint("put the file there"))
                 })
             }
