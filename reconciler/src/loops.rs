@@ -92,26 +92,31 @@ async fn reread(name: String, controller: Controller) -> Option<Duration> {
     Some(refresh(&name, &source, false, &controller).await)
 }
 
-/// An event about a task hints its stack; any other hints all. A burst is one hint: a pull tells
-/// of its progress many times a second.
+/// The first event after a pause is heard at once, those that follow as one hint: a pull tells of
+/// its progress many times a second.
 async fn follow_events(controller: Controller) {
     let mut events = controller.fleet().events();
     while let Some(first) = events.next().await {
-        tokio::time::sleep(BURST).await;
         let mut burst = vec![first];
-        while let Some(Some(event)) = events.next().now_or_never() {
-            burst.push(event);
-        }
-        let known = |event: &Event| match event {
-            Event::Task(task) => controller.stack_of(task),
-            _ => None,
-        };
-        match burst.iter().map(known).collect::<Option<BTreeSet<_>>>() {
-            Some(stacks) => stacks.into_iter().for_each(|stack| controller.stacks().hint(stack)),
-            None => hint_all(&controller).await,
+        while !burst.is_empty() {
+            hear(&burst, &controller).await;
+            tokio::time::sleep(BURST).await;
+            burst = std::iter::from_fn(|| events.next().now_or_never().flatten()).collect();
         }
     }
     std::future::pending::<()>().await;
+}
+
+/// An event about a task hints its stack; any other hints all.
+async fn hear(burst: &[Event], controller: &Controller) {
+    let known = |event: &Event| match event {
+        Event::Task(task) => controller.stack_of(task),
+        _ => None,
+    };
+    match burst.iter().map(known).collect::<Option<BTreeSet<_>>>() {
+        Some(stacks) => stacks.into_iter().for_each(|stack| controller.stacks().hint(stack)),
+        None => hint_all(controller).await,
+    }
 }
 
 async fn hint_all(controller: &Controller) {

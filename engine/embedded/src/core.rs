@@ -64,6 +64,8 @@ struct Pace {
     woken: bool,
     /// Its last attempt failed, and another follows after a pause.
     waits: bool,
+    /// The generation that it made ready last, unless that was used since.
+    prepared: Option<u64>,
 }
 
 /// What a driver does after a step.
@@ -266,6 +268,16 @@ impl Core {
         blocking::run(move || tasks::load(&layout, &id)).await
     }
 
+    /// Stores how far a step has come.
+    pub(crate) async fn note_work(
+        &self,
+        id: &TaskId,
+        work: record::Work,
+    ) -> keel_engine::Result<()> {
+        let dir = self.layout.task(id);
+        blocking::run(move || tasks::note_work(&dir, &work)).await
+    }
+
     pub(crate) async fn store_work(
         &self,
         id: &TaskId,
@@ -311,6 +323,17 @@ impl Driver {
             busy.send_modify(|busy| *busy -= 1);
         }
         !pace.works
+    }
+
+    /// Remembers that all is ready for a generation.
+    pub(crate) fn prepared(&self, generation: u64) {
+        self.pace().prepared = Some(generation);
+    }
+
+    /// Whether all is ready for a generation. True once: whatever fails after that may be for
+    /// something that is to be made ready again.
+    pub(crate) fn takes_prepared(&self, generation: u64) -> bool {
+        self.pace().prepared.take() == Some(generation)
     }
 
     /// Waits until somebody wakes the driver while it is in the middle of a step.

@@ -39,7 +39,7 @@ impl Core {
                 (work.attempts, work.message) = (0, None);
             }
             (work.stage, work.generation) = (Stage::Preparing, wish.generation);
-            self.store_work(&wish.id, work.clone()).await?;
+            self.note_work(&wish.id, work.clone()).await?;
         }
         let image = self.image(&wish, &work, driver).await?;
         work.digest = Some(images::ours(image.digest));
@@ -47,7 +47,9 @@ impl Core {
         describe(&mut work, &wish, &image);
         let _turn = self.networks.turn().await;
         let layout = self.layout.clone();
-        blocking::run(move || ready(&layout, wish, work, &image, first)).await
+        let prepared = blocking::run(move || ready(&layout, wish, work, &image, first)).await?;
+        driver.prepared(prepared.wish.generation);
+        Ok(prepared)
     }
 
     /// The task's image. Given up when another wish comes.
@@ -109,7 +111,7 @@ fn ready(
         .map_err(|error| Setback::Later(format!("cannot write config.json: {error}")))?;
     work.stage = Stage::Ready;
     work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
-    tasks::store_work(&dir, &work)?;
+    tasks::note_work(&dir, &work)?;
     Ok(Prepared { wish, work })
 }
 

@@ -1,7 +1,8 @@
 //! The records in a task's folder: how engine, shim and resolver speak to each other.
 //!
 //! # Invariants
-//! - One writer for each file; every write is write-new, fsync, rename ([`store`]).
+//! - One writer for each file; every write is write-new, fsync, rename ([`store`]). [`note`] leaves
+//!   the folder's fsync out: after a loss of power the record may be the one before, but whole.
 //! - Unknown fields are ignored and missing ones have defaults: older shims go on under a newer
 //!   engine.
 //! - A pid alone names nobody: [`Process`] carries its start time and the boot it belongs to.
@@ -220,12 +221,22 @@ pub fn store<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
     store_bytes(path, &bytes, 0o600)
 }
 
-/// The same for bytes, with the mode of the new file.
-pub fn store_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// The same where the record before would do as well after a loss of power: what it tells of are
+/// processes, and none lives then. Half the waiting for the disk.
+pub fn note<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
+    exchange(path, &serde_json::to_vec(record)?, 0o600)
+}
+
+fn exchange(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let (new, mut file) = create_beside(path, mode)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&new, path)?;
+    fs::rename(&new, path)
+}
+
+/// As [`store`], for bytes, with the mode of the new file.
+pub fn store_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    exchange(path, bytes, mode)?;
     File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
 }
 

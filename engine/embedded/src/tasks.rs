@@ -166,7 +166,8 @@ pub(crate) fn store(layout: &Layout, taken: &Taken, now: u64) -> Result<()> {
     let dir = layout.task(&wish.id);
     if !dir.0.exists() {
         fs::create_dir_all(&dir.0).map_err(|error| unwritable(&dir.0, error))?;
-        store_work(&dir, &Work { created: now, ..Work::default() })?;
+        // The folder is synced with the wish.
+        note_work(&dir, &Work { created: now, ..Work::default() })?;
     }
     match taken {
         Taken::Next(_) => write(&dir.following(), wish.as_ref()),
@@ -183,6 +184,12 @@ pub(crate) fn follow(layout: &Layout, following: &TaskAssignment) -> Result<()> 
 
 pub(crate) fn store_work(dir: &TaskDir, work: &Work) -> Result<()> {
     write(&dir.work(), work)
+}
+
+/// For what is decided anew should the machine lose its power now.
+pub(crate) fn note_work(dir: &TaskDir, work: &Work) -> Result<()> {
+    let path = dir.work();
+    record::note(&path, work).map_err(|error| unwritable(&path, error))
 }
 
 /// Only while no shim lives: the file is its.

@@ -51,7 +51,11 @@ impl Core {
         alive: Alive,
         driver: &Driver,
     ) -> setback::Step<()> {
-        let Prepared { wish, mut work } = self.prepare(records, driver).await?;
+        let Prepared { wish, mut work } = if is_prepared(&records, driver) {
+            Prepared { wish: records.wish, work: records.work }
+        } else {
+            self.prepare(records, driver).await?
+        };
         let id = wish.id.clone();
         let namespace = self.namespace(&wish).await?;
         if !alive.shim {
@@ -59,7 +63,7 @@ impl Core {
         }
         let shim = self.shim_of(&id).await?;
         work.shim = Some(shim.clone());
-        self.store_work(&id, work.clone()).await?;
+        self.note_work(&id, work.clone()).await?;
         if namespace == Network::New {
             self.plumb(&id, &work.endpoints, &shim).await?;
             if !work.endpoints.is_empty() {
@@ -216,6 +220,15 @@ impl Core {
         Cgroup::at(&format!("{}/{}", self.layout.cgroup(), id.short()))
             .map_err(|error| Setback::Later(format!("cannot find the cgroup: {error}")))
     }
+}
+
+/// Whether this very driver made all ready for this very wish, and nothing of another task's.
+fn is_prepared(records: &Records, driver: &Driver) -> bool {
+    let Records { wish, work, .. } = records;
+    work.stage == Stage::Ready
+        && work.generation == wish.generation
+        && !matches!(wish.spec.network_mode, NetworkMode::Service(_) | NetworkMode::Container(_))
+        && driver.takes_prepared(wish.generation)
 }
 
 fn namespace_path(process: &Process) -> PathBuf {

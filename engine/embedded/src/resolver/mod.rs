@@ -21,7 +21,7 @@ use crate::layout::{Layout, TaskDir};
 use crate::network::NetworkFinding;
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
-use crate::record::{Process, Work, load, store};
+use crate::record::{Process, Work, load, note};
 use keel_engine::TaskId;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -168,7 +168,7 @@ fn run(layout: &Layout) -> io::Result<()> {
         };
         let upstream = forward::Upstream { resolv_conf: "/etc/resolv.conf".into(), port: 53 };
         let mut server = server::Server::new(layout, me.clone(), upstream);
-        let end = runtime.block_on(server.run(|| store(&pid_path(layout), &me)))?;
+        let end = runtime.block_on(server.run(|| note(&pid_path(layout), &me)))?;
         drop(server);
         for path in [pid_path(layout), crate::network::ports::held_path(layout)] {
             let _ = fs::remove_file(path);

@@ -12,7 +12,7 @@ use super::{Marker, drained_path, names_path, tell};
 use crate::layout::Layout;
 use crate::network::port_table::{PortTable, rewrite, update};
 use crate::network::{flows, foreign, ports};
-use crate::record::{Process, store};
+use crate::record::{Process, note};
 use keel_engine::{PublishedPort, TaskId};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -159,7 +159,7 @@ impl Server {
         }
         let now: Vec<_> = self.reserved.keys().cloned().collect();
         if before != now {
-            report("record the ports held", store(&ports::held_path(&self.layout), &now));
+            report("record the ports held", note(&ports::held_path(&self.layout), &now));
         }
     }
 
@@ -219,7 +219,7 @@ impl Server {
         let Some(task) = self.tasks.get(id) else { return };
         let shim = task.processes.first().cloned();
         let marker = Marker { server: Some(self.me.clone()), shim };
-        report("say that names work", store(&names_path(&self.layout.task(id)), &marker));
+        report("say that names work", note(&names_path(&self.layout.task(id)), &marker));
     }
 
     /// Tells the shims that wait for it that nothing leads to their tasks any more: by a file,
@@ -230,7 +230,7 @@ impl Server {
             match &task.draining {
                 Some(shim) if !path.exists() => {
                     let marker = Marker { server: Some(self.me.clone()), shim: Some(shim.clone()) };
-                    let told = store(&path, &marker).and_then(|()| tell(shim, Signal::SIGUSR2));
+                    let told = note(&path, &marker).and_then(|()| tell(shim, Signal::SIGUSR2));
                     report("say that a task is drained", told);
                 }
                 None if path.exists() => {

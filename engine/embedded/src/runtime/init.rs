@@ -7,7 +7,7 @@ use super::failure::{Failure, Step};
 use super::oci::Spec;
 use super::options::Options;
 use super::spawn::Stdio;
-use super::{mounts, rootfs, terminal};
+use super::{mounts, rootfs, seal, terminal};
 use nix::sched::CloneFlags;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fs::Mode;
@@ -79,7 +79,10 @@ fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
     for (at, mount) in spec.mounts.iter().enumerate() {
         let source = match mount.kind.as_deref() {
             Some("bind") => mount.source.clone().unwrap_or_default(),
-            Some(SELF) => own_copy(dir)?,
+            Some(SELF) => {
+                parts.insert(at, own_part(dir)?);
+                continue;
+            }
             _ => continue,
         };
         let options = Options::sort(mount.words());
@@ -87,6 +90,18 @@ fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
         parts.insert(at, part.step(format_args!("bind `{}`", source.display()))?);
     }
     Ok(parts)
+}
+
+/// This program, sealed as it runs; where the kernel mounts no part of what is attached to
+/// nothing, a copy.
+fn own_part(dir: &Path) -> Result<OwnedFd, Failure> {
+    let options = Options::sort(["ro", "nosuid", "nodev"]);
+    let sealed = seal::is_own_overlay().step("look at this program")?;
+    if sealed && let Ok(part) = mounts::part_of_host(Path::new("/proc/self/exe"), &options) {
+        return Ok(part);
+    }
+    let copy = own_copy(dir)?;
+    mounts::part_of_host(&copy, &options).step(format_args!("bind `{}`", copy.display()))
 }
 
 /// A copy of this program that only this container ever sees: whatever it does to it, it does to

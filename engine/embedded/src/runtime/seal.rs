@@ -35,13 +35,22 @@ pub fn run_sealed() -> io::Result<()> {
     Err(error.into())
 }
 
+/// Whether this program runs from an overlay that nobody can write through.
+pub fn is_own_overlay() -> io::Result<bool> {
+    Ok(is_overlay(&File::open("/proc/self/exe")?))
+}
+
 fn is_sealed(own: &File) -> bool {
-    const OVERLAY: i64 = 0x794c_7630;
     let seals = rustix::fs::fcntl_get_seals(own).unwrap_or(SealFlags::empty());
+    seals.contains(SealFlags::WRITE) || is_overlay(own)
+}
+
+fn is_overlay(own: &File) -> bool {
+    const OVERLAY: i64 = 0x794c_7630;
     let overlay = rustix::fs::fstatfs(own).is_ok_and(|stat| stat.f_type == OVERLAY);
     let read_only =
         rustix::fs::fstatvfs(own).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY));
-    seals.contains(SealFlags::WRITE) || overlay && read_only
+    overlay && read_only
 }
 
 /// The program's folder as a file system without a writable layer, attached to nothing.

@@ -195,7 +195,7 @@ impl Shim {
         if launch.adopt {
             supervisor.adopt();
         }
-        record::store(&supervisor.dir.state(), &supervisor.state).step("write the state")?;
+        record::note(&supervisor.dir.state(), &supervisor.state).step("write the state")?;
         Ok(Self { supervisor, root: launch.root.clone(), id, outside })
     }
 

@@ -186,7 +186,9 @@ impl Supervisor {
         if let Ok(orders) = Orders::read(&self.dir, self.state.run) {
             self.orders = orders;
         }
-        if self.state.generation != self.orders.generation {
+        // A run that begins tells of the generation, too.
+        let begins = self.run.is_none() && matches!(self.orders.wish, Wish::Run | Wish::RunAnew);
+        if self.state.generation != self.orders.generation && (!begins || self.pause.is_some()) {
             self.state.generation = self.orders.generation;
             self.store();
         }
@@ -329,6 +331,6 @@ impl Supervisor {
     /// A full disk must not end a container: what could not be stored is stored with the next
     /// change.
     pub(super) fn store(&self) {
-        let _ = record::store(&self.dir.state(), &self.state);
+        let _ = record::note(&self.dir.state(), &self.state);
     }
 }
