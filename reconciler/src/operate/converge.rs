@@ -127,6 +127,8 @@ impl Controller {
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
         let _later = Later { controller: self, stack };
+        // A person wants it to be as it shall be: what drifted too.
+        self.suspect(stack);
         let mut events = self.events();
         let mut story = Story::begin(self, stack).await?;
         loop {
