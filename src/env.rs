@@ -8,6 +8,9 @@ pub const CONFIG: &str = "KEEL_CONFIG";
 pub const HOST: &str = "KEEL_HOST";
 /// The folder of docker's `config.json`.
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// Where Docker answers on this host, if not at `unix:///var/run/docker.sock`: what it runs already
+/// is held.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Whose home: for `~` and `config.json`.
 pub const HOME: &str = "HOME";
 /// Not empty: no colours.

@@ -31,6 +31,10 @@ pub async fn engine(context: &Context, layout: &Layout, drive: bool) -> Result<A
     options.drive = drive;
     options.credentials = credentials();
     options.registries = registries(&config(context)?);
+    if let Some(socket) = env::get(env::DOCKER_HOST) {
+        // Another host's Docker does not matter here.
+        options.docker = socket.strip_prefix("unix://").map(PathBuf::from);
+    }
     Ok(Arc::new(Embedded::open(layout.clone(), options).await?))
 }
 

@@ -1,4 +1,5 @@
 //! From docker's flags to what a one-off shall be. Pure: the environment and the folder come in.
+#![allow(rustdoc::broken_intra_doc_links, reason = "the brackets are those of `--help`")]
 
 mod parse;
 

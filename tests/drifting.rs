@@ -1,4 +1,5 @@
 //! What was touched by hand is found, told with where it is written, and healed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! README's first command: a folder becomes a running stack, and follows its edits.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

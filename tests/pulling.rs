@@ -1,5 +1,6 @@
 //! What a registry hands over is believed only as far as its digests go, and unpacked nowhere but
 //! into its own folder.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What a node is told: wishes, durable once handed over.
 
-use crate::{Digest, NetworkSpec, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec};
+use crate::{Digest, NetworkSpec, ObservedTask, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -116,4 +116,26 @@ pub struct TaskAssignment {
     /// With goal Stopped or Removed: SIGKILL at once (`kill`, `rm -f`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+}
+
+impl TaskAssignment {
+    /// What a task has, told again: the same specification for a later decision.
+    #[must_use]
+    pub fn again(task: &ObservedTask, goal: Goal, generation: u64) -> Self {
+        Self {
+            id: task.id.clone(),
+            place: task.place.clone(),
+            generation,
+            spec: task.spec.clone(),
+            digest: task.digest.clone(),
+            joins: task.joins.clone(),
+            replaces: None,
+            revision: task.revision.clone(),
+            origins: task.origins.clone(),
+            goal,
+            auto_remove: task.auto_remove,
+            remove_volumes: false,
+            force: false,
+        }
+    }
 }

@@ -101,6 +101,12 @@ impl Place {
     }
 }
 
+/// The first 12 characters of an id or a revision, which is what people are shown of one.
+#[must_use]
+pub fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
 /// One task: 64 lower-case hexadecimal digits, as docker's container ids; shown by its first 12.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -132,7 +138,7 @@ impl TaskId {
     /// The first 12 digits, as listings show it.
     #[must_use]
     pub fn short(&self) -> &str {
-        &self.0[..12]
+        short(&self.0)
     }
 }
 
@@ -191,6 +197,12 @@ impl Digest {
     #[must_use]
     pub fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
+    }
+
+    /// The first 12 digits.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        short(self.hex())
     }
 }
 

@@ -18,6 +18,7 @@ pub mod fields;
 pub mod frames;
 mod hash;
 mod ids;
+pub mod labels;
 mod network;
 mod observation;
 mod open;
@@ -31,7 +32,7 @@ use futures_util::stream::BoxStream;
 pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment};
 pub use diff::{Difference, cost_of, diff};
 pub use hash::{digest_of, hash_of};
-pub use ids::{Digest, NameError, Place, Slot, StackName, TaskId};
+pub use ids::{Digest, NameError, Place, Slot, StackName, TaskId, short};
 pub use network::NetworkSpec;
 pub use observation::{
     Depth, ExitCause, Finding, ForeignContainer, Health, Level, Observation, ObservedImage,

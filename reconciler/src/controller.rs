@@ -182,9 +182,10 @@ impl Controller {
         turn.lock_owned().await
     }
 
-    /// The next pass of this stack looks closely.
-    pub(crate) fn suspect(&self, stack: &StackName) {
+    /// Hints a pass that reads every field back.
+    pub(crate) fn look_closely(&self, stack: StackName) {
         self.notes().suspects.insert(stack.clone());
+        self.stacks().hint(stack);
     }
 
     pub(crate) fn take_suspect(&self, stack: &StackName) -> bool {

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{Base, Context, Sources, lower};
-use keel_spec::{Files, Kind, Problem, Project, Texts};
+use keel_spec::{Code, Files, Kind, Problem, Project, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,12 @@ pub struct LoadedStack {
     pub errors: Vec<String>,
     /// Warnings and notices, printed likewise.
     pub warnings: Vec<String>,
+    /// All of them as data.
+    pub problems: Vec<Problem>,
+    /// What its files say, where they are right; with the texts that problems point into.
+    pub stack: Option<keel_spec::Stack>,
+    /// Paths in the repository that its tasks see below the source's data folder.
+    pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
 }
@@ -80,16 +86,20 @@ impl Reading {
             lowered: None,
             errors: vec![],
             warnings: vec![],
+            problems: vec![],
+            stack: None,
+            data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
         };
         if let Some(stack) = &loaded.stack {
             out.name = StackName::new(stack.name.as_str()).ok();
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &self.files, &self.context(found, revision));
-            problems.extend(lowered.problems);
+            problems.extend(lowered.problems.into_iter().filter(|found| !stack.allows(found)));
+            out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
         }
-        let commit = self.revision.as_deref().map(|commit| commit.get(..12).unwrap_or(commit));
+        let commit = self.revision.as_deref().map(keel_engine::short);
         for problem in &problems {
             let printed = keel_spec::problem::render_at(problem, &loaded.texts, commit);
             let list = if problem.is_error() { &mut out.errors } else { &mut out.warnings };
@@ -98,6 +108,8 @@ impl Reading {
         if problems.iter().any(Problem::is_error) {
             out.lowered = None;
         }
+        out.problems = problems;
+        out.stack = loaded.stack;
         out
     }
 
@@ -137,17 +149,31 @@ pub fn refuse_twins(stacks: &mut [LoadedStack]) {
         let twins = &folders[name];
         if twins.len() > 1 {
             stack.lowered = None;
-            stack.errors.push(format!(
-                "error: several stacks are named `{name}`: {}\n\nhint: give each its own `name:`\n",
-                twins.join(", ")
-            ));
+            let message = format!("several stacks are named `{name}`: {}", twins.join(", "));
+            let problem = Problem::new(Code::BadName, message).hint("give each its own `name:`");
+            stack.errors.push(keel_spec::problem::render(&problem, &Texts::default()));
+            stack.problems.push(problem);
         }
+    }
+}
+
+/// Warns of what several of the stacks want, and only one can have.
+pub fn warn_of_conflicts(stacks: &mut [LoadedStack]) {
+    let known = stacks.iter().enumerate().filter(|(_, stack)| stack.stack.is_some());
+    let indices: Vec<usize> = known.map(|(index, _)| index).collect();
+    let specs: Vec<_> = stacks.iter().filter_map(|stack| stack.stack.as_ref()).collect();
+    let found = keel_spec::conflicts(&specs);
+    for (at, problem) in found {
+        let stack = &mut stacks[indices[at]];
+        let texts = stack.stack.as_ref().map(|stack| stack.texts.clone()).unwrap_or_default();
+        stack.warnings.push(keel_spec::problem::render(&problem, &texts));
+        stack.problems.push(problem);
     }
 }
 
 fn revision_of(texts: &Texts) -> String {
     let texts: Vec<_> = texts.iter().collect();
-    digest_of(&texts).hex()[..12].to_owned()
+    digest_of(&texts).short().to_owned()
 }
 
 fn paths_read(texts: &Texts, dir: &Path) -> BTreeSet<PathBuf> {

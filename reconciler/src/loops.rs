@@ -127,8 +127,7 @@ async fn look_for_drift(controller: Controller) {
         ticks.tick().await;
         // What cannot be looked at now is looked at with the next tick.
         for stack in drift::differing(&controller).await.unwrap_or_default() {
-            controller.suspect(&stack);
-            controller.stacks().hint(stack);
+            controller.look_closely(stack);
         }
     }
 }

@@ -104,7 +104,8 @@ impl Files for Memory {
 }
 
 /// The path without `.` and with `..` taken back, by text alone.
-pub(crate) fn tidy(path: &Path) -> PathBuf {
+#[must_use]
+pub fn tidy(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {
@@ -114,6 +115,7 @@ pub(crate) fn tidy(path: &Path) -> PathBuf {
             {
                 out.pop();
             }
+            Component::ParentDir if out.has_root() => {}
             part => out.push(part),
         }
     }
@@ -145,8 +147,14 @@ mod tests {
 
     #[test]
     fn tidy_paths() {
-        let cases =
-            [("a/./b/../c", "a/c"), ("../a", "../a"), ("/a/..", "/"), ("a/../..", ".."), ("", "")];
+        let cases = [
+            ("a/./b/../c", "a/c"),
+            ("../a", "../a"),
+            ("/a/..", "/"),
+            ("/../a", "/a"),
+            ("a/../..", ".."),
+            ("", ""),
+        ];
         for (path, wanted) in cases {
             assert_eq!(tidy(path.as_ref()), PathBuf::from(wanted), "{path}");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What [`crate::load`] is asked for. Everything that the outside decides is in here.
+/// What [`crate::load()`] is asked for. Everything that the outside decides is in here.
 #[derive(Debug, Clone, Default)]
 pub struct Project {
     /// The project's folder; relative paths in its files start here.

@@ -46,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 
 fn id(row: &ImageRow, whole: bool) -> &str {
     match row.id.strip_prefix("sha256:") {
-        Some(hex) if !whole => hex.get(..12).unwrap_or(hex),
+        Some(hex) if !whole => keel_engine::short(hex),
         _ => &row.id,
     }
 }

@@ -83,9 +83,9 @@ async fn list(args: Ls, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel network ls").await?;
     let rows = connection.client.networks().await?;
     connection.close().await;
-    let id = |row: &NetworkRow| match row.id.get(..12) {
-        Some(short) if !args.no_trunc => short.to_owned(),
-        _ => row.id.clone(),
+    let id = |row: &NetworkRow| match args.no_trunc {
+        true => row.id.clone(),
+        false => keel_engine::short(&row.id).to_owned(),
     };
     let text = match args.listing.format {
         Format::Json => json::render(&rows),

@@ -50,7 +50,7 @@ fn ids(rows: &[ContainerRow], whole: bool) -> String {
 }
 
 fn id(row: &ContainerRow, whole: bool) -> &str {
-    if whole { &row.id } else { row.id.get(..12).unwrap_or(&row.id) }
+    if whole { &row.id } else { keel_engine::short(&row.id) }
 }
 
 fn table(rows: &[ContainerRow], whole: bool, now: u64) -> String {

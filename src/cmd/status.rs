@@ -51,7 +51,7 @@ fn table(rows: &[StatusRow], now: u64) -> String {
         table.row([
             row.stack.clone(),
             row.source.clone(),
-            row.revision.chars().take(12).collect(),
+            keel_engine::short(&row.revision).to_owned(),
             row.sync.clone(),
             row.health.clone(),
             row.operation.state.clone(),

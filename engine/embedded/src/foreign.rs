@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Whatever goes wrong, there are none: whoever has no Docker loses nothing by it.
 
-use keel_engine::ForeignContainer;
+use keel_engine::{ForeignContainer, labels};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -67,14 +67,14 @@ fn read(answer: &[u8]) -> Vec<ForeignContainer> {
 }
 
 fn foreign(container: Container) -> ForeignContainer {
-    let labels = container.labels.unwrap_or_default();
-    let label = |key: &str| labels.get(&format!("com.docker.compose.{key}")).cloned();
+    let given = container.labels.unwrap_or_default();
+    let label = |key: &str| given.get(key).cloned().unwrap_or_default();
     let name = container.names.first().map(|name| name.trim_start_matches('/').to_owned());
     let writes = container.mounts.into_iter().filter(|m| m.writable && !m.source.is_empty());
     ForeignContainer {
         name: name.unwrap_or_default(),
-        project: label("project").unwrap_or_default(),
-        service: label("service").unwrap_or_default(),
+        project: label(labels::PROJECT),
+        service: label(labels::SERVICE),
         writes: writes.map(|mount| mount.source).collect(),
     }
 }

@@ -28,7 +28,7 @@ impl std::fmt::Display for Lack {
 pub struct Facts {
     /// The effective user is root.
     pub root: bool,
-    /// Kernel parts of [`PARTS`] that are neither built in, loaded nor loadable.
+    /// Kernel parts that the engine needs and that are neither built in, loaded nor loadable.
     pub missing_parts: BTreeSet<&'static str>,
     /// Namespaces that the kernel knows: `pid`, `mnt`, ….
     pub namespaces: BTreeSet<String>,

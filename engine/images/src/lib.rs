@@ -3,7 +3,7 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | [`reference`], [`digest`], [`platform`] | what images are named by |
+//! | [`mod@reference`], [`digest`], [`platform`] | what images are named by |
 //! | `manifest`, [`config`] | the documents of an image |
 //! | [`registry`], [`credentials`] | asks registries, as whom |
 //! | `pull` | resolve, fetch, check, name |

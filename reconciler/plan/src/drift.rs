@@ -244,5 +244,5 @@ fn hide(value: Value) -> Value {
 
 /// Short, and the same as long as the thing and its field are.
 fn id(parts: &[&str]) -> String {
-    digest_of(&parts).hex()[..12].to_owned()
+    digest_of(&parts).short().to_owned()
 }

@@ -5,15 +5,13 @@ use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
 use crate::standing::{KnownBad, Standing};
 use keel_engine::fields::Cost;
+use keel_engine::labels::{NUMBER, PROJECT};
 use keel_engine::{
     HealthTest, NetworkMode, ObservedImage, ObservedTask, Opaque, Phase, RestartPolicy, Slot,
     TaskId, TaskSpec, cost_of, diff,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// The label by which a network or volume belongs to a stack.
-pub(crate) const STACK_LABEL: &str = "com.docker.compose.project";
 
 /// What a plan is made from, in order.
 pub(crate) struct Facts<'a> {
@@ -205,7 +203,7 @@ impl<'a> Facts<'a> {
 
     /// Whether labels say that a thing is this stack's.
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.get(STACK_LABEL).is_some_and(|stack| stack == self.inputs.stack.as_str())
+        labels.get(PROJECT).is_some_and(|stack| stack == self.inputs.stack.as_str())
     }
 
     pub fn condition(&self, want: &Want<'_>, task: &ObservedTask) -> Condition {
@@ -312,6 +310,6 @@ pub(crate) fn slotted(service: &DesiredService, slot: &Slot) -> TaskSpec {
     if !service.fixed_name {
         spec.container_name = format!("{}-{}", spec.container_name, slot.slot);
     }
-    spec.labels.insert("com.docker.compose.container-number".into(), slot.slot.clone());
+    spec.labels.insert(NUMBER.into(), slot.slot.clone());
     spec
 }

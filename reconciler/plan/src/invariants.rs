@@ -4,7 +4,7 @@
 use crate::Inputs;
 use crate::condition::{available_since, is_still};
 use crate::desired::{DesiredService, Order};
-use crate::facts::{STACK_LABEL, short};
+use crate::facts::short;
 use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
 use keel_engine::{Assignment, Goal, ObservedTask, Phase, Presence, Slot, TaskAssignment};
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,7 +99,8 @@ impl<'a> Check<'a> {
                 Assignment::Volume { spec, .. } => (&spec.name, &spec.labels),
                 _ => continue,
             };
-            if labels.get(STACK_LABEL).map(String::as_str) != Some(stack.as_str()) {
+            if labels.get(keel_engine::labels::PROJECT).map(String::as_str) != Some(stack.as_str())
+            {
                 broken.push(format!("{name} is not this stack's"));
             }
         }

@@ -23,8 +23,8 @@ mod security;
 mod service;
 
 use crate::desired::{Desired, Owner, Policy};
-use keel_engine::{Content, Digest, StackName, digest_of};
-use keel_spec::{Kind, Problem, Stack};
+use keel_engine::{Content, Digest, StackName, digest_of, labels};
+use keel_spec::{Code, Kind, Problem, Stack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ impl Lowering<'_> {
 
     fn name(&mut self) -> StackName {
         StackName::new(self.stack.name.clone()).unwrap_or_else(|error| {
-            self.problems.push(Problem::error("stack-name", error.to_string()));
+            self.problems.push(Problem::new(Code::BadName, error.to_string()));
             StackName::new("invalid").expect("letters only")
         })
     }
@@ -149,7 +149,7 @@ impl Lowering<'_> {
     /// Labels by which docker's tools, and we, know whose a thing is.
     fn own_labels(&self) -> BTreeMap<String, String> {
         let name = &self.stack.name;
-        [("com.docker.compose.project", name), ("keel.stack", name)]
+        [(labels::PROJECT, name), (labels::KEEL_STACK, name)]
             .map(|(key, value)| (key.to_owned(), value.clone()))
             .into()
     }

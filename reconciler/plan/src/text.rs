@@ -93,8 +93,8 @@ fn of_reason(reason: &Reason, action: Action) -> String {
             all.join(", ")
         }
         Reason::ImageMoved { from, to } => {
-            let from = from.as_ref().map_or("unknown", |digest| &digest.hex()[..12]);
-            format!("the tag means another image now: {from} -> {}", &to.hex()[..12])
+            let from = from.as_ref().map_or("unknown", keel_engine::Digest::short);
+            format!("the tag means another image now: {from} -> {}", to.short())
         }
         Reason::NotPulled => "it is not on this node".into(),
         Reason::Drifted { findings } => {

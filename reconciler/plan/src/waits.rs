@@ -158,7 +158,7 @@ pub(crate) fn foreign(
     facts: &Facts<'_>,
     labels: &std::collections::BTreeMap<String, String>,
 ) -> Option<Hold> {
-    let stack = labels.get(crate::facts::STACK_LABEL)?;
+    let stack = labels.get(keel_engine::labels::PROJECT)?;
     let owner = format!("stack {stack}");
     (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
 }

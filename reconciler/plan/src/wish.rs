@@ -36,12 +36,12 @@ pub(crate) fn new_task(
 
 /// The same task with what was applied: healed, started, stopped, removed.
 pub(crate) fn again(task: &ObservedTask, goal: Goal, generation: u64) -> Assignment {
-    Assignment::Task(Box::new(applied(task, goal, generation)))
+    Assignment::Task(Box::new(TaskAssignment::again(task, goal, generation)))
 }
 
 /// The same task with what can be changed in place.
 pub(crate) fn update(task: &ObservedTask, want: &Want<'_>, generation: u64) -> Assignment {
-    let mut wish = applied(task, task.goal, generation);
+    let mut wish = TaskAssignment::again(task, task.goal, generation);
     wish.spec = want.spec.clone();
     wish.revision.clone_from(&want.revision);
     wish.origins.clone_from(&want.origins);
@@ -50,25 +50,7 @@ pub(crate) fn update(task: &ObservedTask, want: &Want<'_>, generation: u64) -> A
 
 /// Away with it; its anonymous volumes only with a person's word.
 pub(crate) fn remove(task: &ObservedTask, volumes: bool, generation: u64) -> Assignment {
-    let mut wish = applied(task, Goal::Removed, generation);
+    let mut wish = TaskAssignment::again(task, Goal::Removed, generation);
     wish.remove_volumes = volumes;
     Assignment::Task(Box::new(wish))
-}
-
-fn applied(task: &ObservedTask, goal: Goal, generation: u64) -> TaskAssignment {
-    TaskAssignment {
-        id: task.id.clone(),
-        place: task.place.clone(),
-        generation,
-        spec: task.spec.clone(),
-        digest: task.digest.clone(),
-        joins: task.joins.clone(),
-        replaces: None,
-        revision: task.revision.clone(),
-        origins: task.origins.clone(),
-        goal,
-        auto_remove: task.auto_remove,
-        remove_volumes: false,
-        force: false,
-    }
 }

@@ -6,14 +6,11 @@ use crate::controller::{Controller, Lines};
 use crate::outcome::ending;
 use crate::progress::Scene;
 use crate::rows::RemoveAsk;
-use keel_engine::{Depth, StackName};
+use keel_engine::{Depth, StackName, labels};
 use keel_plan::Asked;
 use keel_plan::standing::{Removal, Suspended};
 use std::collections::BTreeSet;
 use tokio::sync::mpsc;
-
-/// The label that names a resource's stack, as docker compose writes it.
-const PROJECT: &str = "com.docker.compose.project";
 
 impl Controller {
     /// Takes a stack away; ends when nothing is left of it. Under `serve` the stack is suspended
@@ -78,7 +75,7 @@ impl Controller {
     ) -> Result<bool, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
         let left = seen.volumes.iter().filter(|volume| {
-            volume.spec.labels.get(PROJECT).is_some_and(|project| project == stack.as_str())
+            volume.spec.labels.get(labels::PROJECT).is_some_and(|project| project == stack.as_str())
         });
         let names: Vec<_> = left.map(|volume| volume.spec.name.clone()).collect();
         let some = !names.is_empty();

@@ -16,7 +16,11 @@ impl Controller {
         let observation = self.fleet().observe(Depth::Fields).await?;
         let mut findings = Vec::new();
         for known in self.named_or_all(stack).await? {
-            findings.extend(self.drift_of(&known, &observation).await?);
+            let rows = self.drift_of(&known, &observation).await?;
+            if self.serves() && rows.iter().any(|row| !row.fixed) {
+                self.look_closely(known);
+            }
+            findings.extend(rows);
         }
         let rows = findings.into_iter().map(shown).collect();
         Ok(DriftReport { version: 1, at: rfc3339(self.now()), findings: rows })

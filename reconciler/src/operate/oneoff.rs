@@ -1,6 +1,5 @@
 //! `run`: a task outside of every stack, never planned or pruned.
 
-use super::tasks::again;
 use crate::ask::{Refusal, RunAnswer, RunAsk};
 use crate::controller::Controller;
 use keel_engine::{
@@ -60,7 +59,7 @@ impl Controller {
             return Err(Refusal::not_found(format!("no such container: {id}")));
         };
         // The same decision goes on: from ready to running.
-        let wish = TaskAssignment { goal: Goal::Running, ..again(task, task.generation) };
+        let wish = TaskAssignment::again(task, Goal::Running, task.generation);
         Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
     }
 }

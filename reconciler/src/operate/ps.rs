@@ -2,7 +2,7 @@
 
 use super::target::listed_names;
 use crate::ask::{ContainerRow, PortRow, Refusal};
-use crate::clock::rfc3339;
+use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;
 use crate::rows::PsAsk;
 use keel_engine::{Depth, Health, Observation, ObservedTask, Phase, Protocol};
@@ -82,7 +82,7 @@ pub(crate) fn health(health: Health) -> &'static str {
 
 /// As docker words it.
 fn status(task: &ObservedTask, now: u64) -> String {
-    let age = |at: Option<u64>| ago(now.saturating_sub(at.unwrap_or(now)));
+    let age = |at: Option<u64>| roughly(now.saturating_sub(at.unwrap_or(now)) / 1000);
     let code = task.exit_code.unwrap_or(0);
     match task.phase {
         Phase::Running | Phase::Draining => {
@@ -98,25 +98,6 @@ fn status(task: &ObservedTask, now: u64) -> String {
         Phase::Backoff => format!("Restarting ({code}) {} ago", age(task.finished)),
         Phase::Pending | Phase::Preparing | Phase::Ready => "Created".to_owned(),
         Phase::Rejected => "Dead".to_owned(),
-    }
-}
-
-/// docker's rounding of a duration.
-fn ago(millis: u64) -> String {
-    let seconds = millis / 1000;
-    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
-    match seconds {
-        0 => "Less than a second".to_owned(),
-        1 => "1 second".to_owned(),
-        2..60 => format!("{seconds} seconds"),
-        60..120 => "About a minute".to_owned(),
-        120..3600 if minutes < 46 => format!("{minutes} minutes"),
-        _ if hours == 1 => "About an hour".to_owned(),
-        _ if hours < 48 => format!("{hours} hours"),
-        _ if hours < 24 * 14 => format!("{} days", hours / 24),
-        _ if hours < 24 * 60 => format!("{} weeks", hours / 24 / 7),
-        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        _ => format!("{} years", hours / 24 / 365),
     }
 }
 
@@ -156,23 +137,6 @@ mod tests {
             (t.phase, t.exit_code, t.finished) = (Phase::Exited, Some(1), Some(95_000));
         });
         assert_eq!(exited, "Exited (1) 5 seconds ago");
-    }
-
-    #[test]
-    fn ages_are_rounded_as_dockers() {
-        let cases = [
-            (0, "Less than a second"),
-            (59_000, "59 seconds"),
-            (61_000, "About a minute"),
-            (45 * 60_000, "45 minutes"),
-            (50 * 60_000, "About an hour"),
-            (47 * 3_600_000, "47 hours"),
-            (72 * 3_600_000, "3 days"),
-            (20 * 86_400_000, "2 weeks"),
-        ];
-        for (millis, expected) in cases {
-            assert_eq!(ago(millis), expected);
-        }
     }
 
     #[test]

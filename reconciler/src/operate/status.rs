@@ -126,7 +126,7 @@ fn shown(operation: Operation) -> OperationRow {
 
 fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
     let held = record.held.map(|held| {
-        let revision = held.revision.get(..12).unwrap_or(&held.revision).to_owned();
+        let revision = keel_engine::short(&held.revision);
         format!("revision {revision} waits for `keel confirm {name}`: {}", held.why)
     });
     SourceRow {

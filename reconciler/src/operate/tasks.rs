@@ -85,7 +85,7 @@ impl Controller {
             return self.unlatch(task).await.map(drop);
         }
         let generation = self.unlatch(task).await?;
-        let wish = TaskAssignment { goal: Goal::Running, ..again(task, generation) };
+        let wish = TaskAssignment::again(task, Goal::Running, generation);
         self.tell(wish).await?;
         let began = |task: Option<&ObservedTask>| {
             let Some(task) = task else { return Some(Err(gone())) };
@@ -101,7 +101,7 @@ impl Controller {
 
     async fn stop_task(&self, task: &ObservedTask, timeout: Option<u64>) -> Result<(), Refusal> {
         let generation = self.latch(task).await?;
-        let mut wish = TaskAssignment { goal: Goal::Stopped, ..again(task, generation) };
+        let mut wish = TaskAssignment::again(task, Goal::Stopped, generation);
         wish.force = timeout == Some(0);
         if let Some(seconds) = timeout.filter(|seconds| *seconds > 0) {
             Arc::make_mut(&mut wish.spec).stop_grace_period = Some(seconds * 1000);
@@ -119,7 +119,7 @@ impl Controller {
 
     async fn remove_task(&self, task: &ObservedTask, volumes: bool) -> Result<(), Refusal> {
         let generation = self.latch(task).await?;
-        let mut wish = TaskAssignment { goal: Goal::Removed, ..again(task, generation) };
+        let mut wish = TaskAssignment::again(task, Goal::Removed, generation);
         (wish.force, wish.remove_volumes) = (true, volumes);
         self.tell(wish).await?;
         let grace = Some(Duration::from_millis(task.spec.grace_ms()));
@@ -191,25 +191,6 @@ impl Controller {
             Some(done) => done,
             None => Err(Refusal::conflict(format!("container {id} does not {what}"))),
         }
-    }
-}
-
-/// The same task, told again with another number.
-pub(crate) fn again(task: &ObservedTask, generation: u64) -> TaskAssignment {
-    TaskAssignment {
-        id: task.id.clone(),
-        place: task.place.clone(),
-        generation,
-        spec: task.spec.clone(),
-        digest: task.digest.clone(),
-        joins: task.joins.clone(),
-        replaces: None,
-        revision: task.revision.clone(),
-        origins: task.origins.clone(),
-        goal: task.goal,
-        auto_remove: task.auto_remove,
-        remove_volumes: false,
-        force: false,
     }
 }
 

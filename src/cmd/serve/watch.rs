@@ -141,7 +141,7 @@ fn overview(row: &StatusRow, containers: &[ContainerRow]) -> Vec<String> {
     let width = row.services.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     let revision = match row.revision.as_str() {
         "" => String::new(),
-        revision => format!(" at {}", revision.chars().take(12).collect::<String>()),
+        revision => format!(" at {}", keel_engine::short(revision)),
     };
     let mut lines = vec![format!("{} is healthy{revision}", row.stack)];
     for (service, (well, wanted)) in &row.services {

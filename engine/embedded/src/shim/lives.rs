@@ -1,6 +1,5 @@
 //! Beginnings and ends of runs and checks, as children of the shim.
 
-use super::clock;
 use super::ending::Ending;
 use super::health::Monitor;
 use super::output::Stream;
@@ -8,6 +7,7 @@ use super::probe::Probe;
 use super::run::Run;
 use super::streams;
 use super::supervisor::Supervisor;
+use crate::clock;
 use crate::record::{Activity, Process};
 use crate::runtime::failure::{Failure, Step};
 use crate::runtime::spawn;

@@ -12,7 +12,6 @@
 //! - A shim's last act for a task that removes itself is to start `keel reap ROOT ID`.
 
 mod attach;
-mod clock;
 mod ending;
 mod health;
 mod lives;
@@ -22,6 +21,7 @@ mod probe;
 mod restart;
 mod run;
 mod setup;
+mod stamp;
 mod stdin;
 mod streams;
 mod supervisor;

@@ -8,7 +8,8 @@
 //!   not touch the heap.
 //! - A log that cannot be written loses lines, never the container.
 
-use super::clock;
+use super::stamp::stamp;
+use crate::clock;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -62,7 +63,7 @@ impl Log {
     }
 
     fn entry(&mut self, stream: Stream, text: &[u8], whole: bool) {
-        self.pending.extend_from_slice(&clock::stamp(clock::since_epoch()));
+        self.pending.extend_from_slice(&stamp(clock::since_epoch()));
         self.pending.push(b' ');
         self.pending.extend_from_slice(stream.name().as_bytes());
         self.pending.extend_from_slice(if whole { b" F " } else { b" P " });

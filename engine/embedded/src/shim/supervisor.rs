@@ -6,7 +6,6 @@
 //! - Records are read anew at each nudge and before each run; a goal comes before any policy.
 
 use super::attach::Attached;
-use super::clock;
 use super::ending::{self, Circumstances, Ending};
 use super::orders::Orders;
 use super::output::Log;
@@ -16,6 +15,7 @@ use super::stdin::Input;
 use super::streams::{self, CHUNK, Got};
 use super::wait::{Ready, wait};
 use super::wish::Wish;
+use crate::clock;
 use crate::layout::TaskDir;
 use crate::record::{self, Activity, State};
 use crate::runtime::terminal;

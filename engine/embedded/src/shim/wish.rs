@@ -34,26 +34,7 @@ pub fn read(assignment: &TaskAssignment, work: &Work, run: u64) -> Wish {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keel_engine::{Place, TaskId, TaskSpec};
-    use std::sync::Arc;
-
-    fn assignment(goal: Goal) -> TaskAssignment {
-        TaskAssignment {
-            id: TaskId::from_seed("a"),
-            place: Place::OneOff("a".into()),
-            generation: 2,
-            spec: Arc::new(TaskSpec::default()),
-            digest: None,
-            joins: None,
-            replaces: None,
-            revision: String::new(),
-            origins: serde_json::Value::Null,
-            goal,
-            auto_remove: false,
-            remove_volumes: false,
-            force: false,
-        }
-    }
+    use crate::tasks::sample;
 
     #[test]
     fn only_a_raised_run_asks_for_a_younger_process() {
@@ -68,9 +49,13 @@ mod tests {
             (Goal::Removed, work(Stage::Removing, 1), 1, Wish::Stop { force: false }),
         ];
         for (goal, work, run, expected) in cases {
-            assert_eq!(read(&assignment(goal), &work, run), expected, "{goal:?} {work:?} {run}");
+            assert_eq!(
+                read(&sample::wish(2, goal), &work, run),
+                expected,
+                "{goal:?} {work:?} {run}"
+            );
         }
-        let force = TaskAssignment { force: true, ..assignment(Goal::Stopped) };
+        let force = TaskAssignment { force: true, ..sample::wish(2, Goal::Stopped) };
         assert_eq!(read(&force, &Work::default(), 0), Wish::Stop { force: true });
     }
 }

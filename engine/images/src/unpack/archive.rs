@@ -76,7 +76,7 @@ impl<R: Read> Archive<R> {
     pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
         let mut overrides = Overrides::default();
         loop {
-            self.skip(self.content + self.padding)?;
+            self.skip(self.content.saturating_add(self.padding))?;
             (self.content, self.padding) = (0, 0);
             let Some(header) = self.header()? else { return Ok(None) };
             let kind = header.entry_type();
@@ -230,7 +230,7 @@ fn timestamp(value: &[u8]) -> Option<(i64, u32)> {
     let nanoseconds: u32 = digits.parse().ok()?;
     match (whole.starts_with('-'), nanoseconds) {
         // -1.25 is 750 milliseconds after -2.
-        (true, 1..) => Some((seconds - 1, 1_000_000_000 - nanoseconds)),
+        (true, 1..) => Some((seconds.checked_sub(1)?, 1_000_000_000 - nanoseconds)),
         _ => Some((seconds, nanoseconds)),
     }
 }
@@ -306,6 +306,7 @@ mod tests {
             ("1.123456789123", Some((1, 123_456_789))),
             ("-1.25", Some((-2, 750_000_000))),
             ("-3", Some((-3, 0))),
+            ("-9223372036854775808.5", None),
             ("soon", None),
         ];
         for (text, time) in cases {

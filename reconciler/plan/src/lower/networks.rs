@@ -71,7 +71,7 @@ impl Lowering<'_> {
             network.pools.iter().find(|pool| pool.subnet.is_some_and(|s| s.address.is_ipv4()));
         let mut labels = network.labels.clone();
         labels.extend(self.own_labels());
-        labels.insert("com.docker.compose.network".into(), key.to_owned());
+        labels.insert(keel_engine::labels::NETWORK.into(), key.to_owned());
         let spec = NetworkSpec {
             name: self.network_name(key),
             driver: network.driver.clone().unwrap_or_else(|| "bridge".into()),

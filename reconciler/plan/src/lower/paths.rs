@@ -1,8 +1,9 @@
 //! Where a path of the stack is on the host.
 
 use super::{Attempt, Base, Lowering};
-use keel_spec::Problem;
+use keel_spec::files::tidy;
 use keel_spec::stack::HostPath;
+use keel_spec::{Code, Problem};
 use std::path::{Component, Path, PathBuf};
 
 /// A path of a Compose file, placed.
@@ -20,7 +21,7 @@ impl Lowering<'_> {
         if let Some(rest) = path.home() {
             let home = self.context.home.as_ref().ok_or_else(|| {
                 let message = format!("`{}` needs a home directory", path.written);
-                Box::new(Problem::error("no-home", message))
+                Box::new(Problem::new(Code::NoHome, message))
             })?;
             return Ok(Place::Host(if rest.is_empty() { home.clone() } else { home.join(rest) }));
         }
@@ -32,7 +33,7 @@ impl Lowering<'_> {
             Base::Git { checkout, .. } => {
                 in_repo(checkout, &path.path()).map(Place::Repo).ok_or_else(|| {
                     let message = format!("`{}` leaves the repository", path.written);
-                    let problem = Problem::error("outside-repository", message);
+                    let problem = Problem::new(Code::OutsideRepository, message);
                     Box::new(problem.hint("use an absolute path for what belongs to the host"))
                 })
             }
@@ -55,22 +56,4 @@ fn in_repo(checkout: &Path, path: &Path) -> Option<PathBuf> {
     let inside = if path.is_absolute() { path.strip_prefix(checkout).ok()? } else { &path };
     let escapes = inside.components().any(|part| part == Component::ParentDir);
     (!escapes).then(|| inside.to_owned())
-}
-
-/// Without `.`, and with `..` taken back, by text alone.
-fn tidy(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(out.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                out.pop();
-            }
-            Component::ParentDir if out.has_root() => {}
-            part => out.push(part),
-        }
-    }
-    out
 }

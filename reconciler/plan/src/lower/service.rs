@@ -2,8 +2,8 @@
 
 use super::{Lowering, depends, deploy, health, limits, origins, ports, process, security};
 use crate::desired::{DesiredService, Held, Origin};
-use keel_engine::{TaskSpec, hash_of};
-use keel_spec::{Problem, Service};
+use keel_engine::{TaskSpec, hash_of, labels};
+use keel_spec::{Code, Problem, Service};
 
 impl Lowering<'_> {
     pub(super) fn service(&mut self, service: &Service) -> DesiredService {
@@ -43,18 +43,18 @@ impl Lowering<'_> {
 
     /// No revision in here: labels are part of the meaning.
     fn labels(&self, service: &Service) -> std::collections::BTreeMap<String, String> {
-        let mut labels = service.labels.clone();
-        labels.extend(self.own_labels());
+        let mut all = service.labels.clone();
+        all.extend(self.own_labels());
         let dir = self.stable(&self.stack.dir).display().to_string();
         for (key, value) in [
-            ("com.docker.compose.service", service.name.as_str()),
-            ("com.docker.compose.oneoff", "False"),
-            ("com.docker.compose.project.working_dir", &dir),
-            ("keel.service", &service.name),
+            (labels::SERVICE, service.name.as_str()),
+            (labels::ONE_OFF, "False"),
+            (labels::WORKING_DIR, &dir),
+            (labels::KEEL_SERVICE, &service.name),
         ] {
-            labels.insert(key.to_owned(), value.to_owned());
+            all.insert(key.to_owned(), value.to_owned());
         }
-        labels
+        all
     }
 
     /// What the loader holds (also for what the service uses), and what this host lacks.
@@ -94,22 +94,23 @@ impl Lowering<'_> {
         let timeout = process::millis(service.policy.health_timeout?);
         let own = service.health.as_ref().map_or(0, health::limit);
         if timeout < own {
-            let problem = Problem::warning(
-                "health-timeout",
+            let problem = Problem::new(
+                Code::HealthTimeout,
                 format!(
                     "service `{}` is given up before its own health check would give up",
                     service.name
                 ),
             )
             .hint(format!("the check allows {} s", own.div_ceil(1_000)));
-            self.report(problem, &service.origins, "x-keel.health-timeout");
+            self.report(problem, service, "x-keel.health-timeout");
         }
         Some(timeout)
     }
 
-    /// Files a problem at a field, or the nearest that holds it.
-    pub(super) fn report(&mut self, problem: Problem, origins: &keel_spec::Origins, field: &str) {
-        self.problems.push(match origins.nearest(field) {
+    /// Files a problem of a service at a field, or the nearest that holds it.
+    pub(super) fn report(&mut self, problem: Problem, service: &Service, field: &str) {
+        let problem = problem.of(&service.name);
+        self.problems.push(match service.origins.nearest(field) {
             Some(span) => problem.at(span.clone()),
             None => problem,
         });

@@ -1,16 +1,6 @@
-//! Times: milliseconds since the epoch for records, RFC 3339 with nanoseconds for log lines.
+//! Times as log lines have them: RFC 3339 with nanoseconds.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Now, in milliseconds since the epoch.
-pub fn now() -> u64 {
-    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Now, since the epoch.
-pub fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
+use std::time::Duration;
 
 /// `2016-10-06T00:17:09.669794202Z`, without touching the heap.
 pub fn stamp(time: Duration) -> [u8; 30] {
