@@ -64,6 +64,20 @@ pub struct Listing {
     pub format: Format,
 }
 
+/// Which files make a stack, as docker compose asks for them.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Files {
+    /// A Compose file; several are merged in their order, and make one stack
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A profile that is on; `*` is all of them
+    #[arg(long = "profile", value_name = "NAME")]
+    pub profiles: Vec<String>,
+    /// Variables to read in place of `.env`
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
+}
+
 /// A stack's name, as an argument.
 pub fn stack(text: &str) -> Result<StackName, NameError> {
     StackName::new(text)

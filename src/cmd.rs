@@ -7,7 +7,9 @@ mod confirm;
 mod down;
 mod drift;
 mod exec;
+mod explain;
 mod images;
+mod init;
 mod inspect;
 mod kill;
 mod login;
@@ -17,11 +19,13 @@ mod plan;
 mod ps;
 mod pull;
 mod reap;
+mod render;
 mod restart;
 mod resume;
 mod rm;
 mod rmi;
 pub mod run;
+mod schema;
 mod serve;
 mod start;
 mod status;
@@ -43,6 +47,14 @@ pub enum Command {
     Serve(serve::Args),
     /// Look for mistakes in Compose files; needs neither root nor a daemon
     Check(check::Args),
+    /// Say what a problem's code means, and what to do
+    Explain(explain::Args),
+    /// Show a stack's resolved model; needs neither root nor a daemon
+    Render(render::Args),
+    /// Print JSON Schemas for editors
+    Schema(schema::Args),
+    /// Write a commented stack to start from
+    Init(init::Args),
     /// Show what would be done, and why
     Plan(plan::Args),
     /// Make it so, and wait until it has settled
@@ -107,6 +119,10 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Check(args) => check::run(args, context),
+        Command::Explain(args) => explain::run(args, context),
+        Command::Render(args) => render::run(args, context),
+        Command::Schema(args) => schema::run(args, context),
+        Command::Init(args) => init::run(args, context),
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Up(args) => up::run(args, context).await,

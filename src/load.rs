@@ -1,5 +1,6 @@
 //! Stacks from files, read in the environment of whoever calls: the same way a source reads them.
 
+use crate::args::Files;
 use crate::context::Context;
 use crate::env;
 use crate::exit::Exit;
@@ -13,30 +14,69 @@ use keel_engine::{Content, StackName};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_reconciler::ask::Submission;
 use keel_reconciler::find::{Found, stacks_at};
-use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins};
-use std::path::Path;
+use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Every stack at a path, loaded or refused.
 pub fn stacks(path: &Path, policy: Policy) -> Result<Vec<LoadedStack>> {
+    asked(path, &Files::default(), policy)
+}
+
+/// As [`stacks`], with the files and profiles that somebody asked for.
+pub fn asked(path: &Path, asked: &Files, policy: Policy) -> Result<Vec<LoadedStack>> {
+    let mut stacks: Vec<_> =
+        found(path, asked)?.iter().map(|found| load(found, asked, &policy)).collect();
+    refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
+    Ok(stacks)
+}
+
+/// Where the stacks are: files that somebody names are one.
+pub fn found(path: &Path, asked: &Files) -> Result<Vec<Found>> {
+    if let Some(first) = asked.files.first() {
+        let file = settled(first);
+        let dir = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let found = Found { dir, file: Some(file), shown: String::new() };
+        return Ok(vec![shown_as_written(found, first)]);
+    }
     let found = stacks_at(&settled(path))
         .map_err(|error| Failure::caused(format!("cannot read `{}`", path.display()), &error))?;
     if found.is_empty() {
         let message = format!("no Compose file in `{}` or its subfolders", path.display());
         return Err(Failure::new(message).hint("write a `compose.yaml` there, or name its path"));
     }
-    let mut stacks: Vec<_> =
-        found.into_iter().map(|found| load(shown_as_written(found, path), &policy)).collect();
-    refuse_twins(&mut stacks);
-    Ok(stacks)
+    Ok(found.into_iter().map(|found| shown_as_written(found, path)).collect())
 }
 
-fn load(found: Found, policy: &Policy) -> LoadedStack {
+/// The variables that a stack is read with: those of the caller, and what it asked for by the
+/// names that docker compose has for it.
+pub fn variables(asked: &Files) -> BTreeMap<String, String> {
+    let mut variables = environment();
+    let joined = |files: &[PathBuf], separator: &str| {
+        let files = files.iter().map(|file| settled(file).display().to_string());
+        files.collect::<Vec<_>>().join(separator)
+    };
+    if asked.files.len() > 1 {
+        variables.insert("COMPOSE_FILE".into(), joined(&asked.files, ":"));
+        variables.insert("COMPOSE_PATH_SEPARATOR".into(), ":".into());
+    }
+    if !asked.env_files.is_empty() {
+        variables.insert("COMPOSE_ENV_FILES".into(), joined(&asked.env_files, ","));
+    }
+    variables
+}
+
+fn load(found: &Found, asked: &Files, policy: &Policy) -> LoadedStack {
+    // The first of several is named by the variable, like the others.
+    let file = found.file.clone().filter(|_| asked.files.len() < 2);
+    let found = Found { file, ..found.clone() };
     let reading = Reading {
         owner: Owner::Cli { path: found.dir.display().to_string() },
         files: StackFiles::Folder,
         revision: None,
-        environment: environment(),
-        profiles: vec![],
+        environment: variables(asked),
+        profiles: asked.profiles.clone(),
         home: env::get(env::HOME).map(Into::into),
         policy: policy.clone(),
     };

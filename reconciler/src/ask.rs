@@ -67,6 +67,9 @@ pub struct DownAsk {
     /// Its volumes too.
     #[serde(default)]
     pub volumes: bool,
+    /// It was named by its files, so that one of which nothing is there is down already.
+    #[serde(default)]
+    pub by_path: bool,
 }
 
 /// A line of a convergence under way, then its outcome as the last.

@@ -346,25 +346,25 @@ registries:
             "policy:\n  settle: soon\n  deploy: approve\nlisten: { api: x }\nsources:\n  a: {}\n";
         let error = Config::parse(text, "/etc/keel/keel.yaml").unwrap_err().to_string();
         insta::assert_snapshot!(error, @r"
-        error: `soon` is no duration, such as `90s`, `2m` or `1m30s`
+        error: `soon` is no duration, such as `90s`, `2m` or `1m30s` [E0704]
          --> /etc/keel/keel.yaml:2:11
           |
         2 |   settle: soon
           |           ^^^^
 
-        error: this version does not obey the key `deploy` in policy
+        error: this version does not obey the key `deploy` in policy [E0704]
          --> /etc/keel/keel.yaml:3:3
           |
         3 |   deploy: approve
           |   ^^^^^^
 
-        error: this version does not obey the key `listen` in keel.yaml
+        error: this version does not obey the key `listen` in keel.yaml [E0704]
          --> /etc/keel/keel.yaml:4:1
           |
         4 | listen: { api: x }
           | ^^^^^^
 
-        error: a source needs either `git` or `dir`
+        error: a source needs either `git` or `dir` [E0704]
          --> /etc/keel/keel.yaml:6:6
           |
         6 |   a: {}

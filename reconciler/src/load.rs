@@ -11,7 +11,7 @@ use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{Base, Context, Sources, lower};
-use keel_spec::{Files, Kind, Problem, Project, Texts};
+use keel_spec::{Code, Files, Kind, Problem, Project, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,10 @@ pub struct LoadedStack {
     pub errors: Vec<String>,
     /// Warnings and notices, printed likewise.
     pub warnings: Vec<String>,
+    /// All of them as data.
+    pub problems: Vec<Problem>,
+    /// What its files say, where they are right; with the texts that problems point into.
+    pub stack: Option<keel_spec::Stack>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
 }
@@ -80,13 +84,15 @@ impl Reading {
             lowered: None,
             errors: vec![],
             warnings: vec![],
+            problems: vec![],
+            stack: None,
             read: paths_read(&loaded.texts, &found.dir),
         };
         if let Some(stack) = &loaded.stack {
             out.name = StackName::new(stack.name.as_str()).ok();
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &self.files, &self.context(found, revision));
-            problems.extend(lowered.problems);
+            problems.extend(lowered.problems.into_iter().filter(|found| !stack.allows(found)));
             out.lowered = Some((lowered.desired, lowered.contents));
         }
         let commit = self.revision.as_deref().map(keel_engine::short);
@@ -98,6 +104,8 @@ impl Reading {
         if problems.iter().any(Problem::is_error) {
             out.lowered = None;
         }
+        out.problems = problems;
+        out.stack = loaded.stack;
         out
     }
 
@@ -137,11 +145,25 @@ pub fn refuse_twins(stacks: &mut [LoadedStack]) {
         let twins = &folders[name];
         if twins.len() > 1 {
             stack.lowered = None;
-            stack.errors.push(format!(
-                "error: several stacks are named `{name}`: {}\n\nhint: give each its own `name:`\n",
-                twins.join(", ")
-            ));
+            let message = format!("several stacks are named `{name}`: {}", twins.join(", "));
+            let problem = Problem::new(Code::BadName, message).hint("give each its own `name:`");
+            stack.errors.push(keel_spec::problem::render(&problem, &Texts::default()));
+            stack.problems.push(problem);
         }
+    }
+}
+
+/// Warns of what several of the stacks want, and only one can have.
+pub fn warn_of_conflicts(stacks: &mut [LoadedStack]) {
+    let known = stacks.iter().enumerate().filter(|(_, stack)| stack.stack.is_some());
+    let indices: Vec<usize> = known.map(|(index, _)| index).collect();
+    let specs: Vec<_> = stacks.iter().filter_map(|stack| stack.stack.as_ref()).collect();
+    let found = keel_spec::conflicts(&specs);
+    for (at, problem) in found {
+        let stack = &mut stacks[indices[at]];
+        let texts = stack.stack.as_ref().map(|stack| stack.texts.clone()).unwrap_or_default();
+        stack.warnings.push(keel_spec::problem::render(&problem, &texts));
+        stack.problems.push(problem);
     }
 }
 
@@ -191,7 +213,15 @@ impl StackFiles {
 
 impl Files for StackFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(self.place(path))
+        let place = self.place(path);
+        std::fs::read(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if place != path => {
+                let place = place.display();
+                let words = format!("it is neither in the revision nor at `{place}`");
+                io::Error::new(io::ErrorKind::NotFound, words)
+            }
+            _ => error,
+        })
     }
 
     fn kind(&self, path: &Path) -> Kind {

@@ -2,19 +2,39 @@
 
 use crate::ask::Progress;
 use keel_engine::{
-    Goal, Health, Observation, ObservedImage, ObservedTask, Phase, Place, StackName,
+    Goal, Health, Observation, ObservedImage, ObservedTask, Phase, Place, StackName, TaskId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// On the way up, as docker compose words it; a look may miss some, people miss none.
+const UP: [&str; 5] = ["Creating", "Created", "Starting", "Started", "Healthy"];
+/// The same where another task fills the slot.
+const AGAIN: [&str; 5] = ["Recreate", "Recreated", "Starting", "Started", "Healthy"];
+/// Where a task goes on that is there already.
+const START: usize = 2;
+/// On the way down.
+const DOWN: [&str; 4] = ["Stopping", "Stopped", "Removing", "Removed"];
+
 /// What is shown of one moment: each subject with its word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Scene(BTreeMap<String, Word>);
+pub(crate) struct Scene(BTreeMap<Subject, Word>);
+
+/// In the order in which they come: what containers need is told before them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Image(String),
+    Network(String),
+    Volume(String),
+    Container(String),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Word {
     what: &'static str,
     failed: bool,
     detail: Option<String>,
+    /// The task that fills the slot, and when it was made.
+    task: Option<(u64, TaskId)>,
 }
 
 impl Scene {
@@ -23,14 +43,22 @@ impl Scene {
         let mut scene = Self::default();
         let mine =
             |task: &&ObservedTask| matches!(&task.place, Place::Slot(slot) if slot.stack == *stack);
-        for task in seen.tasks.iter().filter(mine) {
-            scene.0.insert(format!("Container {}", name_of(task)), word_of(task));
+        let mut tasks: Vec<_> = seen.tasks.iter().filter(mine).collect();
+        // Of several in a slot the newest that stays is the one to tell of: it comes last.
+        tasks.sort_by_key(|task| (task.goal != Goal::Removed, task.created, &task.id));
+        for task in tasks {
+            let subject = Subject::Container(task.spec.container_name.clone());
+            let mut word = word_of(task);
+            word.follow(scene.0.get(&subject));
+            scene.0.insert(subject, word);
         }
         for network in seen.networks.iter().filter(|n| resources.contains(&n.spec.name)) {
-            scene.put("Network", &network.spec.name, "Created", network.message.as_ref());
+            let subject = Subject::Network(network.spec.name.clone());
+            scene.0.insert(subject, word_of_resource(network.message.as_ref()));
         }
         for volume in seen.volumes.iter().filter(|v| resources.contains(&v.spec.name)) {
-            scene.put("Volume", &volume.spec.name, "Created", volume.message.as_ref());
+            let subject = Subject::Volume(volume.spec.name.clone());
+            scene.0.insert(subject, word_of_resource(volume.message.as_ref()));
         }
         scene
     }
@@ -39,7 +67,7 @@ impl Scene {
     pub fn of_images(seen: &Observation, references: &[String]) -> Self {
         let mut scene = Self::default();
         for image in seen.images.iter().filter(|image| references.contains(&image.reference)) {
-            scene.0.insert(format!("Image {}", image.reference), word_of_image(image));
+            scene.0.insert(Subject::Image(image.reference.clone()), word_of_image(image));
         }
         scene
     }
@@ -51,20 +79,91 @@ impl Scene {
         self
     }
 
-    fn put(&mut self, kind: &str, name: &str, what: &'static str, failure: Option<&String>) {
-        let what = if failure.is_some() { "Error" } else { what };
-        let word = Word { what, failed: failure.is_some(), detail: failure.cloned() };
-        self.0.insert(format!("{kind} {name}"), word);
-    }
-
     /// What is to be told of the way from the earlier scene to this one.
     pub fn since(&self, before: &Self) -> Vec<Progress> {
-        let gone = before.0.keys().filter(|subject| !self.0.contains_key(*subject));
-        let removed = gone.map(|subject| step(subject, "Removed", false, None));
-        let news = self.0.iter().filter(|(subject, word)| before.0.get(*subject) != Some(*word));
-        let told = news.map(|(subject, w)| step(subject, w.what, w.failed, w.detail.clone()));
+        let gone = before.0.iter().rev().filter(|(subject, _)| !self.0.contains_key(*subject));
+        let removed = gone.flat_map(|(subject, from)| steps(subject, Some(from), &Word::gone()));
+        let told =
+            self.0.iter().flat_map(|(subject, to)| steps(subject, before.0.get(subject), to));
         removed.chain(told).collect()
     }
+
+    /// Containers that run, told to whoever asked for them to run.
+    pub fn running(&self) -> Vec<Progress> {
+        let runs = |word: &Word| matches!(word.what, "Started" | "Healthy");
+        let containers = self
+            .0
+            .iter()
+            .filter(|(subject, word)| matches!(subject, Subject::Container(_)) && runs(word));
+        containers.map(|(subject, _)| step(&subject.to_string(), "Running", false, None)).collect()
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Image(name) => write!(f, "Image {name}"),
+            Self::Network(name) => write!(f, "Network {name}"),
+            Self::Volume(name) => write!(f, "Volume {name}"),
+            Self::Container(name) => write!(f, "Container {name}"),
+        }
+    }
+}
+
+impl Word {
+    /// Docker compose has words of its own for one that takes another's place.
+    fn follow(&mut self, other: Option<&Self>) {
+        let again = other.is_some_and(|other| other.task < self.task);
+        self.what = match self.what {
+            "Creating" if again => AGAIN[0],
+            "Created" if again => AGAIN[1],
+            what => what,
+        };
+    }
+
+    fn gone() -> Self {
+        Self { what: "Removed", failed: false, detail: None, task: None }
+    }
+}
+
+/// The lines from one word to the next; what is between them was, though nobody looked.
+fn steps(subject: &Subject, from: Option<&Word>, to: &Word) -> Vec<Progress> {
+    if from == Some(to) {
+        return vec![];
+    }
+    let subject = (subject.to_string(), matches!(subject, Subject::Image(_)));
+    let (subject, between) = (subject.0, if subject.1 { &[][..] } else { passed_by(from, to) });
+    let between = between.iter().map(|what| step(&subject, what, false, None));
+    let last = step(&subject, to.what, to.failed, to.detail.clone());
+    between.chain(std::iter::once(last)).collect()
+}
+
+/// The words between two, where both are on one way.
+fn passed_by(from: Option<&Word>, to: &Word) -> &'static [&'static str] {
+    let place = |way: &[&str], word: &Word| way.iter().position(|what| *what == word.what);
+    let after = |way: &[&str], word: &Word| place(way, word).map(|at| at + 1);
+    if let Some(end) = place(&DOWN, to) {
+        let Some(from) = from else { return &[] };
+        // A network or volume has nothing to stop.
+        let least = if from.task.is_none() { START } else { 0 };
+        return DOWN.get(after(&DOWN, from).unwrap_or(least)..end).unwrap_or(&[]);
+    }
+    let again = |word: &Word| AGAIN[..START].contains(&word.what);
+    let way: &'static [&'static str] = match from {
+        None if again(to) => &AGAIN,
+        None => &UP,
+        Some(from) if from.task < to.task || again(from) => &AGAIN,
+        Some(_) => &UP,
+    };
+    let start = match from {
+        None => 0,
+        Some(from) if from.task < to.task => 0,
+        Some(from) if from.task == to.task => after(way, from).unwrap_or(START),
+        // Back to the one before.
+        Some(_) => START,
+    };
+    let end = place(way, to).unwrap_or(0);
+    way.get(start..end).unwrap_or(&[])
 }
 
 /// A line of progress.
@@ -72,19 +171,12 @@ pub(crate) fn step(subject: &str, what: &str, failed: bool, detail: Option<Strin
     Progress::Step { subject: subject.to_owned(), what: what.to_owned(), failed, detail }
 }
 
-/// While two tasks of a slot live, the older one is told apart by its id.
-fn name_of(task: &ObservedTask) -> String {
-    let name = &task.spec.container_name;
-    match task.goal {
-        Goal::Removed => format!("{name}~{}", &task.id.as_str()[..4]),
-        _ => name.clone(),
-    }
-}
-
 fn word_of(task: &ObservedTask) -> Word {
+    let lives = task.pid.is_some() || matches!(task.phase, Phase::Running | Phase::Draining);
     let (what, failed) = match (&task.phase, task.goal, task.health) {
+        (_, Goal::Removed, _) if !lives => ("Removing", false),
+        (_, Goal::Removed | Goal::Stopped, _) if lives => ("Stopping", false),
         (Phase::Rejected, ..) => ("Error", true),
-        (_, Goal::Removed, _) => ("Removing", false),
         (Phase::Draining, ..) => ("Stopping", false),
         (Phase::Exited, Goal::Stopped, _) => ("Stopped", false),
         (Phase::Exited, ..) => ("Exited", task.exit_code.is_some_and(|code| code != 0)),
@@ -95,25 +187,30 @@ fn word_of(task: &ObservedTask) -> Word {
         (Phase::Running, _, Health::Unhealthy) => ("Unhealthy", true),
         (Phase::Running, ..) => ("Started", false),
     };
-    let detail = match (&task.phase, task.exit_code) {
-        (Phase::Exited | Phase::Backoff, Some(code)) => Some(format!("exit code {code}")),
+    let detail = match (what, task.exit_code) {
+        ("Exited" | "Restarting", Some(code)) => Some(format!("exit code {code}")),
         _ if failed => task.message.clone().or_else(|| task.health_output.clone()),
         _ => None,
     };
-    Word { what, failed, detail }
+    Word { what, failed, detail, task: Some((task.created, task.id.clone())) }
+}
+
+fn word_of_resource(failure: Option<&String>) -> Word {
+    let what = if failure.is_some() { "Error" } else { "Created" };
+    Word { what, failed: failure.is_some(), detail: failure.cloned(), task: None }
 }
 
 fn word_of_image(image: &ObservedImage) -> Word {
     match (&image.pulling, &image.digest, &image.failure) {
         (Some((done, all)), ..) => {
             let percent = (*all > 0).then(|| format!("{} %", done.min(all) * 100 / all));
-            Word { what: "Pulling", failed: false, detail: percent }
+            Word { what: "Pulling", failed: false, detail: percent, task: None }
         }
         (None, _, Some(failure)) => {
-            Word { what: "Error", failed: true, detail: Some(failure.clone()) }
+            Word { what: "Error", failed: true, detail: Some(failure.clone()), task: None }
         }
-        (None, Some(_), None) => Word { what: "Pulled", failed: false, detail: None },
-        (None, None, None) => Word { what: "Pulling", failed: false, detail: None },
+        (None, Some(_), None) => Word { what: "Pulled", failed: false, detail: None, task: None },
+        (None, None, None) => Word { what: "Pulling", failed: false, detail: None, task: None },
     }
 }
 
@@ -122,40 +219,100 @@ mod tests {
     use super::*;
     use crate::operate::samples::{observation, task};
 
+    fn told(scenes: Vec<Vec<ObservedTask>>) -> Vec<String> {
+        let hello = StackName::new("hello").unwrap();
+        let scene = |tasks| Scene::of_stack(&observation(tasks), &hello, &BTreeSet::new());
+        let scenes: Vec<_> = scenes.into_iter().map(scene).collect();
+        let steps = scenes.windows(2).flat_map(|two| two[1].since(&two[0]));
+        let line = |step| match step {
+            Progress::Step { subject, what, failed, detail } => {
+                let mark = if failed { "!" } else { "" };
+                format!("{subject}  {what}{mark} {}", detail.unwrap_or_default())
+            }
+            Progress::End { .. } => String::new(),
+        };
+        let short = |line: String| line.replace("Container hello-web-1  ", "").trim().to_owned();
+        steps.map(line).map(short).collect()
+    }
+
+    fn web(digit: char, edit: impl FnOnce(&mut ObservedTask)) -> ObservedTask {
+        let created = u64::from(u32::from(digit));
+        let mut web = task("web", "1", digit, created);
+        edit(&mut web);
+        web
+    }
+
     #[test]
     fn what_happened_reads_as_docker_compose_says_it() {
-        let hello = StackName::new("hello").unwrap();
-        let scene = |tasks: Vec<ObservedTask>| {
-            Scene::of_stack(&observation(tasks), &hello, &BTreeSet::new())
+        let preparing = || web('a', |t| (t.phase, t.pid) = (Phase::Preparing, None));
+        let failed = web('a', |t| (t.phase, t.pid, t.exit_code) = (Phase::Exited, None, Some(3)));
+        let tool = web('b', |t| t.place = Place::OneOff("tool".into()));
+        let well = || web('a', |t| t.health = Health::Healthy);
+        let cases = [
+            (
+                "up, and it fails",
+                vec![vec![tool], vec![preparing()], vec![web('a', |_| ())], vec![failed]],
+                "Creating, Created, Starting, Started, Exited! exit code 3",
+            ),
+            (
+                "up, seen late",
+                vec![vec![], vec![well()]],
+                "Creating, Created, Starting, Started, Healthy",
+            ),
+            ("it gets healthy", vec![vec![web('a', |_| ())], vec![well()]], "Healthy"),
+            ("unchanged", vec![vec![well()], vec![well()]], ""),
+        ];
+        for (name, scenes, expected) in cases {
+            assert_eq!(told(scenes).join(", "), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_goes_stops_first_and_keeps_its_name() {
+        let going = |phase: Phase, pid: Option<u32>| {
+            web('a', |t| (t.goal, t.phase, t.pid) = (Goal::Removed, phase, pid))
         };
-        let mut preparing = task("web", "1", 'a', 1);
-        preparing.phase = Phase::Preparing;
-        let mut failed = task("web", "1", 'a', 1);
-        (failed.phase, failed.exit_code) = (Phase::Exited, Some(3));
-        let mut other = task("web", "1", 'b', 1);
-        other.place = Place::OneOff("tool".into());
-        let scenes = [
-            scene(vec![other]),
-            scene(vec![preparing]),
-            scene(vec![task("web", "1", 'a', 1)]),
-            scene(vec![failed]),
-            scene(vec![]),
+        let stopped =
+            || web('a', |t| (t.goal, t.phase, t.pid) = (Goal::Stopped, Phase::Exited, None));
+        let draining = || going(Phase::Draining, Some(42));
+        let exited = || going(Phase::Exited, None);
+        let all = "Stopping, Stopped, Removing, Removed";
+        let cases = [
+            (
+                "seen closely",
+                vec![vec![web('a', |_| ())], vec![draining()], vec![exited()], vec![]],
+                all,
+            ),
+            ("not seen", vec![vec![web('a', |_| ())], vec![]], all),
+            ("stopped before", vec![vec![stopped()], vec![exited()], vec![]], "Removing, Removed"),
         ];
-        let steps = scenes.windows(2).flat_map(|two| two[1].since(&two[0]));
-        let told: Vec<_> = steps
-            .map(|step| match step {
-                Progress::Step { subject, what, failed, detail } => {
-                    format!("{subject}  {what} {failed} {}", detail.unwrap_or_default())
-                }
-                Progress::End { .. } => String::new(),
-            })
-            .collect();
-        let expected = [
-            "Container hello-web-1  Creating false ",
-            "Container hello-web-1  Started false ",
-            "Container hello-web-1  Exited true exit code 3",
-            "Container hello-web-1  Removed false ",
+        for (name, scenes, expected) in cases {
+            assert_eq!(told(scenes).join(", "), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_task_in_the_slot_is_a_recreation() {
+        let old = || web('a', |_| ());
+        let leaving = || web('a', |t| t.goal = Goal::Removed);
+        let new = |phase: Phase| web('b', |t| t.phase = phase);
+        let recreated = "Recreate, Recreated, Starting, Started";
+        let cases = [
+            (
+                "start first",
+                vec![
+                    vec![old()],
+                    vec![old(), new(Phase::Preparing)],
+                    vec![leaving(), new(Phase::Running)],
+                    vec![new(Phase::Running)],
+                ],
+                recreated,
+            ),
+            ("not seen closely", vec![vec![old()], vec![new(Phase::Running)]], recreated),
+            ("and back", vec![vec![new(Phase::Running)], vec![old()]], "Starting, Started"),
         ];
-        assert_eq!(told, expected);
+        for (name, scenes, expected) in cases {
+            assert_eq!(told(scenes).join(", "), expected, "{name}");
+        }
     }
 }

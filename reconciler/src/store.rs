@@ -109,8 +109,7 @@ impl FileStore {
     fn lock(&self) -> Result<File> {
         let path = self.root.join(".lock");
         let file = File::create(&path).map_err(io_error("open", &path))?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-            .map_err(|errno| io_error("lock", &path)(errno.into()))?;
+        file.lock().map_err(io_error("lock", &path))?;
         Ok(file)
     }
 

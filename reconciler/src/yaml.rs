@@ -59,13 +59,13 @@ impl Trouble {
 
     /// As every problem of a Compose file reads.
     pub fn printed(&self, text: &str, shown: &str) -> String {
-        use keel_spec::{Problem, Span, Texts};
+        use keel_spec::{Code, Problem, Span, Texts};
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let span =
             Span::new(shown.into(), number(self.line), number(self.column), number(self.len));
         let mut texts = Texts::default();
         texts.insert(shown.into(), text.into());
-        keel_spec::problem::render(&Problem::error("config", &self.message).at(span), &texts)
+        keel_spec::problem::render(&Problem::new(Code::Config, &self.message).at(span), &texts)
     }
 }
 

@@ -200,3 +200,26 @@ async fn troubles_are_told_in_own_words() {
     controller.stop().await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_git_rightly_lacks_is_read_from_the_data_folder_which_an_error_names() {
+    let (world, repo) = (World::new(), Repo::new());
+    let text = format!(
+        "{WEB}    env_file: web.env\n    secrets: [key]\nsecrets:\n  key:\n    file: ../key.txt\n"
+    );
+    repo.write("stacks/blog/compose.yaml", &text);
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    for (named, name) in
+        [("blog/web.env", "data/home/stacks/blog/web.env"), ("key", "data/home/stacks/key.txt")]
+    {
+        let place = world.path(&format!("root/{name}"));
+        until_told(&controller, &format!("`{}`", place.display())).await;
+        let told = problems(&controller).await;
+        assert!(told.contains("stacks/blog/compose.yaml:") && told.contains(named), "{told}");
+        world.write(&format!("root/{name}"), "A=b\n");
+    }
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    assert_eq!(world.task("blog-web-1").await.spec.environment["A"].as_deref(), Some("b"));
+    controller.stop().await;
+}

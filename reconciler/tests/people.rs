@@ -48,19 +48,30 @@ async fn up_and_down_without_a_daemon() {
     }
     world.until_running(&ALL).await;
 
-    let (_, outcome, _) = told(controller.converge(world.up("hello"))).await;
+    let (steps, outcome, _) = told(controller.converge(world.up("hello"))).await;
     assert_eq!(outcome, Outcome::Done, "again is nothing");
+    let containers = ALL.map(|(name, _)| format!("Container {name}  Running"));
+    assert_eq!(steps, containers, "as docker compose says it");
 
-    let down = DownAsk { stack: stack("hello"), volumes: false };
+    let down = DownAsk { stack: stack("hello"), volumes: false, by_path: false };
     let (steps, outcome, notes) = told(controller.down(down.clone())).await;
     assert_eq!((outcome, notes), (Outcome::Done, vec![]));
-    assert!(steps.iter().any(|line| line == "Container hello-db-1  Removed"), "{steps:?}");
+    let db: Vec<_> =
+        steps.iter().filter_map(|line| line.strip_prefix("Container hello-db-1  ")).collect();
+    assert_eq!(db, ["Stopping", "Stopped", "Removing", "Removed"]);
+    assert_eq!(steps.last().unwrap(), "Network hello_default  Removed");
     let seen = world.seen().await;
     assert!(seen.tasks.is_empty() && seen.networks.is_empty());
     assert_eq!(seen.volumes.len(), 1, "data stays");
     assert!(controller.status(&[]).await.unwrap().is_empty(), "it is forgotten");
     let (_, outcome, notes) = told(controller.down(down)).await;
-    assert_eq!((outcome, notes[0].as_str()), (Outcome::Failed, "no such stack: hello"));
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]), "nothing to do: its data is known yet");
+    let mut never = DownAsk { stack: stack("never"), volumes: false, by_path: true };
+    let (_, outcome, notes) = told(controller.down(never.clone())).await;
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]), "its files are there, and it is down");
+    never.by_path = false;
+    let (_, outcome, notes) = told(controller.down(never)).await;
+    assert_eq!((outcome, notes[0].as_str()), (Outcome::Failed, "no such stack: never"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +79,7 @@ async fn down_takes_volumes_when_told_to() {
     let world = world();
     let controller = world.command().await;
     told(controller.converge(world.up("hello"))).await;
-    told(controller.down(DownAsk { stack: stack("hello"), volumes: true })).await;
+    told(controller.down(DownAsk { stack: stack("hello"), volumes: true, by_path: false })).await;
     assert!(world.seen().await.volumes.is_empty());
 }
 
@@ -88,13 +99,17 @@ async fn down_under_serve_holds_the_stack_off_visibly() {
     world.write("stacks/hello/compose.yaml", HELLO);
     let controller = world.serve_folder("stacks").await;
     world.until_running(&ALL).await;
-    told(controller.down(DownAsk { stack: stack("hello"), volumes: false })).await;
+    controller.tasks(ask(TaskVerb::Stop, &["hello/web.2"])).await.unwrap();
+    let down =
+        told(controller.down(DownAsk { stack: stack("hello"), volumes: false, by_path: false }))
+            .await;
+    assert_eq!((down.1, down.2), (Outcome::Done, vec![]));
     controller.hint_source(None).unwrap();
     let row = controller.status(&[]).await.unwrap().remove(0);
     assert!(row.suspended.as_deref().is_some_and(|held| held.starts_with("by keel down")));
     assert!(world.running().await.is_empty());
     controller.resume(&stack("hello")).await.unwrap();
-    world.until_running(&ALL).await;
+    world.until_running(&ALL[..2]).await;
     controller.stop().await;
 }
 
@@ -142,6 +157,20 @@ async fn what_a_person_stops_stays_stopped_until_started() {
     let refused = controller.tasks(ask(TaskVerb::Start, &["hello-web-1", "nobody"])).await;
     assert_eq!(refused.unwrap_err().kind, RefusalKind::NotFound);
     controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_restarted_runs_again() {
+    let world = world();
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    let before = world.task("hello-db-1").await;
+    world.advance(5);
+    controller.tasks(ask(TaskVerb::Restart, &["hello/db"])).await.unwrap();
+    world.until_running(&ALL).await;
+    let after = world.task("hello-db-1").await;
+    assert_eq!((after.id, after.goal), (before.id, Goal::Running));
+    assert_ne!(after.started, before.started, "it is another run of the same task");
 }
 
 #[tokio::test(flavor = "multi_thread")]

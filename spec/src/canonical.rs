@@ -2,6 +2,7 @@
 //! mappings, names to mappings, a single text to a list. What has the wrong shape is left as it
 //! is, for decoding to name.
 
+use crate::code::Code;
 use crate::item::{Entry, Item, Node, Scalar};
 use crate::problem::{Problem, Problems};
 
@@ -78,8 +79,8 @@ fn pairs(item: Option<&mut Item>, problems: &Problems) {
 
 fn pair(item: &Item, problems: &Problems) -> Option<Entry> {
     let Some(text) = item.text() else {
-        let problem = Problem::error(
-            "wrong-type",
+        let problem = Problem::new(
+            Code::WrongType,
             format!("an item must be `NAME=value`, and is {}", item.what()),
         );
         let hint = "write `- NAME=value`, or `NAME: value` without the dash";
@@ -91,7 +92,7 @@ fn pair(item: &Item, problems: &Problems) -> Option<Entry> {
     if name.trim_end() != name {
         let message = format!("the name `{name}` ends in a space");
         let end = name.trim_end().len()..name.len();
-        problems.add(Problem::error("bad-value", message).at(item.slice(end)));
+        problems.add(Problem::new(Code::BadValue, message).at(item.slice(end)));
     }
     let value = match split {
         Some(at) => {

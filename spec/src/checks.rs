@@ -1,15 +1,19 @@
 //! What must hold between the parts of a stack: references, names, cycles. Services that a
 //! profile switches off are not looked at.
 
+mod unrun;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::code::Code;
+use crate::item::Item;
 use crate::nearest;
 use crate::problem::{Problem, Problems};
 use crate::service::{Condition, MountKind, NetworkMode, Service, Test};
 use crate::stack::{Held, Stack};
 
 /// Reports everything that does not hold.
-pub(crate) fn check(stack: &Stack, problems: &Problems) {
+pub(crate) fn check(stack: &Stack, model: &Item, problems: &Problems) {
     let check = Check { stack, problems };
     for service in enabled(stack) {
         check.networks(service);
@@ -20,6 +24,7 @@ pub(crate) fn check(stack: &Stack, problems: &Problems) {
     }
     check.container_names();
     check.cycles();
+    unrun::check(stack, model, problems);
 }
 
 fn enabled(stack: &Stack) -> impl Iterator<Item = &Service> {
@@ -36,11 +41,11 @@ impl Check<'_> {
         &self,
         service: &Service,
         path: &str,
-        code: &'static str,
+        code: Code,
         message: String,
         hint: Option<String>,
     ) {
-        let mut problem = Problem::error(code, message);
+        let mut problem = Problem::new(code, message).of(&service.name);
         problem.span = service.origins.nearest(path).or_else(|| service.origins.get("")).cloned();
         problem.hint = hint;
         self.problems.add(problem);
@@ -67,7 +72,7 @@ impl Check<'_> {
         };
         let declare = || Some(format!("declare it under the top-level `{section}:`"));
         let hint = path_like().or(near).or_else(declare);
-        self.error(service, path, "undefined", message, hint);
+        self.error(service, path, Code::Undefined, message, hint);
     }
 
     fn networks(&self, service: &Service) {
@@ -84,7 +89,7 @@ impl Check<'_> {
                     "the ports of service `{}` are the host's own already, by `network_mode: host`",
                     service.name
                 );
-                let mut problem = Problem::warning("no-effect", message);
+                let mut problem = Problem::new(Code::HostPorts, message).of(&service.name);
                 problem.span = service.origins.get("ports[0]").cloned();
                 self.problems.add(problem.hint("remove `ports`"));
             }
@@ -102,7 +107,7 @@ impl Check<'_> {
             }
             if let Some(first) = targets.insert(&mount.target, path.clone()) {
                 let message = format!("`{}` is mounted twice, also by `{first}`", mount.target);
-                self.error(service, &path, "mounted-twice", message, None);
+                self.error(service, &path, Code::MountedTwice, message, None);
             }
         }
     }
@@ -135,7 +140,7 @@ impl Check<'_> {
                 (message, nearest::hint(name, services.keys().map(String::as_str)))
             }
         };
-        self.error(service, path, "undefined", message, hint);
+        self.error(service, path, Code::Undefined, message, hint);
     }
 
     fn dependencies(&self, service: &Service) {
@@ -159,7 +164,7 @@ impl Check<'_> {
                     "service `{}` waits for `{name}` to be healthy, which has no health check",
                     service.name
                 );
-                self.error(service, &path, "no-health-check", message, None);
+                self.error(service, &path, Code::NoHealthCheck, message, None);
             }
         }
     }
@@ -173,7 +178,7 @@ impl Check<'_> {
         {
             let message = format!("`{name}` cannot be the name of a container");
             let hint = "use letters, digits, `.`, `_` and `-`".to_owned();
-            self.error(service, "container_name", "bad-name", message, Some(hint));
+            self.error(service, "container_name", Code::BadName, message, Some(hint));
         }
         if service.deploy.replicas > 1 {
             let message = format!(
@@ -181,7 +186,7 @@ impl Check<'_> {
                 service.name, service.deploy.replicas
             );
             let hint = "remove `container_name`".to_owned();
-            self.error(service, "container_name", "conflict", message, Some(hint));
+            self.error(service, "container_name", Code::Conflict, message, Some(hint));
         }
     }
 
@@ -194,7 +199,7 @@ impl Check<'_> {
                     "services `{}` and `{}` have one `container_name`",
                     first.name, service.name
                 );
-                self.error(service, "container_name", "conflict", message, None);
+                self.error(service, "container_name", Code::Conflict, message, None);
             }
         }
     }
@@ -243,7 +248,7 @@ impl Check<'_> {
         }
         let Some(service) = self.stack.services.get(*last) else { return };
         let message = format!("dependency cycle detected: {} -> {first}", names.join(" -> "));
-        self.error(service, &format!("depends_on.{first}"), "cycle", message, None);
+        self.error(service, &format!("depends_on.{first}"), Code::Cycle, message, None);
     }
 }
 

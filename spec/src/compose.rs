@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::canonical::canonical;
+use crate::code::Code;
 use crate::environment::{Environment, Interpolation};
 use crate::item::{Item, Node};
 use crate::merge;
@@ -104,10 +105,11 @@ impl<'a> Composer<'a> {
         let problems = &self.sources.problems;
         if !matches!(document.node, Node::Map(_)) {
             let message = format!("a Compose file is a mapping, and this is {}", document.what());
-            problems.add(Problem::error("wrong-type", message).at(document.span.clone()));
+            problems.add(Problem::new(Code::WrongType, message).at(document.span.clone()));
             return false;
         }
-        Interpolation { environment, problems, warned: &self.warned }.tree(document);
+        let (warned, service) = (&self.warned, None);
+        Interpolation { environment, problems, service, warned }.file(document);
         canonical(document, problems);
         true
     }

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::item::{Entry, Item, Node, Type};
+use crate::code::Code;
+use crate::item::{Entry, Item, Node, Scalar, Type};
 use crate::problem::{Problem, Problems};
 use crate::scalar;
 use crate::span::{Origins, Span};
@@ -17,15 +18,32 @@ use crate::words;
 pub(crate) struct Scope<'a> {
     /// What people call it: ``service `web` ``.
     pub(crate) subject: String,
-    pub(crate) problems: &'a Problems,
+    /// Its name, if it is a service.
+    service: Option<String>,
+    problems: &'a Problems,
     origins: RefCell<Origins>,
     held: RefCell<Vec<Held>>,
 }
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(subject: impl Into<String>, problems: &'a Problems) -> Self {
-        let (origins, held) = Default::default();
-        Self { subject: subject.into(), problems, origins, held }
+        let (service, origins, held) = Default::default();
+        Self { subject: subject.into(), service, problems, origins, held }
+    }
+
+    pub(crate) fn service(name: &str, problems: &'a Problems) -> Self {
+        let subject = format!("service `{name}`");
+        Self { service: Some(name.to_owned()), ..Self::new(subject, problems) }
+    }
+
+    /// Files a problem as one of this thing.
+    pub(crate) fn add(&self, problem: Problem) {
+        self.problems.add(Problem { service: self.service.clone(), ..problem });
+    }
+
+    /// Whether more problems would not be kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.is_full()
     }
 
     pub(crate) fn origin(&self, path: impl Into<String>, span: &Span) {
@@ -35,7 +53,7 @@ impl<'a> Scope<'a> {
     /// Records that `path` is legal and not run, and warns of it.
     pub(crate) fn hold(&self, path: &str, span: &Span, why: &str) {
         let message = format!("`{path}` of {} is not run yet: {why}", self.subject);
-        self.problems.add(Problem::warning("not-run-yet", message).at(span.clone()));
+        self.add(Problem::new(Code::NotRunYet, message).at(span.clone()));
         let held = Held { path: path.to_owned(), span: span.clone(), why: why.to_owned() };
         self.held.borrow_mut().push(held);
     }
@@ -69,6 +87,12 @@ impl<'a> Field<'a> {
     /// The value of a key that is there and not null.
     pub(crate) fn get(&self, key: &str) -> Option<Self> {
         self.raw(key).filter(|field| !field.item.is_null())
+    }
+
+    /// The value of a key that is there, and not null or an empty text: that is what a variable
+    /// leaves that is not set.
+    pub(crate) fn given(&self, key: &str) -> Option<Self> {
+        self.get(key).filter(|field| field.item.text() != Some(""))
     }
 
     /// The value of a key that is there, though it may be null.
@@ -110,8 +134,8 @@ impl<'a> Field<'a> {
     }
 
     /// An error about it.
-    pub(crate) fn refuse(&self, code: &'static str, message: impl Into<String>) {
-        self.scope.problems.add(Problem::error(code, message).at(self.place().clone()));
+    pub(crate) fn refuse(&self, code: Code, message: impl Into<String>) {
+        self.scope.add(Problem::new(code, message).at(self.place().clone()));
     }
 
     pub(crate) fn hold(&self, why: &str) {
@@ -129,12 +153,19 @@ impl<'a> Field<'a> {
     /// The error that it has another type.
     pub(crate) fn wrong<T>(&self, wanted: &str) -> Option<T> {
         let message = format!("{} must be {wanted}, and is {}", self.name(), self.item.what());
-        let mut problem = Problem::error("wrong-type", message).at(self.place().clone());
-        if let (true, Some(text)) = (wanted.starts_with("text"), self.item.text()) {
+        let mut problem = Problem::new(Code::WrongType, message).at(self.place().clone());
+        if let (true, Some(text)) = (wanted == "a list", self.glued_dash()) {
+            problem = problem.hint(format!("put a space after the dash: `- {text}`"));
+        } else if let (true, Some(text)) = (wanted.starts_with("text"), self.item.text()) {
             problem = problem.hint(format!("put it in quotes: \"{text}\""));
         }
-        self.scope.problems.add(problem);
+        self.scope.add(problem);
         None
+    }
+
+    /// The rest of a text that was to be a list's item: `-80:80`.
+    fn glued_dash(&self) -> Option<&str> {
+        self.item.text()?.strip_prefix('-').filter(|rest| !rest.starts_with(['-', ' ']))
     }
 
     /// The error that a mapping lacks a key, or that it is no mapping.
@@ -142,7 +173,7 @@ impl<'a> Field<'a> {
         if !matches!(self.item.node, Node::Map(_)) {
             return self.wrong(wanted);
         }
-        self.refuse("missing-key", format!("{} has no `{key}`", self.name()));
+        self.refuse(Code::MissingKey, format!("{} has no `{key}`", self.name()));
         None
     }
 
@@ -152,7 +183,7 @@ impl<'a> Field<'a> {
             "" => "empty".to_owned(),
             text => format!("`{}`", shorten(text)),
         };
-        self.refuse("bad-value", format!("{} must be {wanted}, and is {text}", self.name()));
+        self.refuse(Code::BadValue, format!("{} must be {wanted}, and is {text}", self.name()));
         None
     }
 
@@ -165,6 +196,16 @@ impl<'a> Field<'a> {
             }
             _ => self.wrong("text"),
         }
+    }
+
+    /// Text, where a number is understood as well: `user: 1000`.
+    pub(crate) fn lenient_text(&self) -> Option<String> {
+        let number = |scalar: &&Scalar| matches!(scalar.ty(), Type::Int | Type::Float);
+        let Some(scalar) = self.item.as_scalar().filter(number) else { return self.text() };
+        let message = format!("{} is a number, and is read as text", self.name());
+        let problem = Problem::new(Code::NumberAsText, message).at(self.place().clone());
+        self.scope.add(problem.hint(format!("put it in quotes: \"{}\"", scalar.text)));
+        self.loose_text()
     }
 
     /// The text of any scalar; numbers and booleans stay as they were written.
@@ -193,11 +234,11 @@ impl<'a> Field<'a> {
         }
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
         let message = format!("{} must be one of {}", self.name(), words.join(", "));
-        let mut problem = Problem::error("bad-value", message).at(self.place().clone());
+        let mut problem = Problem::new(Code::BadValue, message).at(self.place().clone());
         if let Some(hint) = crate::nearest::hint(&text, choices.iter().map(|(word, _)| *word)) {
             problem = problem.hint(hint);
         }
-        self.scope.problems.add(problem);
+        self.scope.add(problem);
         None
     }
 
@@ -209,8 +250,8 @@ impl<'a> Field<'a> {
             word @ ("yes" | "on" | "y" | "no" | "off" | "n") => {
                 let value = matches!(word, "yes" | "on" | "y");
                 let message = format!("{} is `{text}`, which YAML 1.2 reads as text", self.name());
-                let problem = Problem::warning("old-boolean", message).at(self.place().clone());
-                self.scope.problems.add(problem.hint(format!("write `{value}`")));
+                let problem = Problem::new(Code::OldBoolean, message).at(self.place().clone());
+                self.scope.add(problem.hint(format!("write `{value}`")));
                 value
             }
             _ if self.item.text().is_some() => return self.bad("true or false"),
@@ -230,6 +271,13 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn duration(&self) -> Option<Duration> {
+        let text = self.item.text().unwrap_or_default();
+        if !text.is_empty() && text != "0" && text.bytes().all(|b| b.is_ascii_digit()) {
+            let message = format!("{} must be a duration, and `{text}` has no unit", self.name());
+            let problem = Problem::new(Code::BadValue, message).at(self.place().clone());
+            self.scope.add(problem.hint(format!("write `{text}s` for seconds")));
+            return None;
+        }
         self.parsed("a duration such as `1m30s`", scalar::duration)
     }
 
@@ -305,15 +353,15 @@ impl<'a> Field<'a> {
             Err(fault) => {
                 let message = format!("{} cannot be split: {}", self.name(), fault.message);
                 let at = self.item.slice(fault.range);
-                self.scope.problems.add(Problem::error("bad-value", message).at(at));
+                self.scope.add(Problem::new(Code::BadValue, message).at(at));
                 return None;
             }
         };
         if let Some(cut) = split.cut {
             let operator = line[cut.clone()].split_whitespace().next().unwrap_or_default();
             let message = format!("{} ends before `{operator}`: no shell runs it", self.name());
-            let problem = Problem::warning("no-shell", message).at(self.item.slice(cut));
-            self.scope.problems.add(problem.hint("write `[\"sh\", \"-c\", \"…\"]`"));
+            let problem = Problem::new(Code::NoShell, message).at(self.item.slice(cut));
+            self.scope.add(problem.hint("write `[\"sh\", \"-c\", \"…\"]`"));
         }
         Some(split.words)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::code::Code;
 use crate::dotenv;
 use crate::environment::{Environment, Variable};
 use crate::files::{Kind, tidy};
@@ -30,16 +31,25 @@ impl Sources<'_> {
         let off = outer
             .value("COMPOSE_DISABLE_ENV_FILE")
             .is_some_and(|word| matches!(word, "1" | "true"));
+        let listed = outer.value("COMPOSE_ENV_FILES").unwrap_or_default().split(',');
+        let listed: Vec<PathBuf> =
+            listed.map(str::trim).filter(|file| !file.is_empty()).map(PathBuf::from).collect();
         let defaults = match self.project.env_files.as_slice() {
             [] if off => BTreeMap::new(),
+            [] if !listed.is_empty() => self.env_files_of(&listed, &outer),
             [] => self.dotenv(&tidy(&dir.join(".env")), &outer),
-            files => files.iter().fold(BTreeMap::new(), |mut found, file| {
-                let known = outer.clone().with_defaults(found.clone());
-                found.extend(self.env_file(&tidy(&dir.join(file)), None, &known));
-                found
-            }),
+            files => self.env_files_of(files, &outer),
         };
         outer.with_defaults(defaults)
+    }
+
+    /// Env files that take the place of `.env`; later ones win, and see what those before said.
+    fn env_files_of(&self, files: &[PathBuf], outer: &Environment) -> BTreeMap<String, Variable> {
+        files.iter().fold(BTreeMap::new(), |mut found, file| {
+            let known = outer.clone().with_defaults(found.clone());
+            found.extend(self.env_file(&tidy(&self.project.dir.join(file)), None, &known));
+            found
+        })
     }
 
     /// A `.env` that may be missing.
@@ -76,7 +86,7 @@ impl Sources<'_> {
         match parsed {
             Ok(found) => found.into_iter().map(|a| (a.name, a.value, span(a.range))).collect(),
             Err(fault) => {
-                let problem = Problem::error("env-file", fault.message).at(span(fault.range));
+                let problem = Problem::new(Code::EnvFile, fault.message).at(span(fault.range));
                 self.problems.add(problem);
                 Vec::new()
             }
@@ -111,7 +121,7 @@ impl Sources<'_> {
             };
             let message = format!("there is no Compose file in `{dir}`");
             self.problems
-                .add(Problem::error("no-file", message).hint("write a `compose.yaml` there"));
+                .add(Problem::new(Code::NoFile, message).hint("write a `compose.yaml` there"));
             return Vec::new();
         }
         base.into_iter().chain(self.only_one(here(&OVERRIDES))).collect()
@@ -126,7 +136,7 @@ impl Sources<'_> {
                 self.shown(&other),
                 self.shown(&first)
             );
-            self.problems.add(Problem::warning("two-files", message));
+            self.problems.add(Problem::new(Code::TwoFiles, message));
         }
         Some(first)
     }

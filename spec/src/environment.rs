@@ -4,8 +4,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::code::Code;
 use crate::interpolate::{self, Variables};
-use crate::item::{Item, Node, Scalar};
+use crate::item::{Entry, Item, Node, Scalar};
 use crate::problem::{Problem, Problems};
 use crate::span::{Link, Span, Via};
 
@@ -56,13 +57,33 @@ impl Environment {
 pub(crate) struct Interpolation<'a> {
     pub(crate) environment: &'a Environment,
     pub(crate) problems: &'a Problems,
+    /// The service that is being filled.
+    pub(crate) service: Option<&'a str>,
     /// Variables that a warning has named already.
     pub(crate) warned: &'a RefCell<BTreeSet<String>>,
 }
 
 impl Interpolation<'_> {
-    /// Fills every value below `item`; keys stay.
-    pub(crate) fn tree(&self, item: &mut Item) {
+    /// Fills every value of a Compose file; keys stay.
+    pub(crate) fn file(&self, root: &mut Item) {
+        for entry in root.entries_mut().into_iter().flatten() {
+            match entry.value.entries_mut() {
+                Some(services) if entry.key == "services" => {
+                    for Entry { key, value, .. } in services {
+                        Interpolation { service: Some(key), ..*self }.tree(value);
+                    }
+                }
+                _ => self.tree(&mut entry.value),
+            }
+        }
+    }
+
+    fn add(&self, problem: Problem) {
+        self.problems.add(Problem { service: self.service.map(str::to_owned), ..problem });
+    }
+
+    /// Fills every value below `item`.
+    fn tree(&self, item: &mut Item) {
         let filled = match &mut item.node {
             Node::List(items) => return items.iter_mut().for_each(|item| self.tree(item)),
             Node::Map(entries) => {
@@ -77,9 +98,9 @@ impl Interpolation<'_> {
             Ok(filled) => self.put(item, filled),
             Err(fault) => {
                 let mut problem =
-                    Problem::error(fault.code, fault.message).at(item.slice(fault.range));
+                    Problem::new(fault.code, fault.message).at(item.slice(fault.range));
                 problem.hint = fault.hint;
-                self.problems.add(problem);
+                self.add(problem);
             }
         }
     }
@@ -88,9 +109,8 @@ impl Interpolation<'_> {
         for (name, range) in filled.unset {
             if self.warned.borrow_mut().insert(name.clone()) {
                 let message = format!("the variable `{name}` is not set; it counts as empty");
-                let problem = Problem::warning("unset-variable", message).at(item.slice(range));
-                self.problems
-                    .add(problem.hint(format!("set it in `.env`, or write `${{{name}:-}}`")));
+                let problem = Problem::new(Code::UnsetVariable, message).at(item.slice(range));
+                self.add(problem.hint(format!("set it in `.env`, or write `${{{name}:-}}`")));
             }
         }
         for name in filled.used {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::compose::{Composer, Surroundings};
 use crate::environment::Environment;
 use crate::item::{Entry, Item, Node, Scalar};
@@ -69,10 +70,7 @@ impl Composer<'_> {
                 self.base(name, home, &extends, chain)?
             }
         };
-        for entry in base.entries_mut().into_iter().flatten() {
-            let at = extends.place().clone();
-            entry.value.span.via.push(Link { how: Via::Extends, at });
-        }
+        base.came_by(&Link { how: Via::Extends, at: extends.place().clone() });
         let mut path = vec!["services".to_owned(), entry.key.clone()];
         Some(self.merge(base, service, &mut path))
     }
@@ -140,7 +138,7 @@ impl Composer<'_> {
     }
 
     fn refuse(&self, message: impl Into<String>, at: &Span, hint: Option<String>) {
-        let mut problem = Problem::error("extends", message).at(at.clone());
+        let mut problem = Problem::new(Code::Extends, message).at(at.clone());
         problem.hint = hint;
         self.sources.problems.add(problem);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::compose::{Composer, Surroundings};
 use crate::environment::Environment;
 use crate::item::{Item, Node};
@@ -43,7 +44,7 @@ impl Composer<'_> {
     }
 
     fn bad(&self, item: &Item, message: impl Into<String>) {
-        let problem = Problem::error("include", message).at(item.span.clone());
+        let problem = Problem::new(Code::Include, message).at(item.span.clone());
         self.sources.problems.add(problem);
     }
 
@@ -86,7 +87,7 @@ impl Composer<'_> {
         let known = ["path", "project_directory", "env_file"];
         for entry in item.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let message = format!("unknown key `{}` in `include`", entry.key);
-            let mut problem = Problem::error("unknown-key", message).at(entry.at.clone());
+            let mut problem = Problem::new(Code::UnknownKey, message).at(entry.at.clone());
             problem.hint = crate::nearest::hint(&entry.key, known);
             self.sources.problems.add(problem);
         }
@@ -145,11 +146,8 @@ fn texts(item: Option<&Item>) -> Vec<&Item> {
 fn keep_sections(model: &mut Item, item: &Item) {
     let Some(sections) = model.entries_mut() else { return };
     sections.retain(|entry| SECTIONS.contains(&entry.key.as_str()));
+    let link = Link { how: Via::Includes, at: item.span.clone() };
     for section in sections {
-        for entry in section.value.entries_mut().into_iter().flatten() {
-            let link = Link { how: Via::Includes, at: item.span.clone() };
-            entry.value.span.via.push(link.clone());
-            entry.at.via.push(link);
-        }
+        section.value.came_by(&link);
     }
 }

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::code::Code;
+
 /// How deep `${A:-${B:-…}}` may go.
 const MAX_NESTING: usize = 32;
 
@@ -31,7 +33,7 @@ pub(crate) struct Filled {
 /// Why a text cannot be filled.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Fault {
-    pub(crate) code: &'static str,
+    pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
     /// The bytes of the text that it is about.
@@ -59,7 +61,7 @@ impl Filler<'_> {
             out.text.push_str(&self.text[at..dollar]);
             at = self.dollar(dollar, range.end, depth, out)?;
             if out.text.len() > MAX_LENGTH {
-                let fault = fault("value-too-long", "the value grows beyond 1 MiB", dollar..at);
+                let fault = fault(Code::ValueTooLong, "the value grows beyond 1 MiB", dollar..at);
                 return Err(fault);
             }
         }
@@ -118,7 +120,7 @@ impl Filler<'_> {
         let whole = dollar..close + 1;
         if depth == MAX_NESTING {
             let message = format!("variables nested more than {MAX_NESTING} deep");
-            return Err(fault("invalid-template", message, whole));
+            return Err(fault(Code::InvalidTemplate, message, whole));
         }
         let body = &self.text[start..close];
         let name = name_in(body);
@@ -178,16 +180,16 @@ impl Filler<'_> {
         };
         let message = format!("required variable `{name}` is missing a value{words}");
         let hint = Some(format!("set `{name}` in `.env`, or in the environment"));
-        Fault { code: "missing-variable", message, hint, range: whole }
+        Fault { code: Code::MissingVariable, message, hint, range: whole }
     }
 }
 
 fn invalid(message: String, range: Range<usize>) -> Fault {
     let hint = Some("write `${NAME}`, `${NAME:-default}`, or `$$` for a plain `$`".to_owned());
-    Fault { hint, ..fault("invalid-template", message, range) }
+    Fault { hint, ..fault(Code::InvalidTemplate, message, range) }
 }
 
-fn fault(code: &'static str, message: impl Into<String>, range: Range<usize>) -> Fault {
+fn fault(code: Code, message: impl Into<String>, range: Range<usize>) -> Fault {
     Fault { code, message: message.into(), hint: None, range }
 }
 

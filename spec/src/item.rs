@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::span::Span;
+use crate::span::{Link, Span};
 
 /// How deep items may lie in one another.
 pub(crate) const MAX_DEPTH: usize = 64;
@@ -115,6 +115,19 @@ impl Item {
     /// A scalar that stands for part of `self`, at the same place.
     pub(crate) fn scalar_here(&self, scalar: Scalar) -> Self {
         self.here(Node::Scalar(scalar))
+    }
+
+    /// Says of everything in it how it came here.
+    pub(crate) fn came_by(&mut self, link: &Link) {
+        self.span.came_by(link);
+        match &mut self.node {
+            Node::Scalar(_) => {}
+            Node::List(items) => items.iter_mut().for_each(|item| item.came_by(link)),
+            Node::Map(entries) => entries.iter_mut().for_each(|entry| {
+                entry.at.came_by(link);
+                entry.value.came_by(link);
+            }),
+        }
     }
 
     /// Another node at the same place.

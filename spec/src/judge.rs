@@ -1,10 +1,13 @@
 //! What the key table says about a merged tree: keys that nobody knows, that are held, limited,
 //! refused, or accepted with a word.
 
+use crate::code::Code;
 use crate::decode::{Field, shorten};
 use crate::item::{Entry, Node};
-use crate::keys::{Place, Standing};
+use crate::keys::Standing::{Held, Honoured, Inside, Limited, Notice, Refused};
+use crate::keys::{Place, Shape};
 use crate::problem::Problem;
+use crate::shape;
 
 /// Judges all keys in `field`, whose place in the table is `place`.
 pub(crate) fn judge(field: &Field<'_>, place: &Place) {
@@ -59,55 +62,53 @@ fn key<'p>(
     };
     let has_image = field.item.entry("image").is_some();
     let field = field.child(entry);
-    let at = entry.at.clone();
-    let problems = field.scope.problems;
-    match found.standing {
-        Some(Standing::Held(why)) if !quiet => {
-            field.scope.hold(&field.path, &at, why);
-            return Some((found, true));
-        }
-        // Without an image it is held, which says more.
-        Some(Standing::Limited(_)) if entry.key == "build" && !has_image => {}
-        Some(Standing::Limited(what)) if !quiet => {
-            problems.add(
-                Problem::warning("limited", format!("{} is limited: {what}", field.name())).at(at),
-            );
-            return Some((found, true));
-        }
-        Some(Standing::Notice(what)) if !quiet => {
-            problems.add(
-                Problem::notice("no-effect", format!("{} has no effect: {what}", field.name()))
-                    .at(at),
-            );
-            return Some((found, true));
-        }
-        Some(Standing::Refused(why)) => {
-            problems.add(Problem::error("not-obeyed", format!("{} {why}", field.name())).at(at));
-        }
-        _ => {}
+    let (at, scope) = (entry.at.clone(), field.scope);
+    let Some(row) = found.row else { return Some((found, quiet)) };
+    if quiet || matches!(row.standing, Held(_) | Limited(_) | Notice(_)) {
+        shape::check(&field, row.shape);
     }
-    Some((found, quiet))
+    match row.standing {
+        Refused(why) => {
+            let message = format!("{} {why}", field.name());
+            scope.add(Problem::new(Code::NotObeyed, message).at(at));
+            return Some((found, quiet));
+        }
+        Honoured | Inside => return Some((found, quiet)),
+        _ if quiet => return Some((found, quiet)),
+        Held(why) => scope.hold(&field.path, &at, why),
+        // Without an image it is held, which says more.
+        Limited(_) if entry.key == "build" && !has_image => {}
+        Limited(what) => {
+            let message = format!("{} is limited: {what}", field.name());
+            scope.add(Problem::new(Code::Limited, message).at(at));
+        }
+        Notice(what) => {
+            let message = format!("{} has no effect: {what}", field.name());
+            scope.add(Problem::new(Code::NoEffect, message).at(at));
+        }
+    }
+    Some((found, true))
 }
 
 fn unknown(field: &Field<'_>, entry: &Entry, place: &Place) {
     let key = &entry.key;
     if key == "x-keel" {
         let problem =
-            Problem::error("not-obeyed", format!("`x-keel` is not read in {}", field.name()));
+            Problem::new(Code::NotObeyed, format!("`x-keel` is not read in {}", field.name()));
         let hint = "it belongs into the stack, a service, or a mount";
-        field.scope.problems.add(problem.at(entry.at.clone()).hint(hint));
+        field.scope.add(problem.at(entry.at.clone()).hint(hint));
         return;
     }
     if key.starts_with("x-") {
         return;
     }
     let message = format!("unknown key `{}` in {}", shorten(key), field.name());
-    let mut problem = Problem::error("unknown-key", message).at(entry.at.clone());
-    let full = field.scope.problems.is_full();
+    let mut problem = Problem::new(Code::UnknownKey, message).at(entry.at.clone());
+    let full = field.scope.is_full();
     if let Some(hint) = if full { None } else { advice(field, entry, place) } {
         problem = problem.hint(hint);
     }
-    field.scope.problems.add(problem);
+    field.scope.add(problem);
 }
 
 fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
@@ -116,8 +117,16 @@ fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
     if top.contains(&key) && (!field.path.is_empty() || place.key("image").is_some()) {
         return Some(format!("`{key}` belongs to the top level: check the indentation"));
     }
+    let is_service = place.key("image").is_some() && place.key("ports").is_some();
+    let old = OLD.iter().find(|(old, _)| *old == key).map(|(_, now)| (*now).to_owned());
+    if is_service && old.is_some() {
+        return old;
+    }
     if let Some(near) = place.nearest(key) {
         return Some(format!("did you mean `{near}`?"));
+    }
+    if let Some(above) = empty_above(field, entry, place) {
+        return Some(format!("indent `{key}` below `{above}`, which is empty"));
     }
     if field.path.is_empty() && place.key("services").is_some() {
         let looks = entry.value.get("image").or_else(|| entry.value.get("build")).is_some();
@@ -125,14 +134,24 @@ fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
             looks.then(|| format!("a service belongs under `services:`; indent `{key}` below it"));
         return service.or_else(|| Some("a key of your own must begin with `x-`".to_owned()));
     }
-    if let Some(now) = OLD.iter().find(|(old, _)| *old == key).map(|(_, now)| *now) {
-        return Some(now.to_owned());
+    if old.is_some() {
+        return old;
     }
     let inside = ["deploy", "healthcheck", "build", "logging"];
     let home = inside
         .into_iter()
         .find(|home| place.key(home).is_some_and(|place| place.key(key).is_some()));
     home.map(|home| format!("`{key}` belongs under `{home}`"))
+}
+
+/// The key above that is to have keys below it, and has none: what follows has slipped out of it.
+fn empty_above<'a>(field: &Field<'a>, entry: &Entry, place: &Place) -> Option<&'a str> {
+    let entries = field.item.entries();
+    let index = entries.iter().position(|other| other.key == entry.key)?;
+    let above = entries[..index].iter().rev().find(|above| place.key(&above.key).is_some())?;
+    let shape = place.key(&above.key)?.row?.shape;
+    let takes = matches!(shape, Shape::Pairs | Shape::Map | Shape::Names | Shape::Scalars);
+    (above.value.is_null() && takes).then_some(above.key.as_str())
 }
 
 /// Keys of files from before Compose's specification, and misplaced ones that are often seen.

@@ -12,9 +12,12 @@
 //! Defaults that depend on the host or the image (lowering fills those in), resolving paths to
 //! real files, reading images, deciding anything.
 
+mod allow;
 mod canonical;
 mod checks;
+mod code;
 mod compose;
+mod conflicts;
 mod decode;
 mod discover;
 mod dotenv;
@@ -24,6 +27,7 @@ mod extends;
 pub mod extension;
 pub mod files;
 mod include;
+pub mod init;
 mod interpolate;
 mod item;
 mod judge;
@@ -33,9 +37,12 @@ mod merge;
 mod nearest;
 pub mod problem;
 pub mod project;
+pub mod render;
 mod resources;
 mod scalar;
+pub mod schema;
 pub mod service;
+mod shape;
 mod source;
 pub mod span;
 pub mod stack;
@@ -43,12 +50,15 @@ mod warnings;
 mod words;
 mod yaml;
 
+pub use code::Code;
+pub use conflicts::conflicts;
 pub use discover::NAMES as FILE_NAMES;
 pub use extension::{Drift, Policy};
 pub use files::{Files, Folder, Kind, Memory};
 pub use load::{Loaded, load};
 pub use problem::{Problem, Severity};
 pub use project::Project;
+pub use render::{Document, Rendered, render};
 pub use service::Service;
 pub use span::{Link, Origins, Span, Texts, Via};
 pub use stack::{Config, Content, Held, Network, Secret, Stack, Volume};

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::allow;
 use crate::checks;
+use crate::code::Code;
 use crate::compose::{Composer, Parsed, Surroundings};
 use crate::decode::{Field, Scope};
 use crate::discover::normal_name;
@@ -17,7 +19,7 @@ use crate::item::{Entry, Item, Node};
 use crate::judge;
 use crate::keys::Place;
 use crate::merge;
-use crate::problem::{Problem, Problems};
+use crate::problem::Problem;
 use crate::project::Project;
 use crate::resources;
 use crate::service::Service;
@@ -45,13 +47,21 @@ pub struct Loaded {
 
 /// Loads the stack of `project`, reading through `files`.
 pub fn load(project: &Project, files: &dyn Files) -> Loaded {
+    resolve(project, files).0
+}
+
+/// Loads a stack, and hands back the merged tree that it was decoded from, too.
+pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<Item>) {
     let sources = Sources::new(files, project);
-    let (name, stack) = stack(&sources);
+    let (name, found) = stack(&sources);
+    let (stack, model) = found.unzip();
     let texts = sources.texts.into_inner();
     let failed = sources.problems.any_error();
-    let problems = in_order(sources.problems.into_vec());
+    let mut problems = in_order(sources.problems.into_vec());
+    problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
-    Loaded { stack, name, problems, texts, paths: sources.paths.into_inner() }
+    let paths = sources.paths.into_inner();
+    (Loaded { stack, name, problems, texts, paths }, model)
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.
@@ -73,8 +83,8 @@ fn in_order(problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-/// The stack's name, and the stack, be it right or wrong.
-fn stack(sources: &Sources<'_>) -> (Option<String>, Option<Stack>) {
+/// The stack's name, and the stack with its tree, be it right or wrong.
+fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     let mut environment = sources.environment();
     let base: Arc<Path> = tidy(&sources.project.dir).into();
     let composer = Composer::new(sources);
@@ -93,17 +103,17 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<Stack>) {
         // Whatever kept the files from being read has been said.
         if let (false, Some(path)) = (sources.problems.any_error(), paths.first()) {
             let message = format!("`{}` is empty", sources.shown(path));
-            sources.problems.add(Problem::error("empty", message));
+            sources.problems.add(Problem::new(Code::Empty, message));
         }
         return (name, None);
     };
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.clone().unwrap_or_default(), &environment, sources);
-    checks::check(&stack, &sources.problems);
-    warnings::warn(&stack, &sources.problems);
+    checks::check(&stack, &model, &sources.problems);
+    warnings::warn(&stack, &model, sources);
     checks::drop_absent(&mut stack);
     checks::spread_holds(&mut stack);
-    (name, Some(stack))
+    (name, Some((stack, model)))
 }
 
 /// The stack's name: the one given, `COMPOSE_PROJECT_NAME`, the last `name:`, the folder's.
@@ -116,7 +126,7 @@ fn name(sources: &Sources<'_>, files: &[Parsed], environment: &Environment) -> O
             let message = format!("`{name}` is no name for a stack");
             let hint =
                 "use lower case letters, digits, `-` and `_`, and begin with a letter or digit";
-            sources.problems.add(Problem::error("bad-name", message).hint(hint));
+            sources.problems.add(Problem::new(Code::BadName, message).hint(hint));
         }
         return Some(name.to_owned());
     }
@@ -132,7 +142,7 @@ fn name(sources: &Sources<'_>, files: &[Parsed], environment: &Environment) -> O
         None => normal_name(&sources.project.dir.file_name().unwrap_or_default().to_string_lossy()),
     };
     if name.is_empty() {
-        let problem = Problem::error("bad-name", "the stack has no name");
+        let problem = Problem::new(Code::BadName, "the stack has no name");
         sources.problems.add(problem.hint("write `name: …` at the top of the Compose file"));
         return None;
     }
@@ -150,7 +160,7 @@ fn decode(model: &Item, name: String, environment: &Environment, sources: &Sourc
         }
     }
     root.get("name").map(|field| field.text());
-    let policy = Policy::decode(&root);
+    let (policy, allow) = (Policy::decode(&root), allow::decode(&root));
     let stack = Stack {
         name,
         services: services(&root, environment, sources),
@@ -163,6 +173,7 @@ fn decode(model: &Item, name: String, environment: &Environment, sources: &Sourc
             resources::config("secrets", entry, environment, problems)
         }),
         policy,
+        allow,
         origins: Origins::default(),
         texts: Texts::default(),
         dir: sources.project.dir.clone(),
@@ -179,18 +190,18 @@ fn section<T>(root: &Field<'_>, key: &str, decode: impl Fn(&Entry) -> T) -> BTre
     }
     let mut found = BTreeMap::new();
     for entry in field.item.entries() {
-        valid_name(entry, root.scope.problems);
+        valid_name(entry, root.scope);
         root.scope.origin(format!("{key}.{}", entry.key), &entry.at);
         found.insert(entry.key.clone(), decode(entry));
     }
     found
 }
 
-fn valid_name(entry: &Entry, problems: &Problems) {
+fn valid_name(entry: &Entry, scope: &Scope<'_>) {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if entry.key.is_empty() || !entry.key.chars().all(allowed) {
         let message = format!("`{}` is no name: use letters, digits, `.`, `_` and `-`", entry.key);
-        problems.add(Problem::error("bad-name", message).at(entry.at.clone()));
+        scope.add(Problem::new(Code::BadName, message).at(entry.at.clone()));
     }
 }
 
@@ -216,11 +227,14 @@ fn service(
     environment: &Environment,
     sources: &Sources<'_>,
 ) -> Service {
-    let scope = Scope::new(format!("service `{}`", entry.key), &sources.problems);
+    let scope = Scope::service(&entry.key, &sources.problems);
     let field = Field::root(&scope, &entry.value, &entry.at);
     scope.origin("", &entry.at);
     if !matches!(entry.value.node, Node::Map(_)) {
-        field.wrong::<()>("a mapping");
+        let message = format!("{} must be a mapping, and is {}", field.name(), entry.value.what());
+        let mut problem = Problem::new(Code::WrongType, message).at(field.place().clone());
+        problem.hint = crate::service::slipped(&entry.key);
+        scope.add(problem);
         return Service { name: entry.key.clone(), ..Service::default() };
     }
     if let Some(place) = Place::root().key("services").and_then(|place| place.key(&entry.key)) {

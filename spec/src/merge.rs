@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::code::Code;
 use crate::item::{Entry, Item, Node, Tag};
 use crate::problem::{Problem, Problems};
 use crate::service::{mounts, ports};
@@ -115,7 +116,7 @@ fn merge_nodes(
 fn clash(base: Item, over: &Item, path: &[String], problems: &Problems) -> Item {
     let key = path.join(".");
     let message = format!("`{key}` is {} here, and {} at {}", over.what(), base.what(), base.span);
-    let problem = Problem::error("merge", message).at(over.span.clone());
+    let problem = Problem::new(Code::Merge, message).at(over.span.clone());
     problems.add(problem.hint("use one form in both files, or `!override`"));
     base
 }
@@ -187,7 +188,10 @@ fn unique(items: Vec<Item>, rule: &Rule, problems: &Problems) -> Vec<Item> {
                 let below = kept[*place].clone();
                 kept[*place] = merge(below, item, &mut Vec::new(), problems);
             }
-            Some(place) => kept[*place] = item,
+            Some(place) => {
+                let below = std::mem::replace(&mut kept[*place], item.here(Node::List(Vec::new())));
+                kept[*place] = overriding(below, item);
+            }
             None => {
                 places.insert(name, kept.len());
                 kept.push(item);

@@ -1,33 +1,29 @@
 //! What is wrong with a stack, as data, and how it reads as text.
 
+mod json;
+mod sarif;
+
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
 use serde::Serialize;
 
+pub use crate::code::{Code, Severity};
 use crate::span::{Span, Texts};
-
-/// How bad a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// The stack cannot be used.
-    Error,
-    /// Legal, but it hurts or is not run yet.
-    Warning,
-    /// Worth knowing; nothing to do.
-    Notice,
-}
+pub use json::json;
+pub use sarif::sarif;
 
 /// One thing that is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// A stable name of the kind of problem, such as `unknown-key`.
-    pub code: &'static str,
+    /// What kind of problem it is.
+    pub code: Code,
     /// One line, lower case, without a final stop.
     pub message: String,
+    /// The service it is about, where it is about one.
+    pub service: Option<String>,
     /// The text it is about.
     pub span: Option<Span>,
     /// What to say under the caret, where that adds something.
@@ -37,30 +33,23 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that makes the stack unusable.
-    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, code, message)
-    }
-
-    /// Something legal that hurts, or that this version does not run.
-    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, code, message)
-    }
-
-    /// Something worth knowing.
-    pub fn notice(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(Severity::Notice, code, message)
-    }
-
-    fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { severity, code, message, span: None, label: None, hint: None }
+    /// A problem of this kind; the code says how bad it is.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let (severity, message) = (code.severity(), message.into());
+        Self { severity, code, message, service: None, span: None, label: None, hint: None }
     }
 
     /// The same problem, at this place.
     #[must_use]
     pub fn at(mut self, span: Span) -> Self {
         self.span = Some(span);
+        self
+    }
+
+    /// The same problem, as one of this service.
+    #[must_use]
+    pub fn of(mut self, service: impl Into<String>) -> Self {
+        self.service = Some(service.into());
         self
     }
 
@@ -123,7 +112,7 @@ impl Problems {
         let mut kept = self.kept.into_inner();
         if self.left_out.get() > 0 {
             let message = format!("{} more problems are left out", self.left_out.get());
-            let more = Problem::notice("more", message);
+            let more = Problem::new(Code::More, message);
             let hidden = self.errors.get() && !kept.iter().any(Problem::is_error);
             let severity = if hidden { Severity::Error } else { Severity::Notice };
             kept.push(Problem { severity, ..more });
@@ -144,7 +133,7 @@ pub fn render_at(problem: &Problem, texts: &Texts, revision: Option<&str>) -> St
         Severity::Warning => "warning",
         Severity::Notice => "notice",
     };
-    let mut out = format!("{word}: {}\n", problem.message);
+    let mut out = format!("{word}: {} [{}]\n", problem.message, problem.code);
     if let Some(span) = &problem.span {
         excerpt(&mut out, span, problem.label.as_deref(), texts, revision);
     }
@@ -200,14 +189,14 @@ mod tests {
         let mut texts = Texts::default();
         texts.insert("a/compose.yaml".into(), format!("\n\n{line}\n").into());
         let span = Span::new("a/compose.yaml".into(), 3, column, len);
-        let problem = Problem::error("unknown-key", "unknown key `replicaz` in service `web`");
+        let problem = Problem::new(Code::UnknownKey, "unknown key `replicaz` in service `web`");
         render_at(&problem.at(span).hint("did you mean `replicas`?"), &texts, Some("3f9c2a1"))
     }
 
     #[test]
     fn the_excerpt_has_its_caret() {
         let wanted = "\
-error: unknown key `replicaz` in service `web`
+error: unknown key `replicaz` in service `web` [E0401]
  --> a/compose.yaml:3:7 at revision 3f9c2a1
   |
 3 |       replicaz: 3

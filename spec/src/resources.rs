@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::code::Code;
 use crate::decode::{Field, Scope};
 use crate::environment::Environment;
 use crate::item::{Entry, Node};
@@ -41,14 +42,15 @@ fn identity(field: &Field<'_>) -> (Option<String>, bool) {
     }
     let old = external.get("name").and_then(|field| field.text());
     let problem =
-        Problem::warning("old-external", format!("{} by name is an old form", external.name()));
+        Problem::new(Code::OldExternal, format!("{} by name is an old form", external.name()));
     let problem =
         problem.at(external.key.clone()).hint("write `external: true`, and `name` beside it");
-    external.scope.problems.add(problem);
+    external.scope.add(problem);
     if let (Some(name), Some(old)) = (&name, &old)
         && name != old
     {
-        external.refuse("conflict", format!("{} and `name` say different things", external.name()));
+        external
+            .refuse(Code::Conflict, format!("{} and `name` say different things", external.name()));
     }
     (name.or(old), true)
 }
@@ -96,7 +98,7 @@ fn driver_of_addresses(field: &Field<'_>) -> Option<String> {
 
 fn pool(field: &Field<'_>) -> Pool {
     let subnet = |key| {
-        field.get(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
+        field.given(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
     };
     let address =
         |field: &Field<'_>| field.parsed("an IP address", |text| text.parse::<IpAddr>().ok());
@@ -104,7 +106,7 @@ fn pool(field: &Field<'_>) -> Pool {
     Pool {
         subnet: subnet("subnet"),
         ip_range: subnet("ip_range"),
-        gateway: field.get("gateway").and_then(|field| address(&field)),
+        gateway: field.given("gateway").and_then(|field| address(&field)),
         aux_addresses: spare
             .into_iter()
             .filter_map(|(host, field)| Some((host.to_owned(), address(&field)?)))
@@ -126,7 +128,7 @@ pub(crate) fn volume(entry: &Entry, problems: &Problems) -> Volume {
         let beside = ["driver", "driver_opts", "labels"].into_iter().find_map(|key| field.get(key));
         if let (true, Some(other)) = (external, &beside) {
             let message = format!("{} cannot stand beside `external`", other.name());
-            other.refuse("conflict", message);
+            other.refuse(Code::Conflict, message);
         }
         Volume {
             name,
@@ -171,13 +173,13 @@ fn content(field: &Field<'_>, inline: bool, environment: &Environment) -> Option
         [source] => source,
         [] if field.get("driver").is_some() => return Some(Content::External),
         [] => {
-            field.refuse("no-content", format!("{} needs one of {words}", field.name()));
+            field.refuse(Code::NoContent, format!("{} needs one of {words}", field.name()));
             return None;
         }
         [.., second] => {
             let message = format!("{} has more than one of {words}", field.name());
-            let problem = Problem::error("conflict", message).at(second.key.clone());
-            field.scope.problems.add(problem);
+            let problem = Problem::new(Code::Conflict, message).at(second.key.clone());
+            field.scope.add(problem);
             return None;
         }
     };
@@ -191,7 +193,7 @@ fn content(field: &Field<'_>, inline: bool, environment: &Environment) -> Option
             }
             None => {
                 source.refuse(
-                    "unset-variable",
+                    Code::UnsetContent,
                     format!("the variable `{text}` of {} is not set", field.name()),
                 );
                 return None;

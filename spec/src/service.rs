@@ -12,7 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod security;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use depends::{Condition, Dependency};
 pub use deploy::{Deploy, Restart, UpdateOrder};
@@ -25,8 +25,10 @@ pub use ports::{Exposed, Port, Protocol, Published};
 pub use process::{Process, PullPolicy};
 pub use security::{Device, Seccomp, Security};
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::extension::Policy;
+use crate::keys::Place;
 use crate::problem::Problem;
 use crate::span::Origins;
 use crate::stack::Held;
@@ -78,6 +80,8 @@ pub struct Service {
     pub deploy: Deploy,
     /// `x-keel` of the service.
     pub policy: Policy,
+    /// `x-keel.allow` of the service: warnings that are meant.
+    pub allow: BTreeSet<Code>,
     /// Where each field was written. Limits are under `mem_limit`, `cpus` and `pids_limit` too
     /// when `deploy.resources.limits` gave them, replicas under `deploy.replicas` also when
     /// `scale` did.
@@ -98,7 +102,7 @@ impl Service {
             name: name.to_owned(),
             enabled: true,
             profiles: field.get("profiles").map(|field| field.texts()).unwrap_or_default(),
-            image: image(field),
+            image: image(name, field),
             pull_policy: PullPolicy::decode(field),
             container_name: text("container_name"),
             labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
@@ -117,18 +121,28 @@ impl Service {
             restart: Restart::decode(field),
             deploy: Deploy::decode(field),
             policy: Policy::decode(field),
+            allow: crate::allow::decode(field),
             origins: Origins::default(),
             held: Vec::new(),
         }
     }
 }
 
+/// A service that is called like a key of services is a key that has slipped out of one.
+pub(crate) fn slipped(name: &str) -> Option<String> {
+    let a_service = Place::root().key("services")?.key("*")?;
+    let other = ["services", "networks", "volumes", "configs", "secrets"].contains(&name);
+    let home = if other { "the top level, or to a service" } else { "a service" };
+    let is_key = a_service.key(name).is_some() || other;
+    is_key.then(|| format!("`{name}` belongs to {home}: check the indentation"))
+}
+
 /// The image. A service without one is held when it could be built, else it is an error.
-fn image(service: &Field<'_>) -> Option<String> {
+fn image(name: &str, service: &Field<'_>) -> Option<String> {
     if let Some(image) = service.get("image") {
         let text = image.text()?;
         if text.trim().is_empty() {
-            image.refuse("no-image", format!("{} is empty", image.name()));
+            image.refuse(Code::NoImage, format!("{} is empty", image.name()));
         }
         return Some(text);
     }
@@ -138,8 +152,10 @@ fn image(service: &Field<'_>) -> Option<String> {
         None if service.raw("extends").is_some() => {}
         None if service.get("provider").is_some() => {}
         None => {
-            let problem = Problem::error("no-image", format!("{} has no `image`", service.name()));
-            service.scope.problems.add(problem.at(service.key.clone()));
+            let message = format!("{} has no `image`", service.name());
+            let mut problem = Problem::new(Code::NoImage, message).at(service.key.clone());
+            problem.hint = slipped(name);
+            service.scope.add(problem);
         }
     }
     None

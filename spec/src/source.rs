@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::code::Code;
 use crate::files::{Files, Kind, tidy};
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
@@ -67,11 +68,14 @@ impl<'a> Sources<'a> {
 
     fn unreadable(&self, file: &str, error: &io::Error, asked: Option<&Span>) {
         let why = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            // Whoever reads may know more: where else it was looked for.
+            io::ErrorKind::NotFound if error.get_ref().is_none() => {
+                "there is no such file".to_owned()
+            }
             io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
             _ => error.to_string(),
         };
-        let mut problem = Problem::error("unreadable", format!("cannot read `{file}`: {why}"));
+        let mut problem = Problem::new(Code::Unreadable, format!("cannot read `{file}`: {why}"));
         problem.span = asked.cloned();
         self.problems.add(problem);
     }
@@ -80,7 +84,7 @@ impl<'a> Sources<'a> {
     fn decoded(&self, file: &Arc<str>, bytes: Vec<u8>) -> Option<String> {
         if bytes.len() > MAX_SIZE {
             let message = format!("`{file}` is larger than {} MiB", MAX_SIZE >> 20);
-            self.problems.add(Problem::error("too-large", message));
+            self.problems.add(Problem::new(Code::TooLarge, message));
             return None;
         }
         match String::from_utf8(bytes) {
@@ -91,7 +95,7 @@ impl<'a> Sources<'a> {
                 let length = text[valid..].chars().next().map_or(0, char::len_utf8);
                 let span = Lines::new(&text).span(file, valid..valid + length);
                 self.texts.borrow_mut().insert(file.clone(), text.into());
-                self.problems.add(Problem::error("not-utf8", "this is not UTF-8 text").at(span));
+                self.problems.add(Problem::new(Code::NotUtf8, "this is not UTF-8 text").at(span));
                 None
             }
         }

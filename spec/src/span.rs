@@ -70,9 +70,46 @@ impl Span {
 }
 
 impl Span {
+    /// Adds a step behind it. Of very long chains the nearest part is kept.
+    pub(crate) fn came_by(&mut self, link: &Link) {
+        const MOST: usize = 16;
+        if self.via.len() < MOST {
+            self.via.push(link.clone());
+        }
+    }
+
     /// The chain in words: `overriding compose.yaml:12:5`, `from ${TAG} at .env:3:1`.
     pub fn chain(&self) -> Vec<String> {
-        self.via.iter().map(Link::to_string).collect()
+        self.links().map(Link::to_string).collect()
+    }
+
+    /// The steps behind it, those of what it overrides included, nearest first.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        let mut left: Vec<&Link> = self.via.iter().rev().collect();
+        std::iter::from_fn(move || {
+            let link = left.pop()?;
+            if link.how == Via::Overrides {
+                left.extend(link.at.via.iter().rev());
+            }
+            Some(link)
+        })
+    }
+
+    /// The place and its chain in one line:
+    /// `compose.prod.yaml:7:5, overriding compose.yaml:12:5; from ${TAG} in .env:3`.
+    pub fn story(&self) -> String {
+        let (variables, steps): (Vec<&Link>, Vec<&Link>) =
+            self.links().partition(|link| matches!(link.how, Via::Variable(_)));
+        let mut story = self.to_string();
+        for step in steps {
+            story += &format!(", {step}");
+        }
+        for Link { how, at } in variables {
+            if let Via::Variable(name) = how {
+                story += &format!("; from ${{{name}}} in {}:{}", at.file, at.line);
+            }
+        }
+        story.replace('`', "")
     }
 }
 

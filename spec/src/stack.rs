@@ -5,12 +5,15 @@
 //!   are in the same [`Stack`].
 //! - Values are as written. What the host or image decides is absent, not guessed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::allow;
+use crate::code::Code;
 use crate::extension::Policy;
+use crate::problem::Problem;
 use crate::service::Service;
 use crate::span::{Origins, Span, Texts};
 
@@ -31,12 +34,22 @@ pub struct Stack {
     pub secrets: BTreeMap<String, Secret>,
     /// `x-keel` of the stack.
     pub policy: Policy,
+    /// `x-keel.allow` of the stack: warnings that are meant.
+    pub allow: BTreeSet<Code>,
     /// Where the top-level values were written: `name`, `x-keel.drift`, `services.web`.
     pub origins: Origins,
     /// The text of the files that spans point into.
     pub texts: Texts,
     /// The project's folder, as in [`crate::Project::dir`].
     pub dir: PathBuf,
+}
+
+impl Stack {
+    /// Whether somebody has said that this warning is meant: in `x-keel.allow` of the stack or
+    /// the service, or by a comment on its line.
+    pub fn allows(&self, problem: &Problem) -> bool {
+        allow::allows(Some(self), &self.texts, problem)
+    }
 }
 
 /// Legal Compose that this version does not run: its service is held as long as it is there.

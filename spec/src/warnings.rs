@@ -1,53 +1,40 @@
-//! What is legal and hurts. Warnings change nothing about the stack.
+//! What is legal and hurts. Warnings change nothing about the stack, and each can be allowed.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+mod environment;
+mod health;
+mod image;
+mod mounts;
+mod ports;
+mod unused;
 
-use crate::problem::{Problem, Problems};
-use crate::service::{NetworkMode, Port, Protocol, Published, Service};
+use crate::code::Code;
+use crate::item::Item;
+use crate::problem::Problem;
+use crate::service::Service;
+use crate::source::Sources;
 use crate::stack::Stack;
 
-/// Warns of what will hurt when the stack runs.
-pub(crate) fn warn(stack: &Stack, problems: &Problems) {
-    ports_of_two(stack, problems);
-}
+pub(crate) use ports::{Claim, claims};
 
-/// A service that publishes a port, and at which address.
-type Owner<'a> = (&'a Service, Option<IpAddr>);
-
-/// Two services cannot publish one port of the host.
-fn ports_of_two(stack: &Stack, problems: &Problems) {
-    let mut taken: HashMap<(u16, Protocol), Vec<Owner<'_>>> = HashMap::new();
-    for service in stack.services.values().filter(|service| publishes(service)) {
-        for (i, port) in service.ports.iter().enumerate() {
-            let Port { published: Published::Port(host), host_ip, protocol, .. } = port else {
-                continue;
-            };
-            let owners = taken.entry((*host, *protocol)).or_default();
-            let other = owners
-                .iter()
-                .find(|(other, ip)| other.name != service.name && overlap(*ip, *host_ip));
-            if let Some((other, _)) = other {
-                let (one, two) = (&other.name, &service.name);
-                let message =
-                    format!("services `{one}` and `{two}` both publish port {host}/{protocol}");
-                let mut problem = Problem::warning("port-conflict", message);
-                problem.span = service.origins.get(&format!("ports[{i}]")).cloned();
-                problems.add(problem.hint("publish one of them on another port"));
-            }
-            if owners.len() < 8 {
-                owners.push((service, *host_ip));
-            }
-        }
+/// Warns of what will hurt when the stack runs. `model` is the tree that it was decoded from.
+pub(crate) fn warn(stack: &Stack, model: &Item, sources: &Sources<'_>) {
+    let texts = sources.texts.borrow();
+    let mut found = Vec::new();
+    for service in stack.services.values().filter(|service| service.enabled) {
+        found.extend(image::warn(service));
+        found.extend(environment::warn(service, &texts));
+        found.extend(ports::open_databases(service));
+        found.extend(mounts::warn(service, sources.files));
+        found.extend(health::warn(service, stack));
     }
+    found.extend(ports::of_two_services(stack));
+    found.extend(unused::warn(stack, model));
+    sources.problems.extend(found);
 }
 
-fn publishes(service: &Service) -> bool {
-    let own = matches!(service.networking.mode, NetworkMode::Networks(_) | NetworkMode::Service(_));
-    service.enabled && own
-}
-
-fn overlap(one: Option<IpAddr>, two: Option<IpAddr>) -> bool {
-    let any = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
-    any(one) || any(two) || one == two
+/// A warning about a field of a service.
+fn at(service: &Service, path: &str, code: Code, message: String, hint: &str) -> Problem {
+    let mut problem = Problem::new(code, message).of(&service.name).hint(hint);
+    problem.span = service.origins.nearest(path).or_else(|| service.origins.get("")).cloned();
+    problem
 }

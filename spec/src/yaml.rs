@@ -1,12 +1,15 @@
 //! YAML text to items: positions, anchors, merge keys, and the limits that keep a hostile file
 //! from costing more than its size.
 
+mod cause;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span as Mark};
 
+use crate::code::Code;
 use crate::item::{Entry, Item, MAX_DEPTH, Node, Scalar, Tag, Type};
 use crate::problem::Problem;
 use crate::span::{Link, Span, Via};
@@ -53,7 +56,7 @@ fn control_character(text: &str, file: &Arc<str>) -> Option<Problem> {
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     let message = format!("the character U+{:04X} is not allowed in YAML", u32::from(c));
-    Some(Problem::error("yaml", message).at(span_at(file, line, column, 1)))
+    Some(Problem::new(Code::Yaml, message).at(span_at(file, line, column, 1)))
 }
 
 fn span_at(file: &Arc<str>, line: usize, column: usize, len: usize) -> Span {
@@ -102,19 +105,27 @@ impl<'a> Builder<'a> {
     fn scan_problem(&self, error: &ScanError, text: &str) -> Problem {
         let (line, column) = (error.marker().line(), error.marker().col() + 1);
         let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        let problem = Problem::error("yaml", format!("not valid YAML: {}", error.info()));
+        let problem = Problem::new(Code::Yaml, format!("not valid YAML: {}", error.info()));
         let problem = problem.at(span_at(self.file, line, column, 1));
         let indent = &content[..content.len() - content.trim_start().len()];
         if indent.contains('\t') {
             return problem.hint("indent with spaces: YAML takes no tabs there");
         }
-        match self.open.last() {
-            Some(Open { span, content, .. }) if span.len > 0 => {
-                let bracket = if matches!(content, Content::List(_)) { '[' } else { '{' };
-                problem.hint(format!("is the `{bracket}` in line {} closed?", span.line))
-            }
-            _ => problem,
+        if error.info().contains("unclosed quote") {
+            return problem.label("it begins here").hint("close it at the end of its text");
         }
+        if error.info().contains("trailing content") {
+            return problem.hint("put the whole text into one pair of quotes");
+        }
+        if let Some(Open { span, content, .. }) = self.open.last().filter(|open| open.span.len > 0)
+        {
+            let bracket = if matches!(content, Content::List(_)) { '[' } else { '{' };
+            return problem.hint(format!("is the `{bracket}` in line {} closed?", span.line));
+        }
+        let Some(cause) = cause::guess(&error.info(), text, line) else { return problem };
+        let message = format!("not valid YAML: {}", cause.message);
+        let at = span_at(self.file, cause.line, cause.column, cause.len);
+        Problem::new(Code::Yaml, message).at(at).hint(cause.hint)
     }
 
     fn take(&mut self, event: Event<'_>, mark: &Mark) -> Step {
@@ -137,7 +148,7 @@ impl<'a> Builder<'a> {
             Event::Alias(anchor) => self.alias(anchor, mark),
             Event::UnresolvedAlias(name) => {
                 let message = format!("there is no anchor `&{name}` above this alias");
-                Err(Box::new(Problem::error("unknown-anchor", message).at(self.span(mark))))
+                Err(Box::new(Problem::new(Code::UnknownAnchor, message).at(self.span(mark))))
             }
             Event::DocumentStart(..) => {
                 self.anchors.clear();
@@ -193,10 +204,8 @@ impl<'a> Builder<'a> {
             // The non-specific tag says nothing.
             "!" => Tag::None,
             other => {
-                let problem = Problem::warning(
-                    "unknown-tag",
-                    format!("the tag `{other}` means nothing here"),
-                );
+                let problem =
+                    Problem::new(Code::UnknownTag, format!("the tag `{other}` means nothing here"));
                 let at = mark.tag_start.map_or_else(
                     || self.span(mark),
                     |at| span_at(self.file, at.line(), at.col() + 1, other.chars().count()),
@@ -217,7 +226,7 @@ impl<'a> Builder<'a> {
         let span = self.span(mark);
         self.within_depth(self.open.len() + 1, &span)?;
         if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
-            return Err(Box::new(Problem::error("yaml", "a key must be plain text").at(span)));
+            return Err(Box::new(Problem::new(Code::Yaml, "a key must be plain text").at(span)));
         }
         let tag = self.tag(tag, mark);
         self.open.push(Open { span, tag, anchor, content });
@@ -229,7 +238,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let message = format!("nested more than {MAX_DEPTH} deep");
-        Err(Box::new(Problem::error("too-deep", message).at(span.clone())))
+        Err(Box::new(Problem::new(Code::TooDeep, message).at(span.clone())))
     }
 
     fn end(&mut self, mark: &Mark) -> Step {
@@ -296,7 +305,7 @@ impl<'a> Builder<'a> {
     fn alias(&mut self, anchor: usize, mark: &Mark) -> Step {
         let at = self.span(mark);
         let Some(anchored) = self.anchors.get(&anchor) else {
-            let problem = Problem::error("alias-cycle", "the anchored item contains itself");
+            let problem = Problem::new(Code::AliasCycle, "the anchored item contains itself");
             return Err(Box::new(problem.at(at)));
         };
         let (weight, depth, mut item) = (anchored.weight, anchored.depth, anchored.item.clone());
@@ -311,7 +320,7 @@ impl<'a> Builder<'a> {
         if self.spent <= ALIAS_BUDGET {
             return Ok(());
         }
-        let problem = Problem::error("alias-bomb", "aliases make this file too large");
+        let problem = Problem::new(Code::AliasBomb, "aliases make this file too large");
         Err(Box::new(problem.at(at.clone()).hint("write out what is needed, or split the file")))
     }
 
@@ -327,7 +336,7 @@ impl<'a> Builder<'a> {
                 let message =
                     format!("the key `{}` is already set in line {}", entry.key, first.line);
                 self.problems.push(
-                    Problem::error("duplicate-key", message)
+                    Problem::new(Code::DuplicateKey, message)
                         .at(entry.at.clone())
                         .hint(format!("remove this one, or the one in line {}", first.line)),
                 );
@@ -352,7 +361,7 @@ impl<'a> Builder<'a> {
     ) {
         let Node::Map(more) = map.node else {
             let message = format!("`<<` merges mappings, and this is {}", map.what());
-            self.problems.push(Problem::error("merge-key", message).at(map.span));
+            self.problems.push(Problem::new(Code::MergeKey, message).at(map.span));
             return;
         };
         for mut entry in more {
@@ -368,11 +377,11 @@ impl<'a> Builder<'a> {
 /// The key's text and place, and whether it is a merge key.
 fn key(item: Item) -> Step<(String, Span, bool)> {
     let Node::Scalar(scalar) = item.node else {
-        return Err(Box::new(Problem::error("yaml", "a key must be plain text").at(item.span)));
+        return Err(Box::new(Problem::new(Code::Yaml, "a key must be plain text").at(item.span)));
     };
     if scalar.ty() != Type::Text {
         let message = format!("the key `{}` is not text", scalar.text);
-        let problem = Problem::error("non-string-key", message).at(item.span);
+        let problem = Problem::new(Code::NonStringKey, message).at(item.span);
         return Err(Box::new(problem.hint(format!("put it in quotes: \"{}\"", scalar.text))));
     }
     let merge = scalar.plain && scalar.text == "<<";

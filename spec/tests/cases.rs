@@ -1,20 +1,13 @@
 //! Every file in `cases/` is a table of cases: a title (`###`), options (`$`), files (`---`),
 //! and what loading them says (`===`). `UPDATE_CASES=1` writes down what it says now.
 
+mod tables;
+
 use std::fmt::Write;
-use std::path::Path;
 
 use keel_spec::service::NetworkMode;
-use keel_spec::{Memory, Project, Service, Stack, load, problem};
-
-/// A case as read from its file.
-#[derive(Default)]
-struct Case {
-    title: String,
-    options: Vec<String>,
-    files: Vec<(String, String)>,
-    wanted: String,
-}
+use keel_spec::{Code, Problem, Service, Stack, problem, render};
+use tables::Case;
 
 #[test]
 fn yaml() {
@@ -67,17 +60,65 @@ fn conformance() {
 }
 
 #[test]
+fn services() {
+    table("services");
+}
+
+#[test]
+fn units() {
+    table("units");
+}
+
+#[test]
+fn resources() {
+    table("resources");
+}
+
+#[test]
+fn merging() {
+    table("merging");
+}
+
+#[test]
+fn deploying() {
+    table("deploying");
+}
+
+#[test]
+fn dotenv() {
+    table("dotenv");
+}
+
+#[test]
+fn refusals() {
+    table("refusals");
+}
+
+#[test]
+fn advice() {
+    table("advice");
+}
+
+#[test]
+fn rendering() {
+    table("render");
+}
+
+#[test]
 fn include() {
     table("include");
 }
 
 fn table(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cases/{name}.txt"));
+    let path = tables::path(name);
     let text = std::fs::read_to_string(&path).expect("the table is here");
-    let cases = parse(&text);
+    let cases = tables::parse(&text);
     if std::env::var_os("UPDATE_CASES").is_some() {
-        std::fs::write(&path, cases.iter().map(written).collect::<String>())
-            .expect("it can be written");
+        std::fs::write(
+            &path,
+            cases.iter().map(|case| tables::written(case, &said(case))).collect::<String>(),
+        )
+        .expect("it can be written");
         return;
     }
     let failed: Vec<String> = cases.iter().filter_map(difference).collect();
@@ -90,44 +131,6 @@ fn table(name: &str) {
     );
 }
 
-fn parse(text: &str) -> Vec<Case> {
-    let mut cases: Vec<Case> = Vec::new();
-    let mut wanted = false;
-    for line in text.lines() {
-        if let Some(title) = line.strip_prefix("### ") {
-            cases.push(Case { title: title.to_owned(), ..Case::default() });
-            wanted = false;
-            continue;
-        }
-        let Some(case) = cases.last_mut() else { continue };
-        if line == "===" {
-            wanted = true;
-        } else if wanted {
-            case.wanted.push_str(line);
-            case.wanted.push('\n');
-        } else if let Some(file) = line.strip_prefix("--- ") {
-            case.files.push((file.to_owned(), String::new()));
-        } else if let Some((_, content)) = case.files.last_mut() {
-            content.push_str(line);
-            content.push('\n');
-        } else if let Some(option) = line.strip_prefix("$ ") {
-            case.options.push(option.to_owned());
-        }
-    }
-    cases
-}
-
-fn written(case: &Case) -> String {
-    let mut out = format!("### {}\n", case.title);
-    for option in &case.options {
-        let _ = writeln!(out, "$ {option}");
-    }
-    for (file, content) in &case.files {
-        let _ = write!(out, "--- {file}\n{content}");
-    }
-    format!("{out}===\n{}\n\n", said(case).trim_end())
-}
-
 fn difference(case: &Case) -> Option<String> {
     let said = said(case);
     let same = said.trim_end() == case.wanted.trim_end();
@@ -138,37 +141,36 @@ fn difference(case: &Case) -> Option<String> {
 
 /// Loads a case: its problems, then its model.
 fn said(case: &Case) -> String {
-    let content = |text: &str| text.replace("\\t", "\t").replace("\\r", "\r");
-    let files = case.files.iter().fold(Memory::default(), |files, (path, text)| {
-        files.with(Path::new("/srv/blog").join(path), content(text))
-    });
-    let loaded = load(&project(case), &files);
+    let rendered = render(&case.project(), &case.files());
+    let loaded = &rendered.loaded;
     let mut out = String::new();
-    for found in &loaded.problems {
+    let advised = case.asks_for("advice");
+    for found in loaded.problems.iter().filter(|found| advised || !is_advice(found)) {
         let _ = writeln!(out, "{}", problem::render(found, &loaded.texts));
     }
-    if let Some(stack) = &loaded.stack {
-        out.push_str(&model(stack));
+    match (&rendered.document, &loaded.stack) {
+        (Some(document), _) if case.asks_for("origins") => {
+            out.push_str(&document.yaml_with_origins());
+        }
+        (Some(document), _) if case.shown().is_some() => {
+            let json = document.json();
+            for path in case.shown().into_iter().flatten() {
+                let pointer = format!("/{}", path.replace('.', "/"));
+                let value = json.pointer(&pointer).map_or("nothing".into(), ToString::to_string);
+                let _ = writeln!(out, "{path}: {value}");
+            }
+        }
+        (Some(document), _) if case.asks_for("render") => out.push_str(&document.yaml()),
+        (_, Some(stack)) => out.push_str(&model(stack)),
+        _ => {}
     }
     out
 }
 
-fn project(case: &Case) -> Project {
-    let mut project = Project::new("/srv/blog");
-    for option in &case.options {
-        project = match option.split_once(": ") {
-            Some(("files", files)) => project.files(files.split(' ')),
-            Some(("name", name)) => Project { name: Some(name.to_owned()), ..project },
-            Some(("profiles", names)) => {
-                Project { profiles: names.split(' ').map(str::to_owned).collect(), ..project }
-            }
-            _ => {
-                let (name, value) = option.split_once('=').expect("a variable");
-                project.variable(name, value)
-            }
-        };
-    }
-    project
+/// What would be said of nearly every case, which are not written to run well: only those that
+/// ask for it show it.
+fn is_advice(found: &Problem) -> bool {
+    found.code.id().starts_with("W03") && found.code != Code::PortConflict
 }
 
 /// What is not as it would be by default.

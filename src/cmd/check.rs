@@ -1,38 +1,78 @@
 //! `keel check`: all problems of Compose files, with the lines that they are about.
 
+use crate::args::Files;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
-use crate::show::problem;
+use crate::show::{json, problem};
+use clap::ValueEnum;
 use keel_plan::desired::Policy;
 use keel_reconciler::load::LoadedStack;
+use keel_spec::Severity;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel check stacks/\n\nExit code 1 means errors; warnings alone are 0."
+    after_help = "Examples:\n  keel check stacks/\n  keel check -f compose.yaml -f compose.prod.yaml\n  keel check --format sarif stacks/ > keel.sarif\n\nExit code 1 means errors; warnings alone are 0, unless --strict. `keel explain CODE` says more about a problem."
 )]
 pub struct Args {
     /// Compose files, or folders that hold them
     #[arg(default_value = ".", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
+    /// Fail for warnings, too
+    #[arg(long)]
+    strict: bool,
+    /// How to print the problems
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// How problems are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// With the lines that they are about, for people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for forges and editors
+    Sarif,
 }
 
 /// Does it.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
-    let mut exit = Exit::Done;
-    for path in &args.paths {
-        for stack in load::stacks(path, Policy::default())? {
-            problem::tell(&context.screen, &stack.errors, &stack.warnings);
-            if stack.lowered.is_none() {
-                exit = Exit::Failed;
-            }
-            context.screen.say(&verdict(&stack));
+    let mut stacks = Vec::new();
+    let paths = if args.files.files.is_empty() { &args.paths[..] } else { &args.paths[..1] };
+    for path in paths {
+        stacks.extend(load::asked(path, &args.files, Policy::default())?);
+    }
+    match args.format {
+        Format::Text => text(&stacks, context),
+        Format::Json => context.screen.data(&json::render(&shape(&stacks)))?,
+        Format::Sarif => {
+            let problems = stacks.iter().flat_map(|stack| &stack.problems);
+            let log = keel_spec::problem::sarif(problems, env!("CARGO_PKG_VERSION"));
+            context.screen.data(&json::render(&log))?;
         }
     }
-    Ok(exit)
+    let refused = stacks.iter().any(|stack| stack.lowered.is_none());
+    let warned = || {
+        let mut problems = stacks.iter().flat_map(|stack| &stack.problems);
+        problems.any(|problem| problem.severity == Severity::Warning)
+    };
+    Ok(if refused || (args.strict && warned()) { Exit::Failed } else { Exit::Done })
+}
+
+fn text(stacks: &[LoadedStack], context: &Context) {
+    for stack in stacks {
+        problem::tell(&context.screen, &stack.errors, &stack.warnings);
+        context.screen.say(&verdict(stack));
+    }
 }
 
 /// `stacks/blog: 2 errors`.
@@ -47,4 +87,17 @@ fn verdict(stack: &LoadedStack) -> String {
         counted if counted.is_empty() => format!("{subject}: no problems"),
         counted => format!("{subject}: {counted}"),
     }
+}
+
+fn shape(stacks: &[LoadedStack]) -> Value {
+    let one = |stack: &LoadedStack| {
+        let problems: Vec<Value> = stack.problems.iter().map(keel_spec::problem::json).collect();
+        json!({
+            "stack": stack.name.as_ref().map(ToString::to_string),
+            "path": stack.dir,
+            "ok": stack.lowered.is_some(),
+            "problems": problems,
+        })
+    };
+    json!({ "version": 1, "stacks": stacks.iter().map(one).collect::<Vec<_>>() })
 }

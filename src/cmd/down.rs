@@ -23,12 +23,12 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let stack = match Subject::of(args.subject.as_deref())? {
-        Subject::Stack(name) => name,
-        Subject::Path(path) => load::name(context, &path)?,
+    let (stack, by_path) = match Subject::of(args.subject.as_deref())? {
+        Subject::Stack(name) => (name, false),
+        Subject::Path(path) => (load::name(context, &path)?, true),
     };
     let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
-    let ask = DownAsk { stack, volumes: args.volumes };
+    let ask = DownAsk { stack, volumes: args.volumes, by_path };
     let exit = outcome::watch(&context.screen, connection.client.down(&ask).await?).await;
     connection.close().await;
     exit

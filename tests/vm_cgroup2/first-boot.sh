@@ -6,7 +6,7 @@ sed -i '0,/^  counter:/s//  counter:\n    mem_limit: 48m/' /disk/hello/compose.y
 
 "$keel" serve /disk/hello >/mnt/serve.log 2>&1 &
 serve=$!
-until_ 240 healthy
+until_ 400 healthy
 answers | grep -q hello-web || fail "no answer"
 echo "hello runs"
 
@@ -17,7 +17,7 @@ echo "the limit holds"
 
 "$keel" restart hello-counter-1
 [[ $(field hello-counter-1 pid) != "$pid" ]] || fail "not restarted"
-until_ 120 healthy
+until_ 300 healthy
 echo "restarted"
 
 kill -9 "$serve"; wait "$serve" || true

@@ -24,7 +24,7 @@ mod service;
 
 use crate::desired::{Desired, Owner, Policy};
 use keel_engine::{Content, Digest, StackName, digest_of, labels};
-use keel_spec::{Kind, Problem, Stack};
+use keel_spec::{Code, Kind, Problem, Stack};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ impl Lowering<'_> {
 
     fn name(&mut self) -> StackName {
         StackName::new(self.stack.name.clone()).unwrap_or_else(|error| {
-            self.problems.push(Problem::error("stack-name", error.to_string()));
+            self.problems.push(Problem::new(Code::BadName, error.to_string()));
             StackName::new("invalid").expect("letters only")
         })
     }

@@ -5,7 +5,7 @@ use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
 use crate::verdict::Hold;
-use keel_engine::{ObservedTask, Slot, diff};
+use keel_engine::{Goal, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,7 +50,8 @@ pub struct Status {
     pub services: BTreeMap<String, (u32, u32)>,
     /// Drift that is there now (where the observation looked for it).
     pub drift: u32,
-    /// The revision that the newest tasks were assigned with.
+    /// The desired revision where it is what was applied, though it may have changed no task; else
+    /// that of the newest task that is to run.
     pub revision: String,
 }
 
@@ -62,13 +63,26 @@ pub fn status(inputs: &Inputs<'_>) -> Status {
     let planned = crate::planned(inputs, inputs.standing);
     let mut notes = notes(&facts);
     notes.sort();
+    let sync = sync(&facts);
     Status {
-        sync: sync(&facts),
+        sync,
         health: health(&Facts::new(inputs, inputs.standing, planned)),
         notes: notes.into_iter().map(|(_, note)| note).collect(),
         services: services(&facts),
         drift: drift(inputs),
-        revision: facts.tasks().next().map(|(_, task)| task.revision.clone()).unwrap_or_default(),
+        revision: revision(&facts, sync),
+    }
+}
+
+fn revision(facts: &Facts<'_>, sync: Sync) -> String {
+    match facts.inputs.desired.filter(|_| sync == Sync::InSync) {
+        Some(desired) => desired.revision.clone(),
+        None => {
+            let meant = |task: &ObservedTask| task.goal == Goal::Running;
+            let mut tasks = facts.tasks().map(|(_, task)| task);
+            let newest = facts.tasks().map(|(_, task)| task).find(|task| meant(task));
+            newest.or_else(|| tasks.next()).map(|task| task.revision.clone()).unwrap_or_default()
+        }
     }
 }
 

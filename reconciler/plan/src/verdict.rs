@@ -307,11 +307,15 @@ impl Plan {
     }
 
     /// Whether a stack that was to go is gone, kept data apart. What its source still names may
-    /// be held off.
+    /// be held off, or have been stopped before.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         let kept = |entry: &Entry| {
-            matches!(&entry.verdict, Verdict::Hold(Hold::Kept { .. } | Hold::Suspended { .. }))
+            let held = &entry.verdict;
+            matches!(
+                held,
+                Verdict::Hold(Hold::Kept { .. } | Hold::Suspended { .. } | Hold::Stopped)
+            )
         };
         self.standing.removed.is_some() && self.entries.iter().all(kept)
     }

@@ -4,7 +4,7 @@
 use keel_engine::{Digest, MountSource};
 use keel_plan::desired::{Desired, Owner, Policy, locate};
 use keel_plan::lower::{Base, Context, Lowered, Sources, lower};
-use keel_spec::{Files, Kind, Memory, Project};
+use keel_spec::{Code, Files, Kind, Memory, Project};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -190,7 +190,7 @@ services:
 fn what_leaves_the_repository_is_refused() {
     let lowered =
         git("services: {web: {image: x, volumes: [../../../etc:/etc]}}", Facts::default());
-    assert_eq!(lowered.problems[0].code, "outside-repository");
+    assert_eq!(lowered.problems[0].code, Code::OutsideRepository);
     assert_eq!(lowered.problems[0].span.as_ref().unwrap().line, 1);
 }
 

@@ -162,6 +162,8 @@ struct Story {
     resources: BTreeSet<String>,
     images: Vec<String>,
     scene: Scene,
+    /// Whether anything was told.
+    begun: bool,
     failures: Vec<String>,
     /// When the images were there; the health time counts from then.
     ready: Option<Instant>,
@@ -179,7 +181,7 @@ impl Story {
         let resources = resources.collect();
         let scene = Scene::of_stack(&seen, stack, &resources).with_images(&seen, &images);
         let stack = stack.clone();
-        Ok(Self { stack, resources, images, scene, failures: vec![], ready: None })
+        Ok(Self { stack, resources, images, scene, begun: false, failures: vec![], ready: None })
     }
 
     async fn go_on(
@@ -190,7 +192,9 @@ impl Story {
         let seen = &passed.observation;
         let now =
             Scene::of_stack(seen, &self.stack, &self.resources).with_images(seen, &self.images);
-        for step in now.since(&self.scene) {
+        let running = if self.begun { vec![] } else { self.scene.running() };
+        self.begun = true;
+        for step in running.into_iter().chain(now.since(&self.scene)) {
             // Nobody listens any more: the caller went away, and so do we.
             lines.send(step).await.map_err(|_| Refusal::invalid("nobody listens"))?;
         }

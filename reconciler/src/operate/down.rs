@@ -25,9 +25,13 @@ impl Controller {
         ask: DownAsk,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let DownAsk { stack, volumes } = ask;
+        let DownAsk { stack, volumes, by_path } = ask;
         if !self.records().stacks().await?.contains(&stack) {
-            return self.data_taken_down(&stack, volumes, lines).await;
+            let there = self.data_taken_down(&stack, volumes, lines).await?;
+            return match there || by_path {
+                true => Ok((Outcome::Done, vec![])),
+                false => Err(unknown_stack(&stack)),
+            };
         }
         let (now, serves) = (self.now(), self.serves());
         let go = |standing: &mut keel_plan::standing::Standing| {
@@ -62,22 +66,20 @@ impl Controller {
         Ok((Outcome::Done, vec![]))
     }
 
-    /// A stack that was taken down before has its volumes left.
+    /// A stack that was taken down before has its volumes left; says whether there were any.
     async fn data_taken_down(
         &self,
         stack: &StackName,
         volumes: bool,
         lines: &mpsc::Sender<Progress>,
-    ) -> Result<(Outcome, Vec<String>), Refusal> {
+    ) -> Result<bool, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
         let left = seen.volumes.iter().filter(|volume| {
             volume.spec.labels.get(labels::PROJECT).is_some_and(|project| project == stack.as_str())
         });
         let names: Vec<_> = left.map(|volume| volume.spec.name.clone()).collect();
-        if names.is_empty() {
-            return Err(unknown_stack(stack));
-        }
-        if volumes {
+        let some = !names.is_empty();
+        if some && volumes {
             for name in self.remove_volumes(RemoveAsk { names, force: true }).await? {
                 let (subject, what) = (format!("Volume {name}"), "Removed".to_owned());
                 // Nobody may listen any more.
@@ -85,7 +87,7 @@ impl Controller {
                     lines.send(Progress::Step { subject, what, failed: false, detail: None }).await;
             }
         }
-        Ok((Outcome::Done, vec![]))
+        Ok(some)
     }
 
     /// Full names of the networks and volumes that a stack names.

@@ -8,7 +8,7 @@ use crate::fleet::next_by;
 use crate::progress::Scene;
 use crate::rows::{ImageRow, PullAsk, RemoveAsk};
 use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,8 +20,7 @@ impl Controller {
     /// Every image of every node, by reference.
     pub async fn images(&self) -> Result<Vec<ImageRow>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let there = seen.images.iter().filter(|image| image.digest.is_some());
-        Ok(there.map(|image| row(image, &seen)).collect())
+        Ok(listed(&seen).into_iter().map(|image| row(image, &seen)).collect())
     }
 
     /// Brings images anew; ends when all are there or failed.
@@ -74,6 +73,7 @@ impl Controller {
             }
             meant.extend(found.into_iter().map(|image| image.reference.clone()));
         }
+        meant.extend(left_without_a_tag(&seen, &meant));
         meant.sort();
         meant.dedup();
         if let Some(user) = seen.tasks.iter().find(|task| meant.contains(&task.spec.image)) {
@@ -98,6 +98,49 @@ impl Controller {
             None => Err(Refusal::conflict("the images are still there after a minute")),
         }
     }
+}
+
+/// One for each tag, as docker lists them: another way to write the same is no other image, and
+/// one that was fetched by digest is listed where no tag of its repository means it.
+fn listed(seen: &Observation) -> Vec<&ObservedImage> {
+    let mut tags = BTreeSet::new();
+    let there = || seen.images.iter().filter(|image| image.digest.is_some());
+    let tagged = there().filter(|image| !is_pinned(image));
+    let mut listed: Vec<_> = tagged.filter(|image| tags.insert(full_name(image))).collect();
+    let known: BTreeSet<_> = listed.iter().map(|i| (full_name(i).0, &i.digest)).collect();
+    let mut alone = BTreeSet::new();
+    listed.extend(there().filter(|image| {
+        let content = (full_name(image).0, &image.digest);
+        is_pinned(image) && !known.contains(&content) && alone.insert(content)
+    }));
+    listed.sort_by_key(|image| &image.reference);
+    listed
+}
+
+/// What was fetched by digest goes with the last tag that means the same.
+fn left_without_a_tag(seen: &Observation, meant: &[String]) -> Vec<String> {
+    let content = |image: &ObservedImage| (full_name(image).0, image.digest.clone());
+    let (going, staying): (Vec<_>, Vec<_>) =
+        seen.images.iter().partition(|image| meant.contains(&image.reference));
+    let goes = |image: &&&ObservedImage| {
+        let same = |other: &&&ObservedImage| content(other) == content(image);
+        let tag_stays = staying.iter().any(|other| !is_pinned(other) && same(&other));
+        is_pinned(image) && image.digest.is_some() && going.iter().any(|i| same(&i)) && !tag_stays
+    };
+    staying.iter().filter(goes).map(|image| image.reference.clone()).collect()
+}
+
+fn is_pinned(image: &ObservedImage) -> bool {
+    image.reference.contains('@')
+}
+
+/// Repository and tag in full, however they are written.
+fn full_name(image: &ObservedImage) -> (String, &str) {
+    let (named, _) = image.reference.split_once('@').unwrap_or((&image.reference, ""));
+    let tag = tag_of(named);
+    let repository = tag.map_or(named, |tag| &named[..named.len() - tag.len() - 1]);
+    let repository = repository.strip_prefix("docker.io/").unwrap_or(repository);
+    (repository.strip_prefix("library/").unwrap_or(repository).to_owned(), tag.unwrap_or("latest"))
 }
 
 fn pulls(seen: &Observation, reference: &str) -> u64 {
@@ -144,7 +187,7 @@ fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
     ImageRow {
         reference: image.reference.clone(),
         repository: repository.to_owned(),
-        tag: tag.unwrap_or(if pinned { "<none>" } else { "latest" }).to_owned(),
+        tag: if pinned { "<none>" } else { tag.unwrap_or("latest") }.to_owned(),
         digest: image.digest.as_ref().map(|digest| digest.as_str().to_owned()),
         id: image.id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
         size: image.size,
@@ -164,6 +207,55 @@ fn tag_of(reference: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn node(images: &[(&str, &str)]) -> Observation {
+        let image = |(reference, content): &(&str, &str)| ObservedImage {
+            reference: (*reference).to_owned(),
+            digest: Some(keel_engine::Digest::of(content.as_bytes())),
+            id: None,
+            size: 0,
+            created: None,
+            pulling: None,
+            failure: None,
+            transient: false,
+            pulls: 0,
+            has_healthcheck: false,
+        };
+        Observation { images: images.iter().map(image).collect(), ..Observation::default() }
+    }
+
+    #[test]
+    fn an_image_is_listed_once_for_each_tag() {
+        let cases = [
+            ("pinned by a pass", &[("app:1", "a"), ("app:1@sha256:aa", "a")][..], "app:1"),
+            ("the tag moved", &[("app:1", "b"), ("app@sha256:aa", "a")], "app:1 app@sha256:aa"),
+            ("two tags", &[("app:1", "a"), ("app:2", "a")], "app:1 app:2"),
+            ("two ways to write it", &[("app", "a"), ("docker.io/library/app:latest", "a")], "app"),
+            ("a registry's own", &[("app:1", "a"), ("r:5000/app:1", "a")], "app:1 r:5000/app:1"),
+            (
+                "by digest twice",
+                &[("app:1@sha256:aa", "a"), ("app@sha256:aa", "a")],
+                "app:1@sha256:aa",
+            ),
+        ];
+        for (name, images, expected) in cases {
+            let seen = node(images);
+            let found: Vec<_> = listed(&seen).iter().map(|i| i.reference.as_str()).collect();
+            assert_eq!(found.join(" "), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_fetched_by_digest_goes_with_its_last_tag() {
+        let seen =
+            node(&[("app:1", "a"), ("app:2", "a"), ("app:1@sha256:aa", "a"), ("b@sha256:aa", "a")]);
+        let left = |meant: &[&str]| {
+            let meant: Vec<_> = meant.iter().map(|name| (*name).to_owned()).collect();
+            left_without_a_tag(&seen, &meant)
+        };
+        assert_eq!(left(&["app:1"]), [""; 0]);
+        assert_eq!(left(&["app:1", "app:2"]), ["app:1@sha256:aa"]);
+    }
 
     #[test]
     fn a_port_is_no_tag() {

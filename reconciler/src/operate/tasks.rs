@@ -56,12 +56,18 @@ impl Controller {
                 if runs {
                     self.stop_task(task, ask.timeout).await?;
                 }
-                self.start_task(task).await
+                self.start_task(&self.looked_up(&task.id).await?).await
             }
             TaskVerb::Kill { signal } if is_kill(signal) => self.stop_task(task, Some(0)).await,
             TaskVerb::Kill { signal } => self.signal(task, signal).await,
             TaskVerb::Remove { volumes, .. } => self.remove_task(task, *volumes).await,
         }
+    }
+
+    /// The task as it is now.
+    async fn looked_up(&self, id: &TaskId) -> Result<ObservedTask, Refusal> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        seen.tasks.into_iter().find(|task| task.id == *id).ok_or_else(gone)
     }
 
     async fn start_task(&self, task: &ObservedTask) -> Result<(), Refusal> {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::Code;
 use crate::decode::Field;
+use crate::problem::Problem;
+use crate::span::Span;
 
 /// One entry of `depends_on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +41,41 @@ pub(crate) fn decode(service: &Field<'_>) -> BTreeMap<String, Dependency> {
     let entries = service.get("depends_on").map(|field| field.entries()).unwrap_or_default();
     let one = |(name, field): (&str, Field<'_>)| Some((name.to_owned(), dependency(&field)?));
     let mut dependencies: BTreeMap<_, _> = entries.into_iter().filter_map(one).collect();
-    if let Some(field) = service.get("network_mode")
-        && let Some(name) = field.item.text().and_then(|text| text.strip_prefix("service:"))
-    {
-        let implied = Dependency { restart: true, ..Dependency::default() };
-        service.scope.origin(format!("depends_on.{name}"), field.place());
-        dependencies.entry(name.to_owned()).or_insert(implied);
+    for (name, at, restart) in implied(service) {
+        dependencies.entry(name).or_insert_with_key(|name| {
+            service.scope.origin(format!("depends_on.{name}"), &at);
+            Dependency { restart, ..Dependency::default() }
+        });
     }
     dependencies
+}
+
+/// Services that other keys name: whose namespace is shared, whose name is linked, whose mounts
+/// are taken over; with whether a restart of one restarts this one.
+fn implied(service: &Field<'_>) -> Vec<(String, Span, bool)> {
+    let mut found = Vec::new();
+    for key in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
+        let field = service.given(key);
+        let name = field.as_ref().and_then(|field| field.item.text()?.strip_prefix("service:"));
+        if let (Some(name), Some(field)) = (name, &field) {
+            found.push((name.to_owned(), field.place().clone(), true));
+        }
+    }
+    for (key, restart) in [("links", true), ("volumes_from", false)] {
+        let items = service.get(key).map(|field| field.item.items()).unwrap_or_default();
+        for item in items {
+            let mut parts = item.text().unwrap_or_default().split(':');
+            let name = match parts.next() {
+                Some("container") => None,
+                Some("service") => parts.next(),
+                name => name,
+            };
+            if let Some(name) = name.filter(|name| !name.is_empty()) {
+                found.push((name.to_owned(), item.span.clone(), restart));
+            }
+        }
+    }
+    found
 }
 
 fn dependency(field: &Field<'_>) -> Option<Dependency> {
@@ -56,6 +86,15 @@ fn dependency(field: &Field<'_>) -> Option<Dependency> {
     ];
     service_place(field);
     let flag = |key| field.get(key).and_then(|field| field.boolean());
+    let words = ["condition", "required", "restart"];
+    if let Some(word) = words.into_iter().find(|word| field.path == format!("depends_on.{word}"))
+        && field.item.text().is_some()
+    {
+        let message = format!("{} is no service", field.name());
+        let problem = Problem::new(Code::WrongType, message).at(field.key.clone());
+        field.scope.add(problem.hint(format!("indent `{word}` below the service it is about")));
+        return None;
+    }
     let Some(condition) = field.get("condition") else {
         return field.lacks("condition", "a mapping");
     };

@@ -1,5 +1,6 @@
 //! How many replicas, how they are replaced, and what happens when their process ends.
 
+use crate::code::Code;
 use crate::decode::Field;
 
 /// `deploy`, and `scale`.
@@ -82,7 +83,7 @@ fn replicas(service: &Field<'_>, deployed: Option<Field<'_>>) -> Option<u32> {
         && scale.whole::<u32>()? != number
     {
         scale.refuse(
-            "conflict",
+            Code::Conflict,
             format!("{} and `deploy.replicas` say different things", scale.name()),
         );
     }

@@ -1,5 +1,6 @@
 //! Configs and secrets as a service gets them.
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::problem::Problem;
 use crate::scalar;
@@ -55,8 +56,8 @@ pub(crate) fn mode(field: &Field<'_>) -> Option<u32> {
     if plain && !text.starts_with('0') && text.bytes().all(|b| (b'0'..b'8').contains(&b)) {
         let message =
             format!("{} is the decimal {text}, which is {mode:04o} in octal", field.name());
-        let problem = Problem::warning("decimal-mode", message).at(field.place().clone());
-        field.scope.problems.add(problem.hint(format!("write `0{text}` for octal")));
+        let problem = Problem::new(Code::DecimalMode, message).at(field.place().clone());
+        field.scope.add(problem.hint(format!("write `0{text}` for octal")));
     }
     Some(mode)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::item::Node;
 use crate::problem::Problem;
@@ -79,9 +80,9 @@ impl Test {
 impl Field<'_> {
     fn bad_test<T>(&self, why: &str) -> Option<T> {
         let at = self.item.items().first().map_or_else(|| self.place(), |first| &first.span);
-        let problem = Problem::error("bad-value", format!("{} means nothing: {why}", self.name()));
+        let problem = Problem::new(Code::BadValue, format!("{} means nothing: {why}", self.name()));
         let hint = "write `[\"CMD\", \"program\", \"argument\"]`, or one text for the shell";
-        self.scope.problems.add(problem.at(at.clone()).hint(hint));
+        self.scope.add(problem.at(at.clone()).hint(hint));
         None
     }
 }

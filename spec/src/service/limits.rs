@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::scalar;
 
@@ -88,7 +89,7 @@ fn agreed<T: PartialEq>(
     let Some(own) = own else { return Some(value) };
     if read(&own)? != value {
         let message = format!("{} and `{}` say different things", own.name(), field.path);
-        own.refuse("conflict", message);
+        own.refuse(Code::Conflict, message);
     }
     Some(value)
 }

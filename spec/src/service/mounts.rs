@@ -1,5 +1,6 @@
 //! What is mounted into the container.
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::item::Item;
 use crate::problem::Problem;
@@ -107,7 +108,7 @@ fn hold_unusual(field: &Field<'_>, mount: &Mount) {
     let MountKind::Bind { source, .. } = &mount.kind else { return };
     if matches!(source.written.as_str(), "/var/run/docker.sock" | "/run/docker.sock") {
         field.hold("there is no Docker daemon behind this socket");
-    } else if drive(&source.written) || source.written.starts_with('\\') {
+    } else if is_foreign(&source.written) {
         field.hold("paths of Windows are not mounted");
     }
 }
@@ -115,9 +116,9 @@ fn hold_unusual(field: &Field<'_>, mount: &Mount) {
 /// `[SOURCE:]TARGET[:OPTIONS]`.
 fn short(field: &Field<'_>, text: &str) -> Option<Mount> {
     let bad = |message: &str| {
-        let problem = Problem::error("bad-mount", format!("{}: {message}", field.name()));
+        let problem = Problem::new(Code::BadMount, format!("{}: {message}", field.name()));
         let hint = "write `[SOURCE:]TARGET[:ro]`, such as `./data:/var/lib/app`";
-        field.scope.problems.add(problem.at(field.place().clone()).hint(hint));
+        field.scope.add(problem.at(field.place().clone()).hint(hint));
         None
     };
     let (source, target, options) = match split(text)[..] {
@@ -148,7 +149,7 @@ fn short(field: &Field<'_>, text: &str) -> Option<Mount> {
 }
 
 /// The parts between colons; a drive letter's colon is none.
-fn split(text: &str) -> Vec<&str> {
+pub(crate) fn split(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     for (index, _) in text.match_indices(':') {
@@ -169,11 +170,16 @@ fn drive(text: &str) -> bool {
     matches!(bytes, [letter, b':', b'\\', ..] if letter.is_ascii_alphabetic())
 }
 
-fn is_path(source: &str) -> bool {
+/// Whether it is a path of Windows.
+pub(crate) fn is_foreign(source: &str) -> bool {
+    drive(source) || source.starts_with('\\')
+}
+
+pub(crate) fn is_path(source: &str) -> bool {
     source.starts_with(['.', '/', '~', '\\']) || drive(source)
 }
 
-fn propagation(word: &str) -> Option<Propagation> {
+pub(crate) fn propagation(word: &str) -> Option<Propagation> {
     Some(match word {
         "private" => Propagation::Private,
         "rprivate" => Propagation::RPrivate,
@@ -186,7 +192,7 @@ fn propagation(word: &str) -> Option<Propagation> {
 }
 
 /// `/data//x/` to `/data/x`.
-fn clean(target: &str) -> String {
+pub(crate) fn clean(target: &str) -> String {
     if !target.starts_with('/') {
         return target.to_owned();
     }
@@ -206,6 +212,7 @@ fn long(field: &Field<'_>) -> Option<Mount> {
     let flag = |field: &Field<'_>, key| field.get(key).and_then(|field| field.boolean());
     let shared = field.get("x-keel").and_then(|keel| flag(&keel, "shared")).unwrap_or_default();
     let read_only = flag(field, "read_only").unwrap_or_default();
+    field.get("consistency").map(|field| field.text());
     let kind = match kind_word {
         "bind" => bind(field)?,
         "volume" => volume(field),
@@ -220,7 +227,7 @@ fn long(field: &Field<'_>) -> Option<Mount> {
 
 fn bind(field: &Field<'_>) -> Option<MountKind> {
     let Some(source) = field.get("source") else {
-        field.refuse("bad-mount", format!("{} is a bind without a `source`", field.name()));
+        field.refuse(Code::BadMount, format!("{} is a bind without a `source`", field.name()));
         return None;
     };
     let options = field.get("bind");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::code::Code;
 use crate::decode::Field;
 
 /// How a service is reached, and what it can reach.
@@ -85,7 +86,10 @@ impl Networking {
         let texts = |key| service.get(key).map(|field| field.texts()).unwrap_or_default();
         let hosts = service.get("extra_hosts").map(|field| field.list()).unwrap_or_default();
         let servers = service.get("dns").map(|field| field.list()).unwrap_or_default();
-        let server = |field: &Field<'_>| field.parsed("an IP address", |text| text.parse().ok());
+        let server = |field: &Field<'_>| match field.item.text() {
+            None | Some("") => None,
+            Some(_) => field.parsed("an IP address", |text| text.parse().ok()),
+        };
         Self {
             mode: NetworkMode::decode(service),
             extra_hosts: hosts.iter().filter_map(extra_host).collect(),
@@ -99,12 +103,12 @@ impl Networking {
 impl NetworkMode {
     fn decode(service: &Field<'_>) -> Self {
         let networks = service.get("networks").map(|field| (field.entries(), field));
-        let Some(mode) = service.get("network_mode") else {
+        let Some(mode) = service.given("network_mode") else {
             return Self::attached(networks.map(|(entries, _)| entries).unwrap_or_default());
         };
         if let Some((_, field)) = networks.filter(|(entries, _)| !entries.is_empty()) {
             let message = format!("{} cannot stand beside `network_mode`", field.name());
-            field.refuse("conflict", message);
+            field.refuse(Code::Conflict, message);
         }
         let Some(text) = mode.text() else { return Self::default() };
         match text.split_once(':') {
@@ -126,7 +130,7 @@ impl NetworkMode {
                 Self::Bridge
             }
             _ => {
-                mode.bad::<()>("`host`, `none`, `bridge` or `service:NAME`");
+                mode.hold("a network is joined by `networks`, declared as `external`");
                 Self::None
             }
         }
@@ -152,7 +156,7 @@ impl Attachment {
         if !matches!(field.item.node, crate::item::Node::Map(_)) {
             field.wrong::<()>("a mapping");
         }
-        let get = |key| field.get(key);
+        let get = |key| field.given(key);
         Self {
             aliases: get("aliases").map(|field| field.texts()).unwrap_or_default(),
             ipv4_address: get("ipv4_address")

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use crate::code::Code;
 use crate::decode::Field;
 use crate::item::Item;
 use crate::problem::Problem;
@@ -66,7 +67,7 @@ pub struct Exposed {
 }
 
 /// What is wrong with a short port, and at which bytes of it.
-type Fault = (String, Range<usize>);
+pub(crate) type Fault = (String, Range<usize>);
 
 /// Reads `ports`.
 pub(crate) fn decode(service: &Field<'_>) -> Vec<Port> {
@@ -78,7 +79,7 @@ pub(crate) fn decode(service: &Field<'_>) -> Vec<Port> {
             hold_unusual(&field, &port);
             if ports.len() >= MAX_PORTS {
                 field.refuse(
-                    "too-many",
+                    Code::TooMany,
                     format!("{} has more than {MAX_PORTS} ports", service.scope.subject),
                 );
                 return ports;
@@ -100,12 +101,9 @@ fn one(field: &Field<'_>) -> Vec<Port> {
         return long(field).into_iter().flatten().collect();
     };
     short(text).unwrap_or_else(|(message, part)| {
-        let problem = Problem::error("bad-port", format!("{}: {message}", field.name()));
+        let problem = Problem::new(Code::BadPort, format!("{}: {message}", field.name()));
         let problem = problem.at(field.item.slice(part));
-        field
-            .scope
-            .problems
-            .add(problem.hint("write `[IP:][HOST:]CONTAINER[/udp]`, such as `8080:80`"));
+        field.scope.add(problem.hint("write `[IP:][HOST:]CONTAINER[/udp]`, such as `8080:80`"));
         Vec::new()
     })
 }
@@ -121,7 +119,7 @@ fn hold_unusual(field: &Field<'_>, port: &Port) {
 }
 
 /// `[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`.
-fn short(text: &str) -> Result<Vec<Port>, Fault> {
+pub(crate) fn short(text: &str) -> Result<Vec<Port>, Fault> {
     let end = text.rfind('/').unwrap_or(text.len());
     let protocol = text.get(end + 1..).map_or(Ok(Protocol::Tcp), |name| {
         protocol(name).ok_or_else(|| (format!("`{name}` is no protocol"), end + 1..text.len()))
@@ -204,7 +202,7 @@ fn long(field: &Field<'_>) -> Option<Vec<Port>> {
         Some(published) if published.item.text() != Some("0") => Some(ports_of(&published)?),
         _ => None,
     };
-    let host_ip = match field.get("host_ip") {
+    let host_ip = match field.given("host_ip") {
         Some(ip) => Some(ip.parsed("an IP address", |text| address(text).ok())?),
         None => None,
     };
@@ -212,10 +210,13 @@ fn long(field: &Field<'_>) -> Option<Vec<Port>> {
         Some(name) => name.parsed("`tcp`, `udp` or `sctp`", protocol)?,
         None => Protocol::Tcp,
     };
+    for key in ["name", "mode", "app_protocol"] {
+        field.get(key).map(|field| field.text());
+    }
     match spread(host_ip, published, target, protocol, 0..0) {
         Ok(ports) => Some(ports),
         Err((message, _)) => {
-            field.refuse("bad-port", format!("{}: {message}", field.name()));
+            field.refuse(Code::BadPort, format!("{}: {message}", field.name()));
             None
         }
     }

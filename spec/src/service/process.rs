@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::code::Code;
 use crate::decode::Field;
 
 /// What runs.
@@ -67,7 +68,10 @@ impl Process {
                 .map(|field| environment(&field))
                 .unwrap_or_default(),
             working_dir: text("working_dir"),
-            user: text("user"),
+            user: service
+                .get("user")
+                .and_then(|field| field.lenient_text())
+                .filter(|text| !text.is_empty()),
             group_add: service
                 .get("group_add")
                 .map(|field| field.loose_texts())
@@ -86,7 +90,10 @@ impl Process {
 fn environment(field: &Field<'_>) -> BTreeMap<String, Option<String>> {
     let variable = |(name, value): (&str, Field<'_>)| {
         if name.is_empty() {
-            value.refuse("bad-value", format!("a variable of {} has no name", value.scope.subject));
+            value.refuse(
+                Code::BadValue,
+                format!("a variable of {} has no name", value.scope.subject),
+            );
             return None;
         }
         if value.item.is_null() {

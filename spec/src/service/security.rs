@@ -93,9 +93,7 @@ impl Security {
             }
             ("systempaths", "unconfined") => self.unmasked = true,
             ("label", value) => self.selinux.push(value.to_owned()),
-            _ => {
-                field.bad::<()>("one of `no-new-privileges`, `seccomp=`, `apparmor=`, `systempaths=unconfined`, `label=`");
-            }
+            _ => field.hold("this option is not known here"),
         }
     }
 }
@@ -136,7 +134,7 @@ fn device(field: &Field<'_>) -> Option<Device> {
     Some(device)
 }
 
-fn short_device(text: &str) -> Option<Device> {
+pub(crate) fn short_device(text: &str) -> Option<Device> {
     let allowed = |word: &str| !word.is_empty() && word.chars().all(|c| "rwm".contains(c));
     let device = |source: &str, target: &str, permissions: &str| {
         let [source, target, permissions] = [source, target, permissions].map(str::to_owned);

@@ -3,8 +3,9 @@
 use super::{Attempt, Lowering};
 use keel_engine::{Content, Digest, FileMount};
 use keel_spec::service::Grant;
-use keel_spec::{Config, Problem, Service};
+use keel_spec::{Code, Config, Problem, Service};
 use std::collections::BTreeMap;
+use std::io;
 
 impl Lowering<'_> {
     pub(super) fn configs(&mut self, service: &Service) -> Vec<FileMount> {
@@ -35,7 +36,7 @@ impl Lowering<'_> {
                     match written {
                         Some(span) => self.file_once(problem.at(span.clone())),
                         None => {
-                            self.report(*problem, &service.origins, &format!("{field}[{index}]"));
+                            self.report(*problem, service, &format!("{field}[{index}]"));
                         }
                     }
                 }
@@ -76,8 +77,12 @@ impl Lowering<'_> {
             keel_spec::Content::File(path) => {
                 let path = self.content_path(path)?;
                 self.sources.read(&path).map(Some).map_err(|error| {
-                    let message = format!("cannot read `{}` for `{name}`: {error}", path.display());
-                    Box::new(Problem::error("unreadable", message).hint("put the file there"))
+                    let why = match error.kind() {
+                        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                        _ => error.to_string(),
+                    };
+                    let message = format!("cannot read `{}` for `{name}`: {why}", path.display());
+                    Box::new(Problem::new(Code::Unreadable, message).hint("put the file there"))
                 })
             }
         }
@@ -88,6 +93,6 @@ fn number(written: Option<&str>, what: &str, name: &str) -> Attempt<u32> {
     let Some(written) = written else { return Ok(0) };
     written.parse().map_err(|_| {
         let message = format!("{what} `{written}` of `{name}` is not a number");
-        Box::new(Problem::error("not-a-number", message))
+        Box::new(Problem::new(Code::NotANumber, message))
     })
 }

@@ -10,7 +10,7 @@ use crate::desired::{DesiredVolume, Origins};
 use keel_engine::{Digest, Mount, MountSource, Tmpfs, VolumeSpec};
 use keel_spec::service::{self, MountKind, Propagation};
 use keel_spec::stack::HostPath;
-use keel_spec::{Kind, Problem, Service};
+use keel_spec::{Code, Kind, Problem, Service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -29,9 +29,7 @@ impl Lowering<'_> {
         for (index, mount) in service.mounts.iter().enumerate() {
             match self.mount(service, mount) {
                 Ok(lowered) => mounts.extend(lowered.map(|mount| (index, mount))),
-                Err(problem) => {
-                    self.report(*problem, &service.origins, &format!("volumes[{index}]"))
-                }
+                Err(problem) => self.report(*problem, service, &format!("volumes[{index}]")),
             }
         }
         // Parents before what is mounted below them; the order in the file has no meaning.
@@ -102,7 +100,7 @@ impl Lowering<'_> {
         }
         let content = self.sources.read(path).map_err(|error| {
             let message = format!("cannot read `{}`: {error}", path.display());
-            Box::new(Problem::error("unreadable", message))
+            Box::new(Problem::new(Code::Unreadable, message))
         })?;
         Ok(Some(Digest::of(&content)))
     }
@@ -113,10 +111,10 @@ impl Lowering<'_> {
             return;
         }
         let message = format!("`{}` is one file, mounted writable", path.display());
-        let problem = Problem::warning("writable-file", message)
+        let problem = Problem::new(Code::WritableFile, message)
             .hint("programs that replace files cannot replace a mount; mount its folder");
         let index = service.mounts.iter().position(|other| other == mount).unwrap_or_default();
-        self.report(problem, &service.origins, &format!("volumes[{index}]"));
+        self.report(problem, service, &format!("volumes[{index}]"));
     }
 
     /// Where the content of a config or secret is read: the revision's file, else the one that

@@ -1,9 +1,9 @@
 //! Where a path of the stack is on the host.
 
 use super::{Attempt, Base, Lowering};
-use keel_spec::Problem;
 use keel_spec::files::tidy;
 use keel_spec::stack::HostPath;
+use keel_spec::{Code, Problem};
 use std::path::{Component, Path, PathBuf};
 
 /// A path of a Compose file, placed.
@@ -21,7 +21,7 @@ impl Lowering<'_> {
         if let Some(rest) = path.home() {
             let home = self.context.home.as_ref().ok_or_else(|| {
                 let message = format!("`{}` needs a home directory", path.written);
-                Box::new(Problem::error("no-home", message))
+                Box::new(Problem::new(Code::NoHome, message))
             })?;
             return Ok(Place::Host(if rest.is_empty() { home.clone() } else { home.join(rest) }));
         }
@@ -33,7 +33,7 @@ impl Lowering<'_> {
             Base::Git { checkout, .. } => {
                 in_repo(checkout, &path.path()).map(Place::Repo).ok_or_else(|| {
                     let message = format!("`{}` leaves the repository", path.written);
-                    let problem = Problem::error("outside-repository", message);
+                    let problem = Problem::new(Code::OutsideRepository, message);
                     Box::new(problem.hint("use an absolute path for what belongs to the host"))
                 })
             }

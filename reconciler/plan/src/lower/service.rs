@@ -3,7 +3,7 @@
 use super::{Lowering, depends, deploy, health, limits, origins, ports, process, security};
 use crate::desired::{DesiredService, Held, Origin};
 use keel_engine::{TaskSpec, hash_of, labels};
-use keel_spec::{Problem, Service};
+use keel_spec::{Code, Problem, Service};
 
 impl Lowering<'_> {
     pub(super) fn service(&mut self, service: &Service) -> DesiredService {
@@ -94,22 +94,23 @@ impl Lowering<'_> {
         let timeout = process::millis(service.policy.health_timeout?);
         let own = service.health.as_ref().map_or(0, health::limit);
         if timeout < own {
-            let problem = Problem::warning(
-                "health-timeout",
+            let problem = Problem::new(
+                Code::HealthTimeout,
                 format!(
                     "service `{}` is given up before its own health check would give up",
                     service.name
                 ),
             )
             .hint(format!("the check allows {} s", own.div_ceil(1_000)));
-            self.report(problem, &service.origins, "x-keel.health-timeout");
+            self.report(problem, service, "x-keel.health-timeout");
         }
         Some(timeout)
     }
 
-    /// Files a problem at a field, or the nearest that holds it.
-    pub(super) fn report(&mut self, problem: Problem, origins: &keel_spec::Origins, field: &str) {
-        self.problems.push(match origins.nearest(field) {
+    /// Files a problem of a service at a field, or the nearest that holds it.
+    pub(super) fn report(&mut self, problem: Problem, service: &Service, field: &str) {
+        let problem = problem.of(&service.name);
+        self.problems.push(match service.origins.nearest(field) {
             Some(span) => problem.at(span.clone()),
             None => problem,
         });

@@ -36,3 +36,18 @@ fn three_answers_are_never_mixed() {
     stopped: InSync Suspended {"web": (0, 1)} ["web.1 was stopped by a person"]
     "#);
 }
+
+#[test]
+fn the_revision_is_the_desired_one_once_nothing_differs_from_it() {
+    let revision = |world: &World| status(&world.inputs()).revision;
+    let two = || stack().wants("web", "nginx:1").wants("db", "postgres:1").converge();
+    let mut removed = two().without("db");
+    removed.desired.revision = "r2".into();
+    assert_eq!(revision(&removed), "r1", "not done yet");
+    assert_eq!(revision(&removed.converge()), "r2");
+    let mut untouched = two();
+    untouched.desired.revision = "r3".into();
+    assert_eq!(revision(&untouched), "r3", "a commit that changed nothing of it");
+    let failed = two().checked("web").converge().push("web", "sick", "r4").converge();
+    assert_eq!(revision(&failed), "r1", "what failed was taken back");
+}

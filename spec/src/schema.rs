@@ -1,0 +1,117 @@
+//! JSON Schemas for editors: that of the Compose specification with our own keys in it, and that
+//! of our own keys alone.
+
+use serde_json::{Map, Value, json};
+
+use crate::code::{Code, Severity};
+use crate::keys::{KEEL, KeelKey, Key, Shape, Standing, keys};
+
+/// The Compose specification's schema, unchanged. Its licence is in `schema/NOTICE`.
+const COMPOSE: &str = include_str!("../schema/compose-spec.json");
+
+/// How editors with a YAML language server are told of a schema: the first line of a file.
+pub const EDITOR_LINE: &str = "# yaml-language-server: $schema=";
+
+/// The schema of Compose files as Evenkeel reads them: the specification's, with `x-keel` in the
+/// stack, in services and in mounts.
+pub fn compose() -> Value {
+    let mut schema: Value = serde_json::from_str(COMPOSE).expect("the schema is part of the build");
+    let ours = x_keel();
+    schema["properties"]["x-keel"] = json!({ "$ref": "#/$defs/x-keel" });
+    schema["$defs"]["x-keel"] = without_heading(ours);
+    schema["$defs"]["x-keel-mount"] = mount();
+    schema["$defs"]["service"]["properties"]["x-keel"] = json!({ "$ref": "#/$defs/x-keel" });
+    let items = &mut schema["$defs"]["service"]["properties"]["volumes"]["items"];
+    for form in items["oneOf"].as_array_mut().into_iter().flatten() {
+        if form["type"] == "object" {
+            form["properties"]["x-keel"] = json!({ "$ref": "#/$defs/x-keel-mount" });
+        }
+    }
+    schema
+}
+
+/// The schema of `x-keel` in a stack or a service.
+pub fn x_keel() -> Value {
+    let properties: Map<String, Value> =
+        KEEL.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "x-keel",
+        "description": "Evenkeel's own keys in a Compose file.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn without_heading(mut schema: Value) -> Value {
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$schema");
+    }
+    schema
+}
+
+fn mount() -> Value {
+    let about = "Several tasks may write to the mount at a time.";
+    json!({
+        "type": "object",
+        "properties": { "shared": { "type": "boolean", "description": about } },
+        "additionalProperties": false,
+    })
+}
+
+/// What the table says of a key, in a schema's words.
+fn property(key: &KeelKey) -> Value {
+    let path = format!("x-keel.{}", key.name);
+    let row = keys().find(|row: &Key| row.path() == path);
+    let shape = row.map_or(Shape::Text, |row| row.row.shape);
+    let mut property = match shape {
+        Shape::Bool => json!({ "type": "boolean" }),
+        Shape::Duration => json!({
+            "type": "string",
+            "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w))+$",
+            "examples": ["1m30s"],
+        }),
+        Shape::Texts if key.name == "allow" => {
+            json!({ "type": "array", "items": { "enum": allowable() }, "uniqueItems": true })
+        }
+        Shape::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        _ if !key.words.is_empty() => json!({ "enum": key.words }),
+        _ => json!({ "type": "string" }),
+    };
+    property["description"] = json!(key.about);
+    property
+}
+
+fn allowable() -> Vec<&'static str> {
+    let warnings = Code::ALL.iter().filter(|code| code.severity() != Severity::Error);
+    warnings.map(|code| code.id()).collect()
+}
+
+/// The keys of `x-keel` that files may use, by the table of all keys.
+pub fn usable() -> Vec<String> {
+    let ours = keys().filter(|key| key.home.is_empty() && key.row.path.starts_with("x-keel."));
+    let usable = ours.filter(|key| !matches!(key.row.standing, Standing::Refused(_)));
+    usable.map(|key| key.row.path.trim_start_matches("x-keel.").to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_keys_are_the_tables() {
+        let described: Vec<&str> = KEEL.iter().map(|key| key.name).collect();
+        assert_eq!(usable(), described);
+    }
+
+    #[test]
+    fn the_compose_schema_has_our_keys_where_they_belong() {
+        let schema = compose();
+        let service = &schema["$defs"]["service"]["properties"];
+        assert!(schema["properties"]["x-keel"].is_object());
+        assert!(service["x-keel"].is_object());
+        let forms = service["volumes"]["items"]["oneOf"].as_array().unwrap();
+        assert!(forms.iter().any(|form| form["properties"]["x-keel"].is_object()));
+    }
+}
