@@ -12,10 +12,11 @@ use crate::machine::{check_machine, engine, settings};
 use crate::{env, root, sudo};
 use keel_api::shapes::Info;
 use keel_api::{Api, Client, ClientError, Served, router};
-use keel_embedded::{Layout, LockError, RootLock};
+use keel_embedded::{Embedded, Layout, LockError, RootLock};
 use keel_reconciler::Controller;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a command needs of whoever answers.
@@ -38,6 +39,7 @@ pub struct Connection {
 pub struct Local {
     served: Served,
     controller: Controller,
+    engine: Arc<Embedded>,
     lock: Option<RootLock>,
 }
 
@@ -95,7 +97,9 @@ pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
             return Err(sudo::offer(context, &format!("`{who}` needs root")));
         }
         if let Driver::Me(_lock) = lock(context, &layout, who).await? {
-            engine(context, &layout, true).await?.idle().await;
+            let engine = engine(context, &layout, true).await?;
+            engine.idle().await;
+            engine.close().await;
         }
     }
     Ok(Exit::Done)
@@ -131,6 +135,7 @@ impl Local {
     async fn end(self) {
         self.served.stop(FAREWELL).await;
         self.controller.stop().await;
+        self.engine.close().await;
     }
 }
 
@@ -193,10 +198,10 @@ async fn local(context: &Context, layout: &Layout, lock: Option<RootLock>) -> Re
         check_machine()?;
     }
     let engine = engine(context, layout, lock.is_some()).await?;
-    let settings = settings(context, layout, engine, None)?;
+    let settings = settings(context, layout, engine.clone(), None)?;
     let controller = Controller::start(settings).await?;
     let (served, client) = Served::in_process(router(api(&controller, layout, false)));
-    Ok(Connection { client, local: Some(Local { served, controller, lock }) })
+    Ok(Connection { client, local: Some(Local { served, controller, engine, lock }) })
 }
 
 /// What the routes answer from.

@@ -1,7 +1,6 @@
 //! From docker's flags to what a one-off shall be. Pure: the environment and the folder come in.
 #![allow(rustdoc::broken_intra_doc_links, reason = "the brackets are those of `--help`")]
 
-pub mod network;
 mod parse;
 
 use crate::failure::{Failure, Result};

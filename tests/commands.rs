@@ -139,6 +139,10 @@ fn one_offs_run_and_hand_back_their_code() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"through\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "through\n");
+    host.keel(&["run", "-d", "--rm", "--name", "brief", "busybox:1", "sleep", "0.2"]).ok();
+    let networks = || host.keel(&["network", "ls", "--format", "json"]).ok().json();
+    let gone = || (networks().as_array().unwrap().is_empty() && host.ps().is_empty()).then_some(());
+    until("it goes with its network, though nobody waits", gone, || networks().to_string());
     host.keel(&["run", "-d", "--name", "kept", "busybox:1", "sh", "-c", "echo done"]).ok();
     until("it ends", || (state(&host, "kept") == "exited").then_some(()), || host.overview());
     assert_eq!(host.keel(&["logs", "kept"]).ok().stdout, "done\n");

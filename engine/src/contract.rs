@@ -42,6 +42,7 @@ pub async fn suite(subject: &Subject<'_>) {
     subject.two_tasks_of_one_slot_live_at_a_time().await;
     subject.a_limit_changes_in_place().await;
     subject.resources_come_and_go().await;
+    subject.a_network_may_go_with_its_last_task().await;
     subject.a_refused_wish_stops_no_other().await;
     subject.what_is_not_there_cannot_be_opened().await;
     subject.nothing_is_left().await;
@@ -233,6 +234,34 @@ impl Subject<'_> {
             };
             self.until("networks and volumes come and go", as_wished).await;
         }
+    }
+
+    async fn a_network_may_go_with_its_last_task(&self) {
+        let name = "contract_last".to_owned();
+        let spec = NetworkSpec {
+            name: name.clone(),
+            driver: "bridge".into(),
+            auto_remove: true,
+            ..NetworkSpec::default()
+        };
+        let attached = |seed: &str| {
+            let mut wish = self.task(seed, 1, Goal::Running);
+            let network = crate::Attachment { network: name.clone(), ..Default::default() };
+            Arc::make_mut(&mut wish.spec).networks.push(network);
+            wish
+        };
+        let (first, last) = (attached("first"), attached("last"));
+        let wished = Assignment::Network { spec, wanted: Presence::Present };
+        let tasks = [&first, &last].map(|wish| Assignment::Task(Box::new(wish.clone())));
+        let wishes: Vec<_> = [wished].into_iter().chain(tasks).collect();
+        self.engine.assign(&wishes).await.expect("sound wishes are taken");
+        self.until_phase(&first.id, Phase::Running).await;
+        self.until_phase(&last.id, Phase::Running).await;
+        self.remove(first).await;
+        let there = |seen: &Observation| seen.networks.iter().any(|n| n.spec.name == name);
+        assert!(there(&self.engine.observe(Depth::State).await.expect("observing works")));
+        self.remove(last).await;
+        self.until("it goes with its last task", |seen| !there(seen)).await;
     }
 
     async fn a_refused_wish_stops_no_other(&self) {

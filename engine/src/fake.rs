@@ -203,6 +203,19 @@ impl Inner {
         Ok(())
     }
 
+    /// A network that goes with its last task goes now, if this was it.
+    fn leave_networks(&mut self, left: &crate::TaskSpec) {
+        let joins = |spec: &crate::TaskSpec, name: &str| {
+            spec.networks.iter().any(|attachment| attachment.network == name)
+        };
+        let tasks = &self.tasks;
+        self.networks.retain(|name, network| {
+            !network.spec.auto_remove
+                || !joins(left, name)
+                || tasks.values().any(|task| joins(&task.spec, name))
+        });
+    }
+
     fn take_volume(&mut self, spec: &crate::VolumeSpec, wanted: Presence) -> Result<()> {
         if wanted == Presence::Absent {
             self.volumes.remove(&spec.name);
@@ -233,6 +246,7 @@ impl Inner {
         }
         if wish.goal == Goal::Removed {
             self.tasks.remove(&wish.id);
+            self.leave_networks(&wish.spec);
         } else {
             let task = self.driven(wish);
             self.tasks.insert(wish.id.clone(), task);

@@ -1,7 +1,7 @@
 //! What a refresh does to the records: stores what is named, retires what is not, tidies up.
 
 use crate::controller::Controller;
-use crate::load::LoadedStack;
+use crate::load::{LoadedStack, StackFiles};
 use crate::owners::{Claim, claim};
 use crate::record::RecordError;
 use crate::refresh::RefreshError;
@@ -26,20 +26,27 @@ pub(crate) async fn owned(
     Ok(owned)
 }
 
-/// Contents first, then what names them, then the hint. Gives why it is not this source's, if so.
+/// Files and contents first, then what names them, then the hint. Gives what to tell people: why
+/// it is not this source's, or which files were left alone.
 pub(crate) async fn store(
     stack: &LoadedStack,
+    files: &StackFiles,
     source: &Source,
     take_over: bool,
     controller: &Controller,
-) -> Result<Option<String>, RefreshError> {
-    let Some((desired, contents)) = &stack.lowered else { return Ok(None) };
+) -> Result<Vec<String>, RefreshError> {
+    let Some((desired, contents)) = &stack.lowered else { return Ok(vec![]) };
     let records = controller.records();
     let before = records.desired(&desired.stack).await?;
     let owner = before.as_ref().map(|before| &before.owner);
-    if let Claim::Refused(why) = claim(owner, source.owner(), &stack.dir, take_over) {
-        return Ok(Some(format!("error: stack `{}` {why}\n", desired.stack)));
+    match claim(owner, source.owner(), &stack.dir, take_over) {
+        Claim::Refused(why) => {
+            return Ok(vec![format!("error: stack `{}` {why}\n", desired.stack)]);
+        }
+        Claim::Taken(from) => controller.note_taken(&desired.stack, &from).await?,
+        Claim::Granted => {}
     }
+    let kept = source.seed(files, &stack.data).await?;
     let welcome = |standing: &mut Standing| {
         let back = standing.removed.is_some() && standing.suspended.is_none();
         if back {
@@ -55,7 +62,7 @@ pub(crate) async fn store(
     if records.put_desired(desired).await? || back {
         controller.stacks().hint(desired.stack.clone());
     }
-    Ok(None)
+    Ok(kept)
 }
 
 /// A stack left the source. One that a person holds off stays until they let go.

@@ -190,6 +190,9 @@ pub struct StatusRow {
     /// Held off since, by whom.
     #[serde(default)]
     pub suspended: Option<String>,
+    /// Whose it was, where it was taken over within the last day.
+    #[serde(default)]
+    pub taken_from: Option<String>,
     /// Drift that is there now.
     #[serde(default)]
     pub drift: u32,

@@ -52,6 +52,8 @@ pub struct LoadedStack {
     pub problems: Vec<Problem>,
     /// What its files say, where they are right; with the texts that problems point into.
     pub stack: Option<keel_spec::Stack>,
+    /// Paths in the repository that its tasks see below the source's data folder.
+    pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
 }
@@ -86,6 +88,7 @@ impl Reading {
             warnings: vec![],
             problems: vec![],
             stack: None,
+            data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
         };
         if let Some(stack) = &loaded.stack {
@@ -93,6 +96,7 @@ impl Reading {
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &self.files, &self.context(found, revision));
             problems.extend(lowered.problems.into_iter().filter(|found| !stack.allows(found)));
+            out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
         }
         let commit = self.revision.as_deref().map(keel_engine::short);

@@ -23,6 +23,8 @@ pub(crate) enum PassError {
     Silent(#[source] EngineError),
     #[error(transparent)]
     Records(#[from] RecordError),
+    #[error("the plan is refused, which is a bug of keel: {}", broken.join("; "))]
+    Unsound { broken: Vec<String> },
 }
 
 /// Takes no hint about what changed: it looks at everything again, so every trigger goes the
@@ -56,7 +58,7 @@ impl Controller {
         loop {
             let desired = self.records().desired(stack).await?;
             let (standing, revision) = self.records().standing_at(stack).await?;
-            let plan = keel_plan::plan(&Inputs {
+            let inputs = Inputs {
                 stack,
                 desired: desired.as_ref(),
                 owner: desired.as_ref().map(|desired| &desired.owner),
@@ -64,7 +66,8 @@ impl Controller {
                 observation,
                 asked: asked.clone(),
                 now: self.now(),
-            });
+            };
+            let plan = sound(&inputs, keel_plan::plan(&inputs))?;
             let same = plan.standing == standing;
             if same || self.records().put_standing(stack, &plan.standing, revision).await? {
                 return Ok(plan);
@@ -75,5 +78,38 @@ impl Controller {
     /// How closely the next pass of a stack looks: closely once where drift was found.
     fn depth_for(&self, stack: &StackName) -> Depth {
         if self.take_suspect(stack) { Depth::Fields } else { Depth::State }
+    }
+}
+
+/// A plan that breaks an invariant is neither recorded nor sent.
+fn sound(inputs: &Inputs<'_>, plan: Plan) -> Result<Plan, PassError> {
+    let broken = keel_plan::invariants::broken(inputs, &plan);
+    if broken.is_empty() { Ok(plan) } else { Err(PassError::Unsound { broken }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operate::samples::{observation, task};
+    use keel_plan::standing::Standing;
+
+    #[test]
+    fn a_plan_that_breaks_an_invariant_is_refused() {
+        let (stack, standing) = (StackName::new("hello").unwrap(), Standing::default());
+        let observation = observation([task("web", "1", 'a', 1)]);
+        let inputs = Inputs {
+            stack: &stack,
+            desired: None,
+            owner: None,
+            standing: &standing,
+            observation: &observation,
+            asked: Asked::default(),
+            now: 2,
+        };
+        let plan = sound(&inputs, keel_plan::plan(&inputs)).unwrap();
+        let mut twice = plan.clone();
+        twice.entries.extend(plan.entries);
+        let refused = sound(&inputs, twice).unwrap_err().to_string();
+        assert!(refused.contains("a bug of keel: two verdicts for"), "{refused}");
     }
 }

@@ -57,7 +57,7 @@ async fn refreshed(
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
-        return Err(SourceError::NoStack { path: source.location() }.into());
+        return Err(SourceError::NoStack { path: source.sought() }.into());
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)
@@ -66,7 +66,7 @@ async fn refreshed(
     let mut problems = printed(&stacks);
     if held.is_none() {
         for stack in &stacks {
-            problems.extend(store(stack, source, take_over, controller).await?);
+            problems.extend(store(stack, &snapshot.files, source, take_over, controller).await?);
         }
         for gone in owned.difference(&named) {
             retire(gone, controller).await?;

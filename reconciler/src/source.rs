@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub(crate) mod git;
 mod http;
 mod location;
+mod seed;
 mod ssh;
 mod transport;
 
@@ -21,6 +22,7 @@ use crate::queue::Queue;
 use directory::Directory;
 use git::Git;
 use keel_plan::desired::{Owner, Policy};
+use seed::Sides;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub(crate) use location::shown_url;
 
 /// The longest pause after failures in a row.
 const LONGEST: Duration = Duration::from_secs(300);
+/// Who polls often wants to know soon that the server is back.
+const MOST_DOUBLINGS: u32 = 3;
 
 /// Why a source cannot be read. The cause is told in our own words.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +162,14 @@ impl Source {
         }
     }
 
+    /// Where its stacks are looked for, as shown to people.
+    pub fn sought(&self) -> String {
+        match &self.kind {
+            Kind::Git(git) => format!("{}, {}", self.location(), git.path),
+            Kind::Directory(_) => self.location(),
+        }
+    }
+
     /// What is there now. Waits for the source's own server at most.
     pub async fn fetch(self: &Source) -> Result<Snapshot, SourceError> {
         match &self.kind {
@@ -194,6 +206,23 @@ impl Source {
         }
     }
 
+    /// Brings what a revision holds at these paths to where tasks write. Gives what to tell people.
+    pub async fn seed(
+        &self,
+        files: &StackFiles,
+        paths: &BTreeSet<PathBuf>,
+    ) -> Result<Vec<String>, SourceError> {
+        let (Kind::Git(git), StackFiles::Checkout { root, data }) = (&self.kind, files) else {
+            return Ok(Vec::new());
+        };
+        let (checkout, data, paths) = (root.clone(), data.clone(), paths.clone());
+        let memory = git.folder.join("seeded");
+        let shown = data.display().to_string();
+        let work = move || Sides { checkout: &checkout, data: &data, memory: &memory }.seed(&paths);
+        let done = off_thread(work).await;
+        done.map_err(|error| git::disk(format!("fill `{shown}` from the revision"), error.into()))
+    }
+
     /// Removes old checkouts that hold none of these paths. One that cannot be removed now is
     /// tried again after the next revision.
     pub async fn tidy(&self, used: BTreeSet<PathBuf>) {
@@ -209,7 +238,7 @@ impl Source {
             self.failures.store(0, Ordering::Relaxed);
             return self.poll;
         }
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(16);
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(MOST_DOUBLINGS);
         let later = self.poll.saturating_mul(1 << failures);
         later.min(LONGEST).max(self.poll)
     }

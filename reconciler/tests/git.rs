@@ -1,9 +1,11 @@
 //! A branch of a real repository, over files and over HTTP: what is pushed there runs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use keel_reconciler::Controller;
 use keel_reconciler::config::{From, SourceConfig};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::git::{Repo, Server};
 use support::{World, until};
@@ -221,5 +223,73 @@ async fn what_git_rightly_lacks_is_read_from_the_data_folder_which_an_error_name
     }
     world.until_running(&[("blog-web-1", "nginx:1")]).await;
     assert_eq!(world.task("blog-web-1").await.spec.environment["A"].as_deref(), Some("b"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_clone_is_made_anew() {
+    let (world, repo) = (World::new(), Repo::new());
+    let at = |version: &str| WEB.replace("nginx:1", &format!("nginx:{version}"));
+    repo.write("stacks/blog/compose.yaml", &at("0"));
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:0")]).await;
+    let clone = world.path("root/sources/home/repo");
+    let empty: fn(&Path) = |file| std::fs::write(file, "").unwrap();
+    let garble: fn(&Path) = |file| std::fs::write(file, "not what it was").unwrap();
+    let remove: fn(&Path) = |file| std::fs::remove_file(file).unwrap();
+    let cases =
+        [("objects", empty), ("objects", garble), ("objects", remove), ("", garble), ("", remove)];
+    for (turn, (part, harm)) in cases.into_iter().enumerate() {
+        let version = (turn + 1).to_string();
+        for file in files_below(&clone.join(part)) {
+            harm(&file);
+        }
+        repo.write("stacks/blog/compose.yaml", &at(&version));
+        repo.push();
+        world.until_running(&[("blog-web-1", &format!("nginx:{version}"))]).await;
+    }
+    controller.stop().await;
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tasks_write_to_is_seeded_from_the_revision() {
+    let (world, repo) = (World::new(), Repo::new());
+    let mounts = "    volumes: ['./conf.d:/conf.d', './one.conf:/one.conf']\n";
+    repo.write("stacks/blog/compose.yaml", &format!("{WEB}{mounts}"));
+    repo.write("stacks/blog/conf.d/a.conf", "1");
+    repo.write("stacks/blog/one.conf", "1");
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    let data = |name: &str| {
+        std::fs::read_to_string(world.path("root/data/home/stacks/blog").join(name)).ok()
+    };
+    assert_eq!((data("conf.d/a.conf"), data("one.conf")), (Some("1".into()), Some("1".into())));
+    world.write("root/data/home/stacks/blog/one.conf", "mine");
+    repo.write("stacks/blog/conf.d/a.conf", "2");
+    repo.write("stacks/blog/one.conf", "2");
+    repo.push();
+    until_told(&controller, "`stacks/blog/one.conf` was changed both").await;
+    assert_eq!((data("conf.d/a.conf"), data("one.conf")), (Some("2".into()), Some("mine".into())));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submodule_is_an_empty_folder_and_links_stay_links() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.link("../stacks", "stacks/loop");
+    repo.submodule("stacks/sub");
+    let commit = repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    let stacks = world.path("root/sources/home/checkouts").join(commit).join("home/stacks");
+    assert!(stacks.join("sub").is_dir());
+    assert_eq!(std::fs::read_link(stacks.join("loop")).unwrap(), Path::new("../stacks"));
     controller.stop().await;
 }

@@ -108,6 +108,32 @@ async fn a_revision_that_does_not_get_healthy_is_rolled_back_and_said_to_have_fa
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_bad_gets_another_try_when_a_person_says_retry() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", CHECKED);
+    let controller = world.serve_folder("stacks").await;
+    world.until_running(&[("hello-web-1", "nginx:1")]).await;
+    until("it is good", || async { status(&controller).await[0].health == "Healthy" }).await;
+    world.fake.behave("nginx:2", Behaviour::Sick);
+    world.write("stacks/hello/compose.yaml", &CHECKED.replace("nginx:1", "nginx:2"));
+    let syncing = tokio::spawn(told(controller.sync(SyncAsk::default())));
+    while !syncing.is_finished() {
+        world.advance(5_000);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(syncing.await.unwrap().1, Outcome::Failed);
+    world.until_running(&[("hello-web-1", "nginx:1")]).await;
+    told(controller.sync(SyncAsk::default())).await;
+    world.until_running(&[("hello-web-1", "nginx:1")]).await;
+    world.fake.behave("nginx:2", Behaviour::default());
+    let retry = SyncAsk { targets: vec!["hello".into()], retry: true, ..SyncAsk::default() };
+    let (_, outcome, notes) = told(controller.sync(retry)).await;
+    assert_eq!((outcome, notes), (Outcome::Done, vec![]));
+    world.until_running(&[("hello-web-1", "nginx:2")]).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn up_detached_does_not_wait_for_health() {
     let world = World::new();
     world.write("hello/compose.yaml", CHECKED);

@@ -2,9 +2,12 @@
 
 mod support;
 
+use futures_util::StreamExt;
 use keel_engine::fake::Behaviour;
 use keel_engine::{Goal, Open, Phase, TaskSpec};
-use keel_reconciler::ask::{DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb};
+use keel_reconciler::ask::{
+    ConvergeAsk, DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb,
+};
 use keel_reconciler::rows::{
     InspectKind, NetworkAsk, PsAsk, PullAsk, RemoveAsk, SuspendAsk, SyncAsk, VolumeAsk,
 };
@@ -114,6 +117,28 @@ async fn down_under_serve_holds_the_stack_off_visibly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stack_of_the_folder_that_is_served_now_is_taken_over_and_that_is_said() {
+    let world = World::new();
+    world.write("stacks/hello/compose.yaml", HELLO);
+    let command = world.command().await;
+    told(command.converge(world.up("stacks/hello"))).await;
+    let before = world.task("hello-web-1").await.id;
+    let controller = world.serve_folder("stacks").await;
+    until("it is the source's", || async {
+        controller.status(&[]).await.unwrap()[0].source == "default"
+    })
+    .await;
+    let row = controller.status(&[]).await.unwrap().remove(0);
+    let from = format!("cli ({})", world.path("stacks/hello").display());
+    assert_eq!(row.taken_from.as_deref(), Some(from.as_str()));
+    assert!(row.notes.contains(&format!("taken over from {from}")), "{:?}", row.notes);
+    assert_eq!(world.task("hello-web-1").await.id, before, "nothing restarts for it");
+    world.advance(25 * 60 * 60 * 1000);
+    assert_eq!(controller.status(&[]).await.unwrap()[0].taken_from, None, "that is old news");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_owners_stack_is_refused_until_taken_over() {
     let world = world();
     world.write("stacks/hello/compose.yaml", HELLO);
@@ -171,6 +196,46 @@ async fn what_was_restarted_runs_again() {
     let after = world.task("hello-db-1").await;
     assert_eq!((after.id, after.goal), (before.id, Goal::Running));
     assert_ne!(after.started, before.started, "it is another run of the same task");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_predecessor_is_not_started_beside_its_successor() {
+    let world = world();
+    let controller = world.command().await;
+    let settling = |mut ask: ConvergeAsk| {
+        let PlanTarget::Submitted(submission) = &mut ask.target else { unreachable!() };
+        submission.desired.policy.settle = 10_000;
+        ask
+    };
+    told(controller.converge(world.up("hello"))).await;
+    world.advance(5);
+    world.write("hello/compose.yaml", &HELLO.replace("postgres:15", "postgres:16"));
+    let mut lines = controller.converge(settling(world.up("hello")));
+    let now = [("hello-db-1", "postgres:16"), ALL[1], ALL[2]];
+    while world.running().await != now.map(|(name, image)| (name.into(), image.into())) {
+        lines.next().await.expect("it is not settled yet");
+    }
+    drop(lines);
+    assert_eq!(world.seen().await.tasks.len(), 4, "the predecessor is there to come back to");
+    for verb in [TaskVerb::Stop, TaskVerb::Start, TaskVerb::Restart] {
+        let done = controller.tasks(ask(verb, &["hello/db"])).await.unwrap();
+        assert_eq!(done[0].containers, ["hello-db-1"]);
+    }
+    world.until_running(&now).await;
+    let old = world.seen().await.tasks.into_iter().find(|t| t.spec.image == "postgres:15").unwrap();
+    let refused = controller.tasks(ask(TaskVerb::Start, &[old.id.as_str()])).await.unwrap_err();
+    assert!(refused.message.contains("has a successor"), "{refused}");
+
+    let mut up = settling(world.up("hello"));
+    up.detach = true;
+    let converging = tokio::spawn(told(controller.converge(up)));
+    while !converging.is_finished() {
+        world.advance(1_000);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(converging.await.unwrap().1, Outcome::Done);
+    assert_eq!(world.seen().await.tasks.len(), 3, "without a daemon it is waited for");
+    assert_eq!(controller.status(&[]).await.unwrap()[0].operation.state, "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,8 +318,12 @@ async fn a_one_off_is_never_planned_or_pruned() {
     controller.tasks(ask(TaskVerb::Stop, &["tool"])).await.unwrap();
     assert_eq!(world.task("tool").await.goal, Goal::Stopped);
     controller.tasks(ask(TaskVerb::Start, &["tool"])).await.unwrap();
-    let remove = TaskVerb::Remove { force: true, volumes: true };
-    controller.tasks(ask(remove, &["tool", &other.name])).await.unwrap();
+    let bridge = || async { world.seen().await.networks.iter().any(|n| n.spec.name == "bridge") };
+    let remove = || TaskVerb::Remove { force: true, volumes: true };
+    controller.tasks(ask(remove(), &["tool"])).await.unwrap();
+    assert!(bridge().await, "the other is in it");
+    controller.tasks(ask(remove(), &[&other.name])).await.unwrap();
+    assert!(!bridge().await, "it goes with the last");
     world.until_running(&ALL).await;
     controller.stop().await;
 }

@@ -112,6 +112,7 @@ async fn create(args: Create, context: &Context) -> Result<Exit> {
         internal: args.internal,
         subnet: args.subnet,
         gateway: args.gateway,
+        auto_remove: false,
         labels: args.label.into_iter().collect(),
     };
     let id = connection.client.create_network(&NetworkAsk { spec }).await?;

@@ -5,7 +5,6 @@ use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::oneoff::network;
 use crate::target;
 use keel_reconciler::ask::{TaskAsk, TaskVerb};
 
@@ -38,7 +37,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     let verb = TaskVerb::Remove { force: args.force, volumes: args.volumes };
     let done = client.act(&TaskAsk { targets, verb, timeout: None }).await?;
-    network::leave(client).await?;
     connection.close().await;
     print(context, &done)?;
     Ok(Exit::Done)

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::environment;
-use crate::oneoff::{self, Caller, Flags, network};
+use crate::oneoff::{self, Caller, Flags};
 use crate::talk::{End, Manner, talk};
 use futures_util::StreamExt;
 use keel_api::shapes::Until;
@@ -63,9 +63,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 async fn launch(args: Args, context: &Context) -> Result<Exit> {
-    let mut ask = ask(&args)?;
+    let ask = ask(&args)?;
     let mut connection = connect(context, Need::Drive, WHO).await?;
-    network::join(&connection.client, &mut ask.spec).await?;
     let made = connection.client.run(&ask).await?;
     let started = async {
         if args.detach {
@@ -80,7 +79,6 @@ async fn launch(args: Args, context: &Context) -> Result<Exit> {
     if !args.detach && (args.rm || end.is_err()) {
         connection.retake(context, WHO).await?;
         until_gone(&connection.client, &made.id).await?;
-        network::leave(&connection.client).await?;
     }
     connection.close().await;
     end
@@ -149,7 +147,6 @@ async fn started(client: &Client, made: &RunAnswer, until: Until) -> Result<()> 
         timeout: None,
     };
     client.act(&gone).await?;
-    network::leave(client).await?;
     Err(Failure::new(task.message.unwrap_or_else(|| "the container cannot be started".to_owned())))
 }
 

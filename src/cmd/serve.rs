@@ -61,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let _lock = lock(context, &layout).await?;
     let engine = engine(context, &layout, true).await?;
     let described = sources::describe(&sources);
-    let settings = settings(context, &layout, engine, Some(sources))?;
+    let settings = settings(context, &layout, engine.clone(), Some(sources))?;
     let controller = Controller::start(settings).await?;
     let router = router(api(&controller, &layout, true));
     let served = Served::on_socket(router, &layout.socket(), root::group()).await?;
@@ -74,6 +74,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     served.stop(FAREWELL).await;
     farewell(&controller, context, &layout).await;
     controller.stop().await;
+    engine.close().await;
     ended.map(|()| Exit::Done)
 }
 

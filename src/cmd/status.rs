@@ -114,6 +114,7 @@ mod tests {
                 at: "1970-01-01T00:00:00Z".into(),
             },
             notes: vec![],
+            taken_from: None,
             suspended: Some("by ann@shop".into()),
             drift: 1,
             services: [("web".to_owned(), (0, 1))].into(),

@@ -46,7 +46,7 @@ impl Embedded {
 
     /// Ends the driving in good order: each task's step that is under way is finished, and none
     /// is begun. To be awaited before the root's lock is let go.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.core.close().await;
     }
 

@@ -109,6 +109,16 @@ pub(crate) fn unwish(layout: &Layout, name: &str) -> Result<()> {
     }
 }
 
+/// A task has left a network: one that goes with its last task shall go once nobody is in it.
+pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
+    match load(layout, name)? {
+        Some(stored) if stored.spec.auto_remove => {
+            store(layout, &Stored { absent: true, ..stored })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes the network, or makes it whole again. To be called in one's turn.
 pub(crate) fn make(layout: &Layout, name: &str) -> Result<()> {
     let stored = load(layout, name)?

@@ -56,7 +56,11 @@ fn forget(layout: &Layout, records: &Records) -> Step<()> {
             }
         }
     }
-    Ok(tasks::remove(layout, &wish.id)?)
+    tasks::remove(layout, &wish.id)?;
+    for attachment in &wish.spec.networks {
+        networks::left(layout, &attachment.network)?;
+    }
+    Ok(())
 }
 
 fn sweep(layout: &Layout) -> Result<Vec<String>> {

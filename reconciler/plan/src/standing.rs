@@ -18,6 +18,9 @@ pub struct Standing {
     pub stopped: BTreeSet<String>,
     /// Slots that a person asked to be started anew: assigned Stopped, then Running.
     pub restart: BTreeSet<String>,
+    /// Whose it was before it was taken over, and when that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Taken>,
     /// The stack is to go: `down`, or its folder left the source.
     pub removed: Option<Removal>,
     /// Stack hashes that failed.
@@ -76,6 +79,15 @@ pub struct Suspended {
     /// Why, in their words.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A stack was taken from its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Whose it was, for people.
+    pub from: String,
+    /// When.
+    pub at: u64,
 }
 
 /// How a stack is to go.

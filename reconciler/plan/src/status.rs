@@ -4,10 +4,14 @@ use crate::Inputs;
 use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
+use crate::standing::Taken;
 use crate::verdict::Hold;
 use keel_engine::{Goal, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// How long it is told that a stack has another owner now.
+const TOLD_FOR: u64 = 24 * 60 * 60 * 1000;
 
 /// Desired against applied, only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,8 @@ pub struct Status {
     pub health: Health,
     /// One line each, worst first.
     pub notes: Vec<String>,
+    /// Whose it was, where it was taken over within the last day.
+    pub taken_from: Option<String>,
     /// Each service: running and healthy tasks, desired tasks.
     pub services: BTreeMap<String, (u32, u32)>,
     /// Drift that is there now (where the observation looked for it).
@@ -68,10 +74,15 @@ pub fn status(inputs: &Inputs<'_>) -> Status {
         sync,
         health: health(&Facts::new(inputs, inputs.standing, planned)),
         notes: notes.into_iter().map(|(_, note)| note).collect(),
+        taken_from: taken(&facts).map(|taken| taken.from.clone()),
         services: services(&facts),
         drift: drift(inputs),
         revision: revision(&facts, sync),
     }
+}
+
+fn taken<'a>(facts: &Facts<'a>) -> Option<&'a Taken> {
+    facts.standing.taken.as_ref().filter(|taken| facts.now() < taken.at.saturating_add(TOLD_FOR))
 }
 
 fn revision(facts: &Facts<'_>, sync: Sync) -> String {
@@ -201,6 +212,9 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         notes.push((2, format!("suspended by {}{why}", suspended.by)));
+    }
+    if let Some(taken) = taken(facts) {
+        notes.push((4, format!("taken over from {}", taken.from)));
     }
     for (slot, occupants) in &facts.slots {
         notes.extend(slot_note(facts, slot, occupants));

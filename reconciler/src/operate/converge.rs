@@ -7,13 +7,14 @@ use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_a
 use crate::owners::{Claim, claim};
 use crate::pass::{Passed, pass};
 use crate::progress::Scene;
+use crate::record::{Operation, OperationState, RecordError};
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use keel_engine::{Assignment, Content, Event, Phase, Place, StackName};
 use keel_plan::Asked;
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::standing::Standing;
+use keel_plan::standing::{Standing, Taken};
 use keel_plan::verdict::{Learned, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,12 +77,25 @@ impl Controller {
                 return Err(Refusal::invalid("only a source can claim to be one"));
             }
         };
-        if let Claim::Refused(why) = claim(owner.as_ref(), &desired.owner, dir, take_over) {
-            return Err(Refusal::conflict(format!("stack {stack} {why}")));
+        match claim(owner.as_ref(), &desired.owner, dir, take_over) {
+            Claim::Refused(why) => return Err(Refusal::conflict(format!("stack {stack} {why}"))),
+            Claim::Taken(from) => self.note_taken(&stack, &from).await?,
+            Claim::Granted => {}
         }
         self.hand_over(contents).await?;
         self.records().put_desired(&desired).await?;
         Ok(stack)
+    }
+
+    /// Whoever looks at the stack is told whose it was.
+    pub(crate) async fn note_taken(
+        &self,
+        stack: &StackName,
+        from: &Owner,
+    ) -> Result<(), RecordError> {
+        let taken = Taken { from: from.to_string(), at: self.now() };
+        let note = |standing: &mut Standing| standing.taken = Some(taken.clone());
+        self.records().change_standing(stack, note).await
     }
 
     /// Gives content to the nodes, checked against its digest.
@@ -118,11 +132,33 @@ impl Controller {
             // What outlives the first pass is in the stack's memory now.
             asked = Asked { services: asked.services, ..Asked::default() };
             story.go_on(&passed, lines).await?;
-            if let Some(end) = story.end(&passed, detach) {
+            // Without a daemon nobody else waits for a successor to hold out.
+            let early = detach && (self.serves() || !story.has_predecessors(&passed));
+            if let Some(end) = story.end(&passed, early) {
+                self.leave_off(stack, &passed, end.0).await?;
                 return Ok(end);
             }
             self.pause(&passed, &mut events).await;
         }
+    }
+
+    /// Where nobody passes over the stack any more, what was still watched counts as done.
+    async fn leave_off(
+        &self,
+        stack: &StackName,
+        passed: &Passed,
+        outcome: Outcome,
+    ) -> Result<(), Refusal> {
+        if self.serves() || outcome != Outcome::Done || passed.plan.is_settled() {
+            return Ok(());
+        }
+        let operation = Operation {
+            revision: passed.plan.revision.clone(),
+            state: OperationState::Succeeded,
+            reason: "everything runs; nobody watches for how long".to_owned(),
+            at: self.now(),
+        };
+        Ok(self.records().finish(stack, &operation).await?)
     }
 
     pub(crate) async fn pass_for_person(
@@ -217,6 +253,12 @@ impl Story {
     ) -> impl Iterator<Item = &'a keel_engine::ObservedTask> {
         let mine = |place: &Place| matches!(place, Place::Slot(slot) if slot.stack == self.stack);
         seen.tasks.iter().filter(move |task| mine(&task.place))
+    }
+
+    /// Whether a slot holds more than one task.
+    fn has_predecessors(&self, passed: &Passed) -> bool {
+        let mut slots = BTreeSet::new();
+        self.tasks(&passed.observation).any(|task| !slots.insert(task.place.slot()))
     }
 
     fn end(&self, passed: &Passed, detach: bool) -> Option<(Outcome, Vec<String>)> {

@@ -2,14 +2,23 @@
 
 use crate::ask::{Refusal, RunAnswer, RunAsk};
 use crate::controller::Controller;
-use keel_engine::{Assignment, Depth, Goal, Observation, Place, TaskAssignment, TaskId};
+use keel_engine::{
+    Assignment, Attachment, Depth, Goal, NetworkMode, NetworkSpec, Observation, Place, Presence,
+    TaskAssignment, TaskId, TaskSpec,
+};
 use std::sync::Arc;
+
+/// docker's name for the network of containers that name none.
+const BRIDGE: &str = "bridge";
 
 impl Controller {
     /// Makes a one-off. It runs at once, or with [`RunAsk::attach`] stays ready until
     /// [`start_oneoff`](Self::start_oneoff). Returns when the wish is on disk.
     pub async fn run(&self, ask: RunAsk) -> Result<RunAnswer, Refusal> {
         let RunAsk { name, mut spec, auto_remove, attach, contents } = ask;
+        if spec.network_mode == NetworkMode::Networks && spec.networks.is_empty() {
+            spec.networks.push(Attachment { network: BRIDGE.to_owned(), ..Attachment::default() });
+        }
         let seen = self.fleet().observe(Depth::State).await?;
         let id = fresh_id(&seen, &name, self.now());
         let name = if name.is_empty() { format!("run-{}", &id.as_str()[..8]) } else { name };
@@ -35,7 +44,11 @@ impl Controller {
             remove_volumes: false,
             force: false,
         };
-        self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?;
+        let network = default_network(&wish.spec);
+        let task = Assignment::Task(Box::new(wish));
+        // Said again after the task: the one before may have left, and the network with it.
+        let wishes = network.iter().cloned().chain([task]).chain(network.clone());
+        self.fleet().assign(&wishes.collect::<Vec<_>>()).await?;
         Ok(RunAnswer { id, name })
     }
 
@@ -49,6 +62,14 @@ impl Controller {
         let wish = TaskAssignment::again(task, Goal::Running, task.generation);
         Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
     }
+}
+
+/// The network of one-offs that name none goes with the last of them.
+fn default_network(spec: &TaskSpec) -> Option<Assignment> {
+    let named = spec.networks.iter().any(|attachment| attachment.network == BRIDGE);
+    let (name, driver) = (BRIDGE.to_owned(), "bridge".to_owned());
+    let spec = NetworkSpec { name, driver, auto_remove: true, ..NetworkSpec::default() };
+    named.then_some(Assignment::Network { spec, wanted: Presence::Present })
 }
 
 /// An id that no task has: of the name, the time, and how often that was taken already.

@@ -65,6 +65,7 @@ impl Controller {
             operation: records.operation(stack).await?.map(shown).unwrap_or_default(),
             notes,
             suspended,
+            taken_from: status.taken_from,
             drift: drift.max(status.drift),
             services: status.services,
         })

@@ -39,7 +39,7 @@ impl Controller {
         let mut outcome = if notes.is_empty() { Outcome::Done } else { Outcome::Failed };
         for stack in self.stacks_of(&ask.targets).await? {
             if ask.retry {
-                self.records().change_standing(&stack, |standing| standing.bad.clear()).await?;
+                self.try_again(&stack).await?;
             }
             let asked = Asked { resolve: true, take_over: ask.take_over, ..Asked::default() };
             let (one, said) = self.drive(&stack, asked, ask.detach, lines).await?;
@@ -47,6 +47,17 @@ impl Controller {
             notes.extend(said);
         }
         Ok((outcome, notes))
+    }
+
+    /// What is known bad gets another try, as a revision that is new.
+    async fn try_again(&self, stack: &StackName) -> Result<(), Refusal> {
+        let Some(desired) = self.records().desired(stack).await? else { return Ok(()) };
+        let forget = |standing: &mut keel_plan::standing::Standing| {
+            if standing.bad.remove(&desired.hash).is_some() {
+                standing.tried = None;
+            }
+        };
+        Ok(self.records().change_standing(stack, forget).await?)
     }
 
     /// Sources that the targets name, directly or by one of their stacks.

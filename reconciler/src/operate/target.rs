@@ -49,9 +49,8 @@ fn in_slot(task: &ObservedTask, stack: &str, rest: &str) -> bool {
     slot.stack.as_str() == stack && (slot.service == rest || whole == rest)
 }
 
-/// The name of each task as it is listed: while two live in a slot, the newest one's is the plain
-/// one, and the others are `NAME~ID4`.
-pub(crate) fn listed_names(seen: &Observation) -> BTreeMap<TaskId, String> {
+/// The task that fills each slot: the newest that is to stay.
+pub(crate) fn newest(seen: &Observation) -> BTreeMap<&Slot, &ObservedTask> {
     let mut newest: BTreeMap<&Slot, &ObservedTask> = BTreeMap::new();
     for task in &seen.tasks {
         let Some(slot) = task.place.slot() else { continue };
@@ -62,6 +61,13 @@ pub(crate) fn listed_names(seen: &Observation) -> BTreeMap<TaskId, String> {
             *best = task;
         }
     }
+    newest
+}
+
+/// The name of each task as it is listed: while two live in a slot, the newest one's is the plain
+/// one, and the others are `NAME~ID4`.
+pub(crate) fn listed_names(seen: &Observation) -> BTreeMap<TaskId, String> {
+    let newest = newest(seen);
     let name = |task: &ObservedTask| match task.place.slot().map(|slot| newest[slot]) {
         Some(best) if best.id != task.id => {
             format!("{}~{}", task.spec.container_name, &task.id.as_str()[..4])

@@ -4,7 +4,7 @@
 //! - A stop is a latch of the slot, recorded before the task is told: no pass starts it again.
 //! - Each word is a decision, with a generation of its own.
 
-use super::target::{listed_names, resolve};
+use super::target::{listed_names, newest, resolve};
 use crate::ask::{Refusal, TaskAsk, TaskVerb};
 use crate::controller::Controller;
 use crate::rows::TaskDone;
@@ -12,6 +12,7 @@ use keel_engine::{
     Assignment, Depth, Goal, Observation, ObservedTask, Open, Phase, Place, Slot, TaskAssignment,
     TaskId,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,10 +26,18 @@ impl Controller {
     pub async fn tasks(&self, ask: TaskAsk) -> Result<Vec<TaskDone>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
         let names = listed_names(&seen);
+        let filled = newest(&seen);
         let mut meant = Vec::new();
         for target in &ask.targets {
             let mut tasks = resolve(&seen, target)?;
             tasks.retain(|task| task.goal != Goal::Removed);
+            let all = tasks.len();
+            tasks.retain(|task| concerns(task, &ask.verb, &filled));
+            if tasks.is_empty() && all > 0 {
+                return Err(Refusal::conflict(format!("container {target} has a successor")).hint(
+                    "the successor bears the name without `~`; this one goes with its turn",
+                ));
+            }
             meant.push((target, tasks));
         }
         for (_, tasks) in &meant {
@@ -182,6 +191,17 @@ impl Controller {
             Some(done) => done,
             None => Err(Refusal::conflict(format!("container {id} does not {what}"))),
         }
+    }
+}
+
+/// A slot's earlier task stays for a while, stopped where both cannot run: to come back to, not to
+/// be started beside its successor.
+fn concerns(task: &ObservedTask, verb: &TaskVerb, filled: &BTreeMap<&Slot, &ObservedTask>) -> bool {
+    let successor = task.place.slot().is_some_and(|slot| filled[slot].id != task.id);
+    match verb {
+        TaskVerb::Start | TaskVerb::Restart => !successor,
+        TaskVerb::Stop | TaskVerb::Kill { .. } => !successor || task.pid.is_some(),
+        TaskVerb::Remove { .. } => true,
     }
 }
 

@@ -5,15 +5,19 @@
 
 use super::SourceError;
 use super::git::disk;
-use git2::build::CheckoutBuilder;
-use git2::{Oid, Repository};
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use git2::{Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 /// Checkouts that are kept beside those in use, newest first.
 const KEPT: usize = 3;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The root of the commit's files; made where it is missing.
 pub(crate) fn ensure(
@@ -29,14 +33,14 @@ pub(crate) fn ensure(
     }
     let failed = |source| disk(format!("check out `{}`", whole.display()), source);
     let fresh = folder.join("checkouts").join(format!(".{commit}.new"));
-    let made = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let made = || -> Result<(), Failure> {
         for leftover in [&fresh, &whole] {
             if leftover.exists() {
                 fs::remove_dir_all(leftover)?;
             }
         }
         fs::create_dir_all(fresh.join(name))?;
-        write_tree(repo, commit, &fresh.join(name))?;
+        write_tree(repo, &repo.find_commit(commit)?.tree()?, &fresh.join(name))?;
         sync_below(&fresh)?;
         fs::rename(&fresh, &whole)?;
         Ok(File::open(folder.join("checkouts"))?.sync_all()?)
@@ -45,11 +49,35 @@ pub(crate) fn ensure(
     Ok(root)
 }
 
-fn write_tree(repo: &Repository, commit: Oid, target: &Path) -> Result<(), git2::Error> {
-    let tree = repo.find_commit(commit)?.tree()?;
-    let mut options = CheckoutBuilder::new();
-    options.target_dir(target).force().update_index(false).disable_filters(true).dir_perm(0o755);
-    repo.checkout_tree(tree.as_object(), Some(&mut options))
+/// By hand, since a checkout of libgit2 refuses a bare clone whose tree names a submodule, and
+/// would obey attributes. A submodule is an empty folder, as in a plain `git clone`.
+fn write_tree(repo: &Repository, tree: &Tree<'_>, target: &Path) -> Result<(), Failure> {
+    for entry in tree {
+        let name = OsStr::from_bytes(entry.name_bytes());
+        if Path::new(name).components().collect::<Vec<_>>() != [Component::Normal(name)] {
+            return Err(format!("the commit holds a file named `{}`", name.display()).into());
+        }
+        let path = target.join(name);
+        match entry.kind() {
+            Some(ObjectType::Tree) => {
+                fs::create_dir(&path)?;
+                write_tree(repo, &repo.find_tree(entry.id())?, &path)?;
+            }
+            Some(ObjectType::Blob) => write_blob(&repo.find_blob(entry.id())?, &path, &entry)?,
+            _ => fs::create_dir(&path)?,
+        }
+    }
+    Ok(())
+}
+
+fn write_blob(blob: &Blob<'_>, path: &Path, entry: &TreeEntry<'_>) -> io::Result<()> {
+    if entry.filemode() == i32::from(FileMode::Link) {
+        return std::os::unix::fs::symlink(OsStr::from_bytes(blob.content()), path);
+    }
+    let executable = entry.filemode() == i32::from(FileMode::BlobExecutable);
+    let mut file = File::create_new(path)?;
+    file.set_permissions(Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
+    file.write_all(blob.content())
 }
 
 fn sync_below(dir: &Path) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! - A look that finds the known commit fetches nothing.
 //! - The branch is followed wherever it goes: a force push too.
 //! - When the server is away, the last commit and its checkout stay.
+//! - A damaged clone is made anew, once for each look.
 
 use super::location::{Location, shown_url};
 use super::{Snapshot, SourceError, checkout, transport};
@@ -38,24 +39,48 @@ impl Git {
             return Err(self.failed("this is no address of a repository", Some(hint)));
         }
         transport::register().map_err(|error| self.told(&error))?;
-        let repo = self.repo()?;
-        let commit = self.follow(&repo)?;
-        let root = checkout::ensure(&repo, commit, &self.folder, &self.repo_name())?;
-        let found = stacks_matching(&root, &self.path)
-            .map_err(|source| SourceError::Folder { path: PathBuf::from(&self.path), source })?;
+        let (commit, root) = match self.checked_out() {
+            Err(error) if damaged(&error) => {
+                self.drop_clone()?;
+                self.checked_out()?
+            }
+            other => other?,
+        };
+        let found = stacks_matching(&root, &self.path).map_err(|source| SourceError::Folder {
+            path: PathBuf::from(format!("{} in {}", self.path, shown_url(&self.url))),
+            source,
+        })?;
         let files = StackFiles::Checkout { root, data: self.data.clone() };
         Ok(Snapshot { revision: Some(commit.to_string()), found, files })
     }
 
-    /// The clone; a damaged one is made anew, since all that it holds is at the server.
+    /// The branch's commit, and the root of its files.
+    fn checked_out(&self) -> Result<(Oid, PathBuf), SourceError> {
+        let repo = self.repo()?;
+        let commit = self.follow(&repo)?;
+        Ok((commit, checkout::ensure(&repo, commit, &self.folder, &self.repo_name())?))
+    }
+
+    /// The clone; one that is none is made anew.
     fn repo(&self) -> Result<Repository, SourceError> {
-        let path = self.folder.join("repo");
+        let path = self.clone_path();
         if let Ok(repo) = Repository::open_bare(&path) {
             return Ok(repo);
         }
-        let made =
-            remove_all(&path).map_err(Into::into).and_then(|()| Ok(Repository::init_bare(&path)?));
-        made.map_err(|source| disk(format!("make the clone `{}`", path.display()), source))
+        self.drop_clone()?;
+        let made = Repository::init_bare(&path);
+        made.map_err(|error| disk(format!("make the clone `{}`", path.display()), error.into()))
+    }
+
+    /// All that it holds is at the server.
+    fn drop_clone(&self) -> Result<(), SourceError> {
+        let path = self.clone_path();
+        let gone = remove_all(&path);
+        gone.map_err(|error| disk(format!("remove `{}`", path.display()), error.into()))
+    }
+
+    fn clone_path(&self) -> PathBuf {
+        self.folder.join("repo")
     }
 
     /// Asks where the branch is, and fetches only what is not here yet.
@@ -69,12 +94,23 @@ impl Git {
             let spec = format!("+refs/heads/{branch}:{ours}");
             let mut options = FetchOptions::new();
             options.download_tags(git2::AutotagOption::None);
-            remote.fetch(&[spec], Some(&mut options), None).map_err(|error| self.told(&error))?;
+            let fetched = remote.fetch(&[spec], Some(&mut options), None);
+            fetched.map_err(|error| self.broke_off(error))?;
         }
         // The server may hang up first.
         let _ = remote.disconnect();
         let commit = repo.refname_to_id(&ours).and_then(|tip| repo.find_commit(tip));
-        Ok(commit.map_err(|error| self.told(&error))?.id())
+        Ok(commit.map_err(|error| self.unreadable(error))?.id())
+    }
+
+    /// A fetch that began well: what the clone's own files are to blame for is told apart.
+    fn broke_off(&self, error: git2::Error) -> SourceError {
+        let server = [ErrorClass::Net, ErrorClass::Http, ErrorClass::Ssh, ErrorClass::Ssl];
+        if server.contains(&error.class()) { self.told(&error) } else { self.unreadable(error) }
+    }
+
+    fn unreadable(&self, error: git2::Error) -> SourceError {
+        disk(format!("read the clone `{}`", self.clone_path().display()), error.into())
     }
 
     fn branch_of(&self, remote: &Remote<'_>) -> Result<String, SourceError> {
@@ -136,7 +172,7 @@ impl Git {
                 ("there is no Git repository at that address".to_owned(), None)
             }
             // A path that does not exist is taken for an unknown protocol.
-            (_, ErrorClass::Net) if local => {
+            (_, ErrorClass::Net | ErrorClass::Os) if local => {
                 ("there is no Git repository at that address".to_owned(), None)
             }
             _ if ssh => (
@@ -147,6 +183,16 @@ impl Git {
         };
         self.failed(what, hint)
     }
+}
+
+/// Whether the clone on this machine lacks or garbles what it should hold. A full disk is none.
+fn damaged(error: &SourceError) -> bool {
+    use ErrorClass::{Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib};
+    let SourceError::Disk { source, .. } = error else { return false };
+    source.downcast_ref::<git2::Error>().is_some_and(|error| {
+        let kinds = [Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib];
+        kinds.contains(&error.class())
+    })
 }
 
 fn ssh_host(url: &str) -> String {

@@ -37,6 +37,18 @@ impl Repo {
         write(&self.work().join(name), text);
     }
 
+    pub fn link(&self, target: &str, name: &str) {
+        std::os::unix::fs::symlink(target, self.work().join(name)).unwrap();
+    }
+
+    /// A submodule that the next [`Repo::push`] holds.
+    pub fn submodule(&self, name: &str) {
+        let (work, inner) = (self.work(), self.work().join(name));
+        git(&work, &["init", "-q", name]);
+        git(&inner, &["commit", "-q", "--allow-empty", "-m", "inner"]);
+        git(&work, &["add", name]);
+    }
+
     pub fn remove(&self, name: &str) {
         git(&self.work(), &["rm", "-q", "-r", name]);
     }

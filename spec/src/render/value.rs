@@ -1,5 +1,7 @@
 //! What is rendered: a tree of values, each with where it was written.
 
+use std::sync::Arc;
+
 use crate::span::Span;
 
 /// One value.
@@ -7,8 +9,9 @@ use crate::span::Span;
 pub struct Value {
     /// What it is.
     pub node: Node,
-    /// Where it was written; absent for what comes by default.
-    pub at: Option<Span>,
+    /// Where it was written; absent for what comes by default. What one text means is many values
+    /// with one place.
+    pub at: Option<Arc<Span>>,
 }
 
 /// What a value is.
@@ -39,13 +42,13 @@ pub struct Entry {
 
 /// A text that means itself when it is loaded again.
 pub(super) fn text(text: &str, at: Option<&Span>) -> Value {
-    Value { node: Node::Text(text.replace('$', "$$")), at: at.cloned() }
+    Value { node: Node::Text(text.replace('$', "$$")), at: at.map(|at| at.clone().into()) }
 }
 
 /// A mapping with its keys sorted.
 pub(super) fn map(mut entries: Vec<Entry>, at: Option<&Span>) -> Value {
     entries.sort_by(|one, two| one.key.cmp(&two.key));
-    Value { node: Node::Map(entries), at: at.cloned() }
+    Value { node: Node::Map(entries), at: at.map(|at| at.clone().into()) }
 }
 
 pub(super) fn entry(key: &str, value: Value) -> Entry {
@@ -53,19 +56,19 @@ pub(super) fn entry(key: &str, value: Value) -> Entry {
 }
 
 pub(super) fn boolean(value: bool, at: Option<&Span>) -> Value {
-    Value { node: Node::Bool(value), at: at.cloned() }
+    Value { node: Node::Bool(value), at: at.map(|at| at.clone().into()) }
 }
 
 pub(super) fn number(value: impl ToString, at: Option<&Span>) -> Value {
-    Value { node: Node::Number(value.to_string()), at: at.cloned() }
+    Value { node: Node::Number(value.to_string()), at: at.map(|at| at.clone().into()) }
 }
 
 pub(super) fn null(at: Option<&Span>) -> Value {
-    Value { node: Node::Null, at: at.cloned() }
+    Value { node: Node::Null, at: at.map(|at| at.clone().into()) }
 }
 
 pub(super) fn list(values: Vec<Value>, at: Option<&Span>) -> Value {
-    Value { node: Node::List(values), at: at.cloned() }
+    Value { node: Node::List(values), at: at.map(|at| at.clone().into()) }
 }
 
 impl Value {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::code::Code;
 use crate::decode::Field;
+use crate::item::Type;
 use crate::scalar;
 
 /// Limits of one container. `mem_limit` and `deploy.resources.limits.memory` are one value here.
@@ -55,14 +56,22 @@ impl Limits {
         };
         let ulimits = service.get("ulimits").map(|field| ulimits(&field)).unwrap_or_default();
         Self {
-            memory: agreed(service, "mem_limit", deployed("memory"), |field| field.bytes())
-                .filter(|n| *n > 0),
+            memory: agreed(service, "mem_limit", deployed("memory"), memory).filter(|n| *n > 0),
             cpus: agreed(service, "cpus", deployed("cpus"), cpus).filter(|cpus| cpus.0 > 0),
             pids: agreed(service, "pids_limit", deployed("pids"), pids).flatten(),
             shm_size: service.get("shm_size").and_then(|field| field.bytes()),
             ulimits,
         }
     }
+}
+
+/// `deploy` takes sizes as text only: a number there is a unit that was forgotten.
+fn memory(field: &Field<'_>) -> Option<u64> {
+    let number = field.item.as_scalar().is_some_and(|scalar| scalar.ty() == Type::Int);
+    if number && field.path.starts_with("deploy.") {
+        return field.wrong("a size with its unit, such as `512m`");
+    }
+    field.bytes()
 }
 
 fn cpus(field: &Field<'_>) -> Option<NanoCpus> {

@@ -94,7 +94,7 @@ pub(crate) fn decode(service: &Field<'_>) -> Vec<Port> {
 }
 
 /// How many ports a service may have, ranges expanded.
-const MAX_PORTS: usize = 1 << 17;
+const MAX_PORTS: usize = 1 << 16;
 
 fn one(field: &Field<'_>) -> Vec<Port> {
     let Some(text) = field.item.text() else {

@@ -1,6 +1,5 @@
 //! Ports of the host that two want, and ports of databases that everybody reaches.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::code::Code;
@@ -78,28 +77,35 @@ pub(crate) fn claims(stack: &Stack) -> impl Iterator<Item = Claim<'_>> {
 pub(super) fn of_two_services(stack: &Stack) -> Vec<Problem> {
     /// Further owners of one port are found against the first few.
     const MOST: usize = 8;
-    let mut taken: HashMap<(u16, Protocol), Vec<Claim<'_>>> = HashMap::new();
+    let mut claims: Vec<Claim<'_>> = claims(stack).collect();
+    // Stable: of one port, the first service stays the first.
+    claims.sort_by_key(|claim| (claim.port, claim.protocol));
+    let same =
+        |one: &Claim<'_>, two: &Claim<'_>| (one.port, one.protocol) == (two.port, two.protocol);
     let mut found = Vec::new();
-    for claim in claims(stack) {
-        let owners = taken.entry((claim.port, claim.protocol)).or_default();
-        let other = owners
-            .iter()
-            .find(|other| other.service.name != claim.service.name && other.meets(&claim));
-        if let Some(other) = other {
-            let (one, two) = (&other.service.name, &claim.service.name);
-            let message = format!(
-                "services `{one}` and `{two}` both publish port {}/{}",
-                claim.port, claim.protocol
-            );
-            let path = format!("ports[{}]", claim.index);
-            let hint = "publish one of them on another port";
-            found.push(super::at(claim.service, &path, Code::PortConflict, message, hint));
-        }
-        if owners.len() < MOST {
-            owners.push(claim);
+    for owners in claims.chunk_by(same) {
+        for (index, claim) in owners.iter().enumerate().skip(1) {
+            let other = owners[..index.min(MOST)]
+                .iter()
+                .find(|other| other.service.name != claim.service.name && other.meets(claim));
+            found.extend(other.map(|other| conflict(other, claim)));
         }
     }
     found
+}
+
+fn conflict(other: &Claim<'_>, claim: &Claim<'_>) -> Problem {
+    let (one, two) = (&other.service.name, &claim.service.name);
+    let (port, protocol) = (claim.port, claim.protocol);
+    let message = format!("services `{one}` and `{two}` both publish port {port}/{protocol}");
+    let path = format!("ports[{}]", claim.index);
+    super::at(
+        claim.service,
+        &path,
+        Code::PortConflict,
+        message,
+        "publish one of them on another port",
+    )
 }
 
 fn publishes(service: &Service) -> bool {

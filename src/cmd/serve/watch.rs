@@ -25,7 +25,10 @@ pub struct Watch {
 /// The last that was told of a stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Told {
-    trouble: Vec<String>,
+    /// Until it is well again: the same trouble is told once, however often it is tried.
+    trouble: BTreeSet<String>,
+    /// From whom it was taken.
+    taken: Option<String>,
     /// The revision whose overview was shown.
     shown: Option<String>,
 }
@@ -94,21 +97,28 @@ fn state(row: &ContainerRow) -> String {
 }
 
 fn change(row: &StatusRow, told: &mut Told, containers: &[ContainerRow]) -> Vec<String> {
+    let mut lines = taken(row, told);
     let trouble = trouble(row);
-    if trouble != told.trouble {
-        told.trouble.clone_from(&trouble);
-        if !trouble.is_empty() {
-            // When it is well again, that is worth saying.
-            told.shown = None;
-            return trouble;
-        }
+    if !trouble.is_empty() {
+        // When it is well again, that is worth saying.
+        told.shown = None;
+        lines.extend(trouble.into_iter().filter(|line| told.trouble.insert(line.clone())));
+        return lines;
     }
     let well = row.health == "Healthy" && row.sync == "InSync";
-    if !well || told.shown.as_ref() == Some(&row.revision) {
-        return vec![];
+    if well && told.shown.as_ref() != Some(&row.revision) {
+        told.trouble.clear();
+        told.shown = Some(row.revision.clone());
+        lines.extend(overview(row, containers));
     }
-    told.shown = Some(row.revision.clone());
-    overview(row, containers)
+    lines
+}
+
+fn taken(row: &StatusRow, told: &mut Told) -> Vec<String> {
+    let fresh = row.taken_from != told.taken;
+    told.taken.clone_from(&row.taken_from);
+    let from = row.taken_from.iter().filter(|_| fresh);
+    from.map(|from| format!("{}: taken over from {from}", row.stack)).collect()
 }
 
 /// What went wrong or is held, if anything.
@@ -180,6 +190,7 @@ mod tests {
             },
             notes: vec![],
             suspended: None,
+            taken_from: None,
             drift: 0,
             services: [("counter".to_owned(), (1, 1)), ("web".to_owned(), (2, 2))].into(),
         }
@@ -235,6 +246,8 @@ mod tests {
         look(vec![well()], "healthy", vec![problem()]);
         look(vec![well()], "healthy", vec![problem()]);
         look(vec![bad()], "unhealthy", vec![]);
+        look(vec![running()], "unhealthy", vec![]);
+        look(vec![bad()], "unhealthy", vec![]);
         look(vec![well()], "healthy", vec![]);
         look(vec![], "healthy", vec![]);
         insta::assert_snapshot!(told.join("\n"), @r"
@@ -253,6 +266,8 @@ mod tests {
         --
         hello-web-1: unhealthy
         hello: failed: web.1 exited (1) 3 times
+        --
+        --
         --
         hello-web-1: healthy
         hello is healthy at 3f9c2a1

@@ -78,6 +78,7 @@ impl Lowering<'_> {
             internal: network.internal,
             subnet: pool.and_then(|pool| pool.subnet).map(|subnet| subnet.to_string()),
             gateway: pool.and_then(|pool| pool.gateway).map(|gateway| gateway.to_string()),
+            auto_remove: false,
             labels,
         };
         let span = self.stack.origins.nearest(&format!("networks.{key}"));

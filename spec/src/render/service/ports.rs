@@ -1,14 +1,15 @@
 //! Ports in their long form.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::super::json;
 use super::super::tree;
-use super::super::value::{self, Value};
+use super::super::value::{self, Node, Value};
 use crate::item::Item;
 use crate::keys::Place;
 use crate::service::Published;
 use crate::service::ports::{self, Port};
+use crate::span::Span;
 
 /// Each port once, ranges written out as far as they pair.
 pub(super) fn list(item: &Item) -> Value {
@@ -17,34 +18,43 @@ pub(super) fn list(item: &Item) -> Value {
     for item in item.items() {
         let port: Vec<Value> = match item.text() {
             Some(text) => {
-                ports::short(text).unwrap_or_default().iter().map(|port| long(port, item)).collect()
+                let at = Arc::new(item.span.clone());
+                let ports = ports::short(text).unwrap_or_default();
+                ports.iter().map(|port| long(port, &at)).collect()
             }
             None => vec![written(item)],
         };
-        ports.extend(port.into_iter().filter(|port| seen.insert(json::value(port).to_string())));
+        ports.extend(port.into_iter().filter(|port| seen.insert(identity(port))));
     }
     value::list(ports, Some(&item.span))
 }
 
-fn long(port: &Port, item: &Item) -> Value {
-    let at = Some(&item.span);
-    let mut entries = vec![
-        value::entry("mode", value::text("ingress", at)),
-        value::entry("protocol", value::text(&port.protocol.to_string(), at)),
-        value::entry("target", value::number(port.target, at)),
-    ];
+/// What makes a port another one: all that it says.
+fn identity(port: &Value) -> String {
+    let part = |entry: &value::Entry| match &entry.value.node {
+        Node::Text(text) | Node::Number(text) => format!("{}{text} ", &entry.key[..1]),
+        _ => String::new(),
+    };
+    port.entries().iter().map(part).collect()
+}
+
+/// Sorted by key, like every mapping.
+fn long(port: &Port, at: &Arc<Span>) -> Value {
+    let value = |node| Value { node, at: Some(at.clone()) };
+    let text = |text: String| value(Node::Text(text));
     let published = match port.published {
         Published::Any => None,
         Published::Port(port) => Some(port.to_string()),
         Published::Range(first, last) => Some(format!("{first}-{last}")),
     };
-    if let Some(published) = published {
-        entries.push(value::entry("published", value::text(&published, at)));
-    }
-    if let Some(ip) = port.host_ip {
-        entries.push(value::entry("host_ip", value::text(&ip.to_string(), at)));
-    }
-    value::map(entries, at)
+    let entries = [
+        port.host_ip.map(|ip| value::entry("host_ip", text(ip.to_string()))),
+        Some(value::entry("mode", text("ingress".into()))),
+        Some(value::entry("protocol", text(port.protocol.to_string()))),
+        published.map(|published| value::entry("published", text(published))),
+        Some(value::entry("target", value(Node::Number(port.target.to_string())))),
+    ];
+    value(Node::Map(entries.into_iter().flatten().collect()))
 }
 
 /// A long form, with what it leaves out.
