@@ -1,5 +1,6 @@
 //! Where stacks are below a path: the one rule for sources and command lines.
 
+use fast_glob::glob_match;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -56,14 +57,9 @@ pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
         }
         return Ok(found);
     }
-    let glob = globset::GlobBuilder::new(pattern)
-        .literal_separator(true)
-        .build()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?
-        .compile_matcher();
     let mut folders = Vec::new();
     folders_below(root, &mut folders)?;
-    folders.retain(|dir| glob.is_match(relative(root, dir)) && holds_stack(dir));
+    folders.retain(|dir| glob_match(pattern, relative(root, dir)) && holds_stack(dir));
     folders.sort();
     Ok(folders
         .into_iter()

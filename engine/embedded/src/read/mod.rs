@@ -134,15 +134,14 @@ impl Reading<'_> {
     /// Against the specification of the run: a limit beyond what this host grants was cut there.
     fn ulimits(&self) -> Option<(Value, Value)> {
         let config = self.layout.task(&self.records.wish.id).config();
-        let spec = record::load::<oci_spec::runtime::Spec>(&config).ok()??;
-        let limits = spec.process().as_ref()?.rlimits().clone().unwrap_or_default();
+        let spec = record::load::<crate::runtime::oci::Spec>(&config).ok()??;
+        let limits = spec.process.rlimits;
         let asked = &self.records.wish.spec.ulimits;
         let applied: BTreeMap<_, _> = limits
             .iter()
             .filter_map(|limit| {
-                let name = limit.typ().to_string().trim_start_matches("RLIMIT_").to_lowercase();
-                let shown =
-                    format!("{}:{}", inside::shown(limit.soft()), inside::shown(limit.hard()));
+                let name = limit.kind.trim_start_matches("RLIMIT_").to_lowercase();
+                let shown = format!("{}:{}", inside::shown(limit.soft), inside::shown(limit.hard));
                 asked.contains_key(&name).then_some((name, shown))
             })
             .collect();

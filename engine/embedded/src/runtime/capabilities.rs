@@ -1,5 +1,6 @@
 //! Capabilities: which ones a task has, and their numbers. Pure.
 
+use super::oci::Capabilities;
 use std::collections::BTreeSet;
 
 /// What docker leaves to a container.
@@ -89,6 +90,19 @@ pub fn granted(
     let added = add.iter().filter(|name| ALL.contains(&name.as_str())).cloned();
     let kept = base.into_iter().filter(|name| !drop.contains(name));
     kept.chain(added).collect()
+}
+
+/// The sets of a process. Bounding is what it could ever have; nothing is inherited, so that a
+/// process of another user has none.
+#[must_use]
+pub fn sets<'a>(granted: impl IntoIterator<Item = &'a str>) -> Capabilities {
+    let set: Vec<_> = granted.into_iter().map(|name| format!("CAP_{name}")).collect();
+    Capabilities {
+        bounding: set.clone(),
+        effective: set.clone(),
+        permitted: set,
+        ..Capabilities::default()
+    }
 }
 
 /// The set as the kernel's bits; names that it does not know are left out.

@@ -1,8 +1,8 @@
 //! /dev of a container: the few nodes and links that every program expects.
 
 use super::failure::{Failure, Step};
+use super::oci::{Device, DeviceKind};
 use super::within::Root;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{FileType, Gid, Mode, Uid, chownat, makedev, mknodat, symlinkat};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -41,26 +41,26 @@ pub fn fill(dev: BorrowedFd<'_>) -> Result<(), Failure> {
 }
 
 /// Makes one further device.
-pub fn make(root: &Root, device: &LinuxDevice) -> Result<(), Failure> {
-    let path = device.path();
+pub fn make(root: &Root, device: &Device) -> Result<(), Failure> {
+    let path = &device.path;
     let step = format!("make device `{}`", path.display());
     let wrong = || Failure::at(&step, "not an absolute path");
     let name = path.file_name().ok_or_else(wrong)?;
     let parent = root.folder(path.parent().unwrap_or(Path::new("/")))?;
-    let kind = match device.typ() {
-        LinuxDeviceType::B => FileType::BlockDevice,
-        LinuxDeviceType::P => FileType::Fifo,
+    let kind = match device.kind {
+        DeviceKind::B => FileType::BlockDevice,
+        DeviceKind::P => FileType::Fifo,
         _ => FileType::CharacterDevice,
     };
     let number = |number: i64| u32::try_from(number).map_err(|error| Failure::at(&step, error));
-    let numbers = makedev(number(device.major())?, number(device.minor())?);
-    let mode = Mode::from_raw_mode(device.file_mode().unwrap_or(0o666) & 0o7777);
+    let numbers = makedev(number(device.major)?, number(device.minor)?);
+    let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(0o666) & 0o7777);
     match mknodat(parent.as_fd(), name, kind, mode, numbers) {
         // One that every container has.
         Err(rustix::io::Errno::EXIST) => return Ok(()),
         other => other.step(&step)?,
     }
-    let owner = device.uid().map(Uid::from_raw);
-    let group = device.gid().map(Gid::from_raw);
+    let owner = device.uid.map(Uid::from_raw);
+    let group = device.gid.map(Gid::from_raw);
     chownat(parent.as_fd(), name, owner, group, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).step(&step)
 }

@@ -7,6 +7,7 @@
 
 use super::execute::Program;
 use super::failure::{CANNOT_START, Failure, Step};
+use super::oci::Capabilities;
 use super::spawn::{self, Started};
 use super::{capabilities, init, seal, tiny_init};
 use crate::layout::TaskDir;
@@ -14,7 +15,6 @@ use crate::record::{self, Process, State};
 use keel_engine::Exec;
 use nix::sched::CloneFlags;
 use nix::sys::signal::SigSet;
-use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilitiesBuilder};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior};
 use std::fs::File;
 use std::io;
@@ -101,7 +101,7 @@ fn settle(exec: &Exec, stdio: Option<&(OwnedFd, OwnedFd)>) -> Result<(), Failure
 /// The container's own process, with what the request changes.
 fn program(mut program: Program, exec: &Exec) -> Program {
     let process = &mut program.process;
-    let mut environment = process.env().clone().unwrap_or_default();
+    let environment = &mut process.env;
     let term = (exec.tty && !environment.iter().any(|line| line.starts_with("TERM=")))
         .then(|| "TERM=xterm".to_owned());
     for line in term.iter().chain(&exec.env) {
@@ -109,31 +109,23 @@ fn program(mut program: Program, exec: &Exec) -> Program {
         environment.retain(|old| old.split('=').next() != Some(key));
         environment.push(line.clone());
     }
-    process.set_env(Some(environment)).set_args(Some(exec.command.clone()));
+    process.args.clone_from(&exec.command);
     if let Some(folder) = &exec.working_dir {
-        process.set_cwd(Path::new("/").join(folder));
+        process.cwd = Path::new("/").join(folder);
     }
     if let Some(user) = &exec.user {
-        let changed = process.user().clone().set_username(Some(user.clone())).clone();
-        process.set_user(changed);
+        process.user.username = Some(user.clone());
     }
     if exec.privileged {
-        process.set_capabilities(Some(all_capabilities())).set_no_new_privileges(Some(false));
+        process.capabilities = Some(all_capabilities());
+        process.no_new_privileges = false;
         program.filter = None;
     }
     program
 }
 
-fn all_capabilities() -> oci_spec::runtime::LinuxCapabilities {
+fn all_capabilities() -> Capabilities {
     let known = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
     let all = capabilities::ALL.iter().enumerate().filter(|(number, _)| known & 1 << number != 0);
-    let all: Capabilities = all.filter_map(|(_, name)| name.parse::<Capability>().ok()).collect();
-    LinuxCapabilitiesBuilder::default()
-        .bounding(all.clone())
-        .effective(all.clone())
-        .permitted(all)
-        .inheritable(Capabilities::new())
-        .ambient(Capabilities::new())
-        .build()
-        .expect("every part has a default")
+    capabilities::sets(all.map(|(_, name)| *name))
 }

@@ -2,12 +2,12 @@
 //! do, then exec. Runs inside of the container's namespaces, with the container's root.
 
 use super::failure::{Failure, Step};
+use super::oci::{Capabilities, Process, Spec};
 use super::user::{Accounts, Identity, resolve};
 use super::within::Root;
 use super::{capabilities, seccomp};
 use crate::sys;
 use nix::sys::resource::{Resource, setrlimit};
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, PosixRlimit, PosixRlimitType, Process};
 use rustix::fs::{FileType, Mode};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::BpfProgram;
@@ -29,13 +29,12 @@ pub struct Program {
 
 impl Program {
     /// From a specification.
-    pub fn prepare(spec: &oci_spec::runtime::Spec) -> Result<Self, Failure> {
-        let linux = spec.linux().as_ref();
-        let profile = linux.and_then(|linux| linux.seccomp().as_ref());
-        let groups = spec.annotations().as_ref().and_then(|all| all.get(super::bundle::GROUPS));
+    pub fn prepare(spec: &Spec) -> Result<Self, Failure> {
+        let profile = spec.linux.seccomp.as_ref();
+        let groups = spec.annotations.get(super::bundle::GROUPS);
         let groups = groups.map(String::as_str).unwrap_or_default().split(',');
         Ok(Self {
-            process: spec.process().clone().unwrap_or_default(),
+            process: spec.process.clone(),
             groups: groups.filter(|group| !group.is_empty()).map(str::to_owned).collect(),
             filter: profile.map(seccomp::compile).transpose()?.flatten(),
         })
@@ -57,18 +56,18 @@ impl Program {
         let environment = self.environment(&identity)?;
         own_stdio(identity.uid)?;
         self.limit()?;
-        let folder = self.process.cwd();
+        let folder = &self.process.cwd;
         std::env::set_current_dir(folder)
             .step(format_args!("enter folder `{}`", folder.display()))?;
-        let tight = self.process.no_new_privileges().unwrap_or(false);
+        let tight = self.process.no_new_privileges;
         if tight {
             rustix::thread::set_no_new_privs(true).step("give up new privileges")?;
         }
         sys::close_on_exec_from(3).step("close descriptors")?;
         sys::default_signals().step("reset signals")?;
         rustix::process::umask(Mode::from_raw_mode(0o022));
-        let none = LinuxCapabilities::default();
-        let capabilities = self.process.capabilities().as_ref().unwrap_or(&none);
+        let none = Capabilities::default();
+        let capabilities = self.process.capabilities.as_ref().unwrap_or(&none);
         bound(capabilities)?;
         if !tight {
             self.filter()?;
@@ -87,15 +86,15 @@ impl Program {
         let passwd = text("/etc/passwd").step("read /etc/passwd")?;
         let group = text("/etc/group").step("read /etc/group")?;
         let accounts = Accounts { passwd: &passwd, group: &group };
-        let user = self.process.user();
-        let numbers = format!("{}:{}", user.uid(), user.gid());
-        let user = user.username().as_ref().unwrap_or(&numbers);
+        let user = &self.process.user;
+        let numbers = format!("{}:{}", user.uid, user.gid);
+        let user = user.username.as_ref().unwrap_or(&numbers);
         resolve(user, &self.groups, accounts)
             .map_err(|unknown| Failure { code: 126, message: unknown.to_string() })
     }
 
     fn environment(&self, identity: &Identity) -> Result<Vec<CString>, Failure> {
-        let mut lines = self.process.env().clone().unwrap_or_default();
+        let mut lines = self.process.env.clone();
         if !lines.iter().any(|line| line.starts_with("HOME=")) {
             lines.push(format!("HOME={}", identity.home.as_deref().unwrap_or("/")));
         }
@@ -103,10 +102,11 @@ impl Program {
     }
 
     fn limit(&self) -> Result<(), Failure> {
-        for limit in self.process.rlimits().iter().flatten() {
-            let kind = resource(limit);
-            let done = setrlimit(kind, limit.soft(), limit.hard());
-            done.step(format_args!("set limit {kind:?} to {}", limit.hard()))?;
+        for limit in &self.process.rlimits {
+            let kind = resource(&limit.kind)
+                .ok_or_else(|| Failure::at("set limits", format!("unknown {}", limit.kind)))?;
+            let done = setrlimit(kind, limit.soft, limit.hard);
+            done.step(format_args!("set limit {kind:?} to {}", limit.hard))?;
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Program {
     }
 
     fn exec(&self, environment: &[CString]) -> Failure {
-        let arguments = self.process.args().clone().unwrap_or_default();
+        let arguments = self.process.args.clone();
         let name = arguments.first().cloned().unwrap_or_default();
         let arguments: Result<Vec<_>, _> = arguments.into_iter().map(CString::new).collect();
         let Ok(arguments) = arguments else {
@@ -173,13 +173,12 @@ fn own_stdio(uid: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-fn bits(set: Option<&Capabilities>) -> u64 {
-    let names: Vec<String> = set.into_iter().flatten().map(ToString::to_string).collect();
-    capabilities::bits(names.iter().map(String::as_str))
+fn bits(set: &[String]) -> u64 {
+    capabilities::bits(set.iter().map(String::as_str))
 }
 
-fn bound(wanted: &LinuxCapabilities) -> Result<(), Failure> {
-    let keep = bits(wanted.bounding().as_ref());
+fn bound(wanted: &Capabilities) -> Result<(), Failure> {
+    let keep = bits(&wanted.bounding);
     for number in 0..64_u32 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         match rustix::thread::capability_is_in_bounding_set(capability) {
@@ -211,17 +210,17 @@ fn become_user(identity: &Identity) -> Result<(), Failure> {
     set_keep_capabilities(false).step("keep capabilities")
 }
 
-fn keep(wanted: &LinuxCapabilities) -> Result<(), Failure> {
-    let set = |set: &Option<Capabilities>| CapabilitySet::from_bits_retain(bits(set.as_ref()));
+fn keep(wanted: &Capabilities) -> Result<(), Failure> {
+    let set = |set: &[String]| CapabilitySet::from_bits_retain(bits(set));
     let sets = CapabilitySets {
-        effective: set(wanted.effective()),
-        permitted: set(wanted.permitted()),
-        inheritable: set(wanted.inheritable()),
+        effective: set(&wanted.effective),
+        permitted: set(&wanted.permitted),
+        inheritable: set(&wanted.inheritable),
     };
     rustix::thread::set_capabilities(None, sets).step("set capabilities")?;
     rustix::thread::clear_ambient_capability_set().step("clear ambient capabilities")?;
     for number in 0..64_u32 {
-        if bits(wanted.ambient().as_ref()) & 1 << number != 0 {
+        if bits(&wanted.ambient) & 1 << number != 0 {
             let capability = CapabilitySet::from_bits_retain(1 << number);
             rustix::thread::configure_capability_in_ambient_set(capability, true)
                 .step("set ambient capabilities")?;
@@ -230,23 +229,24 @@ fn keep(wanted: &LinuxCapabilities) -> Result<(), Failure> {
     Ok(())
 }
 
-fn resource(limit: &PosixRlimit) -> Resource {
-    match limit.typ() {
-        PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
-        PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,
-        PosixRlimitType::RlimitData => Resource::RLIMIT_DATA,
-        PosixRlimitType::RlimitStack => Resource::RLIMIT_STACK,
-        PosixRlimitType::RlimitCore => Resource::RLIMIT_CORE,
-        PosixRlimitType::RlimitRss => Resource::RLIMIT_RSS,
-        PosixRlimitType::RlimitNproc => Resource::RLIMIT_NPROC,
-        PosixRlimitType::RlimitNofile => Resource::RLIMIT_NOFILE,
-        PosixRlimitType::RlimitMemlock => Resource::RLIMIT_MEMLOCK,
-        PosixRlimitType::RlimitAs => Resource::RLIMIT_AS,
-        PosixRlimitType::RlimitLocks => Resource::RLIMIT_LOCKS,
-        PosixRlimitType::RlimitSigpending => Resource::RLIMIT_SIGPENDING,
-        PosixRlimitType::RlimitMsgqueue => Resource::RLIMIT_MSGQUEUE,
-        PosixRlimitType::RlimitNice => Resource::RLIMIT_NICE,
-        PosixRlimitType::RlimitRtprio => Resource::RLIMIT_RTPRIO,
-        PosixRlimitType::RlimitRttime => Resource::RLIMIT_RTTIME,
-    }
+fn resource(name: &str) -> Option<Resource> {
+    Some(match name {
+        "RLIMIT_AS" => Resource::RLIMIT_AS,
+        "RLIMIT_CORE" => Resource::RLIMIT_CORE,
+        "RLIMIT_CPU" => Resource::RLIMIT_CPU,
+        "RLIMIT_DATA" => Resource::RLIMIT_DATA,
+        "RLIMIT_FSIZE" => Resource::RLIMIT_FSIZE,
+        "RLIMIT_LOCKS" => Resource::RLIMIT_LOCKS,
+        "RLIMIT_MEMLOCK" => Resource::RLIMIT_MEMLOCK,
+        "RLIMIT_MSGQUEUE" => Resource::RLIMIT_MSGQUEUE,
+        "RLIMIT_NICE" => Resource::RLIMIT_NICE,
+        "RLIMIT_NOFILE" => Resource::RLIMIT_NOFILE,
+        "RLIMIT_NPROC" => Resource::RLIMIT_NPROC,
+        "RLIMIT_RSS" => Resource::RLIMIT_RSS,
+        "RLIMIT_RTPRIO" => Resource::RLIMIT_RTPRIO,
+        "RLIMIT_RTTIME" => Resource::RLIMIT_RTTIME,
+        "RLIMIT_SIGPENDING" => Resource::RLIMIT_SIGPENDING,
+        "RLIMIT_STACK" => Resource::RLIMIT_STACK,
+        _ => return None,
+    })
 }

@@ -2,9 +2,9 @@
 
 use super::failure::{Failure, Step};
 use super::mounts;
+use super::oci::Spec;
 use super::options::Options;
 use super::within::Root;
-use oci_spec::runtime::Spec;
 use rustix::fs::{FileType, OFlags, makedev};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,14 +12,13 @@ use std::path::Path;
 
 /// Covers masked paths and makes read-only ones so. What does not exist needs neither.
 pub fn cover(spec: &Spec, root: &Root) -> Result<(), Failure> {
-    let Some(linux) = spec.linux() else { return Ok(()) };
-    for path in linux.readonly_paths().iter().flatten() {
+    for path in &spec.linux.readonly_paths {
         if let Some(target) = find(root, path)? {
             freeze(&target).step(format_args!("make `{path}` read-only"))?;
         }
     }
     let mut masks = Masks { nothing: None, empty: None };
-    for path in linux.masked_paths().iter().flatten() {
+    for path in &spec.linux.masked_paths {
         if let Some(target) = find(root, path)? {
             masks.put(root, &target).step(format_args!("mask `{path}`"))?;
         }

@@ -4,12 +4,12 @@ use super::bundle::SELF;
 use super::channel::Channel;
 use super::execute::Program;
 use super::failure::{Failure, Step};
+use super::oci::Spec;
 use super::options::Options;
 use super::spawn::Stdio;
 use super::{mounts, rootfs, terminal};
 use nix::sched::CloneFlags;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
-use oci_spec::runtime::Spec;
 use rustix::fs::Mode;
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ impl Container {
         // Only now, so that its own cgroup is the root that it sees.
         nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).step("hide the host's cgroups")?;
         let built = rootfs::assemble(&self.spec, &self.place, self.parts)?;
-        if let Some(name) = self.spec.hostname() {
+        if let Some(name) = &self.spec.hostname {
             nix::unistd::sethostname(name).step("set the host name")?;
         }
         match &self.stdio {
@@ -57,8 +57,7 @@ impl Container {
                 use_stdio(input.as_fd(), output.as_fd(), error.as_fd())?;
             }
         }
-        let read_only = self.spec.root().as_ref().and_then(|root| root.readonly());
-        rootfs::enter(&built.root, read_only.unwrap_or(false))?;
+        rootfs::enter(&built.root, self.spec.root.readonly)?;
         Ok(self.program)
     }
 }
@@ -77,13 +76,13 @@ pub fn use_stdio(
 /// Binds, as mounts of their own, by their place in the specification's list.
 fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
     let mut parts = BTreeMap::new();
-    for (at, mount) in spec.mounts().iter().flatten().enumerate() {
-        let source = match mount.typ().as_deref() {
-            Some("bind") => mount.source().clone().unwrap_or_default(),
+    for (at, mount) in spec.mounts.iter().enumerate() {
+        let source = match mount.kind.as_deref() {
+            Some("bind") => mount.source.clone().unwrap_or_default(),
             Some(SELF) => own_copy(dir)?,
             _ => continue,
         };
-        let options = Options::sort(mount.options().iter().flatten().map(String::as_str));
+        let options = Options::sort(mount.words());
         let part = mounts::part_of_host(&source, &options);
         parts.insert(at, part.step(format_args!("bind `{}`", source.display()))?);
     }

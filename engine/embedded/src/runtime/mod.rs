@@ -25,6 +25,7 @@ pub mod failure;
 mod hidden;
 mod init;
 mod mounts;
+pub mod oci;
 mod options;
 pub mod overlay;
 mod rootfs;

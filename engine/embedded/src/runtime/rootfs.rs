@@ -6,12 +6,12 @@
 
 use super::bundle::FILE;
 use super::failure::{Failure, Step};
+use super::oci::{Mount, Spec};
 use super::options::Options;
 use super::overlay::{self, Layers};
 use super::within::Root;
 use super::{devices, hidden, mounts, staging};
 use crate::runtime::cgroup::Hierarchies;
-use oci_spec::runtime::{Mount, Spec};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
 use std::collections::BTreeMap;
@@ -36,8 +36,8 @@ pub fn assemble(
     mut parts: BTreeMap<usize, OwnedFd>,
 ) -> Result<Assembled, Failure> {
     mounts::be_private().step("leave the host's mounts")?;
-    let list = spec.mounts().as_deref().unwrap_or_default();
-    let files = list.iter().enumerate().filter(|(_, mount)| mount.typ().as_deref() == Some(FILE));
+    let list = &spec.mounts;
+    let files = list.iter().enumerate().filter(|(_, mount)| mount.kind.as_deref() == Some(FILE));
     parts.extend(staging::files(place, files)?);
     let layers = list.iter().find(|mount| is_root(mount)).map(layers).unwrap_or_default();
     overlay::mount_on(&layers, place)?;
@@ -45,36 +45,30 @@ pub fn assemble(
     for (at, mount) in list.iter().enumerate().filter(|(_, mount)| !is_root(mount)) {
         built.add(spec, mount, parts.remove(&at)).map_err(|failure| naming(failure, mount))?;
     }
-    let linux = spec.linux().as_ref();
-    for device in linux.and_then(|linux| linux.devices().as_ref()).into_iter().flatten() {
+    for device in &spec.linux.devices {
         devices::make(&built.root, device)?;
     }
     hidden::cover(spec, &built.root)?;
-    let folder = spec.process().as_ref().map(|process| process.cwd().clone()).unwrap_or_default();
-    built.root.folder(&folder)?;
+    built.root.folder(&spec.process.cwd)?;
     Ok(built)
 }
 
 fn is_root(mount: &Mount) -> bool {
-    mount.destination() == Path::new("/")
-}
-
-fn words(mount: &Mount) -> impl Iterator<Item = &str> {
-    mount.options().iter().flatten().map(String::as_str)
+    mount.destination == Path::new("/")
 }
 
 fn layers(mount: &Mount) -> Layers {
-    Layers::from_options(words(mount))
+    Layers::from_options(mount.words())
 }
 
 fn naming(failure: Failure, mount: &Mount) -> Failure {
-    let place = mount.destination().display();
+    let place = mount.destination.display();
     Failure { message: format!("mount `{place}`: {}", failure.message), ..failure }
 }
 
 impl Assembled {
     fn add(&mut self, spec: &Spec, mount: &Mount, part: Option<OwnedFd>) -> Result<(), Failure> {
-        let kind = mount.typ().as_deref().unwrap_or("bind");
+        let kind = mount.kind.as_deref().unwrap_or("bind");
         match (part, kind) {
             (Some(part), _) => self.add_part(mount, &part),
             (None, "cgroup" | "cgroup2") => self.add_cgroups(mount),
@@ -85,19 +79,19 @@ impl Assembled {
     fn add_part(&self, mount: &Mount, part: &OwnedFd) -> Result<(), Failure> {
         let stat = rustix::fs::fstat(part).step("look at the source")?;
         let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let path = mount.destination();
+        let path = &mount.destination;
         let target = if folder { self.root.folder(path)? } else { self.root.file(path)? };
         mounts::attach(part.as_fd(), target.as_fd()).step("attach")
     }
 
     fn add_file_system(&mut self, spec: &Spec, mount: &Mount, kind: &str) -> Result<(), Failure> {
-        let target = self.place(mount.destination(), kind)?;
-        let name = mount.source().as_ref().map(|name| name.to_string_lossy());
-        let options = Options::sort(words(mount));
+        let target = self.place(&mount.destination, kind)?;
+        let name = mount.source.as_ref().map(|name| name.to_string_lossy());
+        let options = Options::sort(mount.words());
         let made = mounts::file_system(kind, name.as_deref().unwrap_or(kind), &options);
         let made = made.step("make it")?;
         mounts::attach(made.as_fd(), target.as_fd()).step("attach")?;
-        match (kind, mount.destination().to_str()) {
+        match (kind, mount.destination.to_str()) {
             ("proc", _) => set_parameters(spec, made.as_fd())?,
             ("tmpfs", Some("/dev")) => devices::fill(made.as_fd())?,
             ("devpts", _) => self.terminals = Some(made),
@@ -121,8 +115,8 @@ impl Assembled {
 
     /// Version 2: one file system; version 1: one for each hierarchy, in a folder of memory.
     fn add_cgroups(&self, mount: &Mount) -> Result<(), Failure> {
-        let mut options = Options::sort(words(mount));
-        let target = self.root.folder(mount.destination())?;
+        let mut options = Options::sort(mount.words());
+        let target = self.root.folder(&mount.destination)?;
         let host = Hierarchies::read().step("read the host's cgroups")?;
         if host.v1.is_empty() {
             let made = mounts::file_system("cgroup2", "cgroup", &options).step("make it")?;
@@ -158,8 +152,7 @@ fn add_hierarchy(folder: BorrowedFd<'_>, name: &Path, options: &Options) -> io::
 
 /// Kernel parameters of the container's own namespaces, through its own /proc.
 fn set_parameters(spec: &Spec, proc: BorrowedFd<'_>) -> Result<(), Failure> {
-    let linux = spec.linux().as_ref();
-    for (name, value) in linux.and_then(|linux| linux.sysctl().as_ref()).into_iter().flatten() {
+    for (name, value) in &spec.linux.sysctl {
         let path = format!(
             "sys/{}",
             if name.contains('/') { name.clone() } else { name.replace('.', "/") }

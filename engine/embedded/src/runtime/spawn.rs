@@ -12,9 +12,9 @@ use super::cgroup::{Cgroup, DeviceRule};
 use super::channel::{Channel, Message};
 use super::failure::{Failure, Step};
 use super::init;
+use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use crate::layout::TaskDir;
 use crate::sys::{self, Clone3, Cloned};
-use oci_spec::runtime::{LinuxDeviceType, LinuxResources, Spec};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -172,43 +172,39 @@ fn live(
 fn prepare_cgroup(spec: &Spec) -> Result<Cgroup, Failure> {
     let cgroup = cgroup_of(spec)?;
     cgroup.create().step("make the cgroup")?;
-    let linux = spec.linux().as_ref();
-    if let Some(resources) = linux.and_then(|linux| linux.resources().as_ref()) {
-        limit(&cgroup, resources)?;
-    }
+    limit(&cgroup, &spec.linux.resources)?;
     Ok(cgroup)
 }
 
 /// The cgroup that a specification names.
 pub fn cgroup_of(spec: &Spec) -> Result<Cgroup, Failure> {
-    let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone());
-    Cgroup::at(&path.unwrap_or_default().to_string_lossy()).step("find the cgroups")
+    Cgroup::at(&spec.linux.cgroups_path).step("find the cgroups")
 }
 
-fn limit(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), Failure> {
+fn limit(cgroup: &Cgroup, resources: &Resources) -> Result<(), Failure> {
     let positive = |value: i64| u64::try_from(value).ok();
-    let memory = resources.memory().as_ref().and_then(|memory| memory.limit());
+    let memory = resources.memory.as_ref().and_then(|memory| memory.limit);
     cgroup.set_memory(memory.and_then(positive)).step("limit memory")?;
-    let quota = resources.cpu().as_ref().and_then(|cpu| cpu.quota());
+    let quota = resources.cpu.as_ref().and_then(|cpu| cpu.quota);
     let nanos = quota.and_then(positive).map(|quota| quota * 10_000);
     cgroup.set_cpus(nanos).step("limit CPU time")?;
-    let pids = resources.pids().as_ref().map(oci_spec::runtime::LinuxPids::limit);
+    let pids = resources.pids.as_ref().map(|pids| pids.limit);
     cgroup.set_pids(pids.and_then(positive)).step("limit processes")?;
-    let rules: Vec<_> = resources.devices().iter().flatten().map(device_rule).collect();
+    let rules: Vec<_> = resources.devices.iter().map(device_rule).collect();
     cgroup.set_devices(&rules).step("limit devices")
 }
 
-fn device_rule(rule: &oci_spec::runtime::LinuxDeviceCgroup) -> DeviceRule {
-    let kind = match rule.typ() {
-        Some(LinuxDeviceType::B) => 'b',
-        Some(LinuxDeviceType::C | LinuxDeviceType::U) => 'c',
+fn device_rule(rule: &DeviceAccess) -> DeviceRule {
+    let kind = match rule.kind {
+        DeviceKind::B => 'b',
+        DeviceKind::C | DeviceKind::U => 'c',
         _ => 'a',
     };
     let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
     DeviceRule {
         kind,
-        major: number(rule.major()),
-        minor: number(rule.minor()),
-        access: rule.access().clone().unwrap_or_else(|| "rwm".to_owned()),
+        major: number(rule.major),
+        minor: number(rule.minor),
+        access: rule.access.clone().unwrap_or_else(|| "rwm".to_owned()),
     }
 }

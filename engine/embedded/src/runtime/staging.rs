@@ -2,8 +2,8 @@
 
 use super::failure::{Failure, Step};
 use super::mounts;
+use super::oci::Mount;
 use super::options::Options;
-use oci_spec::runtime::Mount;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::mount::{UnmountFlags, unmount};
 use std::collections::BTreeMap;
@@ -29,20 +29,18 @@ pub fn files<'a>(
     let mut parts = BTreeMap::new();
     for (at, mount) in files {
         let part = stage(memory.as_fd(), &at.to_string(), mount);
-        parts.insert(at, part.step(format_args!("copy `{}`", mount.destination().display()))?);
+        parts.insert(at, part.step(format_args!("copy `{}`", mount.destination.display()))?);
     }
     unmount(place, UnmountFlags::DETACH).step("let go of the staging folder")?;
     Ok(parts)
 }
 
 fn stage(memory: BorrowedFd<'_>, name: &str, mount: &Mount) -> io::Result<OwnedFd> {
-    let wanted = |key: &str| {
-        let mut options = mount.options().iter().flatten();
-        options.find_map(|option| option.strip_prefix(key)?.strip_prefix('='))
-    };
+    let wanted =
+        |key: &str| mount.words().find_map(|option| option.strip_prefix(key)?.strip_prefix('='));
     let number = |key: &str| wanted(key).and_then(|value| value.parse().ok()).unwrap_or(0);
     let mode = wanted("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o444);
-    let source = mount.source().as_ref().ok_or(io::ErrorKind::InvalidInput)?;
+    let source = mount.source.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
     let mut source = File::open(source)?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
     let mut file = File::from(openat(memory, name, flags, Mode::from_raw_mode(0o600))?);

@@ -1,31 +1,23 @@
 //! How much a task may use: its cgroup's limits, and its process's.
 
 use super::{BundleError, HostFacts};
+use crate::runtime::oci::{Cpu, DeviceAccess, DeviceKind, Memory, Pids, Resources, Rlimit};
 use keel_engine::TaskSpec;
-use oci_spec::runtime::{
-    LinuxCpuBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
-    LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, PosixRlimit,
-    PosixRlimitBuilder, PosixRlimitType,
-};
 
 /// The cgroup's limits. Only what is set is named.
-pub fn resources(task: &TaskSpec, host: &HostFacts) -> LinuxResources {
+pub fn resources(task: &TaskSpec, host: &HostFacts) -> Resources {
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let mut resources = LinuxResourcesBuilder::default().devices(devices(task, host));
-    if let Some(limit) = task.mem_limit {
-        let memory = LinuxMemoryBuilder::default();
-        let memory = memory.limit(signed(limit)).swap(signed(limit.saturating_mul(2)));
-        resources = resources.memory(memory.build().expect("every part has a default"));
+    Resources {
+        devices: devices(task, host),
+        memory: task.mem_limit.map(|limit| Memory {
+            limit: Some(signed(limit)),
+            swap: Some(signed(limit.saturating_mul(2))),
+        }),
+        cpu: task
+            .cpus
+            .map(|nanos| Cpu { period: Some(100_000), quota: Some(signed(nanos / 10_000)) }),
+        pids: task.pids_limit.map(|limit| Pids { limit: signed(limit) }),
     }
-    if let Some(nanos) = task.cpus {
-        let cpu = LinuxCpuBuilder::default().period(100_000_u64).quota(signed(nanos / 10_000));
-        resources = resources.cpu(cpu.build().expect("every part has a default"));
-    }
-    if let Some(limit) = task.pids_limit {
-        let pids = LinuxPidsBuilder::default().limit(signed(limit));
-        resources = resources.pids(pids.build().expect("the limit is set"));
-    }
-    resources.build().expect("every part has a default")
 }
 
 /// null, zero, full, random, urandom, tty, console, ptmx.
@@ -34,11 +26,11 @@ const USUAL: [(i64, i64); 8] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), 
 const PTS: i64 = 136;
 
 /// Nothing but what every container has, and what is named. Making a node is harmless.
-fn devices(task: &TaskSpec, host: &HostFacts) -> Vec<LinuxDeviceCgroup> {
+fn devices(task: &TaskSpec, host: &HostFacts) -> Vec<DeviceAccess> {
     if task.privileged {
-        return vec![rule(LinuxDeviceType::A, None, None, "rwm")];
+        return vec![rule(DeviceKind::A, None, None, "rwm")];
     }
-    let (character, block) = (LinuxDeviceType::C, LinuxDeviceType::B);
+    let (character, block) = (DeviceKind::C, DeviceKind::B);
     let making = [rule(character, None, None, "m"), rule(block, None, None, "m")];
     let usual = USUAL.map(|(major, minor)| rule(character, Some(major), Some(minor), "rwm"));
     let named = host.devices.iter().map(|node| {
@@ -49,40 +41,27 @@ fn devices(task: &TaskSpec, host: &HostFacts) -> Vec<LinuxDeviceCgroup> {
     making.into_iter().chain(usual).chain([terminals]).chain(named).collect()
 }
 
-fn rule(
-    kind: LinuxDeviceType,
-    major: Option<i64>,
-    minor: Option<i64>,
-    access: &str,
-) -> LinuxDeviceCgroup {
-    let mut rule = LinuxDeviceCgroupBuilder::default().allow(true).typ(kind).access(access);
-    if let Some(major) = major {
-        rule = rule.major(major);
-    }
-    if let Some(minor) = minor {
-        rule = rule.minor(minor);
-    }
-    rule.build().expect("every part has a default")
+fn rule(kind: DeviceKind, major: Option<i64>, minor: Option<i64>, access: &str) -> DeviceAccess {
+    DeviceAccess { allow: true, kind, major, minor, access: Some(access.to_owned()) }
 }
 
-#[rustfmt::skip]
-const RLIMITS: [(&str, PosixRlimitType); 16] = [
-    ("as", PosixRlimitType::RlimitAs),
-    ("core", PosixRlimitType::RlimitCore),
-    ("cpu", PosixRlimitType::RlimitCpu),
-    ("data", PosixRlimitType::RlimitData),
-    ("fsize", PosixRlimitType::RlimitFsize),
-    ("locks", PosixRlimitType::RlimitLocks),
-    ("memlock", PosixRlimitType::RlimitMemlock),
-    ("msgqueue", PosixRlimitType::RlimitMsgqueue),
-    ("nice", PosixRlimitType::RlimitNice),
-    ("nofile", PosixRlimitType::RlimitNofile),
-    ("nproc", PosixRlimitType::RlimitNproc),
-    ("rss", PosixRlimitType::RlimitRss),
-    ("rtprio", PosixRlimitType::RlimitRtprio),
-    ("rttime", PosixRlimitType::RlimitRttime),
-    ("sigpending", PosixRlimitType::RlimitSigpending),
-    ("stack", PosixRlimitType::RlimitStack),
+const RLIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// The process's limits, clamped to what may be granted.
@@ -90,16 +69,16 @@ pub fn rlimits(
     task: &TaskSpec,
     host: &HostFacts,
     warnings: &mut Vec<String>,
-) -> Result<Vec<PosixRlimit>, BundleError> {
+) -> Result<Vec<Rlimit>, BundleError> {
     let mut limits = Vec::new();
     for (name, asked) in &task.ulimits {
-        let known = RLIMITS.iter().find(|(known, _)| known == name);
-        let (_, kind) = known.ok_or_else(|| BundleError::Ulimit(name.clone()))?;
+        if !RLIMITS.contains(&name.as_str()) {
+            return Err(BundleError::Ulimit(name.clone()));
+        }
         let ceiling = host.hard_limits.get(name).copied().unwrap_or(u64::MAX);
         let hard = clamp(name, "hard", asked.hard, ceiling, warnings);
         let soft = u64::try_from(asked.soft).unwrap_or(u64::MAX).min(hard);
-        let limit = PosixRlimitBuilder::default().typ(*kind).hard(hard).soft(soft);
-        limits.push(limit.build().expect("type and values are set"));
+        limits.push(Rlimit { kind: format!("RLIMIT_{}", name.to_uppercase()), hard, soft });
     }
     Ok(limits)
 }

@@ -17,14 +17,11 @@ mod mounts;
 mod process;
 mod security;
 
+use super::oci::{Device, DeviceKind, Linux, Namespace, Root, Spec};
 use super::overlay::Layers;
 use keel_engine::{NetworkMode, TaskSpec};
 use limits::{resources, rlimits};
-use oci_spec::runtime::{
-    LinuxBuilder, LinuxDevice, LinuxDeviceBuilder, LinuxDeviceType, LinuxNamespace,
-    LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec, SpecBuilder,
-};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Annotation with further groups, by name or number, separated by commas.
@@ -160,18 +157,15 @@ pub fn bundle(
     let security = security::judge(task, host, &mut warnings)?;
     let limits = rlimits(task, host, &mut warnings)?;
     let process = process::process(task, image, host, &security, limits)?;
-    let hostname = hostname(task, host);
-    let linux = linux(task, host, security)?;
-    let spec = SpecBuilder::default()
-        .version("1.2.0")
-        .root(root(task, host))
-        .mounts(mounts::mounts(task, host))
-        .process(process)
-        .hostname(hostname)
-        .annotations(HashMap::from([(GROUPS.to_owned(), task.group_add.join(","))]))
-        .linux(linux)
-        .build()
-        .expect("every part has a default");
+    let spec = Spec {
+        version: "1.2.0".to_owned(),
+        root: Root { path: host.dir.clone(), readonly: task.read_only },
+        mounts: mounts::mounts(task, host),
+        process,
+        hostname: Some(hostname(task, host)),
+        annotations: BTreeMap::from([(GROUPS.to_owned(), task.group_add.join(","))]),
+        linux: linux(task, host, security)?,
+    };
     Ok(Bundle { spec, warnings })
 }
 
@@ -179,48 +173,33 @@ fn hostname(task: &TaskSpec, host: &HostFacts) -> String {
     task.hostname.clone().unwrap_or_else(|| host.short_id.clone())
 }
 
-fn root(task: &TaskSpec, host: &HostFacts) -> oci_spec::runtime::Root {
-    let root = RootBuilder::default().path(host.dir.clone()).readonly(task.read_only);
-    root.build().expect("the path is set")
-}
-
 fn linux(
     task: &TaskSpec,
     host: &HostFacts,
     security: security::Security,
-) -> Result<oci_spec::runtime::Linux, BundleError> {
-    let linux = LinuxBuilder::default()
-        .cgroups_path(&*host.cgroup)
-        .namespaces(namespaces())
-        .sysctl(sysctls(task)?)
-        .resources(resources(task, host))
-        .devices(host.devices.iter().map(device).collect::<Vec<_>>())
-        .masked_paths(security.masked)
-        .readonly_paths(security.read_only);
-    let linux = match security.seccomp {
-        Some(profile) => linux.seccomp(profile),
-        None => linux,
-    };
-    Ok(linux.build().expect("every part has a default"))
+) -> Result<Linux, BundleError> {
+    Ok(Linux {
+        cgroups_path: host.cgroup.clone(),
+        namespaces: namespaces(),
+        sysctl: sysctls(task)?,
+        resources: resources(task, host),
+        devices: host.devices.iter().map(device).collect(),
+        seccomp: security.seccomp,
+        masked_paths: security.masked,
+        readonly_paths: security.read_only,
+    })
 }
 
 /// Without a network: the process is born in its shim's.
-fn namespaces() -> Vec<LinuxNamespace> {
-    let kinds = [
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Mount,
-        LinuxNamespaceType::Cgroup,
-    ];
-    let namespace = |kind| LinuxNamespaceBuilder::default().typ(kind).build();
-    kinds.map(|kind| namespace(kind).expect("the type is set")).into()
+fn namespaces() -> Vec<Namespace> {
+    let kinds = ["pid", "ipc", "uts", "mount", "cgroup"];
+    kinds.map(|kind| Namespace { kind: kind.to_owned() }).into()
 }
 
 /// A network of its own lets everybody inside use low ports and ping, as docker does.
-fn sysctls(task: &TaskSpec) -> Result<HashMap<String, String>, BundleError> {
+fn sysctls(task: &TaskSpec) -> Result<BTreeMap<String, String>, BundleError> {
     let own = matches!(task.network_mode, NetworkMode::Networks | NetworkMode::None);
-    let mut sysctls = HashMap::new();
+    let mut sysctls = BTreeMap::new();
     if own {
         sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
         sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
@@ -236,18 +215,16 @@ fn sysctls(task: &TaskSpec) -> Result<HashMap<String, String>, BundleError> {
     Ok(sysctls)
 }
 
-fn device(node: &DeviceNode) -> LinuxDevice {
-    let kind = if node.block { LinuxDeviceType::B } else { LinuxDeviceType::C };
-    LinuxDeviceBuilder::default()
-        .path(&*node.path)
-        .typ(kind)
-        .major(node.major)
-        .minor(node.minor)
-        .file_mode(node.mode)
-        .uid(node.uid)
-        .gid(node.gid)
-        .build()
-        .expect("path, type and numbers are set")
+fn device(node: &DeviceNode) -> Device {
+    Device {
+        path: node.path.clone().into(),
+        kind: if node.block { DeviceKind::B } else { DeviceKind::C },
+        major: node.major.into(),
+        minor: node.minor.into(),
+        file_mode: Some(node.mode),
+        uid: Some(node.uid),
+        gid: Some(node.gid),
+    }
 }
 
 #[cfg(test)]

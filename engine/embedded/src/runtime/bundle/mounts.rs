@@ -1,8 +1,8 @@
 //! What a container sees of file systems, in the order in which it is mounted.
 
 use super::{FILE, HostFacts, HostMount, INIT, SELF};
+use crate::runtime::oci::Mount;
 use keel_engine::{FileMount, TaskSpec, Tmpfs};
-use oci_spec::runtime::{Mount, MountBuilder};
 use std::path::PathBuf;
 
 const SHM: u64 = 64 << 20;
@@ -12,33 +12,31 @@ pub fn mounts(task: &TaskSpec, host: &HostFacts) -> Vec<Mount> {
     let mut own: Vec<Mount> = host.mounts.iter().map(bind).collect();
     own.extend(task.tmpfs.iter().map(tmpfs));
     own.extend(task.configs.iter().chain(&task.secrets).map(|file| content(file, host)));
-    let taken = |target: &str| own.iter().any(|mount| mount.destination().as_os_str() == target);
+    let taken = |target: &str| own.iter().any(|mount| mount.destination.as_os_str() == target);
     let etc = ["hosts", "hostname", "resolv.conf"].into_iter().filter_map(|name| {
         let target = format!("/etc/{name}");
         let source = host.dir.join("etc").join(name);
         (!taken(&target)).then(|| mount("bind", source, &target, &["rbind", "rprivate"]))
     });
     let usual =
-        usual(task).into_iter().filter(|mount| !taken(&mount.destination().to_string_lossy()));
+        usual(task).into_iter().filter(|mount| !taken(&mount.destination.to_string_lossy()));
     let mut all = vec![root(host)];
     all.extend(usual);
     all.extend(etc);
     all.extend(task.init.then(|| mount(SELF, "keel".into(), INIT, &["ro"])));
     // Stable: two mounts of one depth stay in the order in which they were written.
-    own.sort_by_key(|mount| mount.destination().components().count());
+    own.sort_by_key(|mount| mount.destination.components().count());
     all.extend(own);
     all
 }
 
 fn mount(kind: &str, source: PathBuf, target: &str, options: &[&str]) -> Mount {
-    let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-    MountBuilder::default()
-        .destination(target)
-        .typ(kind)
-        .source(source)
-        .options(options)
-        .build()
-        .expect("the destination is set")
+    Mount {
+        destination: target.into(),
+        kind: Some(kind.to_owned()),
+        source: Some(source),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+    }
 }
 
 fn root(host: &HostFacts) -> Mount {

@@ -2,8 +2,8 @@
 
 use super::security::Security;
 use super::{BundleError, HostFacts, INIT, ImageFacts, hostname};
+use crate::runtime::oci::{Process, Rlimit, User};
 use keel_engine::TaskSpec;
-use oci_spec::runtime::{PosixRlimit, Process, ProcessBuilder, User, UserBuilder};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -13,19 +13,19 @@ pub fn process(
     image: &ImageFacts,
     host: &HostFacts,
     security: &Security,
-    limits: Vec<PosixRlimit>,
+    rlimits: Vec<Rlimit>,
 ) -> Result<Process, BundleError> {
     let folder = task.working_dir.as_deref().or(image.working_dir.as_deref()).unwrap_or("");
-    let process = ProcessBuilder::default()
-        .terminal(task.tty)
-        .user(user(task, image))
-        .args(arguments(task, image)?)
-        .env(environment(task, image, &hostname(task, host)))
-        .cwd(format!("/{}", folder.trim_start_matches('/')))
-        .capabilities(security.capabilities.clone())
-        .rlimits(limits)
-        .no_new_privileges(security.no_new_privileges);
-    Ok(process.build().expect("every part has a default"))
+    Ok(Process {
+        terminal: task.tty,
+        user: user(task, image),
+        args: arguments(task, image)?,
+        env: environment(task, image, &hostname(task, host)),
+        cwd: format!("/{}", folder.trim_start_matches('/')).into(),
+        capabilities: Some(security.capabilities.clone()),
+        rlimits,
+        no_new_privileges: security.no_new_privileges,
+    })
 }
 
 /// An entrypoint of the task's own clears the image's CMD; an empty one only its ENTRYPOINT.
@@ -74,10 +74,9 @@ fn environment(task: &TaskSpec, image: &ImageFacts, hostname: &str) -> Vec<Strin
 fn user(task: &TaskSpec, image: &ImageFacts) -> User {
     let user = task.user.as_deref().or(image.user.as_deref()).unwrap_or_default();
     let (name, group) = user.split_once(':').unwrap_or((user, ""));
-    UserBuilder::default()
-        .uid(name.parse::<u32>().unwrap_or_default())
-        .gid(group.parse::<u32>().unwrap_or_default())
-        .username(user)
-        .build()
-        .expect("every part has a default")
+    User {
+        uid: name.parse().unwrap_or_default(),
+        gid: group.parse().unwrap_or_default(),
+        username: Some(user.to_owned()),
+    }
 }

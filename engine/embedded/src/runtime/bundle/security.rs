@@ -1,11 +1,9 @@
 //! What a task may do: capabilities, system calls, which of the kernel's files it sees.
 
 use super::{BundleError, HostFacts};
+use crate::runtime::oci::{Capabilities, Seccomp};
 use crate::runtime::{capabilities, seccomp};
 use keel_engine::TaskSpec;
-use oci_spec::runtime::{
-    Capabilities, Capability, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxSeccomp,
-};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -13,11 +11,11 @@ use std::collections::BTreeSet;
 #[derive(Debug, Clone, Default)]
 pub struct Security {
     /// As OCI has them.
-    pub capabilities: LinuxCapabilities,
+    pub capabilities: Capabilities,
     /// No gain of privileges by executing.
     pub no_new_privileges: bool,
     /// `None` is no filter.
-    pub seccomp: Option<LinuxSeccomp>,
+    pub seccomp: Option<Seccomp>,
     /// Paths that are hidden.
     pub masked: Vec<String>,
     /// Paths that cannot be written to.
@@ -54,7 +52,8 @@ pub fn judge(
             warnings.push(format!("cap_add {name}: this host has not got it to give"));
         }
     }
-    let mut security = Security { capabilities: sets(&granted), ..Security::default() };
+    let sets = capabilities::sets(granted.iter().map(String::as_str));
+    let mut security = Security { capabilities: sets, ..Security::default() };
     if !task.privileged {
         security.seccomp = Some(seccomp::default(&granted));
         security.masked = MASKED.iter().map(|path| (*path).to_owned()).collect();
@@ -90,23 +89,8 @@ fn take(
     Ok(())
 }
 
-/// The bounding set is what a process could ever have; nothing is inherited, so that a process
-/// of another user has none.
-fn sets(granted: &BTreeSet<String>) -> LinuxCapabilities {
-    let set: Capabilities =
-        granted.iter().filter_map(|name| name.parse::<Capability>().ok()).collect();
-    LinuxCapabilitiesBuilder::default()
-        .bounding(set.clone())
-        .effective(set.clone())
-        .permitted(set)
-        .inheritable(Capabilities::new())
-        .ambient(Capabilities::new())
-        .build()
-        .expect("every part has a default")
-}
-
 /// A profile in docker's form: rules may depend on capabilities and architecture.
-fn lower(profile: &str, granted: &BTreeSet<String>) -> Result<LinuxSeccomp, BundleError> {
+fn lower(profile: &str, granted: &BTreeSet<String>) -> Result<Seccomp, BundleError> {
     let mut profile: Value = serde_json::from_str(profile).map_err(BundleError::Profile)?;
     if let Some(rules) = profile.get_mut("syscalls").and_then(Value::as_array_mut) {
         rules.retain(|rule| applies(rule, granted));

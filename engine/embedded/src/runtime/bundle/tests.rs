@@ -136,8 +136,8 @@ fn what_the_host_cannot_grant_is_said() {
             "ulimit nofile: the hard limit -1 is above this host's 1024, which is used instead",
         ]
     );
-    let limit = &bundle.spec.process().as_ref().unwrap().rlimits().as_ref().unwrap()[0];
-    assert_eq!((limit.soft(), limit.hard()), (1024, 1024));
+    let limit = &bundle.spec.process.rlimits[0];
+    assert_eq!((limit.soft, limit.hard), (1024, 1024));
 }
 
 #[test]

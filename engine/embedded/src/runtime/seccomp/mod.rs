@@ -12,9 +12,7 @@ mod profile;
 pub use profile::default;
 
 use super::failure::Failure;
-use oci_spec::runtime::{
-    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator, LinuxSyscall,
-};
+use super::oci::{Action, Argument, Operator, Seccomp, Syscall};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, sock_filter,
@@ -24,8 +22,8 @@ use std::collections::BTreeMap;
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The program; `None` where everything is allowed.
-pub fn compile(profile: &LinuxSeccomp) -> Result<Option<BpfProgram>, Failure> {
-    let default = action(profile.default_action(), profile.default_errno_ret())?;
+pub fn compile(profile: &Seccomp) -> Result<Option<BpfProgram>, Failure> {
+    let default = action(profile.default_action, profile.default_errno_ret)?;
     let numbers = numbers::numbers();
     // The rules that a filter has one action for, and single calls with another.
     let usual = match default {
@@ -34,8 +32,8 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Option<BpfProgram>, Failure> {
     };
     let Some(usual) = usual else { return Ok(None) };
     let (mut rules, mut exceptions) = (Rules::new(), Vec::new());
-    for rule in profile.syscalls().iter().flatten() {
-        let does = action(rule.action(), rule.errno_ret())?;
+    for rule in &profile.syscalls {
+        let does = action(rule.action, rule.errno_ret)?;
         for number in known(rule, &does, &numbers)? {
             if does == usual {
                 admit(&mut rules, number, rule)?;
@@ -57,36 +55,34 @@ fn wrong(cause: impl std::fmt::Display) -> Failure {
 }
 
 /// What a profile that allows by default does to the calls that it names.
-fn first_action(profile: &LinuxSeccomp) -> Result<Option<SeccompAction>, Failure> {
-    let rules = profile.syscalls().iter().flatten();
-    let actions = rules.map(|rule| action(rule.action(), rule.errno_ret()));
+fn first_action(profile: &Seccomp) -> Result<Option<SeccompAction>, Failure> {
+    let rules = profile.syscalls.iter();
+    let actions = rules.map(|rule| action(rule.action, rule.errno_ret));
     let actions = actions.collect::<Result<Vec<_>, _>>()?;
     Ok(actions.into_iter().find(|action| *action != SeccompAction::Allow))
 }
 
-fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompAction, Failure> {
+fn action(action: Action, errno: Option<u32>) -> Result<SeccompAction, Failure> {
     let errno = errno.unwrap_or(libc::EPERM.cast_unsigned());
     Ok(match action {
-        LinuxSeccompAction::ScmpActAllow => SeccompAction::Allow,
-        LinuxSeccompAction::ScmpActErrno => SeccompAction::Errno(errno),
-        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
-            SeccompAction::KillThread
-        }
-        LinuxSeccompAction::ScmpActKillProcess => SeccompAction::KillProcess,
-        LinuxSeccompAction::ScmpActTrap => SeccompAction::Trap,
-        LinuxSeccompAction::ScmpActTrace => SeccompAction::Trace(errno),
-        LinuxSeccompAction::ScmpActLog => SeccompAction::Log,
-        LinuxSeccompAction::ScmpActNotify => return Err(wrong("SCMP_ACT_NOTIFY has no listener")),
+        Action::ScmpActAllow => SeccompAction::Allow,
+        Action::ScmpActErrno => SeccompAction::Errno(errno),
+        Action::ScmpActKill | Action::ScmpActKillThread => SeccompAction::KillThread,
+        Action::ScmpActKillProcess => SeccompAction::KillProcess,
+        Action::ScmpActTrap => SeccompAction::Trap,
+        Action::ScmpActTrace => SeccompAction::Trace(errno),
+        Action::ScmpActLog => SeccompAction::Log,
+        Action::ScmpActNotify => return Err(wrong("SCMP_ACT_NOTIFY has no listener")),
     })
 }
 
 fn known(
-    rule: &LinuxSyscall,
+    rule: &Syscall,
     does: &SeccompAction,
     numbers: &BTreeMap<&str, i64>,
 ) -> Result<Vec<i64>, Failure> {
     let mut found = Vec::new();
-    for name in rule.names() {
+    for name in &rule.names {
         match numbers.get(name.as_str()) {
             Some(number) => found.push(*number),
             None if *does == SeccompAction::Allow => {}
@@ -97,8 +93,8 @@ fn known(
 }
 
 /// One rule without conditions makes those with conditions moot.
-fn admit(rules: &mut Rules, number: i64, rule: &LinuxSyscall) -> Result<(), Failure> {
-    let arguments = rule.args().as_deref().unwrap_or_default();
+fn admit(rules: &mut Rules, number: i64, rule: &Syscall) -> Result<(), Failure> {
+    let arguments = &rule.args;
     let known = rules.get(&number);
     if arguments.is_empty() {
         rules.insert(number, Vec::new());
@@ -110,31 +106,31 @@ fn admit(rules: &mut Rules, number: i64, rule: &LinuxSyscall) -> Result<(), Fail
     Ok(())
 }
 
-fn condition(argument: &LinuxSeccompArg) -> Result<SeccompCondition, Failure> {
-    let (value, two) = (argument.value(), argument.value_two().unwrap_or_default());
-    let (operator, value) = match argument.op() {
-        LinuxSeccompOperator::ScmpCmpNe => (SeccompCmpOp::Ne, value),
-        LinuxSeccompOperator::ScmpCmpLt => (SeccompCmpOp::Lt, value),
-        LinuxSeccompOperator::ScmpCmpLe => (SeccompCmpOp::Le, value),
-        LinuxSeccompOperator::ScmpCmpEq => (SeccompCmpOp::Eq, value),
-        LinuxSeccompOperator::ScmpCmpGe => (SeccompCmpOp::Ge, value),
-        LinuxSeccompOperator::ScmpCmpGt => (SeccompCmpOp::Gt, value),
-        LinuxSeccompOperator::ScmpCmpMaskedEq => (SeccompCmpOp::MaskedEq(value), two),
+fn condition(argument: &Argument) -> Result<SeccompCondition, Failure> {
+    let (value, two) = (argument.value, argument.value_two.unwrap_or_default());
+    let (operator, value) = match argument.op {
+        Operator::ScmpCmpNe => (SeccompCmpOp::Ne, value),
+        Operator::ScmpCmpLt => (SeccompCmpOp::Lt, value),
+        Operator::ScmpCmpLe => (SeccompCmpOp::Le, value),
+        Operator::ScmpCmpEq => (SeccompCmpOp::Eq, value),
+        Operator::ScmpCmpGe => (SeccompCmpOp::Ge, value),
+        Operator::ScmpCmpGt => (SeccompCmpOp::Gt, value),
+        Operator::ScmpCmpMaskedEq => (SeccompCmpOp::MaskedEq(value), two),
     };
     // Most calls read 32 bits of a small number: "not 40" must not be met by 40 + 2^32.
     let narrow = operator == SeccompCmpOp::Ne && u32::try_from(value).is_ok();
     let length = if narrow { SeccompCmpArgLen::Dword } else { SeccompCmpArgLen::Qword };
-    let index = u8::try_from(argument.index()).map_err(wrong)?;
+    let index = u8::try_from(argument.index).map_err(wrong)?;
     SeccompCondition::new(index, length, operator, value).map_err(wrong)
 }
 
 fn exception(
     number: i64,
-    rule: &LinuxSyscall,
+    rule: &Syscall,
     does: SeccompAction,
 ) -> Result<(u32, SeccompAction), Failure> {
-    if rule.args().as_ref().is_some_and(|arguments| !arguments.is_empty()) {
-        let names = rule.names().join(", ");
+    if !rule.args.is_empty() {
+        let names = rule.names.join(", ");
         return Err(wrong(format_args!(
             "a second action with conditions is not supported: {names}"
         )));
@@ -192,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_denied_call_that_is_unknown_is_an_error() {
-        let profile = |text: &str| serde_json::from_str::<LinuxSeccomp>(text).unwrap();
+        let profile = |text: &str| serde_json::from_str::<Seccomp>(text).unwrap();
         let allows = profile(
             r#"{"defaultAction":"SCMP_ACT_ERRNO",
             "syscalls":[{"names":["read","no_such"],"action":"SCMP_ACT_ALLOW"}]}"#,

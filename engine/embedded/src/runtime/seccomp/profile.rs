@@ -1,10 +1,7 @@
 //! What a container may ask of the kernel unless told otherwise: what docker's default profile
 //! allows. Data, and how it depends on capabilities. Pure.
 
-use oci_spec::runtime::{
-    LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
-    LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
-};
+use crate::runtime::oci::{Action, Argument, Operator, Seccomp, Syscall};
 use std::collections::BTreeSet;
 
 /// Allowed to everybody.
@@ -84,56 +81,48 @@ const PERSONALITIES: [u64; 5] = [0, 8, 0x20000, 0x20008, 0xffff_ffff];
 
 /// The profile for a process with these capabilities (upper case, without `CAP_`).
 #[must_use]
-pub fn default(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
+pub fn default(capabilities: &BTreeSet<String>) -> Seccomp {
     let mut rules = vec![rule(ALWAYS, None)];
     let granted = WITH.iter().filter(|(capability, _)| capabilities.contains(*capability));
     rules.extend(granted.map(|(_, names)| rule(names, None)));
     let vsock = libc::AF_VSOCK.cast_unsigned().into();
-    rules.push(rule("socket", Some(argument(LinuxSeccompOperator::ScmpCmpNe, vsock, None))));
-    rules.extend(PERSONALITIES.map(|value| {
-        rule("personality", Some(argument(LinuxSeccompOperator::ScmpCmpEq, value, None)))
-    }));
+    rules.push(rule("socket", Some(argument(Operator::ScmpCmpNe, vsock, None))));
+    rules.extend(
+        PERSONALITIES
+            .map(|value| rule("personality", Some(argument(Operator::ScmpCmpEq, value, None)))),
+    );
     if !capabilities.contains("SYS_ADMIN") {
-        let (operator, mask) = (LinuxSeccompOperator::ScmpCmpMaskedEq, NAMESPACES.cast_unsigned());
+        let (operator, mask) = (Operator::ScmpCmpMaskedEq, NAMESPACES.cast_unsigned());
         rules.push(rule("clone", Some(argument(operator, mask.into(), Some(0)))));
         rules.push(no_clone3());
     }
-    LinuxSeccompBuilder::default()
-        .default_action(LinuxSeccompAction::ScmpActErrno)
-        .default_errno_ret(libc::EPERM.cast_unsigned())
-        .syscalls(rules)
-        .build()
-        .expect("the default action is set")
+    Seccomp {
+        default_action: Action::ScmpActErrno,
+        default_errno_ret: Some(libc::EPERM.cast_unsigned()),
+        syscalls: rules,
+    }
 }
 
-fn rule(names: &str, argument: Option<LinuxSeccompArg>) -> LinuxSyscall {
-    let names: Vec<_> = names.split_ascii_whitespace().map(str::to_owned).collect();
-    let rule = LinuxSyscallBuilder::default().names(names);
-    let rule = rule.action(LinuxSeccompAction::ScmpActAllow);
-    let rule = match argument {
-        Some(argument) => rule.args([argument]),
-        None => rule,
-    };
-    rule.build().expect("names and action are set")
+fn rule(names: &str, argument: Option<Argument>) -> Syscall {
+    Syscall {
+        names: names.split_ascii_whitespace().map(str::to_owned).collect(),
+        action: Action::ScmpActAllow,
+        errno_ret: None,
+        args: argument.into_iter().collect(),
+    }
 }
 
 /// Its flags lie in memory, where no filter sees them; libc falls back to clone.
-fn no_clone3() -> LinuxSyscall {
-    LinuxSyscallBuilder::default()
-        .names(["clone3".to_owned()])
-        .action(LinuxSeccompAction::ScmpActErrno)
-        .errno_ret(libc::ENOSYS.cast_unsigned())
-        .build()
-        .expect("names and action are set")
+fn no_clone3() -> Syscall {
+    Syscall {
+        action: Action::ScmpActErrno,
+        errno_ret: Some(libc::ENOSYS.cast_unsigned()),
+        ..rule("clone3", None)
+    }
 }
 
-fn argument(op: LinuxSeccompOperator, value: u64, two: Option<u64>) -> LinuxSeccompArg {
-    let argument = LinuxSeccompArgBuilder::default().index(0_usize).op(op).value(value);
-    let argument = match two {
-        Some(two) => argument.value_two(two),
-        None => argument,
-    };
-    argument.build().expect("index, operator and value are set")
+fn argument(op: Operator, value: u64, value_two: Option<u64>) -> Argument {
+    Argument { index: 0, value, value_two, op }
 }
 
 #[cfg(test)]
@@ -144,11 +133,11 @@ mod tests {
     fn capabilities_open_their_calls() {
         let names = |capabilities: &[&str]| {
             let capabilities = capabilities.iter().map(|name| (*name).to_owned()).collect();
-            let rules = default(&capabilities).syscalls().clone().unwrap();
-            let allowed = rules.iter().filter(|rule| {
-                rule.action() == LinuxSeccompAction::ScmpActAllow && rule.args().is_none()
-            });
-            allowed.flat_map(|rule| rule.names().clone()).collect::<BTreeSet<_>>()
+            let rules = default(&capabilities).syscalls;
+            let allowed = rules
+                .iter()
+                .filter(|rule| rule.action == Action::ScmpActAllow && rule.args.is_empty());
+            allowed.flat_map(|rule| rule.names.clone()).collect::<BTreeSet<_>>()
         };
         assert!(!names(&[]).contains("mount"));
         assert!(!names(&[]).contains("clone"));
