@@ -7,7 +7,8 @@ sed -i '0,/^  counter:/s//  counter:\n    mem_limit: 48m/' /disk/hello/compose.y
 "$keel" serve /disk/hello >/mnt/serve.log 2>&1 &
 serve=$!
 until_ 400 healthy
-answers | grep -q hello-web || fail "no answer"
+until_ 120 answers
+[[ $(answers) == *hello-web* ]] || fail "another answer"
 echo "hello runs"
 
 pid=$(field hello-counter-1 pid)

@@ -231,7 +231,8 @@ fn is_prepared(records: &Records, driver: &Driver) -> bool {
         && driver.takes_prepared(wish.generation)
 }
 
-fn namespace_path(process: &Process) -> PathBuf {
+/// The network namespace that a process is in.
+pub(crate) fn namespace_path(process: &Process) -> PathBuf {
     format!("/proc/{}/ns/net", process.pid).into()
 }
 
