@@ -26,7 +26,9 @@ group=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(field hello-counter-1 pid)/cgr
 echo 33554432 >"$group/memory.max"
 code=0; "$keel" drift >/mnt/drift || code=$?
 [[ $code == 2 ]] || fail "drift said $code"
-grep -q 'mem_limit.*48MiB.*32MiB' /mnt/drift || fail "drift said: $(cat /mnt/drift)"
+for part in mem_limit 48MiB 32MiB compose.yaml:; do
+  grep -q "$part" /mnt/drift || fail "drift said: $(cat /mnt/drift)"
+done
 echo "drift is told"
 sync
 echo "all well"
