@@ -1,6 +1,7 @@
 //! Where the root is, and what this machine and user are called.
 
 use keel_embedded::{Layout, layout::DEFAULT_ROOT};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The layout of a root, whatever way it was written: two ways to one folder must not become two
@@ -49,6 +50,15 @@ pub fn group() -> Option<u32> {
     id_of(&text, "keel")
 }
 
+/// Lets group `keel` pass through a root that its socket is in and that others may not pass.
+pub fn admit(layout: &Layout, group: Option<u32>) -> std::io::Result<()> {
+    let Some(group) = group.filter(|_| layout.socket().starts_with(layout.root())) else {
+        return Ok(());
+    };
+    let closed = std::fs::metadata(layout.root())?.permissions().mode() & 0o001 == 0;
+    if closed { std::os::unix::fs::chown(layout.root(), None, Some(group)) } else { Ok(()) }
+}
+
 /// The files are read as they are: a static program cannot ask the C library's modules.
 fn passwd_name(uid: u32) -> Option<String> {
     let text = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -74,6 +84,22 @@ mod tests {
         std::fs::create_dir(folder.path().join("root")).unwrap();
         assert_eq!(before, layout(&link.join("root")));
         assert_eq!(before, layout(&folder.path().join("root")));
+    }
+
+    #[test]
+    fn a_group_is_let_through_a_closed_root_alone() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        let layout = layout(folder.path());
+        let group = || std::fs::metadata(layout.root()).unwrap().gid();
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(layout.root(), open).unwrap();
+        admit(&layout, Some(998)).unwrap();
+        assert_ne!(group(), 998);
+        let closed = std::fs::Permissions::from_mode(0o710);
+        std::fs::set_permissions(layout.root(), closed).unwrap();
+        admit(&layout, Some(998)).unwrap();
+        assert_eq!(group(), 998);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::blocking::off_thread;
 use async_trait::async_trait;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A value and the revision at which it was put.
@@ -231,7 +232,9 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let written = File::create(&fresh).and_then(|mut file| {
+    // What services are given as environment is in records.
+    let private = File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
+    let written = private.and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });

@@ -1,4 +1,5 @@
 //! A branch of a real repository, over files and over HTTP: what is pushed there runs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -64,7 +64,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let settings = settings(context, &layout, engine.clone(), Some(sources))?;
     let controller = Controller::start(settings).await?;
     let router = router(api(&controller, &layout, true));
-    let served = Served::on_socket(router, &layout.socket(), root::group()).await?;
+    let group = root::group();
+    root::admit(&layout, group)
+        .map_err(|error| Failure::caused("cannot let group keel pass", &error))?;
+    let served = Served::on_socket(router, &layout.socket(), group).await?;
     context.screen.say(&format!("keel serves {described}"));
     context.screen.say("Ctrl-C ends that, and leaves the stacks running\n");
     let ended = tokio::select! {

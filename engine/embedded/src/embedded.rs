@@ -29,6 +29,9 @@ impl Embedded {
         if drive {
             equipped()?;
         }
+        layout
+            .make_root()
+            .map_err(blocking::failed(format!("cannot make {}", layout.root().display())))?;
         let (events, _) = broadcast::channel(EVENTS);
         let sender = events.clone();
         let failed = blocking::failed(format!("cannot watch {}", layout.tasks().display()));

@@ -3,8 +3,13 @@
 //! # Invariants
 //! - Two roots on one machine never share a name: links, tables, cgroups and sockets carry
 //!   [`Layout::key`], which derives from the root's path.
+//! - A root that is made here is closed to others: images hold programs with the setuid bit and
+//!   device nodes, volumes and records whatever they like.
 
 use keel_engine::TaskId;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The root that an installation has unless told otherwise.
@@ -29,6 +34,18 @@ impl Layout {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Makes the root where it is missing. Its group may pass, to where a socket of its own may be;
+    /// a root that is there already is its owner's affair.
+    pub(crate) fn make_root(&self) -> io::Result<()> {
+        if let Some(parent) = self.root.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o710).create(&self.root) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Six hexadecimal digits that tell this root's things from another's.
@@ -184,6 +201,19 @@ impl TaskDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_that_is_made_is_closed_to_others() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&folder.path().join("a/b"));
+        let mode = || fs::metadata(layout.root()).unwrap().permissions().mode() & 0o777;
+        layout.make_root().unwrap();
+        assert_eq!(mode(), 0o710);
+        fs::set_permissions(layout.root(), fs::Permissions::from_mode(0o755)).unwrap();
+        layout.make_root().unwrap();
+        assert_eq!(mode(), 0o755, "its owner may open it");
+    }
 
     #[test]
     fn two_roots_share_no_name() {

@@ -82,7 +82,7 @@ impl RootLock {
     pub fn acquire(layout: &Layout, who: &str, wait: bool) -> Result<Self, LockError> {
         let path = layout.root().join("lock");
         let failed = |source| LockError::File { path: path.clone(), source };
-        fs::create_dir_all(layout.root()).map_err(failed)?;
+        layout.make_root().map_err(failed)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)

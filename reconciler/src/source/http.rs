@@ -65,7 +65,7 @@ impl Http {
 fn moved_base(asked: &str, came: &Url, page: &str) -> Option<String> {
     let asked = Url::parse(asked).ok()?;
     let mut base = Url::parse(came.as_str().strip_suffix(page)?).ok()?;
-    if base.host() == asked.host() && base.scheme() == asked.scheme() {
+    if base.origin() == asked.origin() {
         base.set_username(asked.username()).ok()?;
         base.set_password(asked.password()).ok()?;
     }
@@ -199,6 +199,8 @@ mod tests {
         assert_eq!(same.as_deref(), Some("https://me:secret@example.org/b"));
         let other = moved_base(asked, &came("https://evil.example/b"), page);
         assert_eq!(other.as_deref(), Some("https://evil.example/b"));
+        let port = moved_base(asked, &came("https://example.org:8443/b"), page);
+        assert_eq!(port.as_deref(), Some("https://example.org:8443/b"));
         let plain = moved_base(asked, &came("http://example.org/b"), page);
         assert_eq!(plain.as_deref(), Some("http://example.org/b"));
     }
