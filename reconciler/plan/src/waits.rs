@@ -169,7 +169,9 @@ fn port(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         !is_ours(facts, task) || want.spec.ports.iter().any(|port| keeps(facts, task, port))
     };
     let (port, holder) = holder(facts, want.name, &want.spec, keeps)?;
-    Some(Hold::Failed { what: format!("port {port} is taken by {}", holder.spec.container_name) })
+    let holder = &holder.spec.container_name;
+    let what = format!("port {port} is taken by {holder}; publish another one, or stop {holder}");
+    Some(Hold::Failed { what })
 }
 
 /// A port that a task of this stack is about to give up. It keeps nothing old from being

@@ -138,7 +138,7 @@ fn what_others_hold_is_not_taken() {
     task.place = keel_engine::Place::Slot(slot);
     world.node.seen.tasks.push(task);
     world.node.image("nginx:1");
-    insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: port 80:80/tcp is taken by shop-x-1");
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: port 80:80/tcp is taken by shop-x-1; publish another one, or stop shop-x-1");
 }
 
 #[test]
