@@ -152,6 +152,40 @@ fn one_offs_run_and_hand_back_their_code() {
 }
 
 #[test]
+fn a_command_waits_for_anothers_lock_and_says_for_whom() {
+    let host = Host::new();
+    let late = "services:\n  app:\n    image: busybox:1\n    init: true\n    \
+                command: sleep 1000000\n    healthcheck: { test: 'test -e /ready', interval: 200ms }\n";
+    host.write("late/compose.yaml", late);
+    let mut apply =
+        host.command(env!("CARGO_BIN_EXE_keel")).args(["apply", "./late"]).spawn().unwrap();
+    until(
+        "it runs",
+        || host.container("late-app-1").filter(|row| row["state"] == "running"),
+        String::new,
+    );
+    let waiting = host
+        .command(env!("CARGO_BIN_EXE_keel"))
+        .args(["volume", "create", "mine"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(
+        host.keel(&["exec", "late-app-1", "touch", "/ready"]).code,
+        0,
+        "readers wait for nobody"
+    );
+    let output = waiting.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("waiting for `keel apply ./late`"), "{said}");
+    assert!(apply.wait().unwrap().success());
+    host.keel(&["down", "late"]).ok();
+    host.keel(&["volume", "rm", "mine"]).ok();
+    host.finish();
+}
+
+#[test]
 fn a_terminal_is_one() {
     let host = Host::new();
     let script = format!(

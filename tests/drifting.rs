@@ -110,6 +110,52 @@ fn serve_heals_what_was_touched() {
 }
 
 #[test]
+fn whatever_is_touched_is_found_and_healed_in_place() {
+    let host = Host::new();
+    let stack = format!(
+        "{}    sysctls: {{ net.core.somaxconn: 555 }}\n    ulimits: {{ nofile: 1000 }}\n",
+        STACK.split("  other:").next().unwrap()
+    );
+    host.write("drifty/compose.yaml", &stack);
+    let serve = host.serve(&["drifty"]);
+    let before = host.until_well("drifty-web-1");
+    host.until_get("http://127.0.0.1:8091/");
+    let pid = before["pid"].as_u64().unwrap();
+    let own = "t=$(nft list tables | grep -o 'ip keel_.*'); b=$(ip -o link show type bridge | grep -o 'kl[0-9a-f]*-[0-9a-f]*'); \
+               v=$(ip -o link show type veth | grep -o 'kv[0-9a-f]*-[0-9a-f]*')";
+    let inside = format!("nsenter -t {pid} -n");
+    // What somebody does, what the finding names, and the line of what was desired.
+    let cases = [
+        ("nft flush chain $t publish", "chain publish", None),
+        ("nft flush chain $t postrouting", "chain postrouting", None),
+        ("nft delete element $t ports '{ tcp . 8091 }'", "published port 8091/tcp", Some(5)),
+        ("ip link set $b down", "bridge kl", None),
+        ("ip link del $b", "bridge kl", None),
+        ("ip link set $v nomaster", "networks", None),
+        ("ip link del $v", "networks", None),
+        (&format!("{inside} ip addr flush dev eth0"), "networks", None),
+        (&format!("{inside} sysctl -qw net.core.somaxconn=99"), "sysctls", Some(6)),
+        (&format!("prlimit --pid {pid} --nofile=77:1000"), "ulimits", Some(7)),
+    ];
+    for (harm, named, line) in cases {
+        // Whoever looks also hints its healing, so the first look is the one that tells.
+        host.sh(&format!("{own}; {harm}"));
+        let found = findings(&host);
+        let finding =
+            found.iter().find(|finding| finding["field"].as_str().unwrap().contains(named));
+        let finding = finding.unwrap_or_else(|| panic!("{harm}: {found:#?}"));
+        assert_eq!(finding["at"]["line"].as_u64(), line, "{finding:#}");
+        let whole = || findings(&host).is_empty().then_some(());
+        until(&format!("healed: {harm}"), whole, || format!("{:#?}", findings(&host)));
+        host.until_get("http://127.0.0.1:8091/");
+        assert_eq!(host.container("drifty-web-1").unwrap()["pid"], before["pid"], "{harm}");
+    }
+    drop(serve);
+    host.keel(&["down", "drifty"]).ok();
+    host.finish();
+}
+
+#[test]
 fn under_policy_report_it_is_only_told() {
     let host = Host::new();
     up(&host, "x-keel: { drift: report }\n");

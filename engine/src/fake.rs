@@ -29,6 +29,8 @@ pub enum Behaviour {
     Ends(i32),
     /// The registry does not have it.
     NoImage,
+    /// Preparing it fails again and again.
+    Stuck,
 }
 
 /// A node in memory.
@@ -280,6 +282,11 @@ impl Inner {
         let behaviour = self.behaviour(&task.spec.image);
         if behaviour == Behaviour::NoImage {
             (task.phase, task.message) = (Phase::Rejected, Some("no such image".into()));
+            return;
+        }
+        if behaviour == Behaviour::Stuck {
+            (task.phase, task.attempts) = (Phase::Preparing, 9);
+            task.message = Some("port 80/tcp is taken".into());
             return;
         }
         (task.phase, task.started, task.finished) = (Phase::Running, Some(self.now), None);

@@ -182,9 +182,14 @@ impl Controller {
         turn.lock_owned().await
     }
 
-    /// Hints a pass that reads every field back.
-    pub(crate) fn look_closely(&self, stack: StackName) {
+    /// The next pass of this stack reads every field back.
+    pub(crate) fn suspect(&self, stack: &StackName) {
         self.notes().suspects.insert(stack.clone());
+    }
+
+    /// Hints such a pass.
+    pub(crate) fn look_closely(&self, stack: StackName) {
+        self.suspect(&stack);
         self.stacks().hint(stack);
     }
 

@@ -3,9 +3,12 @@
 use crate::ask::Outcome;
 use crate::record::{Operation, OperationState};
 use crate::refusal::with_causes;
-use keel_engine::{EngineError, Observation};
+use keel_engine::{EngineError, Goal, Observation, Slot};
 use keel_plan::text;
-use keel_plan::verdict::{Entry, Hold, Learned, Plan, Verdict};
+use keel_plan::verdict::{Entry, Hold, Learned, Plan, Subject, Verdict};
+
+/// So often a step is tried while a person waits for it.
+const ATTEMPTS: u32 = 4;
 
 /// How a pass ended, for the status and the history.
 pub(crate) fn operation_of(plan: &Plan, refused: Option<&EngineError>, at: u64) -> Operation {
@@ -25,7 +28,7 @@ fn state_of(plan: &Plan, refused: Option<&EngineError>) -> (OperationState, Stri
         return (OperationState::Failed, with_causes(error));
     }
     let worst = plan.entries.iter().max_by_key(|entry| weight(&entry.verdict));
-    match worst.map(|entry| (state_of_verdict(&entry.verdict), text::row(entry).text)) {
+    match worst.map(|entry| (state_of_verdict(&entry.verdict), line(entry))) {
         None | Some((OperationState::Succeeded, _)) => {
             let words = if plan.is_gone() { "removed" } else { "everything is as desired" };
             (OperationState::Succeeded, words.to_owned())
@@ -106,10 +109,69 @@ pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Observation) -> b
     !plan.is_settled() && plan.entries.iter().all(waits)
 }
 
+/// Whether everything that is open waits for a step that fails again and again: a port that is
+/// taken, a folder that cannot be made. The daemon goes on trying; a person wants to know.
+pub(crate) fn only_vain_attempts_are_open(plan: &Plan, seen: &Observation) -> bool {
+    let vain = |slot: &Slot| {
+        let mut tasks = seen.tasks.iter().filter(|task| task.place.slot() == Some(slot));
+        tasks.any(|task| task.attempts >= ATTEMPTS && task.goal < Goal::Stopped)
+    };
+    let mut tried_in_vain = false;
+    let open = plan.entries.iter().all(|entry| match (&entry.subject, &entry.verdict) {
+        (Subject::Slot(slot), Verdict::Hold(Hold::InProgress { .. })) if vain(slot) => {
+            tried_in_vain = true;
+            true
+        }
+        (
+            _,
+            Verdict::Hold(
+                Hold::AwaitingHealth { .. }
+                | Hold::AwaitingDependency { .. }
+                | Hold::RolloutFull { .. },
+            ),
+        ) => true,
+        (_, Verdict::Hold(hold)) => hold.is_final(),
+        (_, Verdict::Act { .. }) => false,
+    });
+    open && tried_in_vain
+}
+
+/// A verdict as people would say it, with what it is about.
 fn line(entry: &Entry) -> String {
     let row = text::row(entry);
-    match row.slot.or(row.resource) {
-        Some(subject) if !row.text.starts_with(&subject) => format!("{subject} {}", row.text),
-        _ => row.text,
+    let subject = row.slot.or(row.resource).unwrap_or_default();
+    let words = match &entry.verdict {
+        Verdict::Hold(Hold::Failed { what }) if !what.contains(&subject) => {
+            return format!("{subject} {what}");
+        }
+        Verdict::Hold(Hold::Failed { what } | Hold::InProgress { what }) => what.clone(),
+        Verdict::Hold(hold) => text::of_hold(hold),
+        Verdict::Act { .. } => row.text,
+    };
+    if words.contains(&subject) { words } else { format!("{subject}: {words}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keel_engine::StackName;
+
+    #[test]
+    fn a_hold_is_told_in_peoples_words() {
+        let slot = Slot {
+            stack: StackName::new("hello").unwrap(),
+            service: "web".into(),
+            slot: "1".into(),
+        };
+        let network = || Hold::NotFound { what: "network lan".into() };
+        let failed = Hold::Failed { what: "not healthy after 5 s".into() };
+        let cases = [
+            (Subject::Slot(slot.clone()), failed, "web.1 not healthy after 5 s"),
+            (Subject::Slot(slot), network(), "web.1: network lan does not exist"),
+            (Subject::Network("lan".into()), network(), "network lan does not exist"),
+        ];
+        for (subject, hold, expected) in cases {
+            assert_eq!(line(&Entry { subject, verdict: Verdict::Hold(hold) }), expected);
+        }
     }
 }

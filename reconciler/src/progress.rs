@@ -188,10 +188,16 @@ fn word_of(task: &ObservedTask) -> Word {
         (Phase::Running, ..) => ("Started", false),
     };
     let detail = match (what, task.exit_code) {
-        ("Exited" | "Restarting", Some(code)) => Some(format!("exit code {code}")),
+        ("Exited" | "Restarting", Some(code)) => {
+            // It never began, and the node knows why.
+            let why = task.message.as_ref().filter(|_| (125..=127).contains(&code));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            Some(format!("exit code {code}{why}"))
+        }
         _ if failed => task.message.clone().or_else(|| task.health_output.clone()),
         _ => None,
     };
+    let detail = detail.filter(|words| !words.trim().is_empty());
     Word { what, failed, detail, task: Some((task.created, task.id.clone())) }
 }
 

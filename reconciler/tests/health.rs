@@ -52,6 +52,25 @@ async fn drift_is_told_with_its_place_and_since_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drift_is_planned_and_healed_by_whoever_converges() {
+    let world = World::new();
+    world.write("hello/compose.yaml", CHECKED);
+    let controller = world.command().await;
+    told(controller.converge(world.up("hello"))).await;
+    let web = world.task("hello-web-1").await;
+    world.fake.drift(Some(&web.id), finding());
+    let plan = controller.plan(vec![]).await.unwrap();
+    let words: Vec<_> = plan.stacks[0].verdicts.iter().map(|row| row.text.as_str()).collect();
+    assert!(words.iter().any(|text| text.starts_with("heal: ")), "{words:?}");
+    assert_eq!(told(controller.converge(world.up("hello"))).await.1, Outcome::Done);
+    assert!(world.task("hello-web-1").await.generation > web.generation, "it is applied again");
+    assert_eq!(
+        controller.drift(None).await.unwrap().findings.iter().filter(|f| !f.fixed).count(),
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drift_is_healed_under_serve_unless_policy_says_report() {
     for (policy, healed) in [("heal", true), ("report", false)] {
         let world = World::new();

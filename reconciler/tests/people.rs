@@ -97,6 +97,16 @@ async fn an_image_that_does_not_exist_fails_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_what_fails_again_and_again_is_told_soon() {
+    let world = world();
+    world.fake.behave("nginx:1", Behaviour::Stuck);
+    let controller = world.command().await;
+    let (_, outcome, notes) = told(controller.converge(world.up("hello"))).await;
+    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(notes, ["web.1: port 80/tcp is taken", "web.2: port 80/tcp is taken"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn down_under_serve_holds_the_stack_off_visibly() {
     let world = World::new();
     world.write("stacks/hello/compose.yaml", HELLO);

@@ -24,6 +24,6 @@ until_() {
   done
 }
 
-answers() { curl -sf -m 5 http://127.0.0.1:8080/; }
+answers() { curl -sf -m 20 http://127.0.0.1:8080/; }
 healthy() { [[ $("$keel" ps --format json | grep -c '"health": *"healthy"') -ge 3 ]]; }
 field() { "$keel" ps -a --format json | python3 -c "import json, sys; print(next(r for r in json.load(sys.stdin) if r['name'] == '$1')['$2'])"; }

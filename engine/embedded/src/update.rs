@@ -1,13 +1,15 @@
 //! Applies a wish to a task that runs: what changes in place, and whatever of its surroundings is
 //! not as applied. Its process goes on.
 
+mod inside;
+
 use crate::core::Core;
-use crate::record::Activity;
+use crate::record::{Activity, Endpoint, Process};
 use crate::runtime::cgroup::Cgroup;
 use crate::setback::{Setback, Step};
 use crate::tasks::Records;
-use crate::work::nudge;
-use crate::{blocking, network, networks, prepare, resolver};
+use crate::work::{namespace_path, nudge};
+use crate::{blocking, network, networks, prepare, read, resolver};
 use keel_engine::TaskSpec;
 use keel_engine::fields::{Cost, FIELDS, Field};
 use std::io;
@@ -18,8 +20,14 @@ impl Core {
         let Records { wish, mut work, state, .. } = records;
         let (cgroup, spec) = (self.cgroup(&wish.id)?, wish.spec.clone());
         blocking::run(move || limits(&cgroup, &spec)).await?;
+        let process = state.as_ref().and_then(|state| state.process.clone());
+        let process = process.filter(Process::lives);
         if !wish.spec.networks.is_empty() {
-            self.repair_networks(&wish.spec).await?;
+            self.repair_networks(&wish.spec, work.endpoints.clone(), process.clone()).await?;
+        }
+        if let Some(process) = process {
+            let (layout, wish) = (self.layout.clone(), wish.clone());
+            blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
         }
         let digest = work.digest.clone();
         if let Some(image) =
@@ -38,7 +46,12 @@ impl Core {
         Ok(())
     }
 
-    async fn repair_networks(&self, spec: &TaskSpec) -> Step<()> {
+    async fn repair_networks(
+        &self,
+        spec: &TaskSpec,
+        endpoints: Vec<Endpoint>,
+        process: Option<Process>,
+    ) -> Step<()> {
         let _turn = self.networks.turn().await;
         let (layout, program) = (self.layout.clone(), self.options.executable.clone());
         let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
@@ -47,10 +60,21 @@ impl Core {
             resolver::ensure(&layout, &program)
                 .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
             let made: Vec<_> = networks::made(&layout)?.into_values().collect();
-            network::repair(&layout, &made).map_err(|error| Setback::later(&error))
+            network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
+            process.map_or(Ok(()), |process| rejoin(&endpoints, &process))
         })
         .await
     }
+}
+
+/// Links that somebody took away, or whose bridge went with its ports.
+fn rejoin(endpoints: &[Endpoint], process: &Process) -> Step<()> {
+    let cut = |endpoint: &&Endpoint| !read::is_joined(process, endpoint);
+    let cut: Vec<_> = endpoints.iter().filter(cut).cloned().collect();
+    if cut.is_empty() {
+        return Ok(());
+    }
+    network::connect(&cut, &namespace_path(process)).map_err(|error| Setback::later(&error))
 }
 
 fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {

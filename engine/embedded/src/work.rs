@@ -218,7 +218,8 @@ impl Core {
     }
 }
 
-fn namespace_path(process: &Process) -> PathBuf {
+/// The network namespace that a process is in.
+pub(crate) fn namespace_path(process: &Process) -> PathBuf {
     format!("/proc/{}/ns/net", process.pid).into()
 }
 

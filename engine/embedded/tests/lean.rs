@@ -8,7 +8,7 @@ use std::path::Path;
 fn runtime_and_shim_name_no_async_runtime() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut read = 0;
-    for folder in ["runtime", "shim", "sys"] {
+    for folder in ["runtime", "shim"] {
         read += check(&sources.join(folder));
     }
     assert!(read > 20, "only {read} files were read");
@@ -23,7 +23,8 @@ fn check(folder: &Path) -> usize {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        for word in ["tokio", "futures_util", "async fn", "async_trait"] {
+        // `sys::ready` waits for descriptors within the engine's own runtime.
+        for word in ["tokio", "futures_util", "async fn", "async_trait", "sys::ready"] {
             assert!(!text.contains(word), "{} names {word}", path.display());
         }
         read += 1;

@@ -147,6 +147,11 @@ fn exited(task: &ObservedTask, patience: Patience) -> Condition {
 pub(crate) fn ended(task: &ObservedTask) -> String {
     match (task.exit_cause, task.exit_code) {
         (Some(ExitCause::OutOfMemory), _) => "ran out of its memory limit".to_owned(),
+        (_, Some(code @ 125..=127)) => match &task.message {
+            // It never began, and the node knows why.
+            Some(why) => format!("exited ({code}: {why})"),
+            None => format!("exited ({code})"),
+        },
         (_, Some(code)) => format!("exited ({code})"),
         (_, None) => "ended, nobody saw how".to_owned(),
     }

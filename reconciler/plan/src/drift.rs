@@ -154,10 +154,11 @@ fn row_of_task(inputs: &Inputs<'_>, task: &ObservedTask, slot: &Slot, finding: &
     let service = inputs.desired.and_then(|desired| desired.services.get(&slot.service));
     let stack_policy = inputs.desired.map(|desired| desired.policy.drift).unwrap_or_default();
     let applied: Option<Origins> = serde_json::from_value(task.origins.clone()).ok();
+    let path = path_of(task, finding);
     let at = applied
         .as_ref()
-        .and_then(|origins| locate(origins, &finding.field))
-        .or_else(|| service.and_then(|service| locate(&service.origins, &finding.field)));
+        .and_then(|origins| locate(origins, &path))
+        .or_else(|| service.and_then(|service| locate(&service.origins, &path)));
     let desired = service.map(|service| desired_value(service, finding)).unwrap_or_default();
     let hidden = finding.row == Some(Field::Environment);
     let shown = |value: Value| if hidden { hide(value) } else { value };
@@ -178,6 +179,20 @@ fn row_of_task(inputs: &Inputs<'_>, task: &ObservedTask, slot: &Slot, finding: &
         policy: service.and_then(|service| service.drift).unwrap_or(stack_policy),
         fixed: false,
     }
+}
+
+/// The field path for the origin's join. A published port is found by its address on the host
+/// (`published port 127.0.0.1:8080/tcp`), which the list of ports begins its entries with.
+fn path_of(task: &ObservedTask, finding: &Finding) -> String {
+    let published = finding.field.strip_prefix("published port ");
+    let Some((address, protocol)) = published.and_then(|port| port.rsplit_once('/')) else {
+        return finding.field.clone();
+    };
+    let row = row_of(Field::Ports);
+    let Value::List(ports) = (row.get)(&task.spec) else { return row.name.to_owned() };
+    let (head, tail) = (format!("{address}:"), format!("/{protocol}"));
+    let index = ports.iter().position(|port| port.starts_with(&head) && port.ends_with(&tail));
+    index.map_or_else(|| row.name.to_owned(), |index| format!("{}[{index}]", row.name))
 }
 
 fn row_of_stack(inputs: &Inputs<'_>, finding: &Finding) -> Row {

@@ -3,7 +3,9 @@
 use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
-use crate::outcome::{awaited, ending, only_health_is_open, only_missing_images_are_open};
+use crate::outcome::{
+    awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
+};
 use crate::owners::{Claim, claim};
 use crate::pass::{Passed, pass};
 use crate::progress::Scene;
@@ -125,6 +127,8 @@ impl Controller {
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
         let _later = Later { controller: self, stack };
+        // A person wants it to be as it shall be: what drifted too.
+        self.suspect(stack);
         let mut events = self.events();
         let mut story = Story::begin(self, stack).await?;
         loop {
@@ -266,7 +270,8 @@ impl Story {
         if plan.is_settled() || (detach && only_health_is_open(plan)) {
             return Some(self.with_failures(ending(plan)));
         }
-        if only_missing_images_are_open(plan, &passed.observation) {
+        let seen = &passed.observation;
+        if only_missing_images_are_open(plan, seen) || only_vain_attempts_are_open(plan, seen) {
             return Some((Outcome::Failed, awaited(plan)));
         }
         let limit = Duration::from_millis(self.health_time(passed));
@@ -278,8 +283,8 @@ impl Story {
         if self.failures.is_empty() {
             return (outcome, notes);
         }
-        let said = self.failures.iter().cloned().chain(notes).collect();
-        (Outcome::Failed, said)
+        let others = notes.into_iter().filter(|note| !self.failures.contains(note));
+        (Outcome::Failed, self.failures.iter().cloned().chain(others).collect())
     }
 
     fn too_late(&self, plan: &Plan) -> (Outcome, Vec<String>) {

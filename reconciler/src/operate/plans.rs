@@ -10,7 +10,8 @@ use keel_plan::{Asked, Inputs, text};
 impl Controller {
     /// Plans without doing. No targets: every stack that is known.
     pub async fn plan(&self, targets: Vec<PlanTarget>) -> Result<PlanReport, Refusal> {
-        let observation = self.fleet().observe(Depth::State).await?;
+        // As closely as whoever applies it will look.
+        let observation = self.fleet().observe(Depth::Fields).await?;
         let targets = if targets.is_empty() {
             self.records().stacks().await?.into_iter().map(PlanTarget::Stack).collect()
         } else {

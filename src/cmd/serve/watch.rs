@@ -123,6 +123,9 @@ fn taken(row: &StatusRow, told: &mut Told) -> Vec<String> {
 
 /// What went wrong or is held, if anything.
 fn trouble(row: &StatusRow) -> Vec<String> {
+    if let Some(suspended) = &row.suspended {
+        return vec![format!("{}: suspended {suspended}", row.stack)];
+    }
     if !matches!(row.operation.state.as_str(), "failed" | "held") {
         return vec![];
     }
@@ -249,6 +252,8 @@ mod tests {
         look(vec![running()], "unhealthy", vec![]);
         look(vec![bad()], "unhealthy", vec![]);
         look(vec![well()], "healthy", vec![]);
+        let suspended = Some("by ann@shop".to_owned());
+        look(vec![StatusRow { suspended, ..stack("held", "w", "Suspended") }], "healthy", vec![]);
         look(vec![], "healthy", vec![]);
         insta::assert_snapshot!(told.join("\n"), @r"
         hello-web-1: started
@@ -273,6 +278,8 @@ mod tests {
         hello is healthy at 3f9c2a1
           counter  1/1
           web      2/2  http://localhost:8080
+        --
+        hello: suspended by ann@shop
         --
         hello: removed
         --

@@ -27,6 +27,8 @@ pub(crate) struct Link {
     pub index: u32,
     pub name: String,
     pub up: bool,
+    /// The bridge that it is a port of.
+    pub master: Option<u32>,
     /// Text for people, and for us: whose it is.
     pub alias: Option<String>,
 }
@@ -220,8 +222,12 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         LinkAttribute::IfAlias(text) => Some(text.clone()),
         _ => None,
     });
+    let master = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Controller(index) => Some(*index),
+        _ => None,
+    });
     let up = message.header.flags.contains(LinkFlags::Up);
-    Some(Link { index: message.header.index, name, up, alias })
+    Some(Link { index: message.header.index, name, up, master, alias })
 }
 
 fn parse_address(body: &[u8]) -> Option<(u32, Address)> {

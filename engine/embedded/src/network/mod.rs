@@ -183,6 +183,11 @@ pub fn connect(endpoints: &[Endpoint], netns: &Path) -> Result<(), NetworkError>
     veth::connect(endpoints, netns).map_err(kernel(what))
 }
 
+/// Whether an endpoint's side on this host is whole: there, up, and on its bridge.
+pub fn is_plugged(endpoint: &Endpoint) -> Result<bool, NetworkError> {
+    veth::is_plugged(endpoint).map_err(kernel(format!("read the link into {}", endpoint.network)))
+}
+
 /// Deletes the host's side of an endpoint whose namespace is gone or stuck.
 pub fn disconnect(endpoint: &Endpoint) -> Result<(), NetworkError> {
     veth::disconnect(endpoint).map_err(kernel(format!("leave {}", endpoint.network)))

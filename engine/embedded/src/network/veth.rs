@@ -48,6 +48,14 @@ fn attach(links: &mut Links, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> io::
     links.set_port(&host, owner(endpoint))
 }
 
+/// Whether the host's side is there, up, and on its bridge.
+pub(super) fn is_plugged(endpoint: &Endpoint) -> io::Result<bool> {
+    let mut links = Links::open()?;
+    let bridge = links.find(&endpoint.bridge)?.map(|bridge| bridge.index);
+    let host = links.find(&host_name(endpoint))?;
+    Ok(host.is_some_and(|host| host.up && host.master.is_some() && host.master == bridge))
+}
+
 /// Runs in the namespace: addresses, routes, up.
 fn configure(endpoints: &[Endpoint]) -> io::Result<()> {
     let mut links = Links::open()?;

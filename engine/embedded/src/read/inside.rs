@@ -4,6 +4,7 @@ use crate::record::{Endpoint, Process};
 use nix::sched::{CloneFlags, setns};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 
 /// Values of kernel parameters in the namespaces of a process; a missing one is left out.
@@ -14,29 +15,40 @@ pub(super) fn sysctls(
     if wanted.is_empty() {
         return Some(BTreeMap::new());
     }
-    let namespace = |name: &str| File::open(format!("/proc/{}/ns/{name}", process.pid)).ok();
+    let value = |key: &String| {
+        let text = fs::read_to_string(path(key)).ok()?;
+        let words: Vec<_> = text.split_ascii_whitespace().collect();
+        Some((key.clone(), words.join(" ")))
+    };
+    in_namespaces(process, || Ok(wanted.keys().filter_map(value).collect())).ok()
+}
+
+/// Does something in the network, IPC and UTS namespaces of a process.
+pub(crate) fn in_namespaces<T: Send>(
+    process: &Process,
+    work: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    let namespace = |name: &str| File::open(format!("/proc/{}/ns/{name}", process.pid));
     let spaces = [
         (namespace("net")?, CloneFlags::CLONE_NEWNET),
         (namespace("ipc")?, CloneFlags::CLONE_NEWIPC),
         (namespace("uts")?, CloneFlags::CLONE_NEWUTS),
     ];
-    let wanted = wanted.clone();
-    // A thread of its own, which ends with the namespaces that it entered.
-    let read = move || {
+    let entered = || {
         for (space, kind) in &spaces {
-            setns(space, *kind).ok()?;
+            setns(space, *kind)?;
         }
-        let value = |key: &String| {
-            let text = fs::read_to_string(path(key)).ok()?;
-            let words: Vec<_> = text.split_ascii_whitespace().collect();
-            Some((key.clone(), words.join(" ")))
-        };
-        Some(wanted.keys().filter_map(value).collect())
+        work()
     };
-    std::thread::spawn(read).join().ok()?
+    // A thread of its own, which ends with the namespaces that it entered.
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(entered);
+        thread.join().map_err(|_| io::Error::other("the thread in the namespaces panicked"))?
+    })
 }
 
-fn path(key: &str) -> PathBuf {
+/// Where the kernel has a parameter.
+pub(crate) fn path(key: &str) -> PathBuf {
     PathBuf::from("/proc/sys").join(key.replace('.', "/"))
 }
 

@@ -4,7 +4,7 @@
 //! - Compared is with what this kernel would hold for the applied value.
 //! - What cannot be read yields no finding: nothing is guessed.
 
-mod inside;
+pub(crate) mod inside;
 
 use crate::Layout;
 use crate::network::{self, Network, NetworkFinding};
@@ -15,10 +15,10 @@ use crate::tasks::Records;
 use crate::{clock, record};
 use keel_engine::fields::{FIELDS, Field, Readback, Row};
 use keel_engine::{
-    EngineError, ExitCause, Finding, Goal, Level, ObservedTask, Phase, Result, StackName, TaskId,
-    Value,
+    EngineError, ExitCause, Finding, Goal, Level, NetworkSpec, ObservedTask, Phase, Result,
+    StackName, TaskAssignment, TaskId, Value,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a process that was killed from outside is told of, once it runs again.
 const TOLD: u64 = 24 * 60 * 60 * 1000;
@@ -32,11 +32,28 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
     for row in rows {
         let task = Reading { layout, records, process: &process };
         let Some((applied, observed)) = task.row(row) else { continue };
-        if applied != observed {
-            findings.push(finding(row, applied, observed));
-        }
+        findings.extend(differences(row, applied, observed));
     }
     findings
+}
+
+/// Of a map, each key that differs.
+fn differences(row: &Row, applied: Value, observed: Value) -> Vec<Finding> {
+    let (Value::Map(was), Value::Map(is)) = (&applied, &observed) else {
+        let differs = (applied != observed).then(|| finding(row, applied, observed));
+        return differs.into_iter().collect();
+    };
+    let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
+    let of = |map: &BTreeMap<String, String>, key| {
+        map.get(key).map_or(Value::Unset, |value: &String| Value::Text(value.clone()))
+    };
+    keys.into_iter()
+        .filter(|key| was.get(*key) != is.get(*key))
+        .map(|key| {
+            let field = format!("{}.{key}", row.name);
+            Finding { field, ..finding(row, of(was, key), of(is, key)) }
+        })
+        .collect()
 }
 
 fn finding(row: &Row, applied: Value, observed: Value) -> Finding {
@@ -133,18 +150,11 @@ impl Reading<'_> {
 
     /// Against the specification of the run: a limit beyond what this host grants was cut there.
     fn ulimits(&self) -> Option<(Value, Value)> {
-        let config = self.layout.task(&self.records.wish.id).config();
-        let spec = record::load::<crate::runtime::oci::Spec>(&config).ok()??;
-        let limits = spec.process.rlimits;
-        let asked = &self.records.wish.spec.ulimits;
-        let applied: BTreeMap<_, _> = limits
-            .iter()
-            .filter_map(|limit| {
-                let name = limit.kind.trim_start_matches("RLIMIT_").to_lowercase();
-                let shown = format!("{}:{}", inside::shown(limit.soft), inside::shown(limit.hard));
-                asked.contains_key(&name).then_some((name, shown))
-            })
-            .collect();
+        let shown = |(name, soft, hard): &(String, u64, u64)| {
+            (name.clone(), format!("{}:{}", inside::shown(*soft), inside::shown(*hard)))
+        };
+        let applied: BTreeMap<_, _> =
+            limits_of_run(self.layout, &self.records.wish)?.iter().map(shown).collect();
         let mut held = inside::limits(self.process)?;
         held.retain(|name, _| applied.contains_key(name));
         Some((map(applied), map(held)))
@@ -163,9 +173,27 @@ impl Reading<'_> {
         let endpoints = &self.records.work.endpoints;
         let shown = |endpoint: &record::Endpoint| format!("{} {}", endpoint.network, endpoint.ipv4);
         let applied = endpoints.iter().map(shown).collect();
-        let there = endpoints.iter().filter(|endpoint| inside::has(self.process, endpoint));
+        let there = endpoints.iter().filter(|endpoint| is_joined(self.process, endpoint));
         (list(applied), list(there.map(shown).collect()))
     }
+}
+
+/// Whether both sides of a task's way into a network are whole. What cannot be read is taken so.
+pub(crate) fn is_joined(process: &Process, endpoint: &record::Endpoint) -> bool {
+    inside::has(process, endpoint) && network::is_plugged(endpoint).unwrap_or(true)
+}
+
+/// The limits that a task asked for as its run got them: name, soft, hard.
+pub(crate) fn limits_of_run(
+    layout: &Layout,
+    wish: &TaskAssignment,
+) -> Option<Vec<(String, u64, u64)>> {
+    let config = layout.task(&wish.id).config();
+    let spec = record::load::<crate::runtime::oci::Spec>(&config).ok()??;
+    let named = spec.process.rlimits.into_iter().map(|limit| {
+        (limit.kind.trim_start_matches("RLIMIT_").to_lowercase(), limit.soft, limit.hard)
+    });
+    Some(named.filter(|(name, ..)| wish.spec.ulimits.contains_key(name)).collect())
 }
 
 fn map(values: BTreeMap<String, String>) -> Value {
@@ -215,7 +243,7 @@ pub(crate) fn networks(
     let mut of_tasks: BTreeMap<TaskId, Vec<Finding>> = BTreeMap::new();
     for found in found {
         if found.tasks.is_empty() {
-            rest.push(of_network(stored, found));
+            rest.extend(of_stacks(stored, &found));
             continue;
         }
         for task in &found.tasks {
@@ -234,23 +262,36 @@ pub(crate) fn networks(
     Ok(of_tasks)
 }
 
-fn of_network(stored: &[Stored], found: NetworkFinding) -> Finding {
-    let network = stored.iter().find(|stored| Some(&stored.spec.name) == found.network.as_ref());
-    let project = network.and_then(|n| n.spec.labels.get(keel_engine::labels::PROJECT).cloned());
-    let what = match found.network {
+/// What belongs to one network is its stack's; what all share (the firewall, `keel net`) is a
+/// finding of every stack that has a network here, since none of them is as it was applied.
+fn of_stacks(stored: &[Stored], found: &NetworkFinding) -> Vec<Finding> {
+    let concerned = stored.iter().filter(|stored| match &found.network {
+        Some(network) => stored.spec.name == *network,
+        None => stored.made.is_some(),
+    });
+    let stacks: BTreeSet<_> = concerned.filter_map(|stored| stack_of(&stored.spec)).collect();
+    let what = match &found.network {
         Some(network) => format!("{network}: {}", found.what),
-        None => found.what,
+        None => found.what.clone(),
     };
-    Finding {
+    let finding = |stack| Finding {
         level: Level::Network,
-        stack: project.and_then(|project| StackName::new(project).ok()),
+        stack,
         row: None,
-        field: what,
-        applied: Value::Text(found.expected),
-        observed: Value::Text(found.observed),
+        field: what.clone(),
+        applied: Value::Text(found.expected.clone()),
+        observed: Value::Text(found.observed.clone()),
         cause: None,
         fixed: false,
+    };
+    if stacks.is_empty() {
+        return vec![finding(None)];
     }
+    stacks.into_iter().map(|stack| finding(Some(stack))).collect()
+}
+
+fn stack_of(network: &NetworkSpec) -> Option<StackName> {
+    StackName::new(network.labels.get(keel_engine::labels::PROJECT)?.as_str()).ok()
 }
 
 #[cfg(test)]
@@ -258,6 +299,47 @@ mod tests {
     use super::*;
     use crate::record::Work;
     use crate::tasks::sample;
+
+    #[test]
+    fn what_all_networks_share_is_told_of_every_stack() {
+        let stored = |name: &str, stack: Option<&str>| {
+            let key = keel_engine::labels::PROJECT.to_owned();
+            let labels = stack.map(|stack| (key, stack.to_owned())).into_iter().collect();
+            let spec = NetworkSpec { name: name.into(), labels, ..NetworkSpec::default() };
+            let made = Some(crate::network::Network {
+                name: name.into(),
+                bridge: "kl000000-000000".into(),
+                subnet: network::Subnet::of([172, 20, 0, 0].into(), 16),
+                gateway: "172.20.0.1".parse().unwrap(),
+                internal: false,
+            });
+            Stored { spec, made, ..Stored::default() }
+        };
+        let all = [
+            stored("blog_default", Some("blog")),
+            stored("blog_back", Some("blog")),
+            stored("shop_default", Some("shop")),
+            stored("mine", None),
+        ];
+        let cases = [
+            (None, vec![Some("blog"), Some("shop")]),
+            (Some("shop_default"), vec![Some("shop")]),
+            (Some("mine"), vec![None]),
+        ];
+        for (network, expected) in cases {
+            let found = NetworkFinding {
+                network: network.map(str::to_owned),
+                tasks: vec![],
+                what: "it".into(),
+                expected: "present".into(),
+                observed: "missing".into(),
+            };
+            let findings = of_stacks(&all, &found);
+            let stacks: Vec<_> =
+                findings.iter().map(|f| f.stack.as_ref().map(StackName::as_str)).collect();
+            assert_eq!(stacks, expected, "{network:?}");
+        }
+    }
 
     #[test]
     fn a_kill_from_outside_is_told_for_a_day() {

@@ -61,6 +61,8 @@ pub fn resolve(
     for group in further {
         identity.groups.push(accounts.group_id(group)?);
     }
+    // A process that changes its group must not lose what its own group may not do.
+    identity.groups.push(identity.gid);
     identity.groups.sort_unstable();
     identity.groups.dedup();
     Ok(identity)
@@ -125,23 +127,23 @@ mod tests {
             Ok(Identity { uid, gid, groups: groups.to_vec(), home: home.map(str::to_owned) })
         };
         let cases = [
-            ("", who(0, 0, &[], Some("/root"))),
-            ("web", who(101, 102, &[26, 200], Some("/srv/web"))),
-            ("101", who(101, 102, &[26, 200], Some("/srv/web"))),
-            ("web:logs", who(101, 200, &[], Some("/srv/web"))),
-            ("5:6", who(5, 6, &[], None)),
-            ("5", who(5, 0, &[], None)),
-            ("web:", who(101, 102, &[26, 200], Some("/srv/web"))),
+            ("", who(0, 0, &[0], Some("/root"))),
+            ("web", who(101, 102, &[26, 102, 200], Some("/srv/web"))),
+            ("101", who(101, 102, &[26, 102, 200], Some("/srv/web"))),
+            ("web:logs", who(101, 200, &[200], Some("/srv/web"))),
+            ("5:6", who(5, 6, &[6], None)),
+            ("5", who(5, 0, &[0], None)),
+            ("web:", who(101, 102, &[26, 102, 200], Some("/srv/web"))),
         ];
         for (user, identity) in cases {
             assert_eq!(resolve(user, &[], ACCOUNTS), identity, "{user}");
         }
         let more = resolve("5", &["logs".into(), "7".into()], ACCOUNTS).unwrap();
-        assert_eq!(more.groups, [7, 200]);
+        assert_eq!(more.groups, [0, 7, 200]);
         assert_eq!(
             resolve("nobody", &[], ACCOUNTS).unwrap_err().to_string(),
             "unable to find user nobody: no matching entries in passwd file"
         );
-        assert_eq!(resolve("0", &[], Accounts::default()), who(0, 0, &[], None));
+        assert_eq!(resolve("0", &[], Accounts::default()), who(0, 0, &[0], None));
     }
 }

@@ -74,9 +74,9 @@ fn users_come_from_the_containers_files(lab: &Lab) {
         task.output()
     };
     let web = user("web");
-    assert!(web.starts_with("uid=101(web) gid=102(web) groups=7,200(logs)"), "{web}");
+    assert!(web.starts_with("uid=101(web) gid=102(web) groups=7,102(web),200(logs)"), "{web}");
     assert!(web.ends_with("/srv/web\nx\n"), "{web}");
-    assert!(user("5:6").starts_with("uid=5 gid=6 groups=7"), "{}", user("5:6"));
+    assert!(user("5:6").starts_with("uid=5 gid=6 groups=6,7"), "{}", user("5:6"));
 }
 
 fn a_read_only_root(lab: &Lab) {
