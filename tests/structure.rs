@@ -101,6 +101,28 @@ fn unsafe_lives_in_one_place_with_its_reasons() {
     }
 }
 
+/// A map that names what is not there is worse than none.
+#[test]
+fn the_pages_name_files_that_exist() {
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let prose: String = text.split("```").step_by(2).collect();
+        let spans = prose.split('`').skip(1).step_by(2);
+        let tops =
+            ["api/", "docs/", "engine/", "examples/", "reconciler/", "spec/", "src/", "tests/"];
+        let paths = spans.filter(|span| tops.iter().any(|top| span.starts_with(top)));
+        for path in paths.filter(|path| !path.contains(' ')) {
+            // `spec/src/service/TOPIC.rs` stands for whatever is in its folder.
+            let named = path.split(['{', '*']).next().unwrap_or_default();
+            let fixed = named.split('/').take_while(|part| part.to_uppercase() != *part);
+            let stem = |part: &str| part.trim_end_matches(".rs").to_owned();
+            let fixed = fixed.take_while(|part| stem(part).to_uppercase() != stem(part));
+            let fixed: PathBuf = fixed.collect();
+            assert!(root().join(&fixed).exists(), "{page} names `{path}`");
+        }
+    }
+}
+
 #[test]
 fn a_shim_knows_no_runtime() {
     for path in sources() {
