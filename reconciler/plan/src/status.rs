@@ -5,7 +5,7 @@ use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
 use crate::standing::Taken;
-use crate::verdict::Hold;
+use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{Goal, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -219,6 +219,7 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     for (slot, occupants) in &facts.slots {
         notes.extend(slot_note(facts, slot, occupants));
     }
+    notes.extend(not_begun(facts));
     for (name, service) in facts.desired.iter().flat_map(|desired| &desired.services) {
         let held = service.held.iter();
         notes.extend(held.map(|held| {
@@ -236,6 +237,25 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
         Some((1, format!("image {}: {}", image.reference, image.failure.as_ref()?)))
     }));
     notes
+}
+
+/// Slots without a task, where the plan says why there can be none.
+fn not_begun(facts: &Facts<'_>) -> Vec<(u8, String)> {
+    let empty = |slot: &Slot| {
+        let occupants = facts.slots.get(slot);
+        occupants.is_some_and(|occupants| occupants.want.is_some() && occupants.current.is_none())
+    };
+    if !facts.slots.keys().any(empty) {
+        return vec![];
+    }
+    let entries = crate::plan(facts.inputs).entries.into_iter();
+    let why = entries.filter_map(|entry| match (entry.subject, entry.verdict) {
+        (Subject::Slot(slot), Verdict::Hold(Hold::Failed { what })) if empty(&slot) => {
+            Some((0, format!("{} {what}", facts::short(&slot))))
+        }
+        _ => None,
+    });
+    why.collect()
 }
 
 fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<(u8, String)> {
