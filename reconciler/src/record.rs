@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Revisions of a stack that were good, and can be come back to: the present one and three more.
+const GOOD: usize = 4;
+
 /// Lines of history that are kept for each stack.
 const HISTORY: usize = 50;
 
@@ -114,6 +117,15 @@ impl History {
         let beyond = self.0.len().saturating_sub(HISTORY);
         self.0.drain(..beyond);
     }
+}
+
+/// A revision of a stack that was good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    /// What it asked for.
+    pub desired: Desired,
+    /// Since when it was known to be good, in milliseconds since 1970.
+    pub at: u64,
 }
 
 /// What a source said last.
@@ -261,6 +273,21 @@ impl Records {
             Err(StoreError::Moved { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Revisions of a stack that were good, oldest first.
+    pub async fn good(&self, stack: &StackName) -> Result<Vec<Good>> {
+        Ok(self.read(&key(stack, "good")).await?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// One more that was good, and is the newest now.
+    pub async fn add_good(&self, stack: &StackName, good: &Good) -> Result<()> {
+        let add = |all: &mut Vec<Good>| {
+            all.retain(|other| other.desired.hash != good.desired.hash);
+            all.push(good.clone());
+            all.drain(..all.len().saturating_sub(GOOD));
+        };
+        self.update(&key(stack, "good"), add).await.map(drop)
     }
 
     /// Changes a stack's memory.

@@ -66,13 +66,14 @@ pub struct Status {
 pub fn status(inputs: &Inputs<'_>) -> Status {
     let facts = Facts::new(inputs, inputs.standing, inputs.desired);
     // How it is, is said of what is planned towards: after a failure, what was good before it.
-    let planned = crate::planned(inputs, inputs.standing);
+    let followed = crate::with_pin(inputs);
+    let planned = crate::planned(&followed, inputs.standing);
     let mut notes = notes(&facts);
     notes.sort();
     let sync = sync(&facts);
     Status {
         sync,
-        health: health(&Facts::new(inputs, inputs.standing, planned)),
+        health: health(&Facts::new(&followed, inputs.standing, planned)),
         notes: notes.into_iter().map(|(_, note)| note).collect(),
         taken_from: taken(&facts).map(|taken| taken.from.clone()),
         services: services(&facts),
@@ -206,12 +207,18 @@ fn of_task(facts: &Facts<'_>, want: &Want<'_>, task: &ObservedTask) -> Health {
 /// Each with its rank: what is broken, what is held, what is under way.
 fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     let mut notes = Vec::new();
-    if let Some(bad) = facts.bad {
+    let pinned = facts.standing.pinned.as_deref().map(|pinned| &pinned.desired.hash);
+    let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
+    if let Some(bad) = bad {
         notes.push((0, format!("revision {} failed: {}", bad.revision, bad.reason)));
     }
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         notes.push((2, format!("suspended by {}{why}", suspended.by)));
+    }
+    if let Some(pinned) = &facts.standing.pinned {
+        let revision = keel_engine::short(&pinned.desired.revision);
+        notes.push((2, format!("rolled back to {revision} by {}", pinned.by)));
     }
     if let Some(taken) = taken(facts) {
         notes.push((4, format!("taken over from {}", taken.from)));

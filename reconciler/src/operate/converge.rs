@@ -313,6 +313,7 @@ fn wanted_services(desired: &Desired, named: &[String]) -> BTreeSet<String> {
 fn lift(standing: &mut Standing, services: &BTreeSet<String>) {
     standing.removed = None;
     standing.suspended = None;
+    standing.pinned = None;
     let of = |slot: &String| {
         slot.rsplit_once('.').map_or(slot.as_str(), |(service, _)| service).to_owned()
     };
