@@ -8,6 +8,7 @@ mod down;
 mod drift;
 mod exec;
 mod explain;
+mod history;
 mod images;
 mod init;
 mod inspect;
@@ -66,6 +67,8 @@ pub enum Command {
     Down(down::Args),
     /// Sync, health and last operation of each stack
     Status(status::Args),
+    /// What was done to stacks, why, and what became of it
+    History(history::Args),
     /// What differs from what was applied
     Drift(drift::Args),
     /// Read the sources anew, now
@@ -131,6 +134,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Up(args) => up::run(args, context).await,
         Command::Down(args) => down::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,

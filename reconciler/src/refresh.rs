@@ -4,11 +4,12 @@
 use crate::accept::{owned, retire, store, tidy};
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
+use crate::history::Note;
 use crate::load::{LoadedStack, refuse_twins};
-use crate::record::{HeldRevision, RecordError, RefusedRevision, SourceRecord};
+use crate::record::{HeldRevision, OperationState, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Snapshot, Source, SourceError};
-use keel_engine::{EngineError, StackName, digest_of};
+use keel_engine::{EngineError, StackName, digest_of, short};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -63,6 +64,12 @@ async fn refreshed(
     let held = too_much_gone(&owned, &named)
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
+    if record.revision != revision {
+        // Before any pass, which says whose revision it converged.
+        let commit = source.commit(snapshot.revision.as_deref()).await;
+        let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
+        controller.records().change_source(name, note).await?;
+    }
     let mut problems = printed(&stacks);
     if held.is_none() {
         for stack in &stacks {
@@ -86,6 +93,7 @@ async fn refreshed(
         }
     };
     controller.records().change_source(name, note).await?;
+    tell_refusals(name, &refused, &record, controller).await?;
     if record.revision != revision {
         tidy(source, controller).await?;
     }
@@ -127,6 +135,36 @@ fn refused(
         Some((name, RefusedRevision { revision: revision.to_owned(), why, since }))
     };
     stacks.iter().filter_map(entry).collect()
+}
+
+/// What is refused is part of a stack's past, once for each reason.
+async fn tell_refusals(
+    source: &str,
+    refused: &BTreeMap<StackName, RefusedRevision>,
+    last: &SourceRecord,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let told = |stack: &StackName, refusal: &RefusedRevision| {
+        last.refused.get(stack).is_some_and(|before| before.why == refusal.why)
+    };
+    for (stack, refusal) in refused.iter().filter(|(stack, refusal)| !told(stack, refusal)) {
+        if controller.records().owner(stack).await?.is_none() {
+            continue; // It has no past: it has never been accepted.
+        }
+        let commit = controller.records().source(source).await?.commit.unwrap_or_default();
+        let note = Note {
+            trigger: format!("revision {} of source {source}", short(&refusal.revision)),
+            revision: refusal.revision.clone(),
+            author: commit.author,
+            subject: commit.subject,
+            state: OperationState::Failed,
+            reason: format!("refused: {}", refusal.why),
+            at: refusal.since,
+            ..Note::default()
+        };
+        controller.records().tell(stack, &note).await?;
+    }
+    Ok(())
 }
 
 fn printed(stacks: &[LoadedStack]) -> Vec<String> {

@@ -5,6 +5,7 @@
 //! - What a snapshot names stays readable: a checkout is immutable, and kept while tasks use it.
 
 pub(crate) mod checkout;
+mod commit;
 pub(crate) mod directory;
 pub(crate) mod git;
 mod http;
@@ -19,6 +20,7 @@ use crate::controller::Settings;
 use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
 use crate::queue::Queue;
+use crate::record::Commit;
 use directory::Directory;
 use git::Git;
 use keel_plan::desired::{Owner, Policy};
@@ -176,6 +178,13 @@ impl Source {
             Kind::Git(git) => git.fetch().await,
             Kind::Directory(directory) => directory.look().await,
         }
+    }
+
+    /// Who wrote a revision, and what it says of itself.
+    pub async fn commit(&self, revision: Option<&str>) -> Option<Commit> {
+        let (Kind::Git(git), Some(revision)) = (&self.kind, revision) else { return None };
+        let (clone, revision) = (git.clone_path(), revision.to_owned());
+        off_thread(move || commit::commit_of(&clone, &revision)).await
     }
 
     /// Loads every stack of a snapshot, off the runtime's own threads.

@@ -174,9 +174,9 @@ impl Memory {
     /// A new task that failed makes the revision known bad.
     fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
         let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
-        let Some((slot, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
+        let Some((slot, task, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
             let what = failure(facts, occupants)?;
-            Some((slot, what))
+            Some((slot, occupants.current?.id.clone(), what))
         }) else {
             return;
         };
@@ -185,7 +185,7 @@ impl Memory {
         let bad = KnownBad { revision, at: facts.now(), reason: reason.clone(), since };
         self.standing.bad.insert(desired.hash.clone(), bad);
         self.standing.rollout = None;
-        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason });
+        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason, task });
     }
 
     /// All that the revision changed is settled: it is the one to come back to.
