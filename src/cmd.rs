@@ -37,7 +37,7 @@ mod volume;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use clap::Subcommand;
 
 /// Every command.
@@ -114,13 +114,23 @@ pub enum Command {
     Network(network::Command),
 }
 
+/// Whether it reads Compose files.
+fn reads_files(command: &Command) -> bool {
+    use Command::{Apply, Check, Down, Logs, Plan, Render, Up};
+    matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_) | Logs(_))
+}
+
 /// Runs one.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    if !context.files.is_empty() && !reads_files(&command) {
+        return Err(Failure::usage("this command reads no Compose files")
+            .hint("give it the stack's name: `keel status` lists them"));
+    }
     match command {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Check(args) => check::run(args, context),
         Command::Explain(args) => explain::run(args, context),
-        Command::Render(args) => render::run(args, context),
+        Command::Render(args) => render::run(args, context).await,
         Command::Schema(args) => schema::run(args, context),
         Command::Init(args) => init::run(args, context),
         Command::Plan(args) => plan::run(args, context).await,

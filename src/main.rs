@@ -55,7 +55,7 @@ fn refused(error: &clap::Error) -> Exit {
 }
 
 fn command(cli: args::Cli) -> Exit {
-    let context = Context::new(cli.global);
+    let context = Context::new(cli.global, cli.files);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => {

@@ -28,6 +28,10 @@ pub struct Reading {
     pub environment: BTreeMap<String, String>,
     /// Profiles that are on.
     pub profiles: Vec<String>,
+    /// The stack's name, where somebody gives it another than its files do.
+    pub name: Option<String>,
+    /// Read in place of `.env`.
+    pub env_files: Vec<PathBuf>,
     /// What `~` means.
     pub home: Option<PathBuf>,
     /// Defaults of the stacks' policies.
@@ -113,14 +117,17 @@ impl Reading {
         out
     }
 
-    fn project(&self, found: &Found) -> Project {
+    /// What [`keel_spec`] is asked for.
+    #[must_use]
+    pub fn project(&self, found: &Found) -> Project {
         Project {
             dir: found.dir.clone(),
-            files: found.file.iter().cloned().collect(),
+            files: found.files.clone(),
             shown: found.shown.clone(),
+            name: self.name.clone(),
             environment: self.environment.clone(),
+            env_files: self.env_files.clone(),
             profiles: self.profiles.clone(),
-            ..Project::default()
         }
     }
 
