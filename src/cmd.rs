@@ -3,6 +3,7 @@
 mod act;
 mod apply;
 mod check;
+mod completion;
 mod confirm;
 mod down;
 mod drift;
@@ -103,6 +104,8 @@ pub enum Command {
     Images(images::Args),
     /// Remove images
     Rmi(rmi::Args),
+    /// Print what teaches a shell to complete `keel`
+    Completion(completion::Args),
     /// Remove what was to go at its end
     #[command(hide = true)]
     Reap(reap::Args),
@@ -156,6 +159,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Pull(args) => pull::run(args, context).await,
         Command::Login(args) => login::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,
         Command::Reap(args) => reap::run(args, context).await,
         Command::Volume(command) => volume::run(command, context).await,

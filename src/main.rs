@@ -8,6 +8,7 @@
 
 mod args;
 mod cmd;
+mod completion;
 mod connect;
 mod context;
 mod early;
@@ -36,6 +37,11 @@ fn main() -> ! {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if let Some(code) = early::dispatch(&arguments) {
         std::process::exit(code);
+    }
+    match completion::answer() {
+        Ok(false) => {}
+        Ok(true) => std::process::exit(0),
+        Err(error) => std::process::exit(refused(&error).code()),
     }
     let exit = match args::Cli::try_parse() {
         Ok(cli) => command(cli),
