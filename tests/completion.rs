@@ -31,6 +31,11 @@ fn offered(host: &Host, words: &str) -> Vec<String> {
         .collect()
 }
 
+/// The same without options, which fit nearly everywhere.
+fn names(host: &Host, words: &str) -> Vec<String> {
+    offered(host, words).into_iter().filter(|word| !word.starts_with('-')).collect()
+}
+
 #[test]
 fn bash_completes_commands_and_options() {
     let host = Host::bare();
@@ -38,7 +43,7 @@ fn bash_completes_commands_and_options() {
     assert_eq!(offered(&host, "keel explain E0401"), ["E0401"]);
     assert_eq!(offered(&host, "keel up --force"), ["--force-recreate"]);
     assert_eq!(offered(&host, "keel plan --format "), ["table", "json"]);
-    assert_eq!(offered(&host, "keel restart "), [] as [&str; 0], "nothing is there");
+    assert!(names(&host, "keel restart ").is_empty(), "nothing is there");
     host.write("shop/compose.yaml", STACK);
     assert_eq!(offered(&host, "keel plan ./sh"), ["./shop/"]);
     host.finish();
@@ -49,19 +54,19 @@ fn bash_completes_names_that_exist() {
     let host = Host::new();
     host.write("shop/compose.yaml", STACK);
     let look = |host: &Host| {
-        assert_eq!(offered(host, "keel exec sh"), ["shop", "shop-web-1", "shop/web"]);
-        assert_eq!(offered(host, "keel exec shop-web-1 ls "), [] as [&str; 0], "a command follows");
-        assert_eq!(offered(host, "keel status "), ["shop"]);
-        assert_eq!(offered(host, "keel down sh"), ["shop", "shop/"]);
-        assert_eq!(offered(host, "keel rmi busy"), ["busybox:1"]);
-        assert_eq!(offered(host, "keel volume rm "), ["shop_data"]);
-        assert_eq!(offered(host, "keel network rm "), ["shop_default"]);
+        assert_eq!(names(host, "keel exec sh"), ["shop", "shop-web-1", "shop/web"]);
+        assert!(names(host, "keel exec shop-web-1 ls ").is_empty(), "a command's words");
+        assert_eq!(names(host, "keel status "), ["shop"]);
+        assert_eq!(names(host, "keel down sh"), ["shop", "shop/"]);
+        assert_eq!(names(host, "keel rmi busy"), ["busybox:1"]);
+        assert_eq!(names(host, "keel volume rm "), ["shop_data"]);
+        assert_eq!(names(host, "keel network rm "), ["shop_default"]);
     };
     host.keel(&["up", "-d", "./shop"]).ok();
     look(&host);
     let serve = host.serve(&["shop"]);
     look(&host);
-    assert_eq!(offered(&host, "keel confirm d"), ["default"]);
+    assert_eq!(names(&host, "keel confirm d"), ["default"]);
     host.keel(&["down", "-v", "shop"]).ok();
     drop(serve);
     host.finish();
