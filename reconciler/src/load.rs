@@ -5,13 +5,13 @@
 //!   environment.
 //! - A stack with an error has no desired state; its problems are printed in full.
 
-use crate::ask::Submission;
+use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
 use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{Base, Context, Sources, lower};
-use keel_spec::{Code, Files, Kind, Problem, Project, Texts};
+use keel_spec::{Code, Files, Kind, Problem, Project, Severity, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,26 @@ impl LoadedStack {
             (content.digest, text)
         };
         Some(Submission { desired, contents: contents.into_iter().map(encoded).collect() })
+    }
+}
+
+impl LoadedStack {
+    /// What is legal in its files and hurts, as data that outlives them.
+    pub(crate) fn warning_rows(&self) -> Vec<WarningRow> {
+        let texts = self.stack.as_ref().map(|stack| stack.texts.clone()).unwrap_or_default();
+        let warnings = self.problems.iter().filter(|one| one.severity == Severity::Warning);
+        let row = |problem: &Problem| WarningRow {
+            at: problem
+                .span
+                .as_ref()
+                .map(|at| format!("{}:{}:{}", at.file, at.line, at.column))
+                .unwrap_or_default(),
+            message: problem.message.clone(),
+            code: problem.code.to_string(),
+            // Without the revision: what was told already is not news because of a push.
+            text: keel_spec::problem::render(problem, &texts),
+        };
+        warnings.map(row).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //! - Equal outcomes in a row are one line of history; only the last [`HISTORY`] lines are kept.
 //! - No record holds the content of a secret or config.
 
+use crate::ask::WarningRow;
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
 use keel_plan::desired::{Desired, Owner};
@@ -135,8 +136,10 @@ pub struct SourceRecord {
     pub confirmed: Option<String>,
     /// Why it could not be fetched; ready to print.
     pub trouble: Option<String>,
-    /// Why stacks were refused, and warnings; ready to print.
+    /// Why stacks were refused; ready to print.
     pub problems: Vec<String>,
+    /// What is legal in a stack's files and hurts.
+    pub warnings: BTreeMap<StackName, Vec<WarningRow>>,
 }
 
 /// A revision that waits for a person.

@@ -51,6 +51,7 @@ fn row(task: &ObservedTask, name: &str, node: &str, now: u64) -> ContainerRow {
         created: rfc3339(task.created),
         revision: task.revision.clone(),
         command: command.join(" "),
+        restarts: task.restarts,
         exit_code: task.exit_code,
         message: task.message.clone(),
         addresses: task.addresses.iter().cloned().collect(),
