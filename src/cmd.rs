@@ -25,6 +25,7 @@ mod restart;
 mod resume;
 mod rm;
 mod rmi;
+mod rollback;
 pub mod run;
 mod schema;
 mod serve;
@@ -70,9 +71,11 @@ pub enum Command {
     Drift(drift::Args),
     /// Read the sources anew, now
     Sync(sync::Args),
+    /// Go back to a revision that was good, and stay there until `resume`
+    Rollback(rollback::Args),
     /// Hold a stack off: nothing changes it until `resume`
     Suspend(suspend::Args),
-    /// End that
+    /// End that, and a rollback
     Resume(resume::Args),
     /// Let a revision through that would remove much
     Confirm(confirm::Args),
@@ -143,6 +146,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Status(args) => status::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Rollback(args) => rollback::run(args, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Confirm(args) => confirm::run(args, context).await,

@@ -23,6 +23,8 @@ pub const CONVERGE: &str = "/v1/stacks/converge";
 pub const DOWN: &str = "/v1/stacks/down";
 /// What differs from what was applied.
 pub const DRIFT: &str = "/v1/stacks/drift";
+/// `rollback`.
+pub const ROLLBACK: &str = "/v1/stacks/rollback";
 /// `suspend`.
 pub const SUSPEND: &str = "/v1/stacks/suspend";
 /// `resume`.

@@ -9,6 +9,7 @@ mod networks;
 mod oneoff;
 mod plans;
 mod ps;
+mod rollback;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;

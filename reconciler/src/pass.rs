@@ -3,9 +3,9 @@
 
 use crate::controller::Controller;
 use crate::outcome::operation_of;
-use crate::record::RecordError;
+use crate::record::{Good, RecordError};
 use keel_engine::{Assignment, Depth, EngineError, Observation, StackName};
-use keel_plan::verdict::Plan;
+use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
 
 /// What a pass saw and intended.
@@ -42,6 +42,7 @@ pub(crate) async fn pass(
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
     let operation = operation_of(&plan, refused.as_ref(), controller.now());
     controller.records().finish(stack, &operation).await?; // edge: disk
+    controller.remember_good(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, observation, refused })
 }
 
@@ -73,6 +74,17 @@ impl Controller {
                 return Ok(plan);
             }
         }
+    }
+
+    /// What has settled can be come back to.
+    async fn remember_good(&self, stack: &StackName, plan: &Plan) -> Result<(), RecordError> {
+        let settled = |learned: &Learned| matches!(learned, Learned::Settled { .. });
+        let Some(desired) = plan.standing.good_desired.as_deref() else { return Ok(()) };
+        if !plan.learned.iter().any(settled) {
+            return Ok(());
+        }
+        let good = Good { desired: desired.clone(), at: self.now() };
+        self.records().add_good(stack, &good).await
     }
 
     /// How closely the next pass of a stack looks: closely once where drift was found.

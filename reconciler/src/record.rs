@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Revisions of a stack that were good, and can be come back to: the present one and three more.
+const GOOD: usize = 4;
+
 /// Lines of history that are kept for each stack.
 const HISTORY: usize = 50;
 
@@ -117,6 +120,15 @@ impl History {
     }
 }
 
+/// A revision of a stack that was good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    /// What it asked for.
+    pub desired: Desired,
+    /// Since when it was known to be good, in milliseconds since 1970.
+    pub at: u64,
+}
+
 /// What a source said last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -140,6 +152,19 @@ pub struct SourceRecord {
     pub problems: Vec<String>,
     /// What is legal in a stack's files and hurts.
     pub warnings: BTreeMap<StackName, Vec<WarningRow>>,
+    /// Stacks whose files in the revision that was read last are refused.
+    pub refused: BTreeMap<StackName, RefusedRevision>,
+}
+
+/// A revision of which one stack cannot be used: what was desired before stays so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRevision {
+    /// Which; empty for a folder.
+    pub revision: String,
+    /// The first error with its place, in one line.
+    pub why: String,
+    /// Since when it is refused for this reason, in milliseconds since 1970.
+    pub since: u64,
 }
 
 /// A revision that waits for a person.
@@ -251,6 +276,21 @@ impl Records {
             Err(StoreError::Moved { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Revisions of a stack that were good, oldest first.
+    pub async fn good(&self, stack: &StackName) -> Result<Vec<Good>> {
+        Ok(self.read(&key(stack, "good")).await?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// One more that was good, and is the newest now.
+    pub async fn add_good(&self, stack: &StackName, good: &Good) -> Result<()> {
+        let add = |all: &mut Vec<Good>| {
+            all.retain(|other| other.desired.hash != good.desired.hash);
+            all.push(good.clone());
+            all.drain(..all.len().saturating_sub(GOOD));
+        };
+        self.update(&key(stack, "good"), add).await.map(drop)
     }
 
     /// Changes a stack's memory.

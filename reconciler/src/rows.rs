@@ -137,6 +137,21 @@ pub struct SuspendAsk {
     pub reason: Option<String>,
 }
 
+/// `rollback`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackAsk {
+    /// Which.
+    pub stack: StackName,
+    /// The beginning of a revision that was good here; the one before the present one unless given.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Do not wait for health.
+    #[serde(default)]
+    pub detach: bool,
+}
+
 /// `pull`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullAsk {

@@ -14,7 +14,7 @@ use keel_reconciler::ask::{
 };
 use keel_reconciler::rows::{
     HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PsAsk, PullAsk, RemoveAsk,
-    SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
+    RollbackAsk, SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -71,6 +71,11 @@ impl Client {
     /// What differs from what was applied.
     pub async fn drift(&self, stack: Option<StackName>) -> Result<DriftReport> {
         self.ask(paths::DRIFT, &MaybeStack { stack }).await
+    }
+
+    /// Back to a revision that was good.
+    pub async fn rollback(&self, ask: &RollbackAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::ROLLBACK, ask).await
     }
 
     /// Holds a stack off.

@@ -85,8 +85,9 @@ pub struct Asked {
 /// Compares what the revision asks for with what the node reports.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     if let Some(owner) = other_owner(inputs) {
-        return held_whole(inputs, &Hold::OwnedBy { owner: owner.to_string() });
+        return held_whole(&with_pin(inputs), &Hold::OwnedBy { owner: owner.to_string() });
     }
+    let inputs = &with_pin(inputs);
     let mut memory = memory::open(inputs);
     let standing = memory.standing.clone();
     let facts = Facts::new(inputs, &standing, planned(inputs, &standing));
@@ -106,6 +107,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
     }
     finish(&facts, draft, &mut memory)
+}
+
+/// What a person came back to stands for what the source says.
+pub(crate) fn with_pin<'a>(inputs: &Inputs<'a>) -> Inputs<'a> {
+    let pinned = inputs.standing.pinned.as_deref().map(|pinned| &pinned.desired);
+    Inputs { desired: inputs.desired.and(pinned).or(inputs.desired), ..inputs.clone() }
 }
 
 /// What is planned towards: the revision, unless it is known bad and another one was good.

@@ -291,6 +291,7 @@ pub(crate) fn is_complete(facts: &Facts<'_>, name: &str) -> bool {
     };
     let Some(done) = facts.standing.completions.get(name) else { return false };
     // Coming back to an earlier revision runs no job again.
-    let back = facts.bad.is_some() && facts.standing.good_desired.is_some();
+    let failed = facts.bad.is_some() && facts.standing.good_desired.is_some();
+    let back = failed || facts.standing.pinned.is_some();
     facts.is_job(service) && (back || done.hash == service.hash)
 }

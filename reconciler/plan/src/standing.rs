@@ -39,6 +39,9 @@ pub struct Standing {
     /// What was good last, to come back to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_desired: Option<Box<Desired>>,
+    /// Kept at an earlier revision by a person, whatever its source says, until they resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Box<Pinned>>,
     /// Tasks that are to be replaced although nothing in their specification changed, by slot.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recreate: BTreeMap<String, Recreate>,
@@ -91,6 +94,17 @@ pub struct Suspended {
     /// Why, in their words.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A revision that a person came back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// What it asks for.
+    pub desired: Desired,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Since when.
+    pub since: u64,
 }
 
 /// A stack was taken from its owner.

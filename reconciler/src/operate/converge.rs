@@ -272,7 +272,8 @@ impl Story {
         }
         let seen = &passed.observation;
         if only_missing_images_are_open(plan, seen) || only_vain_attempts_are_open(plan, seen) {
-            return Some((Outcome::Failed, awaited(plan)));
+            let (_, notes) = self.with_failures(ending(plan));
+            return Some((Outcome::Failed, notes.into_iter().chain(awaited(plan)).collect()));
         }
         let limit = Duration::from_millis(self.health_time(passed));
         let late = self.ready.is_some_and(|ready| ready.elapsed() > limit);
@@ -312,6 +313,7 @@ fn wanted_services(desired: &Desired, named: &[String]) -> BTreeSet<String> {
 fn lift(standing: &mut Standing, services: &BTreeSet<String>) {
     standing.removed = None;
     standing.suspended = None;
+    standing.pinned = None;
     let of = |slot: &String| {
         slot.rsplit_once('.').map_or(slot.as_str(), |(service, _)| service).to_owned()
     };
