@@ -3,6 +3,7 @@
 mod act;
 mod apply;
 mod check;
+mod completion;
 mod confirm;
 mod down;
 mod drift;
@@ -39,7 +40,7 @@ mod volume;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use clap::Subcommand;
 
 /// Every command.
@@ -109,6 +110,8 @@ pub enum Command {
     Images(images::Args),
     /// Remove images
     Rmi(rmi::Args),
+    /// Print what teaches a shell to complete `keel`
+    Completion(completion::Args),
     /// Remove what was to go at its end
     #[command(hide = true)]
     Reap(reap::Args),
@@ -120,13 +123,23 @@ pub enum Command {
     Network(network::Command),
 }
 
+/// Whether it reads Compose files.
+fn reads_files(command: &Command) -> bool {
+    use Command::{Apply, Check, Down, Logs, Plan, Render, Up};
+    matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_) | Logs(_))
+}
+
 /// Runs one.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    if !context.files.is_empty() && !reads_files(&command) {
+        return Err(Failure::usage("this command reads no Compose files")
+            .hint("give it the stack's name: `keel status` lists them"));
+    }
     match command {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Check(args) => check::run(args, context),
         Command::Explain(args) => explain::run(args, context),
-        Command::Render(args) => render::run(args, context),
+        Command::Render(args) => render::run(args, context).await,
         Command::Schema(args) => schema::run(args, context),
         Command::Init(args) => init::run(args, context),
         Command::Plan(args) => plan::run(args, context).await,
@@ -154,6 +167,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Pull(args) => pull::run(args, context).await,
         Command::Login(args) => login::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,
         Command::Reap(args) => reap::run(args, context).await,
         Command::Volume(command) => volume::run(command, context).await,

@@ -80,6 +80,22 @@ pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connect
     }
 }
 
+/// Whoever answers without a question to a person: for what a shell asks at each TAB.
+pub async fn unasked(context: &Context) -> Option<Connection> {
+    let layout = root::layout(&context.global.root);
+    let client = match env::get(env::HOST) {
+        Some(host) => Some(Client::of_socket(&socket_of(&host).ok()?)),
+        None => daemon(&layout).await.ok()?,
+    };
+    match client {
+        Some(client) => Some(Connection { client, local: None }),
+        None if sudo::is_root() && layout.tasks().exists() => {
+            local(context, &layout, None).await.ok()
+        }
+        None => None,
+    }
+}
+
 /// Only a running `keel serve`.
 pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
     let connection = connect(context, Need::Read, command).await?;

@@ -15,6 +15,8 @@ pub const STATUS: &str = "/v1/stacks/status";
 pub const HISTORY: &str = "/v1/stacks/history";
 /// What a pass would do.
 pub const PLAN: &str = "/v1/stacks/plan";
+/// What a stack shall be, as stored.
+pub const DESIRED: &str = "/v1/stacks/desired";
 /// `up`, `apply`.
 pub const CONVERGE: &str = "/v1/stacks/converge";
 /// `down`.

@@ -5,6 +5,7 @@
 //!   faster: two people and a pass never lose each other's word.
 //! - No record holds the content of a secret or config.
 
+use crate::ask::WarningRow;
 use crate::history::{History, Note};
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
@@ -109,10 +110,12 @@ pub struct SourceRecord {
     pub confirmed: Option<String>,
     /// Why it could not be fetched; ready to print.
     pub trouble: Option<String>,
-    /// Why stacks were refused, and warnings; ready to print.
+    /// Why stacks were refused; ready to print.
     pub problems: Vec<String>,
     /// Who wrote the revision that was loaded last; `None` where there is no commit.
     pub commit: Option<Commit>,
+    /// What is legal in a stack's files and hurts.
+    pub warnings: BTreeMap<StackName, Vec<WarningRow>>,
     /// Stacks whose files in the revision that was read last are refused.
     pub refused: BTreeMap<StackName, RefusedRevision>,
 }

@@ -2,10 +2,11 @@
 //! store what is now desired, and a hint for each stack. Nothing here waits for a node's work.
 
 use crate::accept::{owned, retire, store, tidy};
+use crate::ask::WarningRow;
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
 use crate::history::Note;
-use crate::load::{LoadedStack, refuse_twins};
+use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
 use crate::record::{HeldRevision, OperationState, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Snapshot, Source, SourceError};
@@ -52,6 +53,7 @@ async fn refreshed(
     let snapshot = source.fetch().await?; // edge: network, disk
     let mut stacks = source.load(&snapshot).await; // edge: disk
     refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
@@ -79,7 +81,7 @@ async fn refreshed(
             retire(gone, controller).await?;
         }
     }
-    let now = controller.now();
+    let (now, warnings) = (controller.now(), warnings(&stacks));
     let commit = snapshot.revision.as_deref().unwrap_or_default();
     let refused = refused(&stacks, &folders, commit, &record, now);
     let note = |record: &mut SourceRecord| {
@@ -90,6 +92,7 @@ async fn refreshed(
         if held.is_none() {
             record.confirmed = record.confirmed.take().filter(|confirmed| *confirmed == revision);
             (record.revision, record.folders) = (revision.clone(), folders.clone());
+            record.warnings.clone_from(&warnings);
         }
     };
     controller.records().change_source(name, note).await?;
@@ -173,6 +176,13 @@ fn printed(stacks: &[LoadedStack]) -> Vec<String> {
         .filter(|stack| !stack.errors.is_empty())
         .map(|stack| stack.errors.concat())
         .collect()
+}
+
+/// Of the stacks that are right; those that are refused have worse to tell.
+fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
+    let right = stacks.iter().filter(|stack| stack.lowered.is_some());
+    let named = right.filter_map(|stack| Some((stack.name.clone()?, stack.warning_rows())));
+    named.filter(|(_, warnings)| !warnings.is_empty()).collect()
 }
 
 fn words(error: &RefreshError) -> String {

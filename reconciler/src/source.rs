@@ -195,6 +195,8 @@ impl Source {
             revision: snapshot.revision.clone(),
             environment: self.environment.clone(),
             profiles: vec![],
+            name: None,
+            env_files: vec![],
             home: self.home.clone(),
             policy: self.policy.clone(),
         };

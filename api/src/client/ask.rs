@@ -7,6 +7,7 @@ use crate::shapes::{
 };
 use hyper::Method;
 use keel_engine::{StackName, TaskId};
+use keel_plan::desired::Desired;
 use keel_reconciler::ask::{
     ContainerRow, ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, Progress, RunAnswer,
     RunAsk, SourceRow, StatusRow, TaskAsk,
@@ -50,6 +51,11 @@ impl Client {
     /// What a pass would do now. No targets: every stack that is known.
     pub async fn plan(&self, targets: &[PlanTarget]) -> Result<PlanReport> {
         self.ask(paths::PLAN, &targets).await
+    }
+
+    /// What a stack shall be, as stored last.
+    pub async fn desired(&self, stack: &StackName) -> Result<Option<Desired>> {
+        self.ask(paths::DESIRED, stack).await
     }
 
     /// `up`, `apply`.

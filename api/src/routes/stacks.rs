@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::routing::post;
 use axum::{Json, Router};
 use keel_engine::StackName;
+use keel_plan::desired::Desired;
 use keel_reconciler::ask::{ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, StatusRow};
 use keel_reconciler::rows::{HistoryRow, RollbackAsk, SuspendAsk};
 
@@ -17,6 +18,7 @@ pub fn routes() -> Router<Api> {
     Router::new()
         .route(paths::STATUS, post(status))
         .route(paths::HISTORY, post(history))
+        .route(paths::DESIRED, post(desired))
         .route(paths::DOWN, post(down))
         .route(paths::DRIFT, post(drift))
         .route(paths::ROLLBACK, post(rollback))
@@ -30,6 +32,10 @@ async fn status(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<Sta
 
 async fn history(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<HistoryRow>> {
     Ok(Json(api.controller.history(&ask.stacks).await?))
+}
+
+async fn desired(State(api): State<Api>, Ask(stack): Ask<StackName>) -> Answer<Option<Desired>> {
+    Ok(Json(api.controller.desired(&stack).await?))
 }
 
 pub async fn plan(

@@ -36,6 +36,7 @@ impl Memory {
     fn forget(&mut self, inputs: &Inputs<'_>) {
         let alive: BTreeSet<_> = inputs.observation.tasks.iter().map(|task| &task.id).collect();
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
+        self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
     }
 
     /// Another stack hash gets one try of every service. One that is known bad gets none.
@@ -202,6 +203,7 @@ impl Memory {
             return;
         }
         standing.rollout = None;
+        standing.changed.clear();
         standing.bad.remove(&desired.hash);
         standing.good = Some(desired.hash.clone());
         standing.good_desired = Some(Box::new(desired.clone()));
@@ -229,15 +231,17 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     }
 }
 
-/// What failed in a slot, if its new task did. One that runs with data of its own is never
-/// killed for being late: it may be migrating.
+/// What failed in a slot, if its new task did, or one that was changed in place. A new one that runs
+/// with data of its own is never killed for being late: it may be migrating.
 fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<String> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
-    if !facts.patience(want, task).fresh {
+    let patience = facts.patience(want, task);
+    if !patience.fresh {
         return None;
     }
+    let is_new = patience.changed.is_none();
     match facts.condition(want, task) {
-        Condition::Failed { late: true, .. } if task.spec.writes_data() => None,
+        Condition::Failed { late: true, .. } if is_new && task.spec.writes_data() => None,
         Condition::Failed { what, .. } => Some(what),
         _ => None,
     }

@@ -45,6 +45,9 @@ pub struct Standing {
     /// Tasks that are to be replaced although nothing in their specification changed, by slot.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recreate: BTreeMap<String, Recreate>,
+    /// Tasks that a rollout changed in place so that it may tell on their health, by slot.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, Changed>,
     /// Pulls that were asked for and whose answer has not been used yet, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pulls: BTreeMap<String, Pull>,
@@ -58,6 +61,15 @@ pub struct Recreate {
     /// The tag means another image now: before and after. Absent: a person said so.
     #[serde(default)]
     pub moved: Option<(Option<Digest>, Digest)>,
+}
+
+/// A task that was changed in place: it has to stand the test of a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The task; once another fills the slot, this is forgotten.
+    pub task: TaskId,
+    /// When.
+    pub at: u64,
 }
 
 /// A pull that was asked for.

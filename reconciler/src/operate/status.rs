@@ -1,12 +1,12 @@
 //! `status` and the sources' state.
 
 use super::converge::unknown_stack;
-use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow};
+use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::record::{Operation, RefusedRevision, SourceRecord};
 use keel_engine::{Depth, Observation, StackName};
-use keel_plan::desired::Owner;
+use keel_plan::desired::{Desired, Owner};
 use keel_plan::status::{Sync, status};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeMap;
@@ -73,6 +73,7 @@ impl Controller {
             let reason = held.reason.iter().map(|reason| format!(": {reason}"));
             format!("by {} since {}{}", held.by, rfc3339(held.since), reason.collect::<String>())
         });
+        let warnings = self.warnings_of(stack, desired.as_ref()).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
         Ok(StatusRow {
@@ -86,8 +87,22 @@ impl Controller {
             suspended,
             taken_from: status.taken_from,
             drift: drift.max(status.drift),
+            warnings,
             services: status.services,
         })
+    }
+
+    /// What its source last said of its files.
+    async fn warnings_of(
+        &self,
+        stack: &StackName,
+        desired: Option<&Desired>,
+    ) -> Result<Vec<WarningRow>, Refusal> {
+        let Some(Owner::Source { name, .. }) = desired.map(|desired| &desired.owner) else {
+            return Ok(vec![]);
+        };
+        let record = self.records().source(name).await?;
+        Ok(record.warnings.get(stack).cloned().unwrap_or_default())
     }
 
     /// A stack of a source that was moved or is no longer configured stays as it is.
