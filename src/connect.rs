@@ -167,7 +167,12 @@ async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
 /// The `keel serve` of a root, if one answers.
 async fn daemon(layout: &Layout) -> std::result::Result<Option<Client>, ClientError> {
     let client = Client::of_socket(&layout.socket());
-    match client.info().await {
+    let answer = match client.info().await {
+        // It ended in the middle: who asks again is refused by the socket, or heard by its successor.
+        Err(ClientError::Broken(_)) => client.info().await,
+        answer => answer,
+    };
+    match answer {
         Ok(_) => Ok(Some(client)),
         Err(ClientError::Unreachable { source, .. })
             if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>

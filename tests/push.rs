@@ -164,6 +164,19 @@ fn a_bad_file_touches_only_its_own_stack() {
     serve.until_said("did you mean `image`?");
     let row = host.container("bad-app-1").unwrap();
     assert_eq!((&row["id"], &row["pid"]), (&bad["id"], &bad["pid"]), "the bad one runs on");
+    let status = host.keel(&["status", "--format", "json", "bad"]).json();
+    let (row, operation) = (&status[0], &status[0]["operation"]);
+    assert_eq!(row["sync"], "Unknown", "{row}");
+    assert_eq!(row["health"], "Healthy", "{row}");
+    assert_eq!(operation["state"], "failed", "{row}");
+    let why = format!("revision {} refused: stacks/bad/compose.yaml:", &second[..12]);
+    assert!(operation["reason"].as_str().unwrap().starts_with(&why), "{row}");
+    assert_eq!(host.keel(&["status", "--exit-code", "bad"]).code, 1);
+    // The next commit that can be used makes it good again.
+    repo.write("stacks/bad/compose.yaml", &stack("2"));
+    let third = repo.push("third");
+    until_at(&host, &serve, "bad", &third);
+    host.keel(&["status", "--exit-code", "bad"]).ok();
     drop(serve);
     for name in ["good", "bad"] {
         host.keel(&["down", "-v", name]).ok();

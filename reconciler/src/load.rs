@@ -69,6 +69,14 @@ impl LoadedStack {
         };
         Some(Submission { desired, contents: contents.into_iter().map(encoded).collect() })
     }
+
+    /// Why it was refused, if it was: the first error with its place, in one line.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let first = self.problems.iter().find(|problem| problem.is_error())?;
+        let place = first.span.as_ref().map(|span| format!("{span}: ")).unwrap_or_default();
+        Some(format!("{place}{}", first.message))
+    }
 }
 
 impl Reading {

@@ -70,7 +70,10 @@ pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
     let bad = |entry: &&Entry| {
         matches!(state_of_verdict(&entry.verdict), OperationState::Failed | OperationState::Held)
     };
-    let notes: Vec<_> = plan.entries.iter().filter(bad).map(line).collect();
+    let mut notes: Vec<_> = plan.entries.iter().filter(bad).map(line).collect();
+    let all = notes.clone();
+    // An image's failure is not told again for each slot that needs it.
+    notes.retain(|note| !all.iter().any(|other| note.ends_with(&format!(" {other}"))));
     (if notes.is_empty() { Outcome::Done } else { Outcome::Failed }, notes)
 }
 

@@ -137,6 +137,19 @@ pub struct SourceRecord {
     pub trouble: Option<String>,
     /// Why stacks were refused, and warnings; ready to print.
     pub problems: Vec<String>,
+    /// Stacks whose files in the revision that was read last are refused.
+    pub refused: BTreeMap<StackName, RefusedRevision>,
+}
+
+/// A revision of which one stack cannot be used: what was desired before stays so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRevision {
+    /// Which; empty for a folder.
+    pub revision: String,
+    /// The first error with its place, in one line.
+    pub why: String,
+    /// Since when it is refused for this reason, in milliseconds since 1970.
+    pub since: u64,
 }
 
 /// A revision that waits for a person.

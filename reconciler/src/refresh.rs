@@ -5,7 +5,7 @@ use crate::accept::{owned, retire, store, tidy};
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
 use crate::load::{LoadedStack, refuse_twins};
-use crate::record::{HeldRevision, RecordError, SourceRecord};
+use crate::record::{HeldRevision, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Snapshot, Source, SourceError};
 use keel_engine::{EngineError, StackName, digest_of};
@@ -73,7 +73,10 @@ async fn refreshed(
         }
     }
     let now = controller.now();
+    let commit = snapshot.revision.as_deref().unwrap_or_default();
+    let refused = refused(&stacks, &folders, commit, &record, now);
     let note = |record: &mut SourceRecord| {
+        record.refused.clone_from(&refused);
         record.location = source.location();
         (record.fetched, record.held) = (now, held.clone());
         record.problems.clone_from(&problems);
@@ -107,6 +110,23 @@ fn names_of(stacks: &[LoadedStack], last: &SourceRecord) -> BTreeMap<String, Sta
         Some((stack.shown.clone(), known?))
     };
     stacks.iter().filter_map(name).collect()
+}
+
+/// Which stacks cannot be used as this revision has them; the same refusal keeps its time.
+fn refused(
+    stacks: &[LoadedStack],
+    folders: &BTreeMap<String, StackName>,
+    revision: &str,
+    last: &SourceRecord,
+    now: u64,
+) -> BTreeMap<StackName, RefusedRevision> {
+    let entry = |stack: &LoadedStack| {
+        let (name, why) = (folders.get(&stack.shown)?.clone(), stack.refusal()?);
+        let same = last.refused.get(&name).filter(|before| before.why == why);
+        let since = same.map_or(now, |before| before.since);
+        Some((name, RefusedRevision { revision: revision.to_owned(), why, since }))
+    };
+    stacks.iter().filter_map(entry).collect()
 }
 
 fn printed(stacks: &[LoadedStack]) -> Vec<String> {

@@ -4,30 +4,47 @@ use super::converge::unknown_stack;
 use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
-use crate::record::{Operation, SourceRecord};
+use crate::record::{Operation, RefusedRevision, SourceRecord};
 use crate::rows::HistoryRow;
 use keel_engine::{Depth, Observation, StackName};
 use keel_plan::desired::Owner;
-use keel_plan::status::status;
+use keel_plan::status::{Sync, status};
 use keel_plan::{Asked, Inputs};
+use std::collections::BTreeMap;
 
 impl Controller {
     /// Sync, health and operation of these stacks, or of all, by name.
     pub async fn status(&self, stacks: &[StackName]) -> Result<Vec<StatusRow>, Refusal> {
         let observation = self.fleet().observe(Depth::State).await?;
+        let mut refused = self.refused().await;
+        let known = self.records().stacks().await?;
+        let all = known.iter().chain(refused.keys().filter(|stack| !known.contains(stack)));
         let mut rows = Vec::new();
-        for stack in self.these_or_all(stacks).await? {
-            rows.push(self.status_of(&stack, &observation).await?);
+        for stack in these_of(stacks, &all.cloned().collect::<Vec<_>>())? {
+            let mut row = self.status_of(&stack, &observation).await?;
+            if let Some((source, refusal)) = refused.remove(&stack) {
+                tell_refusal(&mut row, &source, &refusal);
+            }
+            rows.push(row);
         }
+        rows.sort_by(|a, b| a.stack.cmp(&b.stack));
         Ok(rows)
     }
 
-    async fn these_or_all(&self, stacks: &[StackName]) -> Result<Vec<StackName>, Refusal> {
-        let all = self.records().stacks().await?;
-        if let Some(unknown) = stacks.iter().find(|stack| !all.contains(stack)) {
-            return Err(unknown_stack(unknown));
+    /// Stacks whose newest files are refused, with the source that says so.
+    async fn refused(&self) -> BTreeMap<StackName, (String, RefusedRevision)> {
+        let mut all = BTreeMap::new();
+        for name in self.configured().keys() {
+            // A record that cannot be read refuses nothing.
+            let record = self.records().source(name).await.unwrap_or_default();
+            let named = |(stack, refused)| (stack, (name.clone(), refused));
+            all.extend(record.refused.into_iter().map(named));
         }
-        Ok(if stacks.is_empty() { all } else { stacks.to_vec() })
+        all
+    }
+
+    async fn these_or_all(&self, stacks: &[StackName]) -> Result<Vec<StackName>, Refusal> {
+        these_of(stacks, &self.records().stacks().await?)
     }
 
     async fn status_of(
@@ -110,6 +127,33 @@ impl Controller {
         rows.sort_by_key(|(at, _)| *at);
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
+}
+
+/// These stacks, each of which must be one of all; all, where none is named.
+fn these_of(stacks: &[StackName], all: &[StackName]) -> Result<Vec<StackName>, Refusal> {
+    if let Some(unknown) = stacks.iter().find(|stack| !all.contains(stack)) {
+        return Err(unknown_stack(unknown));
+    }
+    Ok(if stacks.is_empty() { all } else { stacks }.to_vec())
+}
+
+/// What the source says now cannot be used, so how it differs from what runs cannot be known; what
+/// was read before is kept up meanwhile.
+fn tell_refusal(row: &mut StatusRow, source: &str, refusal: &RefusedRevision) {
+    if row.source.is_empty() {
+        source.clone_into(&mut row.source);
+    }
+    if row.source != source {
+        return;
+    }
+    let revision = match refusal.revision.as_str() {
+        "" => String::new(),
+        revision => format!("revision {} ", keel_engine::short(revision)),
+    };
+    let reason = format!("{revision}refused: {}", refusal.why);
+    row.sync = Sync::Unknown.to_string();
+    row.notes.insert(0, reason.clone());
+    row.operation = OperationRow { state: "failed".to_owned(), reason, at: rfc3339(refusal.since) };
 }
 
 fn source_name(owner: &Owner) -> String {

@@ -58,14 +58,9 @@ impl Node {
         self.seen.images.push(ObservedImage {
             reference: reference.to_owned(),
             digest: (!missing).then(|| Digest::of(reference.as_bytes())),
-            id: None,
-            size: 0,
-            created: None,
-            pulling: None,
             failure: missing.then(|| "no such image".to_owned()),
-            transient: false,
             pulls,
-            has_healthcheck: false,
+            ..ObservedImage::default()
         });
     }
 
