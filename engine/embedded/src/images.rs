@@ -266,6 +266,7 @@ impl Images {
                     size: summary.size,
                     created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
                     has_healthcheck: config.healthcheck.is_some(),
+                    volumes: config.volumes.iter().cloned().collect(),
                     entrypoint: config.entrypoint.clone(),
                     command: config.cmd.clone(),
                     ..unknown(&name)

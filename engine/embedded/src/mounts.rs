@@ -7,7 +7,6 @@ use crate::setback::{Setback, Step};
 use crate::volumes::{self, Volume};
 use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
 use keel_images::Image;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,20 +30,12 @@ pub(crate) fn resolve(
             propagation: mount.propagation.clone(),
         });
     }
-    for path in uncovered(wish, image) {
+    let declared: Vec<_> = image.config.volumes.iter().cloned().collect();
+    for path in wish.spec.uncovered(&declared) {
         let source = task.anonymous(&path)?;
         mounts.push(HostMount { source, target: path, read_only: false, propagation: None });
     }
     Ok(mounts)
-}
-
-/// The image's VOLUMEs where the task mounts nothing of its own.
-fn uncovered(wish: &TaskAssignment, image: &Image) -> Vec<String> {
-    let plain = |path: &str| path.trim_end_matches('/').to_owned();
-    let own = wish.spec.volumes.iter().map(|mount| plain(&mount.target));
-    let own: BTreeSet<_> = own.chain(wish.spec.tmpfs.iter().map(|t| plain(&t.target))).collect();
-    let declared = image.config.volumes.iter().map(|path| plain(path));
-    declared.filter(|path| path.starts_with('/') && !own.contains(path)).collect()
 }
 
 struct Resolving<'a> {

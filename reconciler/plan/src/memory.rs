@@ -237,7 +237,7 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
         return None;
     }
     match facts.condition(want, task) {
-        Condition::Failed { late: true, .. } if task.spec.writes_data() => None,
+        Condition::Failed { late: true, .. } if facts.has_own_data(&task.spec) => None,
         Condition::Failed { what, .. } => Some(what),
         _ => None,
     }
