@@ -34,5 +34,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         take_over: args.take_over,
         detach: args.detach,
     };
-    outcome::watch(&context.screen, connection.client.sync(&ask).await?).await
+    let ended = outcome::watch(&context.screen, connection.client.sync(&ask).await?).await?;
+    Ok(ended.unwrap_or(Exit::Failed))
 }
