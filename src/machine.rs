@@ -83,17 +83,33 @@ pub fn settings(
 
 /// What `keel.yaml` says, where there is one.
 pub fn config(context: &Context) -> Result<Config> {
+    Ok(written_config(context)?.map(|written| written.config).unwrap_or_default())
+}
+
+/// `keel.yaml`, as it was read.
+pub struct Written {
+    /// What it says.
+    pub config: Config,
+    /// Its text.
+    pub text: String,
+    /// Where it is.
+    pub shown: String,
+}
+
+/// The same with its text; `None` where there is none.
+pub fn written_config(context: &Context) -> Result<Option<Written>> {
     let given = context.global.config.as_deref();
     let path = given.unwrap_or(Path::new(DEFAULT_CONFIG));
     let shown = path.display().to_string();
     match std::fs::read_to_string(path) {
-        Ok(text) => Config::parse(&text, &shown).map_err(|error| {
-            context.screen.problem(&error.to_string());
-            Failure::Said(Exit::Failed)
-        }),
-        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => {
-            Ok(Config::default())
-        }
+        Ok(text) => match Config::parse(&text, &shown) {
+            Ok(config) => Ok(Some(Written { config, text, shown })),
+            Err(error) => {
+                context.screen.problem(&error.to_string());
+                Err(Failure::Said(Exit::Failed))
+            }
+        },
+        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::caused(format!("cannot read `{shown}`"), &error)),
     }
 }

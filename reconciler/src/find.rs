@@ -67,6 +67,31 @@ pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
         .collect())
 }
 
+/// The same for any of several globs; each stack once.
+pub fn stacks_matching_any(root: &Path, patterns: &[String]) -> io::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        found.extend(stacks_matching(root, pattern)?);
+    }
+    found.sort_by(|one, other| one.dir.cmp(&other.dir));
+    found.dedup_by(|one, other| one.dir == other.dir);
+    Ok(found)
+}
+
+/// Every folder below `root` that holds a Compose file, relative to it: for people whose globs
+/// match none.
+pub fn holding_stacks(root: &Path) -> io::Result<Vec<String>> {
+    let mut folders = vec![root.to_owned()];
+    folders_below(root, &mut folders)?;
+    folders.retain(|dir| holds_stack(dir));
+    folders.sort();
+    let shown = |dir: &PathBuf| match relative(root, dir) {
+        root if root.is_empty() => ".".to_owned(),
+        below => below,
+    };
+    Ok(folders.iter().map(shown).collect())
+}
+
 fn relative(root: &Path, dir: &Path) -> String {
     dir.strip_prefix(root).unwrap_or(dir).to_string_lossy().into_owned()
 }

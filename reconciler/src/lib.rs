@@ -36,3 +36,4 @@ mod yaml;
 pub use clock::Clock;
 pub use controller::{Controller, Lines, Settings};
 pub use fleet::Fleet;
+pub use source::shown_url;

@@ -57,7 +57,8 @@ async fn refreshed(
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
-        return Err(SourceError::NoStack { path: source.sought() }.into());
+        let (path, elsewhere) = (source.sought(), snapshot.elsewhere);
+        return Err(SourceError::NoStack { path, elsewhere }.into());
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)

@@ -1,5 +1,6 @@
 //! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
 
+mod check;
 mod sources;
 mod watch;
 
@@ -23,7 +24,7 @@ use watch::{Seen, Watch};
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'"
+    after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'\n  keel serve --config /etc/keel/keel.yaml --check"
 )]
 pub struct Args {
     /// A Git repo to watch
@@ -38,6 +39,9 @@ pub struct Args {
     /// How often to look for pushes
     #[arg(long, requires = "git", default_value = "60s", value_name = "TIME", value_parser = sources::poll)]
     poll: Duration,
+    /// Only look whether the configuration, and the files that it names, are sound
+    #[arg(long, conflicts_with_all = ["git", "paths"])]
+    check: bool,
     /// Compose files, or folders that hold them
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -52,10 +56,14 @@ const BURST: Duration = Duration::from_millis(100);
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.check {
+        return check::run(context);
+    }
     if !sudo::is_root() {
         return Err(sudo::offer(context, "keel serve needs root"));
     }
-    let sources = sources::of(&args, context)?;
+    let config = check::told(context)?;
+    let sources = sources::of(&args, config.sources.clone())?;
     let layout = root::layout(&context.global.root);
     check_machine()?;
     let _lock = lock(context, &layout).await?;

@@ -54,8 +54,7 @@ impl World {
     }
 
     pub async fn serve_folder(&self, name: &str) -> Controller {
-        let from = From::Directory { path: self.path(name) };
-        self.serve(vec![SourceConfig { name: "default".into(), from }]).await
+        self.serve(vec![SourceConfig::new("default", From::folder(self.path(name)))]).await
     }
 
     /// As a command without a running `keel serve`.
