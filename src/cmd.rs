@@ -19,6 +19,7 @@ mod plan;
 mod ps;
 mod pull;
 mod reap;
+mod receive;
 mod render;
 mod restart;
 mod resume;
@@ -27,6 +28,7 @@ mod rmi;
 pub mod run;
 mod schema;
 mod serve;
+mod source;
 mod start;
 mod status;
 mod stop;
@@ -69,6 +71,9 @@ pub enum Command {
     Drift(drift::Args),
     /// Read the sources anew, now
     Sync(sync::Args),
+    /// Where stacks come from
+    #[command(subcommand)]
+    Source(source::Command),
     /// Hold a stack off: nothing changes it until `resume`
     Suspend(suspend::Args),
     /// End that
@@ -106,6 +111,9 @@ pub enum Command {
     /// Remove what was to go at its end
     #[command(hide = true)]
     Reap(reap::Args),
+    /// What a push to a repository of ours calls
+    #[command(subcommand, hide = true)]
+    Receive(receive::Command),
     /// Volumes
     #[command(subcommand)]
     Volume(volume::Command),
@@ -130,6 +138,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Status(args) => status::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Source(command) => source::run(command, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Confirm(args) => confirm::run(args, context).await,
@@ -148,6 +157,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Images(args) => images::run(args, context).await,
         Command::Rmi(args) => rmi::run(args, context).await,
         Command::Reap(args) => reap::run(args, context).await,
+        Command::Receive(command) => receive::run(command, context).await,
         Command::Volume(command) => volume::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }

@@ -26,6 +26,7 @@ use std::time::Duration;
 pub use duration::parse_duration;
 pub use files::read_secret;
 pub use keys::schema;
+pub(crate) use sources::is_name;
 
 /// Between two looks at a Git source, where nothing else is said.
 pub const POLL: Duration = Duration::from_secs(60);

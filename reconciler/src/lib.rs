@@ -28,6 +28,7 @@ mod queue;
 mod record;
 mod refresh;
 mod refusal;
+pub mod repos;
 pub mod rows;
 mod source;
 mod store;

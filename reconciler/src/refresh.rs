@@ -36,7 +36,15 @@ pub(crate) async fn refresh(
         Err(error) => Some(words(&error)),
     };
     let failed = trouble.is_some();
-    let note = |record: &mut SourceRecord| record.trouble.clone_from(&trouble);
+    let now = controller.now();
+    let note = |record: &mut SourceRecord| {
+        record.trouble.clone_from(&trouble);
+        record.failing = match record.failing {
+            _ if !failed => 0,
+            0 => now,
+            since => since,
+        };
+    };
     // A record that cannot be written now is written with the next refresh.
     let _ = controller.records().change_source(name, note).await;
     source.next_look(failed)
@@ -48,7 +56,11 @@ async fn refreshed(
     take_over: bool,
     controller: &Controller,
 ) -> Result<(), RefreshError> {
-    let snapshot = source.fetch().await?; // edge: network, disk
+    let snapshot = tokio::select! {
+        snapshot = source.fetch() => snapshot?, // edge: network, disk
+        // A server that hangs must not hold up the end.
+        () = controller.hints().closed() => return Ok(()),
+    };
     let mut stacks = source.load(&snapshot).await; // edge: disk
     refuse_twins(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);

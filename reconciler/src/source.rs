@@ -222,17 +222,6 @@ impl Source {
         }
     }
 
-    /// What may be interpolated: of a Git source also its commit.
-    fn environment_at(&self, revision: Option<&str>) -> BTreeMap<String, String> {
-        let mut environment = self.environment.clone();
-        if let Some(commit) = revision {
-            environment.insert("KEEL_COMMIT".to_owned(), commit.to_owned());
-            let short = keel_engine::short(commit).to_owned();
-            environment.insert("KEEL_SHORT_COMMIT".to_owned(), short);
-        }
-        environment
-    }
-
     /// How this commit stands to the present one; a folder has none.
     pub async fn knows(&self, revision: &str, present: &str) -> Known {
         match &self.kind {
@@ -247,7 +236,7 @@ impl Source {
             owner: self.owner.clone(),
             files: snapshot.files.clone(),
             revision: snapshot.revision.clone(),
-            environment: self.environment_at(snapshot.revision.as_deref()),
+            environment: interpolated(&self.environment, snapshot.revision.as_deref()),
             profiles: vec![],
             home: self.home.clone(),
             policy: self.policy.clone(),
@@ -303,6 +292,20 @@ impl Source {
         }
         pause(self.poll, self.failures.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// What may be interpolated: of a Git source also its commit.
+pub(crate) fn interpolated(
+    environment: &BTreeMap<String, String>,
+    commit: Option<&str>,
+) -> BTreeMap<String, String> {
+    let mut environment = environment.clone();
+    if let Some(commit) = commit {
+        environment.insert("KEEL_COMMIT".to_owned(), commit.to_owned());
+        let short = keel_engine::short(commit).to_owned();
+        environment.insert("KEEL_SHORT_COMMIT".to_owned(), short);
+    }
+    environment
 }
 
 /// After so many failures before this one. Never oftener than it is polled.

@@ -1,6 +1,7 @@
 //! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
 
 mod check;
+mod hooks;
 mod sources;
 mod watch;
 
@@ -8,7 +9,7 @@ use crate::connect::api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::machine::{check_machine, engine, settings};
+use crate::machine::{check_machine, engine, repos, settings};
 use crate::{env, root, sudo};
 use futures_util::StreamExt;
 use keel_api::{Served, router};
@@ -63,14 +64,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         return Err(sudo::offer(context, "keel serve needs root"));
     }
     let config = check::told(context)?;
-    let sources = sources::of(&args, config.sources.clone())?;
     let layout = root::layout(&context.global.root);
+    let own = repos(context, &layout)?.sources();
+    let sources = sources::of(&args, config.sources.clone(), own)?;
     check_machine()?;
     let _lock = lock(context, &layout).await?;
     let engine = engine(context, &layout, true).await?;
     let described = sources::describe(&sources);
     let settings = settings(context, &layout, engine.clone(), Some(sources))?;
     let controller = Controller::start(settings).await?;
+    let hooks = hooks::listen(&config, &controller, context).await?;
     let router = router(api(&controller, &layout, true));
     let group = root::group();
     root::admit(&layout, group)
@@ -82,6 +85,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         ended = until_told() => ended,
         never = tell(&controller, context) => never,
     };
+    drop(hooks);
     served.stop(FAREWELL).await;
     farewell(&controller, context, &layout).await;
     controller.stop().await;

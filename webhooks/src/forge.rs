@@ -15,7 +15,7 @@ use hyper::HeaderMap;
 pub struct Forge {
     /// As `webhook.type` of the configuration has it.
     pub name: &'static str,
-    /// What a person does there; `URL` and `SECRET` stand for what is to be put in.
+    /// What a person does there; `{url}` and `{secret}` stand for what is to be put in.
     pub steps: &'static str,
     /// What the body must prove; else why there is nothing to prove.
     pub(crate) begin: fn(&Asked<'_>) -> Result<Check, &'static str>,

@@ -222,7 +222,8 @@ fn some_or_all(paths: &[String]) -> Vec<String> {
     if paths.is_empty() { vec![".".to_owned()] } else { paths.to_vec() }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a source may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
     let sound = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     !name.is_empty() && !name.starts_with('-') && name.bytes().all(sound)
 }

@@ -74,7 +74,13 @@ struct Quiet(Mutex<HashMap<Option<String>, (Instant, u64)>>);
 
 impl Quiet {
     /// A line about a refused delivery, unless there was one for this hook a moment ago.
-    fn line(&self, name: Option<String>, from: SocketAddr, why: &str, now: Instant) -> Option<String> {
+    fn line(
+        &self,
+        name: Option<String>,
+        from: SocketAddr,
+        why: &str,
+        now: Instant,
+    ) -> Option<String> {
         let mut told = self.0.lock().expect("nothing panics while it holds them");
         let subject = name.as_ref().map_or("of no hook".to_owned(), |name| format!("for {name}"));
         let more = match told.get_mut(&name) {

@@ -15,9 +15,17 @@ pub fn poll(text: &str) -> std::result::Result<Duration, String> {
     time.ok_or_else(|| "write it as 60s or 5m; at most a day".to_owned())
 }
 
-/// Those of the command line, and of the configuration.
-pub fn of(args: &Args, configured: Vec<SourceConfig>) -> Result<Vec<SourceConfig>> {
+/// Those of the command line, of the configuration, and the repositories of our own that neither
+/// of them names.
+pub fn of(
+    args: &Args,
+    configured: Vec<SourceConfig>,
+    own: Vec<SourceConfig>,
+) -> Result<Vec<SourceConfig>> {
     let mut sources = configured;
+    let unnamed = |one: &SourceConfig| sources.iter().all(|other| other.name != one.name);
+    let own: Vec<_> = own.into_iter().filter(unnamed).collect();
+    sources.extend(own);
     let named = given(args)?;
     sources.retain(|source| named.iter().all(|given| given.name != source.name));
     sources.extend(named);

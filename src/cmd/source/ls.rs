@@ -83,6 +83,13 @@ mod tests {
             SourceRow { problems: vec!["error: x".into()], ..row("typo") },
             SourceRow { fetched: String::new(), revision: String::new(), ..row("new") },
         ];
-        insta::assert_snapshot!(table(&rows, 60_000));
+        insta::assert_snapshot!(table(&rows, 60_000), @r"
+        NAME      LOCATION                                REVISION       FETCHED              STATE
+        fine      https://git.example.org/home.git main   3f9c2a1b5d7e   About a minute ago   ok
+        away      https://git.example.org/home.git main   3f9c2a1b5d7e   About a minute ago   failing, first 30 seconds ago: cannot fetch x: refused
+        emptied   https://git.example.org/home.git main   3f9c2a1b5d7e   About a minute ago   held: `keel confirm emptied`
+        typo      https://git.example.org/home.git main   3f9c2a1b5d7e   About a minute ago   1 stack has problems
+        new       https://git.example.org/home.git main                  never                new
+        ");
     }
 }

@@ -74,8 +74,8 @@ fn url(base: Option<&str>, listen: Option<SocketAddr>, host: &str, name: &str) -
 
 fn text(url: &str, webhook: &WebhookConfig, secret: &str, forge: &Forge) -> String {
     let file = webhook.secret_file.display();
-    // The secret last: it might hold the word URL.
-    let steps = forge.steps.replace("URL", url).replace("SECRET", secret);
+    // The secret last: nothing in it is to be replaced.
+    let steps = forge.steps.replace("{url}", url).replace("{secret}", secret);
     format!("URL      {url}\nSecret   {secret}\n         (from {file})\n\n{steps}\n")
 }
 
@@ -85,10 +85,22 @@ mod tests {
 
     #[test]
     fn a_person_is_told_what_to_put_where() {
-        let webhook = WebhookConfig { forge: "github".into(), secret_file: "/etc/keel/hook".into() };
+        let webhook =
+            WebhookConfig { forge: "github".into(), secret_file: "/etc/keel/hook".into() };
         let url = url(None, "0.0.0.0:9000".parse().ok(), "shop", "home");
         let text = text(&url, &webhook, "s3cret", Forge::of("github").unwrap());
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(text, @r"
+        URL      http://shop:9000/hooks/home
+        Secret   s3cret
+                 (from /etc/keel/hook)
+
+        In the repository: Settings, Webhooks, Add webhook
+          Payload URL    http://shop:9000/hooks/home
+          Content type   application/json
+          Secret         s3cret
+          Events         Just the push event
+        GitHub sends a ping at once; it is answered with 202.
+        ");
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub(super) const FORGE: Forge = Forge {
     steps: "\
 Send any body with its HMAC-SHA256, for example from CI:
   body='{}'
-  mac=$(printf %s \"$body\" | openssl dgst -sha256 -hmac \"SECRET\" | sed 's/.* //')
-  curl --fail -H \"X-Signature: sha256=$mac\" -d \"$body\" URL
+  mac=$(printf %s \"$body\" | openssl dgst -sha256 -hmac \"{secret}\" | sed 's/.* //')
+  curl --fail -H \"X-Signature: sha256=$mac\" -d \"$body\" {url}
 A secret that begins with whsec_ is a Standard Webhooks key: webhook-id, webhook-timestamp and
 webhook-signature are expected then.",
     begin,

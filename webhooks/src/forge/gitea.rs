@@ -8,10 +8,10 @@ pub(super) const FORGE: Forge = Forge {
     name: "gitea",
     steps: "\
 In the repository: Settings, Webhooks, Add webhook, Gitea (or Forgejo)
-  Target URL          URL
+  Target URL          {url}
   HTTP method         POST
   POST content type   application/json
-  Secret              SECRET
+  Secret              {secret}
   Trigger on          Push events
 `Test delivery` there sends a push.",
     begin,

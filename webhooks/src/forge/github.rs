@@ -7,9 +7,9 @@ pub(super) const FORGE: Forge = Forge {
     name: "github",
     steps: "\
 In the repository: Settings, Webhooks, Add webhook
-  Payload URL    URL
+  Payload URL    {url}
   Content type   application/json
-  Secret         SECRET
+  Secret         {secret}
   Events         Just the push event
 GitHub sends a ping at once; it is answered with 202.",
     begin: |asked| prefixed_mac(asked, "x-hub-signature-256"),

@@ -8,8 +8,8 @@ pub(super) const FORGE: Forge = Forge {
     name: "gitlab",
     steps: "\
 In the project: Settings, Webhooks, Add new webhook
-  URL            URL
-  Secret token   SECRET   (or its signing token, where the file holds one: whsec_...)
+  URL            {url}
+  Secret token   {secret}   (or its signing token, where the file holds one: whsec_...)
   Trigger        Push events; Tag push events, if a tag is followed
 `Test, Push events` there shows whether it arrives. GitLab sends nothing for a push of more than
 three branches: polling finds those.",

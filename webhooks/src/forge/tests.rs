@@ -134,7 +134,11 @@ fn only_what_is_about_commits_is_wanted() {
 #[test]
 fn every_forge_says_where_url_and_secret_go() {
     for forge in FORGES {
-        assert!(forge.steps.contains("URL") && forge.steps.contains("SECRET"), "{}", forge.name);
+        assert!(
+            forge.steps.contains("{url}") && forge.steps.contains("{secret}"),
+            "{}",
+            forge.name
+        );
         assert!(!forge.ids.is_empty());
     }
 }
