@@ -80,6 +80,22 @@ pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connect
     }
 }
 
+/// Whoever answers without a question to a person: for what a shell asks at each TAB.
+pub async fn unasked(context: &Context) -> Option<Connection> {
+    let layout = root::layout(&context.global.root);
+    let client = match env::get(env::HOST) {
+        Some(host) => Some(Client::of_socket(&socket_of(&host).ok()?)),
+        None => daemon(&layout).await.ok()?,
+    };
+    match client {
+        Some(client) => Some(Connection { client, local: None }),
+        None if sudo::is_root() && layout.tasks().exists() => {
+            local(context, &layout, None).await.ok()
+        }
+        None => None,
+    }
+}
+
 /// Only a running `keel serve`.
 pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
     let connection = connect(context, Need::Read, command).await?;
@@ -172,7 +188,12 @@ async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
 /// The `keel serve` of a root, if one answers.
 async fn daemon(layout: &Layout) -> std::result::Result<Option<Client>, ClientError> {
     let client = Client::of_socket(&layout.socket());
-    match client.info().await {
+    let answer = match client.info().await {
+        // It ended in the middle: who asks again is refused by the socket, or heard by its successor.
+        Err(ClientError::Broken(_)) => client.info().await,
+        answer => answer,
+    };
+    match answer {
         Ok(_) => Ok(Some(client)),
         Err(ClientError::Unreachable { source, .. })
             if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>

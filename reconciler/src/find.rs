@@ -13,8 +13,8 @@ pub const COMPOSE_FILES: [&str; 4] =
 pub struct Found {
     /// The project's folder.
     pub dir: PathBuf,
-    /// The Compose file, where the path named one; else it is looked for in the folder.
-    pub file: Option<PathBuf>,
+    /// The Compose files in their order, where somebody named them; none: the folder's own.
+    pub files: Vec<PathBuf>,
     /// As shown to people: relative to where the search began; empty for that folder itself.
     pub shown: String,
 }
@@ -30,19 +30,19 @@ pub fn holds_stack(dir: &Path) -> bool {
 pub fn stacks_at(path: &Path) -> io::Result<Vec<Found>> {
     if path.is_file() {
         let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
-        return Ok(vec![Found { dir, file: Some(path.to_owned()), shown: String::new() }]);
+        return Ok(vec![Found { dir, files: vec![path.to_owned()], shown: String::new() }]);
     }
     // Read first: a folder that is away must not look like an empty one.
     let mut folders = std::fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<_>>>()?;
     if holds_stack(path) {
-        return Ok(vec![Found { dir: path.to_owned(), file: None, shown: String::new() }]);
+        return Ok(vec![Found { dir: path.to_owned(), files: vec![], shown: String::new() }]);
     }
     folders.retain(|folder| holds_stack(folder));
     folders.sort();
     let shown = |dir: &PathBuf| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(folders.into_iter().map(|dir| Found { shown: shown(&dir), file: None, dir }).collect())
+    Ok(folders.into_iter().map(|dir| Found { shown: shown(&dir), files: vec![], dir }).collect())
 }
 
 /// Every folder below `root` that matches the glob (relative to `root`) and holds a Compose file.
@@ -63,7 +63,7 @@ pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
     folders.sort();
     Ok(folders
         .into_iter()
-        .map(|dir| Found { shown: relative(root, &dir), file: None, dir })
+        .map(|dir| Found { shown: relative(root, &dir), files: vec![], dir })
         .collect())
 }
 
@@ -137,9 +137,9 @@ mod tests {
         let root = tree(&["one/compose.yml", "two/docker-compose.yaml", "three/readme.md"]);
         assert_eq!(shown(&stacks_at(root.path()).unwrap()), ["one", "two"]);
         let one = stacks_at(&root.path().join("one")).unwrap();
-        assert_eq!((one.len(), one[0].file.is_none()), (1, true));
+        assert_eq!((one.len(), one[0].files.is_empty()), (1, true));
         let file = stacks_at(&root.path().join("one/compose.yml")).unwrap();
-        assert_eq!(file[0].file.as_deref(), Some(root.path().join("one/compose.yml").as_path()));
+        assert_eq!(file[0].files, [root.path().join("one/compose.yml")]);
         assert!(stacks_at(&root.path().join("away")).is_err());
     }
 

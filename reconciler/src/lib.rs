@@ -17,6 +17,7 @@ mod controller;
 pub mod find;
 pub mod fleet;
 mod guard;
+pub mod history;
 pub mod load;
 mod loops;
 mod operate;

@@ -5,6 +5,7 @@
 //! - What a snapshot names stays readable: a checkout is immutable, and kept while tasks use it.
 
 pub(crate) mod checkout;
+mod commit;
 pub(crate) mod directory;
 pub(crate) mod git;
 mod http;
@@ -21,6 +22,7 @@ use crate::controller::Settings;
 use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
 use crate::queue::Queue;
+use crate::record::Commit;
 use directory::Directory;
 use git::Git;
 use keel_plan::desired::{Owner, Policy};
@@ -230,6 +232,13 @@ impl Source {
         }
     }
 
+    /// Who wrote a revision, and what it says of itself.
+    pub async fn commit(&self, revision: Option<&str>) -> Option<Commit> {
+        let (Kind::Git(git), Some(revision)) = (&self.kind, revision) else { return None };
+        let (clone, revision) = (git.clone_path(), revision.to_owned());
+        off_thread(move || commit::commit_of(&clone, &revision)).await
+    }
+
     /// Loads every stack of a snapshot, off the runtime's own threads.
     pub async fn load(&self, snapshot: &Snapshot) -> Vec<LoadedStack> {
         let reading = Reading {
@@ -238,6 +247,8 @@ impl Source {
             revision: snapshot.revision.clone(),
             environment: interpolated(&self.environment, snapshot.revision.as_deref()),
             profiles: vec![],
+            name: None,
+            env_files: vec![],
             home: self.home.clone(),
             policy: self.policy.clone(),
         };

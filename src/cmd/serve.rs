@@ -1,6 +1,7 @@
 //! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
 
 mod check;
+mod containers;
 mod hooks;
 mod sources;
 mod watch;
@@ -10,6 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{check_machine, engine, repos, settings};
+use crate::show::ago;
 use crate::{env, root, sudo};
 use futures_util::StreamExt;
 use keel_api::{Served, router};
@@ -141,7 +143,8 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
 async fn look(controller: &Controller) -> Result<Seen> {
     let stacks = controller.status(&[]).await?;
     let containers = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await?;
-    Ok(Seen { stacks, containers, sources: controller.sources().await })
+    let sources = controller.sources().await;
+    Ok(Seen { stacks, containers, sources, now: ago::now() })
 }
 
 async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {

@@ -243,8 +243,8 @@ impl Images {
             if as_written.is_empty() {
                 as_written.push(summary.reference.to_string());
             }
-            let config = self.store.resolve_local(&summary.reference).map_err(failed)?;
-            let has_healthcheck = config.is_some_and(|image| image.config.healthcheck.is_some());
+            let image = self.store.resolve_local(&summary.reference).map_err(failed)?;
+            let config = image.map(|image| image.config).unwrap_or_default();
             for name in as_written {
                 let image = ObservedImage {
                     reference: name.clone(),
@@ -252,7 +252,9 @@ impl Images {
                     id: Some(ours(summary.id)),
                     size: summary.size,
                     created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
-                    has_healthcheck,
+                    has_healthcheck: config.healthcheck.is_some(),
+                    entrypoint: config.entrypoint.clone(),
+                    command: config.cmd.clone(),
                     ..unknown(&name)
                 };
                 images.insert(name, image);
@@ -283,18 +285,7 @@ impl Known {
 }
 
 fn unknown(reference: &str) -> ObservedImage {
-    ObservedImage {
-        reference: reference.to_owned(),
-        digest: None,
-        id: None,
-        size: 0,
-        created: None,
-        pulling: None,
-        failure: None,
-        transient: false,
-        pulls: 0,
-        has_healthcheck: false,
-    }
+    ObservedImage { reference: reference.to_owned(), ..ObservedImage::default() }
 }
 
 fn absent(reference: &str) -> Failure {

@@ -180,11 +180,11 @@ impl Controller {
         Ok(())
     }
 
-    /// Ends a suspension; also of a stack that `down` took away.
+    /// Ends a suspension, also of a stack that `down` took away, and a rollback.
     pub async fn resume(&self, stack: &StackName) -> Result<(), Refusal> {
         self.known(stack).await?;
         let go_on = |standing: &mut keel_plan::standing::Standing| {
-            (standing.suspended, standing.removed) = (None, None);
+            (standing.suspended, standing.removed, standing.pinned) = (None, None, None);
         };
         self.records().change_standing(stack, go_on).await?;
         self.stacks().hint(stack.clone());

@@ -86,6 +86,8 @@ pub fn check(
         revision: Some(commit.to_owned()),
         environment: interpolated(&source.env, Some(commit)),
         profiles: vec![],
+        name: None,
+        env_files: vec![],
         home: None,
         policy: Policy::default(),
     };

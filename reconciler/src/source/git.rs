@@ -118,7 +118,8 @@ impl Git {
         gone.map_err(|error| disk(format!("remove `{}`", path.display()), error.into()))
     }
 
-    fn clone_path(&self) -> PathBuf {
+    /// The bare clone.
+    pub fn clone_path(&self) -> PathBuf {
         self.folder.join("repo")
     }
 

@@ -125,6 +125,8 @@ impl World {
             revision: None,
             environment: BTreeMap::new(),
             profiles: vec![],
+            name: None,
+            env_files: vec![],
             home: None,
             policy: Policy { settle: 0, ..Policy::default() },
         };
