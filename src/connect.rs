@@ -109,6 +109,11 @@ pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
     }
 }
 
+/// The running `keel serve`, if there is one.
+pub async fn running(context: &Context) -> Result<Option<Client>> {
+    Ok(daemon(&root::layout(&context.global.root)).await?)
+}
+
 /// Drives the root until nothing is left to be done, unless a daemon does.
 pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
     let layout = root::layout(&context.global.root);

@@ -247,6 +247,9 @@ pub struct SourceRow {
     /// Why it could not be fetched or loaded, ready to print; also one entry for each refused
     /// stack, with position and excerpt.
     pub problems: Vec<String>,
+    /// Since when it cannot be fetched or loaded at all.
+    #[serde(default)]
+    pub failing: Option<String>,
     /// A revision that would remove too much, and waits for `keel confirm`.
     #[serde(default)]
     pub held: Option<String>,

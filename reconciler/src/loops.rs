@@ -32,7 +32,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
     }
-    for (name, source) in controller.configured() {
+    for (name, source) in controller.configured().iter() {
         source.watch(name, controller.hints());
         controller.hints().hint(name.clone());
     }

@@ -108,6 +108,8 @@ pub struct SourceRecord {
     pub held: Option<HeldRevision>,
     /// The revision that a person let through.
     pub confirmed: Option<String>,
+    /// Since when it could not be fetched; 0 while it can.
+    pub failing: u64,
     /// Why it could not be fetched; ready to print.
     pub trouble: Option<String>,
     /// Why stacks were refused; ready to print.

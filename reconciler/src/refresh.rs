@@ -38,7 +38,15 @@ pub(crate) async fn refresh(
         Err(error) => Some(words(&error)),
     };
     let failed = trouble.is_some();
-    let note = |record: &mut SourceRecord| record.trouble.clone_from(&trouble);
+    let now = controller.now();
+    let note = |record: &mut SourceRecord| {
+        record.trouble.clone_from(&trouble);
+        record.failing = match record.failing {
+            _ if !failed => 0,
+            0 => now,
+            since => since,
+        };
+    };
     // A record that cannot be written now is written with the next refresh.
     let _ = controller.records().change_source(name, note).await;
     source.next_look(failed)
@@ -50,7 +58,11 @@ async fn refreshed(
     take_over: bool,
     controller: &Controller,
 ) -> Result<(), RefreshError> {
-    let snapshot = source.fetch().await?; // edge: network, disk
+    let snapshot = tokio::select! {
+        snapshot = source.fetch() => snapshot?, // edge: network, disk
+        // A server that hangs must not hold up the end.
+        () = controller.hints().closed() => return Ok(()),
+    };
     let mut stacks = source.load(&snapshot).await; // edge: disk
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
@@ -60,7 +72,8 @@ async fn refreshed(
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
-        return Err(SourceError::NoStack { path: source.sought() }.into());
+        let (path, elsewhere) = (source.sought(), snapshot.elsewhere);
+        return Err(SourceError::NoStack { path, elsewhere }.into());
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)

@@ -150,6 +150,30 @@ pub struct SyncAsk {
     pub take_over: bool,
     /// Do not wait for health.
     pub detach: bool,
+    /// Ask registries even for images that are there.
+    pub pull: bool,
+    /// The sources must have come to this commit, or beyond it.
+    pub revision: Option<String>,
+}
+
+/// `source create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoAsk {
+    /// The source's name.
+    pub name: String,
+    /// The branch that is followed.
+    pub branch: String,
+    /// Globs of the folders in it.
+    pub paths: Vec<String>,
+}
+
+/// What `source create` made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoAnswer {
+    /// Where it is on the controller's host.
+    pub path: String,
+    /// It is watched already.
+    pub served: bool,
 }
 
 /// `suspend` and `resume`.

@@ -115,7 +115,7 @@ impl Controller {
     /// The state of the sources; empty without `serve`.
     pub async fn sources(&self) -> Vec<SourceRow> {
         let mut rows = Vec::new();
-        for (name, source) in self.configured() {
+        for (name, source) in self.configured().iter() {
             // A record that cannot be read is shown as not fetched yet.
             let record = self.records().source(name).await.unwrap_or_default();
             rows.push(source_row(name, source.location(), record));
@@ -173,6 +173,7 @@ fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
         location,
         revision: record.revision,
         fetched: if record.fetched == 0 { String::new() } else { rfc3339(record.fetched) },
+        failing: (record.failing > 0).then(|| rfc3339(record.failing)),
         problems: record.trouble.into_iter().chain(record.problems).collect(),
         held,
     }
