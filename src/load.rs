@@ -171,11 +171,14 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
-/// What the one stack of the current folder is called, where there is one; nothing is told.
+/// What the current folder's own stack, or that of the files that are named, is called; nothing is
+/// told.
 pub fn name_here(context: &Context) -> Option<StackName> {
-    let asked = Asked { path: ".".into(), files: context.files.clone() };
+    let files = context.files.clone();
+    let named = !files.is_empty();
+    let asked = Asked { path: ".".into(), files };
     match stacks(&asked, Policy::default()).ok()?.as_slice() {
-        [stack] => stack.name.clone(),
+        [stack] if named || stack.dir == settled(Path::new(".")) => stack.name.clone(),
         _ => None,
     }
 }
