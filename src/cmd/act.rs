@@ -17,7 +17,8 @@ pub async fn act(
     timeout: Option<u64>,
 ) -> Result<Exit> {
     let connection = connect(context, Need::Drive, who).await?;
-    let targets = target::spread(&connection.client, targets).await?;
+    let targets = target::in_full(context, &connection.client, targets).await?;
+    let targets = target::spread(&connection.client, &targets).await?;
     let done = connection.client.act(&TaskAsk { targets, verb, timeout }).await?;
     connection.close().await;
     print(context, &done)?;

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
 use crate::show::outcome;
-use crate::target::Subject;
+use crate::target::{self, Subject};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
 /// What it takes.
@@ -32,6 +32,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let targets = targets(context, &subject)?;
     let who = format!("keel apply {}", subject.shown());
     let connection = connect(context, Need::Drive, &who).await?;
+    target::known(&connection.client, &subject).await?;
     let mut worst = Exit::Done;
     for target in targets {
         let exit = converge(&connection, context, target, args.take_over).await?;

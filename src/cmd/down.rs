@@ -29,6 +29,9 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (stack, by_path) = stack(&args, context)?;
     let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
+    if !by_path {
+        target::known(&connection.client, &Subject::Stack(stack.clone())).await?;
+    }
     let ask = DownAsk { stack, volumes: args.volumes, by_path };
     let exit = outcome::watch(&context.screen, connection.client.down(&ask).await?).await;
     connection.close().await;
