@@ -71,14 +71,20 @@ pub fn stack(name: &str) -> Result<StackName> {
 /// A stack that is not known, though something here is called so: it was meant as a path.
 pub async fn known(client: &Client, subject: &Subject) -> Result<()> {
     let Subject::Stack(name) = subject else { return Ok(()) };
-    let meant = Path::new(name.as_str()).exists();
-    match client.status(vec![name.clone()]).await {
-        Err(ClientError::Refused(refusal)) if meant && refusal.kind == RefusalKind::NotFound => {
-            Err(Failure::new(refusal.message).hint(format!("`./{name}` names the files here")))
+    match (client.status(vec![name.clone()]).await, path_meant(name)) {
+        (Err(ClientError::Refused(refusal)), Some(hint))
+            if refusal.kind == RefusalKind::NotFound =>
+        {
+            Err(Failure::new(refusal.message).hint(hint))
         }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
+        (Err(error), _) => Err(error.into()),
+        (Ok(_), _) => Ok(()),
     }
+}
+
+/// Where something here is called like a stack: how to name it.
+pub fn path_meant(name: &StackName) -> Option<String> {
+    Path::new(name.as_str()).exists().then(|| format!("`./{name}` names the files here"))
 }
 
 #[cfg(test)]

@@ -29,12 +29,14 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (stack, by_path) = stack(&args, context)?;
     let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
-    if !by_path {
-        target::known(&connection.client, &Subject::Stack(stack.clone())).await?;
-    }
+    let meant = target::path_meant(&stack).filter(|_| !by_path);
     let ask = DownAsk { stack, volumes: args.volumes, by_path };
     let exit = outcome::watch(&context.screen, connection.client.down(&ask).await?).await;
     connection.close().await;
+    // Volumes may be left of a stack that nothing else is known of, so it is asked first.
+    if let (Ok(Exit::Failed), Some(hint)) = (&exit, meant) {
+        context.screen.problem(&format!("hint: {hint}"));
+    }
     exit
 }
 
