@@ -171,18 +171,6 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
-/// What the current folder's own stack, or that of the files that are named, is called; nothing is
-/// told.
-pub fn name_here(context: &Context) -> Option<StackName> {
-    let files = context.files.clone();
-    let named = !files.is_empty();
-    let asked = Asked { path: ".".into(), files };
-    match stacks(&asked, Policy::default()).ok()?.as_slice() {
-        [stack] if named || stack.dir == settled(Path::new(".")) => stack.name.clone(),
-        _ => None,
-    }
-}
-
 /// What the stack that is asked for is called, as far as its files say so.
 pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
     let stacks = stacks(asked, Policy::default())?;
