@@ -23,6 +23,8 @@ pub(crate) enum RefreshError {
     Records(#[from] RecordError),
     #[error("the content of configs and secrets cannot be handed over")]
     Contents(#[source] EngineError),
+    #[error("the controller ends")]
+    Ended,
 }
 
 /// Refreshes, records what went wrong, and says when to look again.
@@ -35,6 +37,8 @@ pub(crate) async fn refresh(
     let _turn = controller.source_turn(name).await; // never two at once for one source
     let trouble = match refreshed(name, source, take_over, controller).await {
         Ok(()) => None,
+        // The next start looks again.
+        Err(RefreshError::Ended) => return Duration::ZERO,
         Err(error) => Some(words(&error)),
     };
     let failed = trouble.is_some();
@@ -61,7 +65,7 @@ async fn refreshed(
     let snapshot = tokio::select! {
         snapshot = source.fetch() => snapshot?, // edge: network, disk
         // A server that hangs must not hold up the end.
-        () = controller.hints().closed() => return Ok(()),
+        () = controller.hints().closed() => return Err(RefreshError::Ended),
     };
     let mut stacks = source.load(&snapshot).await; // edge: disk
     refuse_twins(&mut stacks);
@@ -202,7 +206,7 @@ fn words(error: &RefreshError) -> String {
     let hint = match error {
         RefreshError::Source(error) => error.hint(),
         RefreshError::Contents(error) => error.hint().map(str::to_owned),
-        RefreshError::Records(_) => None,
+        RefreshError::Records(_) | RefreshError::Ended => None,
     };
     let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
     format!("error: {}\n{hint}", with_causes(error))

@@ -90,6 +90,7 @@ pub fn git(folder: &Path, words: &[&str]) -> String {
 pub struct Server {
     pub port: u16,
     refuses: Arc<AtomicU16>,
+    silent: Arc<AtomicU16>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -105,20 +106,29 @@ impl Server {
         let refuses = Arc::new(AtomicU16::new(0));
         let port = listener.local_addr().unwrap().port();
         let root = root.to_owned();
-        let all = refuses.clone();
+        let silent = Arc::new(AtomicU16::new(0));
+        let (all, told) = (refuses.clone(), silent.clone());
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let status = all.load(Ordering::SeqCst);
+                if status == 1 {
+                    told.fetch_add(1, Ordering::SeqCst);
+                }
                 tokio::spawn(answer(stream, root.clone(), password, status));
             }
         });
-        Self { port, refuses, task }
+        Self { port, refuses, silent, task }
     }
 
     /// From now on every request gets this status; with 0 it serves again, with 1 it says nothing.
     pub fn refuse(&self, status: u16) {
         self.refuses.store(status, Ordering::SeqCst);
+    }
+
+    /// How many were told nothing.
+    pub fn silent(&self) -> u16 {
+        self.silent.load(Ordering::SeqCst)
     }
 
     /// From now on nobody answers.
