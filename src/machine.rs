@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::{env, root};
-use keel_embedded::{Embedded, Layout, Options};
+use keel_embedded::{Embedded, Layout, Lease, Options};
 use keel_reconciler::config::{Config, SourceConfig};
 use keel_reconciler::repos::Repos;
 use keel_reconciler::{Clock, Fleet, Settings};
@@ -24,12 +24,26 @@ pub fn check_machine() -> Result<()> {
     Err(Failure::new(format!("this machine lacks {all}")).hint(first.remedy.clone()))
 }
 
+/// Whether, and for how long, this process changes what is below the root.
+pub enum Driving {
+    /// It only looks.
+    Not,
+    /// For as long as its engine is open; it holds the lock.
+    ForLife,
+    /// In turns of this.
+    InTurns(Lease),
+}
+
 /// This machine's engine.
-pub async fn engine(context: &Context, layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
+pub async fn engine(context: &Context, layout: &Layout, driving: Driving) -> Result<Arc<Embedded>> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find this program", &error))?;
     let mut options = Options::new(root::node(), program);
-    options.drive = drive;
+    (options.drive, options.lease) = match driving {
+        Driving::Not => (false, None),
+        Driving::ForLife => (true, None),
+        Driving::InTurns(lease) => (true, Some(lease)),
+    };
     options.credentials = credentials();
     options.registries = registries(&config(context)?);
     if let Some(socket) = env::get(env::DOCKER_HOST) {

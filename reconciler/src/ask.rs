@@ -108,6 +108,8 @@ pub enum Outcome {
     Failed,
     /// Assigned, but not healthy within the time. Exit 3.
     Unhealthy,
+    /// A `keel serve` came, and does the rest: whoever waits for it asks there.
+    TakenOver,
 }
 
 /// `ps`.
@@ -442,4 +444,6 @@ pub enum RefusalKind {
     Failed,
     /// Only a running `keel serve` can do it (503).
     NeedsDaemon,
+    /// A `keel serve` came and drives from now on: to be asked there (409).
+    TakenOver,
 }

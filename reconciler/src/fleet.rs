@@ -9,7 +9,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, Observation, Open, Result,
-    TaskId,
+    TaskId, Turn,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +39,12 @@ impl Fleet {
     pub async fn observe(&self, depth: Depth) -> Result<Observation> {
         let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth))).await;
         looks.into_iter().try_fold(Observation::default(), |all, one| Ok(joined(all, one?)))
+    }
+
+    /// Waits for a turn at every node; held until they are dropped.
+    pub async fn turn(&self) -> Result<Vec<Turn>> {
+        let turns = join_all(self.nodes.values().map(|engine| engine.turn())).await;
+        turns.into_iter().collect()
     }
 
     /// Hands wishes over; what is refused is named in the error and stops none of the others.

@@ -27,6 +27,8 @@ pub(crate) enum PassError {
     #[error("the node cannot be observed")]
     Silent(#[source] EngineError),
     #[error(transparent)]
+    Driven(EngineError),
+    #[error(transparent)]
     Records(#[from] RecordError),
     #[error("the plan is refused, which is a bug of keel: {}", broken.join("; "))]
     Unsound { broken: Vec<String> },
@@ -40,6 +42,7 @@ pub(crate) async fn pass(
     controller: &Controller,
 ) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
+    let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
     let depth = controller.depth_for(stack);
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let plan = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap

@@ -201,6 +201,9 @@ pub struct RollbackAsk {
     /// Do not wait for health.
     #[serde(default)]
     pub detach: bool,
+    /// The same was asked for before: it is only waited for its end.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// `pull`.

@@ -10,7 +10,7 @@ use crate::connect::api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::machine::{check_machine, engine, repos, settings};
+use crate::machine::{Driving, check_machine, engine, repos, settings};
 use crate::show::ago;
 use crate::{env, root, sudo};
 use futures_util::StreamExt;
@@ -71,7 +71,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let sources = sources::of(&args, config.sources.clone(), own)?;
     check_machine()?;
     let _lock = lock(context, &layout).await?;
-    let engine = engine(context, &layout, true).await?;
+    let engine = engine(context, &layout, Driving::ForLife).await?;
     let described = sources::describe(&sources);
     let settings = settings(context, &layout, engine.clone(), Some(sources))?;
     let controller = Controller::start(settings).await?;
@@ -101,7 +101,7 @@ async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
         match RootLock::acquire(layout, "keel serve", false) {
             Ok(lock) => return Ok(lock),
             // Another that stays for good is refused; a command's end is awaited.
-            Err(LockError::Held { holder, .. }) if !stays(&holder.who) => {
+            Err(LockError::Held { holder, .. }) if !holder.stays() => {
                 if !std::mem::replace(&mut told, true) {
                     context.screen.say(&format!("waiting for {holder}"));
                 }
@@ -110,10 +110,6 @@ async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn stays(who: &str) -> bool {
-    matches!(who, "keel serve" | "keel agent")
 }
 
 async fn until_told() -> Result<()> {

@@ -57,5 +57,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         pull: args.pull,
         revision: args.revision,
     };
-    outcome::watch(&context.screen, connection.client.sync(&ask).await?).await
+    let ended = outcome::watch(&context.screen, connection.client.sync(&ask).await?).await?;
+    Ok(ended.unwrap_or(Exit::Failed))
 }

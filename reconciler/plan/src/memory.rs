@@ -241,7 +241,7 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
     }
     let is_new = patience.changed.is_none();
     match facts.condition(want, task) {
-        Condition::Failed { late: true, .. } if is_new && task.spec.writes_data() => None,
+        Condition::Failed { late: true, .. } if is_new && facts.has_own_data(&task.spec) => None,
         Condition::Failed { what, .. } => Some(what),
         _ => None,
     }

@@ -1,6 +1,6 @@
 //! `up` and `apply`: store what is desired, then pass until only final holds remain.
 
-use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
+use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKind, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
 use crate::history::Note;
@@ -8,7 +8,7 @@ use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
 };
 use crate::owners::{Claim, claim};
-use crate::pass::{Passed, pass};
+use crate::pass::{PassError, Passed, pass};
 use crate::progress::Scene;
 use crate::record::{OperationState, RecordError};
 use base64::Engine as _;
@@ -172,7 +172,10 @@ impl Controller {
         stack: &StackName,
         asked: &Asked,
     ) -> Result<Passed, Refusal> {
-        pass(stack, asked, self).await.map_err(|error| Refusal::failed(&error))
+        pass(stack, asked, self).await.map_err(|error| match error {
+            PassError::Driven(error) => error.into(),
+            error => Refusal::failed(&error),
+        })
     }
 
     /// Until an event, the time that the plan names, or a little while.
@@ -340,7 +343,10 @@ where
             ended = work => ended,
             () = listening.closed() => return,
         };
-        let (outcome, notes) = ended.unwrap_or_else(|refusal| (Outcome::Failed, told(&refusal)));
+        let (outcome, notes) = ended.unwrap_or_else(|refusal| match refusal.kind {
+            RefusalKind::TakenOver => (Outcome::TakenOver, vec![refusal.message]),
+            _ => (Outcome::Failed, told(&refusal)),
+        });
         // Nobody left to tell is no failure.
         let _ = sender.send(Progress::End { outcome, notes }).await;
     });

@@ -255,6 +255,7 @@ fn about(problem: &str, folders: &BTreeMap<String, StackName>, stacks: &[StackNa
 
 fn worse(one: Outcome, other: Outcome) -> Outcome {
     match (one, other) {
+        (Outcome::TakenOver, _) | (_, Outcome::TakenOver) => Outcome::TakenOver,
         (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
         (Outcome::Unhealthy, _) | (_, Outcome::Unhealthy) => Outcome::Unhealthy,
         (Outcome::Done, Outcome::Done) => Outcome::Done,
