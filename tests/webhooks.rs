@@ -90,6 +90,12 @@ fn a_delivery_deploys_and_a_forged_one_does_nothing() {
     assert_eq!(host.keel(&["sync", "one"]).code, 1);
     until_says(&host, &serve, "version 3");
 
+    // The same file reads the same in a work tree.
+    repo.write("stacks/one/compose.yaml", &stack("3"));
+    let fourth = repo.push("fourth");
+    let model = host.keel_in(&repo.tree.join("stacks/one"), &["render"]).ok().stdout;
+    assert!(model.contains(&format!("{} {fourth}", &fourth[..12])), "{model}");
+
     drop(serve);
     host.keel(&["down", "-v", "one"]).ok();
     drop(repo);
