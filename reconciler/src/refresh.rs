@@ -39,7 +39,7 @@ pub(crate) async fn refresh(
         Ok(()) => None,
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
-        Err(error) => Some(words(&error)),
+        Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();
     let now = controller.now();
@@ -217,12 +217,12 @@ fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
     named.filter(|(_, warnings)| !warnings.is_empty()).collect()
 }
 
-fn words(error: &RefreshError) -> String {
+fn words(name: &str, error: &RefreshError) -> String {
     let hint = match error {
         RefreshError::Source(error) => error.hint(),
         RefreshError::Contents(error) => error.hint().map(str::to_owned),
         RefreshError::Records(_) | RefreshError::Ended => None,
     };
     let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
-    format!("error: {}\n{hint}", with_causes(error))
+    format!("error: source {name}: {}\n{hint}", with_causes(error))
 }
