@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::{Auth, Follow, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
-use crate::source::Location;
+use crate::source::{Location, shown_url};
 use crate::yaml::{Item, Key, Node};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -187,6 +187,9 @@ impl Reader {
     /// A token over ssh, or a key over https, would never be used.
     fn fits(&mut self, auth: &Auth, url: &str, at: &Item) {
         let over = Location::parse(url);
+        if shown_url(url) != url {
+            return self.wrong(at, "the URL names a user already: take it out of there");
+        }
         let wrong = match (auth, over) {
             (Auth::Ssh { .. }, Some(Location::Ssh { .. })) => return,
             (Auth::Token { .. } | Auth::Password { .. }, Some(Location::Http)) => return,

@@ -85,6 +85,7 @@ sources:
   e: { git: https://x/e, auth: { ssh-key-file: /k } }
   f: { git: https://x/f, webhook: { type: gitub, secret-file: hook } }
   g: { git: https://x/g, auth: { username: me } }
+  h: { git: https://me@x/h, auth: { token-file: /t } }
   no name: { dir: /srv }
 notify: []
 ";
@@ -174,16 +175,22 @@ notify: []
     13 |   g: { git: https://x/g, auth: { username: me } }
        |                                ^
 
-    error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
-      --> /etc/keel/keel.yaml:14:3
+    error: the URL names a user already: take it out of there [E0704]
+      --> /etc/keel/keel.yaml:14:35
        |
-    14 |   no name: { dir: /srv }
+    14 |   h: { git: https://me@x/h, auth: { token-file: /t } }
+       |                                   ^
+
+    error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
+      --> /etc/keel/keel.yaml:15:3
+       |
+    15 |   no name: { dir: /srv }
        |   ^^^^^^^
 
     error: this version does not obey the key `notify` in keel.yaml [E0704]
-      --> /etc/keel/keel.yaml:15:1
+      --> /etc/keel/keel.yaml:16:1
        |
-    15 | notify: []
+    16 | notify: []
        | ^^^^^^
     "#);
 }

@@ -261,3 +261,27 @@ fn worse(one: Outcome, other: Outcome) -> Outcome {
         (Outcome::Done, Outcome::Done) => Outcome::Done,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_stacks_mistake_is_not_this_ones() {
+        let stack = |name: &str| StackName::new(name).expect("a name");
+        let folders = BTreeMap::from([
+            ("stacks/blog".to_owned(), stack("blog")),
+            ("stacks/blog2".to_owned(), stack("other")),
+        ]);
+        let at = |place: &str| format!("error: x [E0401]\n --> {place}\n  |\n3 | x\n");
+        let cases = [
+            (at("stacks/blog/compose.yaml:3:1 at revision 3f9c"), true),
+            (at("stacks/blog2/compose.yaml:3:1"), false),
+            (at("stacks/new/compose.yaml:3:1"), true),
+            ("error: stack `other` belongs to somebody".to_owned(), true),
+        ];
+        for (problem, expected) in cases {
+            assert_eq!(about(&problem, &folders, &[stack("blog")]), expected, "{problem}");
+        }
+    }
+}
