@@ -13,6 +13,7 @@ mod identity;
 mod location;
 mod seed;
 mod ssh;
+mod tags;
 mod transport;
 mod words;
 
@@ -71,6 +72,16 @@ pub enum SourceError {
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
+    },
+    /// It has no such tag.
+    #[error("{url} has no tag `{tag}`, nor one in that range")]
+    NoTag {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        tag: String,
+        /// What is there.
+        there: Vec<String>,
     },
     /// It has no such commit.
     #[error("{url} has no commit {commit} in any branch or tag")]
@@ -131,6 +142,13 @@ impl SourceError {
             Self::Disk { source, .. } if source.to_string().contains("No space left") => {
                 Some("the disk is full: free some room, and it goes on by itself".to_owned())
             }
+            Self::NoTag { there, .. } if there.is_empty() => {
+                Some("it has no tags at all: push one".to_owned())
+            }
+            Self::NoTag { there, .. } => {
+                let newest: Vec<_> = there.iter().rev().take(SHOWN).map(String::as_str).collect();
+                Some(format!("it has {}", newest.join(", ")))
+            }
             Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
             Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
             Self::Folder { .. } => {
@@ -175,6 +193,7 @@ impl Source {
                 let followed = match &config.follow {
                     Follow::Branch(branch) => branch.as_deref().unwrap_or("HEAD"),
                     Follow::Commit(commit) => commit,
+                    Follow::Tag(tag) => tag,
                 };
                 let location = format!("{} {followed}", shown_url(&config.url));
                 let (own, data) = (settings.sources_dir.join(&name), settings.data.join(&name));

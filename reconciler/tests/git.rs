@@ -3,8 +3,10 @@
 
 mod support;
 
+use futures_util::StreamExt;
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
+use keel_reconciler::rows::SyncAsk;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::git::{Repo, Server};
@@ -292,4 +294,56 @@ async fn a_submodule_is_an_empty_folder_and_links_stay_links() {
     assert!(stacks.join("sub").is_dir());
     assert_eq!(std::fs::read_link(stacks.join("loop")).unwrap(), Path::new("../stacks"));
     controller.stop().await;
+}
+
+fn following(url: &str, follow: Follow) -> SourceConfig {
+    let (paths, poll) = (vec!["stacks/*".to_owned()], Duration::from_millis(100));
+    let config = GitConfig { follow, paths, poll, ..GitConfig::new(url) };
+    SourceConfig::new("home", From::Git(Box::new(config)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_highest_tag_of_a_range_is_followed_and_a_commit_is_kept() {
+    let (world, repo) = (World::new(), Repo::new());
+    let bare = repo.bare().display().to_string();
+    let version = |version: &str, tag: &[&str]| {
+        repo.write(
+            "stacks/blog/compose.yaml",
+            &WEB.replace("nginx:1", &format!("nginx:{version}")),
+        );
+        let commit = repo.push();
+        if !tag.is_empty() {
+            repo.tag(tag);
+        }
+        commit
+    };
+    let controller = world.serve(vec![following(&bare, Follow::Tag("~1.2".into()))]).await;
+    until_told(&controller, "has no tag `~1.2`").await;
+    version("a", &["v1.2.0"]);
+    version("b", &[]);
+    world.until_running(&[("blog-web-1", "nginx:a")]).await;
+    // An annotated one is an object of its own.
+    version("c", &["-a", "-m", "words", "v1.2.10"]);
+    version("d", &["v1.3.0"]);
+    world.until_running(&[("blog-web-1", "nginx:c")]).await;
+    let kept = version("e", &["v1.2.9"]);
+    version("f", &["stable"]);
+    controller.stop().await;
+    assert_eq!(world.running().await, [("blog-web-1".into(), "nginx:c".into())]);
+
+    let controller = world.serve(vec![following(&bare, Follow::Tag("stable".into()))]).await;
+    controller.sync(take_over()).collect::<Vec<_>>().await;
+    world.until_running(&[("blog-web-1", "nginx:f")]).await;
+    controller.stop().await;
+
+    let controller = world.serve(vec![following(&bare, Follow::Commit(kept.clone()))]).await;
+    controller.sync(take_over()).collect::<Vec<_>>().await;
+    world.until_running(&[("blog-web-1", "nginx:e")]).await;
+    assert_eq!(controller.sources().await[0].revision, kept);
+    controller.stop().await;
+}
+
+/// The same repository at another place in it is another owner.
+fn take_over() -> SyncAsk {
+    SyncAsk { take_over: true, ..SyncAsk::default() }
 }

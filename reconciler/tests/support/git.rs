@@ -63,6 +63,12 @@ impl Repo {
         git(&self.work(), &["rev-parse", "HEAD"])
     }
 
+    /// Tags the last commit, and pushes that.
+    pub fn tag(&self, words: &[&str]) {
+        git(&self.work(), &[&["tag"], words].concat());
+        git(&self.work(), &["push", "-q", "origin", "--tags"]);
+    }
+
     /// Replaces the last commit, and pushes by force.
     pub fn push_by_force(&self) -> String {
         git(&self.work(), &["add", "-A"]);

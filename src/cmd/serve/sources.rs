@@ -78,6 +78,7 @@ pub fn describe(sources: &[SourceConfig]) -> String {
         From::Git(config) => {
             let at = match &config.follow {
                 Follow::Branch(Some(branch)) => format!(" at {branch}"),
+                Follow::Tag(tag) => format!(" at {tag}"),
                 Follow::Branch(None) => String::new(),
                 Follow::Commit(commit) => format!(" at {}", keel_engine::short(commit)),
             };
