@@ -190,12 +190,7 @@ impl Source {
         let SourceConfig { name, from, env, webhook: _ } = config;
         let (kind, location, mut environment, poll) = match from {
             From::Git(config) => {
-                let followed = match &config.follow {
-                    Follow::Branch(branch) => branch.as_deref().unwrap_or("HEAD"),
-                    Follow::Commit(commit) => commit,
-                    Follow::Tag(tag) => tag,
-                };
-                let location = format!("{} {followed}", shown_url(&config.url));
+                let location = shown_url(&config.url);
                 let (own, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
                 let git = Git { config: *config, folder: own, data };
@@ -210,6 +205,7 @@ impl Source {
             }
         };
         environment.extend(env);
+        // What is followed is no part of it: a commit that is pinned takes no stack from anybody.
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
         Self { kind, owner, environment, home, policy, poll, failures: AtomicU32::new(0) }
@@ -219,12 +215,16 @@ impl Source {
         &self.owner
     }
 
-    /// As shown to people.
+    /// As shown to people: where it is, and what of it is followed.
     pub fn location(&self) -> String {
-        match &self.owner {
-            Owner::Source { location, .. } => location.clone(),
-            Owner::Cli { path } => path.clone(),
-        }
+        let Owner::Source { location, .. } = &self.owner else { return String::new() };
+        let Kind::Git(git) = &self.kind else { return location.clone() };
+        let followed = match &git.config.follow {
+            Follow::Branch(branch) => branch.as_deref().unwrap_or("HEAD"),
+            Follow::Commit(commit) => keel_engine::short(commit),
+            Follow::Tag(tag) => tag,
+        };
+        format!("{location} {followed}")
     }
 
     /// Where its stacks are looked for, as shown to people.

@@ -3,10 +3,8 @@
 
 mod support;
 
-use futures_util::StreamExt;
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
-use keel_reconciler::rows::SyncAsk;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::git::{Repo, Server};
@@ -303,7 +301,7 @@ fn following(url: &str, follow: Follow) -> SourceConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_highest_tag_of_a_range_is_followed_and_a_commit_is_kept() {
+async fn what_is_followed_may_change_a_range_of_tags_a_tag_a_commit() {
     let (world, repo) = (World::new(), Repo::new());
     let bare = repo.bare().display().to_string();
     let version = |version: &str, tag: &[&str]| {
@@ -332,18 +330,11 @@ async fn the_highest_tag_of_a_range_is_followed_and_a_commit_is_kept() {
     assert_eq!(world.running().await, [("blog-web-1".into(), "nginx:c".into())]);
 
     let controller = world.serve(vec![following(&bare, Follow::Tag("stable".into()))]).await;
-    controller.sync(take_over()).collect::<Vec<_>>().await;
     world.until_running(&[("blog-web-1", "nginx:f")]).await;
     controller.stop().await;
 
     let controller = world.serve(vec![following(&bare, Follow::Commit(kept.clone()))]).await;
-    controller.sync(take_over()).collect::<Vec<_>>().await;
     world.until_running(&[("blog-web-1", "nginx:e")]).await;
     assert_eq!(controller.sources().await[0].revision, kept);
     controller.stop().await;
-}
-
-/// The same repository at another place in it is another owner.
-fn take_over() -> SyncAsk {
-    SyncAsk { take_over: true, ..SyncAsk::default() }
 }
