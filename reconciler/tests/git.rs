@@ -338,3 +338,23 @@ async fn what_is_followed_may_change_a_range_of_tags_a_tag_a_commit() {
     assert_eq!(controller.sources().await[0].revision, kept);
     controller.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_without_news_asks_once_where_the_branch_is() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.push();
+    let server = Server::start(repo.root(), None).await;
+    let url = format!("http://127.0.0.1:{}/home.git", server.port);
+    let controller = world.serve(vec![source(&url, "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    server.asked();
+    let mut asked = Vec::new();
+    while asked.len() < 5 {
+        asked.extend(server.asked());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(asked.iter().all(|one| one == "GET /home.git/info/refs"), "{asked:?}");
+    controller.stop().await;
+    server.stop().await;
+}

@@ -3,8 +3,8 @@
 use super::write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -97,6 +97,7 @@ pub struct Server {
     pub port: u16,
     refuses: Arc<AtomicU16>,
     silent: Arc<AtomicU16>,
+    asked: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -113,6 +114,8 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let root = root.to_owned();
         let silent = Arc::new(AtomicU16::new(0));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
         let (all, told) = (refuses.clone(), silent.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -121,15 +124,20 @@ impl Server {
                 if status == 1 {
                     told.fetch_add(1, Ordering::SeqCst);
                 }
-                tokio::spawn(answer(stream, root.clone(), password, status));
+                tokio::spawn(answer(stream, root.clone(), password, status, log.clone()));
             }
         });
-        Self { port, refuses, silent, task }
+        Self { port, refuses, silent, asked, task }
     }
 
     /// From now on every request gets this status; with 0 it serves again, with 1 it says nothing.
     pub fn refuse(&self, status: u16) {
         self.refuses.store(status, Ordering::SeqCst);
+    }
+
+    /// What was asked for since the last time, such as `GET /home.git/info/refs`.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
     }
 
     /// How many were told nothing.
@@ -159,9 +167,16 @@ impl Request {
     }
 }
 
-async fn answer(stream: TcpStream, root: PathBuf, password: Option<&str>, status: u16) {
+async fn answer(
+    stream: TcpStream,
+    root: PathBuf,
+    password: Option<&str>,
+    status: u16,
+    log: Arc<Mutex<Vec<String>>>,
+) {
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream).await else { return };
+    log.lock().unwrap().push(format!("{} {}", request.method, request.path));
     if status == 1 {
         // Until the other side hangs up.
         let _ = stream.read_to_end(&mut Vec::new()).await;
