@@ -39,6 +39,13 @@ fn day_with_containers(host: &Host) {
     assert_eq!(both.lines().count(), 1, "{both}");
     assert!(both.starts_with("20"), "a time in front: {both}");
 
+    // In its folder, a service goes by its name alone.
+    let home = |arguments: &[&str]| host.keel_in(&host.path("work"), arguments);
+    assert_eq!(home(&["exec", "app", "sh", "-c", "echo $COLOUR"]).ok().stdout, "blue\n");
+    assert_eq!(home(&["logs", "app"]).ok().stdout, "out\n");
+    assert_eq!(home(&["restart", "peer"]).ok().stdout, "work-peer-1\n");
+    assert_eq!(host.keel(&["exec", "app", "true"]).code, 125, "elsewhere it does not");
+
     let exec = |arguments: &[&str]| host.keel(&[&["exec"], arguments].concat());
     assert_eq!(
         exec(&["work-app-1", "sh", "-c", "echo $COLOUR; hostname"]).ok().stdout.lines().next(),
