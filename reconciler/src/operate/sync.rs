@@ -8,6 +8,7 @@ use crate::refresh::refresh;
 use crate::repos::RepoError;
 use crate::rows::{RepoAnswer, RepoAsk, SuspendAsk, SyncAsk};
 use crate::source::Known;
+use futures_util::future::try_join_all;
 use keel_engine::StackName;
 use keel_plan::Asked;
 use keel_plan::desired::Owner;
@@ -31,10 +32,10 @@ impl Controller {
             return Err(Refusal::needs_daemon("keel sync"));
         }
         let before = self.stacks_of(&ask.targets).await?;
-        let mut notes = Vec::new();
-        for name in self.sources_of(&ask.targets).await? {
-            notes.extend(self.reread_for(&name, &ask, &before, lines).await?);
-        }
+        let names = self.sources_of(&ask.targets).await?;
+        // At once: one that does not answer holds up no other.
+        let rereading = names.iter().map(|name| self.reread_for(name, &ask, &before, lines));
+        let mut notes: Vec<_> = try_join_all(rereading).await?.concat();
         if ask.revision.is_some() && !notes.is_empty() {
             // What is there is not what was asked for.
             return Ok((Outcome::Failed, notes));
