@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("a_frozen_container_can_be_stopped", a_frozen_container_can_be_stopped),
     ("goodbyes_are_short", goodbyes_are_short),
     ("every_signal_is_handed_on", every_signal_is_handed_on),
+    ("a_shim_lives_beside_its_task", a_shim_lives_beside_its_task),
     ("a_shim_keeps_nothing_of_its_starter", a_shim_keeps_nothing_of_its_starter),
 ];
 
@@ -128,6 +129,16 @@ fn every_signal_is_handed_on(lab: &Lab) {
     task.signal_shim(Signal::SIGCONT);
     task.says("heard HUP");
     task.says("heard USR1");
+}
+
+/// A unit, a session: what is found in its cgroup is ended with it.
+fn a_shim_lives_beside_its_task(lab: &Lab) {
+    let task = lab.shell("echo ready; sleep 1000").launch();
+    task.says("ready");
+    let shim = task.state().shim.unwrap().pid;
+    let lines = fs::read_to_string(format!("/proc/{shim}/cgroup")).unwrap();
+    let unified = lines.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    assert_eq!(unified, format!("/{}/own", lab.layout.cgroup()));
 }
 
 /// `flock`, a CI's pipe: whoever waits for its end must not wait for the container's.
