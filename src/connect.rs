@@ -84,6 +84,22 @@ pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connect
     }
 }
 
+/// Whoever answers without a question to a person: for what a shell asks at each TAB.
+pub async fn unasked(context: &Context) -> Option<Connection> {
+    let layout = root::layout(&context.global.root);
+    let client = match env::get(env::HOST) {
+        Some(host) => Some(Client::of_socket(&socket_of(&host).ok()?)),
+        None => daemon(&layout).await.ok()?,
+    };
+    match client {
+        Some(client) => Some(Connection { client, local: None }),
+        None if sudo::is_root() && layout.tasks().exists() => {
+            local(context, &layout, Driving::Not).await.ok()
+        }
+        None => None,
+    }
+}
+
 /// Only a running `keel serve`.
 pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
     let connection = connect(context, Need::Read, command).await?;
@@ -91,6 +107,11 @@ pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
         None => Ok(connection),
         Some(_) => Err(keel_reconciler::ask::Refusal::needs_daemon(command).into()),
     }
+}
+
+/// The running `keel serve`, if there is one.
+pub async fn running(context: &Context) -> Result<Option<Client>> {
+    Ok(daemon(&root::layout(&context.global.root)).await?)
 }
 
 /// Drives the root until nothing is left to be done, unless a daemon does.

@@ -1,5 +1,6 @@
 //! `keel apply`: one convergence, until everything has settled.
 
+use crate::args::Files;
 use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -11,12 +12,14 @@ use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel apply stacks/\n\nExit code 3 means: done, but not healthy in time."
+    after_help = "Examples:\n  keel apply stacks/\n  keel apply -f compose.yaml -f compose.prod.yaml\n\nExit code 3 means: done, but not healthy in time."
 )]
 pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]
     subject: Option<String>,
+    #[command(flatten)]
+    files: Files,
     /// Take the stack from its present owner
     #[arg(long)]
     take_over: bool,
@@ -24,7 +27,7 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let subject = Subject::of(args.subject.as_deref())?;
+    let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
     let targets = targets(context, &subject)?;
     let who = format!("keel apply {}", subject.shown());
     let mut connection = connect(context, Need::Drive, &who).await?;
@@ -40,8 +43,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 fn targets(context: &Context, subject: &Subject) -> Result<Vec<PlanTarget>> {
     Ok(match subject {
         Subject::Stack(name) => vec![PlanTarget::Stack(name.clone())],
-        Subject::Path(path) => {
-            let stacks = load::many(context, path)?;
+        Subject::Files(asked) => {
+            let stacks = load::many(context, asked)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     })

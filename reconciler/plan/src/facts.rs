@@ -214,12 +214,21 @@ impl<'a> Facts<'a> {
         let (settle, health) = self
             .desired
             .map_or((0, None), |desired| (desired.policy.settle, desired.policy.health_timeout));
+        let changed = self.changed(task);
+        let begun = changed.unwrap_or(task.created);
         Patience {
             settle: want.service.settle.unwrap_or(settle),
             health: want.service.health_timeout.or(health),
-            fresh: self.since.is_some_and(|since| task.created >= since),
+            fresh: self.since.is_some_and(|since| begun >= since),
+            changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
         }
+    }
+
+    /// When it was changed in place, if it was so that its health may suffer.
+    fn changed(&self, task: &ObservedTask) -> Option<u64> {
+        let changed = self.standing.changed.get(&short(task.place.slot()?))?;
+        (changed.task == task.id).then_some(changed.at)
     }
 
     pub fn drift_policy(&self, service: &DesiredService) -> DriftPolicy {

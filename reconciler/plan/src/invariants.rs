@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Every invariant that the plan breaks, in words. Empty for a sound plan.
 #[must_use]
 pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
+    let inputs = &crate::with_pin(inputs);
     let check = Check { inputs, plan };
     [
         check.one_verdict_each(),

@@ -71,6 +71,7 @@ fn row(
         created: rfc3339(task.created),
         revision: task.revision.clone(),
         command: command.to_owned(),
+        restarts: task.restarts,
         exit_code: task.exit_code,
         message: task.message.clone(),
         addresses: task.addresses.iter().cloned().collect(),
