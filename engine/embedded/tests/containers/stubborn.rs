@@ -4,7 +4,7 @@ use crate::Test;
 use crate::lab::{Lab, Task, eventually};
 use keel_embedded::record::{Activity, HealthPlan};
 use keel_embedded::runtime::cgroup::Cgroup;
-use keel_engine::{Goal, Health};
+use keel_engine::{Goal, Health, RestartPolicy};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("a_strangers_output_is_not_waited_for", a_strangers_output_is_not_waited_for),
     ("what_a_check_started_dies_with_it", what_a_check_started_dies_with_it),
+    ("a_pipe_for_a_file_is_not_waited_for", a_pipe_for_a_file_is_not_waited_for),
     ("a_frozen_container_can_be_stopped", a_frozen_container_can_be_stopped),
     ("goodbyes_are_short", goodbyes_are_short),
     ("every_signal_is_handed_on", every_signal_is_handed_on),
@@ -82,6 +83,17 @@ fn frozen(task: &Task<'_>) -> PathBuf {
         Cgroup::V2(tree) => tree.path,
     }
     .join("cgroup.freeze")
+}
+
+/// It is read before each start and check.
+fn a_pipe_for_a_file_is_not_waited_for(lab: &Lab) {
+    for trick in ["mkfifo /etc/passwd", "ln -s /dev/zero /etc/passwd"] {
+        let task = lab.shell(&format!("rm /etc/passwd; {trick}; exit 3"));
+        let task = task.spec(|spec| spec.restart = RestartPolicy::OnFailure { max: 1 }).launch();
+        let state = task.end();
+        let message = state.message.unwrap_or_default();
+        assert!(message.contains("/etc/passwd: it is no plain file"), "{trick}: {message}");
+    }
 }
 
 fn a_frozen_container_can_be_stopped(lab: &Lab) {
