@@ -15,6 +15,7 @@ mod init;
 mod inspect;
 mod kill;
 mod login;
+mod logout;
 mod logs;
 mod network;
 mod plan;
@@ -111,6 +112,8 @@ pub enum Command {
     Pull(pull::Args),
     /// Log in to a registry
     Login(login::Args),
+    /// Forget the login for a registry
+    Logout(logout::Args),
     /// List images
     Images(images::Args),
     /// Remove images
@@ -175,6 +178,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args, context).await,
         Command::Pull(args) => pull::run(args, context).await,
         Command::Login(args) => login::run(args, context).await,
+        Command::Logout(args) => logout::run(args, context),
         Command::Images(args) => images::run(args, context).await,
         Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,

@@ -8,7 +8,7 @@
 use crate::args::Files;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::load::Asked;
+use crate::load::{self, Asked};
 use keel_api::shapes::TaskRef;
 use keel_api::{Client, ClientError};
 use keel_engine::StackName;
@@ -73,6 +73,26 @@ pub async fn tasks(client: &Client, word: &str) -> Result<Vec<TaskRef>> {
         all.extend(client.resolve(&target).await?);
     }
     Ok(all)
+}
+
+/// The same words, where a service of the current folder's stack is meant as that: as docker
+/// compose has it. Whatever goes by the word itself is meant before.
+pub async fn at_home(client: &Client, context: &Context, words: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    for word in words {
+        let home = match spread_one(client, word).await {
+            Err(_) if !word.contains('/') => home_of(client, context, word).await,
+            _ => None,
+        };
+        all.push(home.unwrap_or_else(|| word.clone()));
+    }
+    all
+}
+
+/// `STACK/SERVICE` where the current folder's stack has containers of that service.
+async fn home_of(client: &Client, context: &Context, word: &str) -> Option<String> {
+    let target = format!("{}/{word}", load::name_here(context)?);
+    client.resolve(&target).await.is_ok().then_some(target)
 }
 
 /// Targets with each stack's name replaced by its services, for what acts on targets alone.

@@ -63,9 +63,7 @@ async fn refreshed(
         // A server that hangs must not hold up the end.
         () = controller.hints().closed() => return Ok(()),
     };
-    let mut stacks = source.load(&snapshot).await; // edge: disk
-    refuse_twins(&mut stacks);
-    warn_of_conflicts(&mut stacks);
+    let stacks = loaded(source, &snapshot).await; // edge: disk
     let revision = revision_of(&snapshot, &stacks);
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
@@ -80,10 +78,7 @@ async fn refreshed(
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
     if record.revision != revision {
-        // Before any pass, which says whose revision it converged.
-        let commit = source.commit(snapshot.revision.as_deref()).await;
-        let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
-        controller.records().change_source(name, note).await?;
+        remember_commit(name, source, &snapshot, controller).await?;
     }
     let mut problems = printed(&stacks);
     if held.is_none() {
@@ -114,6 +109,26 @@ async fn refreshed(
         tidy(source, controller).await?;
     }
     Ok(())
+}
+
+/// Every stack, judged also beside the others.
+async fn loaded(source: &Source, snapshot: &Snapshot) -> Vec<LoadedStack> {
+    let mut stacks = source.load(snapshot).await;
+    refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
+    stacks
+}
+
+/// Before any pass, which says whose revision it converged.
+async fn remember_commit(
+    name: &str,
+    source: &Source,
+    snapshot: &Snapshot,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let commit = source.commit(snapshot.revision.as_deref()).await;
+    let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
+    controller.records().change_source(name, note).await
 }
 
 /// The commit; for a folder, a digest of all that was read.

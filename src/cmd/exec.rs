@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::talk::{End, Manner, nobody, talk};
+use crate::target;
 use keel_api::shapes::TaskRef;
 use keel_engine::{Exec, Open, Phase};
 
@@ -58,8 +59,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     let command = args.target.split_off(1);
     let connection = connect(context, Need::Read, "keel exec").await?;
-    let tasks = connection.client.resolve(&args.target[0]).await?;
-    let task = running(&args.target[0], &tasks)?;
+    let target = target::at_home(&connection.client, context, &args.target).await.remove(0);
+    let tasks = connection.client.resolve(&target).await?;
+    let task = running(&target, &tasks)?;
     let manner = Manner { stdin: args.interactive, tty: args.tty, signals: false };
     let exec = Exec {
         command,

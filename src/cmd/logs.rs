@@ -44,6 +44,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let options = options(&args, ago::now())?;
     let words = words(&args, context)?;
     let connection = connect(context, Need::Read, "keel logs").await?;
+    let words = target::at_home(&connection.client, context, &words).await;
     let mut tasks: Vec<TaskRef> = Vec::new();
     for word in &words {
         tasks.extend(target::tasks(&connection.client, word).await?);

@@ -208,7 +208,7 @@ impl Host {
             .expect("docker-registry is installed");
         self.registry = Some(child);
         let up = || {
-            let answer = self.command("curl").args(["-sf", "http://127.0.0.1:5000/v2/"]).output();
+            let answer = self.command("curl").args(["-s", "http://127.0.0.1:5000/v2/"]).output();
             answer.is_ok_and(|answer| answer.status.success()).then_some(())
         };
         until("the registry answers", up, String::new);
