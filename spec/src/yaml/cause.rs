@@ -16,6 +16,10 @@ pub(super) fn guess(info: &str, text: &str, number: usize) -> Option<Cause> {
     if says("tab") {
         return indent::tab(&lines, number);
     }
+    if says("comment intercepting") {
+        let next = lines.from(number + 1).next()?;
+        return next.key().is_none().then(|| no_key(&lines, next));
+    }
     if let Some(cause) = conflict(line) {
         return Some(cause);
     }
