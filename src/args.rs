@@ -1,9 +1,13 @@
 //! What every command takes, and the shapes that several commands share. Nothing is done here.
 
+mod files;
+
 use crate::env;
 use clap::{Args, Parser, ValueEnum};
 use keel_engine::{NameError, StackName};
 use std::path::PathBuf;
+
+pub use files::Files;
 
 /// Keeps hosts what your Git repo says.
 #[derive(Debug, Parser)]
@@ -20,6 +24,9 @@ pub struct Cli {
     /// For every command.
     #[command(flatten)]
     pub global: Global,
+    /// For commands that read Compose files; docker compose has them here.
+    #[command(flatten)]
+    pub files: Files,
     /// Which.
     #[command(subcommand)]
     pub command: crate::cmd::Command,
@@ -62,20 +69,6 @@ pub struct Listing {
     /// How to print it
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-}
-
-/// Which files make a stack, as docker compose asks for them.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Files {
-    /// A Compose file; several are merged in their order, and make one stack
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// A profile that is on; `*` is all of them
-    #[arg(long = "profile", value_name = "NAME")]
-    pub profiles: Vec<String>,
-    /// Variables to read in place of `.env`
-    #[arg(long = "env-file", value_name = "FILE")]
-    pub env_files: Vec<PathBuf>,
 }
 
 /// A stack's name, as an argument.
@@ -131,6 +124,9 @@ mod tests {
             "check",
             "check a b/compose.yaml",
             "plan --format json .",
+            "plan -f a.yaml -f b.yaml -p shop --profile debug --env-file prod.env",
+            "-f a.yaml -f b.yaml -p shop up -d web",
+            "--profile debug --project-directory /srv down -v",
             "up -d --pull always --force-recreate ./shop web db",
             "up",
             "down -v shop",

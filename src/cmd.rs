@@ -3,11 +3,13 @@
 mod act;
 mod apply;
 mod check;
+mod completion;
 mod confirm;
 mod down;
 mod drift;
 mod exec;
 mod explain;
+mod history;
 mod images;
 mod init;
 mod inspect;
@@ -19,14 +21,17 @@ mod plan;
 mod ps;
 mod pull;
 mod reap;
+mod receive;
 mod render;
 mod restart;
 mod resume;
 mod rm;
 mod rmi;
+mod rollback;
 pub mod run;
 mod schema;
 mod serve;
+mod source;
 mod start;
 mod status;
 mod stop;
@@ -37,7 +42,7 @@ mod volume;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use clap::Subcommand;
 
 /// Every command.
@@ -65,13 +70,20 @@ pub enum Command {
     Down(down::Args),
     /// Sync, health and last operation of each stack
     Status(status::Args),
+    /// What was done to stacks, why, and what became of it
+    History(history::Args),
     /// What differs from what was applied
     Drift(drift::Args),
     /// Read the sources anew, now
     Sync(sync::Args),
+    /// Where stacks come from
+    #[command(subcommand)]
+    Source(source::Command),
+    /// Go back to a revision that was good, and stay there until `resume`
+    Rollback(rollback::Args),
     /// Hold a stack off: nothing changes it until `resume`
     Suspend(suspend::Args),
-    /// End that
+    /// End that, and a rollback
     Resume(resume::Args),
     /// Let a revision through that would remove much
     Confirm(confirm::Args),
@@ -103,9 +115,14 @@ pub enum Command {
     Images(images::Args),
     /// Remove images
     Rmi(rmi::Args),
+    /// Print what teaches a shell to complete `keel`
+    Completion(completion::Args),
     /// Remove what was to go at its end
     #[command(hide = true)]
     Reap(reap::Args),
+    /// What a push to a repository of ours calls
+    #[command(subcommand, hide = true)]
+    Receive(receive::Command),
     /// Volumes
     #[command(subcommand)]
     Volume(volume::Command),
@@ -114,13 +131,23 @@ pub enum Command {
     Network(network::Command),
 }
 
+/// Whether it reads Compose files.
+fn reads_files(command: &Command) -> bool {
+    use Command::{Apply, Check, Down, Logs, Plan, Render, Up};
+    matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_) | Logs(_))
+}
+
 /// Runs one.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    if !context.files.is_empty() && !reads_files(&command) {
+        return Err(Failure::usage("this command reads no Compose files")
+            .hint("give it the stack's name: `keel status` lists them"));
+    }
     match command {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Check(args) => check::run(args, context),
         Command::Explain(args) => explain::run(args, context),
-        Command::Render(args) => render::run(args, context),
+        Command::Render(args) => render::run(args, context).await,
         Command::Schema(args) => schema::run(args, context),
         Command::Init(args) => init::run(args, context),
         Command::Plan(args) => plan::run(args, context).await,
@@ -128,8 +155,11 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Up(args) => up::run(args, context).await,
         Command::Down(args) => down::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Source(command) => source::run(command, context).await,
+        Command::Rollback(args) => rollback::run(args, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Confirm(args) => confirm::run(args, context).await,
@@ -146,8 +176,10 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Pull(args) => pull::run(args, context).await,
         Command::Login(args) => login::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,
         Command::Reap(args) => reap::run(args, context).await,
+        Command::Receive(command) => receive::run(command, context).await,
         Command::Volume(command) => volume::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }

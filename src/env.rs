@@ -13,6 +13,8 @@ pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Whose home: for `~` and `config.json`.
 pub const HOME: &str = "HOME";
+/// The Compose files, where none are named; docker compose's.
+pub const COMPOSE_FILE: &str = "COMPOSE_FILE";
 /// Not empty: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
 

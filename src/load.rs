@@ -13,19 +13,34 @@ use base64::engine::general_purpose::STANDARD;
 use keel_engine::{Content, StackName};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_reconciler::ask::Submission;
-use keel_reconciler::find::{Found, stacks_at};
+use keel_reconciler::find::{COMPOSE_FILES, Found, stacks_at};
 use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts};
-use std::collections::BTreeMap;
+use keel_spec::Project;
 use std::path::{Path, PathBuf};
 
-/// Every stack at a path, loaded or refused.
-pub fn stacks(path: &Path, policy: Policy) -> Result<Vec<LoadedStack>> {
-    asked(path, &Files::default(), policy)
+/// The file name that stands for standard input.
+const STDIN: &str = "-";
+
+/// What somebody asks to be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// A Compose file, or a folder; means nothing where files are named.
+    pub path: PathBuf,
+    /// Files, and how to read them.
+    pub files: Files,
 }
 
-/// As [`stacks`], with the files and profiles that somebody asked for.
-pub fn asked(path: &Path, asked: &Files, policy: Policy) -> Result<Vec<LoadedStack>> {
-    let mut stacks = load_all(&found(path, asked)?, asked, &policy);
+impl Asked {
+    /// As it was written.
+    pub fn shown(&self) -> String {
+        let path = self.files.files.first().unwrap_or(&self.path);
+        path.display().to_string()
+    }
+}
+
+/// Every stack that is asked for, loaded or refused.
+pub fn stacks(asked: &Asked, policy: Policy) -> Result<Vec<LoadedStack>> {
+    let mut stacks = load_all(&found(asked)?, &asked.files, &policy);
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     Ok(stacks)
@@ -50,12 +65,10 @@ fn load_all(found: &[Found], asked: &Files, policy: &Policy) -> Vec<LoadedStack>
 }
 
 /// Where the stacks are: files that somebody names are one.
-pub fn found(path: &Path, asked: &Files) -> Result<Vec<Found>> {
-    if let Some(first) = asked.files.first() {
-        let file = settled(first);
-        let dir = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let found = Found { dir, file: Some(file), shown: String::new() };
-        return Ok(vec![shown_as_written(found, first)]);
+pub fn found(asked: &Asked) -> Result<Vec<Found>> {
+    let path = &asked.path;
+    if let Some(found) = named(&asked.files)? {
+        return Ok(vec![found]);
     }
     let found = stacks_at(&settled(path))
         .map_err(|error| Failure::caused(format!("cannot read `{}`", path.display()), &error))?;
@@ -63,48 +76,83 @@ pub fn found(path: &Path, asked: &Files) -> Result<Vec<Found>> {
         let message = format!("no Compose file in `{}` or its subfolders", path.display());
         return Err(Failure::new(message).hint("write a `compose.yaml` there, or name its path"));
     }
-    Ok(found.into_iter().map(|found| shown_as_written(found, path)).collect())
+    let mut found: Vec<_> = found.into_iter().map(|found| shown_as_written(found, path)).collect();
+    if let Some(dir) = &asked.files.project_directory {
+        found.iter_mut().for_each(|found| move_to(found, dir));
+    }
+    Ok(found)
 }
 
-/// The variables that a stack is read with: those of the caller, and what it asked for by the
-/// names that docker compose has for it.
-pub fn variables(asked: &Files) -> BTreeMap<String, String> {
-    let mut variables = environment();
-    let joined = |files: &[PathBuf], separator: &str| {
-        let files = files.iter().map(|file| settled(file).display().to_string());
-        files.collect::<Vec<_>>().join(separator)
+/// The stack whose files are named: by `-f`, else by the variable that docker compose has for it.
+fn named(files: &Files) -> Result<Option<Found>> {
+    let Some(first) = files.files.first() else {
+        let listed = env::get(env::COMPOSE_FILE).is_some();
+        let here = || Found { dir: settled(Path::new(".")), files: vec![], shown: String::new() };
+        return Ok(listed.then(here));
     };
-    if asked.files.len() > 1 {
-        variables.insert("COMPOSE_FILE".into(), joined(&asked.files, ":"));
-        variables.insert("COMPOSE_PATH_SEPARATOR".into(), ":".into());
+    let paths: Vec<_> = files.files.iter().map(|file| place(file)).collect();
+    let dir = match first == Path::new(STDIN) {
+        true => settled(Path::new(".")),
+        false => paths[0].parent().unwrap_or(Path::new("/")).to_owned(),
+    };
+    let mut found = shown_as_written(Found { dir, files: paths, shown: String::new() }, first);
+    if let Some(dir) = &files.project_directory {
+        move_to(&mut found, dir);
     }
-    if !asked.env_files.is_empty() {
-        variables.insert("COMPOSE_ENV_FILES".into(), joined(&asked.env_files, ","));
-    }
-    variables
+    Ok(Some(found))
 }
 
+/// Where a named file is. What a link is called decides, not what it leads to: its folder is the
+/// project's, as with docker compose.
+fn place(file: &Path) -> PathBuf {
+    if file == Path::new(STDIN) {
+        return "/dev/stdin".into();
+    }
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) => settled(parent).join(name),
+        _ => absolute,
+    }
+}
+
+/// The same files, read as if they were in another folder.
+fn move_to(found: &mut Found, dir: &Path) {
+    if found.files.is_empty() {
+        let names = COMPOSE_FILES.iter().map(|name| found.dir.join(name));
+        found.files = names.filter(|path| path.is_file()).take(1).collect();
+    }
+    (found.dir, found.shown) = (settled(dir), String::new());
+}
+
+/// How a stack is read: in the environment of the caller, and as it asked.
 fn load(found: &Found, asked: &Files, policy: &Policy) -> LoadedStack {
-    // The first of several is named by the variable, like the others.
-    let file = found.file.clone().filter(|_| asked.files.len() < 2);
-    let found = Found { file, ..found.clone() };
-    let reading = Reading {
+    reading(found, asked, policy.clone()).load(found)
+}
+
+fn reading(found: &Found, asked: &Files, policy: Policy) -> Reading {
+    Reading {
         owner: Owner::Cli { path: found.dir.display().to_string() },
         files: StackFiles::Folder,
         revision: None,
-        environment: variables(asked),
+        environment: environment(),
         profiles: asked.profiles.clone(),
+        name: asked.project_name.clone(),
+        env_files: asked.env_files.iter().map(|file| settled(file)).collect(),
         home: env::get(env::HOME).map(Into::into),
-        policy: policy.clone(),
-    };
-    reading.load(&found)
+        policy,
+    }
+}
+
+/// The same for whoever wants its model alone.
+pub fn project(found: &Found, asked: &Files) -> Project {
+    reading(found, asked, Policy::default()).project(found)
 }
 
 /// People find a file by the path that they wrote, not by the one that it has.
 fn shown_as_written(mut found: Found, path: &Path) -> Found {
-    let written = match &found.file {
-        Some(_) => path.parent().unwrap_or(Path::new("")),
-        None => path,
+    let written = match found.files.is_empty() {
+        false => path.parent().unwrap_or(Path::new("")),
+        true => path,
     };
     let written = written.strip_prefix(".").unwrap_or(written);
     found.shown = written.join(&found.shown).display().to_string();
@@ -113,23 +161,23 @@ fn shown_as_written(mut found: Found, path: &Path) -> Found {
     found
 }
 
-/// The one stack at a path, ready to be handed over; all its problems are told.
-pub fn one(context: &Context, path: &Path) -> Result<Submission> {
-    let mut all = many(context, path)?;
+/// The one stack that is asked for, ready to be handed over; all its problems are told.
+pub fn one(context: &Context, asked: &Asked) -> Result<Submission> {
+    let mut all = many(context, asked)?;
     match (all.pop(), all.as_slice()) {
         (Some(only), []) => Ok(only),
         (last, others) => {
             let names = others.iter().chain(last.as_ref()).map(|one| one.desired.stack.to_string());
             let names = names.collect::<Vec<_>>().join(", ");
-            Err(Failure::usage(format!("`{}` holds several stacks: {names}", path.display()))
+            Err(Failure::usage(format!("`{}` holds several stacks: {names}", asked.shown()))
                 .hint("name the folder of one of them"))
         }
     }
 }
 
-/// All stacks at a path, ready to be handed over; a refused one ends the command.
-pub fn many(context: &Context, path: &Path) -> Result<Vec<Submission>> {
-    let stacks = stacks(path, config(context)?.policy)?;
+/// All stacks that are asked for, ready to be handed over; a refused one ends the command.
+pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
+    let stacks = stacks(asked, config(context)?.policy)?;
     let mut ready = Vec::new();
     for stack in stacks {
         problem::tell(&context.screen, &stack.errors, &stack.warnings);
@@ -140,9 +188,9 @@ pub fn many(context: &Context, path: &Path) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
-/// What the stack at a path is called, as far as its files say so.
-pub fn name(context: &Context, path: &Path) -> Result<StackName> {
-    let stacks = stacks(path, Policy::default())?;
+/// What the stack that is asked for is called, as far as its files say so.
+pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
+    let stacks = stacks(asked, Policy::default())?;
     match stacks.as_slice() {
         [LoadedStack { name: Some(name), .. }] => Ok(name.clone()),
         [stack] => {
@@ -151,7 +199,7 @@ pub fn name(context: &Context, path: &Path) -> Result<StackName> {
                 .hint("name the stack instead of its path: `keel ps` lists them"))
         }
         several => {
-            Err(Failure::usage(format!("`{}` holds {} stacks", path.display(), several.len()))
+            Err(Failure::usage(format!("`{}` holds {} stacks", asked.shown(), several.len()))
                 .hint("name the folder of one of them, or the stack"))
         }
     }
@@ -170,7 +218,7 @@ mod tests {
     fn shown(path: &str, shown: &str, file: bool) -> String {
         let found = Found {
             dir: "/srv".into(),
-            file: file.then(|| "/srv/compose.yaml".into()),
+            files: file.then(|| "/srv/compose.yaml".into()).into_iter().collect(),
             shown: shown.into(),
         };
         shown_as_written(found, Path::new(path)).shown

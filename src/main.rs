@@ -8,6 +8,7 @@
 
 mod args;
 mod cmd;
+mod completion;
 mod connect;
 mod context;
 mod early;
@@ -37,6 +38,11 @@ fn main() -> ! {
     if let Some(code) = early::dispatch(&arguments) {
         std::process::exit(code);
     }
+    match completion::answer() {
+        Ok(false) => {}
+        Ok(true) => std::process::exit(0),
+        Err(error) => std::process::exit(refused(&error).code()),
+    }
     let exit = match args::Cli::try_parse() {
         Ok(cli) => command(cli),
         Err(error) => refused(&error),
@@ -55,7 +61,7 @@ fn refused(error: &clap::Error) -> Exit {
 }
 
 fn command(cli: args::Cli) -> Exit {
-    let context = Context::new(cli.global);
+    let context = Context::new(cli.global, cli.files);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => {

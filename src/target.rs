@@ -5,41 +5,58 @@
 //!   name; none is the current folder.
 //! - For all others it is a stack's name or a target, never a path.
 
+use crate::args::Files;
+use crate::context::Context;
 use crate::failure::{Failure, Result};
+use crate::load::Asked;
 use keel_api::shapes::TaskRef;
 use keel_api::{Client, ClientError};
 use keel_engine::StackName;
 use keel_reconciler::ask::RefusalKind;
 use keel_reconciler::rows::PsAsk;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 /// A path or a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
     /// Files to load.
-    Path(PathBuf),
+    Files(Asked),
     /// A stack that is known.
     Stack(StackName),
 }
 
 impl Subject {
-    /// Of an argument, by how it is written.
-    pub fn of(argument: Option<&str>) -> Result<Self> {
+    /// Of an argument, by how it is written, and of what else is asked of its files.
+    pub fn of(argument: Option<&str>, files: Files, context: &Context) -> Result<Self> {
+        Self::written(argument, files.after(&context.files))
+    }
+
+    fn written(argument: Option<&str>, files: Files) -> Result<Self> {
         match argument {
-            None => Ok(Self::Path(".".into())),
-            Some(path) if path.contains(['/', '.']) => Ok(Self::Path(path.into())),
-            Some(name) => stack(name).map(Self::Stack),
+            Some(path) if !files.files.is_empty() => Err(named_twice(path)),
+            None => Ok(Self::Files(Asked { path: ".".into(), files })),
+            Some(path) if path.contains(['/', '.']) => {
+                Ok(Self::Files(Asked { path: path.into(), files }))
+            }
+            Some(name) if files.is_empty() => stack(name).map(Self::Stack),
+            Some(name) => Err(Failure::usage(format!("stack {name} is not read from files here"))
+                .hint(format!("a path has a `/` or `.`: `./{name}`"))),
         }
     }
 
     /// As it was written.
     pub fn shown(&self) -> String {
         match self {
-            Self::Path(path) => path.display().to_string(),
+            Self::Files(asked) => asked.shown(),
             Self::Stack(name) => name.to_string(),
         }
     }
+}
+
+/// Files and a path besides.
+pub fn named_twice(path: &str) -> Failure {
+    Failure::usage(format!("`{path}` beside `-f`: either names the files"))
+        .hint("leave one of them out; `--project-directory` says where relative paths begin")
 }
 
 /// A stack's name.
@@ -93,7 +110,8 @@ mod tests {
 
     #[test]
     fn an_argument_is_a_path_or_a_stack_by_how_it_is_written() {
-        let path = |text: &str| Subject::Path(text.into());
+        let none = Files::default;
+        let path = |text: &str| Subject::Files(Asked { path: text.into(), files: none() });
         let named = |text: &str| Subject::Stack(StackName::new(text).unwrap());
         let cases = [
             (None, path(".")),
@@ -105,8 +123,20 @@ mod tests {
             (Some("/srv"), path("/srv")),
         ];
         for (argument, subject) in cases {
-            assert_eq!(Subject::of(argument).unwrap(), subject, "{argument:?}");
+            assert_eq!(Subject::written(argument, none()).unwrap(), subject, "{argument:?}");
         }
-        assert!(Subject::of(Some("Blog")).is_err());
+        assert!(Subject::written(Some("Blog"), none()).is_err());
+    }
+
+    #[test]
+    fn files_make_one_stack_and_are_named_once() {
+        let files = Files { files: vec!["a.yaml".into()], ..Files::default() };
+        let named = Files { project_name: Some("shop".into()), ..Files::default() };
+        let asked = Asked { path: ".".into(), files: files.clone() };
+        assert_eq!(Subject::written(None, files.clone()).unwrap(), Subject::Files(asked));
+        assert!(Subject::written(Some("./blog"), files.clone()).is_err());
+        assert!(Subject::written(Some("blog"), files).is_err());
+        assert!(Subject::written(Some("blog"), named.clone()).is_err(), "it has a name");
+        assert!(Subject::written(Some("./blog"), named).is_ok());
     }
 }

@@ -147,6 +147,71 @@ fn a_suspended_stack_is_held_off() {
 }
 
 #[test]
+fn a_person_goes_back_to_a_good_revision_and_stays_there() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    repo.write("stacks/shop/compose.yaml", &stack("1"));
+    let first = repo.push("first");
+    let serve = serve(&host, &repo);
+    let settled = |commit: &str| {
+        until_at(&host, &serve, "shop", commit);
+        let there = || {
+            let row = host.status("shop")?;
+            (row["operation"]["state"] == "succeeded").then_some(())
+        };
+        until("it has settled", there, || host.overview());
+    };
+    settled(&first);
+    repo.write("stacks/shop/compose.yaml", &stack("2"));
+    let second = repo.push("second");
+    settled(&second);
+    let unknown = host.keel(&["rollback", "shop", "abcdef"]);
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains(&format!("those that are: {}", &second[..12])), "{unknown:?}");
+    let back = host.keel(&["rollback", "shop"]).ok();
+    assert!(back.stderr.contains(&format!("shop stays at {}", &first[..12])), "{back:?}");
+    let says = |version: &str| {
+        let said = || {
+            let logs = host.keel(&["logs", "shop-app-1"]).stdout;
+            logs.contains(&format!("version {version}")).then_some(())
+        };
+        until(&format!("version {version} runs"), said, || host.overview());
+    };
+    says("1");
+    repo.write("stacks/shop/compose.yaml", &stack("3"));
+    let third = repo.push("third");
+    host.keel(&["sync"]).ok();
+    let row = host.status("shop").unwrap();
+    assert!(row["notes"][0].as_str().unwrap().starts_with("rolled back to "), "{row}");
+    assert_eq!(
+        (row["sync"].as_str(), row["health"].as_str()),
+        (Some("OutOfSync"), Some("Healthy"))
+    );
+    says("1");
+    host.keel(&["resume", "shop"]).ok();
+    until_at(&host, &serve, "shop", &third);
+    says("3");
+    let history = host.keel(&["history", "shop", "--format", "json"]).json();
+    let triggers: Vec<_> =
+        history.as_array().unwrap().iter().map(|row| row["trigger"].as_str().unwrap()).collect();
+    let of = |commit: &str| format!("revision {} of source default", &commit[..12]);
+    assert_eq!(triggers[..2], [of(&first), of(&second)], "{history:#}");
+    assert!(triggers[2].starts_with(&format!("rollback to {} by ", &first[..12])), "{history:#}");
+    assert_eq!(triggers[3], of(&third), "{history:#}");
+    assert_eq!(
+        (&history[1]["state"], &history[1]["subject"]),
+        (&"succeeded".into(), &"second".into())
+    );
+    let shown = host.keel(&["history", "show", &history[1]["number"].to_string()]).ok().stdout;
+    let actions = "app.1 replace: command";
+    assert!(shown.contains(actions) && shown.contains(": second"), "{shown}");
+    drop(serve);
+    host.keel(&["down", "-v", "shop"]).ok();
+    drop(repo);
+    host.finish();
+}
+
+#[test]
 fn a_bad_file_touches_only_its_own_stack() {
     let host = Host::new();
     let repo = Repo::new(&host);
@@ -164,6 +229,21 @@ fn a_bad_file_touches_only_its_own_stack() {
     serve.until_said("did you mean `image`?");
     let row = host.container("bad-app-1").unwrap();
     assert_eq!((&row["id"], &row["pid"]), (&bad["id"], &bad["pid"]), "the bad one runs on");
+    let status = host.keel(&["status", "--format", "json", "bad"]).json();
+    let (row, operation) = (&status[0], &status[0]["operation"]);
+    assert_eq!(row["sync"], "Unknown", "{row}");
+    assert_eq!(row["health"], "Healthy", "{row}");
+    assert_eq!(operation["state"], "failed", "{row}");
+    let why = format!("revision {} refused: stacks/bad/compose.yaml:", &second[..12]);
+    assert!(operation["reason"].as_str().unwrap().starts_with(&why), "{row}");
+    assert_eq!(host.keel(&["status", "--exit-code", "bad"]).code, 1);
+    let history = host.keel(&["history", "bad"]).ok().stdout;
+    assert!(history.contains("refused: stacks/bad/compose.yaml:"), "{history}");
+    // The next commit that can be used makes it good again.
+    repo.write("stacks/bad/compose.yaml", &stack("2"));
+    let third = repo.push("third");
+    until_at(&host, &serve, "bad", &third);
+    host.keel(&["status", "--exit-code", "bad"]).ok();
     drop(serve);
     for name in ["good", "bad"] {
         host.keel(&["down", "-v", name]).ok();

@@ -15,12 +15,16 @@ pub const STATUS: &str = "/v1/stacks/status";
 pub const HISTORY: &str = "/v1/stacks/history";
 /// What a pass would do.
 pub const PLAN: &str = "/v1/stacks/plan";
+/// What a stack shall be, as stored.
+pub const DESIRED: &str = "/v1/stacks/desired";
 /// `up`, `apply`.
 pub const CONVERGE: &str = "/v1/stacks/converge";
 /// `down`.
 pub const DOWN: &str = "/v1/stacks/down";
 /// What differs from what was applied.
 pub const DRIFT: &str = "/v1/stacks/drift";
+/// `rollback`.
+pub const ROLLBACK: &str = "/v1/stacks/rollback";
 /// `suspend`.
 pub const SUSPEND: &str = "/v1/stacks/suspend";
 /// `resume`.
@@ -30,6 +34,8 @@ pub const RESUME: &str = "/v1/stacks/resume";
 pub const SOURCES: &str = "/v1/sources";
 /// `sync`.
 pub const SYNC: &str = "/v1/sources/sync";
+/// `source create`.
+pub const SOURCE_CREATE: &str = "/v1/sources/create";
 /// `confirm`.
 pub const CONFIRM: &str = "/v1/sources/confirm";
 

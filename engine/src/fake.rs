@@ -167,14 +167,10 @@ impl Inner {
         ObservedImage {
             reference: reference.to_owned(),
             digest: (!gone).then(|| Digest::of(reference.as_bytes())),
-            id: None,
             size: 1,
-            created: None,
-            pulling: None,
             failure: gone.then(|| format!("no such image: {reference}")),
-            transient: false,
             pulls,
-            has_healthcheck: false,
+            ..ObservedImage::default()
         }
     }
 

@@ -268,7 +268,7 @@ pub struct ObservedVolume {
 }
 
 /// An image on the node, or on its way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedImage {
     /// As written by whoever asked.
     pub reference: String,
@@ -299,6 +299,15 @@ pub struct ObservedImage {
     /// The image declares a health check.
     #[serde(default)]
     pub has_healthcheck: bool,
+    /// Paths that the image declares as volumes.
+    #[serde(default)]
+    pub volumes: Vec<String>,
+    /// What the image runs: its entrypoint.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// The arguments of that entrypoint, or the whole command.
+    #[serde(default)]
+    pub command: Vec<String>,
 }
 
 /// A container of another engine on this host.

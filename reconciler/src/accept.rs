@@ -88,9 +88,12 @@ pub(crate) async fn tidy(source: &Source, controller: &Controller) -> Result<(),
     let mut used: BTreeSet<PathBuf> =
         seen.tasks.iter().flat_map(|task| revision_paths(&task.spec)).collect();
     for stack in controller.records().stacks().await? {
-        let good = controller.records().standing(&stack).await?.good_desired;
+        let standing = controller.records().standing(&stack).await?;
+        let good = controller.records().good(&stack).await?;
         let desired = controller.records().desired(&stack).await?;
-        let all = desired.iter().chain(good.as_deref());
+        let kept = standing.good_desired.as_deref().into_iter();
+        let kept = kept.chain(standing.pinned.as_deref().map(|pinned| &pinned.desired));
+        let all = desired.iter().chain(kept).chain(good.iter().map(|good| &good.desired));
         let specs = all.flat_map(|desired| desired.services.values());
         used.extend(specs.flat_map(|service| revision_paths(&service.spec)));
     }

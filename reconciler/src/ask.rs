@@ -108,6 +108,8 @@ pub enum Outcome {
     Failed,
     /// Assigned, but not healthy within the time. Exit 3.
     Unhealthy,
+    /// A `keel serve` came, and does the rest: whoever waits for it asks there.
+    TakenOver,
 }
 
 /// `ps`.
@@ -145,6 +147,9 @@ pub struct ContainerRow {
     /// Program and arguments.
     #[serde(default)]
     pub command: String,
+    /// How often it was started again after it had ended, since a person or a change started it.
+    #[serde(default)]
+    pub restarts: u32,
     /// The last exit code.
     #[serde(default)]
     pub exit_code: Option<i32>,
@@ -196,9 +201,25 @@ pub struct StatusRow {
     /// Drift that is there now.
     #[serde(default)]
     pub drift: u32,
+    /// What is legal in its files and hurts; of stacks that a source names.
+    #[serde(default)]
+    pub warnings: Vec<WarningRow>,
     /// Each service: running and healthy tasks, desired tasks.
     #[serde(default)]
     pub services: BTreeMap<String, (u32, u32)>,
+}
+
+/// What is legal in a stack's files and hurts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WarningRow {
+    /// Where, if that can be said: `compose.yaml:12:7`.
+    pub at: String,
+    /// One line.
+    pub message: String,
+    /// What `keel explain` knows more of.
+    pub code: String,
+    /// All of it, ready to print.
+    pub text: String,
 }
 
 /// The last operation.
@@ -226,6 +247,9 @@ pub struct SourceRow {
     /// Why it could not be fetched or loaded, ready to print; also one entry for each refused
     /// stack, with position and excerpt.
     pub problems: Vec<String>,
+    /// Since when it cannot be fetched or loaded at all.
+    #[serde(default)]
+    pub failing: Option<String>,
     /// A revision that would remove too much, and waits for `keel confirm`.
     #[serde(default)]
     pub held: Option<String>,
@@ -420,4 +444,6 @@ pub enum RefusalKind {
     Failed,
     /// Only a running `keel serve` can do it (503).
     NeedsDaemon,
+    /// A `keel serve` came and drives from now on: to be asked there (409).
+    TakenOver,
 }

@@ -13,8 +13,8 @@ pub const COMPOSE_FILES: [&str; 4] =
 pub struct Found {
     /// The project's folder.
     pub dir: PathBuf,
-    /// The Compose file, where the path named one; else it is looked for in the folder.
-    pub file: Option<PathBuf>,
+    /// The Compose files in their order, where somebody named them; none: the folder's own.
+    pub files: Vec<PathBuf>,
     /// As shown to people: relative to where the search began; empty for that folder itself.
     pub shown: String,
 }
@@ -30,19 +30,19 @@ pub fn holds_stack(dir: &Path) -> bool {
 pub fn stacks_at(path: &Path) -> io::Result<Vec<Found>> {
     if path.is_file() {
         let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
-        return Ok(vec![Found { dir, file: Some(path.to_owned()), shown: String::new() }]);
+        return Ok(vec![Found { dir, files: vec![path.to_owned()], shown: String::new() }]);
     }
     // Read first: a folder that is away must not look like an empty one.
     let mut folders = std::fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<_>>>()?;
     if holds_stack(path) {
-        return Ok(vec![Found { dir: path.to_owned(), file: None, shown: String::new() }]);
+        return Ok(vec![Found { dir: path.to_owned(), files: vec![], shown: String::new() }]);
     }
     folders.retain(|folder| holds_stack(folder));
     folders.sort();
     let shown = |dir: &PathBuf| dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(folders.into_iter().map(|dir| Found { shown: shown(&dir), file: None, dir }).collect())
+    Ok(folders.into_iter().map(|dir| Found { shown: shown(&dir), files: vec![], dir }).collect())
 }
 
 /// Every folder below `root` that matches the glob (relative to `root`) and holds a Compose file.
@@ -63,8 +63,39 @@ pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
     folders.sort();
     Ok(folders
         .into_iter()
-        .map(|dir| Found { shown: relative(root, &dir), file: None, dir })
+        .map(|dir| Found { shown: relative(root, &dir), files: vec![], dir })
         .collect())
+}
+
+/// The same for any of several globs; each stack once. A path below `root` that is not there matches
+/// nothing, as a glob would.
+pub fn stacks_matching_any(root: &Path, patterns: &[String]) -> io::Result<Vec<Found>> {
+    // Read first: a folder that is away must not look like one where nothing matches.
+    std::fs::read_dir(root)?;
+    let mut found = Vec::new();
+    for pattern in patterns {
+        match stacks_matching(root, pattern) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            more => found.extend(more?),
+        }
+    }
+    found.sort_by(|one, other| one.dir.cmp(&other.dir));
+    found.dedup_by(|one, other| one.dir == other.dir);
+    Ok(found)
+}
+
+/// Every folder below `root` that holds a Compose file, relative to it: for people whose globs
+/// match none.
+pub fn holding_stacks(root: &Path) -> io::Result<Vec<String>> {
+    let mut folders = vec![root.to_owned()];
+    folders_below(root, &mut folders)?;
+    folders.retain(|dir| holds_stack(dir));
+    folders.sort();
+    let shown = |dir: &PathBuf| match relative(root, dir) {
+        root if root.is_empty() => ".".to_owned(),
+        below => below,
+    };
+    Ok(folders.iter().map(shown).collect())
 }
 
 fn relative(root: &Path, dir: &Path) -> String {
@@ -106,9 +137,9 @@ mod tests {
         let root = tree(&["one/compose.yml", "two/docker-compose.yaml", "three/readme.md"]);
         assert_eq!(shown(&stacks_at(root.path()).unwrap()), ["one", "two"]);
         let one = stacks_at(&root.path().join("one")).unwrap();
-        assert_eq!((one.len(), one[0].file.is_none()), (1, true));
+        assert_eq!((one.len(), one[0].files.is_empty()), (1, true));
         let file = stacks_at(&root.path().join("one/compose.yml")).unwrap();
-        assert_eq!(file[0].file.as_deref(), Some(root.path().join("one/compose.yml").as_path()));
+        assert_eq!(file[0].files, [root.path().join("one/compose.yml")]);
         assert!(stacks_at(&root.path().join("away")).is_err());
     }
 
@@ -123,6 +154,9 @@ mod tests {
             (".", vec!["t"]),
             ("{s/a,t}", vec!["s/a", "t"]),
         ];
+        let several = ["t".to_owned(), "away".to_owned(), "s/*".to_owned(), "s/a".to_owned()];
+        assert_eq!(shown(&stacks_matching_any(root.path(), &several).unwrap()), ["s/a", "t"]);
+        assert!(stacks_matching_any(&root.path().join("away"), &several).is_err());
         for (pattern, expected) in cases {
             assert_eq!(
                 shown(&stacks_matching(root.path(), pattern).unwrap()),

@@ -5,13 +5,13 @@
 //!   environment.
 //! - A stack with an error has no desired state; its problems are printed in full.
 
-use crate::ask::Submission;
+use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
 use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{Base, Context, Sources, lower};
-use keel_spec::{Code, Files, Kind, Problem, Project, Texts};
+use keel_spec::{Code, Files, Kind, Problem, Project, Severity, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,10 @@ pub struct Reading {
     pub environment: BTreeMap<String, String>,
     /// Profiles that are on.
     pub profiles: Vec<String>,
+    /// The stack's name, where somebody gives it another than its files do.
+    pub name: Option<String>,
+    /// Read in place of `.env`.
+    pub env_files: Vec<PathBuf>,
     /// What `~` means.
     pub home: Option<PathBuf>,
     /// Defaults of the stacks' policies.
@@ -68,6 +72,34 @@ impl LoadedStack {
             (content.digest, text)
         };
         Some(Submission { desired, contents: contents.into_iter().map(encoded).collect() })
+    }
+
+    /// Why it was refused, if it was: the first error with its place, in one line.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let first = self.problems.iter().find(|problem| problem.is_error())?;
+        let place = first.span.as_ref().map(|span| format!("{span}: ")).unwrap_or_default();
+        Some(format!("{place}{}", first.message))
+    }
+}
+
+impl LoadedStack {
+    /// What is legal in its files and hurts, as data that outlives them.
+    pub(crate) fn warning_rows(&self) -> Vec<WarningRow> {
+        let texts = self.stack.as_ref().map(|stack| stack.texts.clone()).unwrap_or_default();
+        let warnings = self.problems.iter().filter(|one| one.severity == Severity::Warning);
+        let row = |problem: &Problem| WarningRow {
+            at: problem
+                .span
+                .as_ref()
+                .map(|at| format!("{}:{}:{}", at.file, at.line, at.column))
+                .unwrap_or_default(),
+            message: problem.message.clone(),
+            code: problem.code.to_string(),
+            // Without the revision: what was told already is not news because of a push.
+            text: keel_spec::problem::render(problem, &texts),
+        };
+        warnings.map(row).collect()
     }
 }
 
@@ -113,14 +145,17 @@ impl Reading {
         out
     }
 
-    fn project(&self, found: &Found) -> Project {
+    /// What [`keel_spec`] is asked for.
+    #[must_use]
+    pub fn project(&self, found: &Found) -> Project {
         Project {
             dir: found.dir.clone(),
-            files: found.file.iter().cloned().collect(),
+            files: found.files.clone(),
             shown: found.shown.clone(),
+            name: self.name.clone(),
             environment: self.environment.clone(),
+            env_files: self.env_files.clone(),
             profiles: self.profiles.clone(),
-            ..Project::default()
         }
     }
 

@@ -3,12 +3,14 @@
 mod converge;
 mod down;
 pub(crate) mod drift;
+mod history;
 mod images;
 mod inspect;
 mod networks;
 mod oneoff;
 mod plans;
 mod ps;
+mod rollback;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;

@@ -2,13 +2,15 @@
 //! store what is now desired, and a hint for each stack. Nothing here waits for a node's work.
 
 use crate::accept::{owned, retire, store, tidy};
+use crate::ask::WarningRow;
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
-use crate::load::{LoadedStack, refuse_twins};
-use crate::record::{HeldRevision, RecordError, SourceRecord};
+use crate::history::Note;
+use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
+use crate::record::{HeldRevision, OperationState, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Snapshot, Source, SourceError};
-use keel_engine::{EngineError, StackName, digest_of};
+use keel_engine::{EngineError, StackName, digest_of, short};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,7 +38,15 @@ pub(crate) async fn refresh(
         Err(error) => Some(words(&error)),
     };
     let failed = trouble.is_some();
-    let note = |record: &mut SourceRecord| record.trouble.clone_from(&trouble);
+    let now = controller.now();
+    let note = |record: &mut SourceRecord| {
+        record.trouble.clone_from(&trouble);
+        record.failing = match record.failing {
+            _ if !failed => 0,
+            0 => now,
+            since => since,
+        };
+    };
     // A record that cannot be written now is written with the next refresh.
     let _ = controller.records().change_source(name, note).await;
     source.next_look(failed)
@@ -48,21 +58,33 @@ async fn refreshed(
     take_over: bool,
     controller: &Controller,
 ) -> Result<(), RefreshError> {
-    let snapshot = source.fetch().await?; // edge: network, disk
+    let snapshot = tokio::select! {
+        snapshot = source.fetch() => snapshot?, // edge: network, disk
+        // A server that hangs must not hold up the end.
+        () = controller.hints().closed() => return Ok(()),
+    };
     let mut stacks = source.load(&snapshot).await; // edge: disk
     refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
-        return Err(SourceError::NoStack { path: source.sought() }.into());
+        let (path, elsewhere) = (source.sought(), snapshot.elsewhere);
+        return Err(SourceError::NoStack { path, elsewhere }.into());
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
+    if record.revision != revision {
+        // Before any pass, which says whose revision it converged.
+        let commit = source.commit(snapshot.revision.as_deref()).await;
+        let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
+        controller.records().change_source(name, note).await?;
+    }
     let mut problems = printed(&stacks);
     if held.is_none() {
         for stack in &stacks {
@@ -72,17 +94,22 @@ async fn refreshed(
             retire(gone, controller).await?;
         }
     }
-    let now = controller.now();
+    let (now, warnings) = (controller.now(), warnings(&stacks));
+    let commit = snapshot.revision.as_deref().unwrap_or_default();
+    let refused = refused(&stacks, &folders, commit, &record, now);
     let note = |record: &mut SourceRecord| {
+        record.refused.clone_from(&refused);
         record.location = source.location();
         (record.fetched, record.held) = (now, held.clone());
         record.problems.clone_from(&problems);
         if held.is_none() {
             record.confirmed = record.confirmed.take().filter(|confirmed| *confirmed == revision);
             (record.revision, record.folders) = (revision.clone(), folders.clone());
+            record.warnings.clone_from(&warnings);
         }
     };
     controller.records().change_source(name, note).await?;
+    tell_refusals(name, &refused, &record, controller).await?;
     if record.revision != revision {
         tidy(source, controller).await?;
     }
@@ -109,12 +136,66 @@ fn names_of(stacks: &[LoadedStack], last: &SourceRecord) -> BTreeMap<String, Sta
     stacks.iter().filter_map(name).collect()
 }
 
+/// Which stacks cannot be used as this revision has them; the same refusal keeps its time.
+fn refused(
+    stacks: &[LoadedStack],
+    folders: &BTreeMap<String, StackName>,
+    revision: &str,
+    last: &SourceRecord,
+    now: u64,
+) -> BTreeMap<StackName, RefusedRevision> {
+    let entry = |stack: &LoadedStack| {
+        let (name, why) = (folders.get(&stack.shown)?.clone(), stack.refusal()?);
+        let same = last.refused.get(&name).filter(|before| before.why == why);
+        let since = same.map_or(now, |before| before.since);
+        Some((name, RefusedRevision { revision: revision.to_owned(), why, since }))
+    };
+    stacks.iter().filter_map(entry).collect()
+}
+
+/// What is refused is part of a stack's past, once for each reason.
+async fn tell_refusals(
+    source: &str,
+    refused: &BTreeMap<StackName, RefusedRevision>,
+    last: &SourceRecord,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let told = |stack: &StackName, refusal: &RefusedRevision| {
+        last.refused.get(stack).is_some_and(|before| before.why == refusal.why)
+    };
+    for (stack, refusal) in refused.iter().filter(|(stack, refusal)| !told(stack, refusal)) {
+        if controller.records().owner(stack).await?.is_none() {
+            continue; // It has no past: it has never been accepted.
+        }
+        let commit = controller.records().source(source).await?.commit.unwrap_or_default();
+        let note = Note {
+            trigger: format!("revision {} of source {source}", short(&refusal.revision)),
+            revision: refusal.revision.clone(),
+            author: commit.author,
+            subject: commit.subject,
+            state: OperationState::Failed,
+            reason: format!("refused: {}", refusal.why),
+            at: refusal.since,
+            ..Note::default()
+        };
+        controller.records().tell(stack, &note).await?;
+    }
+    Ok(())
+}
+
 fn printed(stacks: &[LoadedStack]) -> Vec<String> {
     stacks
         .iter()
         .filter(|stack| !stack.errors.is_empty())
         .map(|stack| stack.errors.concat())
         .collect()
+}
+
+/// Of the stacks that are right; those that are refused have worse to tell.
+fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
+    let right = stacks.iter().filter(|stack| stack.lowered.is_some());
+    let named = right.filter_map(|stack| Some((stack.name.clone()?, stack.warning_rows())));
+    named.filter(|(_, warnings)| !warnings.is_empty()).collect()
 }
 
 fn words(error: &RefreshError) -> String {

@@ -35,7 +35,7 @@ mod judge;
 pub mod keys;
 mod load;
 mod merge;
-mod nearest;
+pub mod nearest;
 pub mod problem;
 pub mod project;
 pub mod render;

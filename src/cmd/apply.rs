@@ -1,23 +1,25 @@
 //! `keel apply`: one convergence, until everything has settled.
 
+use crate::args::Files;
 use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
-use crate::show::outcome;
 use crate::target::Subject;
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel apply stacks/\n\nExit code 3 means: done, but not healthy in time."
+    after_help = "Examples:\n  keel apply stacks/\n  keel apply -f compose.yaml -f compose.prod.yaml\n\nExit code 3 means: done, but not healthy in time."
 )]
 pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]
     subject: Option<String>,
+    #[command(flatten)]
+    files: Files,
     /// Take the stack from its present owner
     #[arg(long)]
     take_over: bool,
@@ -25,13 +27,13 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let subject = Subject::of(args.subject.as_deref())?;
+    let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
     let targets = targets(context, &subject)?;
     let who = format!("keel apply {}", subject.shown());
-    let connection = connect(context, Need::Drive, &who).await?;
+    let mut connection = connect(context, Need::Drive, &who).await?;
     let mut worst = Exit::Done;
     for target in targets {
-        let exit = converge(&connection, context, target, args.take_over).await?;
+        let exit = converge(&mut connection, context, &who, target, args.take_over).await?;
         worst = if worst == Exit::Failed || exit == Exit::Done { worst } else { exit };
     }
     connection.close().await;
@@ -41,16 +43,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 fn targets(context: &Context, subject: &Subject) -> Result<Vec<PlanTarget>> {
     Ok(match subject {
         Subject::Stack(name) => vec![PlanTarget::Stack(name.clone())],
-        Subject::Path(path) => {
-            let stacks = load::many(context, path)?;
+        Subject::Files(asked) => {
+            let stacks = load::many(context, asked)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     })
 }
 
 async fn converge(
-    connection: &Connection,
+    connection: &mut Connection,
     context: &Context,
+    who: &str,
     target: PlanTarget,
     take_over: bool,
 ) -> Result<Exit> {
@@ -64,5 +67,5 @@ async fn converge(
         detach: false,
         keep_stopped: true,
     };
-    outcome::watch(&context.screen, connection.client.converge(&ask).await?).await
+    super::up::converge(connection, context, who, ask).await
 }

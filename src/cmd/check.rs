@@ -4,8 +4,9 @@ use crate::args::Files;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::load;
+use crate::load::{self, Asked};
 use crate::show::{json, problem};
+use crate::target;
 use clap::ValueEnum;
 use keel_plan::desired::Policy;
 use keel_reconciler::load::LoadedStack;
@@ -19,8 +20,8 @@ use std::path::PathBuf;
     after_help = "Examples:\n  keel check stacks/\n  keel check -f compose.yaml -f compose.prod.yaml\n  keel check --format sarif stacks/ > keel.sarif\n\nExit code 1 means errors; warnings alone are 0, unless --strict. `keel explain CODE` says more about a problem."
 )]
 pub struct Args {
-    /// Compose files, or folders that hold them
-    #[arg(default_value = ".", value_name = "PATH")]
+    /// Compose files, or folders that hold them; the current folder unless given
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     files: Files,
@@ -47,9 +48,8 @@ enum Format {
 /// Does it.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut stacks = Vec::new();
-    let paths = if args.files.files.is_empty() { &args.paths[..] } else { &args.paths[..1] };
-    for path in paths {
-        stacks.extend(load::asked(path, &args.files, Policy::default())?);
+    for asked in asked(&args, context)? {
+        stacks.extend(load::stacks(&asked, Policy::default())?);
     }
     match args.format {
         Format::Text => text(&stacks, context),
@@ -66,6 +66,19 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         problems.any(|problem| problem.severity == Severity::Warning)
     };
     Ok(if refused || (args.strict && warned()) { Exit::Failed } else { Exit::Done })
+}
+
+/// Each path, else the current folder; or the files that are named.
+fn asked(args: &Args, context: &Context) -> Result<Vec<Asked>> {
+    let files = args.files.clone().after(&context.files);
+    if let (Some(path), false) = (args.paths.first(), files.files.is_empty()) {
+        return Err(target::named_twice(&path.display().to_string()));
+    }
+    let asked = |path: &PathBuf| Asked { path: path.clone(), files: files.clone() };
+    match args.paths.as_slice() {
+        [] => Ok(vec![asked(&PathBuf::from("."))]),
+        paths => Ok(paths.iter().map(asked).collect()),
+    }
 }
 
 fn text(stacks: &[LoadedStack], context: &Context) {

@@ -1,12 +1,15 @@
 //! `keel down`: a stack goes away.
 
+use crate::args::Files;
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
 use crate::show::outcome;
-use crate::target::Subject;
+use crate::target::{self, Subject};
+use keel_api::Client;
+use keel_engine::StackName;
 use keel_reconciler::ask::DownAsk;
 
 /// What it takes.
@@ -19,17 +22,34 @@ pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]
     subject: Option<String>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let (stack, by_path) = match Subject::of(args.subject.as_deref())? {
-        Subject::Stack(name) => (name, false),
-        Subject::Path(path) => (load::name(context, &path)?, true),
-    };
-    let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
+    let (stack, by_path) = stack(&args, context)?;
+    let who = format!("keel down {stack}");
+    let mut connection = connect(context, Need::Drive, &who).await?;
     let ask = DownAsk { stack, volumes: args.volumes, by_path };
-    let exit = outcome::watch(&context.screen, connection.client.down(&ask).await?).await;
+    // Asked again, it may be down already.
+    let ask = async |client: &Client, again| {
+        Ok(client.down(&DownAsk { by_path: by_path || again, ..ask.clone() }).await?)
+    };
+    let exit = outcome::through(&mut connection, context, &who, ask).await;
     connection.close().await;
     exit
+}
+
+/// Which stack goes, and whether its files were named.
+fn stack(args: &Args, context: &Context) -> Result<(StackName, bool)> {
+    let files = args.files.clone().after(&context.files);
+    // A name says enough, as with docker compose.
+    if let (None, Some(name)) = (&args.subject, &files.project_name) {
+        return Ok((target::stack(name)?, true));
+    }
+    Ok(match Subject::of(args.subject.as_deref(), args.files.clone(), context)? {
+        Subject::Stack(name) => (name, false),
+        Subject::Files(asked) => (load::name(context, &asked)?, true),
+    })
 }

@@ -5,12 +5,11 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::follow::{Follower, Style};
-use crate::load;
+use crate::load::{self, Asked};
 use crate::show::ago;
 use crate::target;
 use keel_api::shapes::TaskRef;
 use keel_engine::LogOptions;
-use std::path::Path;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -43,10 +42,7 @@ pub struct Args {
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let options = options(&args, ago::now())?;
-    let words = match args.targets.as_slice() {
-        [] => vec![load::name(context, Path::new("."))?.to_string()],
-        words => words.to_vec(),
-    };
+    let words = words(&args, context)?;
     let connection = connect(context, Need::Read, "keel logs").await?;
     let mut tasks: Vec<TaskRef> = Vec::new();
     for word in &words {
@@ -66,6 +62,24 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     connection.close().await;
     Ok(Exit::Done)
+}
+
+/// What is meant: of a stack whose files were named, services.
+fn words(args: &Args, context: &Context) -> Result<Vec<String>> {
+    Ok(match args.targets.as_slice() {
+        [] => vec![stack(context)?],
+        words if context.files.is_empty() => words.to_vec(),
+        services => {
+            let stack = stack(context)?;
+            services.iter().map(|service| format!("{stack}/{service}")).collect()
+        }
+    })
+}
+
+/// The stack of the current folder, or of the files that were named.
+fn stack(context: &Context) -> Result<String> {
+    let asked = Asked { path: ".".into(), files: context.files.clone() };
+    Ok(load::name(context, &asked)?.to_string())
 }
 
 fn options(args: &Args, now: u64) -> Result<LogOptions> {

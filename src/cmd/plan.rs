@@ -1,6 +1,6 @@
 //! `keel plan`: what a pass would do now, and why.
 
-use crate::args::{Format, Listing};
+use crate::args::{Files, Format, Listing};
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -13,22 +13,24 @@ use keel_reconciler::ask::{PlanReport, PlanTarget, VerdictRow};
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel plan stacks/shop\n\nExit code 2 means that something would be done."
+    after_help = "Examples:\n  keel plan stacks/shop\n  keel plan -f compose.yaml -f compose.prod.yaml\n\nExit code 2 means that something would be done."
 )]
 pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]
     subject: Option<String>,
     #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
     listing: Listing,
 }
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let targets = match Subject::of(args.subject.as_deref())? {
+    let targets = match Subject::of(args.subject.as_deref(), args.files, context)? {
         Subject::Stack(name) => vec![PlanTarget::Stack(name)],
-        Subject::Path(path) => {
-            let stacks = load::many(context, &path)?;
+        Subject::Files(asked) => {
+            let stacks = load::many(context, &asked)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     };

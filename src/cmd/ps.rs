@@ -114,6 +114,7 @@ mod tests {
             created: "1970-01-01T00:00:00Z".into(),
             revision: "3f9c2a1".into(),
             command: "/keel hello web and more".into(),
+            restarts: 0,
             exit_code: None,
             message: None,
             addresses: Default::default(),

@@ -20,6 +20,6 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut global = context.global.clone();
     global.root = args.root;
-    let context = Context::new(global);
+    let context = Context::new(global, context.files.clone());
     drive_until_idle(&context, &format!("keel reap {}", args.task)).await
 }

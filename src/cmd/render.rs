@@ -1,25 +1,27 @@
 //! `keel render`: a stack's resolved model.
 
+mod diff;
+
 use crate::args::Files;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::load;
+use crate::load::{self, Asked};
 use crate::show::{json, problem};
+use crate::target;
 use clap::ValueEnum;
-use keel_reconciler::find::Found;
-use keel_spec::{Document, Project, problem as problems};
+use keel_spec::{Document, problem as problems};
 use std::path::PathBuf;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  keel render blog/\n  keel render -f compose.yaml -f compose.prod.yaml --origins\n  keel render --hash blog/\n\nRendering what was rendered gives the same text."
+    after_help = "Examples:\n  keel render blog/\n  keel render -f compose.yaml -f compose.prod.yaml --origins\n  keel render --hash blog/\n  keel render --diff blog/\n\nRendering what was rendered gives the same text. Exit code 2 of --diff means that something differs; it reads the records of the root, so it needs root or a running `keel serve`."
 )]
 pub struct Args {
-    /// A Compose file, or the folder that holds it
-    #[arg(default_value = ".", value_name = "PATH")]
-    path: PathBuf,
+    /// A Compose file, or the folder that holds it; the current folder unless given
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
     #[command(flatten)]
     files: Files,
     /// How to print it
@@ -31,6 +33,9 @@ pub struct Args {
     /// Print a digest of each service instead
     #[arg(long)]
     hash: bool,
+    /// Print what differs from what the stack was last told to be, as a unified diff
+    #[arg(long, conflicts_with_all = ["hash", "origins"])]
+    diff: bool,
 }
 
 /// How a model is printed.
@@ -44,13 +49,34 @@ enum Format {
 }
 
 /// Does it.
-pub fn run(args: Args, context: &Context) -> Result<Exit> {
-    let mut found = load::found(&args.path, &args.files)?;
-    let (Some(found), true) = (found.pop(), found.is_empty()) else {
-        let message = format!("`{}` holds several stacks", args.path.display());
-        return Err(Failure::usage(message).hint("name the folder of one of them"));
-    };
-    let rendered = keel_spec::render(&project(&found, &args.files), &keel_spec::Folder::default());
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let files = args.files.clone().after(&context.files);
+    let asked = asked(args.path.clone(), files)?;
+    match args.diff {
+        true => diff::run(&asked, args.format, context).await,
+        false => model(&asked, &args, context),
+    }
+}
+
+fn asked(path: Option<PathBuf>, files: Files) -> Result<Asked> {
+    match path {
+        Some(path) if !files.files.is_empty() => {
+            Err(target::named_twice(&path.display().to_string()))
+        }
+        path => Ok(Asked { path: path.unwrap_or_else(|| ".".into()), files }),
+    }
+}
+
+fn several(asked: &Asked) -> Failure {
+    Failure::usage(format!("`{}` holds several stacks", asked.shown()))
+        .hint("name the folder of one of them")
+}
+
+fn model(asked: &Asked, args: &Args, context: &Context) -> Result<Exit> {
+    let mut found = load::found(asked)?;
+    let (Some(found), true) = (found.pop(), found.is_empty()) else { return Err(several(asked)) };
+    let project = load::project(&found, &asked.files);
+    let rendered = keel_spec::render(&project, &keel_spec::Folder::default());
     let loaded = &rendered.loaded;
     // Warnings are `check`'s to tell: who renders wants the model.
     let errors = loaded.problems.iter().filter(|problem| problem.is_error());
@@ -59,19 +85,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         problem::tell(&context.screen, &errors, &[]);
         return Ok(Exit::Failed);
     };
-    context.screen.data(&text(document, &args))?;
+    context.screen.data(&text(document, args))?;
     Ok(Exit::Done)
-}
-
-fn project(found: &Found, files: &Files) -> Project {
-    Project {
-        dir: found.dir.clone(),
-        files: found.file.iter().filter(|_| files.files.len() < 2).cloned().collect(),
-        shown: found.shown.clone(),
-        environment: load::variables(files),
-        profiles: files.profiles.clone(),
-        ..Project::default()
-    }
 }
 
 fn text(document: &Document, args: &Args) -> String {

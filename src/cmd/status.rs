@@ -38,6 +38,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
             for line in rows.iter().flat_map(notes).chain(sources.iter().flat_map(source_notes)) {
                 context.screen.say(&line);
             }
+            for line in rows.iter().flat_map(|row| warnings(row, !args.stacks.is_empty())) {
+                context.screen.say(&line);
+            }
         }
     }
     let well = rows.iter().all(|row| row.sync == "InSync" && row.health == "Healthy");
@@ -87,6 +90,19 @@ fn notes(row: &StatusRow) -> Vec<String> {
     lines
 }
 
+/// How many warnings there are of its files; of a stack that was asked for, all of them.
+fn warnings(row: &StatusRow, asked_for: bool) -> Vec<String> {
+    let stack = &row.stack;
+    match row.warnings.len() {
+        0 => vec![],
+        _ if asked_for => {
+            row.warnings.iter().map(|warning| format!("\n{}", warning.text.trim_end())).collect()
+        }
+        1 => vec![format!("{stack}: 1 warning; `keel status {stack}` shows it")],
+        several => vec![format!("{stack}: {several} warnings; `keel status {stack}` shows them")],
+    }
+}
+
 fn source_notes(source: &SourceRow) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(held) = &source.held {
@@ -99,7 +115,7 @@ fn source_notes(source: &SourceRow) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keel_reconciler::ask::OperationRow;
+    use keel_reconciler::ask::{OperationRow, WarningRow};
 
     fn row() -> StatusRow {
         StatusRow {
@@ -117,8 +133,27 @@ mod tests {
             taken_from: None,
             suspended: Some("by ann@shop".into()),
             drift: 1,
+            warnings: vec![warning()],
             services: [("web".to_owned(), (0, 1))].into(),
         }
+    }
+
+    fn warning() -> WarningRow {
+        WarningRow {
+            at: "compose.yaml:3:12".into(),
+            message: "the tag `latest` moves".into(),
+            code: "W0301".into(),
+            text: "warning: the tag `latest` moves [W0301]\n  --> compose.yaml:3:12\n".into(),
+        }
+    }
+
+    #[test]
+    fn warnings_are_counted_and_shown_to_whoever_asks_for_the_stack() {
+        assert_eq!(warnings(&row(), false), ["shop: 1 warning; `keel status shop` shows it"]);
+        assert_eq!(warnings(&row(), true), [format!("\n{}", warning().text.trim_end())]);
+        let several = StatusRow { warnings: vec![warning(), warning()], ..row() };
+        assert_eq!(warnings(&several, false), ["shop: 2 warnings; `keel status shop` shows them"]);
+        assert!(warnings(&StatusRow { warnings: vec![], ..row() }, true).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `keel up`: as docker compose's. Without `-d` it shows the stack's output, and Ctrl-C stops the
 //! stack.
 
+use crate::args::Files;
 use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -15,7 +16,9 @@ use keel_reconciler::ask::{ConvergeAsk, PlanTarget, TaskAsk, TaskVerb};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel up -d ./shop web")]
+#[command(
+    after_help = "Examples:\n  keel up -d ./shop web\n  keel up -f compose.yaml -f compose.prod.yaml -d web"
+)]
 pub struct Args {
     /// Return once everything runs, and leave it running
     #[arg(short, long)]
@@ -32,6 +35,8 @@ pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
     #[arg(value_name = "PATH|STACK")]
     subject: Option<String>,
+    #[command(flatten)]
+    files: Files,
     /// Only these services, and what they depend on
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -49,12 +54,12 @@ enum Pull {
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let since = ago::now();
-    let subject = Subject::of(args.subject.as_deref())?;
+    let (subject, services) = asked(&args, context)?;
     let (target, stack) = target_of(context, &subject)?;
-    let ask = ask(&args, target);
-    let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
-    let converging =
-        async { outcome::watch(&context.screen, connection.client.converge(&ask).await?).await };
+    let ask = ask(&args, target, services);
+    let who = format!("keel up {stack}");
+    let mut connection = connect(context, Need::Drive, &who).await?;
+    let converging = converge(&mut connection, context, &who, ask);
     if args.detach {
         let exit = converging.await;
         connection.close().await;
@@ -75,29 +80,70 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     attached(connection, context, &stack, since).await
 }
 
+/// The stack and its services. Where `-f` names the files, services are all that is left to name.
+fn asked(args: &Args, context: &Context) -> Result<(Subject, Vec<String>)> {
+    let (files, mut services) = (args.files.clone(), args.services.clone());
+    let named = !files.files.is_empty() || !context.files.files.is_empty();
+    let subject = match &args.subject {
+        Some(service) if named && !service.contains(['/', '.']) => {
+            services.insert(0, service.clone());
+            None
+        }
+        subject => subject.as_deref(),
+    };
+    Ok((Subject::of(subject, files, context)?, services))
+}
+
 fn target_of(context: &Context, subject: &Subject) -> Result<(PlanTarget, StackName)> {
     match subject {
         Subject::Stack(name) => Ok((PlanTarget::Stack(name.clone()), name.clone())),
-        Subject::Path(path) => {
-            let submission = load::one(context, path)?;
+        Subject::Files(asked) => {
+            let submission = load::one(context, asked)?;
             let stack = submission.desired.stack.clone();
             Ok((PlanTarget::Submitted(Box::new(submission)), stack))
         }
     }
 }
 
-fn ask(args: &Args, target: PlanTarget) -> ConvergeAsk {
+fn ask(args: &Args, target: PlanTarget, services: Vec<String>) -> ConvergeAsk {
     ConvergeAsk {
         target,
         take_over: args.take_over,
         resolve: true,
         pull: args.pull == Some(Pull::Always),
         recreate: args.force_recreate,
-        services: args.services.clone(),
+        services,
         // Both ways it is not health that is waited for, but that everything runs.
         detach: true,
         keep_stopped: false,
     }
+}
+
+/// Converges; whoever takes over meanwhile has it stored already.
+pub async fn converge(
+    connection: &mut Connection,
+    context: &Context,
+    who: &str,
+    ask: ConvergeAsk,
+) -> Result<Exit> {
+    let stack = match &ask.target {
+        PlanTarget::Stack(stack) => stack.clone(),
+        PlanTarget::Submitted(submission) => submission.desired.stack.clone(),
+    };
+    let rest = ConvergeAsk {
+        target: PlanTarget::Stack(stack),
+        take_over: false,
+        resolve: false,
+        pull: false,
+        recreate: false,
+        services: ask.services.clone(),
+        detach: ask.detach,
+        keep_stopped: true,
+    };
+    outcome::through(connection, context, who, async |client, again| {
+        Ok(client.converge(if again { &rest } else { &ask }).await?)
+    })
+    .await
 }
 
 async fn interrupted() {

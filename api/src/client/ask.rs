@@ -7,13 +7,14 @@ use crate::shapes::{
 };
 use hyper::Method;
 use keel_engine::{StackName, TaskId};
+use keel_plan::desired::Desired;
 use keel_reconciler::ask::{
     ContainerRow, ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, Progress, RunAnswer,
     RunAsk, SourceRow, StatusRow, TaskAsk,
 };
 use keel_reconciler::rows::{
     HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PsAsk, PullAsk, RemoveAsk,
-    SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
+    RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -52,6 +53,11 @@ impl Client {
         self.ask(paths::PLAN, &targets).await
     }
 
+    /// What a stack shall be, as stored last.
+    pub async fn desired(&self, stack: &StackName) -> Result<Option<Desired>> {
+        self.ask(paths::DESIRED, stack).await
+    }
+
     /// `up`, `apply`.
     pub async fn converge(&self, ask: &ConvergeAsk) -> Result<Lines<Progress>> {
         self.progress(paths::CONVERGE, ask).await
@@ -65,6 +71,11 @@ impl Client {
     /// What differs from what was applied.
     pub async fn drift(&self, stack: Option<StackName>) -> Result<DriftReport> {
         self.ask(paths::DRIFT, &MaybeStack { stack }).await
+    }
+
+    /// Back to a revision that was good.
+    pub async fn rollback(&self, ask: &RollbackAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::ROLLBACK, ask).await
     }
 
     /// Holds a stack off.
@@ -85,6 +96,11 @@ impl Client {
     /// Reads sources anew, then converges.
     pub async fn sync(&self, ask: &SyncAsk) -> Result<Lines<Progress>> {
         self.progress(paths::SYNC, ask).await
+    }
+
+    /// Makes a repository that can be pushed to.
+    pub async fn create_repo(&self, ask: &RepoAsk) -> Result<RepoAnswer> {
+        self.ask(paths::SOURCE_CREATE, ask).await
     }
 
     /// Lets a held revision through.

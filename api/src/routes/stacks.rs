@@ -1,4 +1,4 @@
-//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `suspend`, `resume`.
+//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `rollback`, `suspend`, `resume`.
 
 use super::{Answer, Api};
 use crate::refusal::Ask;
@@ -9,16 +9,19 @@ use axum::response::Response;
 use axum::routing::post;
 use axum::{Json, Router};
 use keel_engine::StackName;
+use keel_plan::desired::Desired;
 use keel_reconciler::ask::{ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, StatusRow};
-use keel_reconciler::rows::{HistoryRow, SuspendAsk};
+use keel_reconciler::rows::{HistoryRow, RollbackAsk, SuspendAsk};
 
 /// Those whose bodies are small.
 pub fn routes() -> Router<Api> {
     Router::new()
         .route(paths::STATUS, post(status))
         .route(paths::HISTORY, post(history))
+        .route(paths::DESIRED, post(desired))
         .route(paths::DOWN, post(down))
         .route(paths::DRIFT, post(drift))
+        .route(paths::ROLLBACK, post(rollback))
         .route(paths::SUSPEND, post(suspend))
         .route(paths::RESUME, post(resume))
 }
@@ -29,6 +32,10 @@ async fn status(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<Sta
 
 async fn history(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<HistoryRow>> {
     Ok(Json(api.controller.history(&ask.stacks).await?))
+}
+
+async fn desired(State(api): State<Api>, Ask(stack): Ask<StackName>) -> Answer<Option<Desired>> {
+    Ok(Json(api.controller.desired(&stack).await?))
 }
 
 pub async fn plan(
@@ -48,6 +55,10 @@ async fn down(State(api): State<Api>, Ask(ask): Ask<DownAsk>) -> Response {
 
 async fn drift(State(api): State<Api>, Ask(ask): Ask<MaybeStack>) -> Answer<DriftReport> {
     Ok(Json(api.controller.drift(ask.stack.as_ref()).await?))
+}
+
+async fn rollback(State(api): State<Api>, Ask(ask): Ask<RollbackAsk>) -> Response {
+    lines::answer(api.controller.rollback(ask))
 }
 
 async fn suspend(State(api): State<Api>, Ask(ask): Ask<SuspendAsk>) -> Answer<()> {

@@ -7,7 +7,7 @@
 
 use crate::runtime::ImageFacts;
 use crate::setback::{Setback, Step, in_words};
-use crate::{Layout, Options, record};
+use crate::{Layout, Lease, Options, record};
 use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries, Store,
@@ -26,6 +26,7 @@ pub(crate) struct Images {
     known: Mutex<BTreeMap<String, Known>>,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
+    lease: Option<Lease>,
 }
 
 /// What became of the pulls of one name.
@@ -65,7 +66,8 @@ impl Images {
         let registries =
             Registries::new(options.registries.clone(), credentials).map_err(failed)?;
         let asked = layout.root().join("pulls");
-        Ok(Self { store, registries, known: Mutex::default(), events, asked })
+        let (known, lease) = (Mutex::default(), options.lease.clone());
+        Ok(Self { store, registries, known, events, asked, lease })
     }
 
     fn known<T>(&self, reference: &str, with: impl FnOnce(&mut Known) -> T) -> T {
@@ -127,14 +129,25 @@ impl Images {
         }
         let (images, reference) = (Arc::clone(self), reference.to_owned());
         tokio::spawn(async move {
-            let report = |progress: Progress| images.progress(&reference, progress);
-            let pulled =
-                images.store.pull(&parsed, &Platform::host(), &images.registries, &report).await;
-            images.ended(&reference, pulled.err());
+            images.pull_in_turn(&reference, &parsed).await;
             // Nobody may wait for it.
             let _ = done.send(true);
         });
         receiver
+    }
+
+    async fn pull_in_turn(&self, reference: &str, parsed: &Reference) {
+        let _turn = match &self.lease {
+            None => None,
+            Some(lease) => match lease.turn().await {
+                Ok(turn) => Some(turn),
+                // Whoever drives now finds the wish on disk.
+                Err(_) => return self.known(reference, |known| known.going = None),
+            },
+        };
+        let report = |progress: Progress| self.progress(reference, progress);
+        let pulled = self.store.pull(parsed, &Platform::host(), &self.registries, &report).await;
+        self.ended(reference, pulled.err());
     }
 
     fn progress(&self, reference: &str, progress: Progress) {
@@ -243,8 +256,8 @@ impl Images {
             if as_written.is_empty() {
                 as_written.push(summary.reference.to_string());
             }
-            let config = self.store.resolve_local(&summary.reference).map_err(failed)?;
-            let has_healthcheck = config.is_some_and(|image| image.config.healthcheck.is_some());
+            let image = self.store.resolve_local(&summary.reference).map_err(failed)?;
+            let config = image.map(|image| image.config).unwrap_or_default();
             for name in as_written {
                 let image = ObservedImage {
                     reference: name.clone(),
@@ -252,7 +265,10 @@ impl Images {
                     id: Some(ours(summary.id)),
                     size: summary.size,
                     created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
-                    has_healthcheck,
+                    has_healthcheck: config.healthcheck.is_some(),
+                    volumes: config.volumes.iter().cloned().collect(),
+                    entrypoint: config.entrypoint.clone(),
+                    command: config.cmd.clone(),
                     ..unknown(&name)
                 };
                 images.insert(name, image);
@@ -283,18 +299,7 @@ impl Known {
 }
 
 fn unknown(reference: &str) -> ObservedImage {
-    ObservedImage {
-        reference: reference.to_owned(),
-        digest: None,
-        id: None,
-        size: 0,
-        created: None,
-        pulling: None,
-        failure: None,
-        transient: false,
-        pulls: 0,
-        has_healthcheck: false,
-    }
+    ObservedImage { reference: reference.to_owned(), ..ObservedImage::default() }
 }
 
 fn absent(reference: &str) -> Failure {

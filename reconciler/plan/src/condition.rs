@@ -10,6 +10,9 @@ const EXITS: u32 = 3;
 /// A task that we start again ourselves, and that ended so soon, waits so long.
 const AGAIN: u64 = 10_000;
 
+/// A change in place has reached its task after so long.
+const TAKEN: u64 = 1_000;
+
 /// The least time to get healthy.
 const PATIENCE: u64 = 120_000;
 
@@ -22,6 +25,8 @@ pub(crate) struct Patience {
     pub health: Option<u64>,
     /// It is new: part of what is being rolled out.
     pub fresh: bool,
+    /// When it was changed in place by what is being rolled out: from then on it is judged anew.
+    pub changed: Option<u64>,
     /// It is one of a job's: it may end well.
     pub job: bool,
 }
@@ -97,7 +102,7 @@ fn preparing(task: &ObservedTask, patience: Patience, now: u64) -> Condition {
 
 fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> Condition {
     if let Some(since) = available_since(task) {
-        let settled = since.saturating_add(patience.settle);
+        let settled = settled(since, patience);
         return match now < settled {
             true if exits(task) >= EXITS => failed(crashes(task)),
             true if patience.fresh => awaiting(service, Some(settled)),
@@ -112,7 +117,8 @@ fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> 
         return Condition::Well;
     }
     let allowed = limit(task, patience);
-    let until = task.started.unwrap_or(task.created).saturating_add(allowed);
+    let began = task.started.unwrap_or(task.created).max(patience.changed.unwrap_or(0));
+    let until = began.saturating_add(allowed);
     if now < until {
         return awaiting(service, Some(until));
     }
@@ -120,6 +126,15 @@ fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> 
     let said = output.map(|line| format!(": {line}")).unwrap_or_default();
     let what = format!("not healthy after {} s{said}", allowed / 1_000);
     Condition::Failed { what, late: true }
+}
+
+/// When it has been of use for long enough. What was changed in place shows that only after its
+/// node has taken the change to it.
+fn settled(since: u64, patience: Patience) -> u64 {
+    match patience.changed {
+        Some(at) => since.max(at).saturating_add(patience.settle.max(TAKEN)),
+        None => since.saturating_add(patience.settle),
+    }
 }
 
 fn exited(task: &ObservedTask, patience: Patience) -> Condition {

@@ -70,6 +70,7 @@ const SHOWN: u64 = 24 * 60 * 60_000;
 /// The findings of an observation made with [`keel_engine::Depth::Fields`].
 #[must_use]
 pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
+    let inputs = &crate::with_pin(inputs);
     let mut report = Report::default();
     for (task, slot) in tasks(inputs) {
         for finding in findings(task) {

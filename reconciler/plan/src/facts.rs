@@ -214,12 +214,21 @@ impl<'a> Facts<'a> {
         let (settle, health) = self
             .desired
             .map_or((0, None), |desired| (desired.policy.settle, desired.policy.health_timeout));
+        let changed = self.changed(task);
+        let begun = changed.unwrap_or(task.created);
         Patience {
             settle: want.service.settle.unwrap_or(settle),
             health: want.service.health_timeout.or(health),
-            fresh: self.since.is_some_and(|since| task.created >= since),
+            fresh: self.since.is_some_and(|since| begun >= since),
+            changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
         }
+    }
+
+    /// When it was changed in place, if it was so that its health may suffer.
+    fn changed(&self, task: &ObservedTask) -> Option<u64> {
+        let changed = self.standing.changed.get(&short(task.place.slot()?))?;
+        (changed.task == task.id).then_some(changed.at)
     }
 
     pub fn drift_policy(&self, service: &DesiredService) -> DriftPolicy {
@@ -239,6 +248,13 @@ impl<'a> Facts<'a> {
             Some(check) => check.test != HealthTest::Disabled,
             None => self.image(&service.spec.image).is_some_and(|image| image.has_healthcheck),
         }
+    }
+
+    /// Whether it has data of its own, which has one writer: a writable volume or host path, or a
+    /// volume that its image declares, which passes from task to task.
+    pub fn has_own_data(&self, spec: &TaskSpec) -> bool {
+        let declared = self.image(&spec.image).map_or(&[][..], |image| &image.volumes);
+        spec.writes_data() || !spec.uncovered(declared).is_empty()
     }
 
     /// Services in the order of their dependencies, then by name.

@@ -12,7 +12,7 @@
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
 //! verdict for a slot; `rollout`: which slot is next, in which order; `waits`: what has to be
-//! there first; `resources`: images, networks, volumes. [`invariants`]: the checker.
+//! there first; `resources`: images, networks, volumes. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
 //! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
@@ -20,6 +20,7 @@
 pub mod desired;
 pub mod drift;
 pub mod invariants;
+pub mod lines;
 pub mod lower;
 pub mod standing;
 pub mod status;
@@ -39,10 +40,11 @@ mod wish;
 use desired::{Desired, Owner};
 use draft::{Draft, hold};
 use facts::Facts;
+use keel_engine::fields::Field;
 use keel_engine::{Observation, StackName};
 use memory::Memory;
 use standing::Standing;
-use verdict::{Entry, Hold, Plan, Subject, Verdict};
+use verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
 
 /// All that a plan is made from.
 #[derive(Debug, Clone)]
@@ -83,8 +85,9 @@ pub struct Asked {
 /// Compares what the revision asks for with what the node reports.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     if let Some(owner) = other_owner(inputs) {
-        return held_whole(inputs, &Hold::OwnedBy { owner: owner.to_string() });
+        return held_whole(&with_pin(inputs), &Hold::OwnedBy { owner: owner.to_string() });
     }
+    let inputs = &with_pin(inputs);
     let mut memory = memory::open(inputs);
     let standing = memory.standing.clone();
     let facts = Facts::new(inputs, &standing, planned(inputs, &standing));
@@ -104,6 +107,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
     }
     finish(&facts, draft, &mut memory)
+}
+
+/// What a person came back to stands for what the source says.
+pub(crate) fn with_pin<'a>(inputs: &Inputs<'a>) -> Inputs<'a> {
+    let pinned = inputs.standing.pinned.as_deref().map(|pinned| &pinned.desired);
+    Inputs { desired: inputs.desired.and(pinned).or(inputs.desired), ..inputs.clone() }
 }
 
 /// What is planned towards: the revision, unless it is known bad and another one was good.
@@ -164,6 +173,7 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         standing.pulls.entry(reference.clone()).or_insert(pull).at = now.max(1);
     }
     let entries = draft.entries();
+    standing.changed.extend(entries.iter().filter_map(|entry| changed_in_place(facts, entry)));
     if entries.iter().any(assigns_a_task) {
         standing.generation = generation;
     }
@@ -175,6 +185,25 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         learned: std::mem::take(&mut memory.learned),
     };
     made(facts.inputs, entries, memory, wake)
+}
+
+/// A slot whose task is changed in place so that its health may suffer.
+fn changed_in_place(facts: &Facts<'_>, entry: &Entry) -> Option<(String, standing::Changed)> {
+    let (Subject::Slot(slot), Verdict::Act { action: Action::Update, reason, .. }) =
+        (&entry.subject, &entry.verdict)
+    else {
+        return None;
+    };
+    let Reason::Changed { differences } = reason else { return None };
+    let tells = |field| {
+        matches!(field, Field::Healthcheck | Field::MemLimit | Field::Cpus | Field::PidsLimit)
+    };
+    let task = facts.slots.get(slot)?.current?;
+    let changed = standing::Changed { task: task.id.clone(), at: facts.now() };
+    differences
+        .iter()
+        .any(|(difference, _)| tells(difference.field))
+        .then(|| (facts::short(slot), changed))
 }
 
 fn assigns_a_task(entry: &Entry) -> bool {

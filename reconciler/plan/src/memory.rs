@@ -36,6 +36,7 @@ impl Memory {
     fn forget(&mut self, inputs: &Inputs<'_>) {
         let alive: BTreeSet<_> = inputs.observation.tasks.iter().map(|task| &task.id).collect();
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
+        self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
     }
 
     /// Another stack hash gets one try of every service. One that is known bad gets none.
@@ -174,9 +175,9 @@ impl Memory {
     /// A new task that failed makes the revision known bad.
     fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
         let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
-        let Some((slot, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
+        let Some((slot, task, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
             let what = failure(facts, occupants)?;
-            Some((slot, what))
+            Some((slot, occupants.current?.id.clone(), what))
         }) else {
             return;
         };
@@ -185,7 +186,7 @@ impl Memory {
         let bad = KnownBad { revision, at: facts.now(), reason: reason.clone(), since };
         self.standing.bad.insert(desired.hash.clone(), bad);
         self.standing.rollout = None;
-        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason });
+        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason, task });
     }
 
     /// All that the revision changed is settled: it is the one to come back to.
@@ -202,6 +203,7 @@ impl Memory {
             return;
         }
         standing.rollout = None;
+        standing.changed.clear();
         standing.bad.remove(&desired.hash);
         standing.good = Some(desired.hash.clone());
         standing.good_desired = Some(Box::new(desired.clone()));
@@ -229,15 +231,17 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     }
 }
 
-/// What failed in a slot, if its new task did. One that runs with data of its own is never
-/// killed for being late: it may be migrating.
+/// What failed in a slot, if its new task did, or one that was changed in place. A new one that runs
+/// with data of its own is never killed for being late: it may be migrating.
 fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<String> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
-    if !facts.patience(want, task).fresh {
+    let patience = facts.patience(want, task);
+    if !patience.fresh {
         return None;
     }
+    let is_new = patience.changed.is_none();
     match facts.condition(want, task) {
-        Condition::Failed { late: true, .. } if task.spec.writes_data() => None,
+        Condition::Failed { late: true, .. } if is_new && facts.has_own_data(&task.spec) => None,
         Condition::Failed { what, .. } => Some(what),
         _ => None,
     }
@@ -287,6 +291,7 @@ pub(crate) fn is_complete(facts: &Facts<'_>, name: &str) -> bool {
     };
     let Some(done) = facts.standing.completions.get(name) else { return false };
     // Coming back to an earlier revision runs no job again.
-    let back = facts.bad.is_some() && facts.standing.good_desired.is_some();
+    let failed = facts.bad.is_some() && facts.standing.good_desired.is_some();
+    let back = failed || facts.standing.pinned.is_some();
     facts.is_job(service) && (back || done.hash == service.hash)
 }

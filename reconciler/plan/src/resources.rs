@@ -1,12 +1,13 @@
 //! Images, networks and volumes.
 
+use crate::desired::DesiredService;
 use crate::draft::{Draft, act, hold};
 use crate::facts::Facts;
 use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject, Verdict};
 use crate::waits::{foreign, given_up};
 use keel_engine::{
-    Assignment, Goal, ObservedNetwork, ObservedVolume, Presence, PullPolicy, TaskSpec,
+    Assignment, Goal, ObservedNetwork, ObservedVolume, Presence, PullPolicy, Slot, TaskSpec,
 };
 
 /// A pull that failed is asked for again after this time.
@@ -225,8 +226,29 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
             Some(_) if occupants.all().all(gone) => {
                 hold(Hold::InProgress { what: "it is being removed".into() })
             }
-            Some(_) => crate::judge::remove_all(occupants.all(), reason, volumes, draft.generation),
+            Some(_) => match remaining_dependent(facts, slot) {
+                Some(service) => {
+                    hold(Hold::AwaitingDependency { service, condition: "removed".into() })
+                }
+                None => {
+                    crate::judge::remove_all(occupants.all(), reason, volumes, draft.generation)
+                }
+            },
         };
         draft.put(Subject::Slot(slot.clone()), verdict);
     }
+}
+
+/// A service that needs this slot's and has tasks: an application goes before its database.
+fn remaining_dependent(facts: &Facts<'_>, slot: &Slot) -> Option<String> {
+    let services = &facts.inputs.desired?.services;
+    let there = |name: &str| {
+        let mut slots = facts.slots.iter().filter(|(slot, _)| slot.service == name);
+        slots.any(|(_, occupants)| occupants.all().next().is_some())
+    };
+    let needs = |service: &DesiredService| {
+        service.depends_on.iter().any(|other| other.service == slot.service)
+    };
+    let mut found = services.iter().filter(|(_, service)| needs(service));
+    found.find(|(name, _)| there(name)).map(|(name, _)| name.clone())
 }

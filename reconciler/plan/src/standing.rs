@@ -39,9 +39,15 @@ pub struct Standing {
     /// What was good last, to come back to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_desired: Option<Box<Desired>>,
+    /// Kept at an earlier revision by a person, whatever its source says, until they resume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Box<Pinned>>,
     /// Tasks that are to be replaced although nothing in their specification changed, by slot.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recreate: BTreeMap<String, Recreate>,
+    /// Tasks that a rollout changed in place so that it may tell on their health, by slot.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, Changed>,
     /// Pulls that were asked for and whose answer has not been used yet, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pulls: BTreeMap<String, Pull>,
@@ -55,6 +61,15 @@ pub struct Recreate {
     /// The tag means another image now: before and after. Absent: a person said so.
     #[serde(default)]
     pub moved: Option<(Option<Digest>, Digest)>,
+}
+
+/// A task that was changed in place: it has to stand the test of a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The task; once another fills the slot, this is forgotten.
+    pub task: TaskId,
+    /// When.
+    pub at: u64,
 }
 
 /// A pull that was asked for.
@@ -79,6 +94,17 @@ pub struct Suspended {
     /// Why, in their words.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A revision that a person came back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// What it asks for.
+    pub desired: Desired,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Since when.
+    pub since: u64,
 }
 
 /// A stack was taken from its owner.

@@ -5,7 +5,7 @@ use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
 use crate::standing::Taken;
-use crate::verdict::Hold;
+use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{Goal, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,13 +66,14 @@ pub struct Status {
 pub fn status(inputs: &Inputs<'_>) -> Status {
     let facts = Facts::new(inputs, inputs.standing, inputs.desired);
     // How it is, is said of what is planned towards: after a failure, what was good before it.
-    let planned = crate::planned(inputs, inputs.standing);
+    let followed = crate::with_pin(inputs);
+    let planned = crate::planned(&followed, inputs.standing);
     let mut notes = notes(&facts);
     notes.sort();
     let sync = sync(&facts);
     Status {
         sync,
-        health: health(&Facts::new(inputs, inputs.standing, planned)),
+        health: health(&Facts::new(&followed, inputs.standing, planned)),
         notes: notes.into_iter().map(|(_, note)| note).collect(),
         taken_from: taken(&facts).map(|taken| taken.from.clone()),
         services: services(&facts),
@@ -206,12 +207,18 @@ fn of_task(facts: &Facts<'_>, want: &Want<'_>, task: &ObservedTask) -> Health {
 /// Each with its rank: what is broken, what is held, what is under way.
 fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     let mut notes = Vec::new();
-    if let Some(bad) = facts.bad {
+    let pinned = facts.standing.pinned.as_deref().map(|pinned| &pinned.desired.hash);
+    let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
+    if let Some(bad) = bad {
         notes.push((0, format!("revision {} failed: {}", bad.revision, bad.reason)));
     }
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         notes.push((2, format!("suspended by {}{why}", suspended.by)));
+    }
+    if let Some(pinned) = &facts.standing.pinned {
+        let revision = keel_engine::short(&pinned.desired.revision);
+        notes.push((2, format!("rolled back to {revision} by {}", pinned.by)));
     }
     if let Some(taken) = taken(facts) {
         notes.push((4, format!("taken over from {}", taken.from)));
@@ -219,6 +226,7 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     for (slot, occupants) in &facts.slots {
         notes.extend(slot_note(facts, slot, occupants));
     }
+    notes.extend(not_begun(facts));
     for (name, service) in facts.desired.iter().flat_map(|desired| &desired.services) {
         let held = service.held.iter();
         notes.extend(held.map(|held| {
@@ -236,6 +244,25 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
         Some((1, format!("image {}: {}", image.reference, image.failure.as_ref()?)))
     }));
     notes
+}
+
+/// Slots without a task, where the plan says why there can be none.
+fn not_begun(facts: &Facts<'_>) -> Vec<(u8, String)> {
+    let empty = |slot: &Slot| {
+        let occupants = facts.slots.get(slot);
+        occupants.is_some_and(|occupants| occupants.want.is_some() && occupants.current.is_none())
+    };
+    if !facts.slots.keys().any(empty) {
+        return vec![];
+    }
+    let entries = crate::plan(facts.inputs).entries.into_iter();
+    let why = entries.filter_map(|entry| match (entry.subject, entry.verdict) {
+        (Subject::Slot(slot), Verdict::Hold(Hold::Failed { what })) if empty(&slot) => {
+            Some((0, format!("{} {what}", facts::short(&slot))))
+        }
+        _ => None,
+    });
+    why.collect()
 }
 
 fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<(u8, String)> {

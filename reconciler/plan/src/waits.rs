@@ -54,7 +54,11 @@ fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) 
             Hold::NotRunYet { field: format!("depends_on.{service}"), why, at: None }
         }
         Hold::Stopped | Hold::Kept { .. } | Hold::ReportOnly => Hold::Kept { why },
-        Hold::Failed { .. } | Hold::KnownBad { .. } => Hold::Failed { what: why },
+        // Why is told of the slot itself, once.
+        Hold::Failed { .. } | Hold::KnownBad { .. } => {
+            let what = format!("needs {} {condition}, which failed", short(&slot));
+            Hold::Failed { what }
+        }
         _ => Hold::AwaitingDependency { service, condition },
     }
 }

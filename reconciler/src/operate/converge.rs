@@ -1,15 +1,16 @@
 //! `up` and `apply`: store what is desired, then pass until only final holds remain.
 
-use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
+use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKind, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
+use crate::history::Note;
 use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
 };
 use crate::owners::{Claim, claim};
-use crate::pass::{Passed, pass};
+use crate::pass::{PassError, Passed, pass};
 use crate::progress::Scene;
-use crate::record::{Operation, OperationState, RecordError};
+use crate::record::{OperationState, RecordError};
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -156,13 +157,14 @@ impl Controller {
         if self.serves() || outcome != Outcome::Done || passed.plan.is_settled() {
             return Ok(());
         }
-        let operation = Operation {
+        let note = Note {
             revision: passed.plan.revision.clone(),
             state: OperationState::Succeeded,
             reason: "everything runs; nobody watches for how long".to_owned(),
             at: self.now(),
+            ..Note::default()
         };
-        Ok(self.records().finish(stack, &operation).await?)
+        Ok(self.records().finish(stack, &note).await?)
     }
 
     pub(crate) async fn pass_for_person(
@@ -170,7 +172,10 @@ impl Controller {
         stack: &StackName,
         asked: &Asked,
     ) -> Result<Passed, Refusal> {
-        pass(stack, asked, self).await.map_err(|error| Refusal::failed(&error))
+        pass(stack, asked, self).await.map_err(|error| match error {
+            PassError::Driven(error) => error.into(),
+            error => Refusal::failed(&error),
+        })
     }
 
     /// Until an event, the time that the plan names, or a little while.
@@ -272,7 +277,8 @@ impl Story {
         }
         let seen = &passed.observation;
         if only_missing_images_are_open(plan, seen) || only_vain_attempts_are_open(plan, seen) {
-            return Some((Outcome::Failed, awaited(plan)));
+            let (_, notes) = self.with_failures(ending(plan));
+            return Some((Outcome::Failed, notes.into_iter().chain(awaited(plan)).collect()));
         }
         let limit = Duration::from_millis(self.health_time(passed));
         let late = self.ready.is_some_and(|ready| ready.elapsed() > limit);
@@ -312,6 +318,7 @@ fn wanted_services(desired: &Desired, named: &[String]) -> BTreeSet<String> {
 fn lift(standing: &mut Standing, services: &BTreeSet<String>) {
     standing.removed = None;
     standing.suspended = None;
+    standing.pinned = None;
     let of = |slot: &String| {
         slot.rsplit_once('.').map_or(slot.as_str(), |(service, _)| service).to_owned()
     };
@@ -336,7 +343,10 @@ where
             ended = work => ended,
             () = listening.closed() => return,
         };
-        let (outcome, notes) = ended.unwrap_or_else(|refusal| (Outcome::Failed, told(&refusal)));
+        let (outcome, notes) = ended.unwrap_or_else(|refusal| match refusal.kind {
+            RefusalKind::TakenOver => (Outcome::TakenOver, vec![refusal.message]),
+            _ => (Outcome::Failed, told(&refusal)),
+        });
         // Nobody left to tell is no failure.
         let _ = sender.send(Progress::End { outcome, notes }).await;
     });

@@ -212,14 +212,9 @@ mod tests {
         let image = |(reference, content): &(&str, &str)| ObservedImage {
             reference: (*reference).to_owned(),
             digest: Some(keel_engine::Digest::of(content.as_bytes())),
-            id: None,
-            size: 0,
-            created: None,
-            pulling: None,
             failure: None,
-            transient: false,
             pulls: 0,
-            has_healthcheck: false,
+            ..ObservedImage::default()
         };
         Observation { images: images.iter().map(image).collect(), ..Observation::default() }
     }

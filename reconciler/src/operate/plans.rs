@@ -31,6 +31,11 @@ impl Controller {
         Ok(PlanReport { version: 1, stacks })
     }
 
+    /// What a stack shall be, as stored last; `None`: nothing is known of it.
+    pub async fn desired(&self, stack: &StackName) -> Result<Option<Desired>, Refusal> {
+        Ok(self.records().desired(stack).await?)
+    }
+
     async fn stored(&self, stack: StackName) -> Result<(StackName, Option<Desired>), Refusal> {
         if !self.records().stacks().await?.contains(&stack) {
             return Err(unknown_stack(&stack));

@@ -5,7 +5,7 @@ use crate::ask::{ContainerRow, PortRow, Refusal};
 use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;
 use crate::rows::PsAsk;
-use keel_engine::{Depth, Health, Observation, ObservedTask, Phase, Protocol};
+use keel_engine::{Depth, Health, Observation, ObservedImage, ObservedTask, Phase, Protocol};
 
 impl Controller {
     /// Tasks of all nodes, newest first.
@@ -19,7 +19,23 @@ pub(crate) fn rows(seen: &Observation, ask: &PsAsk, now: u64) -> Vec<ContainerRo
     let names = listed_names(seen);
     let mut tasks: Vec<_> = seen.tasks.iter().filter(|task| wanted(task, ask)).collect();
     tasks.sort_by(|a, b| (b.created, &names[&a.id]).cmp(&(a.created, &names[&b.id])));
-    tasks.iter().map(|task| row(task, &names[&task.id], &seen.node, now)).collect()
+    let row = |task: &&ObservedTask| row(task, &names[&task.id], &command(task, seen), seen, now);
+    tasks.iter().map(row).collect()
+}
+
+/// What it runs: the specification's words, else those of its image. As in docker, another
+/// entrypoint leaves the image's arguments away.
+fn command(task: &ObservedTask, seen: &Observation) -> String {
+    let mut images = seen.images.iter().filter(|image| image.digest == task.digest);
+    let image = images.next().filter(|_| task.digest.is_some());
+    let of_image = |words: fn(&ObservedImage) -> &[String]| image.map(words).unwrap_or_default();
+    let spec = &task.spec;
+    let (entrypoint, arguments) = match (&spec.entrypoint, &spec.command) {
+        (Some(entrypoint), arguments) => (&**entrypoint, arguments.as_deref().unwrap_or_default()),
+        (None, Some(arguments)) => (of_image(|image| &image.entrypoint), &**arguments),
+        (None, None) => (of_image(|image| &image.entrypoint), of_image(|image| &image.command)),
+    };
+    [entrypoint, arguments].concat().join(" ")
 }
 
 fn wanted(task: &ObservedTask, ask: &PsAsk) -> bool {
@@ -31,17 +47,21 @@ fn wanted(task: &ObservedTask, ask: &PsAsk) -> bool {
             || slot.is_some_and(|slot| ask.services.contains(&slot.service)))
 }
 
-fn row(task: &ObservedTask, name: &str, node: &str, now: u64) -> ContainerRow {
+fn row(
+    task: &ObservedTask,
+    name: &str,
+    command: &str,
+    seen: &Observation,
+    now: u64,
+) -> ContainerRow {
     let slot = task.place.slot();
-    let entry = task.spec.entrypoint.iter().flatten();
-    let command: Vec<_> = entry.chain(task.spec.command.iter().flatten()).cloned().collect();
     ContainerRow {
         id: task.id.as_str().to_owned(),
         name: name.to_owned(),
         stack: slot.map(|slot| slot.stack.to_string()).unwrap_or_default(),
         service: slot.map(|slot| slot.service.clone()).unwrap_or_default(),
         slot: slot.map(|slot| slot.slot.clone()).unwrap_or_default(),
-        node: node.to_owned(),
+        node: seen.node.clone(),
         image: task.spec.image.clone(),
         state: state(&task.phase).to_owned(),
         status: status(task, now),
@@ -50,7 +70,8 @@ fn row(task: &ObservedTask, name: &str, node: &str, now: u64) -> ContainerRow {
         ports: ports(task),
         created: rfc3339(task.created),
         revision: task.revision.clone(),
-        command: command.join(" "),
+        command: command.to_owned(),
+        restarts: task.restarts,
         exit_code: task.exit_code,
         message: task.message.clone(),
         addresses: task.addresses.iter().cloned().collect(),
@@ -137,6 +158,29 @@ mod tests {
             (t.phase, t.exit_code, t.finished) = (Phase::Exited, Some(1), Some(95_000));
         });
         assert_eq!(exited, "Exited (1) 5 seconds ago");
+    }
+
+    #[test]
+    fn a_command_is_the_images_where_the_service_has_none() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let mut one = task("web", "1", 'a', 0);
+        one.digest = Some(keel_engine::Digest::of(b"image"));
+        let mut seen = observation([]);
+        seen.images.push(ObservedImage {
+            digest: one.digest.clone(),
+            entrypoint: words("/entry.sh"),
+            command: words("nginx -g"),
+            ..ObservedImage::default()
+        });
+        let mut said = |entrypoint: Option<&str>, command: Option<&str>| {
+            let spec = std::sync::Arc::make_mut(&mut one.spec);
+            (spec.entrypoint, spec.command) = (entrypoint.map(words), command.map(words));
+            super::command(&one, &seen)
+        };
+        assert_eq!(said(None, None), "/entry.sh nginx -g");
+        assert_eq!(said(None, Some("sh")), "/entry.sh sh");
+        assert_eq!(said(Some("sh"), None), "sh");
+        assert_eq!(said(Some("sh"), Some("-c x")), "sh -c x");
     }
 
     #[test]

@@ -1,33 +1,52 @@
-//! `status`, `history` and the sources' state.
+//! `status` and the sources' state.
 
 use super::converge::unknown_stack;
-use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow};
+use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
-use crate::record::{Operation, SourceRecord};
-use crate::rows::HistoryRow;
+use crate::record::{Operation, RefusedRevision, SourceRecord};
 use keel_engine::{Depth, Observation, StackName};
-use keel_plan::desired::Owner;
-use keel_plan::status::status;
+use keel_plan::desired::{Desired, Owner};
+use keel_plan::status::{Sync, status};
 use keel_plan::{Asked, Inputs};
+use std::collections::BTreeMap;
 
 impl Controller {
     /// Sync, health and operation of these stacks, or of all, by name.
     pub async fn status(&self, stacks: &[StackName]) -> Result<Vec<StatusRow>, Refusal> {
         let observation = self.fleet().observe(Depth::State).await?;
+        let mut refused = self.refused().await;
+        let known = self.records().stacks().await?;
+        let all = known.iter().chain(refused.keys().filter(|stack| !known.contains(stack)));
         let mut rows = Vec::new();
-        for stack in self.these_or_all(stacks).await? {
-            rows.push(self.status_of(&stack, &observation).await?);
+        for stack in these_of(stacks, &all.cloned().collect::<Vec<_>>())? {
+            let mut row = self.status_of(&stack, &observation).await?;
+            if let Some((source, refusal)) = refused.remove(&stack) {
+                tell_refusal(&mut row, &source, &refusal);
+            }
+            rows.push(row);
         }
+        rows.sort_by(|a, b| a.stack.cmp(&b.stack));
         Ok(rows)
     }
 
-    async fn these_or_all(&self, stacks: &[StackName]) -> Result<Vec<StackName>, Refusal> {
-        let all = self.records().stacks().await?;
-        if let Some(unknown) = stacks.iter().find(|stack| !all.contains(stack)) {
-            return Err(unknown_stack(unknown));
+    /// Stacks whose newest files are refused, with the source that says so.
+    async fn refused(&self) -> BTreeMap<StackName, (String, RefusedRevision)> {
+        let mut all = BTreeMap::new();
+        for name in self.configured().keys() {
+            // A record that cannot be read refuses nothing.
+            let record = self.records().source(name).await.unwrap_or_default();
+            let named = |(stack, refused)| (stack, (name.clone(), refused));
+            all.extend(record.refused.into_iter().map(named));
         }
-        Ok(if stacks.is_empty() { all } else { stacks.to_vec() })
+        all
+    }
+
+    pub(crate) async fn these_or_all(
+        &self,
+        stacks: &[StackName],
+    ) -> Result<Vec<StackName>, Refusal> {
+        these_of(stacks, &self.records().stacks().await?)
     }
 
     async fn status_of(
@@ -54,6 +73,7 @@ impl Controller {
             let reason = held.reason.iter().map(|reason| format!(": {reason}"));
             format!("by {} since {}{}", held.by, rfc3339(held.since), reason.collect::<String>())
         });
+        let warnings = self.warnings_of(stack, desired.as_ref()).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
         Ok(StatusRow {
@@ -67,8 +87,22 @@ impl Controller {
             suspended,
             taken_from: status.taken_from,
             drift: drift.max(status.drift),
+            warnings,
             services: status.services,
         })
+    }
+
+    /// What its source last said of its files.
+    async fn warnings_of(
+        &self,
+        stack: &StackName,
+        desired: Option<&Desired>,
+    ) -> Result<Vec<WarningRow>, Refusal> {
+        let Some(Owner::Source { name, .. }) = desired.map(|desired| &desired.owner) else {
+            return Ok(vec![]);
+        };
+        let record = self.records().source(name).await?;
+        Ok(record.warnings.get(stack).cloned().unwrap_or_default())
     }
 
     /// A stack of a source that was moved or is no longer configured stays as it is.
@@ -81,35 +115,40 @@ impl Controller {
     /// The state of the sources; empty without `serve`.
     pub async fn sources(&self) -> Vec<SourceRow> {
         let mut rows = Vec::new();
-        for (name, source) in self.configured() {
+        for (name, source) in self.configured().iter() {
             // A record that cannot be read is shown as not fetched yet.
             let record = self.records().source(name).await.unwrap_or_default();
             rows.push(source_row(name, source.location(), record));
         }
         rows
     }
+}
 
-    /// What happened to these stacks, or to all; oldest first.
-    pub async fn history(&self, stacks: &[StackName]) -> Result<Vec<HistoryRow>, Refusal> {
-        let mut rows = Vec::new();
-        for stack in self.these_or_all(stacks).await? {
-            for outcome in self.records().history(&stack).await?.0 {
-                let Operation { revision, state, reason, at } = outcome.operation;
-                let row = HistoryRow {
-                    stack: stack.to_string(),
-                    revision,
-                    state: state.word().to_owned(),
-                    reason,
-                    at: rfc3339(at),
-                    until: rfc3339(outcome.until),
-                    times: outcome.times,
-                };
-                rows.push((at, row));
-            }
-        }
-        rows.sort_by_key(|(at, _)| *at);
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
+/// These stacks, each of which must be one of all; all, where none is named.
+fn these_of(stacks: &[StackName], all: &[StackName]) -> Result<Vec<StackName>, Refusal> {
+    if let Some(unknown) = stacks.iter().find(|stack| !all.contains(stack)) {
+        return Err(unknown_stack(unknown));
     }
+    Ok(if stacks.is_empty() { all } else { stacks }.to_vec())
+}
+
+/// What the source says now cannot be used, so how it differs from what runs cannot be known; what
+/// was read before is kept up meanwhile.
+fn tell_refusal(row: &mut StatusRow, source: &str, refusal: &RefusedRevision) {
+    if row.source.is_empty() {
+        source.clone_into(&mut row.source);
+    }
+    if row.source != source {
+        return;
+    }
+    let revision = match refusal.revision.as_str() {
+        "" => String::new(),
+        revision => format!("revision {} ", keel_engine::short(revision)),
+    };
+    let reason = format!("{revision}refused: {}", refusal.why);
+    row.sync = Sync::Unknown.to_string();
+    row.notes.insert(0, reason.clone());
+    row.operation = OperationRow { state: "failed".to_owned(), reason, at: rfc3339(refusal.since) };
 }
 
 fn source_name(owner: &Owner) -> String {
@@ -134,6 +173,7 @@ fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
         location,
         revision: record.revision,
         fetched: if record.fetched == 0 { String::new() } else { rfc3339(record.fetched) },
+        failing: (record.failing > 0).then(|| rfc3339(record.failing)),
         problems: record.trouble.into_iter().chain(record.problems).collect(),
         held,
     }

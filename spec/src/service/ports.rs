@@ -114,6 +114,9 @@ fn hold_unusual(field: &Field<'_>, port: &Port) {
         Port { published: Published::Range(..), .. } => {
             field.hold("choosing a free port of a range is not done");
         }
+        Port { host_ip: Some(IpAddr::V6(ip)), .. } if !ip.is_unspecified() => {
+            field.hold("nothing is published on IPv6 addresses");
+        }
         _ => {}
     }
 }

@@ -1,6 +1,7 @@
 //! What a person who watches `keel serve` is told: each change once. Pure.
 
-use keel_reconciler::ask::{ContainerRow, SourceRow, StatusRow};
+use super::containers::Containers;
+use keel_reconciler::ask::{ContainerRow, SourceRow, StatusRow, WarningRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is to see.
@@ -12,14 +13,20 @@ pub struct Seen {
     pub containers: Vec<ContainerRow>,
     /// All sources.
     pub sources: Vec<SourceRow>,
+    /// When; milliseconds since the Unix epoch.
+    pub now: u64,
 }
+
+/// More at once are counted: a source that is served for the first time may have hundreds.
+const MOST_WARNINGS: usize = 10;
 
 /// What was told already.
 #[derive(Debug, Default)]
 pub struct Watch {
     stacks: BTreeMap<String, Told>,
-    containers: BTreeMap<String, (String, String)>,
+    containers: Containers,
     problems: BTreeSet<String>,
+    warnings: BTreeSet<WarningRow>,
 }
 
 /// The last that was told of a stack.
@@ -37,10 +44,13 @@ impl Watch {
     /// Lines about what is new since the last look.
     pub fn look(&mut self, seen: &Seen) -> Vec<String> {
         let mut lines = self.problems(&seen.sources);
-        lines.extend(self.containers(&seen.containers));
+        lines.extend(self.warnings(&seen.stacks));
+        lines.extend(self.containers.look(&seen.containers, seen.now));
         for row in &seen.stacks {
             let told = self.stacks.entry(row.stack.clone()).or_default();
-            lines.extend(change(row, told, &seen.containers));
+            // Between two crashes it may look well.
+            let crashes = self.containers.crash(&row.stack);
+            lines.extend(change(row, told, &seen.containers, crashes));
         }
         self.stacks.retain(|stack, _| {
             let stays = seen.stacks.iter().any(|row| row.stack == *stack);
@@ -66,52 +76,56 @@ impl Watch {
         fresh
     }
 
-    fn containers(&mut self, rows: &[ContainerRow]) -> Vec<String> {
-        let of_stacks = rows.iter().filter(|row| !row.stack.is_empty());
-        let word = |row: &ContainerRow| (row.id.clone(), (row.name.clone(), state(row)));
-        let now: BTreeMap<_, _> = of_stacks.map(word).collect();
-        let told = |id: &String| self.containers.get(id).map(|(_, word)| word);
-        let fresh = now.iter().filter(|(id, (_, word))| told(id) != Some(word));
-        let mut lines: Vec<_> = fresh.map(|(_, (name, word))| format!("{name}: {word}")).collect();
-        let gone = self.containers.iter().filter(|(id, _)| !now.contains_key(*id));
-        lines.extend(gone.map(|(_, (name, _))| format!("{name}: removed")));
-        lines.sort();
-        self.containers = now;
-        lines
+    /// A line for each that is new: `keel status STACK` has the rest.
+    fn warnings(&mut self, stacks: &[StatusRow]) -> Vec<String> {
+        let of_stack = |row: &StatusRow| row.warnings.clone();
+        let now: BTreeSet<_> = stacks.iter().flat_map(of_stack).collect();
+        let fresh: Vec<_> = now.difference(&self.warnings).map(warning).collect();
+        self.warnings = now;
+        let beyond = fresh.len().saturating_sub(MOST_WARNINGS);
+        let more =
+            (beyond > 0).then(|| format!("{beyond} more warnings: `keel status` counts them"));
+        fresh.into_iter().take(MOST_WARNINGS).chain(more).collect()
     }
 }
 
-/// A container in a word or two.
-fn state(row: &ContainerRow) -> String {
-    let code = row.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
-    match (row.state.as_str(), row.health.as_str()) {
-        ("running", "healthy" | "unhealthy") => row.health.clone(),
-        ("running", _) => "started".to_owned(),
-        ("exited" | "restarting", _) => format!("{}{code}", row.state),
-        ("dead", _) => match &row.message {
-            Some(why) => format!("cannot be started: {why}"),
-            None => "cannot be started".to_owned(),
-        },
-        (state, _) => state.to_owned(),
-    }
+fn warning(row: &WarningRow) -> String {
+    let at = if row.at.is_empty() { String::new() } else { format!("{}: ", row.at) };
+    format!("warning: {at}{} [{}]", row.message, row.code)
 }
 
-fn change(row: &StatusRow, told: &mut Told, containers: &[ContainerRow]) -> Vec<String> {
+fn change(
+    row: &StatusRow,
+    told: &mut Told,
+    containers: &[ContainerRow],
+    crashes: bool,
+) -> Vec<String> {
     let mut lines = taken(row, told);
     let trouble = trouble(row);
     if !trouble.is_empty() {
         // When it is well again, that is worth saying.
         told.shown = None;
-        lines.extend(trouble.into_iter().filter(|line| told.trouble.insert(line.clone())));
+        lines.extend(trouble.into_iter().filter(|line| told.trouble.insert(uncounted(line))));
         return lines;
     }
-    let well = row.health == "Healthy" && row.sync == "InSync";
+    let well = !crashes && row.health == "Healthy" && row.sync == "InSync";
     if well && told.shown.as_ref() != Some(&row.revision) {
         told.trouble.clear();
         told.shown = Some(row.revision.clone());
         lines.extend(overview(row, containers));
     }
     lines
+}
+
+/// The same trouble, however often it came: `exited (1) 7 times` is no news after 3.
+fn uncounted(line: &str) -> String {
+    let words: Vec<_> = line.split(' ').collect();
+    let counted = |index: usize| {
+        words.get(index + 1).is_some_and(|next| next.starts_with("times"))
+            && words[index].parse::<u32>().is_ok()
+    };
+    let kept = (0..words.len()).filter(|index| !counted(*index)).map(|index| words[index]);
+    kept.collect::<Vec<_>>().join(" ")
 }
 
 fn taken(row: &StatusRow, told: &mut Told) -> Vec<String> {
@@ -131,8 +145,9 @@ fn trouble(row: &StatusRow) -> Vec<String> {
     }
     let mut lines =
         vec![format!("{}: {}: {}", row.stack, row.operation.state, row.operation.reason)];
-    let said = |note: &&String| **note != row.operation.reason;
-    lines.extend(row.notes.iter().filter(said).map(|note| format!("  {note}")));
+    let reason = &row.operation.reason;
+    let said = |note: &&String| !reason.is_empty() && note.ends_with(reason);
+    lines.extend(row.notes.iter().filter(|note| !said(note)).map(|note| format!("  {note}")));
     lines
 }
 
@@ -175,11 +190,12 @@ fn place(port: u16, protocol: &str, ip: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod samples {
     use super::*;
     use keel_reconciler::ask::{OperationRow, PortRow};
 
-    fn stack(state: &str, reason: &str, health: &str) -> StatusRow {
+    /// A stack in a state.
+    pub fn stack(state: &str, reason: &str, health: &str) -> StatusRow {
         StatusRow {
             stack: "hello".into(),
             source: "default".into(),
@@ -195,11 +211,13 @@ mod tests {
             suspended: None,
             taken_from: None,
             drift: 0,
+            warnings: vec![],
             services: [("counter".to_owned(), (1, 1)), ("web".to_owned(), (2, 2))].into(),
         }
     }
 
-    fn container() -> ContainerRow {
+    /// A container that is well.
+    pub fn container() -> ContainerRow {
         let port = PortRow {
             host_ip: "0.0.0.0".into(),
             published: 8080,
@@ -222,10 +240,54 @@ mod tests {
             created: String::new(),
             revision: String::new(),
             command: String::new(),
+            restarts: 0,
             exit_code: None,
             message: None,
             addresses: BTreeMap::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{container, stack};
+    use super::*;
+
+    #[test]
+    fn a_warning_is_told_once_and_many_are_counted() {
+        let warning = |line: usize| WarningRow {
+            at: format!("compose.yaml:{line}:5"),
+            message: "the tag `latest` moves".into(),
+            code: "W0301".into(),
+            text: String::new(),
+        };
+        let mut watch = Watch::default();
+        let mut look = |warnings: Vec<WarningRow>| {
+            let stacks = vec![StatusRow { warnings, ..stack("running", "w", "Progressing") }];
+            watch.look(&Seen { stacks, ..Seen::default() }).join("\n")
+        };
+        let one = "warning: compose.yaml:3:5: the tag `latest` moves [W0301]";
+        assert_eq!(look(vec![warning(3)]), one);
+        assert_eq!(look(vec![warning(3)]), "");
+        assert_eq!(look(vec![]), "");
+        assert_eq!(look(vec![warning(3)]), one, "it is back");
+        let many = look((3..20).map(warning).collect());
+        assert_eq!(many.lines().count(), MOST_WARNINGS + 1, "{many}");
+        assert!(many.ends_with("6 more warnings: `keel status` counts them"), "{many}");
+    }
+
+    #[test]
+    fn a_count_that_grows_is_no_news() {
+        let times = |count: u32| uncounted(&format!("web.1 exited (1) {count} times: no database"));
+        assert_eq!(times(3), times(12));
+        assert_eq!(uncounted("port 80 is taken"), "port 80 is taken");
+        let mut watch = Watch::default();
+        let mut look = |count: u32| {
+            let reason = format!("web.1 exited (1) {count} times");
+            let stacks = vec![stack("failed", &reason, "Degraded")];
+            watch.look(&Seen { stacks, ..Seen::default() })
+        };
+        assert_eq!((look(3).len(), look(4).len(), look(5).len()), (1, 0, 0));
     }
 
     #[test]
@@ -235,7 +297,8 @@ mod tests {
         let mut look = |stacks: Vec<StatusRow>, health: &str, problems: Vec<String>| {
             let source = SourceRow { name: "default".into(), problems, ..SourceRow::default() };
             let container = ContainerRow { health: health.into(), ..container() };
-            let seen = Seen { stacks, containers: vec![container], sources: vec![source] };
+            let (containers, sources) = (vec![container], vec![source]);
+            let seen = Seen { stacks, containers, sources, now: 0 };
             told.extend(watch.look(&seen));
             told.push("--".to_owned());
         };

@@ -4,6 +4,7 @@
 mod drift;
 mod jobs;
 mod node;
+mod pinned;
 mod random;
 mod removal;
 mod rollout;

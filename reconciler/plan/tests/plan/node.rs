@@ -58,14 +58,11 @@ impl Node {
         self.seen.images.push(ObservedImage {
             reference: reference.to_owned(),
             digest: (!missing).then(|| Digest::of(reference.as_bytes())),
-            id: None,
-            size: 0,
-            created: None,
-            pulling: None,
             failure: missing.then(|| "no such image".to_owned()),
-            transient: false,
             pulls,
-            has_healthcheck: false,
+            // As its image has it.
+            volumes: reference.starts_with("redis:").then(|| "/data".into()).into_iter().collect(),
+            ..ObservedImage::default()
         });
     }
 
@@ -78,6 +75,12 @@ impl Node {
         };
         assert!(wish.generation > task.generation, "{} goes back", task.spec.container_name);
         let again = task.phase == Phase::Exited && wish.goal == Goal::Running;
+        let test = |spec: &keel_engine::TaskSpec| {
+            spec.healthcheck.as_ref().map(|check| check.test.clone())
+        };
+        if task.phase == Phase::Running && test(&task.spec) != test(&wish.spec) {
+            (task.health, task.health_since) = (Health::Starting, Some(at));
+        }
         task.generation = wish.generation;
         task.goal = wish.goal;
         task.spec = wish.spec.clone();
@@ -141,6 +144,12 @@ fn new(wish: &TaskAssignment, at: u64) -> ObservedTask {
     }
 }
 
+/// A check that is called so.
+fn fails(task: &ObservedTask) -> bool {
+    let check = task.spec.healthcheck.as_ref();
+    check.is_some_and(|check| check.test == keel_engine::HealthTest::Shell("false".into()))
+}
+
 fn run(task: &mut ObservedTask, at: u64) {
     let checked = task.spec.healthcheck.is_some();
     let image = task.spec.image.clone();
@@ -155,8 +164,8 @@ fn run(task: &mut ObservedTask, at: u64) {
         Phase::Running if image.starts_with("job") => end(task, at, 0),
         Phase::Running if checked && task.health == Health::Starting => {
             task.health_since = Some(at);
-            task.health =
-                if image.starts_with("sick") { Health::Unhealthy } else { Health::Healthy };
+            let sick = image.starts_with("sick") || fails(task);
+            task.health = if sick { Health::Unhealthy } else { Health::Healthy };
         }
         Phase::Running | Phase::Exited | Phase::Rejected => {}
         Phase::Draining => task.phase = Phase::Running,

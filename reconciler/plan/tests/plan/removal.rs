@@ -27,6 +27,17 @@ fn data_goes_on_a_person_s_word() {
 }
 
 #[test]
+fn an_application_goes_before_its_database() {
+    let mut world = stack().wants("db", "pg:1").wants("web", "nginx:1");
+    world = world.after("web", "db", keel_plan::desired::Condition::Started).converge();
+    world.standing.removed = Some(Removal { volumes: false });
+    let shown = world.shown();
+    assert!(shown.contains("db.1: hold: waits for web to be removed"), "{shown}");
+    assert!(shown.contains("web.1: remove"), "{shown}");
+    assert_eq!(world.converge().running(), "");
+}
+
+#[test]
 fn what_down_took_from_a_served_source_stays_away_visibly() {
     let mut world = stack().wants("web", "nginx:1").converge();
     world.standing.removed = Some(Removal { volumes: false });

@@ -1,6 +1,8 @@
 //! Replacing what runs: order, one at a time, failures.
 
 use crate::world::{port, stack};
+use keel_engine::{HealthTest, Tmpfs};
+use keel_plan::desired::Order;
 use keel_plan::verdict::Learned;
 
 #[test]
@@ -88,6 +90,23 @@ fn stop_first_else() {
     db.1: hold: converged
     ");
     assert_eq!(world.running(), "shop-db-1=pg:2");
+}
+
+/// It passes from task to task, so two that run would both write to it.
+#[test]
+fn a_volume_that_only_the_image_declares_is_data_of_its_own() {
+    let first = |mut world: crate::world::World| {
+        let story = world.story();
+        story.lines().filter(|line| line.contains("predecessor is being stopped")).count()
+    };
+    let redis = || stack().wants("db", "redis:1").checked("db");
+    assert_eq!(first(redis().converge().push("db", "redis:2", "r2")), 1);
+    let asked = redis().edit("db", |db| db.order = Some(Order::StartFirst));
+    assert_eq!(first(asked.converge().push("db", "redis:2", "r2")), 1, "an order lifts no safety");
+    let covered = redis().edit("db", |db| {
+        db.spec.tmpfs = vec![Tmpfs { target: "/data/".into(), ..Tmpfs::default() }];
+    });
+    assert_eq!(first(covered.converge().push("db", "redis:2", "r2")), 0);
 }
 
 #[test]
@@ -179,6 +198,74 @@ fn limits_change_in_place() {
     insta::assert_snapshot!(world.shown(), @"web.1: update: mem_limit unset -> 64MiB");
     let world = world.converge();
     assert_eq!(world.node.seen.tasks[0].id, before);
+}
+
+#[test]
+fn a_check_that_is_changed_in_place_has_to_agree() {
+    for data in [false, true] {
+        let world = stack().wants("web", "nginx:1").checked("web");
+        let world = if data { world.with_data("web") } else { world };
+        let world = world.converge();
+        let before = world.node.seen.tasks[0].id.clone();
+        let mut world = world.edit("web", |s| {
+            s.spec.healthcheck.as_mut().unwrap().test = HealthTest::Shell("false".into());
+        });
+        world.desired.revision = "r2".into();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(world.story(), @r#"
+            --
+            web.1: update: healthcheck {"shell":"true"} -> {"shell":"false"}
+            --
+            web.1: hold: waits for web to be available
+            --
+            web.1: update: healthcheck {"shell":"false"} -> {"shell":"true"}
+            --
+            web.1: hold: waits for web to be available
+            --
+            web.1: hold: revision r2 is known bad: web.1 not healthy after 120 s
+            "#);
+        }
+        assert!(matches!(&world.learned[..], [.., Learned::Failed { .. }]));
+        assert_eq!(world.node.seen.tasks[0].id, before, "nothing was replaced");
+        assert_eq!(world.node.seen.tasks[0].health, keel_engine::Health::Healthy);
+        assert!(world.standing.bad.contains_key(&world.desired.hash));
+        // One that agrees is good, and then nothing is watched any more.
+        let world = world.edit("web", |s| {
+            s.spec.healthcheck.as_mut().unwrap().test = HealthTest::Shell("exit 0".into());
+        });
+        let world = world.converge();
+        assert_eq!(world.standing.good.as_ref(), Some(&world.desired.hash));
+        assert!(world.standing.changed.is_empty());
+    }
+}
+
+#[test]
+fn a_check_changed_in_place_is_waited_for() {
+    let world = stack().wants("web", "nginx:1").checked("web").converge();
+    let mut world = world.edit("web", |s| {
+        s.spec.healthcheck.as_mut().unwrap().test = HealthTest::Shell("exit 0".into());
+    });
+    insta::assert_snapshot!(world.story(), @r#"
+    --
+    web.1: update: healthcheck {"shell":"true"} -> {"shell":"exit 0"}
+    --
+    web.1: hold: waits for web to be available
+    --
+    web.1: hold: converged
+    "#);
+}
+
+#[test]
+fn a_label_changed_in_place_says_nothing_of_health() {
+    let world = stack().wants("web", "sick").checked("web").converge();
+    assert!(world.standing.bad.contains_key(&world.desired.hash));
+    let world = stack().wants("web", "nginx:1").checked("web").converge();
+    let mut world = world.edit("web", |s| {
+        s.spec.labels.insert("note".into(), "x".into());
+    });
+    world.node.named("shop-web-1").health = keel_engine::Health::Unhealthy;
+    let world = world.converge();
+    assert_eq!(world.standing.good.as_ref(), Some(&world.desired.hash));
 }
 
 #[test]

@@ -1,0 +1,248 @@
+//! A stack's meaning as lines, one for each value, and what differs between two of them: for
+//! people, and for whoever reviews a change.
+//!
+//! # Invariants
+//! - A value at its default has no line; where a value was written is no part of them. So equal
+//!   lines mean that nothing would be replaced or changed.
+//! - Content of configs and secrets is in them as its digest alone.
+//! - A difference is a unified diff without context: each line carries its whole path.
+
+use crate::desired::{Desired, DesiredService, Policy};
+use keel_engine::Value;
+use keel_engine::fields::FIELDS;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Values by path: `services.web.environment.TZ`.
+pub type Lines = BTreeMap<String, String>;
+
+/// All that a stack asks for.
+#[must_use]
+pub fn of(desired: &Desired) -> Lines {
+    // The revision and the owner say where it comes from, not what it is; the hash is of it all.
+    let Desired { stack: _, owner: _, revision: _, hash: _, services, networks, volumes, policy } =
+        desired;
+    let mut lines = Lines::new();
+    for (name, one) in services {
+        service(&mut lines, &format!("services.{name}"), one);
+    }
+    for (name, network) in networks {
+        let path = format!("networks.{name}");
+        flat(&mut lines, &path, &json(&network.spec));
+        flag(&mut lines, &path, "external", network.external);
+    }
+    for (name, volume) in volumes {
+        let path = format!("volumes.{name}");
+        flat(&mut lines, &path, &json(&volume.spec));
+        flag(&mut lines, &path, "external", volume.external);
+    }
+    if *policy != Policy::default() {
+        flat(&mut lines, "x-keel", &json(policy));
+    }
+    lines
+}
+
+fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
+    let DesiredService {
+        spec,
+        fixed_name: _,
+        replicas,
+        hash: _,
+        depends_on,
+        order,
+        held,
+        drift,
+        settle,
+        health_timeout,
+        origins: _,
+    } = service;
+    for row in FIELDS {
+        value(lines, &format!("{path}.{}", row.name), (row.get)(spec));
+    }
+    lines.insert(format!("{path}.deploy.replicas"), replicas.to_string());
+    for dependency in depends_on {
+        flat(lines, &format!("{path}.depends_on.{}", dependency.service), &json(dependency));
+    }
+    flat(lines, &format!("{path}.deploy.update_config.order"), &json(order));
+    for one in held {
+        lines.insert(format!("{path}.{} (not run)", one.field), one.why.clone());
+    }
+    flat(lines, &format!("{path}.x-keel.drift"), &json(drift));
+    flat(lines, &format!("{path}.x-keel.settle"), &json(settle));
+    flat(lines, &format!("{path}.x-keel.health-timeout"), &json(health_timeout));
+}
+
+fn value(lines: &mut Lines, path: &str, value: Value) {
+    match value {
+        Value::Unset => {}
+        Value::List(values) => {
+            for (index, value) in values.into_iter().enumerate() {
+                lines.insert(format!("{path}[{index}]"), value);
+            }
+        }
+        Value::Map(values) => {
+            lines.extend(values.into_iter().map(|(key, value)| (format!("{path}.{key}"), value)));
+        }
+        single => drop(lines.insert(path.to_owned(), single.to_string())),
+    }
+}
+
+fn flag(lines: &mut Lines, path: &str, name: &str, on: bool) {
+    if on {
+        lines.insert(format!("{path}.{name}"), on.to_string());
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> serde_json::Value {
+    serde_json::to_value(value).expect("what is stored as JSON is JSON")
+}
+
+fn flat(lines: &mut Lines, path: &str, value: &serde_json::Value) {
+    match value {
+        serde_json::Value::Null => {}
+        serde_json::Value::Object(entries) => {
+            entries.iter().for_each(|(key, value)| flat(lines, &format!("{path}.{key}"), value));
+        }
+        serde_json::Value::Array(values) => {
+            let numbered = values.iter().enumerate();
+            numbered.for_each(|(index, value)| flat(lines, &format!("{path}[{index}]"), value));
+        }
+        serde_json::Value::String(text) => drop(lines.insert(path.to_owned(), text.clone())),
+        other => drop(lines.insert(path.to_owned(), other.to_string())),
+    }
+}
+
+/// One value that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Differing {
+    /// Where.
+    pub path: String,
+    /// What it was; `None`: nothing.
+    pub from: Option<String>,
+    /// What it would be; `None`: nothing.
+    pub to: Option<String>,
+}
+
+/// What differs, by path.
+#[must_use]
+pub fn differing(from: &Lines, to: &Lines) -> Vec<Differing> {
+    let paths: BTreeSet<_> = from.keys().chain(to.keys()).collect();
+    let both = paths.into_iter().map(|path| (path, from.get(path), to.get(path)));
+    both.filter(|(_, from, to)| from != to)
+        .map(|(path, from, to)| Differing {
+            path: path.clone(),
+            from: from.cloned(),
+            to: to.cloned(),
+        })
+        .collect()
+}
+
+/// A run of differences, and before which line of either side it begins.
+#[derive(Default)]
+struct Hunk {
+    at: (usize, usize),
+    removed: Vec<String>,
+    added: Vec<String>,
+}
+
+/// A unified diff; empty where nothing differs.
+#[must_use]
+pub fn unified(from: (&str, &Lines), to: (&str, &Lines)) -> String {
+    let hunks = hunks(from.1, to.1);
+    if hunks.is_empty() {
+        return String::new();
+    }
+    let printed: String = hunks.iter().map(Hunk::print).collect();
+    format!("--- {}\n+++ {}\n{printed}", from.0, to.0)
+}
+
+fn hunks(from: &Lines, to: &Lines) -> Vec<Hunk> {
+    let paths: BTreeSet<_> = from.keys().chain(to.keys()).collect();
+    let (mut hunks, mut open, mut at) = (Vec::new(), Hunk::default(), (0, 0));
+    for path in paths {
+        let (old, new) = (from.get(path), to.get(path));
+        if old == new {
+            hunks.push(std::mem::take(&mut open));
+        } else {
+            if open.removed.is_empty() && open.added.is_empty() {
+                open.at = at;
+            }
+            open.removed.extend(old.map(|value| line(path, value)));
+            open.added.extend(new.map(|value| line(path, value)));
+        }
+        at = (at.0 + usize::from(old.is_some()), at.1 + usize::from(new.is_some()));
+    }
+    hunks.push(open);
+    hunks.retain(|hunk| !hunk.removed.is_empty() || !hunk.added.is_empty());
+    hunks
+}
+
+/// A value of several lines is still one.
+fn line(path: &str, value: &str) -> String {
+    format!(
+        "{path}: {}",
+        value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
+    )
+}
+
+impl Hunk {
+    fn print(&self) -> String {
+        let range = |before: usize, lines: usize| match lines {
+            0 => format!("{before},0"),
+            lines => format!("{},{lines}", before + 1),
+        };
+        let (old, new) = (range(self.at.0, self.removed.len()), range(self.at.1, self.added.len()));
+        let removed = self.removed.iter().map(|line| format!("-{line}\n"));
+        let added = self.added.iter().map(|line| format!("+{line}\n"));
+        format!("@@ -{old} +{new} @@\n{}", removed.chain(added).collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Lines {
+        let pair = |line: &str| {
+            let (path, value) = line.split_once(": ").expect("PATH: VALUE");
+            (path.to_owned(), value.to_owned())
+        };
+        text.lines().map(|line| pair(line.trim())).collect()
+    }
+
+    #[test]
+    fn what_differs_is_a_unified_diff() {
+        let old = lines(
+            "services.web.environment.A: 1
+             services.web.environment.B: 2
+             services.web.image: nginx:1
+             services.web.mem_limit: 64MiB",
+        );
+        let new = lines(
+            "services.db.image: postgres
+             services.web.environment.A: 1
+             services.web.image: nginx:2
+             services.web.mem_limit: 64MiB
+             services.web.read_only: true",
+        );
+        insta::assert_snapshot!(unified(("stored", &old), ("files", &new)), @r"
+        --- stored
+        +++ files
+        @@ -0,0 +1,1 @@
+        +services.db.image: postgres
+        @@ -2,2 +3,1 @@
+        -services.web.environment.B: 2
+        -services.web.image: nginx:1
+        +services.web.image: nginx:2
+        @@ -4,0 +5,1 @@
+        +services.web.read_only: true
+        ");
+        assert_eq!(unified(("stored", &old), ("files", &old)), "");
+        assert_eq!(differing(&old, &new).len(), 4);
+    }
+
+    #[test]
+    fn a_value_of_two_lines_is_one_line() {
+        assert_eq!(line("a", "x\n\"y\" é"), "a: x\\n\"y\" é");
+    }
+}
