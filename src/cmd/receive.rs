@@ -92,6 +92,7 @@ async fn deploy(name: &str, context: &Context) -> Result<Exit> {
     };
     let ask = SyncAsk { targets: vec![name.to_owned()], ..SyncAsk::default() };
     let ended = outcome::watch(&context.screen, client.sync(&ask).await?).await?;
+    let ended = ended.unwrap_or(Exit::Failed);
     context.screen.say(match ended {
         Exit::Done => "deployed, and healthy",
         Exit::Unhealthy => "deployed, but not healthy in time: `keel status` says more",
