@@ -8,6 +8,8 @@ mod quote;
 pub(super) use lines::Cause;
 use lines::{Line, Lines};
 
+use crate::nearest;
+
 /// Guesses the cause of what the scanner says (`info`) of a line.
 pub(super) fn guess(info: &str, text: &str, number: usize) -> Option<Cause> {
     let lines = Lines::of(text);
@@ -171,4 +173,21 @@ fn no_colon(line: Line<'_>) -> Cause {
         None => format!("write `{}:`", line.content.trim_end_matches([';', ',', '=', '：'])),
     };
     line.cause("a `:` is missing after the key", hint)
+}
+
+/// What may be meant by an alias in `line` whose anchor is not above it.
+pub(super) fn anchor(name: &str, text: &str, line: usize) -> Option<String> {
+    let anchors = || {
+        text.lines().zip(1..).filter_map(|(content, number)| {
+            let (before, after) = content.split_once('&')?;
+            let begins = before.is_empty() || before.ends_with([' ', '[', ',']);
+            let word = after.split([' ', ',', ']', '}', '\t']).next().filter(|_| begins)?;
+            Some((word, number))
+        })
+    };
+    if let Some((_, at)) = anchors().find(|(word, at)| *word == name && *at >= line) {
+        return Some(format!("it is in line {at}: an anchor stands above its aliases"));
+    }
+    let above = anchors().filter(|(word, at)| *at <= line && !word.is_empty());
+    nearest::of(name, above.map(|(word, _)| word)).map(|near| format!("did you mean `*{near}`?"))
 }
