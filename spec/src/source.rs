@@ -26,6 +26,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) paths: RefCell<BTreeSet<PathBuf>>,
     /// Variables that files use and nobody sets.
     pub(crate) unset: RefCell<BTreeSet<String>>,
+    /// Values whose variables cannot be put in.
+    pub(crate) unfilled: RefCell<Vec<Span>>,
 }
 
 /// A file that was read.
@@ -38,8 +40,8 @@ pub(crate) struct Source {
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(files: &'a dyn Files, project: &'a Project) -> Self {
-        let (problems, texts, paths, unset) = Default::default();
-        Self { files, project, problems, texts, paths, unset }
+        let (problems, texts, paths, unset, unfilled) = Default::default();
+        Self { files, project, problems, texts, paths, unset, unfilled }
     }
 
     /// The path of `written` from `base`.

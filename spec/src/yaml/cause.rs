@@ -151,6 +151,13 @@ fn no_key(lines: &Lines<'_>, line: Line<'_>) -> Cause {
     glued(line).unwrap_or_else(|| no_colon(line))
 }
 
+/// `image：nginx`, with the colon of Chinese and Japanese keyboards.
+fn wide_colon(line: Line<'_>) -> Option<Cause> {
+    let (key, value) = line.content.split_once('：')?;
+    let written = format!("{key}: {}", value.trim_start());
+    Some(line.cause("`：` is no `:`", format!("write `{}`", written.trim_end())))
+}
+
 fn no_dash(line: Line<'_>) -> Cause {
     line.cause("a `- ` is missing before this item", format!("write `- {}`", line.content))
 }
@@ -168,9 +175,12 @@ fn glued(line: Line<'_>) -> Option<Cause> {
 }
 
 fn no_colon(line: Line<'_>) -> Cause {
+    if let Some(cause) = wide_colon(line) {
+        return cause;
+    }
     let hint = match line.content.split_once(' ') {
         Some((key, value)) => format!("write `{key}: {}`", value.trim()),
-        None => format!("write `{}:`", line.content.trim_end_matches([';', ',', '=', '：'])),
+        None => format!("write `{}:`", line.content.trim_end_matches([';', ',', '='])),
     };
     line.cause("a `:` is missing after the key", hint)
 }
