@@ -9,6 +9,7 @@ mod down;
 mod drift;
 mod exec;
 mod explain;
+mod history;
 mod images;
 mod init;
 mod inspect;
@@ -21,6 +22,7 @@ mod plan;
 mod ps;
 mod pull;
 mod reap;
+mod receive;
 mod render;
 mod restart;
 mod resume;
@@ -30,6 +32,7 @@ mod rollback;
 pub mod run;
 mod schema;
 mod serve;
+mod source;
 mod start;
 mod status;
 mod stop;
@@ -68,10 +71,15 @@ pub enum Command {
     Down(down::Args),
     /// Sync, health and last operation of each stack
     Status(status::Args),
+    /// What was done to stacks, why, and what became of it
+    History(history::Args),
     /// What differs from what was applied
     Drift(drift::Args),
     /// Read the sources anew, now
     Sync(sync::Args),
+    /// Where stacks come from
+    #[command(subcommand)]
+    Source(source::Command),
     /// Go back to a revision that was good, and stay there until `resume`
     Rollback(rollback::Args),
     /// Hold a stack off: nothing changes it until `resume`
@@ -115,6 +123,9 @@ pub enum Command {
     /// Remove what was to go at its end
     #[command(hide = true)]
     Reap(reap::Args),
+    /// What a push to a repository of ours calls
+    #[command(subcommand, hide = true)]
+    Receive(receive::Command),
     /// Volumes
     #[command(subcommand)]
     Volume(volume::Command),
@@ -151,8 +162,10 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Up(args) => up::run(args, context).await,
         Command::Down(args) => down::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::History(args) => history::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Source(command) => source::run(command, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
@@ -174,6 +187,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,
         Command::Reap(args) => reap::run(args, context).await,
+        Command::Receive(command) => receive::run(command, context).await,
         Command::Volume(command) => volume::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }

@@ -2,17 +2,18 @@
 //! command's own process.
 //!
 //! # Invariants
-//! - Whoever changes something holds the root's lock; readers take none.
-//! - A `keel serve` that appears while a command waits for the lock is asked instead.
+//! - Whoever changes something holds the root's lock, in turns: not while only health or an exit is
+//!   awaited. Readers take none.
+//! - A `keel serve` that appears while a command waits for its turn is asked instead.
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::machine::{check_machine, engine, settings};
+use crate::machine::{Driving, check_machine, engine, settings};
 use crate::{env, root, sudo};
 use keel_api::shapes::Info;
 use keel_api::{Api, Client, ClientError, Served, router};
-use keel_embedded::{Embedded, Layout, LockError, RootLock};
+use keel_embedded::{Embedded, Holder, Layout, Lease, LockError, RootLock};
 use keel_reconciler::Controller;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,12 @@ pub struct Connection {
     local: Option<Local>,
 }
 
-/// A server in this process. Its parts end in this order.
+/// A server in this process. Its parts end in this order; turns end with what was done in them.
 pub struct Local {
     served: Served,
     controller: Controller,
     engine: Arc<Embedded>,
-    lock: Option<RootLock>,
+    drives: bool,
 }
 
 /// How long requests that are being answered may take once everything ends.
@@ -72,9 +73,12 @@ pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connect
         return Err(sudo::offer(context, "keel needs root for this"));
     }
     match need {
-        Need::Read => local(context, &layout, None).await,
+        Need::Read => local(context, &layout, Driving::Not).await,
         Need::Drive => match lock(context, &layout, who).await? {
-            Driver::Me(lock) => local(context, &layout, Some(lock)).await,
+            Driver::Me(lock) => {
+                let (lease, _turn) = Lease::new(&layout, who, lock, waiting(context));
+                local(context, &layout, Driving::InTurns(lease)).await
+            }
             Driver::Daemon(client) => Ok(Connection { client, local: None }),
         },
     }
@@ -90,7 +94,7 @@ pub async fn unasked(context: &Context) -> Option<Connection> {
     match client {
         Some(client) => Some(Connection { client, local: None }),
         None if sudo::is_root() && layout.tasks().exists() => {
-            local(context, &layout, None).await.ok()
+            local(context, &layout, Driving::Not).await.ok()
         }
         None => None,
     }
@@ -105,6 +109,11 @@ pub async fn to_daemon(context: &Context, command: &str) -> Result<Connection> {
     }
 }
 
+/// The running `keel serve`, if there is one.
+pub async fn running(context: &Context) -> Result<Option<Client>> {
+    Ok(daemon(&root::layout(&context.global.root)).await?)
+}
+
 /// Drives the root until nothing is left to be done, unless a daemon does.
 pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
     let layout = root::layout(&context.global.root);
@@ -112,8 +121,10 @@ pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
         if !sudo::is_root() {
             return Err(sudo::offer(context, &format!("`{who}` needs root")));
         }
-        if let Driver::Me(_lock) = lock(context, &layout, who).await? {
-            let engine = engine(context, &layout, true).await?;
+        if let Driver::Me(lock) = lock(context, &layout, who).await? {
+            let (lease, turn) = Lease::new(&layout, who, lock, waiting(context));
+            let engine = engine(context, &layout, Driving::InTurns(lease)).await?;
+            drop(turn);
             engine.idle().await;
             engine.close().await;
         }
@@ -122,9 +133,9 @@ pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
 }
 
 impl Connection {
-    /// Ends what this process drives, and lets go of the lock: what is opened stays open.
+    /// Ends what this process drives: what is opened stays open.
     pub async fn release(&mut self, context: &Context) -> Result<()> {
-        let Some(local) = self.local.take_if(|local| local.lock.is_some()) else { return Ok(()) };
+        let Some(local) = self.local.take_if(|local| local.drives) else { return Ok(()) };
         local.end().await;
         *self = connect(context, Need::Read, "").await?;
         Ok(())
@@ -132,10 +143,19 @@ impl Connection {
 
     /// Drives again after [`release`](Self::release).
     pub async fn retake(&mut self, context: &Context, who: &str) -> Result<()> {
-        if let Some(local) = self.local.take_if(|local| local.lock.is_none()) {
+        if let Some(local) = self.local.take_if(|local| !local.drives) {
             local.end().await;
             *self = connect(context, Need::Drive, who).await?;
         }
+        Ok(())
+    }
+
+    /// Asks whoever took over meanwhile from now on.
+    pub async fn follow(&mut self, context: &Context, who: &str) -> Result<()> {
+        if let Some(local) = self.local.take() {
+            local.end().await;
+        }
+        *self = connect(context, Need::Drive, who).await?;
         Ok(())
     }
 
@@ -171,13 +191,19 @@ async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
                     return Ok(Driver::Daemon(client));
                 }
                 if began.elapsed() > WORTH_TELLING && !std::mem::replace(&mut told, true) {
-                    context.screen.say(&format!("waiting for {holder}"));
+                    waiting(context)(&holder);
                 }
                 tokio::time::sleep(LOCK_AGAIN).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Says whom it waits for.
+fn waiting(context: &Context) -> impl Fn(&Holder) + Send + Sync + 'static {
+    let screen = context.screen.clone();
+    move |holder| screen.say(&format!("waiting for {holder}"))
 }
 
 /// The `keel serve` of a root, if one answers.
@@ -213,16 +239,17 @@ fn socket_of(host: &str) -> Result<PathBuf> {
     }
 }
 
-async fn local(context: &Context, layout: &Layout, lock: Option<RootLock>) -> Result<Connection> {
+async fn local(context: &Context, layout: &Layout, driving: Driving) -> Result<Connection> {
+    let drives = !matches!(driving, Driving::Not);
     // A root that is used for the first time.
-    if lock.is_some() && !layout.tasks().exists() {
+    if drives && !layout.tasks().exists() {
         check_machine()?;
     }
-    let engine = engine(context, layout, lock.is_some()).await?;
+    let engine = engine(context, layout, driving).await?;
     let settings = settings(context, layout, engine.clone(), None)?;
     let controller = Controller::start(settings).await?;
     let (served, client) = Served::in_process(router(api(&controller, layout, false)));
-    Ok(Connection { client, local: Some(Local { served, controller, engine, lock }) })
+    Ok(Connection { client, local: Some(Local { served, controller, engine, drives }) })
 }
 
 /// What the routes answer from.

@@ -171,6 +171,15 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
+/// What the one stack of the current folder is called, where there is one; nothing is told.
+pub fn name_here(context: &Context) -> Option<StackName> {
+    let asked = Asked { path: ".".into(), files: context.files.clone() };
+    match stacks(&asked, Policy::default()).ok()?.as_slice() {
+        [stack] => stack.name.clone(),
+        _ => None,
+    }
+}
+
 /// What the stack that is asked for is called, as far as its files say so.
 pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
     let stacks = stacks(asked, Policy::default())?;

@@ -5,8 +5,9 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::{env, root};
-use keel_embedded::{Embedded, Layout, Options};
+use keel_embedded::{Embedded, Layout, Lease, Options};
 use keel_reconciler::config::{Config, SourceConfig};
+use keel_reconciler::repos::Repos;
 use keel_reconciler::{Clock, Fleet, Settings};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -23,12 +24,26 @@ pub fn check_machine() -> Result<()> {
     Err(Failure::new(format!("this machine lacks {all}")).hint(first.remedy.clone()))
 }
 
+/// Whether, and for how long, this process changes what is below the root.
+pub enum Driving {
+    /// It only looks.
+    Not,
+    /// For as long as its engine is open; it holds the lock.
+    ForLife,
+    /// In turns of this.
+    InTurns(Lease),
+}
+
 /// This machine's engine.
-pub async fn engine(context: &Context, layout: &Layout, drive: bool) -> Result<Arc<Embedded>> {
+pub async fn engine(context: &Context, layout: &Layout, driving: Driving) -> Result<Arc<Embedded>> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find this program", &error))?;
     let mut options = Options::new(root::node(), program);
-    options.drive = drive;
+    (options.drive, options.lease) = match driving {
+        Driving::Not => (false, None),
+        Driving::ForLife => (true, None),
+        Driving::InTurns(lease) => (true, Some(lease)),
+    };
     options.credentials = credentials();
     options.registries = registries(&config(context)?);
     if let Some(socket) = env::get(env::DOCKER_HOST) {
@@ -71,6 +86,7 @@ pub fn settings(
         records: below("records"),
         sources_dir: below("sources"),
         data: below("data"),
+        repos: repos(context, layout)?,
         fleet: Fleet::of(root::node(), engine),
         serve: sources.is_some(),
         sources: sources.unwrap_or_default(),
@@ -83,19 +99,49 @@ pub fn settings(
 
 /// What `keel.yaml` says, where there is one.
 pub fn config(context: &Context) -> Result<Config> {
+    Ok(written_config(context)?.map(|written| written.config).unwrap_or_default())
+}
+
+/// `keel.yaml`, as it was read.
+pub struct Written {
+    /// What it says.
+    pub config: Config,
+    /// Its text.
+    pub text: String,
+    /// Where it is.
+    pub shown: String,
+}
+
+/// The same with its text; `None` where there is none.
+pub fn written_config(context: &Context) -> Result<Option<Written>> {
     let given = context.global.config.as_deref();
     let path = given.unwrap_or(Path::new(DEFAULT_CONFIG));
     let shown = path.display().to_string();
     match std::fs::read_to_string(path) {
-        Ok(text) => Config::parse(&text, &shown).map_err(|error| {
-            context.screen.problem(&error.to_string());
-            Failure::Said(Exit::Failed)
-        }),
-        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => {
-            Ok(Config::default())
-        }
+        Ok(text) => match Config::parse(&text, &shown) {
+            Ok(config) => Ok(Some(Written { config, text, shown })),
+            Err(error) => {
+                context.screen.problem(&error.to_string());
+                Err(Failure::Said(Exit::Failed))
+            }
+        },
+        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::caused(format!("cannot read `{shown}`"), &error)),
     }
+}
+
+/// Repositories of our own on this root; their hooks call this program as it was called.
+pub fn repos(context: &Context, layout: &Layout) -> Result<Repos> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::caused("cannot find this program", &error))?;
+    let mut words = vec![program.display().to_string(), "--root".to_owned()];
+    words.push(layout.root().display().to_string());
+    if let Some(config) = &context.global.config {
+        words.push("--config".to_owned());
+        words.push(root::settled(config).display().to_string());
+    }
+    let folder = layout.root().join("repos");
+    Ok(Repos { folder, program: words, group: root::group() })
 }
 
 /// Whoever loads a stack of a folder lends it their variables.

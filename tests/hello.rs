@@ -57,6 +57,9 @@ fn two_replicas_answer_behind_one_port_and_a_volume_counts() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("keel down hello"), "Ctrl-C says what goes on and how to end it: {said}");
     assert!(host.get("http://127.0.0.1:8080/").is_some(), "the stack goes on");
+    // Nothing is published on IPv6, and that is said at once: whoever tries it first goes on.
+    host.sh("curl -s -m 5 'http://[::1]:8080/'; test $? -eq 7");
+    host.sh("curl -sf -m 5 --resolve 'localhost:8080:[::1],127.0.0.1' http://localhost:8080/");
     host.keel(&["down", "hello"]).ok();
     assert_eq!(host.get("http://127.0.0.1:8080/"), None);
     let volumes = host.keel(&["volume", "ls", "--format", "json"]).ok();

@@ -191,6 +191,20 @@ fn a_person_goes_back_to_a_good_revision_and_stays_there() {
     host.keel(&["resume", "shop"]).ok();
     until_at(&host, &serve, "shop", &third);
     says("3");
+    let history = host.keel(&["history", "shop", "--format", "json"]).json();
+    let triggers: Vec<_> =
+        history.as_array().unwrap().iter().map(|row| row["trigger"].as_str().unwrap()).collect();
+    let of = |commit: &str| format!("revision {} of source default", &commit[..12]);
+    assert_eq!(triggers[..2], [of(&first), of(&second)], "{history:#}");
+    assert!(triggers[2].starts_with(&format!("rollback to {} by ", &first[..12])), "{history:#}");
+    assert_eq!(triggers[3], of(&third), "{history:#}");
+    assert_eq!(
+        (&history[1]["state"], &history[1]["subject"]),
+        (&"succeeded".into(), &"second".into())
+    );
+    let shown = host.keel(&["history", "show", &history[1]["number"].to_string()]).ok().stdout;
+    let actions = "app.1 replace: command";
+    assert!(shown.contains(actions) && shown.contains(": second"), "{shown}");
     drop(serve);
     host.keel(&["down", "-v", "shop"]).ok();
     drop(repo);
@@ -223,6 +237,8 @@ fn a_bad_file_touches_only_its_own_stack() {
     let why = format!("revision {} refused: stacks/bad/compose.yaml:", &second[..12]);
     assert!(operation["reason"].as_str().unwrap().starts_with(&why), "{row}");
     assert_eq!(host.keel(&["status", "--exit-code", "bad"]).code, 1);
+    let history = host.keel(&["history", "bad"]).ok().stdout;
+    assert!(history.contains("refused: stacks/bad/compose.yaml:"), "{history}");
     // The next commit that can be used makes it good again.
     repo.write("stacks/bad/compose.yaml", &stack("2"));
     let third = repo.push("third");

@@ -12,7 +12,7 @@ fn root() -> &'static Path {
 /// Every Rust file of the project, tests included.
 fn sources() -> Vec<PathBuf> {
     let mut found = vec![];
-    let mut folders: Vec<_> = ["src", "spec", "engine", "reconciler", "api", "tests"]
+    let mut folders: Vec<_> = ["src", "spec", "engine", "reconciler", "webhooks", "api", "tests"]
         .map(|name| root().join(name))
         .into();
     while let Some(folder) = folders.pop() {
@@ -50,6 +50,7 @@ fn arrows_point_one_way() {
         ("engine/embedded/Cargo.toml", &["keel-engine", "keel-images"]),
         ("reconciler/plan/Cargo.toml", &["keel-engine", "keel-spec"]),
         ("reconciler/Cargo.toml", &["keel-engine", "keel-plan", "keel-spec"]),
+        ("webhooks/Cargo.toml", &[]),
         ("api/Cargo.toml", &["keel-engine", "keel-plan", "keel-reconciler"]),
     ]
     .into();
@@ -67,6 +68,7 @@ fn pure_crates_name_no_runtime() {
         ("engine/Cargo.toml", &["reqwest", "nix", "libc", "rustix"]),
         ("reconciler/plan/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix", "jiff"]),
         ("reconciler/Cargo.toml", &["nix", "libc", "rustix"]),
+        ("webhooks/Cargo.toml", &["reqwest", "nix", "libc", "rustix", "git2"]),
         ("api/Cargo.toml", &["nix", "libc", "rustix"]),
     ] {
         let text = fs::read_to_string(root().join(manifest)).unwrap();

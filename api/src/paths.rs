@@ -34,6 +34,8 @@ pub const RESUME: &str = "/v1/stacks/resume";
 pub const SOURCES: &str = "/v1/sources";
 /// `sync`.
 pub const SYNC: &str = "/v1/sources/sync";
+/// `source create`.
+pub const SOURCE_CREATE: &str = "/v1/sources/create";
 /// `confirm`.
 pub const CONFIRM: &str = "/v1/sources/confirm";
 

@@ -26,7 +26,7 @@ impl IntoResponse for Refused {
 fn status(kind: RefusalKind) -> StatusCode {
     match kind {
         RefusalKind::NotFound => StatusCode::NOT_FOUND,
-        RefusalKind::Conflict => StatusCode::CONFLICT,
+        RefusalKind::Conflict | RefusalKind::TakenOver => StatusCode::CONFLICT,
         RefusalKind::Invalid => StatusCode::BAD_REQUEST,
         RefusalKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         RefusalKind::NeedsDaemon => StatusCode::SERVICE_UNAVAILABLE,

@@ -30,6 +30,7 @@ async fn api(folder: &Path) -> Api {
         records: folder.join("records"),
         sources_dir: folder.join("sources"),
         data: folder.join("data"),
+        repos: keel_reconciler::repos::Repos::default(),
         fleet: Fleet::of("here", Arc::new(Fake::new("here"))),
         sources: vec![],
         policy: Policy::default(),

@@ -92,7 +92,7 @@ pub const FIELDS: &[Row] = &[
     row("cpus", Field::Cpus, Cost::InPlace, Readback::Kernel, |t| optional(t.cpus, Value::Cpus)),
     row("pids_limit", Field::PidsLimit, Cost::InPlace, Readback::Kernel, |t| optional(t.pids_limit, count)),
     row("tmpfs", Field::Tmpfs, Cost::Replace, Readback::Never, |t| words(&t.tmpfs)),
-    row("volumes", Field::Volumes, Cost::Replace, Readback::Never, |t| mounts(&t.volumes)),
+    row("volumes", Field::Volumes, Cost::Replace, Readback::Kernel, |t| mounts(&t.volumes)),
     row("configs", Field::Configs, Cost::Replace, Readback::Never, |t| words(&t.configs)),
     row("secrets", Field::Secrets, Cost::Replace, Readback::Never, |t| words(&t.secrets)),
     row("network_mode", Field::NetworkMode, Cost::Replace, Readback::Never, |t| word(&t.network_mode)),

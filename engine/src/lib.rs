@@ -61,12 +61,20 @@ pub trait Engine: Send + Sync {
     /// Hands over wishes: contents, images, networks, volumes, tasks. They are stored in the
     /// order given; one that is refused is named in the error and stops none of the others.
     async fn assign(&self, wishes: &[Assignment]) -> Result<()>;
+    /// Waits for its turn, where several drive the node one after another. While it is held nobody
+    /// else changes anything there.
+    async fn turn(&self) -> Result<Turn> {
+        Ok(Box::new(()))
+    }
     /// Hints that something changed; may skip some, and then says so ([`Event::Missed`]).
     fn events(&self) -> BoxStream<'static, Event>;
     /// What a person does with one task: logs, exec, attach, a signal. The stream speaks
     /// [`frames`].
     async fn open(&self, what: Open) -> Result<Box<dyn Duplex>>;
 }
+
+/// A turn at a node, held until it is dropped.
+pub type Turn = Box<dyn Send>;
 
 /// A byte stream in both directions, framed by [`frames`].
 #[async_trait]
@@ -140,6 +148,12 @@ pub enum EngineError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// Somebody else drives the node from now on.
+    #[error("{by} drives this root now")]
+    Driven {
+        /// Who.
+        by: String,
+    },
     /// The machine lacks something, or an operation failed.
     #[error("{what}")]
     Failed {
@@ -167,7 +181,7 @@ impl EngineError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Conflict { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
-            Self::OldGeneration { .. } | Self::NotFound { .. } => None,
+            Self::OldGeneration { .. } | Self::NotFound { .. } | Self::Driven { .. } => None,
         }
     }
 }

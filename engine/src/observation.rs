@@ -299,6 +299,9 @@ pub struct ObservedImage {
     /// The image declares a health check.
     #[serde(default)]
     pub has_healthcheck: bool,
+    /// Paths that the image declares as volumes.
+    #[serde(default)]
+    pub volumes: Vec<String>,
     /// What the image runs: its entrypoint.
     #[serde(default)]
     pub entrypoint: Vec<String>,

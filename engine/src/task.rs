@@ -150,6 +150,17 @@ impl TaskSpec {
                 && matches!(mount.source, MountSource::Volume { .. } | MountSource::Bind { .. })
         })
     }
+
+    /// Of the paths that an image declares as volumes those where the task mounts nothing of its
+    /// own: there it gets an anonymous volume.
+    #[must_use]
+    pub fn uncovered(&self, declared: &[String]) -> Vec<String> {
+        let plain = |path: &str| path.trim_end_matches('/').to_owned();
+        let own = self.volumes.iter().map(|mount| plain(&mount.target));
+        let own: BTreeSet<_> = own.chain(self.tmpfs.iter().map(|t| plain(&t.target))).collect();
+        let declared = declared.iter().map(|path| plain(path));
+        declared.filter(|path| path.starts_with('/') && !own.contains(path)).collect()
+    }
 }
 
 /// A capability's name without `CAP_`, upper case (`NET_ADMIN`), or `ALL`.

@@ -108,6 +108,8 @@ pub enum Outcome {
     Failed,
     /// Assigned, but not healthy within the time. Exit 3.
     Unhealthy,
+    /// A `keel serve` came, and does the rest: whoever waits for it asks there.
+    TakenOver,
 }
 
 /// `ps`.
@@ -245,6 +247,9 @@ pub struct SourceRow {
     /// Why it could not be fetched or loaded, ready to print; also one entry for each refused
     /// stack, with position and excerpt.
     pub problems: Vec<String>,
+    /// Since when it cannot be fetched or loaded at all.
+    #[serde(default)]
+    pub failing: Option<String>,
     /// A revision that would remove too much, and waits for `keel confirm`.
     #[serde(default)]
     pub held: Option<String>,
@@ -439,4 +444,6 @@ pub enum RefusalKind {
     Failed,
     /// Only a running `keel serve` can do it (503).
     NeedsDaemon,
+    /// A `keel serve` came and drives from now on: to be asked there (409).
+    TakenOver,
 }

@@ -13,6 +13,7 @@ use crate::config::SourceConfig;
 use crate::fleet::Fleet;
 use crate::queue::Queue;
 use crate::record::Records;
+use crate::repos::Repos;
 use crate::source::Source;
 use crate::store::FileStore;
 use futures_util::stream::BoxStream;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub sources_dir: PathBuf,
     /// `data/` below the root: what Git rightly lacks.
     pub data: PathBuf,
+    /// Repositories of our own.
+    pub repos: Repos,
     /// The nodes.
     pub fleet: Fleet,
     /// What to watch; ignored unless [`serve`](Self::serve).
@@ -60,11 +63,15 @@ struct Shared {
     records: Records,
     stacks: Arc<Queue<StackName>>,
     hints: Arc<Queue<String>>,
-    sources: BTreeMap<String, Arc<Source>>,
+    /// Replaced as a whole: whoever looks at it never waits.
+    sources: Mutex<Arc<Sources>>,
     placing: tokio::sync::Mutex<()>,
     notes: Mutex<Notes>,
     loops: Mutex<Option<JoinSet<()>>>,
 }
+
+/// Sources by name.
+pub(crate) type Sources = BTreeMap<String, Arc<Source>>;
 
 /// What speeds things up, and can be lost at any time.
 #[derive(Default)]
@@ -94,7 +101,7 @@ impl Controller {
             records: Records::new(Arc::new(store)),
             stacks: Arc::new(Queue::new()),
             hints: Arc::new(Queue::new()),
-            sources,
+            sources: Mutex::new(Arc::new(sources)),
             placing: tokio::sync::Mutex::new(()),
             notes: Mutex::default(),
             loops: Mutex::default(),
@@ -154,8 +161,28 @@ impl Controller {
         &self.shared.hints
     }
 
-    pub(crate) fn configured(&self) -> &BTreeMap<String, Arc<Source>> {
-        &self.shared.sources
+    /// Every source, by name.
+    pub(crate) fn configured(&self) -> Arc<Sources> {
+        self.shared.sources.lock().expect("nothing panics with it").clone()
+    }
+
+    /// One more source, from now on; false where there is one of its name.
+    pub(crate) fn add_source(&self, config: SourceConfig) -> bool {
+        let name = config.name.clone();
+        let source = Arc::new(Source::new(config, self.settings()));
+        let mut all = self.shared.sources.lock().expect("nothing panics with it");
+        if all.contains_key(&name) {
+            return false;
+        }
+        source.watch(&name, self.hints());
+        let mut more = Sources::clone(&all);
+        more.insert(name, source);
+        *all = Arc::new(more);
+        true
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// Plans of all stacks are made one after the other.

@@ -67,6 +67,37 @@ pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
         .collect())
 }
 
+/// The same for any of several globs; each stack once. A path below `root` that is not there matches
+/// nothing, as a glob would.
+pub fn stacks_matching_any(root: &Path, patterns: &[String]) -> io::Result<Vec<Found>> {
+    // Read first: a folder that is away must not look like one where nothing matches.
+    std::fs::read_dir(root)?;
+    let mut found = Vec::new();
+    for pattern in patterns {
+        match stacks_matching(root, pattern) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            more => found.extend(more?),
+        }
+    }
+    found.sort_by(|one, other| one.dir.cmp(&other.dir));
+    found.dedup_by(|one, other| one.dir == other.dir);
+    Ok(found)
+}
+
+/// Every folder below `root` that holds a Compose file, relative to it: for people whose globs
+/// match none.
+pub fn holding_stacks(root: &Path) -> io::Result<Vec<String>> {
+    let mut folders = vec![root.to_owned()];
+    folders_below(root, &mut folders)?;
+    folders.retain(|dir| holds_stack(dir));
+    folders.sort();
+    let shown = |dir: &PathBuf| match relative(root, dir) {
+        root if root.is_empty() => ".".to_owned(),
+        below => below,
+    };
+    Ok(folders.iter().map(shown).collect())
+}
+
 fn relative(root: &Path, dir: &Path) -> String {
     dir.strip_prefix(root).unwrap_or(dir).to_string_lossy().into_owned()
 }
@@ -123,6 +154,9 @@ mod tests {
             (".", vec!["t"]),
             ("{s/a,t}", vec!["s/a", "t"]),
         ];
+        let several = ["t".to_owned(), "away".to_owned(), "s/*".to_owned(), "s/a".to_owned()];
+        assert_eq!(shown(&stacks_matching_any(root.path(), &several).unwrap()), ["s/a", "t"]);
+        assert!(stacks_matching_any(&root.path().join("away"), &several).is_err());
         for (pattern, expected) in cases {
             assert_eq!(
                 shown(&stacks_matching(root.path(), pattern).unwrap()),

@@ -6,13 +6,19 @@
 
 use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use keel_engine::frames::Frame;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, Observation, Open, Result,
+    TaskId, Turn,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+
+/// Lines of output that are kept of what failed, and the characters of each.
+const TAIL: usize = 20;
+const LINE: usize = 500;
 
 /// Between two looks when no event comes; events may be skipped.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,6 +39,12 @@ impl Fleet {
     pub async fn observe(&self, depth: Depth) -> Result<Observation> {
         let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth))).await;
         looks.into_iter().try_fold(Observation::default(), |all, one| Ok(joined(all, one?)))
+    }
+
+    /// Waits for a turn at every node; held until they are dropped.
+    pub async fn turn(&self) -> Result<Vec<Turn>> {
+        let turns = join_all(self.nodes.values().map(|engine| engine.turn())).await;
+        turns.into_iter().collect()
     }
 
     /// Hands wishes over; what is refused is named in the error and stops none of the others.
@@ -64,6 +76,25 @@ impl Fleet {
             }
         }
         Err(answer)
+    }
+
+    /// The last lines of a task's output, each cut to a length that can be read.
+    pub async fn tail(&self, task: TaskId) -> Result<Vec<String>> {
+        let options = LogOptions { tail: Some(TAIL as u64), ..LogOptions::default() };
+        let mut logs = self.open(Open::Logs { task, options }).await?;
+        let mut bytes = Vec::new();
+        while let Some(frame) = logs.receive().await {
+            match frame {
+                Frame::Stdout(data) | Frame::Stderr(data) => bytes.extend(data),
+                Frame::Exit(_) | Frame::Error(_) => break,
+                _ => {}
+            }
+            if bytes.len() > TAIL * LINE {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().map(|line| line.chars().take(LINE).collect()).collect())
     }
 
     /// Looks again at each event until `found` finds something. `None` when it never does by

@@ -32,7 +32,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
     }
-    for (name, source) in controller.configured() {
+    for (name, source) in controller.configured().iter() {
         source.watch(name, controller.hints());
         controller.hints().hint(name.clone());
     }
@@ -77,14 +77,15 @@ async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> O
 }
 
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
-    let operation = crate::record::Operation {
-        revision: String::new(),
+    let note = crate::history::Note {
+        trigger: "a look".to_owned(),
         state: crate::record::OperationState::Failed,
         reason: with_causes(error),
         at: controller.now(),
+        ..Default::default()
     };
     // If not even that can be recorded, the disk is gone; the next pass tries again.
-    let _ = controller.records().finish(stack, &operation).await;
+    let _ = controller.records().finish(stack, &note).await;
 }
 
 async fn reread(name: String, controller: Controller) -> Option<Duration> {

@@ -3,6 +3,7 @@
 mod converge;
 mod down;
 pub(crate) mod drift;
+mod history;
 mod images;
 mod inspect;
 mod networks;

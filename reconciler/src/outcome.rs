@@ -1,19 +1,72 @@
 //! What a plan comes to, for the record and for whoever waits: pure.
 
 use crate::ask::Outcome;
-use crate::record::{Operation, OperationState};
+use crate::history::Note;
+use crate::record::OperationState;
 use crate::refusal::with_causes;
 use keel_engine::{EngineError, Goal, Observation, Slot};
 use keel_plan::text;
-use keel_plan::verdict::{Entry, Hold, Learned, Plan, Subject, Verdict};
+use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
 
 /// So often a step is tried while a person waits for it.
 const ATTEMPTS: u32 = 4;
 
-/// How a pass ended, for the status and the history.
-pub(crate) fn operation_of(plan: &Plan, refused: Option<&EngineError>, at: u64) -> Operation {
+/// What a pass came to, for the status and the history. `from` is where its revision is from.
+pub(crate) fn note_of(plan: &Plan, refused: Option<&EngineError>, from: &str, at: u64) -> Note {
     let (state, reason) = state_of(plan, refused);
-    Operation { revision: plan.revision.clone(), state, reason, at }
+    let acts = plan.entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Act { .. }));
+    let about_image = |entry: &&Entry| matches!(entry.subject, Subject::Image(_));
+    let awaits_image = |entry: &Entry| match &entry.verdict {
+        Verdict::Act { .. } => about_image(&entry),
+        Verdict::Hold(hold) => matches!(hold, Hold::AwaitingImage { .. }),
+    };
+    let is_to_start = |entry: &Entry| match &entry.verdict {
+        Verdict::Act { .. } => !about_image(&entry),
+        Verdict::Hold(Hold::AwaitingHealth { .. }) => false,
+        Verdict::Hold(hold) => !hold.is_final(),
+    };
+    Note {
+        trigger: trigger(plan, from),
+        revision: plan.revision.clone(),
+        state,
+        reason,
+        at,
+        actions: acts.map(done).collect(),
+        pulling: plan.entries.iter().any(awaits_image),
+        starting: plan.entries.iter().any(is_to_start),
+        ..Note::default()
+    }
+}
+
+/// What or who made a pass do something.
+fn trigger(plan: &Plan, from: &str) -> String {
+    let begun = |learned: &Learned| matches!(learned, Learned::Began { .. });
+    if plan.learned.iter().any(begun) {
+        let revision = keel_engine::short(&plan.revision);
+        return match &plan.standing.pinned {
+            Some(pinned) => format!("rollback to {revision} by {}", pinned.by),
+            None => format!("revision {revision} of {from}"),
+        };
+    }
+    let reasons = plan.entries.iter().filter_map(|entry| match &entry.verdict {
+        Verdict::Act { reason, .. } => Some(reason),
+        Verdict::Hold(_) => None,
+    });
+    let word = |reason: &Reason| match reason {
+        Reason::Asked { command } => Some(format!("keel {command}")),
+        Reason::Drifted { .. } => Some("drift".to_owned()),
+        Reason::Ended { .. } | Reason::Missing => Some("a container was not there".to_owned()),
+        Reason::ImageMoved { .. } => Some("a tag that moved".to_owned()),
+        Reason::NotInSource => Some(format!("{from} does not name it any more")),
+        _ => None,
+    };
+    reasons.into_iter().find_map(word).unwrap_or_else(|| "a look".to_owned())
+}
+
+/// What was done, in one line.
+fn done(entry: &Entry) -> String {
+    let row = text::row(entry);
+    format!("{} {}", row.slot.or(row.resource).unwrap_or_default(), row.text)
 }
 
 fn state_of(plan: &Plan, refused: Option<&EngineError>) -> (OperationState, String) {

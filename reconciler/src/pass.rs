@@ -2,11 +2,16 @@
 //! is desired, so nothing here reads Git, and nothing waits for a pull, a start or a stop.
 
 use crate::controller::Controller;
-use crate::outcome::operation_of;
+use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
-use keel_engine::{Assignment, Depth, EngineError, Observation, StackName};
+use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId};
+use keel_plan::desired::Owner;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
+use std::time::Duration;
+
+/// For reading the output of what failed.
+const OUTPUT_TIME: Duration = Duration::from_secs(5);
 
 /// What a pass saw and intended.
 pub(crate) struct Passed {
@@ -22,6 +27,8 @@ pub(crate) enum PassError {
     #[error("the node cannot be observed")]
     Silent(#[source] EngineError),
     #[error(transparent)]
+    Driven(EngineError),
+    #[error(transparent)]
     Records(#[from] RecordError),
     #[error("the plan is refused, which is a bug of keel: {}", broken.join("; "))]
     Unsound { broken: Vec<String> },
@@ -35,13 +42,13 @@ pub(crate) async fn pass(
     controller: &Controller,
 ) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
+    let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
     let depth = controller.depth_for(stack);
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let plan = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
-    let operation = operation_of(&plan, refused.as_ref(), controller.now());
-    controller.records().finish(stack, &operation).await?; // edge: disk
+    controller.chronicle(stack, &plan, refused.as_ref()).await?; // edge: disk
     controller.remember_good(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, observation, refused })
 }
@@ -74,6 +81,48 @@ impl Controller {
                 return Ok(plan);
             }
         }
+    }
+
+    /// Records what the pass came to, and what was said by what failed.
+    async fn chronicle(
+        &self,
+        stack: &StackName,
+        plan: &Plan,
+        refused: Option<&EngineError>,
+    ) -> Result<(), RecordError> {
+        let owner = self.records().owner(stack).await?;
+        let (from, commit) = match &owner {
+            Some(Owner::Source { name, .. }) => {
+                let commit = self.records().source(name).await?.commit;
+                (format!("source {name}"), commit.filter(|commit| commit.revision == plan.revision))
+            }
+            _ => ("the command line".to_owned(), None),
+        };
+        let mut note = note_of(plan, refused, &from, self.now());
+        if let Some(commit) = commit {
+            (note.author, note.subject) = (commit.author, commit.subject);
+        }
+        self.records().finish(stack, &note).await?;
+        let failed = plan.learned.iter().find_map(|learned| match learned {
+            Learned::Failed { task, .. } => Some(task.clone()),
+            _ => None,
+        });
+        if let Some(task) = failed {
+            self.keep_output(stack.clone(), plan.revision.clone(), task);
+        }
+        Ok(())
+    }
+
+    /// The end of a task's output goes into the history. Apart from the pass: a node may be slow.
+    fn keep_output(&self, stack: StackName, revision: String, task: TaskId) {
+        let controller = self.clone();
+        tokio::spawn(async move {
+            let lines = tokio::time::timeout(OUTPUT_TIME, controller.fleet().tail(task)).await;
+            if let Ok(Ok(lines)) = lines {
+                // Without it the history still says what failed.
+                let _ = controller.records().add_log(&stack, &revision, &lines).await;
+            }
+        });
     }
 
     /// What has settled can be come back to.

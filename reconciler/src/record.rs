@@ -3,10 +3,10 @@
 //! # Invariants
 //! - A change reads, changes and puts by compare-and-swap, and starts over when somebody was
 //!   faster: two people and a pass never lose each other's word.
-//! - Equal outcomes in a row are one line of history; only the last [`HISTORY`] lines are kept.
 //! - No record holds the content of a secret or config.
 
 use crate::ask::WarningRow;
+use crate::history::{History, Note};
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
 use keel_plan::desired::{Desired, Owner};
@@ -19,9 +19,6 @@ use std::sync::Arc;
 
 /// Revisions of a stack that were good, and can be come back to: the present one and three more.
 const GOOD: usize = 4;
-
-/// Lines of history that are kept for each stack.
-const HISTORY: usize = 50;
 
 /// Why a record could not be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -85,41 +82,6 @@ impl OperationState {
     }
 }
 
-/// One outcome, and how often it came in a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// What came out.
-    #[serde(flatten)]
-    pub operation: Operation,
-    /// When it was seen last.
-    pub until: u64,
-    /// In a row.
-    pub times: u32,
-}
-
-/// A stack's past, oldest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct History(pub Vec<Outcome>);
-
-impl History {
-    /// One more outcome.
-    pub fn add(&mut self, operation: Operation) {
-        let until = operation.at;
-        let same = |last: &&mut Outcome| {
-            let last = &last.operation;
-            (&last.revision, last.state, &last.reason)
-                == (&operation.revision, operation.state, &operation.reason)
-        };
-        match self.0.last_mut().filter(same) {
-            Some(last) => (last.until, last.times) = (until, last.times + 1),
-            None => self.0.push(Outcome { operation, until, times: 1 }),
-        }
-        let beyond = self.0.len().saturating_sub(HISTORY);
-        self.0.drain(..beyond);
-    }
-}
-
 /// A revision of a stack that was good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Good {
@@ -146,14 +108,29 @@ pub struct SourceRecord {
     pub held: Option<HeldRevision>,
     /// The revision that a person let through.
     pub confirmed: Option<String>,
+    /// Since when it could not be fetched; 0 while it can.
+    pub failing: u64,
     /// Why it could not be fetched; ready to print.
     pub trouble: Option<String>,
     /// Why stacks were refused; ready to print.
     pub problems: Vec<String>,
+    /// Who wrote the revision that was loaded last; `None` where there is no commit.
+    pub commit: Option<Commit>,
     /// What is legal in a stack's files and hurts.
     pub warnings: BTreeMap<StackName, Vec<WarningRow>>,
     /// Stacks whose files in the revision that was read last are refused.
     pub refused: BTreeMap<StackName, RefusedRevision>,
+}
+
+/// What Git says of a revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Which.
+    pub revision: String,
+    /// `Ann <ann@example.org>`.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
 }
 
 /// A revision of which one stack cannot be used: what was desired before stays so.
@@ -307,9 +284,15 @@ impl Records {
         Ok(self.read(&key(stack, "operation")).await?.map(|(value, _)| value))
     }
 
-    /// Records how a pass ended: its state keeps its time while nothing changes, and what is
-    /// final becomes a line of history when it is news.
-    pub async fn finish(&self, stack: &StackName, operation: &Operation) -> Result<()> {
+    /// Records how a pass ended: its state keeps its time while nothing changes, and what was done
+    /// or is news goes into the history.
+    pub async fn finish(&self, stack: &StackName, note: &Note) -> Result<()> {
+        let operation = Operation {
+            revision: note.revision.clone(),
+            state: note.state,
+            reason: note.reason.clone(),
+            at: note.at,
+        };
         let change = |last: &mut Operation| {
             let same = (&last.revision, last.state, &last.reason)
                 == (&operation.revision, operation.state, &operation.reason);
@@ -319,11 +302,31 @@ impl Records {
             !same
         };
         let (news, _) = self.update(&key(stack, "operation"), change).await?;
-        if news && operation.state != OperationState::Running {
-            let add = |history: &mut History| history.add(operation.clone());
-            self.update(&key(stack, "history"), add).await?;
+        if news || !note.actions.is_empty() || note.state == OperationState::Running {
+            self.tell(stack, note).await?;
         }
         Ok(())
+    }
+
+    /// Adds to a stack's history.
+    pub async fn tell(&self, stack: &StackName, note: &Note) -> Result<()> {
+        let number = match self.history(stack).await?.begins(note) {
+            true => self.update("numbers/history", |last: &mut u64| *last += 1).await?.1,
+            false => 0,
+        };
+        let add = |history: &mut History| history.note(note, number);
+        self.update(&key(stack, "history"), add).await.map(drop)
+    }
+
+    /// What failed had said this; kept with the last entry of this revision.
+    pub async fn add_log(&self, stack: &StackName, revision: &str, log: &[String]) -> Result<()> {
+        let add = |history: &mut History| {
+            let last = history.0.iter_mut().rfind(|entry| entry.revision == revision);
+            if let Some(last) = last {
+                last.log = log.to_vec();
+            }
+        };
+        self.update(&key(stack, "history"), add).await.map(drop)
     }
 
     /// A stack's past.

@@ -5,11 +5,12 @@ use crate::accept::{owned, retire, store, tidy};
 use crate::ask::WarningRow;
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
+use crate::history::Note;
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
-use crate::record::{HeldRevision, RecordError, RefusedRevision, SourceRecord};
+use crate::record::{HeldRevision, OperationState, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Snapshot, Source, SourceError};
-use keel_engine::{EngineError, StackName, digest_of};
+use keel_engine::{EngineError, StackName, digest_of, short};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -37,7 +38,15 @@ pub(crate) async fn refresh(
         Err(error) => Some(words(&error)),
     };
     let failed = trouble.is_some();
-    let note = |record: &mut SourceRecord| record.trouble.clone_from(&trouble);
+    let now = controller.now();
+    let note = |record: &mut SourceRecord| {
+        record.trouble.clone_from(&trouble);
+        record.failing = match record.failing {
+            _ if !failed => 0,
+            0 => now,
+            since => since,
+        };
+    };
     // A record that cannot be written now is written with the next refresh.
     let _ = controller.records().change_source(name, note).await;
     source.next_look(failed)
@@ -49,22 +58,28 @@ async fn refreshed(
     take_over: bool,
     controller: &Controller,
 ) -> Result<(), RefreshError> {
-    let snapshot = source.fetch().await?; // edge: network, disk
-    let mut stacks = source.load(&snapshot).await; // edge: disk
-    refuse_twins(&mut stacks);
-    warn_of_conflicts(&mut stacks);
+    let snapshot = tokio::select! {
+        snapshot = source.fetch() => snapshot?, // edge: network, disk
+        // A server that hangs must not hold up the end.
+        () = controller.hints().closed() => return Ok(()),
+    };
+    let stacks = loaded(source, &snapshot).await; // edge: disk
     let revision = revision_of(&snapshot, &stacks);
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
-        return Err(SourceError::NoStack { path: source.sought() }.into());
+        let (path, elsewhere) = (source.sought(), snapshot.elsewhere);
+        return Err(SourceError::NoStack { path, elsewhere }.into());
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
+    if record.revision != revision {
+        remember_commit(name, source, &snapshot, controller).await?;
+    }
     let mut problems = printed(&stacks);
     if held.is_none() {
         for stack in &stacks {
@@ -89,10 +104,31 @@ async fn refreshed(
         }
     };
     controller.records().change_source(name, note).await?;
+    tell_refusals(name, &refused, &record, controller).await?;
     if record.revision != revision {
         tidy(source, controller).await?;
     }
     Ok(())
+}
+
+/// Every stack, judged also beside the others.
+async fn loaded(source: &Source, snapshot: &Snapshot) -> Vec<LoadedStack> {
+    let mut stacks = source.load(snapshot).await;
+    refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
+    stacks
+}
+
+/// Before any pass, which says whose revision it converged.
+async fn remember_commit(
+    name: &str,
+    source: &Source,
+    snapshot: &Snapshot,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let commit = source.commit(snapshot.revision.as_deref()).await;
+    let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
+    controller.records().change_source(name, note).await
 }
 
 /// The commit; for a folder, a digest of all that was read.
@@ -130,6 +166,36 @@ fn refused(
         Some((name, RefusedRevision { revision: revision.to_owned(), why, since }))
     };
     stacks.iter().filter_map(entry).collect()
+}
+
+/// What is refused is part of a stack's past, once for each reason.
+async fn tell_refusals(
+    source: &str,
+    refused: &BTreeMap<StackName, RefusedRevision>,
+    last: &SourceRecord,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let told = |stack: &StackName, refusal: &RefusedRevision| {
+        last.refused.get(stack).is_some_and(|before| before.why == refusal.why)
+    };
+    for (stack, refusal) in refused.iter().filter(|(stack, refusal)| !told(stack, refusal)) {
+        if controller.records().owner(stack).await?.is_none() {
+            continue; // It has no past: it has never been accepted.
+        }
+        let commit = controller.records().source(source).await?.commit.unwrap_or_default();
+        let note = Note {
+            trigger: format!("revision {} of source {source}", short(&refusal.revision)),
+            revision: refusal.revision.clone(),
+            author: commit.author,
+            subject: commit.subject,
+            state: OperationState::Failed,
+            reason: format!("refused: {}", refusal.why),
+            at: refusal.since,
+            ..Note::default()
+        };
+        controller.records().tell(stack, &note).await?;
+    }
+    Ok(())
 }
 
 fn printed(stacks: &[LoadedStack]) -> Vec<String> {

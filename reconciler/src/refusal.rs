@@ -52,6 +52,7 @@ impl From<EngineError> for Refusal {
             EngineError::Conflict { .. } | EngineError::OldGeneration { .. } => {
                 RefusalKind::Conflict
             }
+            EngineError::Driven { .. } => RefusalKind::TakenOver,
             _ => RefusalKind::Failed,
         };
         Self { kind, message: with_causes(&error), hint: error.hint().map(str::to_owned) }

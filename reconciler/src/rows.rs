@@ -80,23 +80,50 @@ pub struct NetworkRow {
     pub containers: Vec<String>,
 }
 
-/// One outcome of a stack's past, oldest first in listings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One operation of a stack's past, oldest first in listings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HistoryRow {
+    /// Of all stacks of the root, one up for each.
+    pub number: u64,
     /// The stack.
     pub stack: String,
     /// The revision that it was about.
     pub revision: String,
-    /// `succeeded`, `failed`, `held`.
+    /// What or who began it.
+    pub trigger: String,
+    /// Who wrote the revision; empty where there is no commit.
+    pub author: String,
+    /// The commit's first line.
+    pub subject: String,
+    /// `running`, `succeeded`, `failed`, `held`.
     pub state: String,
-    /// What was done, or why not.
+    /// What became of it and why.
     pub reason: String,
-    /// When it was seen first.
+    /// When it began.
     pub at: String,
-    /// When it was seen last.
+    /// When it ended, or changed last.
     pub until: String,
     /// How often in a row.
     pub times: u32,
+    /// What was done, in order.
+    pub actions: Vec<String>,
+    /// How long it took.
+    pub stages: Stages,
+    /// The end of the output of what failed.
+    pub log: Vec<String>,
+}
+
+/// How long the stages of an operation took, in milliseconds; absent: it did not get there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stages {
+    /// Until all images were there.
+    pub pull: Option<u64>,
+    /// From then, until all was started.
+    pub start: Option<u64>,
+    /// From then, until it had settled.
+    pub health: Option<u64>,
 }
 
 /// Which tasks `ps` lists.
@@ -123,6 +150,30 @@ pub struct SyncAsk {
     pub take_over: bool,
     /// Do not wait for health.
     pub detach: bool,
+    /// Ask registries even for images that are there.
+    pub pull: bool,
+    /// The sources must have come to this commit, or beyond it.
+    pub revision: Option<String>,
+}
+
+/// `source create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoAsk {
+    /// The source's name.
+    pub name: String,
+    /// The branch that is followed.
+    pub branch: String,
+    /// Globs of the folders in it.
+    pub paths: Vec<String>,
+}
+
+/// What `source create` made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoAnswer {
+    /// Where it is on the controller's host.
+    pub path: String,
+    /// It is watched already.
+    pub served: bool,
 }
 
 /// `suspend` and `resume`.
@@ -150,6 +201,9 @@ pub struct RollbackAsk {
     /// Do not wait for health.
     #[serde(default)]
     pub detach: bool,
+    /// The same was asked for before: it is only waited for its end.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// `pull`.

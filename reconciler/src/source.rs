@@ -5,20 +5,24 @@
 //! - What a snapshot names stays readable: a checkout is immutable, and kept while tasks use it.
 
 pub(crate) mod checkout;
+mod commit;
 pub(crate) mod directory;
 pub(crate) mod git;
 mod http;
+mod identity;
 mod location;
 mod seed;
 mod ssh;
 mod transport;
+mod words;
 
 use crate::blocking::off_thread;
-use crate::config::{From, SourceConfig};
+use crate::config::{Follow, From, SourceConfig};
 use crate::controller::Settings;
 use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
 use crate::queue::Queue;
+use crate::record::Commit;
 use directory::Directory;
 use git::Git;
 use keel_plan::desired::{Owner, Policy};
@@ -29,10 +33,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub(crate) use location::shown_url;
+pub(crate) use git::Known;
+pub(crate) use location::Location;
+pub use location::shown_url;
 
 /// The longest pause after failures in a row.
 const LONGEST: Duration = Duration::from_secs(300);
+/// Folders that a hint names.
+const SHOWN: usize = 5;
 /// Who polls often wants to know soon that the server is back.
 const MOST_DOUBLINGS: u32 = 3;
 
@@ -53,6 +61,24 @@ pub enum SourceError {
     NoStack {
         /// Where.
         path: String,
+        /// Folders of the revision that hold one all the same.
+        elsewhere: Vec<String>,
+    },
+    /// A file that holds a secret or key.
+    #[error("cannot read `{path}`, which `auth` names")]
+    Credentials {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// It has no such commit.
+    #[error("{url} has no commit {commit} in any branch or tag")]
+    NoCommit {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        commit: String,
     },
     /// The repository, or its server.
     #[error("cannot fetch {url}: {what}")]
@@ -94,11 +120,23 @@ impl SourceError {
                 Some("the repository is empty: push a commit first".to_owned())
             }
             Self::NoBranch { there, .. } => Some(format!("it has {}", there.join(", "))),
+            Self::NoStack { elsewhere, .. } if !elsewhere.is_empty() => {
+                let some = elsewhere.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+                Some(format!("there are Compose files in {some}: let `path` match them"))
+            }
             Self::NoStack { .. } => Some(format!(
                 "name a Compose file, a folder with one of {}, or a folder of such folders",
                 crate::find::COMPOSE_FILES.join(", ")
             )),
-            Self::Folder { .. } | Self::Disk { .. } => None,
+            Self::Disk { source, .. } if source.to_string().contains("No space left") => {
+                Some("the disk is full: free some room, and it goes on by itself".to_owned())
+            }
+            Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
+            Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
+            Self::Folder { .. } => {
+                Some("is it mounted, and readable for root? it is tried again by itself".to_owned())
+            }
+            Self::Disk { .. } => None,
         }
     }
 }
@@ -109,6 +147,8 @@ pub(crate) struct Snapshot {
     pub revision: Option<String>,
     pub found: Vec<Found>,
     pub files: StackFiles,
+    /// Where nothing was found: folders that hold stacks all the same.
+    pub elsewhere: Vec<String>,
 }
 
 enum Kind {
@@ -129,22 +169,28 @@ pub(crate) struct Source {
 
 impl Source {
     pub fn new(config: SourceConfig, settings: &Settings) -> Self {
-        let name = config.name;
-        let (kind, location, environment, poll) = match config.from {
-            From::Git { url, branch, path, poll } => {
-                let location =
-                    format!("{} {}", shown_url(&url), branch.as_deref().unwrap_or("HEAD"));
+        let SourceConfig { name, from, env, webhook: _ } = config;
+        let (kind, location, mut environment, poll) = match from {
+            From::Git(config) => {
+                let followed = match &config.follow {
+                    Follow::Branch(branch) => branch.as_deref().unwrap_or("HEAD"),
+                    Follow::Commit(commit) => commit,
+                };
+                let location = format!("{} {followed}", shown_url(&config.url));
                 let (own, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
-                let git = Git { url, branch, path, folder: own, data };
+                let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
+                let git = Git { config: *config, folder: own, data };
                 (Kind::Git(Box::new(git)), location, BTreeMap::new(), poll)
             }
-            From::Directory { path } => {
+            From::Directory { path, globs, poll } => {
                 let location = path.display().to_string();
-                let directory = Directory::new(path);
+                let directory = Directory::new(path, globs);
                 let environment = settings.environment.clone();
-                (Kind::Directory(directory), location, environment, directory::RECHECK)
+                let poll = poll.unwrap_or(directory::RECHECK);
+                (Kind::Directory(directory), location, environment, poll)
             }
         };
+        environment.extend(env);
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
         Self { kind, owner, environment, home, policy, poll, failures: AtomicU32::new(0) }
@@ -165,7 +211,7 @@ impl Source {
     /// Where its stacks are looked for, as shown to people.
     pub fn sought(&self) -> String {
         match &self.kind {
-            Kind::Git(git) => format!("{}, {}", self.location(), git.path),
+            Kind::Git(git) => format!("{}, {}", self.location(), git.config.paths.join(", ")),
             Kind::Directory(_) => self.location(),
         }
     }
@@ -178,13 +224,28 @@ impl Source {
         }
     }
 
+    /// How this commit stands to the present one; a folder has none.
+    pub async fn knows(&self, revision: &str, present: &str) -> Known {
+        match &self.kind {
+            Kind::Git(git) => git.knows(revision, present).await,
+            Kind::Directory(_) => Known::Unknown,
+        }
+    }
+
+    /// Who wrote a revision, and what it says of itself.
+    pub async fn commit(&self, revision: Option<&str>) -> Option<Commit> {
+        let (Kind::Git(git), Some(revision)) = (&self.kind, revision) else { return None };
+        let (clone, revision) = (git.clone_path(), revision.to_owned());
+        off_thread(move || commit::commit_of(&clone, &revision)).await
+    }
+
     /// Loads every stack of a snapshot, off the runtime's own threads.
     pub async fn load(&self, snapshot: &Snapshot) -> Vec<LoadedStack> {
         let reading = Reading {
             owner: self.owner.clone(),
             files: snapshot.files.clone(),
             revision: snapshot.revision.clone(),
-            environment: self.environment.clone(),
+            environment: interpolated(&self.environment, snapshot.revision.as_deref()),
             profiles: vec![],
             name: None,
             env_files: vec![],
@@ -240,8 +301,48 @@ impl Source {
             self.failures.store(0, Ordering::Relaxed);
             return self.poll;
         }
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(MOST_DOUBLINGS);
-        let later = self.poll.saturating_mul(1 << failures);
-        later.min(LONGEST).max(self.poll)
+        pause(self.poll, self.failures.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What may be interpolated: of a Git source also its commit.
+pub(crate) fn interpolated(
+    environment: &BTreeMap<String, String>,
+    commit: Option<&str>,
+) -> BTreeMap<String, String> {
+    let mut environment = environment.clone();
+    if let Some(commit) = commit {
+        environment.insert("KEEL_COMMIT".to_owned(), commit.to_owned());
+        let short = keel_engine::short(commit).to_owned();
+        environment.insert("KEEL_SHORT_COMMIT".to_owned(), short);
+    }
+    environment
+}
+
+/// After so many failures before this one. Never oftener than it is polled.
+fn pause(poll: Duration, failures: u32) -> Duration {
+    let later = poll.saturating_mul(1 << failures.min(MOST_DOUBLINGS));
+    later.min(LONGEST).max(poll)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_are_tried_again_later_and_later_up_to_a_cap() {
+        let cases = [
+            (60, 0, 60),
+            (60, 1, 120),
+            (60, 2, 240),
+            (60, 3, 300),
+            (60, 1000, 300),
+            (1, 1000, 8),
+            (3600, 7, 3600),
+        ];
+        for (poll, failures, expected) in cases {
+            let seconds = pause(Duration::from_secs(poll), failures).as_secs();
+            assert_eq!(seconds, expected, "{poll} {failures}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! YAML text to a small tree with positions, for `keel.yaml`: no anchors, no tags, no merging.
 
 use granit_parser::{Event, Parser, ScanError};
+use keel_spec::Code;
 
 /// Deeper than any key of ours; keeps a hostile file from using up the stack.
 const DEPTH: usize = 16;
@@ -11,6 +12,13 @@ pub(crate) struct Item {
     pub node: Node,
     pub line: usize,
     pub column: usize,
+}
+
+impl Item {
+    /// Nothing was written: `key:` or `key: ~`.
+    pub fn is_nothing(&self) -> bool {
+        matches!(&self.node, Node::Scalar(text) if text.is_empty() || text == "~")
+    }
 }
 
 /// What an item is.
@@ -30,9 +38,10 @@ pub(crate) struct Key {
 }
 
 /// What is wrong, and where. Lines and columns count from 1.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub message: String,
+    pub hint: Option<String>,
     pub line: usize,
     pub column: usize,
     pub len: usize,
@@ -44,28 +53,38 @@ impl Trouble {
             Node::Scalar(text) => text.chars().count().max(1),
             _ => 1,
         };
-        Self { message: message.into(), line: item.line, column: item.column, len }
+        let message = message.into();
+        Self { message, hint: None, line: item.line, column: item.column, len }
     }
 
     pub fn of_key(key: &Key, message: impl Into<String>) -> Self {
         let (message, len) = (message.into(), key.text.chars().count());
-        Self { message, line: key.line, column: key.column, len }
+        Self { message, hint: None, line: key.line, column: key.column, len }
     }
 
     fn scanned(error: &ScanError) -> Self {
         let (line, column) = (error.marker().line(), error.marker().col() + 1);
-        Self { message: format!("not valid YAML: {}", error.info()), line, column, len: 1 }
+        let message = format!("not valid YAML: {}", error.info());
+        Self { message, hint: None, line, column, len: 1 }
+    }
+
+    /// The same with advice, where there is any.
+    pub fn hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
     }
 
     /// As every problem of a Compose file reads.
-    pub fn printed(&self, text: &str, shown: &str) -> String {
-        use keel_spec::{Code, Problem, Span, Texts};
+    pub fn printed(&self, code: Code, text: &str, shown: &str) -> String {
+        use keel_spec::{Problem, Span, Texts};
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let span =
             Span::new(shown.into(), number(self.line), number(self.column), number(self.len));
         let mut texts = Texts::default();
         texts.insert(shown.into(), text.into());
-        keel_spec::problem::render(&Problem::new(Code::Config, &self.message).at(span), &texts)
+        let mut problem = Problem::new(code, &self.message).at(span);
+        problem.hint.clone_from(&self.hint);
+        keel_spec::problem::render(&problem, &texts)
     }
 }
 
@@ -102,8 +121,7 @@ pub(crate) fn parse(text: &str) -> Result<Option<Item>, Trouble> {
             _ => continue,
         };
         let Some((parent, key)) = open.last_mut() else {
-            let empty = matches!(&done.node, Node::Scalar(text) if text.is_empty() || text == "~");
-            return Ok((!empty).then_some(done));
+            return Ok((!done.is_nothing()).then_some(done));
         };
         put(parent, key, done)?;
     }

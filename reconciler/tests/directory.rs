@@ -1,7 +1,13 @@
 //! A served folder: what is written there runs, and nothing else is touched.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
+use keel_reconciler::config::{From, SourceConfig};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
 use support::{World, status, until};
 
 const WEB: &str = "services:\n  web:\n    image: nginx:1\n  db:\n    image: postgres:15\n";
@@ -135,5 +141,150 @@ async fn a_folder_interpolates_from_whoever_serves_it() {
     world.until_running(&[("a-s-1", "i:1")]).await;
     let task = world.task("a-s-1").await;
     assert_eq!(task.spec.environment["WHO"].as_deref(), Some("operator"));
+    controller.stop().await;
+}
+
+fn one(version: u32) -> String {
+    format!("services:\n  s:\n    image: i:{version}\n")
+}
+
+/// Notifications only: the slow look comes too late for any of this.
+fn watched(world: &World, name: &str) -> SourceConfig {
+    let poll = Some(Duration::from_secs(3600));
+    let (path, globs) = (world.path(name), vec![".".to_owned()]);
+    SourceConfig::new("default", From::Directory { path, globs, poll })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn editors_that_rename_are_followed_again_and_again() {
+    let world = World::new();
+    world.write("stacks/a/compose.yaml", &one(0));
+    let controller = world.serve(vec![watched(&world, "stacks")]).await;
+    world.until_running(&[("a-s-1", "i:0")]).await;
+    let file = world.path("stacks/a/compose.yaml");
+    for version in 1..4 {
+        // As vim does: the old one aside, a new one, then the old one goes.
+        let aside = world.path("stacks/a/compose.yaml~");
+        std::fs::rename(&file, &aside).unwrap();
+        world.write("stacks/a/compose.yaml", &one(version));
+        std::fs::remove_file(aside).unwrap();
+        world.until_running(&[("a-s-1", &format!("i:{version}"))]).await;
+    }
+    for version in 4..7 {
+        // As others do: a new one beside it, moved over the old one.
+        world.write("stacks/a/.compose.yaml.tmp", &one(version));
+        std::fs::rename(world.path("stacks/a/.compose.yaml.tmp"), &file).unwrap();
+        world.until_running(&[("a-s-1", &format!("i:{version}"))]).await;
+    }
+    controller.stop().await;
+}
+
+/// Swaps a link as deploy scripts do: whoever looks finds the one or the other.
+fn swap(world: &World, target: &str, link: &str) {
+    let fresh = world.path("fresh-link");
+    std::os::unix::fs::symlink(target, &fresh).unwrap();
+    std::fs::rename(fresh, world.path(link)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_are_swapped_are_followed() {
+    let world = World::new();
+    for version in 0..5 {
+        world.write(&format!("releases/{version}/a/compose.yaml"), &one(version));
+    }
+    // The folder that is served is a link, and what it leads to may change too.
+    swap(&world, "releases/0", "stacks");
+    let controller = world.serve(vec![watched(&world, "stacks")]).await;
+    world.until_running(&[("a-s-1", "i:0")]).await;
+    swap(&world, "releases/1", "stacks");
+    world.until_running(&[("a-s-1", "i:1")]).await;
+    swap(&world, "releases/2", "stacks");
+    world.until_running(&[("a-s-1", "i:2")]).await;
+    world.write("releases/2/a/compose.yaml", &one(20));
+    world.until_running(&[("a-s-1", "i:20")]).await;
+    // A stack in it is a link.
+    std::fs::remove_dir_all(world.path("releases/2/a")).unwrap();
+    swap(&world, "../3/a", "releases/2/a");
+    world.until_running(&[("a-s-1", "i:3")]).await;
+    swap(&world, "../4/a", "releases/2/a");
+    world.until_running(&[("a-s-1", "i:4")]).await;
+    controller.stop().await;
+}
+
+/// An overlay that tells nobody of what happens in the folder below it.
+struct Overlay(PathBuf);
+
+impl Overlay {
+    fn mount(world: &World, lower: &str, at: &str) -> Self {
+        let (lower, at) = (world.path(lower), world.path(at));
+        let empty = world.path("empty");
+        std::fs::create_dir_all(&at).unwrap();
+        std::fs::create_dir_all(&empty).unwrap();
+        let options = format!("lowerdir={}:{}", lower.display(), empty.display());
+        let done =
+            Command::new("mount").args(["-t", "overlay", "-o", &options, "none"]).arg(&at).status();
+        assert!(done.unwrap().success());
+        Self(at)
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_without_notifications_is_looked_at_by_and_by() {
+    let world = World::new();
+    world.write("below/a/compose.yaml", &one(1));
+    let _mount = Overlay::mount(&world, "below", "stacks");
+    let poll = |poll| {
+        let (path, globs) = (world.path("stacks"), vec![".".to_owned()]);
+        SourceConfig::new("default", From::Directory { path, globs, poll: Some(poll) })
+    };
+    // That it does not tell is what this test stands on.
+    let controller = world.serve(vec![poll(Duration::from_secs(3600))]).await;
+    world.until_running(&[("a-s-1", "i:1")]).await;
+    world.write("below/a/compose.yaml", &one(2));
+    let told = until_or(Duration::from_secs(1), || async {
+        world.running().await == [("a-s-1".into(), "i:2".into())]
+    });
+    assert!(!told.await, "this file system tells");
+    controller.stop().await;
+
+    let controller = world.serve(vec![poll(Duration::from_millis(200))]).await;
+    world.until_running(&[("a-s-1", "i:2")]).await;
+    world.write("below/a/compose.yaml", &one(3));
+    world.until_running(&[("a-s-1", "i:3")]).await;
+    controller.stop().await;
+}
+
+/// Whether it came to hold in this time.
+async fn until_or<F: Future<Output = bool>>(limit: Duration, holds: impl Fn() -> F) -> bool {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        if holds().await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn globs_of_a_folder_find_new_stacks_below_it() {
+    let world = World::new();
+    world.write("stacks/web/a/compose.yaml", &one(1));
+    world.write("stacks/other/x/compose.yaml", &one(9));
+    let globs = vec!["web/*".to_owned(), "db".to_owned()];
+    let (path, poll) = (world.path("stacks"), Some(Duration::from_secs(3600)));
+    let from = From::Directory { path, globs, poll };
+    let controller = world.serve(vec![SourceConfig::new("default", from)]).await;
+    world.until_running(&[("a-s-1", "i:1")]).await;
+    world.write("stacks/db/compose.yaml", &one(2));
+    world.until_running(&[("a-s-1", "i:1"), ("db-s-1", "i:2")]).await;
+    world.write("stacks/web/b/compose.yaml", &one(3));
+    world.until_running(&[("a-s-1", "i:1"), ("b-s-1", "i:3"), ("db-s-1", "i:2")]).await;
     controller.stop().await;
 }

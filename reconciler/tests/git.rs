@@ -4,7 +4,7 @@
 mod support;
 
 use keel_reconciler::Controller;
-use keel_reconciler::config::{From, SourceConfig};
+use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::git::{Repo, Server};
@@ -13,13 +13,13 @@ use support::{World, until};
 const WEB: &str = "services:\n  web:\n    image: nginx:1\n";
 
 fn source(url: &str, path: &str) -> SourceConfig {
-    let from = From::Git {
-        url: url.to_owned(),
-        branch: Some("main".to_owned()),
-        path: path.to_owned(),
+    let config = GitConfig {
+        follow: Follow::Branch(Some("main".to_owned())),
+        paths: vec![path.to_owned()],
         poll: Duration::from_millis(100),
+        ..GitConfig::new(url)
     };
-    SourceConfig { name: "home".to_owned(), from }
+    SourceConfig::new("home", From::Git(Box::new(config)))
 }
 
 async fn problems(controller: &Controller) -> String {
@@ -194,8 +194,8 @@ async fn troubles_are_told_in_own_words() {
         controller.stop().await;
     }
     let mut other = source(&at("home.git"), "stacks/*");
-    if let From::Git { branch, .. } = &mut other.from {
-        *branch = Some("trunk".into());
+    if let From::Git(config) = &mut other.from {
+        config.follow = Follow::Branch(Some("trunk".into()));
     }
     let controller = world.serve(vec![other]).await;
     until_told(&controller, "has no branch `trunk`\n\nhint: it has main").await;

@@ -5,7 +5,7 @@
 
 mod support;
 
-use keel_reconciler::config::{From, SourceConfig};
+use keel_reconciler::config::{From, GitConfig, SourceConfig};
 use std::process::Command;
 use std::time::Duration;
 use support::git::Repo;
@@ -15,12 +15,9 @@ use support::{World, until};
 const URL: &str = "KEEL_TEST_SSH_URL";
 
 fn source(url: &str) -> SourceConfig {
-    let (branch, path) = (None, "stacks/*".to_owned());
-    let poll = Duration::from_millis(100);
-    SourceConfig {
-        name: "home".to_owned(),
-        from: From::Git { url: url.to_owned(), branch, path, poll },
-    }
+    let (paths, poll) = (vec!["stacks/*".to_owned()], Duration::from_millis(100));
+    let config = GitConfig { paths, poll, ..GitConfig::new(url) };
+    SourceConfig::new("home", From::Git(Box::new(config)))
 }
 
 #[test]

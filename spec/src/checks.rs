@@ -5,8 +5,9 @@ mod unrun;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::advice;
 use crate::code::Code;
-use crate::item::Item;
+use crate::item::{Item, Node};
 use crate::nearest;
 use crate::problem::{Problem, Problems};
 use crate::service::{Condition, MountKind, NetworkMode, Service, Test};
@@ -14,7 +15,7 @@ use crate::stack::{Held, Stack};
 
 /// Reports everything that does not hold.
 pub(crate) fn check(stack: &Stack, model: &Item, problems: &Problems) {
-    let check = Check { stack, problems };
+    let check = Check { stack, model, problems };
     for service in enabled(stack) {
         check.networks(service);
         check.mounts(service);
@@ -33,6 +34,7 @@ fn enabled(stack: &Stack) -> impl Iterator<Item = &Service> {
 
 struct Check<'a> {
     stack: &'a Stack,
+    model: &'a Item,
     problems: &'a Problems,
 }
 
@@ -60,7 +62,7 @@ impl Check<'_> {
         name: &str,
         known: &BTreeMap<String, T>,
     ) {
-        if known.contains_key(name) || self.problems.is_full() {
+        if known.contains_key(name) || self.problems.is_full() || self.has_slipped(section, name) {
             return;
         }
         let word = section.trim_end_matches('s');
@@ -73,6 +75,18 @@ impl Check<'_> {
         let declare = || Some(format!("declare it under the top-level `{section}:`"));
         let hint = path_like().or(near).or_else(declare);
         self.error(service, path, Code::Undefined, message, hint);
+    }
+
+    /// Whether the section is in the wrong place, or has another name or shape, or the entry is
+    /// inside of another one: that has been said where it is, and is why it is not found.
+    fn has_slipped(&self, section: &str, name: &str) -> bool {
+        let written = self.model.get(section);
+        let shape = written.is_some_and(|item| matches!(item.node, Node::List(_)));
+        let inside = written.map(Item::entries).unwrap_or_default();
+        let inside = inside.iter().any(|entry| entry.value.get(name).is_some());
+        let as_service = self.model.get("services").and_then(|items| items.get(section)).is_some();
+        let misspelt = written.is_none() && advice::misspelt(self.model, section);
+        shape || inside || as_service || misspelt
     }
 
     fn networks(&self, service: &Service) {
@@ -171,6 +185,11 @@ impl Check<'_> {
 
     fn names(&self, service: &Service) {
         let Some(name) = &service.container_name else { return };
+        if name.is_empty() {
+            let message = format!("the `container_name` of service `{}` is empty", service.name);
+            let hint = Some("name it, or leave the key out".to_owned());
+            return self.error(service, "container_name", Code::BadName, message, hint);
+        }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.len() < 2
             || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -193,7 +212,9 @@ impl Check<'_> {
     fn container_names(&self) {
         let mut owners: HashMap<&str, &Service> = HashMap::new();
         for service in enabled(self.stack) {
-            let Some(name) = &service.container_name else { continue };
+            let Some(name) = service.container_name.as_ref().filter(|name| !name.is_empty()) else {
+                continue;
+            };
             if let Some(first) = owners.insert(name, service) {
                 let message = format!(
                     "services `{}` and `{}` have one `container_name`",

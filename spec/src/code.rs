@@ -86,6 +86,7 @@ codes! {
     NoHome "E0702",
     OutsideRepository "E0703",
     Config "E0704",
+    ConfigFile "E0705",
     NotRunYet "W0101",
     Limited "W0102",
     HostPorts "W0103",
@@ -108,6 +109,7 @@ codes! {
     RelativeData "W0309",
     WritableFile "W0310",
     HealthTimeout "W0311",
+    OpenSecret "W0312",
     NoEffect "N0101",
     More "N0102",
 }

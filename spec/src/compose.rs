@@ -108,7 +108,7 @@ impl<'a> Composer<'a> {
             problems.add(Problem::new(Code::WrongType, message).at(document.span.clone()));
             return false;
         }
-        let (warned, service) = (&self.warned, None);
+        let (warned, service) = (&self.sources.unset, None);
         Interpolation { environment, problems, service, warned }.file(document);
         canonical(document, problems);
         true

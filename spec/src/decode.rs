@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::advice;
 use crate::code::Code;
 use crate::item::{Entry, Item, Node, Scalar, Type};
 use crate::problem::{Problem, Problems};
@@ -154,24 +155,18 @@ impl<'a> Field<'a> {
     pub(crate) fn wrong<T>(&self, wanted: &str) -> Option<T> {
         let message = format!("{} must be {wanted}, and is {}", self.name(), self.item.what());
         let mut problem = Problem::new(Code::WrongType, message).at(self.place().clone());
-        if let (true, Some(text)) = (wanted == "a list", self.glued_dash()) {
-            problem = problem.hint(format!("put a space after the dash: `- {text}`"));
-        } else if let (true, Some(text)) = (wanted.starts_with("text"), self.item.text()) {
-            problem = problem.hint(format!("put it in quotes: \"{text}\""));
-        }
+        problem.hint = advice::of_shape(wanted, self.item);
         self.scope.add(problem);
         None
-    }
-
-    /// The rest of a text that was to be a list's item: `-80:80`.
-    fn glued_dash(&self) -> Option<&str> {
-        self.item.text()?.strip_prefix('-').filter(|rest| !rest.starts_with(['-', ' ']))
     }
 
     /// The error that a mapping lacks a key, or that it is no mapping.
     pub(crate) fn lacks<T>(&self, key: &str, wanted: &str) -> Option<T> {
         if !matches!(self.item.node, Node::Map(_)) {
             return self.wrong(wanted);
+        }
+        if advice::misspelt(self.item, key) || advice::split_text(self.item).is_some() {
+            return None;
         }
         self.refuse(Code::MissingKey, format!("{} has no `{key}`", self.name()));
         None
@@ -302,9 +297,25 @@ impl<'a> Field<'a> {
     pub(crate) fn entries(&self) -> Vec<(&'a str, Self)> {
         if !matches!(self.item.node, Node::Map(_)) {
             let list_too = LIST_FORMS.contains(&self.path.as_str());
+            let odd = self.item.items().iter().enumerate().find(|(_, item)| item.text().is_none());
+            if let (true, Some((index, item))) = (list_too, odd) {
+                let item = self.below(item, &item.span, format!("{}[{index}]", self.path));
+                item.not_a_name();
+                return Vec::new();
+            }
             self.wrong::<()>(if list_too { "a mapping or a list" } else { "a mapping" });
         }
         self.item.entries().iter().map(|entry| (entry.key.as_str(), self.child(entry))).collect()
+    }
+
+    /// The error that an item of a list of names is more than a name.
+    fn not_a_name(&self) {
+        let message = format!("{} must be a name, and is {}", self.name(), self.item.what());
+        let problem = Problem::new(Code::WrongType, message).at(self.place().clone());
+        self.scope.add(match self.item.entries().first() {
+            Some(first) => problem.hint(format!("write `{}:` without the dash", first.key)),
+            None => problem,
+        });
     }
 
     /// A list of texts.

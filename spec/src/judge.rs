@@ -1,6 +1,7 @@
 //! What the key table says about a merged tree: keys that nobody knows, that are held, limited,
 //! refused, or accepted with a word.
 
+use crate::advice;
 use crate::code::Code;
 use crate::decode::{Field, shorten};
 use crate::item::{Entry, Node};
@@ -105,14 +106,17 @@ fn unknown(field: &Field<'_>, entry: &Entry, place: &Place) {
     let message = format!("unknown key `{}` in {}", shorten(key), field.name());
     let mut problem = Problem::new(Code::UnknownKey, message).at(entry.at.clone());
     let full = field.scope.is_full();
-    if let Some(hint) = if full { None } else { advice(field, entry, place) } {
+    if let Some(hint) = if full { None } else { self::hint(field, entry, place) } {
         problem = problem.hint(hint);
     }
     field.scope.add(problem);
 }
 
-fn advice(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
+fn hint(field: &Field<'_>, entry: &Entry, place: &Place) -> Option<String> {
     let key = entry.key.as_str();
+    if let Some(hint) = advice::split_text(field.item) {
+        return Some(hint);
+    }
     let top = ["services", "networks", "volumes", "configs", "secrets", "version"];
     if top.contains(&key) && (!field.path.is_empty() || place.key("image").is_some()) {
         return Some(format!("`{key}` belongs to the top level: check the indentation"));

@@ -9,7 +9,7 @@ mod keel;
 mod service;
 mod top;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use Standing::Refused;
@@ -121,6 +121,13 @@ pub fn keys() -> impl Iterator<Item = Key> {
         ("services.*.volumes[]", keel::MOUNT),
     ];
     tables.into_iter().flat_map(|(home, rows)| rows.iter().map(move |row| Key { home, row }))
+}
+
+/// Whether Compose has a key of this name anywhere.
+pub(crate) fn is_word(word: &str) -> bool {
+    static WORDS: LazyLock<BTreeSet<&str>> =
+        LazyLock::new(|| keys().flat_map(|key| key.row.path.split('.')).flat_map(steps).collect());
+    WORDS.contains(word)
 }
 
 /// The table as a tree: what may stand below a key.

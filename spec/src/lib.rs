@@ -12,6 +12,7 @@
 //! Defaults that depend on the host or the image (lowering fills those in), resolving paths to
 //! real files, reading images, deciding anything.
 
+mod advice;
 mod allow;
 mod canonical;
 mod checks;
@@ -34,7 +35,7 @@ mod judge;
 pub mod keys;
 mod load;
 mod merge;
-mod nearest;
+pub mod nearest;
 pub mod problem;
 pub mod project;
 pub mod render;
@@ -46,6 +47,7 @@ mod shape;
 mod source;
 pub mod span;
 pub mod stack;
+mod unset;
 mod warnings;
 mod words;
 mod yaml;

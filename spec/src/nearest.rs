@@ -7,7 +7,7 @@ const LONGEST: usize = 64;
 const MOST: usize = 1000;
 
 /// The word among `known` that is close enough to be what was meant.
-pub(crate) fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST {
         return None;
     }
@@ -30,6 +30,6 @@ pub(crate) fn of<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Op
 }
 
 /// A hint that offers the nearest of `known`.
-pub(crate) fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     of(word, known).map(|near| format!("did you mean `{near}`?"))
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::advice;
 use crate::code::Code;
 use crate::decode::{Field, Scope};
 use crate::environment::Environment;
@@ -23,7 +24,7 @@ fn scoped<T>(
     let field = Field::root(&scope, &entry.value, &entry.at);
     scope.origin("", &entry.at);
     if !matches!(entry.value.node, Node::Map(_)) && !entry.value.is_null() {
-        field.wrong::<()>("a mapping");
+        wrong(&field, section, &entry.key);
     }
     if let Some(place) = Place::root().key(section).and_then(|place| place.key(&entry.key)) {
         judge(&field, place);
@@ -33,9 +34,28 @@ fn scoped<T>(
     (value, origins, held)
 }
 
+/// The error that an entry is no mapping: it may be a key of the entry above.
+fn wrong(field: &Field<'_>, section: &str, key: &str) {
+    let message = format!("{} must be a mapping, and is {}", field.name(), field.item.what());
+    let problem = Problem::new(Code::WrongType, message).at(field.place().clone());
+    let path = field.item.text().filter(|text| text.contains(['.', '/']));
+    let file = path.filter(|_| matches!(section, "configs" | "secrets"));
+    let file = file.map(|path| format!("write `{key}: {{file: {path}}}`"));
+    let hint = slipped(section, key).or(file).or_else(|| advice::of_shape("a mapping", field.item));
+    field.scope.add(Problem { hint, ..problem });
+}
+
+/// An entry that is called like a key of entries is a key that has slipped out of one.
+pub(crate) fn slipped(section: &str, name: &str) -> Option<String> {
+    let entry = Place::root().key(section)?.key("*")?;
+    let word = section.trim_end_matches('s');
+    entry.key(name)?;
+    Some(format!("`{name}` belongs to a {word}: check the indentation"))
+}
+
 /// `name`, and whether it is external: the old form gives the name there.
 fn identity(field: &Field<'_>) -> (Option<String>, bool) {
-    let name = field.get("name").and_then(|field| field.text());
+    let name = field.given("name").and_then(|field| field.text());
     let Some(external) = field.get("external") else { return (name, false) };
     if !matches!(external.item.node, Node::Map(_)) {
         return (name, external.boolean().unwrap_or_default());
@@ -165,6 +185,9 @@ pub(crate) fn config(
 }
 
 fn content(field: &Field<'_>, inline: bool, environment: &Environment) -> Option<Content> {
+    if !matches!(field.item.node, Node::Map(_)) && !field.item.is_null() {
+        return None;
+    }
     let keys: &[&str] =
         if inline { &["file", "content", "environment"] } else { &["file", "environment"] };
     let given: Vec<_> = keys.iter().filter_map(|key| field.get(key)).collect();

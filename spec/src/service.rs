@@ -25,6 +25,7 @@ pub use ports::{Exposed, Port, Protocol, Published};
 pub use process::{Process, PullPolicy};
 pub use security::{Device, Seccomp, Security};
 
+use crate::advice;
 use crate::code::Code;
 use crate::decode::Field;
 use crate::extension::Policy;
@@ -131,9 +132,14 @@ impl Service {
 /// A service that is called like a key of services is a key that has slipped out of one.
 pub(crate) fn slipped(name: &str) -> Option<String> {
     let a_service = Place::root().key("services")?.key("*")?;
-    let other = ["services", "networks", "volumes", "configs", "secrets"].contains(&name);
-    let home = if other { "the top level, or to a service" } else { "a service" };
-    let is_key = a_service.key(name).is_some() || other;
+    let top = ["services", "version", "name", "include"].contains(&name);
+    let both = ["networks", "volumes", "configs", "secrets"].contains(&name);
+    let home = match (top, both) {
+        (true, _) => "the top level",
+        (_, true) => "the top level, or to a service",
+        _ => "a service",
+    };
+    let is_key = a_service.key(name).is_some() || top || both;
     is_key.then(|| format!("`{name}` belongs to {home}: check the indentation"))
 }
 
@@ -151,6 +157,8 @@ fn image(name: &str, service: &Field<'_>) -> Option<String> {
         // What it extends is missing, and that has been said.
         None if service.raw("extends").is_some() => {}
         None if service.get("provider").is_some() => {}
+        // It is there under another name, and that has been said.
+        None if ["image", "build"].iter().any(|key| advice::misspelt(service.item, key)) => {}
         None => {
             let message = format!("{} has no `image`", service.name());
             let mut problem = Problem::new(Code::NoImage, message).at(service.key.clone());

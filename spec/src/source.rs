@@ -24,6 +24,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) texts: RefCell<Texts>,
     /// What was read, or looked for.
     pub(crate) paths: RefCell<BTreeSet<PathBuf>>,
+    /// Variables that files use and nobody sets.
+    pub(crate) unset: RefCell<BTreeSet<String>>,
 }
 
 /// A file that was read.
@@ -36,8 +38,8 @@ pub(crate) struct Source {
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(files: &'a dyn Files, project: &'a Project) -> Self {
-        let (problems, texts, paths) = Default::default();
-        Self { files, project, problems, texts, paths }
+        let (problems, texts, paths, unset) = Default::default();
+        Self { files, project, problems, texts, paths, unset }
     }
 
     /// The path of `written` from `base`.

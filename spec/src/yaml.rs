@@ -104,28 +104,36 @@ impl<'a> Builder<'a> {
 
     fn scan_problem(&self, error: &ScanError, text: &str) -> Problem {
         let (line, column) = (error.marker().line(), error.marker().col() + 1);
-        let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         let problem = Problem::new(Code::Yaml, format!("not valid YAML: {}", error.info()));
         let problem = problem.at(span_at(self.file, line, column, 1));
-        let indent = &content[..content.len() - content.trim_start().len()];
-        if indent.contains('\t') {
-            return problem.hint("indent with spaces: YAML takes no tabs there");
-        }
         if error.info().contains("unclosed quote") {
             return problem.label("it begins here").hint("close it at the end of its text");
         }
-        if error.info().contains("trailing content") {
-            return problem.hint("put the whole text into one pair of quotes");
+        if error.info().contains("unclosed bracket") {
+            return problem.label("it begins here").hint("close it at its end");
         }
-        if let Some(Open { span, content, .. }) = self.open.last().filter(|open| open.span.len > 0)
-        {
-            let bracket = if matches!(content, Content::List(_)) { '[' } else { '{' };
-            return problem.hint(format!("is the `{bracket}` in line {} closed?", span.line));
-        }
-        let Some(cause) = cause::guess(&error.info(), text, line) else { return problem };
+        let bracket = self.open_bracket();
+        let unclosed = bracket.and_then(|(at, bracket)| cause::unclosed(text, at, bracket, line));
+        let cause = match (unclosed, bracket) {
+            (Some(cause), _) => Some(cause),
+            (None, Some((at, bracket))) if error.info().contains("expected ','") => {
+                let hint =
+                    format!("is a `,` missing, or is the `{bracket}` in line {} open?", at.0);
+                return problem.hint(hint);
+            }
+            _ => cause::guess(&error.info(), text, line),
+        };
+        let Some(cause) = cause else { return problem };
         let message = format!("not valid YAML: {}", cause.message);
         let at = span_at(self.file, cause.line, cause.column, cause.len);
         Problem::new(Code::Yaml, message).at(at).hint(cause.hint)
+    }
+
+    /// The innermost bracket or brace that is open: its line and column, and itself.
+    fn open_bracket(&self) -> Option<((usize, usize), char)> {
+        let open = self.open.last().filter(|open| open.span.len > 0)?;
+        let bracket = if matches!(open.content, Content::List(_)) { '[' } else { '{' };
+        Some(((open.span.line as usize, open.span.column as usize), bracket))
     }
 
     fn take(&mut self, event: Event<'_>, mark: &Mark) -> Step {
@@ -226,7 +234,7 @@ impl<'a> Builder<'a> {
         let span = self.span(mark);
         self.within_depth(self.open.len() + 1, &span)?;
         if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
-            return Err(Box::new(Problem::new(Code::Yaml, "a key must be plain text").at(span)));
+            return Err(Box::new(key_is_no_text(span)));
         }
         let tag = self.tag(tag, mark);
         self.open.push(Open { span, tag, anchor, content });
@@ -326,24 +334,25 @@ impl<'a> Builder<'a> {
 
     /// Checks that keys are unique, then adds what merge keys bring and the map does not have.
     fn merge_in(&mut self, entries: &mut Vec<Entry>, merges: Vec<(Span, Item)>) {
-        let mut seen: HashMap<String, Span> = HashMap::new();
-        entries.retain(|entry| match seen.get(&entry.key) {
-            None => {
-                seen.insert(entry.key.clone(), entry.at.clone());
-                true
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut kept: Vec<Entry> = Vec::new();
+        for entry in std::mem::take(entries) {
+            match places.get(&entry.key).and_then(|index| kept.get_mut(*index)) {
+                None => {
+                    places.insert(entry.key.clone(), kept.len());
+                    kept.push(entry);
+                }
+                Some(first) => {
+                    self.problems.push(set_twice(first, &entry));
+                    // An empty one says nothing more than that it was set twice.
+                    if first.value.is_null() {
+                        first.value = entry.value;
+                    }
+                }
             }
-            Some(first) => {
-                let message =
-                    format!("the key `{}` is already set in line {}", entry.key, first.line);
-                self.problems.push(
-                    Problem::new(Code::DuplicateKey, message)
-                        .at(entry.at.clone())
-                        .hint(format!("remove this one, or the one in line {}", first.line)),
-                );
-                false
-            }
-        });
-        let mut keys: HashSet<String> = seen.into_keys().collect();
+        }
+        *entries = kept;
+        let mut keys: HashSet<String> = places.into_keys().collect();
         for (at, item) in merges {
             let maps = if let Node::List(items) = item.node { items } else { vec![item] };
             for map in maps {
@@ -374,10 +383,23 @@ impl<'a> Builder<'a> {
     }
 }
 
+fn set_twice(first: &Entry, again: &Entry) -> Problem {
+    let line = first.at.line;
+    let message = format!("the key `{}` is already set in line {line}", again.key);
+    let problem = Problem::new(Code::DuplicateKey, message).at(again.at.clone());
+    problem.hint(format!("remove this one, or the one in line {line}"))
+}
+
+/// `{{ name }}` is a mapping whose key is a mapping.
+fn key_is_no_text(span: Span) -> Problem {
+    let problem = Problem::new(Code::Yaml, "a key must be plain text").at(span);
+    problem.hint("put a value that begins with `{` or `[` in quotes")
+}
+
 /// The key's text and place, and whether it is a merge key.
 fn key(item: Item) -> Step<(String, Span, bool)> {
     let Node::Scalar(scalar) = item.node else {
-        return Err(Box::new(Problem::new(Code::Yaml, "a key must be plain text").at(item.span)));
+        return Err(Box::new(key_is_no_text(item.span)));
     };
     if scalar.ty() != Type::Text {
         let message = format!("the key `{}` is not text", scalar.text);

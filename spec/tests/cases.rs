@@ -105,6 +105,11 @@ fn rendering() {
 }
 
 #[test]
+fn typos() {
+    table("typos");
+}
+
+#[test]
 fn include() {
     table("include");
 }

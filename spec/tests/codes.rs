@@ -17,9 +17,11 @@ const WITHOUT_EXAMPLE: &[Code] = &[
     Code::NoHome,
     Code::OutsideRepository,
     Code::Config,
+    Code::ConfigFile,
     Code::StacksConflict,
     Code::WritableFile,
     Code::HealthTimeout,
+    Code::OpenSecret,
     Code::More,
 ];
 

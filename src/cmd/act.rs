@@ -5,7 +5,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::target;
-use keel_reconciler::ask::{TaskAsk, TaskVerb};
+use keel_api::ClientError;
+use keel_reconciler::ask::{RefusalKind, TaskAsk, TaskVerb};
 use keel_reconciler::rows::TaskDone;
 
 /// Does it, and prints each container when it is done, as docker does.
@@ -16,10 +17,19 @@ pub async fn act(
     verb: TaskVerb,
     timeout: Option<u64>,
 ) -> Result<Exit> {
-    let connection = connect(context, Need::Drive, who).await?;
+    let mut connection = connect(context, Need::Drive, who).await?;
     let targets = target::in_full(context, &connection.client, targets).await?;
     let targets = target::spread(&connection.client, &targets).await?;
-    let done = connection.client.act(&TaskAsk { targets, verb, timeout }).await?;
+    let ask = TaskAsk { targets, verb, timeout };
+    let done = loop {
+        match connection.client.act(&ask).await {
+            // A `keel serve` came in the middle: the same word said again leads to the same end.
+            Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::TakenOver => {
+                connection.follow(context, who).await?;
+            }
+            done => break done?,
+        }
+    };
     connection.close().await;
     print(context, &done)?;
     Ok(Exit::Done)

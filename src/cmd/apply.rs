@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
-use crate::show::outcome;
 use crate::target::{self, Subject};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
@@ -31,11 +30,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
     let targets = targets(context, &subject)?;
     let who = format!("keel apply {}", subject.shown());
-    let connection = connect(context, Need::Drive, &who).await?;
+    let mut connection = connect(context, Need::Drive, &who).await?;
     target::known(&connection.client, &subject).await?;
     let mut worst = Exit::Done;
     for target in targets {
-        let exit = converge(&connection, context, target, args.take_over).await?;
+        let exit = converge(&mut connection, context, &who, target, args.take_over).await?;
         worst = if worst == Exit::Failed || exit == Exit::Done { worst } else { exit };
     }
     connection.close().await;
@@ -53,8 +52,9 @@ fn targets(context: &Context, subject: &Subject) -> Result<Vec<PlanTarget>> {
 }
 
 async fn converge(
-    connection: &Connection,
+    connection: &mut Connection,
     context: &Context,
+    who: &str,
     target: PlanTarget,
     take_over: bool,
 ) -> Result<Exit> {
@@ -68,5 +68,5 @@ async fn converge(
         detach: false,
         keep_stopped: true,
     };
-    outcome::watch(&context.screen, connection.client.converge(&ask).await?).await
+    super::up::converge(connection, context, who, ask).await
 }

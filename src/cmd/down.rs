@@ -8,6 +8,7 @@ use crate::failure::Result;
 use crate::load;
 use crate::show::outcome;
 use crate::target::{self, Subject};
+use keel_api::Client;
 use keel_engine::StackName;
 use keel_reconciler::ask::DownAsk;
 
@@ -28,10 +29,15 @@ pub struct Args {
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (stack, by_path) = stack(&args, context)?;
-    let connection = connect(context, Need::Drive, &format!("keel down {stack}")).await?;
+    let who = format!("keel down {stack}");
+    let mut connection = connect(context, Need::Drive, &who).await?;
     let meant = target::path_meant(&stack).filter(|_| !by_path);
     let ask = DownAsk { stack, volumes: args.volumes, by_path };
-    let exit = outcome::watch(&context.screen, connection.client.down(&ask).await?).await;
+    // Asked again, it may be down already.
+    let ask = async |client: &Client, again| {
+        Ok(client.down(&DownAsk { by_path: by_path || again, ..ask.clone() }).await?)
+    };
+    let exit = outcome::through(&mut connection, context, &who, ask).await;
     connection.close().await;
     // Volumes may be left of a stack that nothing else is known of, so it is asked first.
     if let (Ok(Exit::Failed), Some(hint)) = (&exit, meant) {

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::outcome;
+use keel_api::Client;
 use keel_reconciler::rows::PullAsk;
 
 /// What it takes.
@@ -16,11 +17,14 @@ pub struct Args {
     references: Vec<String>,
 }
 
+const WHO: &str = "keel pull";
+
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let connection = connect(context, Need::Drive, "keel pull").await?;
+    let mut connection = connect(context, Need::Drive, WHO).await?;
     let ask = PullAsk { references: args.references.clone() };
-    let exit = outcome::watch(&context.screen, connection.client.pull(&ask).await?).await?;
+    let ask = async |client: &Client, _| Ok(client.pull(&ask).await?);
+    let exit = outcome::through(&mut connection, context, WHO, ask).await?;
     connection.close().await;
     if exit == Exit::Done && !context.screen.quiet() {
         args.references.iter().try_for_each(|reference| context.screen.data(reference))?;

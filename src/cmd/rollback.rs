@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::root::person;
 use crate::show::outcome;
+use keel_api::Client;
 use keel_engine::StackName;
 use keel_reconciler::rows::RollbackAsk;
 
@@ -26,10 +27,14 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let connection = connect(context, Need::Drive, "keel rollback").await?;
+    let who = format!("keel rollback {}", args.stack);
+    let mut connection = connect(context, Need::Drive, &who).await?;
     let Args { detach, stack, revision } = args;
-    let ask = RollbackAsk { stack, revision, by: person(), detach };
-    let exit = outcome::watch(&context.screen, connection.client.rollback(&ask).await?).await;
+    let ask = RollbackAsk { stack, revision, by: person(), detach, again: false };
+    let ask = async |client: &Client, again| {
+        Ok(client.rollback(&RollbackAsk { again, ..ask.clone() }).await?)
+    };
+    let exit = outcome::through(&mut connection, context, &who, ask).await;
     connection.close().await;
     exit
 }

@@ -10,7 +10,7 @@ use keel_spec::schema;
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  keel schema compose > compose.schema.json\n  keel schema x-keel\n\nEditors with a YAML language server read it by the first line of a Compose file:\n  # yaml-language-server: $schema=./compose.schema.json"
+    after_help = "Examples:\n  keel schema compose > compose.schema.json\n  keel schema x-keel\n  keel schema config\n\nEditors with a YAML language server read it by the first line of a Compose file:\n  # yaml-language-server: $schema=./compose.schema.json"
 )]
 pub struct Args {
     /// Of what
@@ -26,6 +26,8 @@ enum What {
     /// Evenkeel's own keys alone
     #[value(name = "x-keel")]
     XKeel,
+    /// `keel.yaml`
+    Config,
 }
 
 /// Does it.
@@ -33,6 +35,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let schema = match args.what {
         What::Compose => schema::compose(),
         What::XKeel => schema::x_keel(),
+        What::Config => keel_reconciler::config::schema(),
     };
     context.screen.data(&json::render(&schema))?;
     Ok(Exit::Done)

@@ -1,6 +1,8 @@
 //! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
 
+mod check;
 mod containers;
+mod hooks;
 mod sources;
 mod watch;
 
@@ -8,7 +10,7 @@ use crate::connect::api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::machine::{check_machine, engine, settings};
+use crate::machine::{Driving, check_machine, engine, repos, settings};
 use crate::show::ago;
 use crate::{env, root, sudo};
 use futures_util::StreamExt;
@@ -25,7 +27,7 @@ use watch::{Seen, Watch};
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'"
+    after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'\n  keel serve --config /etc/keel/keel.yaml --check"
 )]
 pub struct Args {
     /// A Git repo to watch
@@ -40,6 +42,9 @@ pub struct Args {
     /// How often to look for pushes
     #[arg(long, requires = "git", default_value = "60s", value_name = "TIME", value_parser = sources::poll)]
     poll: Duration,
+    /// Only look whether the configuration, and the files that it names, are sound
+    #[arg(long, conflicts_with_all = ["git", "paths"])]
+    check: bool,
     /// Compose files, or folders that hold them
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -54,17 +59,23 @@ const BURST: Duration = Duration::from_millis(100);
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    if args.check {
+        return check::run(context);
+    }
     if !sudo::is_root() {
         return Err(sudo::offer(context, "keel serve needs root"));
     }
-    let sources = sources::of(&args, context)?;
+    let config = check::told(context)?;
     let layout = root::layout(&context.global.root);
+    let own = repos(context, &layout)?.sources();
+    let sources = sources::of(&args, config.sources.clone(), own)?;
     check_machine()?;
     let _lock = lock(context, &layout).await?;
-    let engine = engine(context, &layout, true).await?;
+    let engine = engine(context, &layout, Driving::ForLife).await?;
     let described = sources::describe(&sources);
     let settings = settings(context, &layout, engine.clone(), Some(sources))?;
     let controller = Controller::start(settings).await?;
+    let hooks = hooks::listen(&config, &controller, context).await?;
     let router = router(api(&controller, &layout, true));
     let group = root::group();
     root::admit(&layout, group)
@@ -76,6 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         ended = until_told() => ended,
         never = tell(&controller, context) => never,
     };
+    drop(hooks);
     served.stop(FAREWELL).await;
     farewell(&controller, context, &layout).await;
     controller.stop().await;
@@ -89,7 +101,7 @@ async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
         match RootLock::acquire(layout, "keel serve", false) {
             Ok(lock) => return Ok(lock),
             // Another that stays for good is refused; a command's end is awaited.
-            Err(LockError::Held { holder, .. }) if !stays(&holder.who) => {
+            Err(LockError::Held { holder, .. }) if !holder.stays() => {
                 if !std::mem::replace(&mut told, true) {
                     context.screen.say(&format!("waiting for {holder}"));
                 }
@@ -98,10 +110,6 @@ async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn stays(who: &str) -> bool {
-    matches!(who, "keel serve" | "keel agent")
 }
 
 async fn until_told() -> Result<()> {

@@ -9,7 +9,9 @@ use keel_reconciler::rows::SyncAsk;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  keel sync home\n  keel sync shop --retry")]
+#[command(
+    after_help = "Example:\n  keel sync home\n  keel sync shop --retry\n  keel sync shop --revision \"$CI_COMMIT_SHA\" --pull --wait\n\nExit code 1 means that it failed or is held, 3 that it is not healthy in time."
+)]
 pub struct Args {
     /// Try a revision again that failed before
     #[arg(long)]
@@ -17,12 +19,31 @@ pub struct Args {
     /// Take stacks from their present owners
     #[arg(long)]
     take_over: bool,
+    /// The sources must have come to this commit, or beyond it
+    #[arg(long, value_name = "COMMIT", value_parser = commit)]
+    revision: Option<String>,
+    /// Ask registries even for images that are there
+    #[arg(long)]
+    pull: bool,
+    /// Wait until all is healthy; this is what it does unless told otherwise
+    #[arg(long, conflicts_with = "detach")]
+    wait: bool,
     /// Do not wait for health
     #[arg(short, long)]
     detach: bool,
     /// Stacks or sources; everything unless given
     #[arg(value_name = "STACK|SOURCE")]
     targets: Vec<String>,
+}
+
+/// A commit, or the first digits of one.
+fn commit(text: &str) -> std::result::Result<String, String> {
+    let sound = (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if sound {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("it must be a commit's digits".to_owned())
+    }
 }
 
 /// Does it.
@@ -33,6 +54,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         retry: args.retry,
         take_over: args.take_over,
         detach: args.detach,
+        pull: args.pull,
+        revision: args.revision,
     };
-    outcome::watch(&context.screen, connection.client.sync(&ask).await?).await
+    let ended = outcome::watch(&context.screen, connection.client.sync(&ask).await?).await?;
+    Ok(ended.unwrap_or(Exit::Failed))
 }

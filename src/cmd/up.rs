@@ -63,10 +63,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (subject, services) = asked(&args, context)?;
     let (target, stack) = target_of(context, &subject)?;
     let ask = ask(&args, target, services);
-    let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
+    let who = format!("keel up {stack}");
+    let mut connection = connect(context, Need::Drive, &who).await?;
     target::known(&connection.client, &subject).await?;
-    let converging =
-        async { outcome::watch(&context.screen, connection.client.converge(&ask).await?).await };
+    let converging = converge(&mut connection, context, &who, ask);
     if args.detach || args.wait {
         let exit = converging.await;
         connection.close().await;
@@ -124,6 +124,33 @@ fn ask(args: &Args, target: PlanTarget, services: Vec<String>) -> ConvergeAsk {
         detach: !args.wait,
         keep_stopped: false,
     }
+}
+
+/// Converges; whoever takes over meanwhile has it stored already.
+pub async fn converge(
+    connection: &mut Connection,
+    context: &Context,
+    who: &str,
+    ask: ConvergeAsk,
+) -> Result<Exit> {
+    let stack = match &ask.target {
+        PlanTarget::Stack(stack) => stack.clone(),
+        PlanTarget::Submitted(submission) => submission.desired.stack.clone(),
+    };
+    let rest = ConvergeAsk {
+        target: PlanTarget::Stack(stack),
+        take_over: false,
+        resolve: false,
+        pull: false,
+        recreate: false,
+        services: ask.services.clone(),
+        detach: ask.detach,
+        keep_stopped: true,
+    };
+    outcome::through(connection, context, who, async |client, again| {
+        Ok(client.converge(if again { &rest } else { &ask }).await?)
+    })
+    .await
 }
 
 async fn interrupted() {

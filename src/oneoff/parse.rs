@@ -91,6 +91,9 @@ pub fn ports(word: &str) -> Result<Vec<Port>> {
     if !ip.is_empty() && ip.parse::<std::net::IpAddr>().is_err() {
         return Err(bad());
     }
+    if ip.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| !ip.is_unspecified()) {
+        return Err(wrong("-p", word, "nothing is published on IPv6 addresses"));
+    }
     let targets = range(target).ok_or_else(bad)?;
     let published: Vec<Option<u16>> = match published {
         "" => vec![None; targets.len()],
@@ -183,14 +186,14 @@ mod tests {
             ("8080:80", vec!["* 8080 80 Tcp"]),
             ("127.0.0.1:8080:80/udp", vec!["127.0.0.1 8080 80 Udp"]),
             ("127.0.0.1::80", vec!["127.0.0.1 ? 80 Tcp"]),
-            ("[::1]:8080:80", vec!["::1 8080 80 Tcp"]),
+            ("[::]:8080:80", vec![":: 8080 80 Tcp"]),
             ("7-8:17-18", vec!["* 7 17 Tcp", "* 8 18 Tcp"]),
         ];
         for (word, expected) in cases {
             let found: Vec<_> = ports(word).unwrap().iter().map(short).collect();
             assert_eq!(found, expected, "{word}");
         }
-        for word in ["", "x", "0", "8-7", "1:2-3", "80/sctp", "nowhere:1:2", "70000"] {
+        for word in ["", "x", "0", "8-7", "1:2-3", "80/sctp", "nowhere:1:2", "70000", "[::1]:1:2"] {
             assert!(ports(word).is_err(), "{word}");
         }
     }

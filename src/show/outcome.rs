@@ -1,19 +1,42 @@
 //! Follows something under way to its end: progress to the screen, the outcome as exit code.
 
+use crate::connect::Connection;
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::show::Screen;
 use crate::show::progress::Board;
 use futures_util::StreamExt;
+use keel_api::Client;
 use keel_api::client::Lines;
 use keel_reconciler::ask::{Outcome, Progress};
 
-/// Shows all lines; how it ended.
-pub async fn watch(screen: &Screen, mut lines: Lines<Progress>) -> Result<Exit> {
+/// Asks whoever drives, shows all lines; how it ended. Asked again, with what `ask` then is, where
+/// a `keel serve` takes over meanwhile.
+pub async fn through<A: AsyncFn(&Client, bool) -> Result<Lines<Progress>>>(
+    connection: &mut Connection,
+    context: &Context,
+    who: &str,
+    ask: A,
+) -> Result<Exit> {
+    let mut again = false;
+    loop {
+        let lines = ask(&connection.client, again).await?;
+        if let Some(exit) = watch(&context.screen, lines).await? {
+            return Ok(exit);
+        }
+        connection.follow(context, who).await?;
+        again = true;
+    }
+}
+
+/// Shows all lines; how it ended, unless somebody else took over.
+pub async fn watch(screen: &Screen, mut lines: Lines<Progress>) -> Result<Option<Exit>> {
     let mut board = Board::new(screen);
     while let Some(line) = lines.next().await {
         match line? {
-            Progress::End { outcome, notes } => return Ok(ended(screen, outcome, &notes)),
+            Progress::End { outcome: Outcome::TakenOver, .. } => return Ok(None),
+            Progress::End { outcome, notes } => return Ok(Some(ended(screen, outcome, &notes))),
             step @ Progress::Step { .. } => board.take(&step),
         }
     }
@@ -31,12 +54,12 @@ fn ended(screen: &Screen, outcome: Outcome, notes: &[String]) -> Exit {
             }
             Outcome::Failed | Outcome::Unhealthy if has_heading(note) => screen.problem(note),
             Outcome::Failed => screen.problem(&format!("error: {note}")),
-            Outcome::Unhealthy => screen.warn(note),
+            Outcome::Unhealthy | Outcome::TakenOver => screen.warn(note),
         }
     }
     match outcome {
         Outcome::Done => Exit::Done,
-        Outcome::Failed => Exit::Failed,
+        Outcome::Failed | Outcome::TakenOver => Exit::Failed,
         Outcome::Unhealthy => Exit::Unhealthy,
     }
 }

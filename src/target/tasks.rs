@@ -29,8 +29,7 @@ async fn one_in_full(context: &Context, client: &Client, word: &str) -> Result<S
         Ok(_) => return Ok(word.to_owned()),
         Err(error) => error,
     };
-    // Whatever keeps the folder from being read has nothing to do with the word.
-    let service = here(context).ok().filter(|_| !word.contains('/'));
+    let service = load::name_here(context).filter(|_| !word.contains('/'));
     let Some(service) = service.map(|stack| format!("{stack}/{word}")) else { return Err(error) };
     match client.resolve(&service).await {
         Ok(_) => Ok(service),

@@ -14,7 +14,7 @@ use keel_reconciler::ask::{
 };
 use keel_reconciler::rows::{
     HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PsAsk, PullAsk, RemoveAsk,
-    RollbackAsk, SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
+    RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -96,6 +96,11 @@ impl Client {
     /// Reads sources anew, then converges.
     pub async fn sync(&self, ask: &SyncAsk) -> Result<Lines<Progress>> {
         self.progress(paths::SYNC, ask).await
+    }
+
+    /// Makes a repository that can be pushed to.
+    pub async fn create_repo(&self, ask: &RepoAsk) -> Result<RepoAnswer> {
+        self.ask(paths::SOURCE_CREATE, ask).await
     }
 
     /// Lets a held revision through.

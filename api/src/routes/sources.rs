@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use keel_reconciler::ask::SourceRow;
-use keel_reconciler::rows::SyncAsk;
+use keel_reconciler::rows::{RepoAnswer, RepoAsk, SyncAsk};
 
 /// All of them.
 pub fn routes() -> Router<Api> {
@@ -17,6 +17,7 @@ pub fn routes() -> Router<Api> {
         .route(paths::SOURCES, get(sources))
         .route(paths::SYNC, post(sync))
         .route(paths::CONFIRM, post(confirm))
+        .route(paths::SOURCE_CREATE, post(create))
 }
 
 async fn sources(State(api): State<Api>) -> Json<Vec<SourceRow>> {
@@ -29,4 +30,8 @@ async fn sync(State(api): State<Api>, Ask(ask): Ask<SyncAsk>) -> Response {
 
 async fn confirm(State(api): State<Api>, Ask(ask): Ask<Name>) -> Answer<()> {
     Ok(Json(api.controller.confirm(&ask.name).await?))
+}
+
+async fn create(State(api): State<Api>, Ask(ask): Ask<RepoAsk>) -> Answer<RepoAnswer> {
+    Ok(Json(api.controller.create_repo(ask).await?))
 }

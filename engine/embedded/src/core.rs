@@ -16,8 +16,8 @@ use crate::setback::{Setback, pause};
 use crate::step::{self, Alive, Step};
 use crate::sys::ready::register;
 use crate::tasks::Records;
-use crate::{Layout, Options, blocking, record, tasks};
-use keel_engine::{Event, TaskId};
+use crate::{Layout, Options, Turn, blocking, record, tasks};
+use keel_engine::{EngineError, Event, TaskId};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,10 +131,25 @@ impl Core {
         let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
-    /// Returns once no driver has anything to do.
+    /// Returns once no driver has anything to do, or may do anything.
     pub(crate) async fn idle(&self) {
-        // An error would mean that the sender is gone, which is `self`.
-        let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
+        let mut busy = self.busy.subscribe();
+        tokio::select! {
+            // An error would mean that the sender is gone, which is `self`.
+            _ = busy.wait_for(|busy| *busy == 0) => {}
+            () = self.closed() => {}
+        }
+    }
+
+    /// To be held while anything below the root is changed. Once it is refused, nothing is driven
+    /// from here any more: somebody else does, for good.
+    pub(crate) async fn turn_at_root(&self) -> keel_engine::Result<Option<Turn>> {
+        let Some(lease) = &self.options.lease else { return Ok(None) };
+        let turn = lease.turn().await;
+        if matches!(turn, Err(EngineError::Driven { .. })) {
+            self.closing.send_replace(true);
+        }
+        turn.map(Some)
     }
 
     /// Lets others run on behalf of the engine; ended with it.
@@ -215,16 +230,21 @@ impl Core {
 
     /// One step, decided from what is.
     async fn turn(self: &Arc<Self>, id: &TaskId, driver: &Driver) -> Then {
-        let records = match self.records(id).await {
-            Ok(Some(records)) => records,
-            Ok(None) => return Then::Gone,
-            Err(_) => return Then::Retry(pause(3)),
+        let (records, alive, step) = match self.due(id).await {
+            Ok(due) => due,
+            Err(then) => return then,
         };
-        let alive = Alive::of(&records);
-        let step = step::next(&records, alive, &record::boot_id());
         if step == Step::Rest {
-            let shim = records.state.and_then(|state| state.shim).filter(|_| alive.shim);
-            return Then::Rest(shim);
+            return resting(records, alive);
+        }
+        let Ok(_turn) = self.turn_at_root().await else { return Then::Retry(pause(3)) };
+        // Others had theirs meanwhile.
+        let (records, alive, step) = match self.due(id).await {
+            Ok(due) => due,
+            Err(then) => return then,
+        };
+        if step == Step::Rest {
+            return resting(records, alive);
         }
         let waits_for = (step == Step::Stop).then(|| records.state.clone()?.shim).flatten();
         let done = self.step(step, records, alive, driver).await;
@@ -239,6 +259,18 @@ impl Core {
             Ok(()) | Err(Setback::Superseded) => Then::Again,
             Err(setback) => self.note(id, setback).await,
         }
+    }
+
+    /// What a task's records and what lives of it ask for.
+    async fn due(&self, id: &TaskId) -> Result<(Records, Alive, Step), Then> {
+        let records = match self.records(id).await {
+            Ok(Some(records)) => records,
+            Ok(None) => return Err(Then::Gone),
+            Err(_) => return Err(Then::Retry(pause(3))),
+        };
+        let alive = Alive::of(&records);
+        let step = step::next(&records, alive, &record::boot_id());
+        Ok((records, alive, step))
     }
 
     /// Writes down what went wrong, for people and for the next attempt.
@@ -286,6 +318,10 @@ impl Core {
         let dir = self.layout.task(id);
         blocking::run(move || tasks::store_work(&dir, &work)).await
     }
+}
+
+fn resting(records: Records, alive: Alive) -> Then {
+    Then::Rest(records.state.and_then(|state| state.shim).filter(|_| alive.shim))
 }
 
 impl Drivers {

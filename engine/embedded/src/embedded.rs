@@ -7,7 +7,7 @@ use crate::{Layout, Options, blocking, probe};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result, Turn,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -85,6 +85,10 @@ impl Engine for Embedded {
 
     async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
         self.core.take(wishes).await
+    }
+
+    async fn turn(&self) -> Result<Turn> {
+        Ok(Box::new(self.core.turn_at_root().await?))
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

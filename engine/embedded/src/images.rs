@@ -7,7 +7,7 @@
 
 use crate::runtime::ImageFacts;
 use crate::setback::{Setback, Step, in_words};
-use crate::{Layout, Options, record};
+use crate::{Layout, Lease, Options, record};
 use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries, Store,
@@ -26,6 +26,7 @@ pub(crate) struct Images {
     known: Mutex<BTreeMap<String, Known>>,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
+    lease: Option<Lease>,
 }
 
 /// What became of the pulls of one name.
@@ -65,7 +66,8 @@ impl Images {
         let registries =
             Registries::new(options.registries.clone(), credentials).map_err(failed)?;
         let asked = layout.root().join("pulls");
-        Ok(Self { store, registries, known: Mutex::default(), events, asked })
+        let (known, lease) = (Mutex::default(), options.lease.clone());
+        Ok(Self { store, registries, known, events, asked, lease })
     }
 
     fn known<T>(&self, reference: &str, with: impl FnOnce(&mut Known) -> T) -> T {
@@ -127,14 +129,25 @@ impl Images {
         }
         let (images, reference) = (Arc::clone(self), reference.to_owned());
         tokio::spawn(async move {
-            let report = |progress: Progress| images.progress(&reference, progress);
-            let pulled =
-                images.store.pull(&parsed, &Platform::host(), &images.registries, &report).await;
-            images.ended(&reference, pulled.err());
+            images.pull_in_turn(&reference, &parsed).await;
             // Nobody may wait for it.
             let _ = done.send(true);
         });
         receiver
+    }
+
+    async fn pull_in_turn(&self, reference: &str, parsed: &Reference) {
+        let _turn = match &self.lease {
+            None => None,
+            Some(lease) => match lease.turn().await {
+                Ok(turn) => Some(turn),
+                // Whoever drives now finds the wish on disk.
+                Err(_) => return self.known(reference, |known| known.going = None),
+            },
+        };
+        let report = |progress: Progress| self.progress(reference, progress);
+        let pulled = self.store.pull(parsed, &Platform::host(), &self.registries, &report).await;
+        self.ended(reference, pulled.err());
     }
 
     fn progress(&self, reference: &str, progress: Progress) {
@@ -253,6 +266,7 @@ impl Images {
                     size: summary.size,
                     created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
                     has_healthcheck: config.healthcheck.is_some(),
+                    volumes: config.volumes.iter().cloned().collect(),
                     entrypoint: config.entrypoint.clone(),
                     command: config.cmd.clone(),
                     ..unknown(&name)

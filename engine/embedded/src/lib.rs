@@ -2,7 +2,7 @@
 //!
 //! # Parts
 //! - [`Embedded`]: the contract ([`keel_engine::Engine`]) on this machine.
-//! - [`RootLock`]: one driver for each root; [`probe`]: what this machine lacks.
+//! - [`RootLock`]: one driver for each root, [`Lease`]: several that take turns; [`probe`]: what this machine lacks.
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
 mod adopt;
@@ -16,6 +16,7 @@ mod foreign;
 mod health;
 mod images;
 pub mod layout;
+mod lease;
 mod lock;
 mod logs;
 mod mounts;
@@ -47,6 +48,7 @@ mod work;
 
 pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};
+pub use lease::{Lease, Turn};
 pub use lock::{Holder, LockError, RootLock};
 pub use options::Options;
 pub use reap::reap;

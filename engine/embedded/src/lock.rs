@@ -30,6 +30,16 @@ pub struct Holder {
     pub who: String,
 }
 
+impl Holder {
+    /// Whether it holds the lock for life. What a dead one signed says nothing of whoever came
+    /// after it and has not signed yet.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        matches!(self.who.as_str(), "keel serve" | "keel agent")
+            && crate::record::Process::find(self.pid).is_some()
+    }
+}
+
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.who.as_str() {

@@ -1,13 +1,12 @@
 //! Where each of a task's mounts has its content on this host.
 
-use crate::Layout;
 use crate::record::Work;
 use crate::runtime::HostMount;
 use crate::setback::{Setback, Step};
-use crate::volumes::{self, Volume};
+use crate::volumes::{self, Owner, Volume};
+use crate::{Layout, clock};
 use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
 use keel_images::Image;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,20 +30,49 @@ pub(crate) fn resolve(
             propagation: mount.propagation.clone(),
         });
     }
-    for path in uncovered(wish, image) {
+    let declared: Vec<_> = image.config.volumes.iter().cloned().collect();
+    for path in wish.spec.uncovered(&declared) {
         let source = task.anonymous(&path)?;
         mounts.push(HostMount { source, target: path, read_only: false, propagation: None });
     }
     Ok(mounts)
 }
 
-/// The image's VOLUMEs where the task mounts nothing of its own.
-fn uncovered(wish: &TaskAssignment, image: &Image) -> Vec<String> {
-    let plain = |path: &str| path.trim_end_matches('/').to_owned();
-    let own = wish.spec.volumes.iter().map(|mount| plain(&mount.target));
-    let own: BTreeSet<_> = own.chain(wish.spec.tmpfs.iter().map(|t| plain(&t.target))).collect();
-    let declared = image.config.volumes.iter().map(|path| plain(path));
-    declared.filter(|path| path.starts_with('/') && !own.contains(path)).collect()
+/// Makes volumes anew that were deleted, at the task's targets that are named: filled from the
+/// image, as new ones are.
+pub(crate) fn renew(
+    layout: &Layout,
+    wish: &TaskAssignment,
+    work: &Work,
+    image: &Image,
+    targets: &[String],
+) -> Step<()> {
+    let named = wish.spec.volumes.iter().filter_map(|mount| match &mount.source {
+        MountSource::Volume { name, nocopy, subpath } => {
+            let target = mount.target.trim_end_matches('/');
+            Some((target, name, None, !nocopy && subpath.is_none()))
+        }
+        _ => None,
+    });
+    let slot = wish.place.slot().map(ToString::to_string).unwrap_or_default();
+    let owner =
+        |path: &String| Owner { task: wish.id.clone(), path: path.clone(), slot: slot.clone() };
+    let anonymous = work.anonymous.iter();
+    let anonymous = anonymous.map(|(path, name)| (path.as_str(), name, Some(owner(path)), true));
+    let lost = |target: &str| targets.iter().any(|lost| lost == target);
+    for (target, name, owner, fills) in named.chain(anonymous).filter(|(at, ..)| lost(at)) {
+        let spec = VolumeSpec { name: name.clone(), driver: "local".into(), ..Default::default() };
+        let new = || Volume { spec, created: clock::now(), owner, ..Volume::default() };
+        let volume = volumes::load(layout, name)?.unwrap_or_else(new);
+        let path = volumes::mountpoint(layout, &volume)?;
+        let failed = |error| Setback::Later(format!("cannot make {}: {error}", path.display()));
+        fs::create_dir_all(&path).map_err(failed)?;
+        volumes::store(layout, &volume)?;
+        if fills {
+            volumes::seed(layout, &volume, &image.layers, target).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 struct Resolving<'a> {

@@ -1,5 +1,6 @@
 //! What the engine is told when it is opened.
 
+use crate::Lease;
 use std::path::PathBuf;
 
 /// How to open an [`crate::Embedded`].
@@ -19,6 +20,9 @@ pub struct Options {
     /// Carry wishes out. Only for the holder of the [`crate::RootLock`]; without it the engine
     /// observes, and refuses wishes.
     pub drive: bool,
+    /// To be carried out in turns of this; without it the lock is held for as long as the engine
+    /// is open.
+    pub lease: Option<Lease>,
 }
 
 impl Options {
@@ -32,6 +36,7 @@ impl Options {
             credentials: "/root/.docker/config.json".into(),
             docker: Some("/var/run/docker.sock".into()),
             drive: true,
+            lease: None,
         }
     }
 }

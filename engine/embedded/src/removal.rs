@@ -34,6 +34,7 @@ impl Core {
 
     /// Removes the networks and volumes that shall go and are used no more.
     pub(crate) async fn sweep(&self) {
+        let Ok(_at_root) = self.turn_at_root().await else { return };
         let _turn = self.networks.turn().await;
         let layout = self.layout.clone();
         let gone = blocking::run(move || sweep(&layout)).await;

@@ -9,21 +9,24 @@ use crate::runtime::cgroup::Cgroup;
 use crate::setback::{Setback, Step};
 use crate::tasks::Records;
 use crate::work::{namespace_path, nudge};
-use crate::{blocking, network, networks, prepare, read, resolver};
+use crate::{blocking, mounts, network, networks, prepare, read, resolver};
 use keel_engine::TaskSpec;
 use keel_engine::fields::{Cost, FIELDS, Field};
 use std::io;
+use std::sync::Arc;
 
 impl Core {
     /// Applies again, to the running task, all that can be applied to one.
     pub(crate) async fn update(&self, records: Records) -> Step<()> {
+        let lost = self.lost_volumes(&records).await?;
         let Records { wish, mut work, state, .. } = records;
         let (cgroup, spec) = (self.cgroup(&wish.id)?, wish.spec.clone());
         blocking::run(move || limits(&cgroup, &spec)).await?;
         let process = state.as_ref().and_then(|state| state.process.clone());
         let process = process.filter(Process::lives);
         if !wish.spec.networks.is_empty() {
-            self.repair_networks(&wish.spec, work.endpoints.clone(), process.clone()).await?;
+            self.repair_networks(wish.spec.clone(), work.endpoints.clone(), process.clone())
+                .await?;
         }
         if let Some(process) = process {
             let (layout, wish) = (self.layout.clone(), wish.clone());
@@ -38,7 +41,10 @@ impl Core {
         work.generation = wish.generation;
         (work.attempts, work.message) = (0, None);
         // A person who starts it again does not wait for the back-off.
-        if state.as_ref().is_some_and(|state| state.activity == Activity::Backoff) {
+        let waits = state.as_ref().is_some_and(|state| state.activity == Activity::Backoff);
+        // A running process keeps what it has mounted, deleted or not: only a new one has the new
+        // folder.
+        if waits || lost {
             work.run = wish.generation;
         }
         self.store_work(&wish.id, work).await?;
@@ -46,9 +52,26 @@ impl Core {
         Ok(())
     }
 
+    /// Makes volumes anew that were deleted under the running process; whether there were any.
+    async fn lost_volumes(&self, records: &Records) -> Step<bool> {
+        let process = records.state.as_ref().and_then(|state| state.process.clone());
+        let Some(process) = process.filter(Process::lives) else { return Ok(false) };
+        let lost = read::lost_volumes(records, &process);
+        let (Some(digest), false) = (&records.work.digest, lost.is_empty()) else {
+            return Ok(false);
+        };
+        let Some(image) = self.images.by_digest(&records.wish.spec.image, digest)? else {
+            return Err(Setback::Later("its image is not here".into()));
+        };
+        let (layout, wish, work) =
+            (self.layout.clone(), records.wish.clone(), records.work.clone());
+        blocking::run(move || mounts::renew(&layout, &wish, &work, &image, &lost)).await?;
+        Ok(true)
+    }
+
     async fn repair_networks(
         &self,
-        spec: &TaskSpec,
+        spec: Arc<TaskSpec>,
         endpoints: Vec<Endpoint>,
         process: Option<Process>,
     ) -> Step<()> {
@@ -61,20 +84,24 @@ impl Core {
                 .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
             let made: Vec<_> = networks::made(&layout)?.into_values().collect();
             network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
-            process.map_or(Ok(()), |process| rejoin(&endpoints, &process))
+            process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
         })
         .await
     }
 }
 
-/// Links that somebody took away, or whose bridge went with its ports.
-fn rejoin(endpoints: &[Endpoint], process: &Process) -> Step<()> {
-    let cut = |endpoint: &&Endpoint| !read::is_joined(process, endpoint);
-    let cut: Vec<_> = endpoints.iter().filter(cut).cloned().collect();
-    if cut.is_empty() {
+/// Links that somebody took away or down, their addresses and routes. What is still there is set
+/// right where it is, so that connections go on; what is gone is made anew.
+fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()> {
+    let cut = || -> Vec<_> {
+        let cut = |endpoint: &&Endpoint| !read::is_joined(process, endpoint, spec);
+        endpoints.iter().filter(cut).cloned().collect()
+    };
+    let path = namespace_path(process);
+    if cut().is_empty() || (network::set_up(endpoints, &path).is_ok() && cut().is_empty()) {
         return Ok(());
     }
-    network::connect(&cut, &namespace_path(process)).map_err(|error| Setback::later(&error))
+    network::connect(&cut(), &path).map_err(|error| Setback::later(&error))
 }
 
 fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {

@@ -21,6 +21,7 @@ impl Core {
                 hint: None,
             });
         }
+        let _turn = self.turn_at_root().await?;
         let mut answer = Ok(());
         for wish in wishes {
             let taken = match wish {
@@ -109,6 +110,7 @@ impl Core {
     /// Makes a network. What goes wrong stands in its record, and is tried again by the tasks
     /// that join it.
     pub(crate) async fn make_network(self: Arc<Self>, name: String) {
+        let Ok(_at_root) = self.turn_at_root().await else { return };
         let _turn = self.networks.turn().await;
         let (layout, own) = (self.layout.clone(), name.clone());
         let _ = blocking::run(move || networks::make(&layout, &own)).await;

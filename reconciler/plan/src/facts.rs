@@ -250,6 +250,13 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether it has data of its own, which has one writer: a writable volume or host path, or a
+    /// volume that its image declares, which passes from task to task.
+    pub fn has_own_data(&self, spec: &TaskSpec) -> bool {
+        let declared = self.image(&spec.image).map_or(&[][..], |image| &image.volumes);
+        spec.writes_data() || !spec.uncovered(declared).is_empty()
+    }
+
     /// Services in the order of their dependencies, then by name.
     pub fn ordered(&self) -> Vec<&'a str> {
         let mut order = Vec::new();

@@ -6,7 +6,9 @@ use crate::condition::{available_since, is_still};
 use crate::desired::{DesiredService, Order};
 use crate::facts::short;
 use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
-use keel_engine::{Assignment, Goal, ObservedTask, Phase, Presence, Slot, TaskAssignment};
+use keel_engine::{
+    Assignment, Goal, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskSpec,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every invariant that the plan breaks, in words. Empty for a sound plan.
@@ -121,11 +123,19 @@ impl<'a> Check<'a> {
         gone.map(|name| format!("volume {name} is removed without a person's word")).collect()
     }
 
+    /// To data that has one writer: its own, or what its image declares.
+    fn writes(&self, spec: &TaskSpec) -> bool {
+        let images = &self.inputs.observation.images;
+        let image = images.iter().find(|image| image.reference == spec.image);
+        let declared = image.map_or(&[][..], |image| &image.volumes);
+        spec.writes_data() || !spec.uncovered(declared).is_empty()
+    }
+
     /// A slot whose task writes to data never has two that run.
     fn one_writer(&self) -> Vec<String> {
         let starts = self.task_wishes().filter(|wish| {
             let begins = self.known(wish).is_none_or(is_still);
-            wish.goal == Goal::Running && wish.spec.writes_data() && begins
+            wish.goal == Goal::Running && self.writes(&wish.spec) && begins
         });
         starts
             .filter(|wish| {
@@ -144,7 +154,7 @@ impl<'a> Check<'a> {
             let ends = self.leaves_nobody(slot, wishes);
             let start_first =
                 self.service(slot).and_then(|service| service.order) == Some(Order::StartFirst);
-            let writes = self.service(slot).is_some_and(|service| service.spec.writes_data());
+            let writes = self.service(slot).is_some_and(|service| self.writes(&service.spec));
             let replaces = matches!(reason, Reason::Changed { .. });
             if ends && replaces && start_first && !writes && !self.must_stop(slot) {
                 broken.push(format!("{} is stopped before its successor runs", short(slot)));

@@ -175,9 +175,9 @@ impl Memory {
     /// A new task that failed makes the revision known bad.
     fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
         let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
-        let Some((slot, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
+        let Some((slot, task, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
             let what = failure(facts, occupants)?;
-            Some((slot, what))
+            Some((slot, occupants.current?.id.clone(), what))
         }) else {
             return;
         };
@@ -186,7 +186,7 @@ impl Memory {
         let bad = KnownBad { revision, at: facts.now(), reason: reason.clone(), since };
         self.standing.bad.insert(desired.hash.clone(), bad);
         self.standing.rollout = None;
-        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason });
+        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason, task });
     }
 
     /// All that the revision changed is settled: it is the one to come back to.
@@ -241,7 +241,7 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
     }
     let is_new = patience.changed.is_none();
     match facts.condition(want, task) {
-        Condition::Failed { late: true, .. } if is_new && task.spec.writes_data() => None,
+        Condition::Failed { late: true, .. } if is_new && facts.has_own_data(&task.spec) => None,
         Condition::Failed { what, .. } => Some(what),
         _ => None,
     }

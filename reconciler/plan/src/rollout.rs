@@ -9,7 +9,7 @@ use keel_engine::{Goal, MountSource, NetworkMode, Slot, TaskSpec};
 /// of use. Data of its own forces stop-first: it has one writer.
 pub(crate) fn order(facts: &Facts<'_>, name: &str, service: &DesiredService) -> Order {
     let spec = &service.spec;
-    if spec.writes_data() || holds_alone(facts, name, spec) {
+    if facts.has_own_data(spec) || holds_alone(facts, name, spec) {
         return Order::StopFirst;
     }
     let useful = facts.has_check(service) && !spec.ports.is_empty();

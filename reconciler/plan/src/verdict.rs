@@ -6,7 +6,7 @@
 
 use crate::desired::Origin;
 use crate::standing::Standing;
-use keel_engine::{Assignment, Difference, Digest, Finding, Slot, StackName};
+use keel_engine::{Assignment, Difference, Digest, Finding, Slot, StackName, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// What one pass intends for one stack.
@@ -49,6 +49,8 @@ pub enum Learned {
         hash: Digest,
         /// What failed, for people.
         reason: String,
+        /// The task that did.
+        task: TaskId,
     },
     /// A job is done.
     Completed {

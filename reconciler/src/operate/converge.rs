@@ -1,15 +1,16 @@
 //! `up` and `apply`: store what is desired, then pass until only final holds remain.
 
-use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, Submission};
+use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKind, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
+use crate::history::Note;
 use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
 };
 use crate::owners::{Claim, claim};
-use crate::pass::{Passed, pass};
+use crate::pass::{PassError, Passed, pass};
 use crate::progress::Scene;
-use crate::record::{Operation, OperationState, RecordError};
+use crate::record::{OperationState, RecordError};
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -156,13 +157,14 @@ impl Controller {
         if self.serves() || outcome != Outcome::Done || passed.plan.is_settled() {
             return Ok(());
         }
-        let operation = Operation {
+        let note = Note {
             revision: passed.plan.revision.clone(),
             state: OperationState::Succeeded,
             reason: "everything runs; nobody watches for how long".to_owned(),
             at: self.now(),
+            ..Note::default()
         };
-        Ok(self.records().finish(stack, &operation).await?)
+        Ok(self.records().finish(stack, &note).await?)
     }
 
     pub(crate) async fn pass_for_person(
@@ -170,7 +172,10 @@ impl Controller {
         stack: &StackName,
         asked: &Asked,
     ) -> Result<Passed, Refusal> {
-        pass(stack, asked, self).await.map_err(|error| Refusal::failed(&error))
+        pass(stack, asked, self).await.map_err(|error| match error {
+            PassError::Driven(error) => error.into(),
+            error => Refusal::failed(&error),
+        })
     }
 
     /// Until an event, the time that the plan names, or a little while.
@@ -338,7 +343,10 @@ where
             ended = work => ended,
             () = listening.closed() => return,
         };
-        let (outcome, notes) = ended.unwrap_or_else(|refusal| (Outcome::Failed, told(&refusal)));
+        let (outcome, notes) = ended.unwrap_or_else(|refusal| match refusal.kind {
+            RefusalKind::TakenOver => (Outcome::TakenOver, vec![refusal.message]),
+            _ => (Outcome::Failed, told(&refusal)),
+        });
         // Nobody left to tell is no failure.
         let _ = sender.send(Progress::End { outcome, notes }).await;
     });

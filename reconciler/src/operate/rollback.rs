@@ -27,31 +27,37 @@ impl Controller {
         ask: RollbackAsk,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let RollbackAsk { stack, revision, by, detach } = ask;
-        let Some(desired) = self.records().desired(&stack).await? else {
-            return Err(unknown_stack(&stack));
+        if !ask.again {
+            self.pin(&ask).await?;
+        }
+        let (outcome, mut notes) =
+            self.drive(&ask.stack, Asked::default(), ask.detach, lines).await?;
+        if let Some(pinned) = self.records().standing(&ask.stack).await?.pinned {
+            let (stack, revision) = (&ask.stack, short(&pinned.desired.revision));
+            let until = format!("until `keel resume {stack}`, whatever its source says");
+            notes.insert(0, format!("{stack} stays at {revision} {until}"));
+        }
+        Ok((outcome, notes))
+    }
+
+    /// From now on the stack is kept at the revision that was asked for.
+    async fn pin(&self, ask: &RollbackAsk) -> Result<(), Refusal> {
+        let stack = &ask.stack;
+        let Some(desired) = self.records().desired(stack).await? else {
+            return Err(unknown_stack(stack));
         };
-        let standing = self.records().standing(&stack).await?;
-        let good = self.records().good(&stack).await?;
-        let target = choose(&good, revision.as_deref(), present(&desired, &standing))
+        let standing = self.records().standing(stack).await?;
+        let good = self.records().good(stack).await?;
+        let target = choose(&good, ask.revision.as_deref(), present(&desired, &standing))
             .map_err(|why| Refusal::not_found(format!("stack {stack}: {why}")))?;
-        let pinned = Pinned { desired: target.clone(), by, since: self.now() };
+        let pinned = Pinned { desired: target.clone(), by: ask.by.clone(), since: self.now() };
         let pin = |standing: &mut Standing| {
             standing.pinned = Some(Box::new(pinned.clone()));
             // It was good: what failed of it later is tried again.
             standing.bad.remove(&pinned.desired.hash);
             standing.tried = None;
         };
-        self.records().change_standing(&stack, pin).await?;
-        let (outcome, mut notes) = self.drive(&stack, Asked::default(), detach, lines).await?;
-        let revision = short(&target.revision);
-        notes.insert(
-            0,
-            format!(
-                "{stack} stays at {revision} until `keel resume {stack}`, whatever its source says"
-            ),
-        );
-        Ok((outcome, notes))
+        Ok(self.records().change_standing(stack, pin).await?)
     }
 }
 

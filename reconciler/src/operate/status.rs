@@ -1,11 +1,10 @@
-//! `status`, `history` and the sources' state.
+//! `status` and the sources' state.
 
 use super::converge::unknown_stack;
 use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::record::{Operation, RefusedRevision, SourceRecord};
-use crate::rows::HistoryRow;
 use keel_engine::{Depth, Observation, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::status::{Sync, status};
@@ -43,7 +42,10 @@ impl Controller {
         all
     }
 
-    async fn these_or_all(&self, stacks: &[StackName]) -> Result<Vec<StackName>, Refusal> {
+    pub(crate) async fn these_or_all(
+        &self,
+        stacks: &[StackName],
+    ) -> Result<Vec<StackName>, Refusal> {
         these_of(stacks, &self.records().stacks().await?)
     }
 
@@ -113,34 +115,12 @@ impl Controller {
     /// The state of the sources; empty without `serve`.
     pub async fn sources(&self) -> Vec<SourceRow> {
         let mut rows = Vec::new();
-        for (name, source) in self.configured() {
+        for (name, source) in self.configured().iter() {
             // A record that cannot be read is shown as not fetched yet.
             let record = self.records().source(name).await.unwrap_or_default();
             rows.push(source_row(name, source.location(), record));
         }
         rows
-    }
-
-    /// What happened to these stacks, or to all; oldest first.
-    pub async fn history(&self, stacks: &[StackName]) -> Result<Vec<HistoryRow>, Refusal> {
-        let mut rows = Vec::new();
-        for stack in self.these_or_all(stacks).await? {
-            for outcome in self.records().history(&stack).await?.0 {
-                let Operation { revision, state, reason, at } = outcome.operation;
-                let row = HistoryRow {
-                    stack: stack.to_string(),
-                    revision,
-                    state: state.word().to_owned(),
-                    reason,
-                    at: rfc3339(at),
-                    until: rfc3339(outcome.until),
-                    times: outcome.times,
-                };
-                rows.push((at, row));
-            }
-        }
-        rows.sort_by_key(|(at, _)| *at);
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 }
 
@@ -193,6 +173,7 @@ fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
         location,
         revision: record.revision,
         fetched: if record.fetched == 0 { String::new() } else { rfc3339(record.fetched) },
+        failing: (record.failing > 0).then(|| rfc3339(record.failing)),
         problems: record.trouble.into_iter().chain(record.problems).collect(),
         held,
     }

@@ -2,14 +2,17 @@
 
 use super::converge::lines;
 use crate::ask::{Outcome, Progress, Refusal};
+use crate::blocking::off_thread;
 use crate::controller::{Controller, Lines};
 use crate::refresh::refresh;
-use crate::rows::{SuspendAsk, SyncAsk};
+use crate::repos::RepoError;
+use crate::rows::{RepoAnswer, RepoAsk, SuspendAsk, SyncAsk};
+use crate::source::Known;
 use keel_engine::StackName;
 use keel_plan::Asked;
 use keel_plan::desired::Owner;
 use keel_plan::standing::Suspended;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc;
 
 impl Controller {
@@ -27,26 +30,90 @@ impl Controller {
         if !self.serves() {
             return Err(Refusal::needs_daemon("keel sync"));
         }
+        let before = self.stacks_of(&ask.targets).await?;
         let mut notes = Vec::new();
         for name in self.sources_of(&ask.targets).await? {
-            refresh(&name, &self.configured()[&name], ask.take_over, self).await;
-            let record = self.records().source(&name).await?;
-            notes.extend(record.trouble.into_iter().chain(record.problems));
-            notes.extend(
-                record.held.map(|held| format!("held until `keel confirm {name}`: {}", held.why)),
-            );
+            notes.extend(self.reread_for(&name, &ask, &before, lines).await?);
+        }
+        if ask.revision.is_some() && !notes.is_empty() {
+            // What is there is not what was asked for.
+            return Ok((Outcome::Failed, notes));
         }
         let mut outcome = if notes.is_empty() { Outcome::Done } else { Outcome::Failed };
         for stack in self.stacks_of(&ask.targets).await? {
             if ask.retry {
                 self.try_again(&stack).await?;
             }
-            let asked = Asked { resolve: true, take_over: ask.take_over, ..Asked::default() };
+            let asked = Asked {
+                resolve: true,
+                pull: ask.pull,
+                take_over: ask.take_over,
+                ..Asked::default()
+            };
             let (one, said) = self.drive(&stack, asked, ask.detach, lines).await?;
             outcome = worse(outcome, one);
             notes.extend(said);
         }
         Ok((outcome, notes))
+    }
+
+    /// Refreshes one source; what keeps it from what was asked.
+    async fn reread_for(
+        &self,
+        name: &str,
+        ask: &SyncAsk,
+        stacks: &[StackName],
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<Vec<String>, Refusal> {
+        let Some(source) = self.configured().get(name).cloned() else { return Ok(vec![]) };
+        let step = |what: &str, failed: bool, detail: Option<String>| Progress::Step {
+            subject: format!("Source {name}"),
+            what: what.to_owned(),
+            failed,
+            detail,
+        };
+        // Who does not listen any more is noticed with the stacks.
+        let _ = lines.send(step("Fetching", false, None)).await;
+        refresh(name, &source, ask.take_over, self).await;
+        let record = self.records().source(name).await?;
+        let failed = record.trouble.is_some();
+        let at = keel_engine::short(&record.revision).to_owned();
+        let word = if failed { "Error" } else { "Fetched" };
+        let _ = lines.send(step(word, failed, (!failed).then_some(at))).await;
+        let whole = ask.targets.is_empty() || ask.targets.iter().any(|target| target == name);
+        let concerns = |problem: &String| whole || about(problem, &record.folders, stacks);
+        let mut notes: Vec<_> = record.trouble.clone().into_iter().collect();
+        notes.extend(record.problems.iter().filter(|problem| concerns(problem)).cloned());
+        let held = record.held.as_ref();
+        notes.extend(held.map(|held| format!("held until `keel confirm {name}`: {}", held.why)));
+        if let Some(asked) = ask.revision.as_deref().filter(|_| !failed)
+            && source.knows(asked, &record.revision).await == Known::Unknown
+        {
+            let at = keel_engine::short(&record.revision);
+            let location = source.location();
+            notes.push(format!(
+                "source {name} is at {at}, which does not hold {asked} ({location})"
+            ));
+        }
+        Ok(notes)
+    }
+
+    /// Makes a repository of our own, and follows it from now on.
+    pub async fn create_repo(&self, ask: RepoAsk) -> Result<RepoAnswer, Refusal> {
+        if self.configured().contains_key(&ask.name) {
+            return Err(Refusal::conflict(format!("there is a source {} already", ask.name)));
+        }
+        let (repos, wish) = (self.settings().repos.clone(), ask.clone());
+        let made = off_thread(move || repos.create(&wish.name, &wish.branch, &wish.paths)).await;
+        let path = made.map_err(|error| match error {
+            RepoError::Exists(_) => Refusal::conflict(error.to_string()),
+            RepoError::Name(_) => Refusal::invalid(error.to_string()),
+            RepoError::Make { .. } => Refusal::failed(&error),
+        })?;
+        let source = self.settings().repos.source(&ask.name).filter(|_| self.serves());
+        // Nothing is in it yet, so the first look is that after the first push.
+        let served = source.is_some_and(|source| self.add_source(source));
+        Ok(RepoAnswer { path: path.display().to_string(), served })
     }
 
     /// What is known bad gets another try, as a revision that is new.
@@ -161,7 +228,8 @@ impl Controller {
         if self.configured().contains_key(name) {
             return Ok(());
         }
-        let names: Vec<_> = self.configured().keys().map(String::as_str).collect();
+        let configured = self.configured();
+        let names: Vec<_> = configured.keys().map(String::as_str).collect();
         Err(Refusal::not_found(format!("no such source: {name}"))
             .hint(format!("there is {}", names.join(", "))))
     }
@@ -174,8 +242,20 @@ impl Controller {
     }
 }
 
+/// Whether a problem is one of these stacks': it stands in a folder of theirs, or in none at all.
+fn about(problem: &str, folders: &BTreeMap<String, StackName>, stacks: &[StackName]) -> bool {
+    let place = problem.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
+    let Some(place) = place else { return true };
+    let of = |folder: &String| {
+        place.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let mine = folders.iter().find(|(folder, _)| of(folder)).map(|(_, stack)| stack);
+    mine.is_none_or(|stack| stacks.contains(stack))
+}
+
 fn worse(one: Outcome, other: Outcome) -> Outcome {
     match (one, other) {
+        (Outcome::TakenOver, _) | (_, Outcome::TakenOver) => Outcome::TakenOver,
         (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
         (Outcome::Unhealthy, _) | (_, Outcome::Unhealthy) => Outcome::Unhealthy,
         (Outcome::Done, Outcome::Done) => Outcome::Done,

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 /// Checkouts that are kept beside those in use, newest first.
 const KEPT: usize = 3;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The root of the commit's files; made where it is missing.
 pub(crate) fn ensure(
@@ -39,14 +39,19 @@ pub(crate) fn ensure(
                 fs::remove_dir_all(leftover)?;
             }
         }
-        fs::create_dir_all(fresh.join(name))?;
-        write_tree(repo, &repo.find_commit(commit)?.tree()?, &fresh.join(name))?;
+        export(repo, commit, &fresh.join(name))?;
         sync_below(&fresh)?;
         fs::rename(&fresh, &whole)?;
         Ok(File::open(folder.join("checkouts"))?.sync_all()?)
     };
     made().map_err(failed)?;
     Ok(root)
+}
+
+/// The files of a commit, in a folder that is made for them.
+pub(crate) fn export(repo: &Repository, commit: Oid, target: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(target)?;
+    write_tree(repo, &repo.find_commit(commit)?.tree()?, target)
 }
 
 /// By hand, since a checkout of libgit2 refuses a bare clone whose tree names a submodule, and

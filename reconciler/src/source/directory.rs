@@ -6,7 +6,7 @@
 
 use super::{Snapshot, SourceError};
 use crate::blocking::off_thread;
-use crate::find::{Found, stacks_at};
+use crate::find::{Found, stacks_at, stacks_matching_any};
 use crate::load::StackFiles;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
@@ -20,12 +20,13 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(200);
 
 pub(crate) struct Directory {
     path: PathBuf,
+    globs: Vec<String>,
     watcher: Mutex<Option<RecommendedWatcher>>,
 }
 
 impl Directory {
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, watcher: Mutex::default() }
+    pub fn new(path: PathBuf, globs: Vec<String>) -> Self {
+        Self { path, globs, watcher: Mutex::default() }
     }
 
     fn watching(&self) -> MutexGuard<'_, Option<RecommendedWatcher>> {
@@ -33,12 +34,19 @@ impl Directory {
     }
 
     pub async fn look(&self) -> Result<Snapshot, SourceError> {
-        let path = self.path.clone();
-        let found = off_thread(move || stacks_at(&path)).await;
+        let (path, globs) = (self.path.clone(), self.globs.clone());
+        let look = move || match path.is_file() {
+            true => stacks_at(&path),
+            false => stacks_matching_any(&path, &globs),
+        };
+        let found = off_thread(look).await;
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
-        self.watch_folders(found.iter().map(|Found { dir, .. }| dir.clone()));
-        Ok(Snapshot { revision: None, found, files: StackFiles::Folder })
+        let above = |Found { dir, .. }: &Found| dir.parent().map(Path::to_owned);
+        let homes = found.iter().filter_map(above).filter(|home| home.starts_with(&self.path));
+        let folders = found.iter().map(|Found { dir, .. }| dir.clone());
+        self.watch_folders(folders.chain(homes).chain(link_homes(&self.path)));
+        Ok(Snapshot { revision: None, found, files: StackFiles::Folder, elsewhere: vec![] })
     }
 
     /// `hint` is called, from a thread of its own, when something may have changed.
@@ -51,7 +59,7 @@ impl Directory {
         };
         // Without a watcher (no inotify instances left) the slow look remains.
         *self.watching() = notify::recommended_watcher(told).ok();
-        self.watch_folders([self.path.clone()].into_iter());
+        self.watch_folders([self.path.clone()].into_iter().chain(link_homes(&self.path)));
     }
 
     /// Also the folders of these files.
@@ -68,4 +76,13 @@ impl Directory {
             let _ = watcher.watch(&folder, RecursiveMode::NonRecursive);
         }
     }
+}
+
+/// The folders that hold a symbolic link on the way to this path: where such a link is swapped for
+/// another (`current` → the next release), nothing happens in the folder that it led to.
+fn link_homes(path: &Path) -> Vec<PathBuf> {
+    let is_link =
+        |path: &&Path| std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+    let links = path.ancestors().filter(is_link);
+    links.filter_map(|link| link.parent().map(Path::to_owned)).collect()
 }

@@ -1,29 +1,42 @@
-//! A branch of a Git repository: one bare clone, and an immutable checkout for each commit.
+//! A branch or commit of a Git repository: one bare clone, and an immutable checkout for each
+//! commit.
 //!
 //! # Invariants
-//! - A look that finds the known commit fetches nothing.
+//! - A look that finds the known commit fetches nothing; a pinned commit that is here asks nobody.
 //! - The branch is followed wherever it goes: a force push too.
 //! - When the server is away, the last commit and its checkout stay.
-//! - A damaged clone is made anew, once for each look.
+//! - A damaged clone is made anew, once for each look. A full disk is no damage.
+//! - No secret is written anywhere: see `identity`.
 
+use super::identity::Identity;
 use super::location::{Location, shown_url};
-use super::{Snapshot, SourceError, checkout, transport};
+use super::{Snapshot, SourceError, checkout, transport, words};
 use crate::blocking::off_thread;
-use crate::find::stacks_matching;
+use crate::config::{Follow, GitConfig};
+use crate::find::{holding_stacks, stacks_matching_any};
 use crate::load::StackFiles;
-use git2::{Direction, ErrorClass, ErrorCode, FetchOptions, Oid, Remote, Repository};
+use git2::{Direction, ErrorClass, FetchOptions, Oid, Remote, Repository};
 use std::path::{Path, PathBuf};
 
 /// What is fetched, and where to.
 #[derive(Clone)]
 pub(crate) struct Git {
-    pub url: String,
-    pub branch: Option<String>,
-    pub path: String,
+    pub config: GitConfig,
     /// `sources/NAME`.
     pub folder: PathBuf,
     /// `data/NAME`.
     pub data: PathBuf,
+}
+
+/// How a commit stands to the one that a source has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It is that one.
+    Present,
+    /// It came before.
+    Past,
+    /// The source does not lead to it.
+    Unknown,
 }
 
 impl Git {
@@ -34,31 +47,57 @@ impl Git {
     }
 
     fn fetch_now(&self) -> Result<Snapshot, SourceError> {
-        if Location::parse(&self.url).is_none() {
+        if Location::parse(&self.config.url).is_none() {
             let hint = "http(s)://, ssh://, user@host:path, file:// or a plain path".to_owned();
-            return Err(self.failed("this is no address of a repository", Some(hint)));
+            return Err(self.failed(("this is no address of a repository".into(), Some(hint))));
         }
         transport::register().map_err(|error| self.told(&error))?;
-        let (commit, root) = match self.checked_out() {
+        let identity = Identity::of(self.config.auth.as_ref())
+            .map_err(|(path, source)| SourceError::Credentials { path, source })?;
+        let (commit, root) = identity.during(|| match self.checked_out() {
             Err(error) if damaged(&error) => {
                 self.drop_clone()?;
-                self.checked_out()?
+                self.checked_out()
             }
-            other => other?,
-        };
-        let found = stacks_matching(&root, &self.path).map_err(|source| SourceError::Folder {
-            path: PathBuf::from(format!("{} in {}", self.path, shown_url(&self.url))),
+            other => other,
+        })?;
+        let globs = &self.config.paths;
+        let found = stacks_matching_any(&root, globs).map_err(|source| SourceError::Folder {
+            path: PathBuf::from(format!("{} in {}", globs.join(", "), shown_url(&self.config.url))),
             source,
         })?;
+        // For the hint alone, so that a failure to look for it changes nothing.
+        let elsewhere = if found.is_empty() { holding_stacks(&root).ok() } else { None };
+        let elsewhere = elsewhere.unwrap_or_default();
         let files = StackFiles::Checkout { root, data: self.data.clone() };
-        Ok(Snapshot { revision: Some(commit.to_string()), found, files })
+        Ok(Snapshot { revision: Some(commit.to_string()), found, files, elsewhere })
     }
 
-    /// The branch's commit, and the root of its files.
+    /// The commit that is wanted, and the root of its files.
     fn checked_out(&self) -> Result<(Oid, PathBuf), SourceError> {
         let repo = self.repo()?;
-        let commit = self.follow(&repo)?;
+        let commit = match &self.config.follow {
+            Follow::Branch(branch) => self.follow(&repo, branch.as_deref())?,
+            Follow::Commit(commit) => self.keep(&repo, commit)?,
+        };
         Ok((commit, checkout::ensure(&repo, commit, &self.folder, &self.repo_name())?))
+    }
+
+    /// How this commit stands to the present one.
+    pub async fn knows(&self, revision: &str, present: &str) -> Known {
+        let (path, revision, present) =
+            (self.clone_path(), revision.to_owned(), present.to_owned());
+        let look = move || {
+            if present.starts_with(&revision) {
+                return Some(Known::Present);
+            }
+            let repo = Repository::open_bare(&path).ok()?;
+            let asked = repo.revparse_single(&revision).ok()?.peel_to_commit().ok()?.id();
+            let present = Oid::from_str(&present).ok()?;
+            let past = repo.graph_descendant_of(present, asked).ok()?;
+            Some(if past { Known::Past } else { Known::Unknown })
+        };
+        off_thread(look).await.unwrap_or(Known::Unknown)
     }
 
     /// The clone; one that is none is made anew.
@@ -79,28 +118,55 @@ impl Git {
         gone.map_err(|error| disk(format!("remove `{}`", path.display()), error.into()))
     }
 
-    fn clone_path(&self) -> PathBuf {
+    /// The bare clone.
+    pub fn clone_path(&self) -> PathBuf {
         self.folder.join("repo")
     }
 
-    /// Asks where the branch is, and fetches only what is not here yet.
-    fn follow(&self, repo: &Repository) -> Result<Oid, SourceError> {
-        let mut remote = repo.remote_anonymous(&self.url).map_err(|error| self.told(&error))?;
+    fn connected<'a>(&self, repo: &'a Repository) -> Result<Remote<'a>, SourceError> {
+        let mut remote = repo.remote_anonymous(&self.config.url).map_err(|e| self.told(&e))?;
         remote.connect(Direction::Fetch).map_err(|error| self.told(&error))?;
-        let branch = self.branch_of(&remote)?;
+        Ok(remote)
+    }
+
+    /// Asks where the branch is, and fetches only what is not here yet.
+    fn follow(&self, repo: &Repository, branch: Option<&str>) -> Result<Oid, SourceError> {
+        let mut remote = self.connected(repo)?;
+        let branch = branch.map_or_else(|| head_of(&remote), str::to_owned);
         let theirs = self.tip(&remote, &branch)?;
         let ours = format!("refs/keel/{branch}");
         if repo.refname_to_id(&ours).ok() != Some(theirs) {
-            let spec = format!("+refs/heads/{branch}:{ours}");
-            let mut options = FetchOptions::new();
-            options.download_tags(git2::AutotagOption::None);
-            let fetched = remote.fetch(&[spec], Some(&mut options), None);
-            fetched.map_err(|error| self.broke_off(error))?;
+            self.bring(&mut remote, &[format!("+refs/heads/{branch}:{ours}")])?;
         }
         // The server may hang up first.
         let _ = remote.disconnect();
         let commit = repo.refname_to_id(&ours).and_then(|tip| repo.find_commit(tip));
         Ok(commit.map_err(|error| self.unreadable(error))?.id())
+    }
+
+    /// One commit: servers need not hand out a commit by its name, so all branches and tags come.
+    fn keep(&self, repo: &Repository, commit: &str) -> Result<Oid, SourceError> {
+        let missing = || SourceError::NoCommit {
+            url: shown_url(&self.config.url),
+            commit: commit.to_owned(),
+        };
+        let wanted = Oid::from_str(commit).map_err(|_| missing())?;
+        let here =
+            |repo: &Repository| repo.find_commit(wanted).and_then(|commit| commit.tree()).is_ok();
+        if !here(repo) {
+            let specs = ["+refs/heads/*:refs/keel/*", "+refs/tags/*:refs/keel-tags/*"];
+            let mut remote = self.connected(repo)?;
+            self.bring(&mut remote, &specs.map(str::to_owned))?;
+            let _ = remote.disconnect();
+        }
+        if here(repo) { Ok(wanted) } else { Err(missing()) }
+    }
+
+    fn bring(&self, remote: &mut Remote<'_>, specs: &[String]) -> Result<(), SourceError> {
+        let mut options = FetchOptions::new();
+        options.download_tags(git2::AutotagOption::None).update_fetchhead(false);
+        let fetched = remote.fetch(specs, Some(&mut options), Some("fetch"));
+        fetched.map_err(|error| self.broke_off(error))
     }
 
     /// A fetch that began well: what the clone's own files are to blame for is told apart.
@@ -110,17 +176,9 @@ impl Git {
     }
 
     fn unreadable(&self, error: git2::Error) -> SourceError {
-        disk(format!("read the clone `{}`", self.clone_path().display()), error.into())
-    }
-
-    fn branch_of(&self, remote: &Remote<'_>) -> Result<String, SourceError> {
-        if let Some(branch) = &self.branch {
-            return Ok(branch.clone());
-        }
-        let head = remote.default_branch().ok();
-        let name = head.as_ref().and_then(|head| head.as_str().ok());
-        let branch = name.and_then(|name| name.strip_prefix("refs/heads/"));
-        Ok(branch.unwrap_or("main").to_owned())
+        let path = self.clone_path();
+        let what = if full(&error) { "write" } else { "read" };
+        disk(format!("{what} the clone `{}`", path.display()), error.into())
     }
 
     fn tip(&self, remote: &Remote<'_>, branch: &str) -> Result<Oid, SourceError> {
@@ -131,58 +189,34 @@ impl Git {
         }
         let names = heads.iter().filter_map(|head| head.name().strip_prefix("refs/heads/"));
         let there = names.map(str::to_owned).collect();
-        Err(SourceError::NoBranch { url: shown_url(&self.url), branch: branch.to_owned(), there })
+        let url = shown_url(&self.config.url);
+        Err(SourceError::NoBranch { url, branch: branch.to_owned(), there })
     }
 
     /// The folder that a repository's own root is shown as: the last word of its address.
     fn repo_name(&self) -> String {
-        let last = self.url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+        let url = self.config.url.trim_end_matches('/');
+        let last = url.rsplit(['/', ':']).next().unwrap_or_default();
         let name = last.strip_suffix(".git").unwrap_or(last);
         let sound = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
         let name: String = name.trim_start_matches('.').chars().map(sound).collect();
         if name.is_empty() { "repo".to_owned() } else { name }
     }
 
-    fn failed(&self, what: impl Into<String>, hint: Option<String>) -> SourceError {
-        SourceError::Fetch { url: shown_url(&self.url), what: what.into(), hint }
+    fn failed(&self, (what, hint): words::Words) -> SourceError {
+        SourceError::Fetch { url: shown_url(&self.config.url), what, hint }
     }
 
-    /// What libgit2 says, in words that say what to do.
     fn told(&self, error: &git2::Error) -> SourceError {
-        let location = Location::parse(&self.url);
-        let ssh = matches!(location, Some(Location::Ssh { .. }));
-        let local = location == Some(Location::Local);
-        let (what, hint) = match (error.code(), error.class()) {
-            (ErrorCode::Auth, _) => (
-                error.message().to_owned(),
-                Some(
-                    "put a user and token into the URL, `https://USER:TOKEN@host/repo.git`".into(),
-                ),
-            ),
-            (ErrorCode::Owner, _) => (
-                "the repository belongs to another user, and Git trusts it only when told to"
-                    .into(),
-                Some(format!("git config --system --add safe.directory {}", self.url)),
-            ),
-            (ErrorCode::NotFound, ErrorClass::Http) => (
-                error.message().to_owned(),
-                Some("check the URL; a private repository may look like none".to_owned()),
-            ),
-            (ErrorCode::NotFound, _) | (_, ErrorClass::Repository) => {
-                ("there is no Git repository at that address".to_owned(), None)
-            }
-            // A path that does not exist is taken for an unknown protocol.
-            (_, ErrorClass::Net | ErrorClass::Os) if local => {
-                ("there is no Git repository at that address".to_owned(), None)
-            }
-            _ if ssh => (
-                error.message().to_owned(),
-                Some(format!("try `ssh -o BatchMode=yes {}` as this user", ssh_host(&self.url))),
-            ),
-            _ => (error.message().to_owned(), None),
-        };
-        self.failed(what, hint)
+        self.failed(words::of(&self.config, error.code(), error.class(), error.message()))
     }
+}
+
+fn head_of(remote: &Remote<'_>) -> String {
+    let head = remote.default_branch().ok();
+    let name = head.as_ref().and_then(|head| head.as_str().ok());
+    let branch = name.and_then(|name| name.strip_prefix("refs/heads/"));
+    branch.unwrap_or("main").to_owned()
 }
 
 /// Whether the clone on this machine lacks or garbles what it should hold. A full disk is none.
@@ -191,18 +225,13 @@ fn damaged(error: &SourceError) -> bool {
     let SourceError::Disk { source, .. } = error else { return false };
     source.downcast_ref::<git2::Error>().is_some_and(|error| {
         let kinds = [Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib];
-        kinds.contains(&error.class())
+        kinds.contains(&error.class()) && !full(error)
     })
 }
 
-fn ssh_host(url: &str) -> String {
-    match Location::parse(url) {
-        Some(Location::Ssh { destination, port: Some(port), .. }) => {
-            format!("-p {port} {destination}")
-        }
-        Some(Location::Ssh { destination, .. }) => destination,
-        _ => String::new(),
-    }
+fn full(error: &git2::Error) -> bool {
+    let told = ["No space left on device", "Disk quota exceeded"];
+    told.iter().any(|words| error.message().contains(words))
 }
 
 pub(super) fn disk(what: String, source: Box<dyn std::error::Error + Send + Sync>) -> SourceError {

@@ -1,14 +1,17 @@
 //! Git's smart protocol over HTTP(S), as a subtransport of libgit2: it asks, we carry.
 
+use super::identity::Identity;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{Error, ErrorClass, ErrorCode};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use std::io::{self, Read, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
 const CONNECT: Duration = Duration::from_secs(10);
+/// Until an answer begins: where the branches are is told at once, a pack may be long in the making.
+const FIRST_WORD: Duration = Duration::from_secs(20);
 /// Without a single byte from the server.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -16,6 +19,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Http {
     client: Client,
     runtime: Handle,
+    identity: Identity,
     /// Where the first answer really came from: a server may have moved the repository.
     moved_to: Mutex<Option<String>>,
 }
@@ -30,7 +34,8 @@ impl Http {
             .read_timeout(SILENCE)
             .build()
             .map_err(|error| unreachable_server(&error))?;
-        Ok(Self { client, runtime: Handle::current(), moved_to: Mutex::default() })
+        let (runtime, identity) = (Handle::current(), Identity::present());
+        Ok(Self { client, runtime, identity, moved_to: Mutex::default() })
     }
 
     fn base(&self, url: &str) -> String {
@@ -40,7 +45,8 @@ impl Http {
 
     fn references(&self, url: &str) -> Result<Stream, Error> {
         const PAGE: &str = "/info/refs?service=git-upload-pack";
-        let request = self.client.get(format!("{}{PAGE}", self.base(url)));
+        let base = self.base(url);
+        let request = self.named(self.client.get(format!("{base}{PAGE}")), url, &base);
         let response = self.send(request, url)?;
         let kind = response.headers().get(reqwest::header::CONTENT_TYPE);
         if kind.is_none_or(|kind| kind != "application/x-git-upload-pack-advertisement") {
@@ -53,10 +59,25 @@ impl Http {
         Ok(Stream { runtime: self.runtime.clone(), stage: Stage::Answer(response, Vec::new(), 0) })
     }
 
-    fn send(&self, request: reqwest::RequestBuilder, url: &str) -> Result<Response, Error> {
+    fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, Error> {
+        let request = request.timeout(FIRST_WORD);
         let response = self.runtime.block_on(request.send()).map_err(|e| unreachable_server(&e))?;
-        let named = Url::parse(url).is_ok_and(|url| !url.username().is_empty());
+        let named = matches!(self.identity, Identity::Basic { .. })
+            || Url::parse(url).is_ok_and(|url| !url.username().is_empty());
         refusal(response.status(), named).map_or(Ok(response), Err)
+    }
+}
+
+impl Http {
+    /// The request with our name on it, unless it goes to another server than was asked for.
+    fn named(&self, request: RequestBuilder, asked: &str, base: &str) -> RequestBuilder {
+        let origin = |url: &str| Url::parse(url).map(|url| url.origin()).ok();
+        match &self.identity {
+            Identity::Basic { username, password } if origin(asked) == origin(base) => {
+                request.basic_auth(username, Some(password))
+            }
+            _ => request,
+        }
     }
 }
 
@@ -75,12 +96,15 @@ fn moved_base(asked: &str, came: &Url, page: &str) -> Option<String> {
 fn refusal(status: StatusCode, credentials: bool) -> Option<Error> {
     let (code, words) = match status {
         status if status.is_success() => return None,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if credentials => {
+        StatusCode::UNAUTHORIZED if credentials => {
             (ErrorCode::Auth, "the server refuses these credentials".to_owned())
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            (ErrorCode::Auth, "the server asks for credentials".to_owned())
+        StatusCode::FORBIDDEN if credentials => {
+            let words = "the server does not let these credentials read the repository";
+            (ErrorCode::Auth, words.to_owned())
         }
+        StatusCode::UNAUTHORIZED => (ErrorCode::Auth, "the server asks for credentials".to_owned()),
+        StatusCode::FORBIDDEN => (ErrorCode::Auth, "the server forbids it".to_owned()),
         StatusCode::NOT_FOUND | StatusCode::GONE => {
             (ErrorCode::NotFound, "there is no Git repository at that address".to_owned())
         }
@@ -112,9 +136,9 @@ impl SmartSubtransport for Http {
         match service {
             Service::UploadPackLs => Ok(Box::new(self.references(url)?)),
             Service::UploadPack => {
+                let base = self.base(url);
                 let request = self
-                    .client
-                    .post(format!("{}/git-upload-pack", self.base(url)))
+                    .named(self.client.post(format!("{base}/git-upload-pack")), url, &base)
                     .header("content-type", "application/x-git-upload-pack-request")
                     .header("accept", "application/x-git-upload-pack-result");
                 let stage = Stage::Question(Some(request), Vec::new());
@@ -138,7 +162,7 @@ struct Stream {
 }
 
 enum Stage {
-    Question(Option<reqwest::RequestBuilder>, Vec<u8>),
+    Question(Option<RequestBuilder>, Vec<u8>),
     Answer(Response, Vec<u8>, usize),
 }
 
@@ -147,7 +171,10 @@ impl Stream {
         let Stage::Question(request, body) = &mut self.stage else { return Ok(()) };
         let request = request.take().ok_or_else(|| io::Error::other("it was asked already"))?;
         let answer = self.runtime.block_on(request.body(std::mem::take(body)).send());
-        let answer = answer.and_then(Response::error_for_status).map_err(io::Error::other)?;
+        let answer = answer.map_err(|error| io::Error::other(unreachable_server(&error)))?;
+        if let Some(refused) = refusal(answer.status(), true) {
+            return Err(io::Error::other(refused));
+        }
         self.stage = Stage::Answer(answer, Vec::new(), 0);
         Ok(())
     }

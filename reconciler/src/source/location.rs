@@ -46,13 +46,20 @@ fn ssh(destination: &str, port: Option<u16>, path: &str) -> Option<Location> {
     Some(Location::Ssh { destination: destination.to_owned(), port, path: path.to_owned() })
 }
 
-/// The URL without its password.
-pub(crate) fn shown_url(url: &str) -> String {
+/// The URL without user and password.
+#[must_use]
+pub fn shown_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    if !matches!(scheme, "http" | "https") {
+        return url.to_owned();
+    }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let Some((_, host)) = authority.rsplit_once('@') else { return url.to_owned() };
-    match scheme {
-        "http" | "https" => format!("{scheme}://{host}{path}"),
+    if let Some((_, host)) = authority.rsplit_once('@') {
+        return format!("{scheme}://{host}{path}");
+    }
+    // A password with a slash in it makes no URL, and is not to be shown for that.
+    match (reqwest::Url::parse(url), rest.rsplit_once('@')) {
+        (Err(_), Some((_, rest))) => format!("{scheme}://{rest}"),
         _ => url.to_owned(),
     }
 }
@@ -90,5 +97,7 @@ mod tests {
         let shown = shown_url("https://me:secret@example.org/a.git");
         assert_eq!(shown, "https://example.org/a.git");
         assert_eq!(shown_url("ssh://git@example.org/a"), "ssh://git@example.org/a");
+        assert_eq!(shown_url("https://me:sec/ret@example.org/a"), "https://example.org/a");
+        assert_eq!(shown_url("https://example.org/@me/a"), "https://example.org/@me/a");
     }
 }

@@ -1,10 +1,14 @@
 //! Git over the `ssh` program's pipes, as git itself does it: keys, agents, known hosts and
 //! `~/.ssh/config` are ssh's own affair.
 
+use super::identity::Identity;
 use super::location::Location;
+use super::words::of_complaint;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{Error, ErrorClass, ErrorCode};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
@@ -37,10 +41,11 @@ impl SmartSubtransport for Ssh {
             return Err(Error::from_str("not an ssh address"));
         };
         self.end();
-        let mut child = command(&destination, port, &path).spawn().map_err(|error| {
-            let words = format!("the program `ssh` cannot be started: {error}");
-            Error::new(ErrorCode::GenericError, ErrorClass::Ssh, words)
-        })?;
+        let mut child =
+            command(&destination, port, &path, &Identity::present()).spawn().map_err(|error| {
+                let words = format!("the program `ssh` cannot be started: {error}");
+                Error::new(ErrorCode::GenericError, ErrorClass::Ssh, words)
+            })?;
         let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = taken else {
             return Err(Error::from_str("the program `ssh` has no pipes"));
@@ -62,10 +67,13 @@ impl Drop for Ssh {
 }
 
 /// Never asks a person anything, and notices a server that went away.
-fn command(destination: &str, port: Option<u16>, path: &str) -> Command {
+fn command(destination: &str, port: Option<u16>, path: &str, identity: &Identity) -> Command {
     let mut command = Command::new("ssh");
     for option in ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15"] {
         command.args(["-o", option]);
+    }
+    for option in options(identity) {
+        command.args(["-o".into(), option]);
     }
     if let Some(port) = port {
         command.args(["-p", &port.to_string()]);
@@ -73,6 +81,28 @@ fn command(destination: &str, port: Option<u16>, path: &str) -> Command {
     command.args(["--", destination, &format!("git-upload-pack {}", quoted(path))]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// What is configured counts alone: no other key is shown, no other host key believed.
+fn options(identity: &Identity) -> Vec<OsString> {
+    let Identity::Key { key, known_hosts } = identity else { return vec![] };
+    let with = |option: &str, path: &Path| {
+        // Inside of quotes, ssh takes all but the quote itself as it is.
+        let mut text = OsString::from(format!("{option}=\""));
+        text.push(path);
+        text.push("\"");
+        text
+    };
+    let mut options = vec!["StrictHostKeyChecking=yes".into()];
+    if let Some(key) = key {
+        options.extend(["IdentitiesOnly=yes".into(), "IdentityAgent=none".into()]);
+        options.push(with("IdentityFile", key));
+    }
+    if let Some(hosts) = known_hosts {
+        options.push("GlobalKnownHostsFile=/dev/null".into());
+        options.push(with("UserKnownHostsFile", hosts));
+    }
+    options
 }
 
 /// For the shell on the other side; `~` and `~user` stay outside of the quotes.
@@ -103,8 +133,7 @@ impl Read for Pipes {
         // It ended without a word of Git: what it complained of is the reason.
         let mut complaint = String::new();
         let _ = self.stderr.read_to_string(&mut complaint);
-        let last = complaint.lines().map(str::trim).rfind(|line| !line.is_empty());
-        Err(io::Error::other(format!("ssh: {}", last.unwrap_or("it ended without an answer"))))
+        Err(io::Error::other(of_complaint(&complaint)))
     }
 }
 

@@ -3,6 +3,8 @@
 use super::write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -70,7 +72,8 @@ impl Repo {
     }
 }
 
-fn git(folder: &Path, words: &[&str]) -> String {
+/// What `git` prints, called in this folder.
+pub fn git(folder: &Path, words: &[&str]) -> String {
     let done = Command::new("git")
         .current_dir(folder)
         .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"])
@@ -86,22 +89,36 @@ fn git(folder: &Path, words: &[&str]) -> String {
 /// Serves the repositories in a folder; ends with the test's runtime.
 pub struct Server {
     pub port: u16,
+    refuses: Arc<AtomicU16>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
     /// With a password, only `me` with that one may read.
     pub async fn start(root: &Path, password: Option<&'static str>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(0, root, password).await
+    }
+
+    /// On this port.
+    pub async fn start_at(port: u16, root: &Path, password: Option<&'static str>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let refuses = Arc::new(AtomicU16::new(0));
         let port = listener.local_addr().unwrap().port();
         let root = root.to_owned();
+        let all = refuses.clone();
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(answer(stream, root.clone(), password));
+                let status = all.load(Ordering::SeqCst);
+                tokio::spawn(answer(stream, root.clone(), password, status));
             }
         });
-        Self { port, task }
+        Self { port, refuses, task }
+    }
+
+    /// From now on every request gets this status; with 0 it serves again, with 1 it says nothing.
+    pub fn refuse(&self, status: u16) {
+        self.refuses.store(status, Ordering::SeqCst);
     }
 
     /// From now on nobody answers.
@@ -126,9 +143,20 @@ impl Request {
     }
 }
 
-async fn answer(stream: TcpStream, root: PathBuf, password: Option<&str>) {
+async fn answer(stream: TcpStream, root: PathBuf, password: Option<&str>, status: u16) {
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream).await else { return };
+    if status == 1 {
+        // Until the other side hangs up.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        return;
+    }
+    if status != 0 {
+        let reply =
+            format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(reply.as_bytes()).await;
+        return;
+    }
     // `me:secret`, as basic authentication writes it.
     let expected = password.map(|_| "Basic bWU6c2VjcmV0");
     let reply = if expected.is_some() && request.header("authorization") != expected {

@@ -12,6 +12,7 @@ use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, StatusRow
 use keel_reconciler::config::{From, SourceConfig};
 use keel_reconciler::find::stacks_at;
 use keel_reconciler::load::{Reading, StackFiles};
+use keel_reconciler::repos::Repos;
 use keel_reconciler::{Clock, Controller, Fleet, Lines, Settings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,8 +55,7 @@ impl World {
     }
 
     pub async fn serve_folder(&self, name: &str) -> Controller {
-        let from = From::Directory { path: self.path(name) };
-        self.serve(vec![SourceConfig { name: "default".into(), from }]).await
+        self.serve(vec![SourceConfig::new("default", From::folder(self.path(name)))]).await
     }
 
     /// As a command without a running `keel serve`.
@@ -69,6 +69,7 @@ impl World {
             records: self.path("root/records"),
             sources_dir: self.path("root/sources"),
             data: self.path("root/data"),
+            repos: Repos { folder: self.path("root/repos"), ..Repos::default() },
             fleet: Fleet::of("here", self.fake.clone()),
             sources,
             policy: Policy { settle: 0, ..Policy::default() },

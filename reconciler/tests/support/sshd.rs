@@ -16,7 +16,8 @@ impl Drop for Sshd {
     }
 }
 
-fn keygen(path: &Path) {
+/// A key pair without passphrase.
+pub fn keygen(path: &Path) {
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
         .arg(path)

@@ -131,6 +131,7 @@ fn short(field: &Field<'_>, text: &str) -> Option<Mount> {
         return bad("a part of it is empty");
     }
     let options: Vec<&str> = options.split(',').collect();
+    options.iter().for_each(|option| judge_option(field, option));
     let kind = match source {
         None => MountKind::Anonymous { nocopy: options.contains(&"nocopy") },
         Some(source) if is_path(source) => MountKind::Bind {
@@ -147,6 +148,26 @@ fn short(field: &Field<'_>, text: &str) -> Option<Mount> {
     let read_only = options.contains(&"ro");
     Some(Mount { target: clean(target), read_only, shared: false, kind })
 }
+
+/// Says of an option that it does nothing here. Docker Compose drops what it does not know.
+fn judge_option(field: &Field<'_>, option: &str) {
+    let (code, message) = match option {
+        "" | "ro" | "rw" | "nocopy" | "consistent" | "cached" | "delegated" => return,
+        "z" | "Z" => (Code::NoEffect, "has no effect: it is left to the host"),
+        word if propagation(word).is_some() => return,
+        _ => (Code::Limited, "has no effect: no mount has such an option"),
+    };
+    let problem = Problem::new(code, format!("`{option}` in {} {message}", field.name()));
+    let problem = problem.at(field.place().clone());
+    field.scope.add(match crate::nearest::hint(option, OPTIONS.iter().copied()) {
+        Some(hint) if code == Code::Limited => problem.hint(hint),
+        _ => problem,
+    });
+}
+
+/// What a short mount may say after its target.
+const OPTIONS: [&str; 11] =
+    ["ro", "rw", "nocopy", "z", "Z", "private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 /// The parts between colons; a drive letter's colon is none.
 pub(crate) fn split(text: &str) -> Vec<&str> {

@@ -114,6 +114,9 @@ fn hold_unusual(field: &Field<'_>, port: &Port) {
         Port { published: Published::Range(..), .. } => {
             field.hold("choosing a free port of a range is not done");
         }
+        Port { host_ip: Some(IpAddr::V6(ip)), .. } if !ip.is_unspecified() => {
+            field.hold("nothing is published on IPv6 addresses");
+        }
         _ => {}
     }
 }
@@ -148,7 +151,10 @@ fn address(text: &str) -> Result<IpAddr, Fault> {
 /// A port, or a range of them, both ends included.
 fn range(text: &str, part: Range<usize>) -> Result<(u16, u16), Fault> {
     let words = &text[part.clone()];
-    let fault = || (format!("`{words}` is no port"), part.clone());
+    let fault = || match words.is_empty() {
+        true => ("a port is missing".to_owned(), part.clone()),
+        false => (format!("`{words}` is no port"), part.clone()),
+    };
     let port = |word: &str| word.parse::<u16>().ok().filter(|port| *port > 0);
     let (first, last) = match words.split_once('-') {
         Some((first, last)) => (port(first), port(last)),
@@ -314,8 +320,8 @@ mod tests {
             ("8080:http", r#"`http` is no port @ "http""#),
             ("80:99999", r#"`99999` is no port @ "99999""#),
             ("80:80/icmp", r#"`icmp` is no protocol @ "icmp""#),
-            ("", r#"`` is no port @ """#),
-            ("80:", r#"`` is no port @ """#),
+            ("", r#"a port is missing @ """#),
+            ("80:", r#"a port is missing @ """#),
         ];
         for (text, result) in cases {
             assert_eq!(shown(text), result, "{text}");

@@ -1,112 +1,152 @@
 //! Why a file is no YAML, in a person's words. The scanner says where it gave up; the cause is
 //! often a line above. Guesses from the lines around: a wrong one costs a hint only.
 
-/// What is most probably wrong, and where. Lines and columns count from 1, columns in characters.
-pub(super) struct Cause {
-    pub(super) message: String,
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) len: usize,
-    pub(super) hint: String,
-}
+mod indent;
+mod lines;
+mod quote;
 
-/// A line with what the guesses look at.
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    number: usize,
-    indent: usize,
-    /// Without indentation, and without the dash of a list item.
-    content: &'a str,
-    is_item: bool,
-}
-
-impl<'a> Line<'a> {
-    fn of(number: usize, text: &'a str) -> Self {
-        let trimmed = text.trim_start();
-        let indent = text.len() - trimmed.len();
-        let item = trimmed.strip_prefix("- ");
-        let content = item.unwrap_or(trimmed).trim();
-        Self { number, indent, content, is_item: item.is_some() || trimmed == "-" }
-    }
-
-    /// The key that it begins with, where it has one.
-    fn key(&self) -> Option<&'a str> {
-        let (key, rest) = self.content.split_once(':')?;
-        let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '"' | '\'');
-        let is_key = !key.is_empty() && key.chars().all(word);
-        (is_key && (rest.is_empty() || rest.starts_with(' '))).then_some(key)
-    }
-
-    fn value(&self) -> &'a str {
-        self.content.split_once(':').map(|(_, value)| value.trim()).unwrap_or_default()
-    }
-
-    /// Where its content begins, from 1.
-    fn column(&self) -> usize {
-        self.indent + 1 + if self.is_item { 2 } else { 0 }
-    }
-
-    fn cause(&self, message: impl Into<String>, hint: impl Into<String>) -> Cause {
-        let len = self.content.chars().count().max(1);
-        let (message, hint) = (message.into(), hint.into());
-        Cause { message, line: self.number, column: self.column(), len, hint }
-    }
-}
+pub(super) use lines::Cause;
+use lines::{Line, Lines};
 
 /// Guesses the cause of what the scanner says (`info`) of a line.
 pub(super) fn guess(info: &str, text: &str, number: usize) -> Option<Cause> {
-    let lines: Vec<&str> = text.lines().take(number).collect();
-    let line = Line::of(number, lines.get(number.checked_sub(1)?)?);
-    let is_blank = |text: &str| text.trim().is_empty() || text.trim_start().starts_with('#');
-    let above = lines[..number - 1].iter().enumerate().rev();
-    let mut above =
-        above.filter(|(_, text)| !is_blank(text)).map(|(index, text)| Line::of(index + 1, text));
-    match info {
-        info if info.contains("mapping values are not allowed") => values(line, above.next()),
-        info if info.contains("simple key expected") => Some(no_colon(line)),
-        info if info.contains("did not find expected '-'") => {
-            let hint = "begin it with `- `, or write all of them as `NAME: value`";
-            Some(line.cause("a key stands among the items of a list", hint))
-        }
-        info if info.contains("did not find expected key") && line.is_item => {
-            let before = above.next()?;
-            if before.is_item {
-                let message = "this item does not begin where the one above it begins";
-                let hint = format!("begin it in column {}", before.indent + 1);
-                return Some(line.cause(message, hint));
-            }
-            let hint = "indent it below its key, or write all of them as `NAME: value`";
-            Some(line.cause("an item stands where a key is expected", hint))
-        }
-        info if info.contains("did not find expected key") => indented(line, above),
-        info if info.contains("unexpected character") => {
-            let value = line.value();
-            let hint = format!("put it in quotes: \"{}\"", value.replace('"', "\\\""));
-            (!value.is_empty()).then(|| line.cause("a value cannot begin like this", hint))
-        }
-        _ => None,
+    let lines = Lines::of(text);
+    let line = lines.get(number)?;
+    let says = |words: &str| info.contains(words);
+    if says("tab") {
+        return indent::tab(&lines, number);
     }
+    if let Some(cause) = conflict(line) {
+        return Some(cause);
+    }
+    if says("trailing content") {
+        return quote::trailing(&lines, line, if says("single-quoted") { '\'' } else { '"' });
+    }
+    if says("simple key expected") {
+        return Some(no_key(&lines, line));
+    }
+    if let Some(cause) = quote::after(line) {
+        return Some(cause);
+    }
+    if says("mapping values are not allowed") {
+        return values(&lines, line);
+    }
+    if says("did not find expected '-'") {
+        let hint = "begin it with `- `, or write all of them as `NAME: value`";
+        return Some(line.cause("a key stands among the items of a list", hint));
+    }
+    if says("did not find expected key") {
+        return if line.is_item { stray(&lines, line) } else { indent::odd(&lines, line) };
+    }
+    if says("document start") {
+        return indent::first_line(&lines, line);
+    }
+    if says("illegal placement") {
+        return quote::open_above(&lines, line);
+    }
+    value(info, line)
+}
+
+/// A bracket that is open where the scanner gave up: whether it was to be closed before.
+pub(super) fn unclosed(
+    text: &str,
+    at: (usize, usize),
+    bracket: char,
+    number: usize,
+) -> Option<Cause> {
+    quote::bracket(&Lines::of(text), at.0, at.1, bracket, number)
+}
+
+/// Values that begin with a character of YAML's own, or hold one.
+fn value(info: &str, line: Line<'_>) -> Option<Cause> {
+    let quoted = || format!("put it in quotes: \"{}\"", line.text().replace('"', "\\\""));
+    let says = |words: &str| info.contains(words);
+    if line.text().is_empty() {
+        return None;
+    }
+    let (message, hint) = if says("anchor or alias") || says("unexpected character") {
+        ("a value cannot begin like this", quoted())
+    } else if says("block scalar") {
+        (
+            "nothing may follow here: the text begins in the next line",
+            "put it into the next line, indented".into(),
+        )
+    } else if says("escape character") || says("hexadecimal") {
+        ("`\\` means something in double quotes", "write `\\\\`, or use single quotes".into())
+    } else if says("mismatched bracket") {
+        ("brackets do not match", "close each with its own kind, and each only once".into())
+    } else if says("misplaced bracket") {
+        ("a bracket closes what was never opened", "remove it, or put the text in quotes".into())
+    } else {
+        return None;
+    };
+    Some(line.of_text(message, hint))
+}
+
+/// What a version control leaves that could not merge.
+fn conflict(line: Line<'_>) -> Option<Cause> {
+    let marks = ["<<<<<<<", "=======", ">>>>>>>"];
+    let is_mark = line.indent == 0 && marks.iter().any(|mark| line.content.starts_with(mark));
+    let hint = "keep one of the two versions, and remove the marks";
+    is_mark.then(|| line.cause("a merge conflict was left here", hint))
+}
+
+/// An item where a key is expected.
+fn stray(lines: &Lines<'_>, line: Line<'_>) -> Option<Cause> {
+    if let Some(cause) = quote::after(line) {
+        return Some(cause);
+    }
+    let before = lines.above(line.number).next()?;
+    if before.is_item {
+        let message = "this item does not begin where the one above it begins";
+        return Some(line.cause(message, format!("begin it in column {}", before.indent + 1)));
+    }
+    if before.indent == line.indent && before.key().is_none() {
+        return Some(no_dash(before));
+    }
+    let hint = "indent it below its key, or write all of them as `NAME: value`";
+    Some(line.cause("an item stands where a key is expected", hint))
 }
 
 /// A second `:` in one line, as the scanner sees it.
-fn values(line: Line<'_>, above: Option<Line<'_>>) -> Option<Cause> {
-    if let Some(above) = above {
+fn values(lines: &Lines<'_>, line: Line<'_>) -> Option<Cause> {
+    if let Some(above) = lines.above(line.number).next() {
         if let Some(cause) = glued(above) {
             return Some(cause);
         }
-        if line.indent > above.indent && above.key().is_none() && !above.content.contains(' ') {
+        if above.key().is_none() && begins_block(lines, above) && !above.is_item {
             return Some(no_colon(above));
         }
         if line.column() > above.column() && !above.value().is_empty() && line.key().is_some() {
-            let column = above.column();
-            let hint = format!("begin it in column {column}, like the line above it");
-            let message = "this line is indented too far: the key above it has a value already";
-            return Some(line.cause(message, hint));
+            return Some(indent::too_far(lines, line, above));
         }
     }
     let value = line.value();
     let hint = format!("put it in quotes: \"{}\"", value.replace('"', "\\\""));
-    value.contains(": ").then(|| line.cause("the value has a `: ` in it", hint))
+    value.contains(": ").then(|| line.of_text("the value has a `: ` in it", hint))
+}
+
+/// Whether the line is the first below its key, or below nothing.
+fn begins_block(lines: &Lines<'_>, line: Line<'_>) -> bool {
+    lines.above(line.number).next().is_none_or(|parent| {
+        parent.opens() || parent.content.starts_with("---") || parent.key().is_none()
+    })
+}
+
+/// A line that has no key, where each line has one.
+fn no_key(lines: &Lines<'_>, line: Line<'_>) -> Cause {
+    let above = lines.above(line.number).next();
+    if let Some(rest) = line.content.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
+        return line.cause("a space is missing after the dash", format!("write `- {rest}`"));
+    }
+    if above.is_some_and(|above| above.is_item && above.indent == line.indent) {
+        return no_dash(line);
+    }
+    glued(line).unwrap_or_else(|| no_colon(line))
+}
+
+fn no_dash(line: Line<'_>) -> Cause {
+    line.cause("a `- ` is missing before this item", format!("write `- {}`", line.content))
 }
 
 /// `image:nginx`.
@@ -124,27 +164,7 @@ fn glued(line: Line<'_>) -> Option<Cause> {
 fn no_colon(line: Line<'_>) -> Cause {
     let hint = match line.content.split_once(' ') {
         Some((key, value)) => format!("write `{key}: {}`", value.trim()),
-        None => format!("write `{}:`", line.content),
+        None => format!("write `{}:`", line.content.trim_end_matches([';', ',', '=', '：'])),
     };
     line.cause("a `:` is missing after the key", hint)
-}
-
-/// An indentation that nothing above has.
-fn indented<'a>(line: Line<'a>, above: impl Iterator<Item = Line<'a>>) -> Option<Cause> {
-    // The blocks that are still open: each line that begins further left than all after it.
-    let mut open: Vec<Line<'_>> = Vec::new();
-    for one in above {
-        if open.last().is_none_or(|last| one.indent < last.indent) {
-            open.push(one);
-        }
-    }
-    let like = open.iter().min_by_key(|open| open.indent.abs_diff(line.indent))?;
-    if like.indent == line.indent {
-        return None;
-    }
-    let message =
-        format!("this line begins in column {}, where nothing above it begins", line.indent + 1);
-    let name = like.key().map_or_else(String::new, |key| format!(", like `{key}`"));
-    let hint = format!("begin it in column {}{name}", like.indent + 1);
-    Some(line.cause(message, hint))
 }

@@ -1,10 +1,10 @@
 //! From the command line to the sources that are watched.
 
 use super::Args;
-use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::root::settled;
-use keel_reconciler::config::{From, SourceConfig, parse_duration};
+use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig, parse_duration};
+use keel_reconciler::shown_url;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,9 +15,17 @@ pub fn poll(text: &str) -> std::result::Result<Duration, String> {
     time.ok_or_else(|| "write it as 60s or 5m; at most a day".to_owned())
 }
 
-/// Those of the command line, and of the configuration.
-pub fn of(args: &Args, context: &Context) -> Result<Vec<SourceConfig>> {
-    let mut sources = crate::machine::config(context)?.sources;
+/// Those of the command line, of the configuration, and the repositories of our own that neither
+/// of them names.
+pub fn of(
+    args: &Args,
+    configured: Vec<SourceConfig>,
+    own: Vec<SourceConfig>,
+) -> Result<Vec<SourceConfig>> {
+    let mut sources = configured;
+    let unnamed = |one: &SourceConfig| sources.iter().all(|other| other.name != one.name);
+    let own: Vec<_> = own.into_iter().filter(unnamed).collect();
+    sources.extend(own);
     let named = given(args)?;
     sources.retain(|source| named.iter().all(|given| given.name != source.name));
     sources.extend(named);
@@ -31,13 +39,13 @@ pub fn of(args: &Args, context: &Context) -> Result<Vec<SourceConfig>> {
 fn given(args: &Args) -> Result<Vec<SourceConfig>> {
     let mut sources: Vec<SourceConfig> = Vec::new();
     if let Some(url) = &args.git {
-        let from = From::Git {
-            url: url.clone(),
-            branch: args.branch.clone(),
-            path: args.path.clone(),
+        let config = GitConfig {
+            follow: Follow::Branch(args.branch.clone()),
+            paths: vec![args.path.clone()],
             poll: args.poll,
+            ..GitConfig::new(url)
         };
-        sources.push(SourceConfig { name: "default".to_owned(), from });
+        sources.push(SourceConfig::new("default", From::Git(Box::new(config))));
     }
     for path in &args.paths {
         if !path.exists() {
@@ -45,7 +53,7 @@ fn given(args: &Args) -> Result<Vec<SourceConfig>> {
                 .hint("name a Compose file, or a folder that holds some"));
         }
         let name = free_name(&sources, path);
-        sources.push(SourceConfig { name, from: From::Directory { path: settled(path) } });
+        sources.push(SourceConfig::new(name, From::folder(settled(path))));
     }
     Ok(sources)
 }
@@ -66,14 +74,21 @@ fn free_name(sources: &[SourceConfig], path: &Path) -> String {
 /// All of them, for people.
 pub fn describe(sources: &[SourceConfig]) -> String {
     let one = |source: &SourceConfig| match &source.from {
-        From::Directory { path } => path.display().to_string(),
-        From::Git { url, branch, path, .. } => {
-            let branch = branch.as_ref().map(|name| format!(" at {name}")).unwrap_or_default();
-            let path = if path == "." { String::new() } else { format!(", {path}") };
-            format!("{url}{branch}{path}")
+        From::Directory { path, globs, .. } => format!("{}{}", path.display(), below(globs)),
+        From::Git(config) => {
+            let at = match &config.follow {
+                Follow::Branch(Some(branch)) => format!(" at {branch}"),
+                Follow::Branch(None) => String::new(),
+                Follow::Commit(commit) => format!(" at {}", keel_engine::short(commit)),
+            };
+            format!("{}{at}{}", shown_url(&config.url), below(&config.paths))
         }
     };
     sources.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
+fn below(globs: &[String]) -> String {
+    if globs == ["."] { String::new() } else { format!(", {}", globs.join(", ")) }
 }
 
 #[cfg(test)]
@@ -94,7 +109,7 @@ mod tests {
         let mut sources = Vec::new();
         for path in ["/srv/a", "/srv/b", "/mnt/b"] {
             let name = free_name(&sources, Path::new(path));
-            sources.push(SourceConfig { name, from: From::Directory { path: path.into() } });
+            sources.push(SourceConfig::new(name, From::folder(path.into())));
         }
         let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names, ["default", "b", "b-2"]);

@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //! - An accept here ends this table's say only; a drop is final everywhere.
-//! - Rules are known again by their comments, in their order.
+//! - Rules are known again by their comments, in their order, and must then do what they did.
 
 use super::nft::batch::{Batch, Element};
 use super::nft::expr::{
@@ -263,16 +263,15 @@ pub(super) fn differences(
 }
 
 fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> {
-    let there: Vec<&str> = seen
-        .iter()
-        .filter(|rule| rule.chain == chain.name)
-        .map(|rule| rule.comment.as_str())
-        .collect();
+    let of_chain: Vec<_> = seen.iter().filter(|rule| rule.chain == chain.name).collect();
+    let there: Vec<&str> = of_chain.iter().map(|rule| rule.comment.as_str()).collect();
     let wanted: Vec<&str> = chain.rules.iter().map(|rule| rule.comment.as_str()).collect();
-    if there == wanted {
-        return Vec::new();
-    }
     let name = |comment: &str| format!("firewall rule `{comment}` in chain {}", chain.name);
+    if there == wanted {
+        let pairs = chain.rules.iter().zip(of_chain);
+        let changed = pairs.filter(|(rule, seen)| !rule.is(seen));
+        return changed.map(|(rule, _)| finding(name(&rule.comment), "changed")).collect();
+    }
     let missing = wanted.iter().filter(|comment| !there.contains(comment));
     let mut findings: Vec<_> = missing.map(|comment| finding(name(comment), "missing")).collect();
     if findings.is_empty() {

@@ -183,6 +183,12 @@ pub fn connect(endpoints: &[Endpoint], netns: &Path) -> Result<(), NetworkError>
     veth::connect(endpoints, netns).map_err(kernel(what))
 }
 
+/// Sets a task's links right, where they are: addresses, routes, up. An error if one is not there.
+pub fn set_up(endpoints: &[Endpoint], netns: &Path) -> Result<(), NetworkError> {
+    let what = format!("set up the network in {}", netns.display());
+    veth::set_up(endpoints, netns).map_err(kernel(what))
+}
+
 /// Whether an endpoint's side on this host is whole: there, up, and on its bridge.
 pub fn is_plugged(endpoint: &Endpoint) -> Result<bool, NetworkError> {
     veth::is_plugged(endpoint).map_err(kernel(format!("read the link into {}", endpoint.network)))

@@ -143,18 +143,25 @@ pub(crate) fn differences(layout: &Layout, wanted: &PortTable) -> io::Result<Vec
     let table = layout.table();
     let mut seen = read::elements(Family::Ip, &table, PORTS.name)?;
     seen.extend(read::elements(Family::Ip, &table, HOST_PORTS.name)?);
-    let rules = read::rules(Family::Ip, &table)?;
-    let observed = |key: &Key| {
+    let there = read::rules(Family::Ip, &table)?;
+    let observed = |key: &Key, backends: &Backends| {
         let Some(chain) = seen.get(&key.bytes()) else {
             return "missing".to_owned();
         };
-        let of_chain = rules.iter().filter(|rule| Some(&rule.chain) == chain.as_ref());
-        let backends: Vec<&str> = of_chain.map(|rule| rule.comment.as_str()).collect();
+        let of_chain = there.iter().filter(|rule| Some(&rule.chain) == chain.as_ref());
+        let wanted = rules(backends).into_iter().map(Some).chain(std::iter::repeat(None));
+        let shown = |(seen, wanted): (&read::RuleSeen, Option<Rule>)| match wanted {
+            Some(rule) if rule.comment == seen.comment && !rule.is(seen) => {
+                format!("{} (changed)", seen.comment)
+            }
+            _ => seen.comment.clone(),
+        };
+        let backends: Vec<_> = of_chain.zip(wanted).map(shown).collect();
         if backends.is_empty() { "leads nowhere".into() } else { backends.join(" ") }
     };
     let compare = |(key, backends): (&Key, &Backends)| {
         let expected: Vec<_> = backends.iter().map(|(ip, port)| backend_text(ip, *port)).collect();
-        let (expected, observed) = (expected.join(" "), observed(key));
+        let (expected, observed) = (expected.join(" "), observed(key, backends));
         (expected != observed).then_some(PortDifference { key: *key, expected, observed })
     };
     Ok(wanted.iter().filter_map(compare).collect())

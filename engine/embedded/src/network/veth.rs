@@ -31,6 +31,11 @@ pub(super) fn connect(endpoints: &[Endpoint], netns: &Path) -> io::Result<()> {
     inside(netns.as_fd(), || configure(endpoints))
 }
 
+/// The side inside of the namespace alone.
+pub(super) fn set_up(endpoints: &[Endpoint], netns: &Path) -> io::Result<()> {
+    inside(File::open(netns)?.as_fd(), || configure(endpoints))
+}
+
 fn attach(links: &mut Links, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> io::Result<()> {
     let bridge = links.find(&endpoint.bridge)?.ok_or_else(|| {
         let text = format!("bridge {} is gone", endpoint.bridge);

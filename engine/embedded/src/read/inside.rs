@@ -2,9 +2,10 @@
 
 use crate::record::{Endpoint, Process};
 use nix::sched::{CloneFlags, setns};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// Values of kernel parameters in the namespaces of a process; a missing one is left out.
@@ -101,6 +102,59 @@ pub(super) fn has(process: &Process, endpoint: &Endpoint) -> bool {
     linked && is_local(&addresses, &endpoint.ipv4)
 }
 
+/// Whether a process has the routes that come with an endpoint: to its network, which go when the
+/// link is down, and by its gateway.
+pub(super) fn has_routes(process: &Process, endpoint: &Endpoint) -> bool {
+    match fs::read_to_string(format!("/proc/{}/net/route", process.pid)) {
+        Ok(table) => is_routed(&table, endpoint),
+        Err(_) => true,
+    }
+}
+
+/// The table's addresses are numbers in the machine's own order: `IFACE DESTINATION GATEWAY FLAGS
+/// REFCNT USE METRIC MASK …`.
+fn is_routed(table: &str, endpoint: &Endpoint) -> bool {
+    let number = |text: &str| u32::from_str_radix(text, 16).ok().map(u32::from_be);
+    let rows: Vec<_> = table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let words: Vec<_> = line.split_ascii_whitespace().collect();
+            let [link, to, gateway, _, _, _, _, mask, ..] = words[..] else { return None };
+            Some((link, number(to)?, number(gateway)?, number(mask)?))
+        })
+        .collect();
+    let bits = |text: &str| text.parse::<Ipv4Addr>().ok().map(Ipv4Addr::to_bits);
+    let Some(own) = bits(&endpoint.ipv4) else { return true };
+    let mask = u32::MAX.checked_shl(32 - u32::from(endpoint.prefix)).unwrap_or(0);
+    let link = endpoint.interface.as_str();
+    let near = rows.contains(&(link, own & mask, 0, mask));
+    let far = endpoint.gateway.as_deref().and_then(bits);
+    near && far.is_none_or(|gateway| rows.contains(&(link, 0, gateway, 0)))
+}
+
+/// Where a process has folders mounted that are gone from the host.
+pub(super) fn gone_mounts(process: &Process) -> Option<BTreeSet<String>> {
+    let text = fs::read_to_string(format!("/proc/{}/mountinfo", process.pid)).ok()?;
+    Some(parse_gone(&text))
+}
+
+/// `ID PARENT DEVICE ROOT POINT …`: the kernel marks a root that was deleted.
+fn parse_gone(mountinfo: &str) -> BTreeSet<String> {
+    let gone = |line: &str| {
+        let mut words = line.split(' ').skip(3);
+        let (root, point) = (words.next()?, words.next()?);
+        root.ends_with("//deleted").then(|| plain(point))
+    };
+    mountinfo.lines().filter_map(gone).collect()
+}
+
+/// Without the kernel's escapes for blanks and backslashes.
+fn plain(point: &str) -> String {
+    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    escapes.iter().fold(point.to_owned(), |text, (escape, is)| text.replace(escape, is))
+}
+
 /// Whether the routing table of a namespace has this address as one of its own.
 fn is_local(table: &str, address: &str) -> bool {
     let leaf = format!("|-- {address}");
@@ -135,5 +189,47 @@ mod tests {
         assert!(is_local(table, "172.20.0.2"));
         assert!(!is_local(table, "172.20.255.255"));
         assert!(!is_local(table, "172.20.0.22"));
+    }
+
+    #[test]
+    fn routes_are_told_by_link_network_and_gateway() {
+        let endpoint = Endpoint {
+            interface: "eth0".into(),
+            ipv4: "172.20.0.2".into(),
+            prefix: 16,
+            gateway: Some("172.20.0.1".into()),
+            ..Endpoint::default()
+        };
+        let hex = |a: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(a));
+        let row = |link: &str, to, gateway, mask| {
+            format!(
+                "{link}\t{}\t{}\t0003\t0\t0\t0\t{}\t0\t0\t0\n",
+                hex(to),
+                hex(gateway),
+                hex(mask)
+            )
+        };
+        let near = |link| row(link, [172, 20, 0, 0], [0; 4], [255, 255, 0, 0]);
+        let far = |link, last| row(link, [0; 4], [172, 20, 0, last], [0; 4]);
+        let cases = [
+            (near("eth0") + &far("eth0", 1), true),
+            (near("eth0"), false),
+            (near("eth0") + &far("eth0", 9), false),
+            (near("eth1") + &far("eth1", 1), false),
+            (far("eth0", 1), false),
+        ];
+        for (rows, expected) in cases {
+            let table = format!("Iface\tDestination\n{rows}");
+            assert_eq!(is_routed(&table, &endpoint), expected, "{rows}");
+        }
+        let inner = Endpoint { gateway: None, ..endpoint };
+        assert!(is_routed(&format!("Iface\n{}", near("eth0")), &inner), "internal has no way out");
+    }
+
+    #[test]
+    fn what_was_deleted_under_a_mount_is_marked() {
+        let text = "40 30 8:1 /volumes/a/data//deleted /my\\040data rw - ext4 /dev/sda rw\n\
+                    41 30 8:1 /volumes/b/data /other rw - ext4 /dev/sda rw\n";
+        assert_eq!(parse_gone(text), ["my data".replace("my", "/my")].into());
     }
 }

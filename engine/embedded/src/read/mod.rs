@@ -15,8 +15,8 @@ use crate::tasks::Records;
 use crate::{clock, record};
 use keel_engine::fields::{FIELDS, Field, Readback, Row};
 use keel_engine::{
-    EngineError, ExitCause, Finding, Goal, Level, NetworkSpec, ObservedTask, Phase, Result,
-    StackName, TaskAssignment, TaskId, Value,
+    EngineError, ExitCause, Finding, Goal, Level, MountSource, NetworkSpec, ObservedTask, Phase,
+    Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,6 +107,7 @@ impl Reading<'_> {
             Field::Ulimits => self.ulimits(),
             Field::Image => self.image(),
             Field::Networks => Some(self.networks()),
+            Field::Volumes => self.volumes(),
             // The elements of the port tables are read for all tasks at once.
             Field::Ports => None,
             Field::ContainerName
@@ -129,7 +130,6 @@ impl Reading<'_> {
             | Field::Devices
             | Field::ShmSize
             | Field::Tmpfs
-            | Field::Volumes
             | Field::Configs
             | Field::Secrets
             | Field::NetworkMode
@@ -173,14 +173,51 @@ impl Reading<'_> {
         let endpoints = &self.records.work.endpoints;
         let shown = |endpoint: &record::Endpoint| format!("{} {}", endpoint.network, endpoint.ipv4);
         let applied = endpoints.iter().map(shown).collect();
-        let there = endpoints.iter().filter(|endpoint| is_joined(self.process, endpoint));
+        let spec = &self.records.wish.spec;
+        let there = endpoints.iter().filter(|one| is_joined(self.process, one, spec));
         (list(applied), list(there.map(shown).collect()))
+    }
+
+    /// Those whose folder is there still.
+    fn volumes(&self) -> Option<(Value, Value)> {
+        let gone = inside::gone_mounts(self.process)?;
+        let (applied, observed): (Vec<_>, Vec<_>) = volumes_of(self.records)
+            .into_iter()
+            .map(|(target, name)| {
+                let lost = gone.contains(&target);
+                let shown = format!("{name}:{target}");
+                (shown.clone(), if lost { format!("{shown} (deleted)") } else { shown })
+            })
+            .unzip();
+        Some((list(applied), list(observed)))
     }
 }
 
-/// Whether both sides of a task's way into a network are whole. What cannot be read is taken so.
-pub(crate) fn is_joined(process: &Process, endpoint: &record::Endpoint) -> bool {
-    inside::has(process, endpoint) && network::is_plugged(endpoint).unwrap_or(true)
+/// Whether both sides of a task's way into a network are whole. What cannot be read is taken so;
+/// a task that may change its own network (a VPN's client, say) has its own routes.
+pub(crate) fn is_joined(process: &Process, endpoint: &record::Endpoint, spec: &TaskSpec) -> bool {
+    let own =
+        spec.privileged || ["NET_ADMIN", "ALL"].iter().any(|name| spec.cap_add.contains(*name));
+    inside::has(process, endpoint)
+        && (own || inside::has_routes(process, endpoint))
+        && network::is_plugged(endpoint).unwrap_or(true)
+}
+
+/// The volumes that a task has, with a name of their own or without: target and name.
+fn volumes_of(records: &Records) -> BTreeMap<String, String> {
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let named = records.wish.spec.volumes.iter().filter_map(|mount| match &mount.source {
+        MountSource::Volume { name, .. } => Some((plain(&mount.target), name.clone())),
+        _ => None,
+    });
+    let anonymous = records.work.anonymous.iter();
+    named.chain(anonymous.map(|(target, name)| (plain(target), name.clone()))).collect()
+}
+
+/// Targets of volumes whose folder was deleted under the running process.
+pub(crate) fn lost_volumes(records: &Records, process: &Process) -> Vec<String> {
+    let gone = inside::gone_mounts(process).unwrap_or_default();
+    volumes_of(records).into_keys().filter(|target| gone.contains(target)).collect()
 }
 
 /// The limits that a task asked for as its run got them: name, soft, hard.

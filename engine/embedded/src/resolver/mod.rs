@@ -22,6 +22,7 @@ use crate::network::NetworkFinding;
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
 use crate::record::{Process, Work, load, note};
+use crate::sys;
 use keel_engine::TaskId;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -74,7 +75,7 @@ pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     let mut command = Command::new(program);
     command.arg0("keel").arg("net").arg(layout.root());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    let mut child = command.process_group(0).spawn()?;
+    let mut child = sys::born_alone(command.process_group(0)).spawn()?;
     // Should it end before us, somebody must take note.
     std::thread::Builder::new().name("net-reaper".into()).spawn(move || child.wait())?;
     Ok(())

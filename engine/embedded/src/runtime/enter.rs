@@ -20,6 +20,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
+
+/// The descriptor that carries the request.
+const REQUEST: u32 = 3;
 
 /// Runs the process and waits for it.
 #[must_use]
@@ -34,8 +38,8 @@ pub fn main(dir: &Path) -> i32 {
 }
 
 fn run(dir: &Path) -> Result<i32, Failure> {
-    seal::run_sealed().step("seal this program")?;
-    let request = File::open("/proc/self/fd/3").step("open descriptor 3")?;
+    seal::run_sealed(REQUEST + 1).step("seal this program")?;
+    let request = File::open(format!("/proc/self/fd/{REQUEST}")).step("open descriptor 3")?;
     let exec: Exec = serde_json::from_reader(request)
         .map_err(|error| Failure::at("read the request from descriptor 3", error))?;
     let state: Option<State> = record::load(&TaskDir(dir.to_owned()).state()).step("read state")?;
@@ -43,7 +47,7 @@ fn run(dir: &Path) -> Result<i32, Failure> {
     let process = process.ok_or_else(not_running)?;
     let signals = SigSet::all();
     signals.thread_block().step("block signals")?;
-    let started = inside(dir, &process, &exec, None)?;
+    let started = inside(dir, &process, &exec, None, None)?;
     Ok(tiny_init::attend(nix::unistd::Pid::from_raw(started.pid.cast_signed()), &signals))
 }
 
@@ -51,14 +55,16 @@ fn not_running() -> Failure {
     Failure { code: CANNOT_START, message: "the container is not running".to_owned() }
 }
 
-/// Starts a process inside, with this process's stdio or the given input and output.
+/// Starts a process inside, with this process's stdio or the given input and output; given up
+/// where that takes longer than the limit.
 pub fn inside(
     dir: &Path,
     process: &Process,
     exec: &Exec,
     stdio: Option<(OwnedFd, OwnedFd)>,
+    limit: Option<Duration>,
 ) -> Result<Started, Failure> {
-    spawn::by_stage(|channel| {
+    spawn::by_stage(limit, |channel| {
         let spec = spawn::specification(dir)?;
         let program = program(Program::prepare(&spec)?, exec);
         let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(not_running)?;

@@ -5,6 +5,7 @@
 //! enters containers runs from a read-only overlay of itself, which nobody can write through; on
 //! kernels or file systems that have none, from a sealed copy in memory.
 
+use crate::sys;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
@@ -17,9 +18,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-/// Goes on in a sealed copy of this program, with the same arguments and environment. Returns at
-/// once in one.
-pub fn run_sealed() -> io::Result<()> {
+/// Goes on in a sealed copy of this program, with the same arguments and environment; of the
+/// descriptors with those below `kept` alone: the others were meant for whoever started it, which
+/// this outlives. Returns at once in one.
+pub fn run_sealed(kept: u32) -> io::Result<()> {
     let own = File::open("/proc/self/exe")?;
     if is_sealed(&own) {
         return Ok(());
@@ -31,6 +33,7 @@ pub fn run_sealed() -> io::Result<()> {
     let environment = std::env::vars_os()
         .map(|(key, value)| text([key, OsString::from("="), value].into_iter().collect()));
     let environment = environment.collect::<io::Result<Vec<_>>>()?;
+    sys::close_on_exec_from(kept)?;
     let Err(error) = nix::unistd::fexecve(sealed, &arguments, &environment);
     Err(error.into())
 }

@@ -15,10 +15,13 @@ use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use crate::layout::TaskDir;
 use crate::sys::{self, Clone3, Cloned};
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
+};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Where a container's first process reads and writes.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub struct Started {
 
 /// Starts the container of a task by its `config.json`.
 pub fn start(dir: &Path, stdio: Stdio) -> Result<Started, Failure> {
-    by_stage(|channel| {
+    by_stage(None, |channel| {
         let spec = specification(dir)?;
         let cgroup = prepare_cgroup(&spec)?;
         let container = init::Container::prepare(dir, spec, stdio)?;
@@ -68,8 +71,13 @@ pub fn specification(dir: &Path) -> Result<Spec, Failure> {
     serde_json::from_reader(read).map_err(|error| Failure::at("read config.json", error))
 }
 
-/// Runs `stage` in a process of its own and hears what becomes of the process it makes.
-pub fn by_stage(stage: impl FnOnce(&Channel) -> Result<(), Failure>) -> Result<Started, Failure> {
+/// Runs `stage` in a process of its own and hears what becomes of the process it makes. With a
+/// limit, it is given up after that: a container that somebody has frozen holds whoever enters it.
+pub fn by_stage(
+    limit: Option<Duration>,
+    stage: impl FnOnce(&Channel) -> Result<(), Failure>,
+) -> Result<Started, Failure> {
+    let until = limit.map(|limit| Instant::now() + limit);
     let (ours, theirs) = Channel::pair().step("make a socket pair")?;
     match sys::clone3(Clone3::default()).step("fork")? {
         Cloned::Child => {
@@ -81,8 +89,13 @@ pub fn by_stage(stage: impl FnOnce(&Channel) -> Result<(), Failure>) -> Result<S
         }
         Cloned::Parent(pid) => {
             drop(theirs);
-            let heard = hear(&ours);
-            reap(pid);
+            let heard = hear(&ours, until);
+            if until.is_some_and(|until| until <= Instant::now()) {
+                // Its end may not come for long; whoever reaps everything reaps it.
+                kill(pid);
+            } else {
+                reap(pid);
+            }
             heard
         }
     }
@@ -97,9 +110,14 @@ pub fn hear_of(channel: &Channel) -> Result<(), Failure> {
     }
 }
 
-fn hear(channel: &Channel) -> Result<Started, Failure> {
+fn hear(channel: &Channel, until: Option<Instant>) -> Result<Started, Failure> {
     let (mut born, mut terminal, mut failed, mut warnings) = (None, None, None, Vec::new());
-    while let Some(message) = channel.receive().step("hear of the new process")? {
+    loop {
+        if !channel.has_word(until).step("hear of the new process")? {
+            born.into_iter().for_each(kill);
+            return Err(Failure::at("start", "the container lets nobody in: is it frozen?"));
+        }
+        let Some(message) = channel.receive().step("hear of the new process")? else { break };
         match message {
             Message::Born(pid) => born = Some(pid),
             Message::Terminal(master) => terminal = Some(master),
@@ -118,6 +136,13 @@ fn hear(channel: &Channel) -> Result<Started, Failure> {
     let handle = handle.step("read its pid")?;
     let pidfd = pidfd_open(handle, PidfdFlags::empty()).step("open a handle of the process")?;
     Ok(Started { pid, pidfd, terminal, warnings })
+}
+
+/// Of a child that is not reaped yet.
+fn kill(pid: u32) {
+    if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
 }
 
 fn reap(pid: u32) {

@@ -2,20 +2,24 @@
 //!
 //! # Invariants
 //! - Nobody who reads slowly holds the container up: whoever has a megabyte waiting is dropped.
+//! - Nor does whoever does not leave: all goodbyes together take a second at the most.
 //! - Input that nobody takes yet waits; while much of it waits, clients are not read.
 
 use keel_engine::frames::{self, Frame};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Output that may wait for one client.
 const BEHIND: usize = 1 << 20;
-/// How long the last frames may take when a run is over.
+/// So many are let in; others wait at the door, where they cost no descriptor.
+const CLIENTS: usize = 64;
+/// How long the last frames may take, all together, when a run is over.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The socket and whoever is connected.
@@ -44,10 +48,10 @@ impl Attached {
         Ok(Self { path: path.to_owned(), listener, clients: Vec::new() })
     }
 
-    /// The socket that new clients come to.
+    /// The socket that new clients come to, while there is room for them.
     #[must_use]
-    pub fn door(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    pub fn door(&self) -> Option<BorrowedFd<'_>> {
+        (self.clients.len() < CLIENTS).then(|| self.listener.as_fd())
     }
 
     /// Sockets of clients, and whether output waits for them.
@@ -57,7 +61,9 @@ impl Attached {
 
     /// Lets in whoever is at the door.
     pub fn accept(&mut self) {
-        while let Ok((socket, _)) = self.listener.accept() {
+        while self.clients.len() < CLIENTS
+            && let Ok((socket, _)) = self.listener.accept()
+        {
             if socket.set_nonblocking(true).is_ok() {
                 let (read, unsent) = (Vec::new(), Vec::new());
                 self.clients.push(Client { socket, read, unsent, gone: false });
@@ -96,13 +102,21 @@ impl Attached {
 
     /// Tells everybody how the run ended, and lets them go.
     pub fn dismiss(&mut self, code: i32) {
-        for mut client in self.clients.drain(..) {
-            client.unsent.extend_from_slice(&Frame::Exit(code).encode());
-            let ready = client.socket.set_nonblocking(false).is_ok()
-                && client.socket.set_write_timeout(Some(FAREWELL)).is_ok();
-            if ready && !client.gone {
-                let _ = client.socket.write_all(&client.unsent);
+        let last = Frame::Exit(code).encode();
+        let mut leaving = std::mem::take(&mut self.clients);
+        leaving.iter_mut().for_each(|client| client.unsent.extend_from_slice(&last));
+        let until = Instant::now() + FAREWELL;
+        loop {
+            leaving.iter_mut().for_each(Client::send);
+            leaving.retain(|client| !client.gone && !client.unsent.is_empty());
+            let left = until.saturating_duration_since(Instant::now());
+            if leaving.is_empty() || left.is_zero() {
+                return;
             }
+            let takes = |client| PollFd::new(client, PollFlags::OUT);
+            let mut sockets: Vec<_> = leaving.iter().map(|one| takes(&one.socket)).collect();
+            let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+            let _ = poll(&mut sockets, Some(&left));
         }
     }
 }
@@ -159,7 +173,16 @@ impl Client {
         }
     }
 
+    /// Sends what the socket takes; whoever is too far behind then is dropped.
     fn flush(&mut self) {
+        self.send();
+        self.gone |= self.unsent.len() > BEHIND;
+        if self.unsent.is_empty() {
+            self.unsent.shrink_to(4096);
+        }
+    }
+
+    fn send(&mut self) {
         while !self.unsent.is_empty() && !self.gone {
             match self.socket.write(&self.unsent) {
                 Ok(length) => {
@@ -169,10 +192,6 @@ impl Client {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => self.gone = true,
             }
-        }
-        self.gone |= self.unsent.len() > BEHIND;
-        if self.unsent.is_empty() {
-            self.unsent.shrink_to(4096);
         }
     }
 }

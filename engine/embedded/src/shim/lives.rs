@@ -165,7 +165,9 @@ impl Supervisor {
         let Some(monitor) = &mut run.monitor else { return };
         if let Some(probe) = &mut run.probe {
             if probe.until <= now {
-                probe.kill(monitor.plan().timeout);
+                monitor.heard(false, probe.began, now);
+                let said = probe.expire(monitor.plan().timeout, monitor.next());
+                self.say_health(Some(said));
             }
             return;
         }
@@ -185,9 +187,10 @@ impl Supervisor {
         let Some(run) = &mut self.run else { return };
         let (Some(probe), Some(monitor)) = (run.probe.take(), run.monitor.as_mut()) else { return };
         let began = probe.began;
-        let (well, said) = probe.finish(ending.code().unwrap_or(-1));
-        monitor.heard(well, began, Instant::now());
-        self.say_health(Some(said));
+        if let Some(said) = probe.finish() {
+            monitor.heard(ending.code() == Some(0), began, Instant::now());
+            self.say_health(Some(said));
+        }
     }
 
     /// The plan may have changed under a running process.
@@ -198,9 +201,9 @@ impl Supervisor {
             (monitor, plan) => *monitor = plan.map(|plan| Monitor::new(plan, now)),
         }
         if run.monitor.is_none()
-            && let Some(probe) = &mut run.probe
+            && let Some(probe) = &run.probe
         {
-            probe.kill(0);
+            probe.kill();
         }
         self.say_health(None);
     }

@@ -2,8 +2,8 @@
 //! by policy, probes health, and holds the task's network namespace through all runs.
 //!
 //! The engine speaks to it by records and signals: it writes `assignment` and `work`, then sends
-//! SIGUSR1. The shim answers in `state`. SIGUSR2 says that no traffic comes any more, SIGURG
-//! carries a signal for the container ([`signal`]).
+//! SIGUSR1. The shim answers in `state`. SIGUSR2 says that no traffic comes any more; a
+//! real-time signal, for those queue, carries a signal for the container ([`signal`]).
 //!
 //! # Invariants
 //! - One thread, no async runtime, next to no heap: what needs memory is done in child processes.
@@ -144,7 +144,7 @@ pub fn main(dir: &Path, layout: &Layout) -> i32 {
 }
 
 fn run(launch: &Launch) -> i32 {
-    let ran = seal::run_sealed()
+    let ran = seal::run_sealed(3)
         .step("seal this program")
         .and_then(|()| setup::in_background(|| Shim::prepare(launch), Shim::live));
     match ran {
@@ -238,7 +238,7 @@ pub fn signal(state: &State, signal: i32) -> io::Result<()> {
     if !shim.lives() {
         return Err(gone());
     }
-    sys::queue_signal(pidfd.as_fd(), libc::SIGURG, signal)
+    sys::queue_signal(pidfd.as_fd(), setup::persons(), signal)
 }
 
 fn frame(stream: Stream, data: &[u8]) -> Frame {

@@ -5,6 +5,8 @@ use crate::record::{HealthPlan, Process};
 use crate::runtime::enter;
 use crate::runtime::failure::{Failure, Step};
 use keel_engine::Exec;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -12,6 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Output that is kept.
 const KEPT: usize = 4 << 10;
+/// How long the container may take to let one in; the shim does nothing else meanwhile.
+const ENTERING: Duration = Duration::from_secs(5);
+/// What a pipe holds.
+const PIPE: usize = 64 << 10;
 
 /// A check that runs.
 #[derive(Debug)]
@@ -23,9 +29,9 @@ pub struct Probe {
     heard: Vec<u8>,
     /// When it began.
     pub began: Instant,
-    /// When it is killed.
+    /// When it is given up.
     pub until: Instant,
-    late: Option<u64>,
+    late: bool,
 }
 
 impl Probe {
@@ -35,16 +41,16 @@ impl Probe {
         rustix::io::ioctl_fionbio(&ours, true).step("make a pipe")?;
         let stdio = (streams::null().step("open /dev/null")?, theirs);
         let exec = Exec { command: plan.command.clone(), ..Exec::default() };
-        let began = Instant::now();
-        let started = enter::inside(dir, inside, &exec, Some(stdio))?;
+        let (began, timeout) = (Instant::now(), Duration::from_millis(plan.timeout.max(1)));
+        let started = enter::inside(dir, inside, &exec, Some(stdio), Some(timeout.min(ENTERING)))?;
         Ok(Self {
             pid: started.pid,
             pidfd: started.pidfd,
             output: Some(ours),
             heard: Vec::new(),
             began,
-            until: began + Duration::from_millis(plan.timeout.max(1)),
-            late: None,
+            until: began + timeout,
+            late: false,
         })
     }
 
@@ -54,10 +60,12 @@ impl Probe {
         self.output.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads what it said; only the first part is kept.
+    /// Reads of what it said as much as a pipe holds, and no more at once: it may say things faster
+    /// than they are read. Only the first part is kept.
     pub fn hear(&mut self) {
-        let mut chunk = [0; 1024];
-        while let Some(output) = &self.output {
+        let mut chunk = [0; 4096];
+        for _ in 0..PIPE / chunk.len() {
+            let Some(output) = &self.output else { return };
             match rustix::io::read(output, &mut chunk) {
                 Ok(0) => self.output = None,
                 Ok(length) => {
@@ -71,28 +79,60 @@ impl Probe {
         }
     }
 
-    /// It took too long.
-    pub fn kill(&mut self, timeout: u64) {
-        if self.late.is_none() {
-            self.late = Some(timeout);
-            let _ = crate::sys::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
-        }
+    /// Ends it, with whatever it started and did not move elsewhere.
+    pub fn kill(&self) {
+        // It leads its session and is not reaped yet: nobody else has this number.
+        let _ = killpg(Pid::from_raw(self.pid.cast_signed()), Signal::SIGKILL);
+        // It may not have come that far.
+        let _ = crate::sys::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
     }
 
-    /// Whether it was killed already.
+    /// It takes too long, which counts as a failure each time that the next one would be due: one
+    /// that cannot even be killed (its file system hangs, say) is no sign of health. What it said.
     #[must_use]
-    pub fn is_late(&self) -> bool {
-        self.late.is_some()
-    }
-
-    /// It ended; whether well, and what it said.
-    #[must_use]
-    pub fn finish(mut self, code: i32) -> (bool, String) {
+    pub fn expire(&mut self, timeout: u64, next: Instant) -> String {
         self.hear();
-        let mut said = String::from_utf8_lossy(&self.heard).into_owned();
-        if let Some(timeout) = self.late {
-            said = format!("Health check exceeded timeout ({timeout} ms): {said}");
-        }
-        (code == 0 && self.late.is_none(), said)
+        self.kill();
+        (self.late, self.until) = (true, next);
+        format!("Health check exceeded timeout ({timeout} ms): {}", self.said())
+    }
+
+    /// It ended; what it said, unless it had been given up.
+    #[must_use]
+    pub fn finish(mut self) -> Option<String> {
+        self.hear();
+        (!self.late).then(|| self.said())
+    }
+
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.heard).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::fcntl_setpipe_size;
+    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+
+    #[test]
+    fn one_look_reads_no_more_than_a_pipe_holds() {
+        let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        let size = fcntl_setpipe_size(&theirs, PIPE * 4).unwrap();
+        assert_eq!(rustix::io::write(&theirs, &vec![b'y'; size]).unwrap(), size);
+        let began = Instant::now();
+        let mut probe = Probe {
+            pid: std::process::id(),
+            pidfd: pidfd_open(getpid(), PidfdFlags::empty()).unwrap(),
+            output: Some(ours),
+            heard: Vec::new(),
+            began,
+            until: began,
+            late: false,
+        };
+        probe.hear();
+        let left = rustix::io::ioctl_fionread(probe.output().unwrap()).unwrap();
+        assert_eq!(left, (size - PIPE) as u64, "whoever writes on is not read for ever");
+        assert_eq!(probe.finish().unwrap().len(), KEPT);
     }
 }

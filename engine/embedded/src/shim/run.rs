@@ -104,7 +104,7 @@ impl Run {
             Some(Stopping { step: Step::Killed, .. }) | None => None,
         };
         let check = match (&self.probe, &self.monitor) {
-            (Some(probe), _) => (!probe.is_late()).then_some(probe.until),
+            (Some(probe), Some(_)) => Some(probe.until),
             (None, Some(monitor)) if self.stopping.is_none() => Some(monitor.next()),
             _ => None,
         };

@@ -51,10 +51,14 @@ fn move_to(network: &Network) -> Result<(), Failure> {
     }
 }
 
+/// The signal that carries a person's: a real-time one, since two of any other are one.
+pub fn persons() -> i32 {
+    libc::SIGRTMIN() + 1
+}
+
 /// Signals that are read, one by one, from a descriptor.
 pub fn signals() -> Result<SignalFd, Failure> {
-    let mut set = SigSet::empty();
-    for signal in [
+    let ours = [
         Signal::SIGCHLD,
         Signal::SIGUSR1,
         Signal::SIGUSR2,
@@ -62,10 +66,9 @@ pub fn signals() -> Result<SignalFd, Failure> {
         Signal::SIGINT,
         Signal::SIGHUP,
         Signal::SIGQUIT,
-        Signal::SIGURG,
-    ] {
-        set.add(signal);
-    }
+    ];
+    let numbers = ours.map(|signal| signal as i32).into_iter().chain([persons()]);
+    let set: SigSet = sys::signal_set(numbers);
     set.thread_block().step("block signals")?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     SignalFd::with_flags(&set, flags).step("open a descriptor for signals")

@@ -11,6 +11,7 @@ use super::orders::Orders;
 use super::output::Log;
 use super::restart::{self, Pauses};
 use super::run::Run;
+use super::setup;
 use super::stdin::Input;
 use super::streams::{self, CHUNK, Got};
 use super::wait::{Ready, wait};
@@ -30,6 +31,9 @@ use std::time::{Duration, Instant};
 
 /// An end this soon after the shim itself was asked to end is the machine going down.
 const GOING_DOWN: Duration = Duration::from_secs(90);
+
+/// What a pipe holds at the most, unless somebody with the right to raised that.
+const MOST_LEFT: usize = 1 << 20;
 
 /// Everything that a shim holds.
 pub struct Supervisor {
@@ -95,7 +99,8 @@ impl Supervisor {
 
     fn hear_signals(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            match Signal::try_from(signal.ssi_signo.cast_signed()) {
+            let number = signal.ssi_signo.cast_signed();
+            match Signal::try_from(number) {
                 Ok(Signal::SIGCHLD) => self.reap(),
                 Ok(Signal::SIGUSR1) => self.obey(),
                 Ok(Signal::SIGUSR2) => {
@@ -104,7 +109,7 @@ impl Supervisor {
                     }
                 }
                 Ok(Signal::SIGTERM) => self.asked_to_end(),
-                Ok(Signal::SIGURG) => self.pass_on(signal.ssi_int),
+                _ if number == setup::persons() => self.pass_on(signal.ssi_int),
                 _ => {}
             }
         }
@@ -154,26 +159,24 @@ impl Supervisor {
         }
     }
 
-    /// Copies output once; a source that ended is not asked again.
-    pub(super) fn copy(&mut self, place: usize) -> bool {
-        let Some(source) = self.run.as_mut().and_then(|run| run.sources.get_mut(place)) else {
-            return false;
-        };
+    /// Copies output once, and says how much; a source that ended is not asked again.
+    pub(super) fn copy(&mut self, place: usize) -> Option<usize> {
+        let source = self.run.as_mut()?.sources.get_mut(place)?;
         match source.read(&mut self.buffer[..]) {
             Got::Data(length) => {
                 let data = &self.buffer[..length];
                 source.log(data, &mut self.log);
                 let stream = source.lines.stream();
                 self.attached.tell(|| super::frame(stream, data));
-                true
+                Some(length)
             }
-            Got::Nothing => false,
+            Got::Nothing => None,
             Got::End => {
                 if let Some(run) = &mut self.run {
                     let mut source = run.sources.swap_remove(place);
                     let _ = source.lines.finish(&mut self.log);
                 }
-                false
+                None
             }
         }
     }
@@ -295,17 +298,28 @@ impl Supervisor {
         }
     }
 
+    /// What was written before the end. Whoever still has the stream (it was handed out of the
+    /// container, say) may write for ever: its words are nobody's.
+    fn copy_rest(&mut self, place: usize) {
+        let mut left = MOST_LEFT;
+        while left > 0
+            && let Some(length) = self.copy(place)
+        {
+            left = left.saturating_sub(length);
+        }
+    }
+
     /// The run's process ended: reads what is left of its output, and says why.
     pub(super) fn run_ended(&mut self, ending: Ending) {
         for place in (0..self.run.as_ref().map_or(0, |run| run.sources.len())).rev() {
-            while self.copy(place) {}
+            self.copy_rest(place);
         }
         let Some(run) = &mut self.run else { return };
         for source in &mut run.sources {
             let _ = source.lines.finish(&mut self.log);
         }
-        if let Some(mut probe) = run.probe.take() {
-            probe.kill(0);
+        if let Some(probe) = run.probe.take() {
+            probe.kill();
         }
         let run = self.run.as_ref().expect("it was there just now");
         let cause = ending::cause(ending, self.circumstances(run, ending));

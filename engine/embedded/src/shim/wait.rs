@@ -36,15 +36,15 @@ pub fn wait(
     run: Option<&Run>,
     timeout: Option<Duration>,
 ) -> Vec<Ready> {
-    let mut what = vec![Ready::Signal, Ready::Door];
-    let mut fds = vec![
-        PollFd::from_borrowed_fd(signals, PollFlags::IN),
-        PollFd::from_borrowed_fd(attached.door(), PollFlags::IN),
-    ];
+    let mut what = vec![Ready::Signal];
+    let mut fds = vec![PollFd::from_borrowed_fd(signals, PollFlags::IN)];
     let mut add = |ready, fd, flags| {
         what.push(ready);
         fds.push(PollFd::from_borrowed_fd(fd, flags));
     };
+    if let Some(door) = attached.door() {
+        add(Ready::Door, door, PollFlags::IN);
+    }
     for (place, (socket, unsent)) in attached.sockets().enumerate() {
         if !input.is_full() {
             add(Ready::ClientSent(place), socket, PollFlags::IN);

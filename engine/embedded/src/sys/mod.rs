@@ -11,8 +11,8 @@ mod security;
 pub use link::bring_loopback_up;
 pub use mount::{MountChange, change_mount};
 pub use process::{
-    Clone3, Cloned, born_with_default_signals, clone3, close_on_exec_from, default_signals,
-    exit_now, queue_signal, send_signal,
+    Clone3, Cloned, born_alone, born_with_default_signals, clone3, close_on_exec_from,
+    default_signals, exit_now, queue_signal, send_signal, signal_set,
 };
 pub use security::{attach_device_program, install_filter, load_device_program};
 

@@ -1,6 +1,7 @@
 //! Making processes, and what they are born with.
 #![expect(unsafe_code, reason = "wraps kernel calls; see the module's header")]
 
+use nix::sys::signal::SigSet;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -66,13 +67,31 @@ pub fn default_signals() -> io::Result<()> {
         // changed are refused, which is as it should be.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+    SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// Signals by number, real-time ones included; what is no signal's number is left out.
+pub fn signal_set(numbers: impl IntoIterator<Item = i32>) -> SigSet {
+    let mut set = *SigSet::empty().as_ref();
+    for number in numbers {
+        // SAFETY: `set` is an initialised set of signals; a wrong number is refused.
+        unsafe { libc::sigaddset(&raw mut set, number) };
+    }
+    // SAFETY: `set` was filled in by libc.
+    unsafe { SigSet::from_sigset_t_unchecked(set) }
 }
 
 /// Lets a command be born with default signals: std's own keeps what is blocked.
 pub fn born_with_default_signals(command: &mut Command) -> &mut Command {
     // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
     unsafe { command.pre_exec(default_signals) }
+}
+
+/// Lets a command be born with standard input, output and error alone: of what this process was
+/// itself born with, nothing is for a program that outlives it.
+pub fn born_alone(command: &mut Command) -> &mut Command {
+    // SAFETY: the closure only makes a system call, which is allowed between fork and exec.
+    unsafe { command.pre_exec(|| close_on_exec_from(3)) }
 }
 
 /// Sends a signal, real-time ones included (`pidfd_send_signal(2)`).

@@ -9,6 +9,7 @@ mod life;
 mod limits;
 mod people;
 mod security;
+mod stubborn;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +36,14 @@ fn main() {
 }
 
 fn run(filter: &str) -> bool {
-    let groups = [basics::TESTS, limits::TESTS, security::TESTS, life::TESTS, people::TESTS];
+    let groups = [
+        basics::TESTS,
+        limits::TESTS,
+        security::TESTS,
+        life::TESTS,
+        people::TESTS,
+        stubborn::TESTS,
+    ];
     let tests = groups.into_iter().flatten().filter(|(name, _)| name.contains(filter));
     let mut failed = Vec::new();
     let lab = lab::Lab::open();

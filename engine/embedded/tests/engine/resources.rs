@@ -17,6 +17,12 @@ pub const TESTS: &[Test] = &[
     ("an_anonymous_volume_passes_on", || Box::pin(an_anonymous_volume_passes_on())),
     ("a_touched_limit_is_found_and_healed", || Box::pin(a_touched_limit_is_found_and_healed())),
     ("a_torn_firewall_is_found_and_healed", || Box::pin(a_torn_firewall_is_found_and_healed())),
+    ("a_touched_container_is_found_and_healed", || {
+        Box::pin(a_touched_container_is_found_and_healed())
+    }),
+    ("a_rule_that_does_something_else_is_found_and_healed", || {
+        Box::pin(a_rule_that_does_something_else_is_found_and_healed())
+    }),
     ("content_arrives", || Box::pin(content_arrives())),
     ("an_image_that_cannot_come_is_told", || Box::pin(an_image_that_cannot_come_is_told())),
     ("a_used_image_stays", || Box::pin(a_used_image_stays())),
@@ -130,6 +136,106 @@ async fn a_torn_firewall_is_found_and_healed() {
     wish.generation = 2;
     lab.assign(&wish).await;
     lab.until("assigned again, it is whole", Depth::Fields, quiet).await;
+    lab.clean().await;
+}
+
+/// Each is done to the running task, found, and healed by the same wish again.
+async fn a_touched_container_is_found_and_healed() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut wish = lab.task("web", &[]);
+    in_network(&mut wish, "shop_default", "web");
+    let source = MountSource::Volume { name: "shop_data".into(), nocopy: false, subpath: None };
+    Arc::make_mut(&mut wish.spec).volumes.push(mount(source));
+    lab.assign(&wish).await;
+    let pid = lab.until_phase(&wish, Phase::Running).await.pid.unwrap();
+    let findings =
+        || async { lab.engine().observe(Depth::Fields).await.unwrap().tasks[0].findings.clone() };
+    assert_eq!(findings().await, [], "an untouched task has no drift");
+    let inside = |script: &str| {
+        let netns = format!("--net=/proc/{pid}/ns/net");
+        let done = Command::new("nsenter").args([&netns, "sh", "-c", script]).status().unwrap();
+        assert!(done.success(), "{script}");
+    };
+    let damage = [
+        ("ip route del default", Field::Networks),
+        ("ip link set eth0 down", Field::Networks),
+        ("ip addr flush dev eth0", Field::Networks),
+        ("ip link del eth0", Field::Networks),
+    ];
+    for (script, field) in damage {
+        inside(script);
+        let found = findings().await;
+        assert_eq!(found.iter().map(|f| f.row).collect::<Vec<_>>(), [Some(field)], "{script}");
+        wish.generation += 1;
+        lab.assign(&wish).await;
+        lab.engine().idle().await;
+        assert_eq!(findings().await, [], "assigned again after `{script}`");
+        let same = lab.until_phase(&wish, Phase::Running).await.pid;
+        assert_eq!(same, Some(pid), "its process goes on");
+    }
+    let volume = lab.layout.volumes().join("shop_data");
+    std::fs::write(volume.join("data/kept"), "").unwrap();
+    std::fs::remove_dir_all(volume.join("data")).unwrap();
+    let found = findings().await;
+    assert_eq!(found.iter().map(|f| f.row).collect::<Vec<_>>(), [Some(Field::Volumes)]);
+    assert_eq!(found[0].observed, Value::List(vec!["shop_data:/data (deleted)".into()]));
+    wish.generation += 1;
+    lab.assign(&wish).await;
+    let anew = |task: &keel_engine::ObservedTask| task.pid.is_some_and(|now| now != pid);
+    lab.until_task(&wish, "a process with the new folder", anew).await;
+    assert_eq!(findings().await, []);
+    assert!(volume.join("data").is_dir());
+    lab.clean().await;
+}
+
+async fn a_rule_that_does_something_else_is_found_and_healed() {
+    let lab = Lab::open().await;
+    lab.network("shop_default").await;
+    let mut wish = lab.task("web", &[]);
+    in_network(&mut wish, "shop_default", "web");
+    let port = Port { host_ip: None, published: None, target: 80, protocol: Protocol::Tcp };
+    Arc::make_mut(&mut wish.spec).ports.push(port);
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let quiet = |seen: &Observation| {
+        seen.findings.is_empty() && seen.tasks.iter().all(|task| task.findings.is_empty())
+    };
+    let loud = |seen: &Observation| !quiet(seen);
+    lab.until("an untouched host has no drift", Depth::Fields, quiet).await;
+    let table = lab.layout.table();
+    let listed = |chain: &str| {
+        let chain = ["-a", "list", "chain", "ip", &table, chain];
+        let listed = Command::new("nft").args(chain).output().unwrap().stdout;
+        String::from_utf8(listed).unwrap()
+    };
+    let replace = |chain: &str, comment: &str, rule: &str| {
+        let line = listed(chain).lines().find(|line| line.contains(comment)).unwrap().to_owned();
+        let handle = line.rsplit(' ').next().unwrap();
+        let rule =
+            format!("replace rule ip {table} {chain} handle {handle} {rule} comment {comment}");
+        assert!(Command::new("nft").arg(&rule).status().unwrap().success(), "{rule}");
+    };
+    let forward = r#""unpublished ports""#;
+    for rule in ["accept", "oifname \"eth9\" drop"] {
+        replace("forward", forward, rule);
+        lab.until(rule, Depth::Fields, loud).await;
+        wish.generation += 1;
+        lab.assign(&wish).await;
+        lab.until("assigned again, it is whole", Depth::Fields, quiet).await;
+    }
+    let published =
+        Command::new("nft").args(["list", "table", "ip", &table]).output().unwrap().stdout;
+    let published = String::from_utf8(published).unwrap();
+    let chain = published.split_whitespace().find(|word| word.starts_with("port-")).unwrap();
+    let rules = listed(chain);
+    let comment = rules.lines().find_map(|line| line.split("comment ").nth(1)).unwrap();
+    let comment = comment.split(" #").next().unwrap().trim();
+    replace(chain, comment, "meta l4proto tcp dnat to 127.0.0.9:1");
+    lab.until("another destination", Depth::Fields, loud).await;
+    wish.generation += 1;
+    lab.assign(&wish).await;
+    lab.until("it leads to the task again", Depth::Fields, quiet).await;
     lab.clean().await;
 }
 

@@ -60,6 +60,8 @@ impl Node {
             digest: (!missing).then(|| Digest::of(reference.as_bytes())),
             failure: missing.then(|| "no such image".to_owned()),
             pulls,
+            // As its image has it.
+            volumes: reference.starts_with("redis:").then(|| "/data".into()).into_iter().collect(),
             ..ObservedImage::default()
         });
     }

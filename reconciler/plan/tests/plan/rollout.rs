@@ -1,7 +1,8 @@
 //! Replacing what runs: order, one at a time, failures.
 
 use crate::world::{port, stack};
-use keel_engine::{Goal, HealthTest};
+use keel_engine::{Goal, HealthTest, Tmpfs};
+use keel_plan::desired::Order;
 use keel_plan::verdict::Learned;
 
 #[test]
@@ -89,6 +90,23 @@ fn stop_first_else() {
     db.1: hold: converged
     ");
     assert_eq!(world.running(), "shop-db-1=pg:2");
+}
+
+/// It passes from task to task, so two that run would both write to it.
+#[test]
+fn a_volume_that_only_the_image_declares_is_data_of_its_own() {
+    let first = |mut world: crate::world::World| {
+        let story = world.story();
+        story.lines().filter(|line| line.contains("predecessor is being stopped")).count()
+    };
+    let redis = || stack().wants("db", "redis:1").checked("db");
+    assert_eq!(first(redis().converge().push("db", "redis:2", "r2")), 1);
+    let asked = redis().edit("db", |db| db.order = Some(Order::StartFirst));
+    assert_eq!(first(asked.converge().push("db", "redis:2", "r2")), 1, "an order lifts no safety");
+    let covered = redis().edit("db", |db| {
+        db.spec.tmpfs = vec![Tmpfs { target: "/data/".into(), ..Tmpfs::default() }];
+    });
+    assert_eq!(first(covered.converge().push("db", "redis:2", "r2")), 0);
 }
 
 #[test]

@@ -18,6 +18,14 @@ impl Reg {
     pub const C: Self = Self(REG32_BASE + 2);
     /// The one after an interface's name in [`Self::A`].
     pub const AFTER_NAME: Self = Self(REG32_BASE + 4);
+
+    /// As the kernel shows it: every fourth by the number that it has among those of 16 bytes.
+    fn number(self) -> u32 {
+        match self.0 - REG32_BASE {
+            place if place % 4 == 0 => place / 4 + 1,
+            _ => self.0,
+        }
+    }
 }
 
 /// What a packet's metadata is asked for.
@@ -97,60 +105,60 @@ impl Expr {
         let mut data = Attributes::default();
         let name = match self {
             Self::Meta(key, to) => {
-                data.number(1, to.0).number(2, *key as u32);
+                data.number(1, to.number()).number(2, *key as u32);
                 "meta"
             }
             Self::Ct(key, to) => {
-                data.number(1, to.0).number(2, *key as u32);
+                data.number(1, to.number()).number(2, *key as u32);
                 "ct"
             }
             Self::NetworkHeader(offset, length, to) => {
-                data.number(1, to.0).number(2, 1).number(3, *offset).number(4, *length);
+                data.number(1, to.number()).number(2, 1).number(3, *offset).number(4, *length);
                 "payload"
             }
             Self::TransportHeader(offset, length, to) => {
-                data.number(1, to.0).number(2, 2).number(3, *offset).number(4, *length);
+                data.number(1, to.number()).number(2, 2).number(3, *offset).number(4, *length);
                 "payload"
             }
             Self::Equal(from, value) | Self::NotEqual(from, value) => {
                 let operator = u32::from(matches!(self, Self::NotEqual(..)));
-                data.number(1, from.0).number(2, operator);
+                data.number(1, from.number()).number(2, operator);
                 data.data(3, value);
                 "cmp"
             }
             Self::Mask(register, mask) => {
                 let length = u32::try_from(mask.len()).expect("a mask has at most 16 bytes");
-                data.number(1, register.0).number(2, register.0).number(3, length);
+                data.number(1, register.number()).number(2, register.number()).number(3, length);
                 data.data(4, mask);
                 data.data(5, &vec![0; mask.len()]);
                 "bitwise"
             }
             Self::DestinationKind(to) => {
-                data.number(1, to.0).number(2, 3).number(3, 2);
+                data.number(1, to.number()).number(2, 3).number(3, 2);
                 "fib"
             }
             Self::Member(from, set) => {
-                data.text(1, set).number(2, from.0);
+                data.text(1, set).number(2, from.number());
                 "lookup"
             }
             Self::VerdictMap(from, set) => {
-                data.text(1, set).number(2, from.0).number(3, 0);
+                data.text(1, set).number(2, from.number()).number(3, 0);
                 "lookup"
             }
             Self::Random(modulus, to) => {
-                data.number(1, to.0).number(2, *modulus).number(3, 1).number(4, 0);
+                data.number(1, to.number()).number(2, *modulus).number(3, 1).number(4, 0);
                 "numgen"
             }
             Self::Address(address, to) => {
-                data.number(1, to.0).data(2, &address.octets());
+                data.number(1, to.number()).data(2, &address.octets());
                 "immediate"
             }
             Self::Port(port, to) => {
-                data.number(1, to.0).data(2, &port.to_be_bytes());
+                data.number(1, to.number()).data(2, &port.to_be_bytes());
                 "immediate"
             }
             Self::Dnat(address, port) => {
-                data.number(1, 1).number(2, 2).number(3, address.0).number(5, port.0);
+                data.number(1, 1).number(2, 2).number(3, address.number()).number(5, port.number());
                 "nat"
             }
             Self::Masquerade => "masq",

@@ -9,6 +9,7 @@
 pub(crate) mod batch;
 pub(crate) mod expr;
 pub(crate) mod read;
+mod same;
 pub(in crate::network) mod wire;
 
 /// A protocol family of tables.
@@ -47,6 +48,11 @@ impl Rule {
     /// A rule with its comment.
     pub fn new(comment: impl Into<String>, exprs: Vec<expr::Expr>) -> Self {
         Self { comment: comment.into(), exprs }
+    }
+
+    /// Whether a rule that is there is this one, its comment apart.
+    pub fn is(&self, seen: &read::RuleSeen) -> bool {
+        same::is(&self.exprs, &seen.exprs)
     }
 }
 

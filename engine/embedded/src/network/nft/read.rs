@@ -32,6 +32,8 @@ pub(crate) struct RuleSeen {
     pub handle: u64,
     /// Empty, where there is none.
     pub comment: String,
+    /// What it does, as the kernel has it.
+    pub exprs: Vec<u8>,
 }
 
 fn dump(kind: u16, family: Option<Family>, body: &Attributes) -> io::Result<Vec<Answer>> {
@@ -92,6 +94,7 @@ fn parse_rule(body: &[u8], table: &str) -> Option<RuleSeen> {
         chain: text(attributes.get(&2)?),
         handle: u64::from_be_bytes((*attributes.get(&3)?).try_into().ok()?),
         comment: attributes.get(&7).map(|data| comment(data)).unwrap_or_default(),
+        exprs: attributes.get(&4).map(|data| data.to_vec()).unwrap_or_default(),
     })
 }
 

@@ -87,14 +87,19 @@ pub(in crate::network) fn parse(bytes: &[u8]) -> BTreeMap<u16, &[u8]> {
 }
 
 /// The attributes in their order.
-pub(in crate::network) fn list(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(in crate::network) fn list(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    marked(bytes).map(|(kind, _, value)| (kind, value))
+}
+
+/// The same, with whether each says that it is a nest.
+pub(in crate::network) fn marked(mut bytes: &[u8]) -> impl Iterator<Item = (u16, bool, &[u8])> {
     std::iter::from_fn(move || {
         let head = bytes.get(..4)?;
         let length = usize::from(u16::from_ne_bytes([head[0], head[1]]));
-        let kind = u16::from_ne_bytes([head[2], head[3]]) & 0x3fff;
+        let kind = u16::from_ne_bytes([head[2], head[3]]);
         let value = bytes.get(4..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, value))
+        Some((kind & 0x3fff, kind & NESTED != 0, value))
     })
 }
 

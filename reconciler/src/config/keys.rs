@@ -1,0 +1,207 @@
+//! Every key of `keel.yaml`, once: what it takes and what it is about. The reader refuses what is
+//! not here, and the schema for editors is made from it.
+
+use crate::config::duration::PATTERN;
+use serde_json::{Map, Value, json};
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Keys of this table.
+    Map,
+    /// Names that people choose; below each, keys of this table.
+    Named,
+    /// Names that people choose, each with a text.
+    Pairs,
+    Text,
+    /// One text, or a list of them.
+    Texts,
+    List,
+    Flag,
+    Duration,
+    Words(&'static [&'static str]),
+    /// Known, and refused by name until a version obeys it.
+    NotYet,
+}
+
+/// A key: its path (`*` stands for a chosen name), what it takes, what it is about.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub path: &'static str,
+    pub shape: Shape,
+    pub about: &'static str,
+}
+
+const fn key(path: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { path, shape, about }
+}
+
+/// Forges whose webhooks are understood.
+pub(crate) const FORGES: &[&str] = &["github", "gitlab", "gitea", "generic"];
+
+use Shape::{Duration, Flag, List, Map as Keys, Named, NotYet, Pairs, Text, Texts, Words};
+
+/// Parents come before their keys.
+pub(crate) const KEYS: &[Key] = &[
+    key("sources", Named, "Where stacks come from, by a name of your choice."),
+    key(
+        "sources.*.git",
+        Text,
+        "A Git repository: http(s)://, ssh://, user@host:path, file:// or a path.",
+    ),
+    key("sources.*.dir", Text, "A folder of this machine, instead of `git`."),
+    key("sources.*.branch", Text, "The branch that is followed; unset, the one that HEAD names."),
+    key(
+        "sources.*.commit",
+        Text,
+        "One commit that is kept, instead of a branch: all of its 40 digits.",
+    ),
+    key("sources.*.tag", NotYet, "The highest tag of a range, instead of a branch."),
+    key(
+        "sources.*.path",
+        Texts,
+        "Globs: every folder that matches and holds a Compose file is a stack.",
+    ),
+    key("sources.*.poll", Duration, "Between two looks: 60s for `git`, 30s for `dir`."),
+    key(
+        "sources.*.env",
+        Pairs,
+        "Variables that the source's stacks may interpolate; they win over `.env`.",
+    ),
+    key(
+        "sources.*.data-dir",
+        Text,
+        "Where files that Git lacks, and data beside the Compose files, are kept.",
+    ),
+    key("sources.*.auth", Keys, "How the Git server knows this machine."),
+    key("sources.*.auth.token-file", Text, "A file with an access token, for https."),
+    key(
+        "sources.*.auth.username",
+        Text,
+        "The user of `password-file`, or beside a token where a forge wants one.",
+    ),
+    key("sources.*.auth.password-file", Text, "A file with the user's password, for https."),
+    key("sources.*.auth.ssh-key-file", Text, "A private key without passphrase, for ssh."),
+    key("sources.*.auth.known-hosts", Text, "The server's host keys; another key is refused."),
+    key("sources.*.verify", NotYet, "Whose signature a revision must carry."),
+    key("sources.*.webhook", Keys, "The forge's word that there was a push: POST /hooks/NAME."),
+    key(
+        "sources.*.webhook.type",
+        Words(FORGES),
+        "Whose signature is expected; Forgejo is `gitea`.",
+    ),
+    key("sources.*.webhook.secret-file", Text, "A file with the secret that the forge signs with."),
+    key("sources.*.forge", NotYet, "Where commit statuses go."),
+    key("policy", Keys, "Defaults of every stack's policy; `x-keel` in a stack or service wins."),
+    key("policy.drift", Words(&["heal", "report"]), "What happens to what was changed by hand."),
+    key(
+        "policy.settle",
+        Duration,
+        "How long a new container must stay well before it counts: 10s.",
+    ),
+    key(
+        "policy.health-timeout",
+        Duration,
+        "The time to get healthy; unset, by the health check's own limits.",
+    ),
+    key("policy.prune", Flag, "Whether what left the source is removed: true."),
+    key("policy.deploy", NotYet, "Whether changes wait for a person."),
+    key("policy.prune-volumes", NotYet, "Whether volumes go with their stack."),
+    key("policy.rollback", NotYet, "Whether the last good revision comes back."),
+    key("policy.image-wait", NotYet, "How long an image is awaited."),
+    key("policy.window", NotYet, "When changes may be made."),
+    key("listen", Keys, "Addresses that are opened; what is not named is not opened."),
+    key("listen.webhooks", Text, "Where forges call: 0.0.0.0:9000."),
+    key("listen.api", NotYet, "The API over the network."),
+    key("listen.agents", NotYet, "Where further nodes dial."),
+    key("registries", Named, "How registries are reached, by host."),
+    key("registries.*.mirrors", List, "Asked first, in this order; `http://` ones without TLS."),
+    key("registries.*.insecure", Flag, "Reached over HTTP."),
+    key("notify", NotYet, "Who is told."),
+    key("reports", NotYet, "Reports, and when they are written."),
+];
+
+/// The row of a path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The keys right below a path (`""` is the whole file), by their last word.
+pub(crate) fn below(home: &str) -> impl Iterator<Item = (&'static str, &'static Key)> + '_ {
+    KEYS.iter().filter_map(move |key| {
+        let (parent, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        (parent == home).then_some((name, key))
+    })
+}
+
+/// The JSON Schema of `keel.yaml`. What is not obeyed yet is not in it.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = object("");
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("keel.yaml");
+    schema["description"] = json!("Evenkeel's configuration.");
+    schema
+}
+
+fn object(home: &str) -> Value {
+    let obeyed = below(home).filter(|(_, key)| key.shape != NotYet);
+    let properties: Map<_, _> =
+        obeyed.map(|(name, key)| (name.to_owned(), property(key))).collect();
+    json!({ "type": ["object", "null"], "properties": properties, "additionalProperties": false })
+}
+
+fn property(key: &Key) -> Value {
+    let mut property = match key.shape {
+        Keys => object(key.path),
+        Named => {
+            let each = object(&format!("{}.*", key.path));
+            json!({ "type": ["object", "null"], "additionalProperties": each })
+        }
+        Pairs => {
+            let value = json!({ "type": ["string", "number", "boolean"] });
+            json!({ "type": "object", "additionalProperties": value })
+        }
+        Texts => json!({ "oneOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ] }),
+        List => json!({ "type": "array", "items": { "type": "string" } }),
+        Flag => json!({ "type": "boolean" }),
+        Duration => json!({ "type": "string", "pattern": PATTERN, "examples": ["1m30s"] }),
+        Words(words) => json!({ "enum": words }),
+        Text | NotYet => json!({ "type": "string", "minLength": 1 }),
+    };
+    property["description"] = json!(key.about);
+    property
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_parent_before_it() {
+        for (at, row) in KEYS.iter().enumerate() {
+            let Some((parent, _)) = row.path.rsplit_once('.') else { continue };
+            let (parent, named) = match parent.strip_suffix(".*") {
+                Some(parent) => (parent, true),
+                None => (parent, false),
+            };
+            let before = KEYS[..at].iter().find(|row| row.path == parent);
+            let shape = before.unwrap_or_else(|| panic!("{} has no parent", row.path)).shape;
+            assert_eq!(shape, if named { Named } else { Keys }, "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn the_schema_has_what_is_obeyed_and_nothing_else() {
+        let schema = schema();
+        let source = &schema["properties"]["sources"]["additionalProperties"];
+        assert_eq!(source["properties"]["auth"]["properties"]["token-file"]["type"], "string");
+        assert_eq!(source["additionalProperties"], false);
+        assert_eq!(source["properties"]["webhook"]["properties"]["type"]["enum"], json!(FORGES));
+        assert!(source["properties"]["verify"].is_null());
+        assert!(schema["properties"]["notify"].is_null());
+    }
+}

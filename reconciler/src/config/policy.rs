@@ -1,0 +1,63 @@
+//! `policy`, `listen` and `registries` of `keel.yaml`.
+
+use super::reader::Reader;
+use super::{Listen, RegistryConfig};
+use crate::yaml::Item;
+use keel_plan::desired::{DriftPolicy, Policy};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+impl Reader {
+    pub(super) fn policy(&mut self, item: &Item) -> Policy {
+        let mut policy = Policy::default();
+        self.keys(item, "policy", "policy", |this, key, value| match key {
+            "drift" => match this.word(value, "policy.drift").as_deref() {
+                Some("report") => policy.drift = DriftPolicy::Report,
+                _ => policy.drift = DriftPolicy::Heal,
+            },
+            "settle" => policy.settle = this.millis(value).unwrap_or(policy.settle),
+            "health-timeout" => policy.health_timeout = this.millis(value),
+            "prune" => policy.prune = this.flag(value).unwrap_or(policy.prune),
+            _ => {}
+        });
+        policy
+    }
+
+    pub(super) fn listen(&mut self, item: &Item) -> Listen {
+        let mut listen = Listen::default();
+        self.keys(item, "listen", "listen", |this, key, value| {
+            if key == "webhooks" {
+                listen.webhooks = this.address(value);
+            }
+        });
+        listen
+    }
+
+    fn address(&mut self, item: &Item) -> Option<SocketAddr> {
+        let text = self.text(item)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.wrong(
+                item,
+                format!(
+                    "`{text}` is no address with a port, such as `0.0.0.0:9000` or `[::]:9000`"
+                ),
+            );
+        }
+        address
+    }
+
+    pub(super) fn registries(&mut self, item: &Item) -> BTreeMap<String, RegistryConfig> {
+        let mut registries = BTreeMap::new();
+        self.named(item, "registries", |this, host, value| {
+            let mut registry = RegistryConfig::default();
+            this.keys(value, "registries.*", "a registry", |this, key, value| match key {
+                "mirrors" => registry.mirrors = this.list(value),
+                "insecure" => registry.insecure = this.flag(value).unwrap_or(false),
+                _ => {}
+            });
+            registries.insert(host.text.clone(), registry);
+        });
+        registries
+    }
+}

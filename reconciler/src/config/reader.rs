@@ -1,0 +1,156 @@
+//! Walks the tree of `keel.yaml` and collects what is wrong with it: every problem, not the first.
+
+use super::duration::parse_duration;
+use super::keys::{Shape, below, find};
+use super::{Named, Role};
+use crate::yaml::{Item, Key, Node, Trouble};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What was found so far.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub troubles: Vec<Trouble>,
+    pub files: Vec<Named>,
+}
+
+impl Reader {
+    pub fn wrong(&mut self, at: &Item, message: impl Into<String>) {
+        self.troubles.push(Trouble::at(at, message));
+    }
+
+    pub fn wrong_key(&mut self, key: &Key, message: impl Into<String>) {
+        self.troubles.push(Trouble::of_key(key, message));
+    }
+
+    /// The keys below this path of the table, each handed to `known`; the others are refused by
+    /// name. `what` is how people call the place.
+    pub fn keys(
+        &mut self,
+        item: &Item,
+        home: &str,
+        what: &str,
+        mut known: impl FnMut(&mut Self, &str, &Item),
+    ) {
+        for (key, value) in self.entries(item, what) {
+            let path =
+                if home.is_empty() { key.text.clone() } else { format!("{home}.{}", key.text) };
+            match find(&path).map(|row| row.shape) {
+                Some(Shape::NotYet) => {
+                    let words =
+                        format!("this version does not obey the key `{}` in {what}", key.text);
+                    self.troubles.push(Trouble::of_key(key, words));
+                }
+                Some(_) => known(self, &key.text, value),
+                None => {
+                    let names = below(home).map(|(name, _)| name);
+                    let hint = keel_spec::nearest::hint(&key.text, names);
+                    let words = format!("unknown key `{}` in {what}", key.text);
+                    self.troubles.push(Trouble::of_key(key, words).hint(hint));
+                }
+            }
+        }
+    }
+
+    /// Names that people chose.
+    pub fn named(&mut self, item: &Item, what: &str, mut each: impl FnMut(&mut Self, &Key, &Item)) {
+        for (key, value) in self.entries(item, what) {
+            each(self, key, value);
+        }
+    }
+
+    fn entries<'a>(&mut self, item: &'a Item, what: &str) -> &'a [(Key, Item)] {
+        match &item.node {
+            Node::Map(entries) => entries,
+            // A heading whose keys are all commented out.
+            _ if item.is_nothing() => &[],
+            _ => {
+                self.wrong(item, format!("{what} must be a map of keys"));
+                &[]
+            }
+        }
+    }
+
+    pub fn text(&mut self, item: &Item) -> Option<String> {
+        match &item.node {
+            Node::Scalar(text) if !text.is_empty() => Some(text.clone()),
+            _ => {
+                self.wrong(item, "a text is needed here");
+                None
+            }
+        }
+    }
+
+    /// One text, or a list of them.
+    pub fn texts(&mut self, item: &Item) -> Vec<String> {
+        match &item.node {
+            Node::List(_) => self.list(item),
+            _ => self.text(item).into_iter().collect(),
+        }
+    }
+
+    pub fn list(&mut self, item: &Item) -> Vec<String> {
+        let Node::List(items) = &item.node else {
+            self.wrong(item, "a list is needed here");
+            return vec![];
+        };
+        items.iter().filter_map(|item| self.text(item)).collect()
+    }
+
+    /// One of the words that the table has for this key.
+    pub fn word(&mut self, item: &Item, path: &str) -> Option<String> {
+        let text = self.text(item)?;
+        let Some(Shape::Words(words)) = find(path).map(|row| row.shape) else { return Some(text) };
+        if words.contains(&text.as_str()) {
+            return Some(text);
+        }
+        let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let hint = keel_spec::nearest::hint(&text, words.iter().copied());
+        let words = format!("`{name}` is one of {}, not `{text}`", quoted.join(", "));
+        self.troubles.push(Trouble::at(item, words).hint(hint));
+        None
+    }
+
+    pub fn flag(&mut self, item: &Item) -> Option<bool> {
+        match &item.node {
+            Node::Scalar(text) if text == "true" => Some(true),
+            Node::Scalar(text) if text == "false" => Some(false),
+            _ => {
+                self.wrong(item, "`true` or `false` is needed here");
+                None
+            }
+        }
+    }
+
+    pub fn duration(&mut self, item: &Item) -> Option<Duration> {
+        let text = self.text(item)?;
+        let duration = parse_duration(&text);
+        if duration.is_none() {
+            self.wrong(item, format!("`{text}` is no duration, such as `90s`, `2m` or `1m30s`"));
+        }
+        duration
+    }
+
+    pub fn millis(&mut self, item: &Item) -> Option<u64> {
+        let duration = self.duration(item)?;
+        u64::try_from(duration.as_millis()).ok()
+    }
+
+    /// A path of this machine: `keel serve` may be started anywhere, so it begins with `/`.
+    pub fn path(&mut self, item: &Item) -> Option<PathBuf> {
+        let text = self.text(item)?;
+        if Path::new(&text).is_absolute() {
+            return Some(PathBuf::from(text).components().collect());
+        }
+        self.wrong(item, format!("`{text}` must be a whole path, from `/` on"));
+        None
+    }
+
+    /// A file that must be there when it is used; [`super::files`] looks at all of them.
+    pub fn file(&mut self, item: &Item, role: Role) -> Option<PathBuf> {
+        let path = self.path(item)?;
+        self.files.push(Named { path: path.clone(), role, at: Trouble::at(item, "") });
+        Some(path)
+    }
+}

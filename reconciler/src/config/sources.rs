@@ -1,0 +1,229 @@
+//! `sources` of `keel.yaml`.
+
+use super::reader::Reader;
+use super::{Auth, Follow, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
+use crate::source::Location;
+use crate::yaml::{Item, Key, Node};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Oftener would only heat the room.
+const LEAST_POLL: Duration = Duration::from_millis(100);
+
+/// The keys of one source, as written.
+#[derive(Default)]
+struct Written<'a> {
+    git: Option<String>,
+    dir: Option<PathBuf>,
+    branch: Option<(String, &'a Item)>,
+    commit: Option<(String, &'a Item)>,
+    paths: Vec<String>,
+    poll: Option<Duration>,
+    env: BTreeMap<String, String>,
+    data_dir: Option<PathBuf>,
+    auth: Option<(Auth, &'a Item)>,
+    webhook: Option<WebhookConfig>,
+    /// Keys that are about `git` alone, where they stand.
+    of_git: Vec<&'a Item>,
+}
+
+impl Reader {
+    pub(super) fn sources(&mut self, item: &Item) -> Vec<SourceConfig> {
+        let mut sources = Vec::new();
+        self.named(item, "sources", |this, name, value| {
+            if is_name(&name.text) {
+                sources.extend(this.source(&name.text, value));
+            } else {
+                let words =
+                    format!("`{}` is no name of a source: letters, digits, `-` and `_`", name.text);
+                this.wrong_key(name, words);
+            }
+        });
+        sources
+    }
+
+    fn source(&mut self, name: &str, item: &Item) -> Option<SourceConfig> {
+        let written = self.written(item);
+        let from = match (&written.git, &written.dir) {
+            (Some(url), None) => self.git(url.clone(), &written),
+            (None, Some(dir)) => self.directory(dir, &written),
+            _ => {
+                self.wrong(item, "a source needs either `git` or `dir`");
+                return None;
+            }
+        };
+        let Written { env, webhook, .. } = written;
+        Some(SourceConfig { name: name.to_owned(), from: from?, env, webhook })
+    }
+
+    fn written<'a>(&mut self, item: &'a Item) -> Written<'a> {
+        let mut written = Written::default();
+        let Node::Map(entries) = &item.node else {
+            self.keys(item, "sources.*", "a source", |_, _, _| {});
+            return written;
+        };
+        let place =
+            |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, item)| item);
+        self.keys(item, "sources.*", "a source", |this, key, _| {
+            let Some(value) = place(key) else { return };
+            match key {
+                "git" => written.git = this.url(value),
+                "dir" => written.dir = this.file(value, Role::Folder),
+                "branch" => written.branch = this.text(value).map(|text| (text, value)),
+                "commit" => written.commit = this.commit(value).map(|text| (text, value)),
+                "path" => written.paths = this.texts(value),
+                "poll" => written.poll = this.duration(value).map(|poll| poll.max(LEAST_POLL)),
+                "env" => written.env = this.pairs(value),
+                "data-dir" => written.data_dir = this.path(value),
+                "auth" => written.auth = this.auth(value).map(|auth| (auth, value)),
+                "webhook" => written.webhook = this.webhook(value),
+                _ => {}
+            }
+            if matches!(key, "branch" | "commit" | "data-dir" | "auth") {
+                written.of_git.push(value);
+            }
+        });
+        written
+    }
+
+    fn git(&mut self, url: String, written: &Written<'_>) -> Option<From> {
+        let follow = match (&written.branch, &written.commit) {
+            (Some(_), Some((_, at))) => {
+                self.wrong(at, "a source follows a `branch` or keeps a `commit`, not both");
+                return None;
+            }
+            (_, Some((commit, _))) => Follow::Commit(commit.clone()),
+            (branch, None) => Follow::Branch(branch.as_ref().map(|(branch, _)| branch.clone())),
+        };
+        if let Some((auth, at)) = &written.auth {
+            self.fits(auth, &url, at);
+        }
+        Some(From::Git(Box::new(GitConfig {
+            follow,
+            paths: some_or_all(&written.paths),
+            poll: written.poll.unwrap_or(POLL),
+            auth: written.auth.as_ref().map(|(auth, _)| auth.clone()),
+            data_dir: written.data_dir.clone(),
+            url,
+        })))
+    }
+
+    fn directory(&mut self, dir: &std::path::Path, written: &Written<'_>) -> Option<From> {
+        for at in &written.of_git {
+            self.wrong(
+                at,
+                "`branch`, `commit`, `auth` and `data-dir` are about `git`, not about `dir`",
+            );
+        }
+        Some(From::Directory {
+            path: dir.to_owned(),
+            globs: some_or_all(&written.paths),
+            poll: written.poll,
+        })
+    }
+
+    fn url(&mut self, item: &Item) -> Option<String> {
+        let url = self.text(item)?;
+        if Location::parse(&url).is_none() {
+            self.wrong(item, "this is no address of a repository: http(s)://, ssh://, user@host:path, file:// or a plain path");
+            return None;
+        }
+        Some(url)
+    }
+
+    fn commit(&mut self, item: &Item) -> Option<String> {
+        let text = self.text(item)?.to_ascii_lowercase();
+        if text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Some(text);
+        }
+        self.wrong(
+            item,
+            "a commit is named by all of its 40 digits, as `git rev-parse` prints them",
+        );
+        None
+    }
+
+    fn pairs(&mut self, item: &Item) -> BTreeMap<String, String> {
+        let mut pairs = BTreeMap::new();
+        self.named(item, "env", |this, Key { text: name, .. }, value| match &value.node {
+            Node::Scalar(text) => {
+                pairs.insert(name.clone(), text.clone());
+            }
+            _ => this.wrong(value, format!("the variable `{name}` needs a text")),
+        });
+        pairs
+    }
+
+    fn auth(&mut self, item: &Item) -> Option<Auth> {
+        let (mut token, mut password, mut key) = (None, None, None);
+        let (mut username, mut known_hosts) = (None, None);
+        let before = self.troubles.len();
+        self.keys(item, "sources.*.auth", "auth", |this, name, value| match name {
+            "token-file" => token = this.file(value, Role::Secret),
+            "username" => username = this.text(value),
+            "password-file" => password = this.file(value, Role::Secret),
+            "ssh-key-file" => key = this.file(value, Role::Key),
+            "known-hosts" => known_hosts = this.file(value, Role::File),
+            _ => {}
+        });
+        let auth = match (token, password, key, username, known_hosts) {
+            (Some(file), None, None, username, None) => Auth::Token { file, username },
+            (None, Some(file), None, Some(username), None) => Auth::Password { username, file },
+            (None, None, Some(key), None, known_hosts) => Auth::Ssh { key: Some(key), known_hosts },
+            (None, None, None, None, Some(hosts)) => {
+                Auth::Ssh { key: None, known_hosts: Some(hosts) }
+            }
+            _ => {
+                if self.troubles.len() == before {
+                    self.wrong(item, "auth is one of: `token-file`; `username` and `password-file`; `ssh-key-file` and `known-hosts`");
+                }
+                return None;
+            }
+        };
+        Some(auth)
+    }
+
+    /// A token over ssh, or a key over https, would never be used.
+    fn fits(&mut self, auth: &Auth, url: &str, at: &Item) {
+        let over = Location::parse(url);
+        let wrong = match (auth, over) {
+            (Auth::Ssh { .. }, Some(Location::Ssh { .. })) => return,
+            (Auth::Token { .. } | Auth::Password { .. }, Some(Location::Http)) => return,
+            (Auth::Ssh { .. }, _) => {
+                "a key is for ssh: write the repository as `ssh://` or `user@host:path`"
+            }
+            (_, _) => "a token or password is for https: write the repository as `https://`",
+        };
+        self.wrong(at, wrong);
+    }
+
+    fn webhook(&mut self, item: &Item) -> Option<WebhookConfig> {
+        let (mut forge, mut secret_file) = (None, None);
+        let before = self.troubles.len();
+        self.keys(item, "sources.*.webhook", "a webhook", |this, name, value| match name {
+            "type" => forge = this.word(value, "sources.*.webhook.type"),
+            "secret-file" => secret_file = this.file(value, Role::Secret),
+            _ => {}
+        });
+        match (forge, secret_file) {
+            (Some(forge), Some(secret_file)) => Some(WebhookConfig { forge, secret_file }),
+            _ => {
+                if self.troubles.len() == before {
+                    self.wrong(item, "a webhook needs `type` and `secret-file`");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn some_or_all(paths: &[String]) -> Vec<String> {
+    if paths.is_empty() { vec![".".to_owned()] } else { paths.to_vec() }
+}
+
+/// Whether a source may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !name.is_empty() && !name.starts_with('-') && name.bytes().all(sound)
+}

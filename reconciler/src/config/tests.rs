@@ -1,0 +1,247 @@
+use super::*;
+use keel_plan::desired::DriftPolicy;
+
+#[test]
+fn the_keys_that_are_obeyed() {
+    let text = r#"
+sources:
+  home:
+    git: https://git.example.org/home.git
+    branch: main
+    path: [stacks/*, extra]
+    poll: 10s
+    env: { ZONE: eu, COUNT: 3, OLD: 0755 }
+    data-dir: /srv/data/home
+    auth: { token-file: /etc/keel/token }
+    webhook: { type: github, secret-file: /etc/keel/hook }
+  pinned:
+    git: git@example.org:team/a.git
+    commit: 3F9C2A1B5D7E9F0011223344556677889900AABB
+    auth: { ssh-key-file: /etc/keel/key, known-hosts: /etc/keel/known_hosts }
+  here: { dir: /srv/stacks/, poll: 5s }
+  named: { git: "https://x/a", auth: { username: me, password-file: /etc/keel/pw } }
+policy: { drift: report, settle: 1m30s, prune: false }
+listen: { webhooks: "0.0.0.0:9000" }
+registries:
+  docker.io: { mirrors: ["http://127.0.0.1:5000"] }
+"#;
+    let config = Config::parse(text, "keel.yaml").unwrap();
+    let home = GitConfig {
+        follow: Follow::Branch(Some("main".into())),
+        paths: vec!["stacks/*".into(), "extra".into()],
+        poll: Duration::from_secs(10),
+        auth: Some(Auth::Token { file: "/etc/keel/token".into(), username: None }),
+        data_dir: Some("/srv/data/home".into()),
+        ..GitConfig::new("https://git.example.org/home.git")
+    };
+    let env = [("ZONE", "eu"), ("COUNT", "3"), ("OLD", "0755")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let webhook = WebhookConfig { forge: "github".into(), secret_file: "/etc/keel/hook".into() };
+    let from = From::Git(Box::new(home));
+    let home = SourceConfig { name: "home".into(), from, env, webhook: Some(webhook) };
+    assert_eq!(config.sources[0], home);
+    let auth = Auth::Ssh {
+        key: Some("/etc/keel/key".into()),
+        known_hosts: Some("/etc/keel/known_hosts".into()),
+    };
+    let pinned = GitConfig {
+        follow: Follow::Commit("3f9c2a1b5d7e9f0011223344556677889900aabb".into()),
+        auth: Some(auth),
+        ..GitConfig::new("git@example.org:team/a.git")
+    };
+    assert_eq!(config.sources[1], SourceConfig::new("pinned", From::Git(Box::new(pinned))));
+    let here = From::Directory {
+        path: "/srv/stacks".into(),
+        globs: vec![".".into()],
+        poll: Some(Duration::from_secs(5)),
+    };
+    assert_eq!(config.sources[2], SourceConfig::new("here", here));
+    let expected =
+        Policy { drift: DriftPolicy::Report, settle: 90_000, prune: false, ..Policy::default() };
+    assert_eq!(config.policy, expected);
+    assert_eq!(config.listen.webhooks, "0.0.0.0:9000".parse().ok());
+    assert_eq!(config.registries["docker.io"].mirrors, ["http://127.0.0.1:5000"]);
+}
+
+#[test]
+fn headings_without_keys_are_nothing() {
+    assert_eq!(Config::parse("# nothing\n", "keel.yaml").unwrap(), Config::default());
+    let headings = "sources:\npolicy:\nlisten: ~\nregistries: {}\n";
+    assert_eq!(Config::parse(headings, "keel.yaml").unwrap(), Config::default());
+}
+
+#[test]
+fn everything_else_is_refused_with_its_position() {
+    let text = "policy:
+  settle: soon
+  deploy: approve
+  drift: heel
+listen: { api: x, webhooks: 9000 }
+sources:
+  a: {}
+  b: { git: https://x/b, brnach: main }
+  c: { dir: /srv, branch: main }
+  d: { git: https://x/d, commit: 3f9c2a1 }
+  e: { git: https://x/e, auth: { ssh-key-file: /k } }
+  f: { git: https://x/f, webhook: { type: gitub, secret-file: hook } }
+  g: { git: https://x/g, auth: { username: me } }
+  no name: { dir: /srv }
+notify: []
+";
+    let error = Config::parse(text, "/etc/keel/keel.yaml").unwrap_err().to_string();
+    insta::assert_snapshot!(error, @r#"
+    error: `soon` is no duration, such as `90s`, `2m` or `1m30s` [E0704]
+     --> /etc/keel/keel.yaml:2:11
+      |
+    2 |   settle: soon
+      |           ^^^^
+
+    error: this version does not obey the key `deploy` in policy [E0704]
+     --> /etc/keel/keel.yaml:3:3
+      |
+    3 |   deploy: approve
+      |   ^^^^^^
+
+    error: `drift` is one of `heal`, `report`, not `heel` [E0704]
+     --> /etc/keel/keel.yaml:4:10
+      |
+    4 |   drift: heel
+      |          ^^^^
+
+    hint: did you mean `heal`?
+
+    error: this version does not obey the key `api` in listen [E0704]
+     --> /etc/keel/keel.yaml:5:11
+      |
+    5 | listen: { api: x, webhooks: 9000 }
+      |           ^^^
+
+    error: `9000` is no address with a port, such as `0.0.0.0:9000` or `[::]:9000` [E0704]
+     --> /etc/keel/keel.yaml:5:29
+      |
+    5 | listen: { api: x, webhooks: 9000 }
+      |                             ^^^^
+
+    error: a source needs either `git` or `dir` [E0704]
+     --> /etc/keel/keel.yaml:7:6
+      |
+    7 |   a: {}
+      |      ^
+
+    error: unknown key `brnach` in a source [E0704]
+     --> /etc/keel/keel.yaml:8:26
+      |
+    8 |   b: { git: https://x/b, brnach: main }
+      |                          ^^^^^^
+
+    hint: did you mean `branch`?
+
+    error: `branch`, `commit`, `auth` and `data-dir` are about `git`, not about `dir` [E0704]
+     --> /etc/keel/keel.yaml:9:27
+      |
+    9 |   c: { dir: /srv, branch: main }
+      |                           ^^^^
+
+    error: a commit is named by all of its 40 digits, as `git rev-parse` prints them [E0704]
+      --> /etc/keel/keel.yaml:10:34
+       |
+    10 |   d: { git: https://x/d, commit: 3f9c2a1 }
+       |                                  ^^^^^^^
+
+    error: a key is for ssh: write the repository as `ssh://` or `user@host:path` [E0704]
+      --> /etc/keel/keel.yaml:11:32
+       |
+    11 |   e: { git: https://x/e, auth: { ssh-key-file: /k } }
+       |                                ^
+
+    error: `type` is one of `github`, `gitlab`, `gitea`, `generic`, not `gitub` [E0704]
+      --> /etc/keel/keel.yaml:12:43
+       |
+    12 |   f: { git: https://x/f, webhook: { type: gitub, secret-file: hook } }
+       |                                           ^^^^^
+
+    hint: did you mean `github`?
+
+    error: `hook` must be a whole path, from `/` on [E0704]
+      --> /etc/keel/keel.yaml:12:63
+       |
+    12 |   f: { git: https://x/f, webhook: { type: gitub, secret-file: hook } }
+       |                                                               ^^^^
+
+    error: auth is one of: `token-file`; `username` and `password-file`; `ssh-key-file` and `known-hosts` [E0704]
+      --> /etc/keel/keel.yaml:13:32
+       |
+    13 |   g: { git: https://x/g, auth: { username: me } }
+       |                                ^
+
+    error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
+      --> /etc/keel/keel.yaml:14:3
+       |
+    14 |   no name: { dir: /srv }
+       |   ^^^^^^^
+
+    error: this version does not obey the key `notify` in keel.yaml [E0704]
+      --> /etc/keel/keel.yaml:15:1
+       |
+    15 | notify: []
+       | ^^^^^^
+    "#);
+}
+
+#[test]
+fn named_files_are_looked_at() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, mode| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "s\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.display().to_string()
+    };
+    let auth = |auth: &str| {
+        format!("sources:\n  a:\n    git: ssh://x/a\n    auth: {{ ssh-key-file: {auth} }}\n")
+    };
+    let hook = |path: &str| {
+        format!("sources:\n  a:\n    dir: /\n    webhook: {{ type: gitea, secret-file: {path} }}\n")
+    };
+    let cases = [
+        (hook(&file("closed", 0o600)), None),
+        (hook(&file("open", 0o644)), Some("warning: everybody may read")),
+        (hook("/no/such/file"), Some("error: cannot read `/no/such/file`: No such file")),
+        (hook("/"), Some("error: `/` is a folder, and must be a file")),
+        (auth(&file("key", 0o600)), None),
+        (auth(&file("shared-key", 0o640)), Some("error: others may use the key")),
+    ];
+    for (text, expected) in cases {
+        let looked = Config::parse(&text, "keel.yaml").unwrap().look(&text, "keel.yaml");
+        let told = [looked.errors, looked.warnings].concat();
+        match expected {
+            None => assert_eq!(told, Vec::<String>::new(), "{text}"),
+            Some(words) => {
+                assert!(told.len() == 1 && told[0].starts_with(words), "{told:?}");
+                assert!(told[0].contains("--> keel.yaml:4:"), "{told:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_password_in_a_url_is_in_no_excerpt() {
+    let text = "sources: { a: { git: \"https://me:s3cret@x/a\", brnach: main } }\n";
+    let told = Config::parse(text, "keel.yaml").unwrap_err().to_string();
+    assert!(!told.contains("s3cret") && told.contains("https://*********@x/a"), "{told}");
+    assert!(told.contains("keel.yaml:1:47"), "{told}");
+}
+
+#[test]
+fn the_example_is_obeyed_and_shows_every_key() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/keel.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    Config::parse(&text, "keel.yaml").unwrap_or_else(|error| panic!("{error}"));
+    for key in keys::KEYS.iter().filter(|key| key.shape != keys::Shape::NotYet) {
+        let name = key.path.rsplit('.').next().unwrap_or_default();
+        // For servers of long ago.
+        let shown = name == "insecure" || text.contains(&format!("{name}:"));
+        assert!(shown, "{} is not in the example", key.path);
+    }
+}

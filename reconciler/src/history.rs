@@ -1,0 +1,244 @@
+//! A stack's past: one entry for each operation, from what began it to what became of it. Pure.
+//!
+//! # Invariants
+//! - A pass that did nothing, and ended as the one before, adds nothing.
+//! - Only the last entry can be open (`running`); another revision closes it.
+//! - Equal entries in a row are one, counted; only the last [`KEPT`] are kept.
+//! - What an entry says was done are the plan's words: no content of a secret or config.
+
+use crate::record::OperationState;
+use serde::{Deserialize, Serialize};
+
+/// Entries that are kept for each stack.
+const KEPT: usize = 50;
+/// Actions that are kept for each entry; a stack of this size is not read line by line.
+const ACTIONS: usize = 100;
+
+/// A stack's entries, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History(pub Vec<Entry>);
+
+/// One operation. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// Of all stacks of the root, one up for each.
+    pub number: u64,
+    /// What or who began it.
+    pub trigger: String,
+    /// The revision that it was about.
+    pub revision: String,
+    /// Who wrote that revision, and its first line; empty where there is no commit.
+    pub author: String,
+    /// The commit's first line.
+    pub subject: String,
+    /// What became of it.
+    pub state: OperationState,
+    /// Why, for people.
+    pub reason: String,
+    /// When it began.
+    pub at: u64,
+    /// When it was changed last.
+    pub until: u64,
+    /// In a row.
+    pub times: u32,
+    /// What was done, in order.
+    pub actions: Vec<String>,
+    /// When all its images were there.
+    pub pulled: Option<u64>,
+    /// When all that was to be started had been.
+    pub started: Option<u64>,
+    /// The end of the output of what failed.
+    pub log: Vec<String>,
+}
+
+/// What one pass came to.
+#[derive(Debug, Clone, Default)]
+pub struct Note {
+    /// What or who began it.
+    pub trigger: String,
+    /// The revision that it was about.
+    pub revision: String,
+    /// Who wrote it.
+    pub author: String,
+    /// The commit's first line.
+    pub subject: String,
+    /// How it ended.
+    pub state: OperationState,
+    /// Why, for people.
+    pub reason: String,
+    /// When.
+    pub at: u64,
+    /// What it did.
+    pub actions: Vec<String>,
+    /// Images are still to come.
+    pub pulling: bool,
+    /// Something is still to be started or stopped.
+    pub starting: bool,
+}
+
+impl History {
+    /// Whether this would be a new entry, which needs a number.
+    #[must_use]
+    pub fn begins(&self, note: &Note) -> bool {
+        match self.0.last() {
+            Some(last) if last.state == OperationState::Running => last.revision != note.revision,
+            last => is_news(last, note),
+        }
+    }
+
+    /// Adds what a pass came to. `number` is for the entry that it may begin.
+    pub fn note(&mut self, note: &Note, number: u64) {
+        let begins = self.begins(note);
+        if let Some(last) = self.0.last_mut().filter(|last| last.state == OperationState::Running) {
+            match begins {
+                true => last.overtaken(note),
+                false => last.go_on(note),
+            }
+        }
+        if begins {
+            let mut entry = Entry { number, trigger: note.trigger.clone(), ..Entry::default() };
+            (entry.revision, entry.at, entry.times) = (note.revision.clone(), note.at, 1);
+            (entry.author, entry.subject) = (note.author.clone(), note.subject.clone());
+            entry.go_on(note);
+            self.0.push(entry);
+        }
+        self.collapse();
+        self.0.drain(..self.0.len().saturating_sub(KEPT));
+    }
+
+    /// What ended as the one before it did is the same once more.
+    fn collapse(&mut self) {
+        let [.., before, last] = &mut self.0[..] else { return };
+        let same = |entry: &Entry| {
+            let words = (entry.trigger.clone(), entry.revision.clone(), entry.reason.clone());
+            (words, entry.state, entry.actions.clone())
+        };
+        if last.state != OperationState::Running && same(before) == same(last) {
+            (before.until, before.times) = (last.until, before.times + last.times);
+            self.0.pop();
+        }
+    }
+}
+
+/// Something was done, or it is another trouble, or the trouble is over.
+fn is_news(last: Option<&Entry>, note: &Note) -> bool {
+    if !note.actions.is_empty() {
+        return true;
+    }
+    let quiet = matches!(note.state, OperationState::Succeeded | OperationState::Running);
+    match last {
+        None => !quiet,
+        Some(last) if quiet => {
+            last.state != OperationState::Succeeded && note.state == OperationState::Succeeded
+        }
+        Some(last) => {
+            (&last.revision, last.state, &last.reason) != (&note.revision, note.state, &note.reason)
+        }
+    }
+}
+
+impl Entry {
+    fn go_on(&mut self, note: &Note) {
+        let before = self.clone();
+        let fresh = note.actions.iter().filter(|action| !before.actions.contains(action));
+        self.actions.extend(fresh.cloned());
+        self.actions.truncate(ACTIONS);
+        (self.state, self.reason) = (note.state, note.reason.clone());
+        if !note.pulling {
+            self.pulled.get_or_insert(note.at);
+            if !note.starting {
+                self.started.get_or_insert(note.at);
+            }
+        }
+        if *self != before {
+            self.until = note.at;
+        }
+    }
+
+    fn overtaken(&mut self, note: &Note) {
+        let by = keel_engine::short(&note.revision);
+        self.state = OperationState::Held;
+        self.reason = format!("overtaken by revision {by}");
+        self.until = note.at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use OperationState::{Failed, Held, Running, Succeeded};
+
+    fn note(revision: &str, state: OperationState, actions: &[&str], at: u64) -> Note {
+        Note {
+            trigger: "push".into(),
+            revision: revision.into(),
+            state,
+            reason: format!("{state:?}").to_lowercase(),
+            at,
+            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+            ..Note::default()
+        }
+    }
+
+    fn told(notes: &[Note]) -> String {
+        let mut history = History::default();
+        for (number, note) in (1..).zip(notes) {
+            history.note(note, number);
+        }
+        let line = |entry: &Entry| {
+            let Entry { number, revision, reason, times, at, until, .. } = entry;
+            format!("{number} {revision} {reason} ×{times} {at}-{until} {:?}\n", entry.actions)
+        };
+        history.0.iter().map(line).collect()
+    }
+
+    #[test]
+    fn an_operation_is_one_entry_from_its_beginning_to_its_end() {
+        let text = told(&[
+            note("r1", Running, &["start web.1"], 1),
+            note("r1", Running, &[], 2),
+            note("r1", Running, &["start web.2"], 3),
+            note("r1", Succeeded, &[], 9),
+            note("r1", Succeeded, &[], 10),
+        ]);
+        assert_eq!(text, "1 r1 succeeded ×1 1-9 [\"start web.1\", \"start web.2\"]\n");
+    }
+
+    #[test]
+    fn a_newer_revision_closes_what_is_under_way() {
+        let text = told(&[
+            note("r1", Running, &["start web.1"], 1),
+            note("r2", Running, &["replace web.1"], 2),
+            note("r2", Failed, &[], 3),
+            note("r2", Failed, &[], 4),
+        ]);
+        insta::assert_snapshot!(text, @r#"
+        1 r1 overtaken by revision r2 ×1 1-2 ["start web.1"]
+        2 r2 failed ×1 2-3 ["replace web.1"]
+        "#);
+    }
+
+    #[test]
+    fn equal_operations_in_a_row_are_counted() {
+        let heal =
+            |at| [note("r1", Running, &["restart web.1"], at), note("r1", Succeeded, &[], at + 1)];
+        let text = told(&[heal(1), heal(5), heal(8)].concat());
+        assert_eq!(text, "1 r1 succeeded ×3 1-9 [\"restart web.1\"]\n");
+    }
+
+    #[test]
+    fn trouble_without_an_action_is_told_and_so_is_its_end() {
+        let text = told(&[
+            note("r1", Succeeded, &[], 1),
+            note("r1", Held, &[], 2),
+            note("r1", Held, &[], 3),
+            note("r1", Succeeded, &[], 4),
+        ]);
+        insta::assert_snapshot!(text, @r"
+        2 r1 held ×1 2-2 []
+        4 r1 succeeded ×1 4-4 []
+        ");
+    }
+}

@@ -1,0 +1,54 @@
+//! `history`: what was done to stacks, and why.
+
+use crate::ask::Refusal;
+use crate::clock::rfc3339;
+use crate::controller::Controller;
+use crate::history::Entry;
+use crate::rows::{HistoryRow, Stages};
+use keel_engine::StackName;
+
+impl Controller {
+    /// What happened to these stacks, or to all; oldest first.
+    pub async fn history(&self, stacks: &[StackName]) -> Result<Vec<HistoryRow>, Refusal> {
+        let mut rows = Vec::new();
+        for stack in self.these_or_all(stacks).await? {
+            let entries = self.records().history(&stack).await?.0.into_iter();
+            rows.extend(entries.map(|entry| (entry.number, row(&stack, entry))));
+        }
+        rows.sort_by_key(|(number, _)| *number);
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+}
+
+fn row(stack: &StackName, entry: Entry) -> HistoryRow {
+    let stages = stages(&entry);
+    HistoryRow {
+        number: entry.number,
+        stack: stack.to_string(),
+        revision: entry.revision,
+        trigger: entry.trigger,
+        author: entry.author,
+        subject: entry.subject,
+        state: entry.state.word().to_owned(),
+        reason: entry.reason,
+        at: rfc3339(entry.at),
+        until: rfc3339(entry.until),
+        times: entry.times,
+        actions: entry.actions,
+        stages,
+        log: entry.log,
+    }
+}
+
+/// How long each stage of an operation took that did something.
+fn stages(entry: &Entry) -> Stages {
+    if entry.actions.is_empty() {
+        return Stages::default();
+    }
+    let since = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+    Stages {
+        pull: since(Some(entry.at), entry.pulled),
+        start: since(entry.pulled, entry.started),
+        health: since(entry.started, Some(entry.until)),
+    }
+}

@@ -1,0 +1,140 @@
+//! Whether a commit that is being pushed may be taken: as its source would load it.
+
+use super::RepoError;
+use crate::config::{Follow, From, SourceConfig};
+use crate::find::{holding_stacks, stacks_matching_any};
+use crate::load::{Reading, StackFiles, refuse_twins};
+use crate::source::{checkout, interpolated};
+use git2::{Oid, Repository};
+use keel_plan::desired::{Owner, Policy};
+use std::path::{Path, PathBuf};
+
+/// One reference of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// `refs/heads/main`.
+    pub reference: String,
+    /// What it shall be; `None`: it shall go.
+    pub commit: Option<String>,
+}
+
+impl Pushed {
+    /// A line that Git hands to a hook: the old commit, the new one, the reference.
+    #[must_use]
+    pub fn of_line(line: &str) -> Option<Self> {
+        let mut words = line.trim().splitn(3, ' ');
+        let (_, new, reference) = (words.next()?, words.next()?, words.next()?);
+        let gone = new.bytes().all(|b| b == b'0');
+        Some(Self { reference: reference.to_owned(), commit: (!gone).then(|| new.to_owned()) })
+    }
+
+    /// Whether it is what the source follows.
+    #[must_use]
+    pub fn is_followed_by(&self, source: &SourceConfig) -> bool {
+        let From::Git(config) = &source.from else { return false };
+        let Follow::Branch(Some(branch)) = &config.follow else { return false };
+        self.reference.strip_prefix("refs/heads/") == Some(branch)
+    }
+}
+
+/// What is to be told of a commit; ready to print.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Why it is not taken.
+    pub errors: Vec<String>,
+    /// What hurts.
+    pub warnings: Vec<String>,
+    /// How many stacks it has.
+    pub stacks: usize,
+}
+
+/// Goes with whoever looked.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Left behind, it is in nobody's way.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Looks at a commit of a repository. `quarantine` is where Git keeps what it has not taken yet;
+/// `data` is where the source finds what Git lacks.
+pub fn check(
+    repo: &Path,
+    quarantine: Option<&Path>,
+    commit: &str,
+    source: &SourceConfig,
+    data: &Path,
+) -> Result<Checked, RepoError> {
+    let failed = |source| RepoError::Make { path: repo.to_owned(), source };
+    let From::Git(config) = &source.from else { return Ok(Checked::default()) };
+    let scratch = Scratch(repo.join(format!("keel-check-{}", std::process::id())));
+    let root = scratch.0.join(&source.name);
+    let export = || {
+        let opened = Repository::open_bare(repo)?;
+        if let Some(quarantine) = quarantine.and_then(Path::to_str) {
+            opened.odb()?.add_disk_alternate(quarantine)?;
+        }
+        checkout::export(&opened, Oid::from_str(commit)?, &root)
+    };
+    export().map_err(failed)?;
+    let found = stacks_matching_any(&root, &config.paths).map_err(|error| failed(error.into()))?;
+    let reading = Reading {
+        owner: Owner::Source { name: source.name.clone(), location: config.url.clone() },
+        files: StackFiles::Checkout { root: root.clone(), data: data.to_owned() },
+        revision: Some(commit.to_owned()),
+        environment: interpolated(&source.env, Some(commit)),
+        profiles: vec![],
+        name: None,
+        env_files: vec![],
+        home: None,
+        policy: Policy::default(),
+    };
+    let mut stacks: Vec<_> = found.iter().map(|found| reading.load(found)).collect();
+    refuse_twins(&mut stacks);
+    let mut checked = Checked { stacks: stacks.len(), ..Checked::default() };
+    for stack in stacks {
+        checked.errors.extend(stack.errors);
+        checked.warnings.extend(stack.warnings);
+    }
+    if checked.stacks == 0 {
+        checked.warnings.push(nothing(&config.paths, &holding_stacks(&root).unwrap_or_default()));
+    }
+    Ok(checked)
+}
+
+fn nothing(globs: &[String], elsewhere: &[String]) -> String {
+    let elsewhere = match elsewhere {
+        [] => String::new(),
+        some => format!("; there are some in {}", some.join(", ")),
+    };
+    format!("warning: no Compose file in `{}` or the folders in it{elsewhere}\n", globs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hooks_lines_name_what_is_followed() {
+        let (one, zero) = ("1".repeat(40), "0".repeat(40));
+        let config = crate::config::GitConfig {
+            follow: Follow::Branch(Some("main".into())),
+            ..crate::config::GitConfig::new("/r")
+        };
+        let source = SourceConfig::new("home", From::Git(Box::new(config)));
+        let cases = [
+            (format!("{zero} {one} refs/heads/main\n"), Some((true, true))),
+            (format!("{one} {zero} refs/heads/main"), Some((false, true))),
+            (format!("{zero} {one} refs/heads/main2"), Some((true, false))),
+            (format!("{zero} {one} refs/tags/main"), Some((true, false))),
+            ("nonsense".to_owned(), None),
+        ];
+        for (line, expected) in cases {
+            let pushed = Pushed::of_line(&line);
+            let seen = pushed.map(|one| (one.commit.is_some(), one.is_followed_by(&source)));
+            assert_eq!(seen, expected, "{line}");
+        }
+    }
+}

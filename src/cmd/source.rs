@@ -1,0 +1,34 @@
+//! `keel source ls | webhook | create`.
+
+mod create;
+mod ls;
+mod webhook;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+
+/// What can be done.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List sources, and how they are
+    #[command(visible_alias = "list", after_help = "Example:\n  keel source ls")]
+    Ls(ls::Args),
+    /// What a forge needs to be told, so that a push is heard at once
+    #[command(after_help = "Example:\n  keel source webhook home")]
+    Webhook(webhook::Args),
+    /// Make a repository on this host that can be pushed to
+    #[command(
+        after_help = "Example:\n  keel source create home --bare\n  git push ssh://root@HOST/var/lib/keel/repos/home.git main"
+    )]
+    Create(create::Args),
+}
+
+/// Does it.
+pub async fn run(command: Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Ls(args) => ls::run(args, context).await,
+        Command::Webhook(args) => webhook::run(args, context),
+        Command::Create(args) => create::run(args, context).await,
+    }
+}

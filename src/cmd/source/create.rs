@@ -1,0 +1,43 @@
+//! `keel source create`: a repository on this host that can be pushed to.
+
+use crate::connect::{Need, connect};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::root;
+use keel_reconciler::rows::RepoAsk;
+
+/// What it takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A bare repository below the root; others are named in keel.yaml
+    #[arg(long, required = true)]
+    bare: bool,
+    /// The branch that is followed
+    #[arg(long, default_value = "main", value_name = "NAME")]
+    branch: String,
+    /// Where its stacks are: every match that holds a Compose file is one
+    #[arg(long, default_value = ".", value_name = "GLOB")]
+    path: Vec<String>,
+    /// The source's name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// Does it.
+pub async fn run(args: Args, context: &Context) -> Result<Exit> {
+    let connection = connect(context, Need::Drive, "keel source create").await?;
+    let ask = RepoAsk { name: args.name, branch: args.branch, paths: args.path };
+    let made = connection.client.create_repo(&ask).await?;
+    connection.close().await;
+    context.screen.data(&made.path)?;
+    let (host, path, branch) = (root::node(), &made.path, &ask.branch);
+    context.screen.say(&format!("push to it:  git push ssh://root@{host}{path} {branch}"));
+    context.screen.say(&format!(
+        "others than root need group keel, and: git config --system --add safe.directory {path}"
+    ));
+    if !made.served {
+        context.screen.say("nobody serves yet: `keel serve` follows it from its start on");
+    }
+    Ok(Exit::Done)
+}
