@@ -171,11 +171,12 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
-/// What the one stack of the current folder is called, where there is one; nothing is told.
+/// What the stack in the current folder is called, where there is one; nothing is told. One that
+/// is only below it is not meant.
 pub fn name_here(context: &Context) -> Option<StackName> {
     let asked = Asked { path: ".".into(), files: context.files.clone() };
     match stacks(&asked, Policy::default()).ok()?.as_slice() {
-        [stack] => stack.name.clone(),
+        [stack] if stack.dir == settled(Path::new(".")) => stack.name.clone(),
         _ => None,
     }
 }

@@ -52,12 +52,13 @@ pub struct Args {
 const WHO: &str = "keel run";
 /// What ends within this time is not worth letting go of the lock.
 const SHORT: Duration = Duration::from_secs(1);
-const OWN_FAILURE: Exit = Exit::Container(125);
+/// The exit code where no container ran.
+pub const OWN_FAILURE: i32 = 125;
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     launch(args, context).await.map_err(|failure| match failure.exit() {
-        Exit::Failed => failure.with_exit(OWN_FAILURE),
+        Exit::Failed | Exit::Usage => failure.with_exit(Exit::Container(OWN_FAILURE)),
         _ => failure,
     })
 }
