@@ -21,6 +21,7 @@ pub mod history;
 pub mod load;
 mod loops;
 mod operate;
+pub mod operation;
 mod outcome;
 mod owners;
 mod pass;
@@ -33,6 +34,7 @@ pub mod repos;
 pub mod rows;
 mod source;
 mod store;
+pub mod work_tree;
 mod yaml;
 
 pub use clock::Clock;

@@ -427,6 +427,11 @@ impl Drop for Host {
                 run("kill", &["-9", &pid]);
             }
         }
+        for cgroup in self.cgroups() {
+            // All inside, where the kernel can; then from the deepest on.
+            let _ = fs::write(Path::new(&cgroup).join("cgroup.kill"), "1");
+            run("find", &[&cgroup, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
+        }
         run("ip", &["netns", "del", &self.name]);
     }
 }
