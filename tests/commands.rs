@@ -135,9 +135,12 @@ fn one_offs_run_and_hand_back_their_code() {
     assert_eq!(run(&["busybox:1", "no-such-program"]).code, 127);
     assert_eq!(run(&["busybox:1", "/etc/passwd"]).code, 126);
     // As docker has it: what is below 125 is the container's.
-    for own in
-        [&["run", "--no-such-flag", "busybox:1"][..], &["run", "-p", "x", "busybox:1"], &["exec"]]
-    {
+    for own in [
+        &["run", "--no-such-flag", "busybox:1"][..],
+        &["run", "-p", "x", "busybox:1"],
+        &["run", "--name", "a b", "busybox:1"],
+        &["exec"],
+    ] {
         assert_eq!(host.keel(own).code, 125, "{own:?}");
     }
     let subnet = host.keel(&["network", "create", "--subnet", "10.5", "lan"]);
