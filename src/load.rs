@@ -189,9 +189,10 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
-/// What the current folder's own stack is called, where it has one; nothing is told.
-pub fn name_here() -> Option<StackName> {
-    let asked = Asked { path: ".".into(), ..Asked::default() };
+/// What the stack in the current folder is called, where there is one; nothing is told. One that
+/// is only below it is not meant.
+pub fn name_here(context: &Context) -> Option<StackName> {
+    let asked = Asked { path: ".".into(), files: context.files.clone() };
     match stacks(&asked, Policy::default()).ok()?.as_slice() {
         [stack] if stack.dir == settled(Path::new(".")) => stack.name.clone(),
         _ => None,

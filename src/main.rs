@@ -30,8 +30,8 @@ mod terminal;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 fn main() -> ! {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -56,8 +56,17 @@ fn refused(error: &clap::Error) -> Exit {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ if runs_a_container() => Exit::Container(cmd::run::OWN_FAILURE),
         _ => Exit::Usage,
     }
+}
+
+/// Whether `run` or `exec` was called: every code below 125 is the container's.
+fn runs_a_container() -> bool {
+    let commands = args::Cli::command();
+    let mut words = std::env::args().skip(1);
+    let command = words.find(|word| commands.find_subcommand(word).is_some());
+    command.is_some_and(|word| matches!(word.as_str(), "run" | "exec"))
 }
 
 fn command(cli: args::Cli) -> Exit {

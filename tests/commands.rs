@@ -134,6 +134,17 @@ fn one_offs_run_and_hand_back_their_code() {
     assert_eq!(run(&["busybox:1", "sh", "-c", "exit 9"]).code, 9);
     assert_eq!(run(&["busybox:1", "no-such-program"]).code, 127);
     assert_eq!(run(&["busybox:1", "/etc/passwd"]).code, 126);
+    // As docker has it: what is below 125 is the container's.
+    for own in [
+        &["run", "--no-such-flag", "busybox:1"][..],
+        &["run", "-p", "x", "busybox:1"],
+        &["run", "--name", "a b", "busybox:1"],
+        &["exec"],
+    ] {
+        assert_eq!(host.keel(own).code, 125, "{own:?}");
+    }
+    let subnet = host.keel(&["network", "create", "--subnet", "10.5", "lan"]);
+    assert!(subnet.code == 64 && subnet.stderr.contains("10.5.0.0/16"), "{subnet:?}");
     let missing = run(&["no-such-image:1", "true"]);
     assert!(missing.code == 125 && missing.stderr.contains("no-such-image"), "{missing:?}");
     let mut child = host

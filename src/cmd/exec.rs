@@ -51,7 +51,7 @@ const OWN_FAILURE: Exit = Exit::Container(125);
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     exec(args, context).await.map_err(|failure| match failure.exit() {
-        Exit::Failed => failure.with_exit(OWN_FAILURE),
+        Exit::Failed | Exit::Usage => failure.with_exit(OWN_FAILURE),
         _ => failure,
     })
 }

@@ -9,6 +9,7 @@ use crate::failure::Result;
 use crate::show::{Table, json};
 use keel_engine::NetworkSpec;
 use keel_reconciler::rows::{InspectKind, NetworkAsk, NetworkRow, RemoveAsk};
+use std::net::Ipv4Addr;
 
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
@@ -58,10 +59,10 @@ pub struct Create {
     #[arg(long)]
     internal: bool,
     /// Its addresses: 10.9.0.0/24
-    #[arg(long, value_name = "SUBNET")]
+    #[arg(long, value_name = "SUBNET", value_parser = subnet)]
     subnet: Option<String>,
     /// The gateway's address
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = address)]
     gateway: Option<String>,
     /// A label
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
@@ -80,6 +81,21 @@ pub struct Rm {
     /// Their names or ids
     #[arg(required = true, value_name = "NETWORK")]
     names: Vec<String>,
+}
+
+fn subnet(text: &str) -> std::result::Result<String, String> {
+    let wrong = || "it is an IPv4 network, as 10.5.0.0/16".to_owned();
+    let (network, length) = text.split_once('/').ok_or_else(wrong)?;
+    let length = length.parse::<u8>().ok().filter(|length| *length <= 32);
+    match (network.parse::<Ipv4Addr>(), length) {
+        (Ok(_), Some(_)) => Ok(text.to_owned()),
+        _ => Err(wrong()),
+    }
+}
+
+fn address(text: &str) -> std::result::Result<String, String> {
+    let right = text.parse::<Ipv4Addr>().is_ok();
+    right.then(|| text.to_owned()).ok_or_else(|| "it is an IPv4 address, as 10.5.0.1".to_owned())
 }
 
 /// Does it.

@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long)]
     rm: bool,
     /// The container's name; one is made up unless given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
     #[command(flatten)]
     flags: Flags,
@@ -52,12 +52,21 @@ pub struct Args {
 const WHO: &str = "keel run";
 /// What ends within this time is not worth letting go of the lock.
 const SHORT: Duration = Duration::from_secs(1);
-const OWN_FAILURE: Exit = Exit::Container(125);
+/// The exit code where no container ran.
+pub const OWN_FAILURE: i32 = 125;
+
+/// As docker takes it: a host's name begins with it.
+fn name(text: &str) -> std::result::Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let right = text.chars().all(fits) && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let wrong = "a name has letters, digits, `_`, `.` and `-`, and begins with a letter or digit";
+    right.then(|| text.to_owned()).ok_or_else(|| wrong.to_owned())
+}
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     launch(args, context).await.map_err(|failure| match failure.exit() {
-        Exit::Failed => failure.with_exit(OWN_FAILURE),
+        Exit::Failed | Exit::Usage => failure.with_exit(Exit::Container(OWN_FAILURE)),
         _ => failure,
     })
 }
