@@ -17,6 +17,8 @@ pub const HOME: &str = "HOME";
 pub const COMPOSE_FILE: &str = "COMPOSE_FILE";
 /// Not empty: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
+/// The kind of terminal: `dumb` knows no colours.
+pub const TERM: &str = "TERM";
 
 /// The value, where it is set, is text and not empty.
 pub fn get(name: &str) -> Option<String> {

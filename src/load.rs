@@ -15,6 +15,7 @@ use keel_plan::desired::{Desired, Owner, Policy};
 use keel_reconciler::ask::Submission;
 use keel_reconciler::find::{COMPOSE_FILES, Found, stacks_at};
 use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts};
+use keel_reconciler::work_tree::with_commit;
 use keel_spec::Project;
 use std::path::{Path, PathBuf};
 
@@ -40,11 +41,28 @@ impl Asked {
 
 /// Every stack that is asked for, loaded or refused.
 pub fn stacks(asked: &Asked, policy: Policy) -> Result<Vec<LoadedStack>> {
-    let mut stacks: Vec<_> =
-        found(asked)?.iter().map(|found| load(found, &asked.files, &policy)).collect();
+    let mut stacks = load_all(&found(asked)?, &asked.files, &policy);
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     Ok(stacks)
+}
+
+/// Loads all of them, on as many threads as there are processors: none needs another.
+fn load_all(found: &[Found], asked: &Files, policy: &Policy) -> Vec<LoadedStack> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    if threads == 1 || found.len() < 2 {
+        return found.iter().map(|found| load(found, asked, policy)).collect();
+    }
+    let share = |part: &[Found]| part.iter().map(|found| load(found, asked, policy)).collect();
+    std::thread::scope(|scope| {
+        let parts = found.chunks(found.len().div_ceil(threads));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || share(part))).collect();
+        let loaded = threads.into_iter().map(|thread| thread.join());
+        let loaded = loaded.map(|part: std::thread::Result<Vec<_>>| {
+            part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        loaded.flatten().collect()
+    })
 }
 
 /// Where the stacks are: files that somebody names are one.
@@ -117,7 +135,7 @@ fn reading(found: &Found, asked: &Files, policy: Policy) -> Reading {
         owner: Owner::Cli { path: found.dir.display().to_string() },
         files: StackFiles::Folder,
         revision: None,
-        environment: environment(),
+        environment: with_commit(environment(), &found.dir),
         profiles: asked.profiles.clone(),
         name: asked.project_name.clone(),
         env_files: asked.env_files.iter().map(|file| settled(file)).collect(),
@@ -169,15 +187,6 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     let ready: Option<Vec<_>> = ready.into_iter().collect();
     let ready = ready.ok_or(Failure::Said(Exit::Failed))?;
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
-}
-
-/// What the one stack of the current folder is called, where there is one; nothing is told.
-pub fn name_here(context: &Context) -> Option<StackName> {
-    let asked = Asked { path: ".".into(), files: context.files.clone() };
-    match stacks(&asked, Policy::default()).ok()?.as_slice() {
-        [stack] => stack.name.clone(),
-        _ => None,
-    }
 }
 
 /// What the stack that is asked for is called, as far as its files say so.

@@ -165,8 +165,9 @@ fn a_command_waits_for_anothers_lock_and_says_for_whom() {
     let silent = "import socket, time\ns = socket.socket()\ns.bind(('127.0.0.1', 5999))\n\
                   s.listen()\nprint('up', flush=True)\ntime.sleep(1000)";
     let mut registry = host
-        .command("python3")
+        .command("/usr/bin/python3")
         .args(["-c", silent])
+        .stderr(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -189,14 +190,16 @@ fn a_command_waits_for_anothers_lock_and_says_for_whom() {
         .unwrap();
     let mut said = String::new();
     let stderr = waiting.stderr.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut said).unwrap();
+    let mut stderr = std::io::BufReader::new(stderr);
+    std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
     assert!(said.contains("waiting for `keel pull"), "{said}");
     host.keel(&["ps"]).ok(); // Readers wait for nobody.
     for child in [&mut pull, &mut registry] {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert!(waiting.wait().unwrap().success());
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    assert!(waiting.wait().unwrap().success(), "{said}");
     host.keel(&["volume", "rm", "mine"]).ok();
     host.finish();
 }

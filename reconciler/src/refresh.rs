@@ -23,6 +23,8 @@ pub(crate) enum RefreshError {
     Records(#[from] RecordError),
     #[error("the content of configs and secrets cannot be handed over")]
     Contents(#[source] EngineError),
+    #[error("the controller ends")]
+    Ended,
 }
 
 /// Refreshes, records what went wrong, and says when to look again.
@@ -35,7 +37,9 @@ pub(crate) async fn refresh(
     let _turn = controller.source_turn(name).await; // never two at once for one source
     let trouble = match refreshed(name, source, take_over, controller).await {
         Ok(()) => None,
-        Err(error) => Some(words(&error)),
+        // The next start looks again.
+        Err(RefreshError::Ended) => return Duration::ZERO,
+        Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();
     let now = controller.now();
@@ -61,7 +65,7 @@ async fn refreshed(
     let snapshot = tokio::select! {
         snapshot = source.fetch() => snapshot?, // edge: network, disk
         // A server that hangs must not hold up the end.
-        () = controller.hints().closed() => return Ok(()),
+        () = controller.hints().closed() => return Err(RefreshError::Ended),
     };
     let stacks = loaded(source, &snapshot).await; // edge: disk
     let revision = revision_of(&snapshot, &stacks);
@@ -213,12 +217,12 @@ fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
     named.filter(|(_, warnings)| !warnings.is_empty()).collect()
 }
 
-fn words(error: &RefreshError) -> String {
+fn words(name: &str, error: &RefreshError) -> String {
     let hint = match error {
         RefreshError::Source(error) => error.hint(),
         RefreshError::Contents(error) => error.hint().map(str::to_owned),
-        RefreshError::Records(_) => None,
+        RefreshError::Records(_) | RefreshError::Ended => None,
     };
     let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
-    format!("error: {}\n{hint}", with_causes(error))
+    format!("error: source {name}: {}\n{hint}", with_causes(error))
 }

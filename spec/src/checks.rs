@@ -84,9 +84,11 @@ impl Check<'_> {
         let shape = written.is_some_and(|item| matches!(item.node, Node::List(_)));
         let inside = written.map(Item::entries).unwrap_or_default();
         let inside = inside.iter().any(|entry| entry.value.get(name).is_some());
-        let as_service = self.model.get("services").and_then(|items| items.get(section)).is_some();
+        let sections = ["services", "networks", "volumes", "configs", "secrets"];
+        let mut others = sections.iter().filter_map(|other| self.model.get(other));
+        let as_entry = others.any(|other| other.get(section).is_some());
         let misspelt = written.is_none() && advice::misspelt(self.model, section);
-        shape || inside || as_service || misspelt
+        shape || inside || as_entry || misspelt
     }
 
     fn networks(&self, service: &Service) {

@@ -108,8 +108,8 @@ impl<'a> Composer<'a> {
             problems.add(Problem::new(Code::WrongType, message).at(document.span.clone()));
             return false;
         }
-        let (warned, service) = (&self.sources.unset, None);
-        Interpolation { environment, problems, service, warned }.file(document);
+        let (warned, unfilled) = (&self.sources.unset, &self.sources.unfilled);
+        Interpolation { environment, problems, service: None, warned, unfilled }.file(document);
         canonical(document, problems);
         true
     }

@@ -84,12 +84,27 @@ impl Sources<'_> {
         let lines = Lines::new(&source.text);
         let span = |range| lines.span(&source.file, range);
         match parsed {
-            Ok(found) => found.into_iter().map(|a| (a.name, a.value, span(a.range))).collect(),
+            Ok(found) => {
+                let unset = found.iter().flat_map(|assignment| assignment.unset.iter());
+                unset.for_each(|(name, range)| self.warn_of(name, span(range.clone())));
+                found.into_iter().map(|a| (a.name, a.value, span(a.range))).collect()
+            }
             Err(fault) => {
                 let problem = Problem::new(Code::EnvFile, fault.message).at(span(fault.range));
                 self.problems.add(problem);
                 Vec::new()
             }
+        }
+    }
+
+    /// Warns of a variable that an env file uses and nobody sets: often a `$` of a password.
+    fn warn_of(&self, name: &str, at: Span) {
+        if self.unset.borrow_mut().insert(name.to_owned()) {
+            let message = format!("the variable `{name}` is not set; it counts as empty");
+            let problem = Problem::new(Code::UnsetVariable, message).at(at);
+            self.problems.add(
+                problem.hint("where the `$` itself is meant, put the value between single quotes"),
+            );
         }
     }
 

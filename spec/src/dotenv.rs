@@ -13,6 +13,8 @@ pub(crate) struct Assignment {
     pub(crate) value: Option<String>,
     /// The bytes of its name and value in the file.
     pub(crate) range: Range<usize>,
+    /// The variables in its value that are not set, with where they stand in the file.
+    pub(crate) unset: Vec<(String, Range<usize>)>,
 }
 
 /// What is wrong in an env file, and at which bytes.
@@ -24,7 +26,8 @@ pub(crate) struct Fault {
 
 /// Reads the assignments of `text`. `outer` is asked for variables before the file's own.
 pub(crate) fn parse(text: &str, outer: &dyn Variables) -> Result<Vec<Assignment>, Fault> {
-    let mut reader = Reader { text, at: 0, outer, own: BTreeMap::new(), found: Vec::new() };
+    let mut reader =
+        Reader { text, at: 0, outer, own: BTreeMap::new(), found: Vec::new(), unset: Vec::new() };
     if text.starts_with('\u{feff}') {
         reader.at = '\u{feff}'.len_utf8();
     }
@@ -54,7 +57,7 @@ pub(crate) fn parse_raw(text: &str, outer: &dyn Variables) -> Result<Vec<Assignm
                 range,
             });
         }
-        found.push(Assignment { name: name.to_owned(), value, range });
+        found.push(Assignment { name: name.to_owned(), value, range, unset: Vec::new() });
     }
     Ok(found)
 }
@@ -65,6 +68,8 @@ struct Reader<'a> {
     outer: &'a dyn Variables,
     own: BTreeMap<String, String>,
     found: Vec<Assignment>,
+    /// What is not set, of the assignment that is being read.
+    unset: Vec<(String, Range<usize>)>,
 }
 
 impl Variables for Reader<'_> {
@@ -109,7 +114,8 @@ impl<'a> Reader<'a> {
             self.own.insert(name.clone(), value.clone());
         }
         let range = start..start + self.text[start..self.at].trim_end().len();
-        self.found.push(Assignment { name, value, range });
+        let unset = std::mem::take(&mut self.unset);
+        self.found.push(Assignment { name, value, range, unset });
         Ok(true)
     }
 
@@ -185,9 +191,25 @@ impl<'a> Reader<'a> {
         self.fault("unterminated quoted value", start..start + line.len())
     }
 
-    fn filled(&self, value: &str, start: usize) -> Result<String, Fault> {
+    /// Where what was read since `start` mentions a variable.
+    fn mention(&self, name: &str, start: usize) -> Range<usize> {
+        let read = &self.text[start..self.at];
+        let shapes = [format!("${{{name}}}"), format!("${name}")];
+        let found = shapes.iter().find_map(|shape| Some((read.find(shape)?, shape.len())));
+        let (from, length) = found.unwrap_or((0, read.len()));
+        start + from..start + from + length
+    }
+
+    /// A value with its variables put in; it began at `start`.
+    fn filled(&mut self, value: &str, start: usize) -> Result<String, Fault> {
         match interpolate::fill(value, self) {
-            Ok(filled) => Ok(filled.text),
+            Ok(filled) => {
+                for (name, _) in filled.unset {
+                    let range = self.mention(&name, start);
+                    self.unset.push((name, range));
+                }
+                Ok(filled.text)
+            }
             Err(fault) => {
                 let line = self.text[start..].lines().next().unwrap_or_default();
                 self.fault(fault.message, start..start + line.len())

@@ -61,6 +61,8 @@ pub(crate) struct Interpolation<'a> {
     pub(crate) service: Option<&'a str>,
     /// Variables that a warning has named already.
     pub(crate) warned: &'a RefCell<BTreeSet<String>>,
+    /// Where values stand that cannot be filled.
+    pub(crate) unfilled: &'a RefCell<Vec<Span>>,
 }
 
 impl Interpolation<'_> {
@@ -97,6 +99,7 @@ impl Interpolation<'_> {
         match filled {
             Ok(filled) => self.put(item, filled),
             Err(fault) => {
+                self.unfilled.borrow_mut().push(item.span.clone());
                 let mut problem =
                     Problem::new(fault.code, fault.message).at(item.slice(fault.range));
                 problem.hint = fault.hint;

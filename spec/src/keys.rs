@@ -166,6 +166,12 @@ impl Place {
         self.below.get(key).or_else(|| self.below.get("*"))
     }
 
+    /// Whether two keys are known in one mapping, here or anywhere below.
+    pub(crate) fn has_beside(&self, one: &str, other: &str) -> bool {
+        let here = self.below.contains_key(one) && self.below.contains_key(other);
+        here || self.below.values().any(|place| place.has_beside(one, other))
+    }
+
     /// What the items of a list are here.
     pub(crate) fn item(&self) -> Option<&Self> {
         self.below.get("[]")

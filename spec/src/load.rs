@@ -59,6 +59,7 @@ pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<I
     let texts = sources.texts.into_inner();
     let failed = sources.problems.any_error();
     let mut problems = in_order(sources.problems.into_vec());
+    unset::drop_consequences(&mut problems, &sources.unfilled.into_inner());
     unset::explain(&mut problems, &sources.unset.into_inner(), &texts);
     problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });

@@ -27,6 +27,7 @@ fn rule(path: &[&str]) -> Rule {
     match path {
         ["services", _, rest @ ..] => service_rule(rest),
         ["networks", _, "ipam", "config"] => Rule::UniqueDeep(|pool| field(pool, "subnet")),
+        ["networks" | "volumes" | "configs" | "secrets", _, "labels", _] => Rule::Replace,
         _ => Rule::Deep,
     }
 }
@@ -34,6 +35,10 @@ fn rule(path: &[&str]) -> Rule {
 fn service_rule(path: &[&str]) -> Rule {
     match path {
         ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
+        // Names with texts: one without a text is said again, and counts.
+        ["environment" | "labels" | "annotations" | "sysctls", _]
+        | ["build", "args" | "labels" | "additional_contexts", _]
+        | ["deploy", "labels", _] => Rule::Replace,
         ["logging"] => Rule::SameDriver,
         ["ports"] => Rule::Unique(ports::identity),
         ["volumes"] => Rule::Unique(mounts::identity),

@@ -26,6 +26,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) paths: RefCell<BTreeSet<PathBuf>>,
     /// Variables that files use and nobody sets.
     pub(crate) unset: RefCell<BTreeSet<String>>,
+    /// Values whose variables cannot be put in.
+    pub(crate) unfilled: RefCell<Vec<Span>>,
 }
 
 /// A file that was read.
@@ -38,8 +40,8 @@ pub(crate) struct Source {
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(files: &'a dyn Files, project: &'a Project) -> Self {
-        let (problems, texts, paths, unset) = Default::default();
-        Self { files, project, problems, texts, paths, unset }
+        let (problems, texts, paths, unset, unfilled) = Default::default();
+        Self { files, project, problems, texts, paths, unset, unfilled }
     }
 
     /// The path of `written` from `base`.
@@ -59,7 +61,8 @@ impl<'a> Sources<'a> {
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.unreadable(&file, &error, asked);
+                let hint = self.beside(path);
+                self.unreadable(&file, &error, hint, asked);
                 return None;
             }
         };
@@ -68,7 +71,39 @@ impl<'a> Sources<'a> {
         Some(Source { file, text })
     }
 
-    fn unreadable(&self, file: &str, error: &io::Error, asked: Option<&Span>) {
+    /// What to do about a file that is missing, by what is there instead of it.
+    fn beside(&self, path: &Path) -> Option<String> {
+        let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
+        let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+        let bare = name.trim_start_matches('.');
+        let there = |name: &String| self.files.kind(&dir.join(name)) == Kind::File;
+        for other in ["example", "sample", "template", "dist"] {
+            let mut copies = [
+                format!("{name}.{other}"),
+                format!("{stem}.{other}.{ending}"),
+                format!("{other}.{bare}"),
+                format!("{bare}.{other}"),
+            ]
+            .into_iter();
+            if let Some(copy) = copies.find(there) {
+                return Some(format!("make it from `{copy}`, which is there"));
+            }
+        }
+        let swapped = match ending {
+            "yml" => format!("{stem}.yaml"),
+            "yaml" => format!("{stem}.yml"),
+            _ => return None,
+        };
+        there(&swapped).then(|| format!("there is `{swapped}`"))
+    }
+
+    fn unreadable(
+        &self,
+        file: &str,
+        error: &io::Error,
+        hint: Option<String>,
+        asked: Option<&Span>,
+    ) {
         let why = match error.kind() {
             // Whoever reads may know more: where else it was looked for.
             io::ErrorKind::NotFound if error.get_ref().is_none() => {
@@ -79,6 +114,7 @@ impl<'a> Sources<'a> {
         };
         let mut problem = Problem::new(Code::Unreadable, format!("cannot read `{file}`: {why}"));
         problem.span = asked.cloned();
+        problem.hint = hint.filter(|_| error.kind() == io::ErrorKind::NotFound);
         self.problems.add(problem);
     }
 

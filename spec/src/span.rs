@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -173,27 +173,67 @@ impl Origins {
 /// The text of every file that was read, for excerpts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Texts(BTreeMap<Arc<str>, Arc<str>>);
+pub struct Texts(BTreeMap<Arc<str>, Text>);
+
+/// A text that knows where its lines begin, once somebody has asked for one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Arc<str>", into = "Arc<str>")]
+struct Text {
+    text: Arc<str>,
+    starts: OnceLock<Arc<[usize]>>,
+}
+
+impl Text {
+    /// One line, counted from 0, without its end.
+    fn line(&self, index: usize) -> Option<&str> {
+        let starts = self.starts.get_or_init(|| {
+            let after = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(after).collect()
+        });
+        let rest = self.text.get(*starts.get(index)?..)?;
+        rest.lines().next()
+    }
+}
+
+impl From<Arc<str>> for Text {
+    fn from(text: Arc<str>) -> Self {
+        Self { text, starts: OnceLock::new() }
+    }
+}
+
+impl From<Text> for Arc<str> {
+    fn from(text: Text) -> Self {
+        text.text
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Text {}
 
 impl Texts {
     /// Keeps the text of a file under the path that spans name it by.
     pub fn insert(&mut self, file: Arc<str>, text: Arc<str>) {
-        self.0.insert(file, text);
+        self.0.insert(file, text.into());
     }
 
     /// The whole text of a file.
     pub fn get(&self, file: &str) -> Option<&Arc<str>> {
-        self.0.get(file)
+        self.0.get(file).map(|text| &text.text)
     }
 
     /// One line of a file, counted from 1, without its end.
     pub fn line(&self, file: &str, line: u32) -> Option<&str> {
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
-        self.0.get(file)?.lines().nth(index)
+        self.0.get(file)?.line(index)
     }
 
     /// All files with their texts.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.0.iter()
+        self.0.iter().map(|(file, text)| (file, &text.text))
     }
 }

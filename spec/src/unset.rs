@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::span::{Span, Texts};
 
@@ -16,6 +17,25 @@ pub(crate) fn explain(problems: &mut [Problem], unset: &BTreeSet<String>, texts:
         };
         problem.hint = Some(format!("the variable `{name}` is not set: set it in `.env`"));
     }
+}
+
+/// Leaves out what is wrong only because a value's variables could not be put in: that has been said.
+pub(crate) fn drop_consequences(problems: &mut Vec<Problem>, unfilled: &[Span]) {
+    problems.retain(|problem| {
+        let cause = matches!(
+            problem.code,
+            Code::InvalidTemplate | Code::MissingVariable | Code::ValueTooLong
+        );
+        let span = problem.span.as_ref().filter(|_| !cause);
+        !span.is_some_and(|span| unfilled.iter().any(|value| within(span, value)))
+    });
+}
+
+fn within(span: &Span, value: &Span) -> bool {
+    let there = span.file == value.file && span.line == value.line;
+    there
+        && value.column <= span.column
+        && span.column + span.len <= value.column + value.len.max(1)
 }
 
 /// The first variable that is not set in the text of `span`.

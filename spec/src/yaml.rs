@@ -28,6 +28,9 @@ pub(crate) fn parse(text: &str, file: &Arc<str>, base: &Arc<Path>) -> (Vec<Item>
     }
     for event in Parser::new_from_str_with_options(text, options()) {
         let step = match event {
+            Ok((Event::UnresolvedAlias(name), mark)) => {
+                Err(Box::new(builder.unknown_anchor(&name, &mark, text)))
+            }
             Ok((event, mark)) => builder.take(event, &mark),
             Err(error) => Err(Box::new(builder.scan_problem(&error, text))),
         };
@@ -102,6 +105,14 @@ impl<'a> Builder<'a> {
         Self { file, base, line_lens, open, anchors: HashMap::new(), spent: 0, documents, problems }
     }
 
+    fn unknown_anchor(&self, name: &str, mark: &Mark, text: &str) -> Problem {
+        let at = self.span(mark);
+        let message = format!("there is no anchor `&{name}` above this alias");
+        let hint = cause::anchor(name, text, at.line as usize);
+        let problem = Problem::new(Code::UnknownAnchor, message).at(at);
+        Problem { hint, ..problem }
+    }
+
     fn scan_problem(&self, error: &ScanError, text: &str) -> Problem {
         let (line, column) = (error.marker().line(), error.marker().col() + 1);
         let problem = Problem::new(Code::Yaml, format!("not valid YAML: {}", error.info()));
@@ -154,10 +165,6 @@ impl<'a> Builder<'a> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
-            Event::UnresolvedAlias(name) => {
-                let message = format!("there is no anchor `&{name}` above this alias");
-                Err(Box::new(Problem::new(Code::UnknownAnchor, message).at(self.span(mark))))
-            }
             Event::DocumentStart(..) => {
                 self.anchors.clear();
                 Ok(())

@@ -59,9 +59,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     let command = args.target.split_off(1);
     let connection = connect(context, Need::Read, "keel exec").await?;
-    let target = target::at_home(&connection.client, context, &args.target).await.remove(0);
-    let tasks = connection.client.resolve(&target).await?;
-    let task = running(&target, &tasks)?;
+    let word = target::in_full(context, &connection.client, &args.target[..1]).await?;
+    let tasks = target::tasks(&connection.client, &word[0]).await?;
+    let task = running(&args.target[0], &tasks)?;
     let manner = Manner { stdin: args.interactive, tty: args.tty, signals: false };
     let exec = Exec {
         command,

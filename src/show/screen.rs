@@ -55,7 +55,8 @@ impl Colour {
 impl Screen {
     /// What this process is attached to.
     pub fn new(quiet: bool) -> Self {
-        let colour = env::get(env::NO_COLOR).is_none();
+        let dumb = env::get(env::TERM).is_some_and(|term| term == "dumb");
+        let colour = !dumb && env::get(env::NO_COLOR).is_none();
         let err_terminal = io::stderr().is_terminal();
         Self {
             quiet,

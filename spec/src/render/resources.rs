@@ -57,11 +57,16 @@ fn resource(stack: &Stack, section: &str, entry: &item::Entry, place: Option<&Pl
     value::map(entries, Some(&entry.at))
 }
 
+/// Whether there is something: not null, nor the empty text that a variable leaves that is not set.
+fn given(item: &&Item) -> bool {
+    !item.is_null() && item.text() != Some("")
+}
+
 /// The name as written, else the one that the stack gives it.
 fn name(stack: &Stack, section: &str, entry: &item::Entry) -> Value {
     let external = entry.value.get("external");
     let old = external.and_then(|external| external.get("name"));
-    if let Some(item) = entry.value.get("name").or(old).filter(|item| !item.is_null()) {
+    if let Some(item) = entry.value.get("name").filter(given).or(old.filter(given)) {
         return value::text(item.text().unwrap_or_default(), Some(&item.span));
     }
     let is_external = match section {

@@ -3,6 +3,7 @@
 use crate::code::Code;
 use crate::decode::Field;
 use crate::item::Item;
+use crate::nearest;
 use crate::problem::Problem;
 use crate::scalar;
 use crate::stack::HostPath;
@@ -298,11 +299,45 @@ fn memory(field: &Field<'_>, target: &str, options: &str) -> Mount {
             }
             _ if option == "ro" => read_only = true,
             _ if option == "rw" => {}
-            _ => rest.push(option.to_owned()),
+            _ => {
+                if !is_tmpfs_option(option) {
+                    no_option(field, option);
+                }
+                rest.push(option.to_owned());
+            }
         }
     }
     let kind = MountKind::Tmpfs { size, mode, options: rest };
     Mount { target: clean(target), read_only, shared: false, kind }
+}
+
+fn is_tmpfs_option(option: &str) -> bool {
+    match option.split_once('=') {
+        Some((name, _)) => TMPFS_VALUES.contains(&name),
+        None => TMPFS_FLAGS.contains(&option),
+    }
+}
+
+const TMPFS_VALUES: [&str; 8] =
+    ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "huge"];
+
+#[rustfmt::skip]
+const TMPFS_FLAGS: [&str; 27] = [
+    "defaults", "ro", "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async",
+    "dirsync", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "relatime",
+    "norelatime", "strictatime", "nostrictatime", "inode32", "inode64", "noswap", "lazytime",
+    "nolazytime",
+];
+
+fn no_option(field: &Field<'_>, option: &str) {
+    let message = format!("{}: a tmpfs has no option `{option}`", field.name());
+    let problem = Problem::new(Code::BadValue, message).at(field.place().clone());
+    let value = option.split_once(':').filter(|(name, _)| TMPFS_VALUES.contains(name));
+    let hint = match value {
+        Some((name, value)) => Some(format!("write `{name}={value}`")),
+        None => nearest::hint(option, TMPFS_FLAGS),
+    };
+    field.scope.add(Problem { hint, ..problem });
 }
 
 /// What two items of `volumes` have in common when the later takes the earlier's place: the

@@ -217,7 +217,12 @@ fn long(field: &Field<'_>) -> Option<Vec<Port>> {
         None => Protocol::Tcp,
     };
     for key in ["name", "mode", "app_protocol"] {
-        field.get(key).map(|field| field.text());
+        let text = field.get(key).and_then(|field| Some((field.text()?, field)));
+        if let Some((_, field)) = text
+            .filter(|(text, _)| key == "mode" && !matches!(text.as_str(), "host" | "ingress" | ""))
+        {
+            field.hold("only the modes `host` and `ingress` are known, and do the same");
+        }
     }
     match spread(host_ip, published, target, protocol, 0..0) {
         Ok(ports) => Some(ports),

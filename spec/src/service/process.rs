@@ -70,7 +70,7 @@ impl Process {
             working_dir: text("working_dir"),
             user: service
                 .get("user")
-                .and_then(|field| field.lenient_text())
+                .and_then(|field| user(&field))
                 .filter(|text| !text.is_empty()),
             group_add: service
                 .get("group_add")
@@ -85,6 +85,14 @@ impl Process {
             stop_grace_period: service.get("stop_grace_period").and_then(|field| field.duration()),
         }
     }
+}
+
+fn user(field: &Field<'_>) -> Option<String> {
+    let text = field.lenient_text()?;
+    if text.matches(':').count() > 1 {
+        return field.bad("`USER[:GROUP]`");
+    }
+    Some(text)
 }
 
 fn environment(field: &Field<'_>) -> BTreeMap<String, Option<String>> {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::Code;
 use crate::decode::Field;
+use crate::item::{Item, Node};
+use crate::nearest;
+use crate::problem::Problem;
 use crate::stack::HostPath;
 
 /// Privileges of a container.
@@ -105,8 +109,35 @@ fn capabilities(service: &Field<'_>, key: &str) -> Vec<String> {
         let name = name.to_ascii_uppercase();
         name.strip_prefix("CAP_").map(str::to_owned).unwrap_or(name)
     };
+    if let Node::List(items) = &field.item.node {
+        let unknown = items.iter().filter(|item| {
+            let name = item.text().map(|name| plain(name.to_owned()));
+            name.is_some_and(|name| name != "ALL" && !CAPABILITIES.contains(&name.as_str()))
+        });
+        unknown.for_each(|item| no_capability(&field, item));
+    }
     field.texts().into_iter().map(plain).collect()
 }
+
+fn no_capability(field: &Field<'_>, item: &Item) {
+    let name = item.text().unwrap_or_default();
+    let message = format!("{}: there is no capability `{name}`", field.name());
+    let problem = Problem::new(Code::BadValue, message).at(item.span.clone());
+    let near = nearest::hint(&name.to_ascii_uppercase(), CAPABILITIES);
+    field.scope.add(Problem { hint: near, ..problem });
+}
+
+/// What Linux has.
+#[rustfmt::skip]
+const CAPABILITIES: [&str; 41] = [
+    "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL",
+    "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN",
+    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP",
+    "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE",
+    "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
 
 fn devices(service: &Field<'_>) -> Vec<Device> {
     let Some(field) = service.get("devices") else { return Vec::new() };

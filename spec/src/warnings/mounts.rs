@@ -3,6 +3,7 @@
 use crate::code::Code;
 use crate::files::{Files, Kind};
 use crate::problem::Problem;
+use crate::service::mounts::is_foreign;
 use crate::service::{Mount, MountKind, Service};
 use crate::stack::HostPath;
 
@@ -44,5 +45,5 @@ fn relative(service: &Service, mount: &Mount, path: &str, files: &dyn Files) -> 
 
 /// A single file is warned of where the host's files are known.
 fn is_data(source: &HostPath, files: &dyn Files) -> bool {
-    source.is_relative() && files.kind(&source.path()) != Kind::File
+    source.is_relative() && !is_foreign(&source.written) && files.kind(&source.path()) != Kind::File
 }

@@ -8,6 +8,8 @@ mod quote;
 pub(super) use lines::Cause;
 use lines::{Line, Lines};
 
+use crate::nearest;
+
 /// Guesses the cause of what the scanner says (`info`) of a line.
 pub(super) fn guess(info: &str, text: &str, number: usize) -> Option<Cause> {
     let lines = Lines::of(text);
@@ -15,6 +17,10 @@ pub(super) fn guess(info: &str, text: &str, number: usize) -> Option<Cause> {
     let says = |words: &str| info.contains(words);
     if says("tab") {
         return indent::tab(&lines, number);
+    }
+    if says("comment intercepting") {
+        let next = lines.from(number + 1).next()?;
+        return next.key().is_none().then(|| no_key(&lines, next));
     }
     if let Some(cause) = conflict(line) {
         return Some(cause);
@@ -145,6 +151,13 @@ fn no_key(lines: &Lines<'_>, line: Line<'_>) -> Cause {
     glued(line).unwrap_or_else(|| no_colon(line))
 }
 
+/// `image：nginx`, with the colon of Chinese and Japanese keyboards.
+fn wide_colon(line: Line<'_>) -> Option<Cause> {
+    let (key, value) = line.content.split_once('：')?;
+    let written = format!("{key}: {}", value.trim_start());
+    Some(line.cause("`：` is no `:`", format!("write `{}`", written.trim_end())))
+}
+
 fn no_dash(line: Line<'_>) -> Cause {
     line.cause("a `- ` is missing before this item", format!("write `- {}`", line.content))
 }
@@ -162,9 +175,29 @@ fn glued(line: Line<'_>) -> Option<Cause> {
 }
 
 fn no_colon(line: Line<'_>) -> Cause {
+    if let Some(cause) = wide_colon(line) {
+        return cause;
+    }
     let hint = match line.content.split_once(' ') {
         Some((key, value)) => format!("write `{key}: {}`", value.trim()),
-        None => format!("write `{}:`", line.content.trim_end_matches([';', ',', '=', '：'])),
+        None => format!("write `{}:`", line.content.trim_end_matches([';', ',', '='])),
     };
     line.cause("a `:` is missing after the key", hint)
+}
+
+/// What may be meant by an alias in `line` whose anchor is not above it.
+pub(super) fn anchor(name: &str, text: &str, line: usize) -> Option<String> {
+    let anchors = || {
+        text.lines().zip(1..).filter_map(|(content, number)| {
+            let (before, after) = content.split_once('&')?;
+            let begins = before.is_empty() || before.ends_with([' ', '[', ',']);
+            let word = after.split([' ', ',', ']', '}', '\t']).next().filter(|_| begins)?;
+            Some((word, number))
+        })
+    };
+    if let Some((_, at)) = anchors().find(|(word, at)| *word == name && *at >= line) {
+        return Some(format!("it is in line {at}: an anchor stands above its aliases"));
+    }
+    let above = anchors().filter(|(word, at)| *at <= line && !word.is_empty());
+    nearest::of(name, above.map(|(word, _)| word)).map(|near| format!("did you mean `*{near}`?"))
 }

@@ -29,22 +29,20 @@ pub(super) fn slipped(lines: &Lines<'_>, line: Line<'_>) -> Option<Cause> {
 
 /// `low` begins further left than what is above and below it.
 fn out_of_block(lines: &Lines<'_>, line: Line<'_>, low: Line<'_>) -> Option<Cause> {
-    let at_home = low.opens() && low.key().is_some_and(|key| belongs_here(key, low.indent));
     let next = lines.from(low.number + 1).next()?;
     // What is below it was meant for it.
     let has_own = low.opens() && next.number == line.number;
-    if at_home || has_own {
+    if has_own {
         return None;
     }
-    let nearest = lines.above(low.number).next()?;
     let before = lines.above(low.number).find(|before| before.indent <= line.indent)?;
     let siblings = before.indent == line.indent && before.is_item == line.is_item;
-    let goes_on = siblings && before.indent > low.indent;
-    let began = nearest.opens() && nearest.indent == low.indent && !low.opens();
-    let fits = nearest.column() - 1 + lines.step();
-    let odd_start =
-        nearest.opens() && nearest.indent < low.indent && low.indent != fits && line.indent == fits;
-    if !(goes_on || began || odd_start) {
+    let at_home = low.opens() && low.key().is_some_and(|key| belongs_here(key, low.indent));
+    let goes_on = siblings
+        && before.indent > low.indent
+        && !at_home
+        && beside(before, line).unwrap_or_else(|| !goes_on_like(lines, line, low));
+    if !goes_on && !begins_oddly(lines, line, low) {
         return None;
     }
     let message = format!(
@@ -54,6 +52,29 @@ fn out_of_block(lines: &Lines<'_>, line: Line<'_>, low: Line<'_>) -> Option<Caus
     );
     let like = if goes_on { before.key() } else { line.key() };
     Some(low.cause(message, begin_in(line.indent, like)))
+}
+
+/// Whether `low` is the first below its key, and not indented as this file does it, though `line`
+/// is.
+fn begins_oddly(lines: &Lines<'_>, line: Line<'_>, low: Line<'_>) -> bool {
+    let Some(parent) = lines.above(low.number).next().filter(Line::opens) else { return false };
+    let fits = parent.column() - 1 + lines.step();
+    let beside = parent.indent == low.indent && !low.opens();
+    let odd = parent.indent < low.indent && low.indent != fits && line.indent == fits;
+    beside || odd
+}
+
+/// Whether both are keys that may stand beside each other, where Compose knows them.
+fn beside(one: Line<'_>, other: Line<'_>) -> Option<bool> {
+    let known = |line: Line<'_>| Some(line.key()?.to_owned()).filter(|key| keys::is_word(key));
+    Some(Place::root().has_beside(&known(one)?, &known(other)?))
+}
+
+/// Whether keys follow that begin where `low` does: then it is `line` that is wrong.
+fn goes_on_like(lines: &Lines<'_>, line: Line<'_>, low: Line<'_>) -> bool {
+    let next = lines.from(line.number + 1).find(|next| next.indent <= line.indent);
+    let known = |next: &Line<'_>| next.key().is_some_and(keys::is_word);
+    low.indent > 0 && next.is_some_and(|next| next.indent == low.indent && known(&next))
 }
 
 /// Whether a key with more below it is right where it is: one of the top level, or a name that
