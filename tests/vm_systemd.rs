@@ -26,6 +26,7 @@ fn boot(disk: &std::path::Path, script: &str) {
 }
 
 #[test]
+#[ignore = "two boots take some minutes; after a change to units, cgroups or the lock, by hand"]
 fn systemd_starts_stops_and_reboots_us_and_leaves_our_cgroups_alone() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
