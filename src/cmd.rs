@@ -15,6 +15,7 @@ mod init;
 mod inspect;
 mod kill;
 mod login;
+mod logout;
 mod logs;
 mod network;
 mod plan;
@@ -111,6 +112,8 @@ pub enum Command {
     Pull(pull::Args),
     /// Log in to a registry
     Login(login::Args),
+    /// Forget the login for a registry
+    Logout(logout::Args),
     /// List images
     Images(images::Args),
     /// Remove images
@@ -131,10 +134,14 @@ pub enum Command {
     Network(network::Command),
 }
 
-/// Whether it reads Compose files.
+/// Whether it reads Compose files, or means services of their stack.
 fn reads_files(command: &Command) -> bool {
-    use Command::{Apply, Check, Down, Logs, Plan, Render, Up};
-    matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_) | Logs(_))
+    use Command::{
+        Apply, Check, Down, Exec, Kill, Logs, Plan, Render, Restart, Rm, Start, Stop, Up,
+    };
+    let reads = matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_));
+    reads
+        || matches!(command, Exec(_) | Logs(_) | Start(_) | Stop(_) | Restart(_) | Kill(_) | Rm(_))
 }
 
 /// Runs one.
@@ -175,6 +182,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Inspect(args) => inspect::run(args, context).await,
         Command::Pull(args) => pull::run(args, context).await,
         Command::Login(args) => login::run(args, context).await,
+        Command::Logout(args) => logout::run(args, context),
         Command::Images(args) => images::run(args, context).await,
         Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,

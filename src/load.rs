@@ -15,6 +15,7 @@ use keel_plan::desired::{Desired, Owner, Policy};
 use keel_reconciler::ask::Submission;
 use keel_reconciler::find::{COMPOSE_FILES, Found, stacks_at};
 use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts};
+use keel_reconciler::work_tree::with_commit;
 use keel_spec::Project;
 use std::path::{Path, PathBuf};
 
@@ -134,7 +135,7 @@ fn reading(found: &Found, asked: &Files, policy: Policy) -> Reading {
         owner: Owner::Cli { path: found.dir.display().to_string() },
         files: StackFiles::Folder,
         revision: None,
-        environment: environment(),
+        environment: with_commit(environment(), &found.dir),
         profiles: asked.profiles.clone(),
         name: asked.project_name.clone(),
         env_files: asked.env_files.iter().map(|file| settled(file)).collect(),

@@ -134,7 +134,9 @@ pub fn written_config(context: &Context) -> Result<Option<Written>> {
 pub fn repos(context: &Context, layout: &Layout) -> Result<Repos> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find this program", &error))?;
-    let mut words = vec![program.display().to_string(), "--root".to_owned()];
+    // Another version was put in its place meanwhile: that one is to be called.
+    let program = program.display().to_string().trim_end_matches(" (deleted)").to_owned();
+    let mut words = vec![program, "--root".to_owned()];
     words.push(layout.root().display().to_string());
     if let Some(config) = &context.global.config {
         words.push("--config".to_owned());

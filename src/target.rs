@@ -5,16 +5,18 @@
 //!   name; none is the current folder.
 //! - For all others it is a stack's name or a target, never a path.
 
+mod tasks;
+
 use crate::args::Files;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::load::Asked;
-use keel_api::shapes::TaskRef;
 use keel_api::{Client, ClientError};
 use keel_engine::StackName;
 use keel_reconciler::ask::RefusalKind;
-use keel_reconciler::rows::PsAsk;
-use std::collections::BTreeSet;
+use std::path::Path;
+
+pub use tasks::{in_full, spread, tasks};
 
 /// A path or a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,42 +68,23 @@ pub fn stack(name: &str) -> Result<StackName> {
     })
 }
 
-/// The tasks that a target or a stack's name means.
-pub async fn tasks(client: &Client, word: &str) -> Result<Vec<TaskRef>> {
-    let mut all = Vec::new();
-    for target in spread_one(client, word).await? {
-        all.extend(client.resolve(&target).await?);
-    }
-    Ok(all)
-}
-
-/// Targets with each stack's name replaced by its services, for what acts on targets alone.
-pub async fn spread(client: &Client, words: &[String]) -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for word in words {
-        all.extend(spread_one(client, word).await?);
-    }
-    Ok(all)
-}
-
-/// A container that is called like a stack is meant before the stack.
-async fn spread_one(client: &Client, word: &str) -> Result<Vec<String>> {
-    match client.resolve(word).await {
-        Ok(_) => Ok(vec![word.to_owned()]),
-        Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::NotFound => {
-            services_of(client, word).await?.ok_or_else(|| refusal.into())
+/// A stack that is not known, though something here is called so: it was meant as a path.
+pub async fn known(client: &Client, subject: &Subject) -> Result<()> {
+    let Subject::Stack(name) = subject else { return Ok(()) };
+    match (client.status(vec![name.clone()]).await, path_meant(name)) {
+        (Err(ClientError::Refused(refusal)), Some(hint))
+            if refusal.kind == RefusalKind::NotFound =>
+        {
+            Err(Failure::new(refusal.message).hint(hint))
         }
-        Err(error) => Err(error.into()),
+        (Err(error), _) => Err(error.into()),
+        (Ok(_), _) => Ok(()),
     }
 }
 
-/// `STACK/SERVICE` of every service that has a container, if the word is a stack that has any.
-async fn services_of(client: &Client, word: &str) -> Result<Option<Vec<String>>> {
-    let Ok(name) = StackName::new(word) else { return Ok(None) };
-    let rows = client.ps(&PsAsk { all: true, stacks: vec![name], services: vec![] }).await?;
-    let named = rows.iter().map(|row| format!("{}/{}", row.stack, row.service));
-    let services: BTreeSet<_> = named.collect();
-    Ok((!services.is_empty()).then(|| services.into_iter().collect()))
+/// Where something here is called like a stack: how to name it.
+pub fn path_meant(name: &StackName) -> Option<String> {
+    Path::new(name.as_str()).exists().then(|| format!("`./{name}` names the files here"))
 }
 
 #[cfg(test)]

@@ -49,11 +49,11 @@ fn problems_are_data_too() {
     let check = keel(folder.path(), &["check", "--format", "json"]);
     assert_eq!(check.status.code(), Some(1));
     let found = json(&check);
-    let problem = &found["stacks"][0]["problems"][1];
+    let problem = &found["stacks"][0]["problems"][0];
     assert_eq!((&problem["code"], &problem["line"]), (&"E0401".into(), &3.into()), "{found}");
     assert_eq!(problem["hint"], "did you mean `image`?");
     let sarif = json(&keel(folder.path(), &["check", "--format", "sarif"]));
-    assert_eq!(sarif["runs"][0]["results"][1]["ruleId"], "E0401");
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "E0401");
 }
 
 #[test]

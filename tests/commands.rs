@@ -39,6 +39,13 @@ fn day_with_containers(host: &Host) {
     assert_eq!(both.lines().count(), 1, "{both}");
     assert!(both.starts_with("20"), "a time in front: {both}");
 
+    // In its folder, a service goes by its name alone.
+    let home = |arguments: &[&str]| host.keel_in(&host.path("work"), arguments);
+    assert_eq!(home(&["exec", "app", "sh", "-c", "echo $COLOUR"]).ok().stdout, "blue\n");
+    assert_eq!(home(&["logs", "app"]).ok().stdout, "out\n");
+    assert_eq!(home(&["restart", "peer"]).ok().stdout, "work-peer-1\n");
+    assert_eq!(host.keel(&["exec", "app", "true"]).code, 125, "elsewhere it does not");
+
     let exec = |arguments: &[&str]| host.keel(&[&["exec"], arguments].concat());
     assert_eq!(
         exec(&["work-app-1", "sh", "-c", "echo $COLOUR; hostname"]).ok().stdout.lines().next(),
@@ -154,33 +161,45 @@ fn one_offs_run_and_hand_back_their_code() {
 #[test]
 fn a_command_waits_for_anothers_lock_and_says_for_whom() {
     let host = Host::new();
-    let late = "services:\n  app:\n    image: busybox:1\n    init: true\n    \
-                command: sleep 1000000\n    healthcheck: { test: 'test -e /ready', interval: 200ms }\n";
-    host.write("late/compose.yaml", late);
-    let mut apply =
-        host.command(env!("CARGO_BIN_EXE_keel")).args(["apply", "./late"]).spawn().unwrap();
-    until(
-        "it runs",
-        || host.container("late-app-1").filter(|row| row["state"] == "running"),
-        String::new,
-    );
-    let waiting = host
+    // A registry that accepts and never answers.
+    let silent = "import socket, time\ns = socket.socket()\ns.bind(('127.0.0.1', 5999))\n\
+                  s.listen()\nprint('up', flush=True)\ntime.sleep(1000)";
+    let mut registry = host
+        .command("/usr/bin/python3")
+        .args(["-c", silent])
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut up = [0; 2];
+    std::io::Read::read_exact(registry.stdout.as_mut().unwrap(), &mut up).unwrap();
+    let mut pull = host
+        .command(env!("CARGO_BIN_EXE_keel"))
+        .args(["pull", "127.0.0.1:5999/slow:1"])
+        .spawn()
+        .unwrap();
+    let lock = host.root().join("lock");
+    let held = || std::fs::read_to_string(&lock).ok().filter(|who| who.contains("keel pull"));
+    until("the pull drives", held, String::new);
+    let mut waiting = host
         .command(env!("CARGO_BIN_EXE_keel"))
         .args(["volume", "create", "mine"])
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    assert_eq!(
-        host.keel(&["exec", "late-app-1", "touch", "/ready"]).code,
-        0,
-        "readers wait for nobody"
-    );
-    let output = waiting.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.contains("waiting for `keel apply ./late`"), "{said}");
-    assert!(apply.wait().unwrap().success());
-    host.keel(&["down", "late"]).ok();
+    let mut said = String::new();
+    let stderr = waiting.stderr.take().unwrap();
+    let mut stderr = std::io::BufReader::new(stderr);
+    std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+    assert!(said.contains("waiting for `keel pull"), "{said}");
+    host.keel(&["ps"]).ok(); // Readers wait for nobody.
+    for child in [&mut pull, &mut registry] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    std::io::Read::read_to_string(&mut stderr, &mut said).unwrap();
+    assert!(waiting.wait().unwrap().success(), "{said}");
     host.keel(&["volume", "rm", "mine"]).ok();
     host.finish();
 }

@@ -149,3 +149,46 @@ fn a_diff_says_what_the_files_would_change() {
     host.keel(&["down", "shop"]).ok();
     host.finish();
 }
+
+#[test]
+fn services_of_the_current_folder_go_by_their_names() {
+    let host = Host::new();
+    host.write("shop/compose.yaml", BASE);
+    host.write("other/compose.yaml", BASE);
+    let here = host.path("shop");
+    host.keel_in(&here, &["up", "--wait", "--remove-orphans"]).ok();
+    let from = |words: &[&str]| host.keel_in(&here, words);
+    assert_eq!(from(&["exec", "web", "sh", "-c", "echo $FROM"]).ok().stdout, "base\n");
+    assert_eq!(from(&["stop", "-t", "0", "web"]).ok().stdout, "shop-web-1\n");
+    assert_eq!(from(&["restart", "web"]).ok().stdout, "shop-web-1\n");
+    assert_eq!(from(&["logs", "web"]).ok().stderr, "");
+    // Elsewhere the stack has to be said.
+    let elsewhere = host.keel_in(&host.path("other"), &["logs", "web"]);
+    assert!(elsewhere.code == 1 && elsewhere.stderr.contains("no such container: web"));
+    assert_eq!(host.keel(&["-p", "shop", "kill", "web"]).ok().stdout, "shop-web-1\n");
+    host.keel(&["-f", "shop/compose.yaml", "rm", "-f", "web"]).ok();
+    assert_eq!(names(&host), [] as [&str; 0]);
+    host.keel(&["down", "shop"]).ok();
+    host.finish();
+}
+
+#[test]
+fn slips_are_answered_with_what_was_meant() {
+    let host = Host::new();
+    host.write("shop/compose.yaml", BASE);
+    for command in ["plan", "apply", "up", "down"] {
+        let slip = host.keel(&[command, "shop"]);
+        let said = &slip.stderr;
+        assert!(slip.code == 1 && said.contains("no such stack: shop"), "{command}: {slip:?}");
+        assert!(said.contains("hint: `./shop` names the files here"), "{command}: {slip:?}");
+    }
+    let missing = host.keel(&["ps", "nowhere"]);
+    assert!(missing.code == 1 && missing.stderr.contains("no such stack: nowhere"), "{missing:?}");
+    host.keel(&["up", "-d", "./shop"]).ok();
+    let volume = host.keel(&["volume", "inspect", "nothing"]);
+    assert!(volume.code == 1 && volume.stderr.contains("no such volume: nothing"), "{volume:?}");
+    let network = host.keel(&["network", "inspect", "shop_default"]).ok().json();
+    assert_eq!(network["Name"], "shop_default");
+    host.keel(&["down", "shop"]).ok();
+    host.finish();
+}

@@ -111,6 +111,8 @@ fn a_push_is_checked_deployed_and_answered() {
     let registries = "registries:\n  docker.io: { mirrors: [\"http://127.0.0.1:5000\"] }\n";
     host.write("keel.yaml", &format!("policy: {{ settle: 1s }}\n{registries}"));
     let _sshd = sshd(&host);
+    let quiet = host.keel(&["source", "create", "quiet", "--bare"]).ok();
+    assert!(quiet.stderr.contains("nobody serves yet"), "{quiet:?}");
     host.write("other/compose.yaml", &stack("other"));
     let serve = host.serve(&[&host.path("other").display().to_string()]);
     let made = host.keel(&["source", "create", "home", "--bare", "--path", "stacks/*"]).ok();
@@ -118,6 +120,11 @@ fn a_push_is_checked_deployed_and_answered() {
     assert!(bare.starts_with(host.root()) && made.stderr.contains("git push ssh://"), "{made:?}");
     let again = host.keel(&["source", "create", "home", "--bare"]);
     assert!(again.code == 1 && again.stderr.contains("already"), "{again:?}");
+
+    // What was made before is followed from the start on; there is nothing in it yet.
+    let known = host.keel(&["source", "ls", "--format", "json"]).ok().json();
+    let names = known.as_array().expect("a listing").iter().map(|row| row["name"].clone());
+    assert_eq!(names.collect::<Vec<_>>(), ["default", "home", "quiet"]);
 
     let url = over_ssh(&mut host, &bare);
     let work = Work::new(&host, &url);

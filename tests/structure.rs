@@ -110,8 +110,18 @@ fn the_pages_name_files_that_exist() {
         let text = fs::read_to_string(root().join(page)).unwrap();
         let prose: String = text.split("```").step_by(2).collect();
         let spans = prose.split('`').skip(1).step_by(2);
-        let tops =
-            ["api/", "docs/", "engine/", "examples/", "reconciler/", "spec/", "src/", "tests/"];
+        let tops = [
+            "api/",
+            "dist/",
+            "docs/",
+            "engine/",
+            "examples/",
+            "reconciler/",
+            "spec/",
+            "src/",
+            "tests/",
+            "webhooks/",
+        ];
         let paths = spans.filter(|span| tops.iter().any(|top| span.starts_with(top)));
         for path in paths.filter(|path| !path.contains(' ')) {
             // `spec/src/service/TOPIC.rs` stands for whatever is in its folder.

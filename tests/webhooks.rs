@@ -86,12 +86,22 @@ fn a_delivery_deploys_and_a_forged_one_does_nothing() {
     assert_eq!(unknown.code, 1, "{unknown:?}");
     assert!(unknown.stderr.contains("which does not hold 1111"), "{unknown:?}");
     repo.write("stacks/one/compose.yaml", &stack("3").replace("image: busybox:1", "imaage: x"));
+    repo.write("stacks/two/compose.yaml", &stack("2"));
     repo.push("broken");
     assert_eq!(host.keel(&["sync", "one"]).code, 1);
+    host.keel(&["sync", "two"]).ok();
     until_says(&host, &serve, "version 3");
 
+    // The same file reads the same in a work tree.
+    repo.write("stacks/one/compose.yaml", &stack("3"));
+    let fourth = repo.push("fourth");
+    let model = host.keel_in(&repo.tree.join("stacks/one"), &["render"]).ok().stdout;
+    assert!(model.contains(&format!("{} {fourth}", &fourth[..12])), "{model}");
+
     drop(serve);
-    host.keel(&["down", "-v", "one"]).ok();
+    for name in ["one", "two"] {
+        host.keel(&["down", "-v", name]).ok();
+    }
     drop(repo);
     host.finish();
 }

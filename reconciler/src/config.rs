@@ -109,6 +109,8 @@ pub enum Follow {
     Branch(Option<String>),
     /// This one.
     Commit(String),
+    /// A tag of this name, or the highest of this range of versions.
+    Tag(String),
 }
 
 /// How a Git server knows this machine. Files, never secrets.

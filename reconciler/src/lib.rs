@@ -33,6 +33,7 @@ pub mod repos;
 pub mod rows;
 mod source;
 mod store;
+pub mod work_tree;
 mod yaml;
 
 pub use clock::Clock;

@@ -23,6 +23,8 @@ pub(crate) enum RefreshError {
     Records(#[from] RecordError),
     #[error("the content of configs and secrets cannot be handed over")]
     Contents(#[source] EngineError),
+    #[error("the controller ends")]
+    Ended,
 }
 
 /// Refreshes, records what went wrong, and says when to look again.
@@ -35,7 +37,9 @@ pub(crate) async fn refresh(
     let _turn = controller.source_turn(name).await; // never two at once for one source
     let trouble = match refreshed(name, source, take_over, controller).await {
         Ok(()) => None,
-        Err(error) => Some(words(&error)),
+        // The next start looks again.
+        Err(RefreshError::Ended) => return Duration::ZERO,
+        Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();
     let now = controller.now();
@@ -61,11 +65,9 @@ async fn refreshed(
     let snapshot = tokio::select! {
         snapshot = source.fetch() => snapshot?, // edge: network, disk
         // A server that hangs must not hold up the end.
-        () = controller.hints().closed() => return Ok(()),
+        () = controller.hints().closed() => return Err(RefreshError::Ended),
     };
-    let mut stacks = source.load(&snapshot).await; // edge: disk
-    refuse_twins(&mut stacks);
-    warn_of_conflicts(&mut stacks);
+    let stacks = loaded(source, &snapshot).await; // edge: disk
     let revision = revision_of(&snapshot, &stacks);
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
@@ -80,10 +82,7 @@ async fn refreshed(
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
     if record.revision != revision {
-        // Before any pass, which says whose revision it converged.
-        let commit = source.commit(snapshot.revision.as_deref()).await;
-        let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
-        controller.records().change_source(name, note).await?;
+        remember_commit(name, source, &snapshot, controller).await?;
     }
     let mut problems = printed(&stacks);
     if held.is_none() {
@@ -114,6 +113,26 @@ async fn refreshed(
         tidy(source, controller).await?;
     }
     Ok(())
+}
+
+/// Every stack, judged also beside the others.
+async fn loaded(source: &Source, snapshot: &Snapshot) -> Vec<LoadedStack> {
+    let mut stacks = source.load(snapshot).await;
+    refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
+    stacks
+}
+
+/// Before any pass, which says whose revision it converged.
+async fn remember_commit(
+    name: &str,
+    source: &Source,
+    snapshot: &Snapshot,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let commit = source.commit(snapshot.revision.as_deref()).await;
+    let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
+    controller.records().change_source(name, note).await
 }
 
 /// The commit; for a folder, a digest of all that was read.
@@ -198,12 +217,12 @@ fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
     named.filter(|(_, warnings)| !warnings.is_empty()).collect()
 }
 
-fn words(error: &RefreshError) -> String {
+fn words(name: &str, error: &RefreshError) -> String {
     let hint = match error {
         RefreshError::Source(error) => error.hint(),
         RefreshError::Contents(error) => error.hint().map(str::to_owned),
-        RefreshError::Records(_) => None,
+        RefreshError::Records(_) | RefreshError::Ended => None,
     };
     let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
-    format!("error: {}\n{hint}", with_causes(error))
+    format!("error: source {name}: {}\n{hint}", with_causes(error))
 }

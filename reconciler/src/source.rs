@@ -13,6 +13,7 @@ mod identity;
 mod location;
 mod seed;
 mod ssh;
+mod tags;
 mod transport;
 mod words;
 
@@ -71,6 +72,16 @@ pub enum SourceError {
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
+    },
+    /// It has no such tag.
+    #[error("{url} has no tag `{tag}`, nor one in that range")]
+    NoTag {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        tag: String,
+        /// What is there.
+        there: Vec<String>,
     },
     /// It has no such commit.
     #[error("{url} has no commit {commit} in any branch or tag")]
@@ -131,6 +142,13 @@ impl SourceError {
             Self::Disk { source, .. } if source.to_string().contains("No space left") => {
                 Some("the disk is full: free some room, and it goes on by itself".to_owned())
             }
+            Self::NoTag { there, .. } if there.is_empty() => {
+                Some("it has no tags at all: push one".to_owned())
+            }
+            Self::NoTag { there, .. } => {
+                let newest: Vec<_> = there.iter().rev().take(SHOWN).map(String::as_str).collect();
+                Some(format!("it has {}", newest.join(", ")))
+            }
             Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
             Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
             Self::Folder { .. } => {
@@ -172,11 +190,7 @@ impl Source {
         let SourceConfig { name, from, env, webhook: _ } = config;
         let (kind, location, mut environment, poll) = match from {
             From::Git(config) => {
-                let followed = match &config.follow {
-                    Follow::Branch(branch) => branch.as_deref().unwrap_or("HEAD"),
-                    Follow::Commit(commit) => commit,
-                };
-                let location = format!("{} {followed}", shown_url(&config.url));
+                let location = shown_url(&config.url);
                 let (own, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
                 let git = Git { config: *config, folder: own, data };
@@ -191,6 +205,7 @@ impl Source {
             }
         };
         environment.extend(env);
+        // What is followed is no part of it: a commit that is pinned takes no stack from anybody.
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
         Self { kind, owner, environment, home, policy, poll, failures: AtomicU32::new(0) }
@@ -200,12 +215,16 @@ impl Source {
         &self.owner
     }
 
-    /// As shown to people.
+    /// As shown to people: where it is, and what of it is followed.
     pub fn location(&self) -> String {
-        match &self.owner {
-            Owner::Source { location, .. } => location.clone(),
-            Owner::Cli { path } => path.clone(),
-        }
+        let Owner::Source { location, .. } = &self.owner else { return String::new() };
+        let Kind::Git(git) = &self.kind else { return location.clone() };
+        let followed = match &git.config.follow {
+            Follow::Branch(branch) => branch.as_deref().unwrap_or("HEAD"),
+            Follow::Commit(commit) => keel_engine::short(commit),
+            Follow::Tag(tag) => tag,
+        };
+        format!("{location} {followed}")
     }
 
     /// Where its stacks are looked for, as shown to people.

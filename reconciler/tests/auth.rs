@@ -111,3 +111,29 @@ async fn a_key_opens_a_repository_whose_host_key_is_known() {
     until_told(&controller, "there is no Git repository at that address").await;
     controller.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_ends_nowhere_is_given_up() {
+    let (world, repo, port) = (World::new(), Repo::new(), free_port());
+    repo.push();
+    let _server = sshd(repo.root(), port);
+    let at = |name: &str| repo.root().join(name);
+    // A server whose disk hangs.
+    let key = std::fs::read_to_string(at("authorized")).unwrap();
+    std::fs::write(at("authorized"), format!("command=\"cat >/dev/null\" {key}")).unwrap();
+    let key = std::fs::read_to_string(at("host.pub")).unwrap();
+    std::fs::write(at("hosts"), format!("[127.0.0.1]:{port} {key}")).unwrap();
+    let auth = Auth::Ssh { key: Some(at("user")), known_hosts: Some(at("hosts")) };
+    let url = format!("ssh://127.0.0.1:{port}{}", repo.bare().display());
+    let controller = world.serve(vec![source(&url, auth)]).await;
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let told = controller.sources().await[0].problems.concat();
+        if told.contains("the server does not answer in time") {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{told}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    controller.stop().await;
+}

@@ -132,7 +132,12 @@ async fn servers_that_are_away_silent_or_closed() {
     pair.goes_on(&controller, "the server cannot be reached: Connection refused").await;
     let server = Server::start_at(port, pair.broken.root(), None).await;
     pair.recovers(&controller).await;
+    // One that hangs does not hold up the end, either.
+    server.refuse(1);
+    until("somebody waits for it", || async { server.silent() > 0 }).await;
+    let began = Instant::now();
     controller.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     server.stop().await;
 }
 

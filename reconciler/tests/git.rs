@@ -293,3 +293,68 @@ async fn a_submodule_is_an_empty_folder_and_links_stay_links() {
     assert_eq!(std::fs::read_link(stacks.join("loop")).unwrap(), Path::new("../stacks"));
     controller.stop().await;
 }
+
+fn following(url: &str, follow: Follow) -> SourceConfig {
+    let (paths, poll) = (vec!["stacks/*".to_owned()], Duration::from_millis(100));
+    let config = GitConfig { follow, paths, poll, ..GitConfig::new(url) };
+    SourceConfig::new("home", From::Git(Box::new(config)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_followed_may_change_a_range_of_tags_a_tag_a_commit() {
+    let (world, repo) = (World::new(), Repo::new());
+    let bare = repo.bare().display().to_string();
+    let version = |version: &str, tag: &[&str]| {
+        repo.write(
+            "stacks/blog/compose.yaml",
+            &WEB.replace("nginx:1", &format!("nginx:{version}")),
+        );
+        let commit = repo.push();
+        if !tag.is_empty() {
+            repo.tag(tag);
+        }
+        commit
+    };
+    let controller = world.serve(vec![following(&bare, Follow::Tag("~1.2".into()))]).await;
+    until_told(&controller, "has no tag `~1.2`").await;
+    version("a", &["v1.2.0"]);
+    version("b", &[]);
+    world.until_running(&[("blog-web-1", "nginx:a")]).await;
+    // An annotated one is an object of its own.
+    version("c", &["-a", "-m", "words", "v1.2.10"]);
+    version("d", &["v1.3.0"]);
+    world.until_running(&[("blog-web-1", "nginx:c")]).await;
+    let kept = version("e", &["v1.2.9"]);
+    version("f", &["stable"]);
+    controller.stop().await;
+    assert_eq!(world.running().await, [("blog-web-1".into(), "nginx:c".into())]);
+
+    let controller = world.serve(vec![following(&bare, Follow::Tag("stable".into()))]).await;
+    world.until_running(&[("blog-web-1", "nginx:f")]).await;
+    controller.stop().await;
+
+    let controller = world.serve(vec![following(&bare, Follow::Commit(kept.clone()))]).await;
+    world.until_running(&[("blog-web-1", "nginx:e")]).await;
+    assert_eq!(controller.sources().await[0].revision, kept);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_without_news_asks_once_where_the_branch_is() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/blog/compose.yaml", WEB);
+    repo.push();
+    let server = Server::start(repo.root(), None).await;
+    let url = format!("http://127.0.0.1:{}/home.git", server.port);
+    let controller = world.serve(vec![source(&url, "stacks/*")]).await;
+    world.until_running(&[("blog-web-1", "nginx:1")]).await;
+    server.asked();
+    let mut asked = Vec::new();
+    while asked.len() < 5 {
+        asked.extend(server.asked());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(asked.iter().all(|one| one == "GET /home.git/info/refs"), "{asked:?}");
+    controller.stop().await;
+    server.stop().await;
+}

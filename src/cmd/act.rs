@@ -18,7 +18,8 @@ pub async fn act(
     timeout: Option<u64>,
 ) -> Result<Exit> {
     let mut connection = connect(context, Need::Drive, who).await?;
-    let targets = target::spread(&connection.client, targets).await?;
+    let targets = target::in_full(context, &connection.client, targets).await?;
+    let targets = target::spread(&connection.client, &targets).await?;
     let ask = TaskAsk { targets, verb, timeout };
     let done = loop {
         match connection.client.act(&ask).await {

@@ -31,6 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (stack, by_path) = stack(&args, context)?;
     let who = format!("keel down {stack}");
     let mut connection = connect(context, Need::Drive, &who).await?;
+    let meant = target::path_meant(&stack).filter(|_| !by_path);
     let ask = DownAsk { stack, volumes: args.volumes, by_path };
     // Asked again, it may be down already.
     let ask = async |client: &Client, again| {
@@ -38,6 +39,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     };
     let exit = outcome::through(&mut connection, context, &who, ask).await;
     connection.close().await;
+    // Volumes may be left of a stack that nothing else is known of, so it is asked first.
+    if let (Ok(Exit::Failed), Some(hint)) = (&exit, meant) {
+        context.screen.problem(&format!("hint: {hint}"));
+    }
     exit
 }
 

@@ -34,15 +34,24 @@ enum Kind {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let connection = connect(context, Need::Read, "keel inspect").await?;
     let kind = args.kind.map(|kind| match kind {
         Kind::Container => InspectKind::Container,
         Kind::Image => InspectKind::Image,
         Kind::Network => InspectKind::Network,
         Kind::Volume => InspectKind::Volume,
     });
+    show(context, &args.targets, kind).await
+}
+
+/// Things of one kind, or whatever has the name.
+pub async fn show(
+    context: &Context,
+    targets: &[String],
+    kind: Option<InspectKind>,
+) -> Result<Exit> {
+    let connection = connect(context, Need::Read, "keel inspect").await?;
     let mut found = Vec::new();
-    for target in &args.targets {
+    for target in targets {
         found.push(connection.client.inspect(target, kind).await?);
     }
     connection.close().await;

@@ -29,8 +29,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let registry = registry(&args.registry);
     let (user, password) = who(&args, context)?;
-    let failed =
-        |error: keel_images::Error| Failure::caused(format!("cannot log in to {registry}"), &error);
+    let failed = |error: keel_images::Error| failure(registry, &error);
     let path = credentials();
     let registries =
         Registries::new(reached(&config(context)?), Credentials::none()).map_err(failed)?;
@@ -40,8 +39,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn failure(registry: &str, error: &keel_images::Error) -> Failure {
+    match error {
+        keel_images::Error::Denied { .. } => {
+            Failure::new(format!("cannot log in to {registry}: wrong user name or password"))
+                .hint("many registries want an access token in place of the password")
+        }
+        error => Failure::caused(format!("cannot log in to {registry}"), error),
+    }
+}
+
 /// People paste addresses.
-fn registry(text: &str) -> &str {
+pub fn registry(text: &str) -> &str {
     let text = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or(text);
     match text.split('/').next().unwrap_or(text) {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
@@ -59,11 +68,15 @@ fn who(args: &Args, context: &Context) -> Result<(String, String)> {
     if args.password_stdin {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map_err(unreadable)?;
-        return Ok((user, text.trim_end_matches(['\n', '\r']).to_owned()));
+        return match text.trim_end_matches(['\n', '\r']) {
+            "" => Err(Failure::usage("standard input holds no password")),
+            password => Ok((user, password.to_owned())),
+        };
     }
     if !asks {
-        return Err(Failure::usage("there is no terminal to ask for the password")
-            .hint("give `--password-stdin`"));
+        return Err(Failure::usage("there is no terminal to ask for the password").hint(
+            "give it by `--password-stdin`: keel login -u NAME --password-stdin REGISTRY <FILE",
+        ));
     }
     let password = unseen(|| ask(context, "password: "))?;
     context.screen.raw("\n");

@@ -42,8 +42,12 @@ pub struct Args {
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let options = options(&args, ago::now())?;
-    let words = words(&args, context)?;
+    let stack = if args.targets.is_empty() { Some(stack(context)?) } else { None };
     let connection = connect(context, Need::Read, "keel logs").await?;
+    let words = match stack {
+        Some(stack) => vec![stack],
+        None => target::in_full(context, &connection.client, &args.targets).await?,
+    };
     let mut tasks: Vec<TaskRef> = Vec::new();
     for word in &words {
         tasks.extend(target::tasks(&connection.client, word).await?);
@@ -62,18 +66,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     connection.close().await;
     Ok(Exit::Done)
-}
-
-/// What is meant: of a stack whose files were named, services.
-fn words(args: &Args, context: &Context) -> Result<Vec<String>> {
-    Ok(match args.targets.as_slice() {
-        [] => vec![stack(context)?],
-        words if context.files.is_empty() => words.to_vec(),
-        services => {
-            let stack = stack(context)?;
-            services.iter().map(|service| format!("{stack}/{service}")).collect()
-        }
-    })
 }
 
 /// The stack of the current folder, or of the files that were named.

@@ -1,13 +1,14 @@
-//! `keel network ls | create | rm`.
+//! `keel network ls | create | rm | inspect`.
 
 use crate::args::{Format, Listing, pair};
+use crate::cmd::inspect;
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::{Table, json};
 use keel_engine::NetworkSpec;
-use keel_reconciler::rows::{NetworkAsk, NetworkRow, RemoveAsk};
+use keel_reconciler::rows::{InspectKind, NetworkAsk, NetworkRow, RemoveAsk};
 
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
@@ -21,6 +22,17 @@ pub enum Command {
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example:\n  keel network rm proxy")]
     Rm(Rm),
+    /// Everything about networks
+    #[command(after_help = "Example:\n  keel network inspect lan")]
+    Inspect(Inspect),
+}
+
+/// `network inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// Their names
+    #[arg(required = true, value_name = "NETWORK")]
+    names: Vec<String>,
 }
 
 /// `network ls`.
@@ -76,6 +88,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Ls(args) => list(args, context).await,
         Command::Create(args) => create(args, context).await,
         Command::Rm(args) => remove(args, context).await,
+        Command::Inspect(args) => {
+            inspect::show(context, &args.names, Some(InspectKind::Network)).await
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
 use crate::show::json;
-use crate::target::Subject;
+use crate::target::{self, Subject};
 use keel_reconciler::ask::{PlanReport, PlanTarget, VerdictRow};
 
 /// What it takes.
@@ -27,14 +27,16 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let targets = match Subject::of(args.subject.as_deref(), args.files, context)? {
-        Subject::Stack(name) => vec![PlanTarget::Stack(name)],
+    let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
+    let targets = match &subject {
+        Subject::Stack(name) => vec![PlanTarget::Stack(name.clone())],
         Subject::Files(asked) => {
-            let stacks = load::many(context, &asked)?;
+            let stacks = load::many(context, asked)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     };
     let connection = connect(context, Need::Read, "keel plan").await?;
+    target::known(&connection.client, &subject).await?;
     let report = connection.client.plan(&targets).await?;
     connection.close().await;
     match args.listing.format {

@@ -35,6 +35,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel ps").await?;
     let ask = PsAsk { all: args.all, stacks: args.stacks.clone(), services: vec![] };
     let rows = connection.client.ps(&ask).await?;
+    // A stack of which nothing is there is known, or a slip.
+    let empty = |stack: &&StackName| !rows.iter().any(|row| row.stack == stack.as_str());
+    let unseen: Vec<_> = args.stacks.iter().filter(empty).cloned().collect();
+    if !unseen.is_empty() {
+        connection.client.status(unseen).await?;
+    }
     connection.close().await;
     let text = match args.listing.format {
         Format::Json => json::render(&rows),

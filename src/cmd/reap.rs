@@ -5,6 +5,7 @@ use crate::connect::drive_until_idle;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
+use crate::root;
 use std::path::PathBuf;
 
 /// What it takes.
@@ -21,5 +22,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut global = context.global.clone();
     global.root = args.root;
     let context = Context::new(global, context.files.clone());
+    keel_embedded::leave_shims(&root::layout(&context.global.root));
     drive_until_idle(&context, &format!("keel reap {}", args.task)).await
 }

@@ -30,7 +30,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel rm").await?;
     let client = &connection.client;
-    let targets = target::spread(client, &args.targets).await?;
+    let targets = target::in_full(context, client, &args.targets).await?;
+    let targets = target::spread(client, &targets).await?;
     if args.stop {
         let (targets, verb) = (targets.clone(), TaskVerb::Stop);
         client.act(&TaskAsk { targets, verb, timeout: None }).await?;

@@ -96,13 +96,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
-    let mut told = false;
+    let (began, mut told) = (tokio::time::Instant::now(), false);
     loop {
         match RootLock::acquire(layout, "keel serve", false) {
             Ok(lock) => return Ok(lock),
             // Another that stays for good is refused; a command's end is awaited.
             Err(LockError::Held { holder, .. }) if !holder.stays() => {
-                if !std::mem::replace(&mut told, true) {
+                // A turn is short, but for a pull.
+                if began.elapsed() > LOOK_AGAIN && !std::mem::replace(&mut told, true) {
                     context.screen.say(&format!("waiting for {holder}"));
                 }
                 tokio::time::sleep(BURST).await;

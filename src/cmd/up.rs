@@ -29,6 +29,12 @@ pub struct Args {
     /// Replace every container
     #[arg(long)]
     force_recreate: bool,
+    /// Return once everything is healthy, and leave it running
+    #[arg(long)]
+    wait: bool,
+    /// For scripts: what the files no longer name goes anyway, unless `prune: false` keeps it
+    #[arg(long)]
+    remove_orphans: bool,
     /// Take the stack from its present owner
     #[arg(long)]
     take_over: bool,
@@ -59,8 +65,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let ask = ask(&args, target, services);
     let who = format!("keel up {stack}");
     let mut connection = connect(context, Need::Drive, &who).await?;
+    target::known(&connection.client, &subject).await?;
     let converging = converge(&mut connection, context, &who, ask);
-    if args.detach {
+    if args.detach || args.wait {
         let exit = converging.await;
         connection.close().await;
         return exit;
@@ -113,8 +120,8 @@ fn ask(args: &Args, target: PlanTarget, services: Vec<String>) -> ConvergeAsk {
         pull: args.pull == Some(Pull::Always),
         recreate: args.force_recreate,
         services,
-        // Both ways it is not health that is waited for, but that everything runs.
-        detach: true,
+        // Attached or not, it is not health that is waited for, but that everything runs.
+        detach: !args.wait,
         keep_stopped: false,
     }
 }

@@ -1,13 +1,14 @@
-//! `keel volume ls | create | rm`.
+//! `keel volume ls | create | rm | inspect`.
 
 use crate::args::{Format, Listing, pair};
+use crate::cmd::inspect;
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::{Table, json};
 use keel_engine::VolumeSpec;
-use keel_reconciler::rows::{RemoveAsk, VolumeAsk};
+use keel_reconciler::rows::{InspectKind, RemoveAsk, VolumeAsk};
 
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
@@ -21,6 +22,17 @@ pub enum Command {
     /// Remove volumes, with all their data
     #[command(visible_alias = "remove", after_help = "Example:\n  keel volume rm media")]
     Rm(Rm),
+    /// Everything about volumes
+    #[command(after_help = "Example:\n  keel volume inspect media")]
+    Inspect(Inspect),
+}
+
+/// `volume inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// Their names
+    #[arg(required = true, value_name = "VOLUME")]
+    names: Vec<String>,
 }
 
 /// `volume ls`.
@@ -67,6 +79,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Ls(args) => list(args, context).await,
         Command::Create(args) => create(args, context).await,
         Command::Rm(args) => remove(args, context).await,
+        Command::Inspect(args) => {
+            inspect::show(context, &args.names, Some(InspectKind::Volume)).await
+        }
     }
 }
 

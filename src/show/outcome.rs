@@ -48,6 +48,10 @@ fn ended(screen: &Screen, outcome: Outcome, notes: &[String]) -> Exit {
     for note in notes {
         match outcome {
             Outcome::Done => screen.say(note),
+            Outcome::Failed | Outcome::Unhealthy if note.starts_with("hint:") => {
+                screen.raw("\n");
+                screen.problem(note);
+            }
             Outcome::Failed | Outcome::Unhealthy if has_heading(note) => screen.problem(note),
             Outcome::Failed => screen.problem(&format!("error: {note}")),
             Outcome::Unhealthy | Outcome::TakenOver => screen.warn(note),

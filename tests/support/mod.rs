@@ -208,7 +208,7 @@ impl Host {
             .expect("docker-registry is installed");
         self.registry = Some(child);
         let up = || {
-            let answer = self.command("curl").args(["-sf", "http://127.0.0.1:5000/v2/"]).output();
+            let answer = self.command("curl").args(["-s", "http://127.0.0.1:5000/v2/"]).output();
             answer.is_ok_and(|answer| answer.status.success()).then_some(())
         };
         until("the registry answers", up, String::new);
@@ -426,6 +426,11 @@ impl Drop for Host {
                 let pid = line.split([' ', ':']).nth(1).unwrap_or_default().to_owned();
                 run("kill", &["-9", &pid]);
             }
+        }
+        for cgroup in self.cgroups() {
+            // All inside, where the kernel can; then from the deepest on.
+            let _ = fs::write(Path::new(&cgroup).join("cgroup.kill"), "1");
+            run("find", &[&cgroup, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
         }
         run("ip", &["netns", "del", &self.name]);
     }

@@ -163,7 +163,7 @@ impl Images {
             known.going = None;
             known.pulls += 1;
             known.failure = error.map(|error| Failure {
-                words: in_words(&error),
+                words: in_words(&error) + &remedy(&error),
                 transient: error.is_transient(),
                 missing: error.is_missing(),
             });
@@ -305,6 +305,16 @@ fn unknown(reference: &str) -> ObservedImage {
 fn absent(reference: &str) -> Failure {
     let words = format!("image {reference} is not on this node, and may not be pulled");
     Failure { words, transient: false, missing: true }
+}
+
+/// What to do, where only a person can: it is told wherever the failure is.
+fn remedy(error: &keel_images::Error) -> String {
+    match error {
+        keel_images::Error::Denied { .. } => {
+            error.hint().map(|hint| format!("; {hint}")).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
 }
 
 fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {

@@ -1,5 +1,6 @@
 //! `keel reap ROOT ID`: a shim's last act for a task that removes itself. Hidden.
 
+use crate::runtime::cgroup::Home;
 use crate::{Embedded, Layout, LockError, Options, RootLock};
 use futures_util::StreamExt;
 use keel_engine::{Engine, EngineError, Result, TaskId};
@@ -7,6 +8,13 @@ use std::time::Duration;
 
 /// How long the removal may take; what is left then is the next driver's.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Leaves the cgroup of shims, whose last act may have started this process: it cannot take away
+/// what it is in.
+pub fn leave_shims(layout: &Layout) {
+    // Where there is none, there is nothing to leave.
+    let _ = Home::of(&layout.cgroup()).ok().flatten().map(|home| home.leave());
+}
 
 /// Removes a task that has ended and removes itself, if nobody else drives the root: whoever holds
 /// its lock does it by itself.

@@ -5,7 +5,7 @@
 //! - A network or volume that a task uses stays.
 
 use crate::core::Core;
-use crate::runtime::cgroup::Cgroup;
+use crate::runtime::cgroup::{Cgroup, Home};
 use crate::setback::{Setback, Step};
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, network, networks, volumes};
@@ -81,11 +81,25 @@ fn sweep(layout: &Layout) -> Result<Vec<String>> {
         }
     }
     unused_contents(layout, &all);
-    if all.is_empty() {
-        // Holds no process itself. One that cannot go is tried again after the next removal.
-        let _ = Cgroup::at(&layout.cgroup()).and_then(|root| root.remove());
-    }
+    strays(layout, &all);
     Ok(gone)
+}
+
+/// Cgroups of tasks that are gone: their driver was killed between the two. What cannot go now is
+/// tried again after the next removal.
+fn strays(layout: &Layout, all: &[Records]) {
+    let Ok(root) = Cgroup::at(&layout.cgroup()) else { return };
+    if all.is_empty() {
+        // Holds no process itself.
+        let _ = root.remove();
+        return;
+    }
+    for name in root.children().unwrap_or_default() {
+        if name != Home::NAME && !all.iter().any(|task| task.wish.id.short() == name) {
+            let stray = Cgroup::at(&format!("{}/{name}", layout.cgroup()));
+            let _ = stray.and_then(|stray| stray.remove());
+        }
+    }
 }
 
 /// What cannot be deleted now is tried again after the next removal.

@@ -23,6 +23,7 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
         check.data(),
         check.one_writer(),
         check.predecessors(),
+        check.two_at_most(),
         check.motion(),
         check.acts_have_wishes(),
     ]
@@ -150,9 +151,7 @@ impl<'a> Check<'a> {
     fn predecessors(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for (slot, reason, wishes) in self.acts() {
-            let ends = wishes
-                .iter()
-                .any(|wish| matches!(wish, Assignment::Task(task) if task.goal >= Goal::Stopped));
+            let ends = self.leaves_nobody(slot, wishes);
             let start_first =
                 self.service(slot).and_then(|service| service.order) == Some(Order::StartFirst);
             let writes = self.service(slot).is_some_and(|service| self.writes(&service.spec));
@@ -165,6 +164,33 @@ impl<'a> Check<'a> {
             }
         }
         broken
+    }
+
+    /// Whether tasks are ended, and none of the others is of use.
+    fn leaves_nobody(&self, slot: &Slot, wishes: &[Assignment]) -> bool {
+        let ended = |id: &keel_engine::TaskId| {
+            wishes.iter().any(|wish| {
+                matches!(wish, Assignment::Task(task) if task.id == *id && task.goal >= Goal::Stopped)
+            })
+        };
+        let tasks: Vec<_> = self.observed().filter(|(other, _)| *other == slot).collect();
+        tasks.iter().any(|(_, task)| ended(&task.id))
+            && !tasks.iter().any(|(_, task)| available_since(task).is_some() && !ended(&task.id))
+    }
+
+    /// A new task is made beside one old one at most, however fast pushes follow each other.
+    fn two_at_most(&self) -> Vec<String> {
+        let new = self.task_wishes().filter(|wish| self.known(wish).is_none());
+        let slots = new.filter_map(|wish| wish.place.slot());
+        let crowded = slots.filter(|slot| {
+            let goes = |task: &ObservedTask| {
+                let removed =
+                    |wish: &TaskAssignment| wish.id == task.id && wish.goal == Goal::Removed;
+                task.goal == Goal::Removed || self.task_wishes().any(removed)
+            };
+            self.observed().filter(|(other, task)| other == slot && !goes(task)).count() > 1
+        });
+        crowded.map(|slot| format!("{} would hold more than two tasks", short(slot))).collect()
     }
 
     /// Things of which there can be but one.

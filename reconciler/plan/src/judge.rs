@@ -2,13 +2,14 @@
 //!
 //! The tasks in a slot are told apart first: the one that is what it shall be (`current`), and
 //! the rest. The old one stays until its successor has settled, stopped where both cannot run at
-//! once; so coming back to it needs no new container.
+//! once; so coming back to it needs no new container. Of several old ones, one stays.
 
 mod alone;
 mod leaving;
 mod person;
 mod reasons;
 mod replacement;
+mod surplus;
 
 use crate::draft::{Draft, hold};
 use crate::facts::{Facts, Occupants, Want};

@@ -51,8 +51,10 @@ pub(crate) fn in_motion(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_
     }
 }
 
-/// The slot of a service that is under way, if one is: the others wait for it.
+/// The slot of a service that is under way, if one is: the others wait for it. One that holds two
+/// tasks is, whatever else was stopped and may come back.
 pub(crate) fn moving<'f>(facts: &'f Facts<'_>, service: &str) -> Option<&'f Slot> {
-    let mut slots = facts.slots.iter().filter(|(slot, _)| slot.service == service);
-    slots.find(|(slot, occupants)| in_motion(facts, slot, occupants)).map(|(slot, _)| slot)
+    let slots = facts.slots.iter().filter(|(slot, _)| slot.service == service);
+    let moving = slots.filter(|(slot, occupants)| in_motion(facts, slot, occupants));
+    moving.min_by_key(|(_, occupants)| occupants.all().count() < 2).map(|(slot, _)| slot)
 }

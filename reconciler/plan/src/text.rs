@@ -105,6 +105,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::NotInSource => "it is not in the source any more".into(),
         Reason::Asked { command } => format!("asked for by `keel {command}`"),
         Reason::Superseded => "its successor is available".into(),
+        Reason::Overtaken => "a newer revision overtook it".into(),
         Reason::StopFirst => "it goes before its successor can start".into(),
         Reason::Failed { what } => format!("failed: {what}"),
         Reason::Follows { service } => format!("follows {service}"),

@@ -166,6 +166,8 @@ pub enum Reason {
     },
     /// Its successor is available.
     Superseded,
+    /// A newer revision came before it had settled.
+    Overtaken,
     /// It has to go before its successor can start.
     StopFirst,
     /// It did not get healthy.

@@ -56,7 +56,11 @@ pub(crate) const KEYS: &[Key] = &[
         Text,
         "One commit that is kept, instead of a branch: all of its 40 digits.",
     ),
-    key("sources.*.tag", NotYet, "The highest tag of a range, instead of a branch."),
+    key(
+        "sources.*.tag",
+        Text,
+        "A tag, or the highest of a range such as >=1.2 <2, instead of a branch.",
+    ),
     key(
         "sources.*.path",
         Texts,

@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::{Auth, Follow, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
-use crate::source::Location;
+use crate::source::{Location, shown_url};
 use crate::yaml::{Item, Key, Node};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ struct Written<'a> {
     dir: Option<PathBuf>,
     branch: Option<(String, &'a Item)>,
     commit: Option<(String, &'a Item)>,
+    tag: Option<(String, &'a Item)>,
     paths: Vec<String>,
     poll: Option<Duration>,
     env: BTreeMap<String, String>,
@@ -72,6 +73,7 @@ impl Reader {
                 "dir" => written.dir = this.file(value, Role::Folder),
                 "branch" => written.branch = this.text(value).map(|text| (text, value)),
                 "commit" => written.commit = this.commit(value).map(|text| (text, value)),
+                "tag" => written.tag = this.text(value).map(|text| (text, value)),
                 "path" => written.paths = this.texts(value),
                 "poll" => written.poll = this.duration(value).map(|poll| poll.max(LEAST_POLL)),
                 "env" => written.env = this.pairs(value),
@@ -80,7 +82,7 @@ impl Reader {
                 "webhook" => written.webhook = this.webhook(value),
                 _ => {}
             }
-            if matches!(key, "branch" | "commit" | "data-dir" | "auth") {
+            if matches!(key, "branch" | "commit" | "tag" | "data-dir" | "auth") {
                 written.of_git.push(value);
             }
         });
@@ -88,14 +90,7 @@ impl Reader {
     }
 
     fn git(&mut self, url: String, written: &Written<'_>) -> Option<From> {
-        let follow = match (&written.branch, &written.commit) {
-            (Some(_), Some((_, at))) => {
-                self.wrong(at, "a source follows a `branch` or keeps a `commit`, not both");
-                return None;
-            }
-            (_, Some((commit, _))) => Follow::Commit(commit.clone()),
-            (branch, None) => Follow::Branch(branch.as_ref().map(|(branch, _)| branch.clone())),
-        };
+        let follow = self.followed(written)?;
         if let Some((auth, at)) = &written.auth {
             self.fits(auth, &url, at);
         }
@@ -109,11 +104,24 @@ impl Reader {
         })))
     }
 
+    fn followed(&mut self, written: &Written<'_>) -> Option<Follow> {
+        let several = [&written.branch, &written.commit, &written.tag].into_iter().flatten();
+        if let Some((_, at)) = several.skip(1).last() {
+            self.wrong(at, "a source follows one of `branch`, `commit` and `tag`");
+            return None;
+        }
+        let text =
+            |written: &Option<(String, &Item)>| written.as_ref().map(|(text, _)| text.clone());
+        let (commit, tag) = (text(&written.commit), text(&written.tag));
+        let branch = || Follow::Branch(text(&written.branch));
+        Some(commit.map(Follow::Commit).or(tag.map(Follow::Tag)).unwrap_or_else(branch))
+    }
+
     fn directory(&mut self, dir: &std::path::Path, written: &Written<'_>) -> Option<From> {
         for at in &written.of_git {
             self.wrong(
                 at,
-                "`branch`, `commit`, `auth` and `data-dir` are about `git`, not about `dir`",
+                "`branch`, `commit`, `tag`, `auth` and `data-dir` are about `git`, not about `dir`",
             );
         }
         Some(From::Directory {
@@ -187,6 +195,9 @@ impl Reader {
     /// A token over ssh, or a key over https, would never be used.
     fn fits(&mut self, auth: &Auth, url: &str, at: &Item) {
         let over = Location::parse(url);
+        if shown_url(url) != url {
+            return self.wrong(at, "the URL names a user already: take it out of there");
+        }
         let wrong = match (auth, over) {
             (Auth::Ssh { .. }, Some(Location::Ssh { .. })) => return,
             (Auth::Token { .. } | Auth::Password { .. }, Some(Location::Http)) => return,

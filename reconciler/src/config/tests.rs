@@ -18,6 +18,7 @@ sources:
     git: git@example.org:team/a.git
     commit: 3F9C2A1B5D7E9F0011223344556677889900AABB
     auth: { ssh-key-file: /etc/keel/key, known-hosts: /etc/keel/known_hosts }
+  tagged: { git: "https://x/t", tag: ">=1.2 <2" }
   here: { dir: /srv/stacks/, poll: 5s }
   named: { git: "https://x/a", auth: { username: me, password-file: /etc/keel/pw } }
 policy: { drift: report, settle: 1m30s, prune: false }
@@ -50,12 +51,15 @@ registries:
         ..GitConfig::new("git@example.org:team/a.git")
     };
     assert_eq!(config.sources[1], SourceConfig::new("pinned", From::Git(Box::new(pinned))));
+    let follow = Follow::Tag(">=1.2 <2".into());
+    let tagged = GitConfig { follow, ..GitConfig::new("https://x/t") };
+    assert_eq!(config.sources[2], SourceConfig::new("tagged", From::Git(Box::new(tagged))));
     let here = From::Directory {
         path: "/srv/stacks".into(),
         globs: vec![".".into()],
         poll: Some(Duration::from_secs(5)),
     };
-    assert_eq!(config.sources[2], SourceConfig::new("here", here));
+    assert_eq!(config.sources[3], SourceConfig::new("here", here));
     let expected =
         Policy { drift: DriftPolicy::Report, settle: 90_000, prune: false, ..Policy::default() };
     assert_eq!(config.policy, expected);
@@ -85,6 +89,7 @@ sources:
   e: { git: https://x/e, auth: { ssh-key-file: /k } }
   f: { git: https://x/f, webhook: { type: gitub, secret-file: hook } }
   g: { git: https://x/g, auth: { username: me } }
+  h: { git: https://me@x/h, auth: { token-file: /t } }
   no name: { dir: /srv }
 notify: []
 ";
@@ -136,7 +141,7 @@ notify: []
 
     hint: did you mean `branch`?
 
-    error: `branch`, `commit`, `auth` and `data-dir` are about `git`, not about `dir` [E0704]
+    error: `branch`, `commit`, `tag`, `auth` and `data-dir` are about `git`, not about `dir` [E0704]
      --> /etc/keel/keel.yaml:9:27
       |
     9 |   c: { dir: /srv, branch: main }
@@ -174,16 +179,22 @@ notify: []
     13 |   g: { git: https://x/g, auth: { username: me } }
        |                                ^
 
-    error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
-      --> /etc/keel/keel.yaml:14:3
+    error: the URL names a user already: take it out of there [E0704]
+      --> /etc/keel/keel.yaml:14:35
        |
-    14 |   no name: { dir: /srv }
+    14 |   h: { git: https://me@x/h, auth: { token-file: /t } }
+       |                                   ^
+
+    error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
+      --> /etc/keel/keel.yaml:15:3
+       |
+    15 |   no name: { dir: /srv }
        |   ^^^^^^^
 
     error: this version does not obey the key `notify` in keel.yaml [E0704]
-      --> /etc/keel/keel.yaml:15:1
+      --> /etc/keel/keel.yaml:16:1
        |
-    15 | notify: []
+    16 | notify: []
        | ^^^^^^
     "#);
 }

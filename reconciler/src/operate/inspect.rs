@@ -2,7 +2,7 @@
 
 use super::target::{listed_names, resolve};
 use super::{images, networks, ps, volumes};
-use crate::ask::Refusal;
+use crate::ask::{Refusal, RefusalKind};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::InspectKind;
@@ -25,6 +25,7 @@ impl Controller {
             match resolve(&seen, target) {
                 Ok(tasks) => return Ok(container(tasks[0], &seen)),
                 Err(refusal) if kind.is_some() => return Err(refusal),
+                Err(refusal) if refusal.kind == RefusalKind::Invalid => return Err(refusal),
                 Err(_) => {}
             }
         }

@@ -53,7 +53,10 @@ impl Controller {
             match find(&seen, name) {
                 Some(network) => specs.push(free(network, &seen)?),
                 None if ask.force => {}
-                None => return Err(Refusal::not_found(format!("no such network: {name}"))),
+                None => {
+                    return Err(Refusal::not_found(format!("no such network: {name}"))
+                        .hint("`keel network ls` lists them"));
+                }
             }
         }
         let names: BTreeSet<_> = specs.iter().map(|spec| spec.name.clone()).collect();

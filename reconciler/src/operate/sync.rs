@@ -8,6 +8,7 @@ use crate::refresh::refresh;
 use crate::repos::RepoError;
 use crate::rows::{RepoAnswer, RepoAsk, SuspendAsk, SyncAsk};
 use crate::source::Known;
+use futures_util::future::try_join_all;
 use keel_engine::StackName;
 use keel_plan::Asked;
 use keel_plan::desired::Owner;
@@ -31,10 +32,10 @@ impl Controller {
             return Err(Refusal::needs_daemon("keel sync"));
         }
         let before = self.stacks_of(&ask.targets).await?;
-        let mut notes = Vec::new();
-        for name in self.sources_of(&ask.targets).await? {
-            notes.extend(self.reread_for(&name, &ask, &before, lines).await?);
-        }
+        let names = self.sources_of(&ask.targets).await?;
+        // At once: one that does not answer holds up no other.
+        let rereading = names.iter().map(|name| self.reread_for(name, &ask, &before, lines));
+        let mut notes: Vec<_> = try_join_all(rereading).await?.concat();
         if ask.revision.is_some() && !notes.is_empty() {
             // What is there is not what was asked for.
             return Ok((Outcome::Failed, notes));
@@ -259,5 +260,29 @@ fn worse(one: Outcome, other: Outcome) -> Outcome {
         (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
         (Outcome::Unhealthy, _) | (_, Outcome::Unhealthy) => Outcome::Unhealthy,
         (Outcome::Done, Outcome::Done) => Outcome::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_stacks_mistake_is_not_this_ones() {
+        let stack = |name: &str| StackName::new(name).expect("a name");
+        let folders = BTreeMap::from([
+            ("stacks/blog".to_owned(), stack("blog")),
+            ("stacks/blog2".to_owned(), stack("other")),
+        ]);
+        let at = |place: &str| format!("error: x [E0401]\n --> {place}\n  |\n3 | x\n");
+        let cases = [
+            (at("stacks/blog/compose.yaml:3:1 at revision 3f9c"), true),
+            (at("stacks/blog2/compose.yaml:3:1"), false),
+            (at("stacks/new/compose.yaml:3:1"), true),
+            ("error: stack `other` belongs to somebody".to_owned(), true),
+        ];
+        for (problem, expected) in cases {
+            assert_eq!(about(&problem, &folders, &[stack("blog")]), expected, "{problem}");
+        }
     }
 }

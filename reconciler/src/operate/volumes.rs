@@ -55,7 +55,10 @@ impl Controller {
             match seen.volumes.iter().find(|volume| volume.spec.name == *name) {
                 Some(volume) => specs.push(free(volume, &seen)?),
                 None if ask.force => {}
-                None => return Err(Refusal::not_found(format!("no such volume: {name}"))),
+                None => {
+                    return Err(Refusal::not_found(format!("no such volume: {name}"))
+                        .hint("`keel volume ls` lists them"));
+                }
             }
         }
         let names: BTreeSet<_> = specs.iter().map(|spec| spec.name.clone()).collect();

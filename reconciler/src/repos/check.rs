@@ -72,6 +72,10 @@ pub fn check(
     let scratch = Scratch(repo.join(format!("keel-check-{}", std::process::id())));
     let root = scratch.0.join(&source.name);
     let export = || {
+        if scratch.0.exists() {
+            // Of one that was killed, and had our number.
+            std::fs::remove_dir_all(&scratch.0)?;
+        }
         let opened = Repository::open_bare(repo)?;
         if let Some(quarantine) = quarantine.and_then(Path::to_str) {
             opened.odb()?.add_disk_alternate(quarantine)?;

@@ -1,4 +1,4 @@
-//! A branch or commit of a Git repository: one bare clone, and an immutable checkout for each
+//! A branch, tag or commit of a Git repository: one bare clone, and an immutable checkout for each
 //! commit.
 //!
 //! # Invariants
@@ -10,6 +10,7 @@
 
 use super::identity::Identity;
 use super::location::{Location, shown_url};
+use super::tags::Range;
 use super::{Snapshot, SourceError, checkout, transport, words};
 use crate::blocking::off_thread;
 use crate::config::{Follow, GitConfig};
@@ -79,6 +80,7 @@ impl Git {
         let commit = match &self.config.follow {
             Follow::Branch(branch) => self.follow(&repo, branch.as_deref())?,
             Follow::Commit(commit) => self.keep(&repo, commit)?,
+            Follow::Tag(tag) => self.tagged(&repo, tag)?,
         };
         Ok((commit, checkout::ensure(&repo, commit, &self.folder, &self.repo_name())?))
     }
@@ -160,6 +162,31 @@ impl Git {
             let _ = remote.disconnect();
         }
         if here(repo) { Ok(wanted) } else { Err(missing()) }
+    }
+
+    /// The tag of this name, or the highest of this range; annotated or not.
+    fn tagged(&self, repo: &Repository, wanted: &str) -> Result<Oid, SourceError> {
+        let mut remote = self.connected(repo)?;
+        let heads = remote.list().map_err(|error| self.told(&error))?;
+        let tag = |name: &str, oid| Some((name.strip_prefix("refs/tags/")?.to_owned(), oid));
+        let tags: Vec<(String, Oid)> =
+            heads.iter().filter_map(|head| tag(head.name(), head.oid())).collect();
+        let names =
+            || tags.iter().map(|(name, _)| name.as_str()).filter(|name| !name.ends_with("^{}"));
+        let named = names().find(|name| *name == wanted);
+        let best = || Range::parse(wanted).and_then(|range| range.best(names()));
+        let Some(name) = named.or_else(best) else {
+            let (url, there) = (shown_url(&self.config.url), names().map(str::to_owned).collect());
+            return Err(SourceError::NoTag { url, tag: wanted.to_owned(), there });
+        };
+        let theirs = tags.iter().find(|(tag, _)| tag == name).map(|(_, oid)| *oid);
+        let ours = format!("refs/keel-tags/{name}");
+        if repo.refname_to_id(&ours).ok() != theirs {
+            self.bring(&mut remote, &[format!("+refs/tags/{name}:{ours}")])?;
+        }
+        let _ = remote.disconnect();
+        let commit = repo.find_reference(&ours).and_then(|tag| tag.peel_to_commit());
+        Ok(commit.map_err(|error| self.unreadable(error))?.id())
     }
 
     fn bring(&self, remote: &mut Remote<'_>, specs: &[String]) -> Result<(), SourceError> {

@@ -10,21 +10,47 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Until the other side says a word of Git: a login that ends nowhere must not be waited for.
+const FIRST_WORD: Duration = Duration::from_secs(20);
 
 /// One connection; the program ends with it.
 #[derive(Default)]
 pub(crate) struct Ssh {
-    child: Mutex<Option<Child>>,
+    running: Arc<Running>,
 }
 
-impl Ssh {
+/// The program, for whoever ends it.
+#[derive(Default)]
+struct Running {
+    child: Mutex<Option<Child>>,
+    late: AtomicBool,
+}
+
+impl Running {
     fn end(&self) {
         if let Some(mut child) = self.child.lock().expect("nothing panics with it").take() {
             // It may have ended by itself already.
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Ends the program unless what is given is dropped in time.
+    fn watched(self: &Arc<Self>) -> Sender<()> {
+        let (heard, silence) = mpsc::channel();
+        let running = self.clone();
+        std::thread::spawn(move || {
+            if silence.recv_timeout(FIRST_WORD) == Err(RecvTimeoutError::Timeout) {
+                running.late.store(true, Ordering::SeqCst);
+                running.end();
+            }
+        });
+        heard
     }
 }
 
@@ -40,7 +66,7 @@ impl SmartSubtransport for Ssh {
         let Some(Location::Ssh { destination, port, path }) = Location::parse(url) else {
             return Err(Error::from_str("not an ssh address"));
         };
-        self.end();
+        self.running.end();
         let mut child =
             command(&destination, port, &path, &Identity::present()).spawn().map_err(|error| {
                 let words = format!("the program `ssh` cannot be started: {error}");
@@ -50,19 +76,20 @@ impl SmartSubtransport for Ssh {
         let (Some(stdin), Some(stdout), Some(stderr)) = taken else {
             return Err(Error::from_str("the program `ssh` has no pipes"));
         };
-        *self.child.lock().expect("nothing panics with it") = Some(child);
-        Ok(Box::new(Pipes { stdin, stdout, stderr, said: false }))
+        *self.running.child.lock().expect("nothing panics with it") = Some(child);
+        let (running, silent) = (self.running.clone(), Some(self.running.watched()));
+        Ok(Box::new(Pipes { stdin, stdout, stderr, running, silent }))
     }
 
     fn close(&self) -> Result<(), Error> {
-        self.end();
+        self.running.end();
         Ok(())
     }
 }
 
 impl Drop for Ssh {
     fn drop(&mut self) {
-        self.end();
+        self.running.end();
     }
 }
 
@@ -120,15 +147,22 @@ struct Pipes {
     stdin: ChildStdin,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    said: bool,
+    running: Arc<Running>,
+    /// Until the first word.
+    silent: Option<Sender<()>>,
 }
 
 impl Read for Pipes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.stdout.read(buffer)?;
-        self.said |= count > 0;
-        if count > 0 || self.said {
+        if count > 0 {
+            self.silent = None;
+        }
+        if self.silent.is_none() {
             return Ok(count);
+        }
+        if self.running.late.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the server does not answer in time"));
         }
         // It ended without a word of Git: what it complained of is the reason.
         let mut complaint = String::new();

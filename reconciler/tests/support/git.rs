@@ -3,8 +3,8 @@
 use super::write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -63,6 +63,12 @@ impl Repo {
         git(&self.work(), &["rev-parse", "HEAD"])
     }
 
+    /// Tags the last commit, and pushes that.
+    pub fn tag(&self, words: &[&str]) {
+        git(&self.work(), &[&["tag"], words].concat());
+        git(&self.work(), &["push", "-q", "origin", "--tags"]);
+    }
+
     /// Replaces the last commit, and pushes by force.
     pub fn push_by_force(&self) -> String {
         git(&self.work(), &["add", "-A"]);
@@ -90,6 +96,8 @@ pub fn git(folder: &Path, words: &[&str]) -> String {
 pub struct Server {
     pub port: u16,
     refuses: Arc<AtomicU16>,
+    silent: Arc<AtomicU16>,
+    asked: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -105,20 +113,36 @@ impl Server {
         let refuses = Arc::new(AtomicU16::new(0));
         let port = listener.local_addr().unwrap().port();
         let root = root.to_owned();
-        let all = refuses.clone();
+        let silent = Arc::new(AtomicU16::new(0));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let (all, told) = (refuses.clone(), silent.clone());
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let status = all.load(Ordering::SeqCst);
-                tokio::spawn(answer(stream, root.clone(), password, status));
+                if status == 1 {
+                    told.fetch_add(1, Ordering::SeqCst);
+                }
+                tokio::spawn(answer(stream, root.clone(), password, status, log.clone()));
             }
         });
-        Self { port, refuses, task }
+        Self { port, refuses, silent, asked, task }
     }
 
     /// From now on every request gets this status; with 0 it serves again, with 1 it says nothing.
     pub fn refuse(&self, status: u16) {
         self.refuses.store(status, Ordering::SeqCst);
+    }
+
+    /// What was asked for since the last time, such as `GET /home.git/info/refs`.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// How many were told nothing.
+    pub fn silent(&self) -> u16 {
+        self.silent.load(Ordering::SeqCst)
     }
 
     /// From now on nobody answers.
@@ -143,9 +167,16 @@ impl Request {
     }
 }
 
-async fn answer(stream: TcpStream, root: PathBuf, password: Option<&str>, status: u16) {
+async fn answer(
+    stream: TcpStream,
+    root: PathBuf,
+    password: Option<&str>,
+    status: u16,
+    log: Arc<Mutex<Vec<String>>>,
+) {
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream).await else { return };
+    log.lock().unwrap().push(format!("{} {}", request.method, request.path));
     if status == 1 {
         // Until the other side hangs up.
         let _ = stream.read_to_end(&mut Vec::new()).await;

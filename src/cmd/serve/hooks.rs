@@ -40,6 +40,12 @@ pub async fn listen(
         }
         return Ok(None);
     };
+    if hooks.is_empty() {
+        context
+            .screen
+            .warn("`listen.webhooks` is named, but no source has a webhook: nothing is opened");
+        return Ok(None);
+    }
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| Failure::caused(format!("cannot listen on {address}"), &error))?;

@@ -78,6 +78,7 @@ pub fn describe(sources: &[SourceConfig]) -> String {
         From::Git(config) => {
             let at = match &config.follow {
                 Follow::Branch(Some(branch)) => format!(" at {branch}"),
+                Follow::Tag(tag) => format!(" at {tag}"),
                 Follow::Branch(None) => String::new(),
                 Follow::Commit(commit) => format!(" at {}", keel_engine::short(commit)),
             };
@@ -114,5 +115,8 @@ mod tests {
         let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names, ["default", "b", "b-2"]);
         assert_eq!(describe(&sources), "/srv/a and /srv/b and /mnt/b");
+        let git = GitConfig::new("https://me:s3cret@git.example.org/a");
+        let git = [SourceConfig::new("a", From::Git(Box::new(git)))];
+        assert_eq!(describe(&git), "https://git.example.org/a");
     }
 }

@@ -46,7 +46,8 @@ fn state(row: &SourceRow, now: u64) -> String {
     if let Some(since) = &row.failing {
         let first = row.problems.first().map_or("", |problem| problem.lines().next().unwrap_or(""));
         let since = ago::ago(since, now);
-        return format!("failing, first {since}: {}", first.trim_start_matches("error: "));
+        let what = first.trim_start_matches(&format!("error: source {}: ", row.name));
+        return format!("failing, first {since}: {what}");
     }
     if row.held.is_some() {
         return format!("held: `keel confirm {}`", row.name);
@@ -76,7 +77,7 @@ mod tests {
             row("fine"),
             SourceRow {
                 failing: Some("1970-01-01T00:00:30Z".into()),
-                problems: vec!["error: cannot fetch x: refused\n\nhint: y\n".into()],
+                problems: vec!["error: source away: cannot fetch x: refused\n\nhint: y\n".into()],
                 ..row("away")
             },
             SourceRow { held: Some("x".into()), ..row("emptied") },

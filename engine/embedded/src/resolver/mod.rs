@@ -22,6 +22,7 @@ use crate::network::NetworkFinding;
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
 use crate::record::{Process, Work, load, note};
+use crate::runtime::cgroup::Home;
 use crate::sys;
 use keel_engine::TaskId;
 use nix::errno::Errno;
@@ -150,7 +151,12 @@ fn serves(task: &TaskDir) -> io::Result<bool> {
 pub fn main(layout: &Layout) -> i32 {
     let _ = setsid(); // fails where it leads a session already
     let _ = std::env::set_current_dir("/");
-    match run(layout) {
+    let home = Home::of(&layout.cgroup()).ok().flatten();
+    // Where it may not, it ends with whoever started it, and is started again.
+    let _ = home.as_ref().map(Home::enter);
+    let ended = run(layout);
+    let _ = home.as_ref().map(Home::leave);
+    match ended {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("keel net: {error}");

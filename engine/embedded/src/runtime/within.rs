@@ -7,11 +7,14 @@
 use super::failure::{Failure, Step};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// More of a text is not read.
+const LARGEST: u64 = 16 << 20;
 
 /// A container's root.
 #[derive(Debug)]
@@ -29,13 +32,18 @@ impl Root {
         Ok(openat2(&self.0, below(path), flags | OFlags::CLOEXEC, Mode::empty(), INSIDE)?)
     }
 
-    /// The text of a file, where there is one.
+    /// The text of a file, where there is one. What a container put there may be anything: nobody
+    /// waits for a pipe's writer, and what has no end is not read to it.
     pub fn text(&self, path: &Path) -> io::Result<Option<String>> {
-        match self.at(path, OFlags::RDONLY) {
-            Ok(file) => io::read_to_string(std::fs::File::from(file)).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let file = match self.at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+            Ok(file) => std::fs::File::from(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no plain file"));
         }
+        io::read_to_string(file.take(LARGEST)).map(Some)
     }
 
     /// The folder at `path`, made with its parents where it is missing.

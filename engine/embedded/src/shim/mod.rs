@@ -144,9 +144,10 @@ pub fn main(dir: &Path, layout: &Layout) -> i32 {
 }
 
 fn run(launch: &Launch) -> i32 {
-    let ran = seal::run_sealed(3)
-        .step("seal this program")
-        .and_then(|()| setup::in_background(|| Shim::prepare(launch), Shim::live));
+    let ran = seal::run_sealed(3).step("seal this program").and_then(|()| {
+        let cgroup = Layout::new(&launch.root).cgroup();
+        setup::in_background(&cgroup, || Shim::prepare(launch), Shim::live)
+    });
     match ran {
         Ok(()) => 0,
         Err(failure) => {

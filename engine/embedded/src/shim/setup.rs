@@ -1,6 +1,7 @@
 //! How a shim comes to be: sealed, in the background, alone in its network namespace.
 
 use super::Network;
+use crate::runtime::cgroup::Home;
 use crate::runtime::channel::Channel;
 use crate::runtime::failure::{Failure, Step};
 use crate::runtime::spawn;
@@ -74,13 +75,18 @@ pub fn signals() -> Result<SignalFd, Failure> {
     SignalFd::with_flags(&set, flags).step("open a descriptor for signals")
 }
 
-/// Prepares and lives in the background. Here it returns once that is prepared, there never.
+/// Prepares and lives in the background, in the root's own cgroup where there is one. Here it returns once that is prepared, there never.
 pub fn in_background<T>(
+    cgroup: &str,
     prepare: impl FnOnce() -> Result<T, Failure>,
     live: impl FnOnce(T),
 ) -> Result<(), Failure> {
     let (ours, theirs) = Channel::pair().step("make a socket pair")?;
-    match sys::clone3(sys::Clone3::default()).step("fork")? {
+    let home = Home::of(cgroup).ok().flatten().and_then(|home| home.birthplace().ok());
+    let inside = sys::Clone3 { cgroup: home.as_ref().map(AsFd::as_fd), ..Default::default() };
+    // A host that does not let it there still gets its shim.
+    let cloned = sys::clone3(inside).or_else(|_| sys::clone3(sys::Clone3::default()));
+    match cloned.step("fork")? {
         sys::Cloned::Parent(_) => {
             drop(theirs);
             spawn::hear_of(&ours)

@@ -4,7 +4,7 @@ use crate::Test;
 use crate::lab::{Lab, Task, eventually};
 use keel_embedded::record::{Activity, HealthPlan};
 use keel_embedded::runtime::cgroup::Cgroup;
-use keel_engine::{Goal, Health};
+use keel_engine::{Goal, Health, RestartPolicy};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, pipe};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 pub const TESTS: &[Test] = &[
     ("a_strangers_output_is_not_waited_for", a_strangers_output_is_not_waited_for),
     ("what_a_check_started_dies_with_it", what_a_check_started_dies_with_it),
+    ("a_pipe_for_a_file_is_not_waited_for", a_pipe_for_a_file_is_not_waited_for),
     ("a_frozen_container_can_be_stopped", a_frozen_container_can_be_stopped),
     ("goodbyes_are_short", goodbyes_are_short),
     ("every_signal_is_handed_on", every_signal_is_handed_on),
+    ("a_shim_lives_beside_its_task", a_shim_lives_beside_its_task),
     ("a_shim_keeps_nothing_of_its_starter", a_shim_keeps_nothing_of_its_starter),
 ];
 
@@ -83,6 +85,17 @@ fn frozen(task: &Task<'_>) -> PathBuf {
     .join("cgroup.freeze")
 }
 
+/// It is read before each start and check.
+fn a_pipe_for_a_file_is_not_waited_for(lab: &Lab) {
+    for trick in ["mkfifo /etc/passwd", "ln -s /dev/zero /etc/passwd"] {
+        let task = lab.shell(&format!("rm /etc/passwd; {trick}; exit 3"));
+        let task = task.spec(|spec| spec.restart = RestartPolicy::OnFailure { max: 1 }).launch();
+        let state = task.end();
+        let message = state.message.unwrap_or_default();
+        assert!(message.contains("/etc/passwd: it is no plain file"), "{trick}: {message}");
+    }
+}
+
 fn a_frozen_container_can_be_stopped(lab: &Lab) {
     let mut task = with_check(lab, "true");
     task.until("health", |state| state.health == Health::Healthy);
@@ -128,6 +141,16 @@ fn every_signal_is_handed_on(lab: &Lab) {
     task.signal_shim(Signal::SIGCONT);
     task.says("heard HUP");
     task.says("heard USR1");
+}
+
+/// A unit, a session: what is found in its cgroup is ended with it.
+fn a_shim_lives_beside_its_task(lab: &Lab) {
+    let task = lab.shell("echo ready; sleep 1000").launch();
+    task.says("ready");
+    let shim = task.state().shim.unwrap().pid;
+    let lines = fs::read_to_string(format!("/proc/{shim}/cgroup")).unwrap();
+    let unified = lines.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    assert_eq!(unified, format!("/{}/own", lab.layout.cgroup()));
 }
 
 /// `flock`, a CI's pipe: whoever waits for its end must not wait for the container's.

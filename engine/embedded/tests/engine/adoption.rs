@@ -5,12 +5,16 @@ use crate::lab::Lab;
 use crate::life::in_network;
 use crate::person::kill;
 use keel_embedded::record::{self, Process, State};
+use keel_embedded::runtime::cgroup::Cgroup;
 use keel_embedded::shim::{Launch, Network};
-use keel_engine::{Depth, ExitCause, Goal, Phase, RestartPolicy};
+use keel_engine::{Depth, ExitCause, Goal, Observation, Phase, RestartPolicy};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("another_driver_restarts_nothing", || Box::pin(another_driver_restarts_nothing())),
+    ("a_stray_cgroup_goes_with_the_next_driver", || {
+        Box::pin(a_stray_cgroup_goes_with_the_next_driver())
+    }),
     ("what_a_driver_left_midway_is_finished", || Box::pin(what_a_driver_left_midway_is_finished())),
     ("a_dead_shim_is_replaced", || Box::pin(a_dead_shim_is_replaced())),
     ("a_dead_keel_net_is_replaced", || Box::pin(a_dead_keel_net_is_replaced())),
@@ -41,6 +45,23 @@ async fn another_driver_restarts_nothing() {
     lab.reopen().await;
     let stopped = lab.until_phase(&wish, Phase::Exited).await;
     assert_eq!(stopped.exit_cause, Some(ExitCause::Stopped));
+    lab.clean().await;
+}
+
+/// The driver was killed after it forgot a task, and before its cgroup went.
+async fn a_stray_cgroup_goes_with_the_next_driver() {
+    let mut lab = Lab::open().await;
+    let wish = lab.task("web", &[]);
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let group = |name: &str| Cgroup::at(&format!("{}/{name}", lab.layout.cgroup())).unwrap();
+    let (stray, own) = (group("0123456789ab"), group(wish.id.short()));
+    stray.create().unwrap();
+    lab.reopen().await;
+    let all = || Cgroup::at(&lab.layout.cgroup()).unwrap().children().unwrap();
+    let gone = |_: &Observation| !all().contains("0123456789ab");
+    lab.until("the stray goes", Depth::State, gone).await;
+    assert!(all().contains(wish.id.short()) && !own.processes().unwrap().is_empty());
     lab.clean().await;
 }
 

@@ -1,7 +1,7 @@
 //! A root of its own, with an engine on it.
 
 use futures_util::StreamExt;
-use keel_embedded::runtime::cgroup::Cgroup;
+use keel_embedded::runtime::cgroup::{Cgroup, Hierarchies};
 use keel_embedded::{Embedded, Layout, Options};
 use keel_engine::frames::Frame;
 use keel_engine::{
@@ -200,6 +200,25 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// A test that failed leaves nothing either.
+    fn drop(&mut self) {
+        self.engine = None;
+        if std::thread::panicking() {
+            let cgroup = self.layout.cgroup();
+            let unified = Hierarchies::read().unwrap().unified.unwrap().join(&cgroup);
+            let until = std::time::Instant::now() + PATIENCE;
+            // A shim that was just being started is late.
+            while unified.exists() && std::time::Instant::now() < until {
+                let _ = std::fs::write(unified.join("cgroup.kill"), "1");
+                let _ = Cgroup::at(&cgroup).unwrap().remove();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let _ = keel_embedded::network::teardown(&self.layout);
+        }
+    }
+}
+
 /// A process that has the root in its command line.
 fn processes(root: &str) -> Option<String> {
     std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
@@ -212,5 +231,6 @@ fn processes(root: &str) -> Option<String> {
 /// What `keel reap ROOT ID` does.
 pub async fn reap(root: &str, id: &str) {
     let id = TaskId::new(id).unwrap();
+    keel_embedded::leave_shims(&Layout::new(Path::new(root)));
     keel_embedded::reap(Layout::new(Path::new(root)), options(), &id).await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use super::Judge;
 use super::leaving::remove_all;
+use super::surplus::surplus;
 use crate::condition::{Condition, is_still};
 use crate::desired::Order;
 use crate::draft::{act, hold};
@@ -54,10 +55,17 @@ impl Judge<'_, '_> {
                 .collect(),
             _ => match waits::port_on_the_move(self.facts, self.want) {
                 Some(wait) => return hold(wait),
-                None => vec![self.new_task(Some(rest[0]))],
+                None => self.new_task_alone(rest),
             },
         };
         act(Action::Replace, reason, wishes)
+    }
+
+    /// A new task, beside one old one at most.
+    fn new_task_alone(&self, rest: &[&ObservedTask]) -> Vec<keel_engine::Assignment> {
+        let surplus = surplus(self.facts, self.slot, self.want, rest);
+        let go = surplus.iter().map(|task| wish::remove(task, false, self.draft.generation));
+        std::iter::once(self.new_task(Some(rest[0]))).chain(go).collect()
     }
 
     fn new_task(&self, replaces: Option<&ObservedTask>) -> keel_engine::Assignment {
@@ -112,7 +120,13 @@ impl Judge<'_, '_> {
             | Condition::Killed { .. }
             | Condition::Ended { .. } => self.come_back(task, rest),
             Condition::Well | Condition::Complete => self.superseded(rest),
-            _ => self.alone(task),
+            _ => match surplus(self.facts, self.slot, self.want, rest) {
+                many if many.is_empty() => self.alone(task),
+                many => {
+                    let generation = self.draft.generation;
+                    remove_all(many.into_iter(), Reason::Overtaken, false, generation)
+                }
+            },
         }
     }
 

@@ -126,3 +126,11 @@ proptest! {
         prop_assert_eq!(before.lines().count(), world.shown().lines().count());
     }
 }
+
+#[test]
+fn a_latch_that_is_lifted_while_others_move() {
+    use Happening::{Pass, Recreate, Start, Stop};
+    let history =
+        [Pass { seconds: 2 }, Stop { service: 2, slot: 1 }, Recreate, Pass { seconds: 1 }, Start];
+    history.iter().fold(start(2, RestartPolicy::No), happen).converge();
+}

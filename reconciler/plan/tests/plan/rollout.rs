@@ -1,7 +1,7 @@
 //! Replacing what runs: order, one at a time, failures.
 
 use crate::world::{port, stack};
-use keel_engine::{HealthTest, Tmpfs};
+use keel_engine::{Goal, HealthTest, Tmpfs};
 use keel_plan::desired::Order;
 use keel_plan::verdict::Learned;
 
@@ -302,6 +302,89 @@ fn a_newer_push_overtakes() {
     }
     let world = world.push("web", "nginx:3", "r3").converge();
     assert_eq!(world.running(), "shop-web-1=nginx:3");
+}
+
+/// Every two seconds another push; what the slot holds after each.
+fn pushes(mut world: crate::world::World, images: &[&str]) -> (String, crate::world::World) {
+    let mut story = String::new();
+    for (number, image) in images.iter().enumerate() {
+        world = world.push("web", image, &format!("r{}", number + 2));
+        for _ in 0..6 {
+            world.step();
+        }
+        let live = world.node.seen.tasks.iter().filter(|task| task.goal != Goal::Removed);
+        let live: Vec<_> =
+            live.map(|task| format!("{} {:?}", task.spec.image, task.phase)).collect();
+        assert!(live.len() <= 2, "{live:?}");
+        let mut live = live;
+        live.sort();
+        story += &format!("{}\n", live.join(", "));
+    }
+    (story, world)
+}
+
+#[test]
+fn pushes_within_the_settle_time_leave_one_old_and_one_new_task() {
+    let start = || stack().wants("web", "nginx:1").checked("web").converge();
+    let first = start().node.seen.tasks[0].id.clone();
+    let (story, world) = pushes(start(), &["nginx:2", "nginx:3", "nginx:4"]);
+    insta::assert_snapshot!(story, @r"
+    nginx:1 Running, nginx:2 Running
+    nginx:1 Running, nginx:3 Running
+    nginx:1 Running, nginx:4 Running
+    ");
+    assert_eq!(world.converge().running(), "shop-web-1=nginx:4");
+    // What fails comes back to what was good, without a new container.
+    let (story, world) = pushes(start(), &["nginx:2", "sick", "crash"]);
+    insta::assert_snapshot!(story, @r"
+    nginx:1 Running, nginx:2 Running
+    nginx:1 Running, sick Running
+    crash Backoff, nginx:1 Running
+    ");
+    let world = world.converge();
+    assert_eq!(
+        (world.running().as_str(), &world.node.seen.tasks[0].id),
+        ("shop-web-1=nginx:1", &first)
+    );
+}
+
+#[test]
+fn pushes_of_what_stops_first_leave_one_old_task_too() {
+    let start = || stack().wants("web", "nginx:1").with_data("web").converge();
+    let (story, world) = pushes(start(), &["nginx:2", "nginx:3", "crash"]);
+    insta::assert_snapshot!(story, @r"
+    nginx:1 Exited, nginx:2 Running
+    nginx:1 Exited, nginx:3 Running
+    crash Backoff, nginx:1 Exited
+    ");
+    assert_eq!(world.converge().running(), "shop-web-1=nginx:1");
+}
+
+#[test]
+fn what_is_of_use_stays_though_it_never_settled() {
+    let mut world = stack().wants("web", "nginx:1").checked("web").converge();
+    world.node.named("shop-web-1").health = keel_engine::Health::Unhealthy;
+    let (story, world) = pushes(world, &["nginx:2", "nginx:3"]);
+    insta::assert_snapshot!(story, @r"
+    nginx:1 Running, nginx:2 Running
+    nginx:2 Running, nginx:3 Running
+    ");
+    assert_eq!(world.converge().running(), "shop-web-1=nginx:3");
+}
+
+#[test]
+fn tasks_that_piled_up_before_go() {
+    let mut world = stack().wants("web", "nginx:1").checked("web").converge();
+    world = world.push("web", "nginx:2", "r2");
+    for _ in 0..6 {
+        world.step();
+    }
+    let mut third = world.node.named("shop-web-1").clone();
+    third.id = keel_engine::TaskId::from_seed("third");
+    third.created += 1;
+    std::sync::Arc::make_mut(&mut third.spec).image = "nginx:9".into();
+    world.node.seen.tasks.push(third);
+    insta::assert_snapshot!(world.shown(), @"web.1: remove: a newer revision overtook it");
 }
 
 #[test]

@@ -71,6 +71,16 @@ pub fn processes(folder: &Path) -> io::Result<Vec<u32>> {
     }
 }
 
+/// Names of the folders inside; none where it does not exist.
+pub fn children(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()));
+    Ok(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
 /// Removes a folder and its subfolders, deepest first; its files are the kernel's.
 pub fn remove(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {

@@ -8,15 +8,18 @@
 mod devices;
 mod files;
 mod hierarchies;
+mod home;
 mod v1;
 mod v2;
 
 pub use devices::DeviceRule;
 pub use hierarchies::Hierarchies;
+pub use home::Home;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Microseconds over which CPU time is limited.
 const PERIOD: u64 = 100_000;
@@ -166,6 +169,20 @@ impl Cgroup {
             Self::V1(tree) => tree.processes(),
             Self::V2(tree) => tree.processes(),
         }
+    }
+
+    /// Names of the cgroups directly inside, of any hierarchy.
+    pub fn children(&self) -> io::Result<BTreeSet<String>> {
+        let mut folders: Vec<&Path> = Vec::new();
+        match self {
+            Self::V1(tree) => {
+                folders.extend(tree.controllers.values().map(PathBuf::as_path));
+                folders.extend(tree.unified.as_ref().map(|tree| tree.path.as_path()));
+            }
+            Self::V2(tree) => folders.push(&tree.path),
+        }
+        let names = folders.into_iter().map(files::children).collect::<io::Result<Vec<_>>>()?;
+        Ok(names.into_iter().flatten().collect())
     }
 
     /// Kills all processes inside and waits until they are gone.

@@ -8,7 +8,7 @@ macro_rules! numbers {
 
 /// The number of each system call that this program knows by name.
 pub fn numbers() -> BTreeMap<&'static str, i64> {
-    let all = EVERYWHERE.iter().chain(HERE);
+    let all = EVERYWHERE.iter().chain(HERE).chain(UNNAMED);
     all.map(|(name, number)| (name.trim_start_matches("SYS_"), *number)).collect()
 }
 
@@ -79,7 +79,7 @@ const EVERYWHERE: &[(&str, libc::c_long)] = numbers![
 const HERE: &[(&str, libc::c_long)] = numbers![
     SYS__sysctl, SYS_access, SYS_afs_syscall, SYS_alarm, SYS_arch_prctl, SYS_chmod,
     SYS_chown, SYS_creat, SYS_dup2, SYS_epoll_create, SYS_epoll_ctl_old, SYS_epoll_wait,
-    SYS_epoll_wait_old, SYS_eventfd, SYS_fchmodat2, SYS_fork, SYS_futimesat,
+    SYS_epoll_wait_old, SYS_eventfd, SYS_fork, SYS_futimesat,
     SYS_get_thread_area, SYS_getdents, SYS_getpgrp, SYS_getpmsg, SYS_getrlimit,
     SYS_inotify_init, SYS_ioperm, SYS_iopl, SYS_lchown, SYS_link, SYS_lstat, SYS_mkdir,
     SYS_mknod, SYS_modify_ldt, SYS_open, SYS_pause, SYS_pipe, SYS_poll, SYS_putpmsg,
@@ -89,12 +89,21 @@ const HERE: &[(&str, libc::c_long)] = numbers![
     SYS_ustat, SYS_utime, SYS_utimes, SYS_vfork, SYS_vserver
 ];
 
-/// Those that libc does not name here.
-#[cfg(target_arch = "aarch64")]
-const HERE: &[(&str, libc::c_long)] = &[
-    ("renameat", 38),
-    ("sync_file_range", 84),
-    ("getrlimit", 163),
-    ("setrlimit", 164),
+/// Those that libc does not name; the same on every architecture, as all from 424 on.
+const UNNAMED: &[(&str, libc::c_long)] = &[
+    ("cachestat", 451),
     ("fchmodat2", 452),
+    ("map_shadow_stack", 453),
+    ("futex_wake", 454),
+    ("futex_wait", 455),
+    ("futex_requeue", 456),
+    #[cfg(target_arch = "x86_64")]
+    ("io_pgetevents", 333),
+    #[cfg(target_arch = "aarch64")]
+    ("io_pgetevents", 292),
 ];
+
+/// Where this architecture has numbers of its own, or of the few old calls that it kept.
+#[cfg(target_arch = "aarch64")]
+const HERE: &[(&str, libc::c_long)] =
+    &[("renameat", 38), ("sync_file_range", 84), ("getrlimit", 163), ("setrlimit", 164)];
