@@ -189,6 +189,15 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
     Ok(ready.into_iter().map(|(desired, contents)| submission(desired, &contents)).collect())
 }
 
+/// What the current folder's own stack is called, where it has one; nothing is told.
+pub fn name_here() -> Option<StackName> {
+    let asked = Asked { path: ".".into(), ..Asked::default() };
+    match stacks(&asked, Policy::default()).ok()?.as_slice() {
+        [stack] if stack.dir == settled(Path::new(".")) => stack.name.clone(),
+        _ => None,
+    }
+}
+
 /// What the stack that is asked for is called, as far as its files say so.
 pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
     let stacks = stacks(asked, Policy::default())?;

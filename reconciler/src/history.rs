@@ -6,7 +6,7 @@
 //! - Equal entries in a row are one, counted; only the last [`KEPT`] are kept.
 //! - What an entry says was done are the plan's words: no content of a secret or config.
 
-use crate::record::OperationState;
+use crate::operation::OperationState;
 use serde::{Deserialize, Serialize};
 
 /// Entries that are kept for each stack.

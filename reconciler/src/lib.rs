@@ -21,6 +21,7 @@ pub mod history;
 pub mod load;
 mod loops;
 mod operate;
+pub mod operation;
 mod outcome;
 mod owners;
 mod pass;

@@ -79,7 +79,7 @@ async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> O
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
     let note = crate::history::Note {
         trigger: "a look".to_owned(),
-        state: crate::record::OperationState::Failed,
+        state: crate::operation::OperationState::Failed,
         reason: with_causes(error),
         at: controller.now(),
         ..Default::default()

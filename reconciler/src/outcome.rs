@@ -2,7 +2,7 @@
 
 use crate::ask::Outcome;
 use crate::history::Note;
-use crate::record::OperationState;
+use crate::operation::OperationState;
 use crate::refusal::with_causes;
 use keel_engine::{EngineError, Goal, Observation, Slot};
 use keel_plan::text;

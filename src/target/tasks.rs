@@ -30,15 +30,15 @@ async fn one_in_full(context: &Context, client: &Client, word: &str) -> Result<S
         Err(error) => error,
     };
     // Whatever keeps the folder from being read has nothing to do with the word.
-    let service = here(context).ok().filter(|_| !word.contains('/'));
-    let Some(service) = service.map(|stack| format!("{stack}/{word}")) else { return Err(error) };
+    let home = load::name_here().filter(|_| !word.contains('/'));
+    let Some(service) = home.map(|stack| format!("{stack}/{word}")) else { return Err(error) };
     match client.resolve(&service).await {
         Ok(_) => Ok(service),
         Err(_) => Err(error),
     }
 }
 
-/// The stack of the current folder, or of the files that were named.
+/// The stack of the files that were named.
 fn here(context: &Context) -> Result<StackName> {
     match &context.files.project_name {
         Some(name) => super::stack(name),

@@ -4,13 +4,14 @@ use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKin
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
 use crate::history::Note;
+use crate::operation::OperationState;
 use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
 };
 use crate::owners::{Claim, claim};
 use crate::pass::{PassError, Passed, pass};
 use crate::progress::Scene;
-use crate::record::{OperationState, RecordError};
+use crate::record::RecordError;
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
