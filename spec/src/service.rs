@@ -10,7 +10,9 @@ pub mod mounts;
 pub mod networks;
 pub mod ports;
 pub mod process;
+mod reference;
 pub mod security;
+mod signal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -149,6 +151,10 @@ fn image(name: &str, service: &Field<'_>) -> Option<String> {
         let text = image.text()?;
         if text.trim().is_empty() {
             image.refuse(Code::NoImage, format!("{} is empty", image.name()));
+        } else if let Some((why, hint)) = reference::fault(&text) {
+            let message = format!("{} is `{text}`: {why}", image.name());
+            let problem = Problem::new(Code::BadValue, message).at(image.place().clone());
+            image.scope.add(Problem { hint, ..problem });
         }
         return Some(text);
     }

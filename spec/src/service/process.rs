@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::code::Code;
 use crate::decode::Field;
+use crate::problem::Problem;
+use crate::service::signal;
 
 /// What runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,10 +83,20 @@ impl Process {
             tty: flag("tty").unwrap_or_default(),
             stdin_open: flag("stdin_open").unwrap_or_default(),
             init: flag("init"),
-            stop_signal: service.get("stop_signal").and_then(|field| field.loose_text()),
+            stop_signal: service.get("stop_signal").and_then(|field| stop_signal(&field)),
             stop_grace_period: service.get("stop_grace_period").and_then(|field| field.duration()),
         }
     }
+}
+
+fn stop_signal(field: &Field<'_>) -> Option<String> {
+    let text = field.loose_text()?;
+    if !text.is_empty() && !signal::is_signal(&text) {
+        let message = format!("{} is `{text}`, which is no signal", field.name());
+        let problem = Problem::new(Code::BadValue, message).at(field.place().clone());
+        field.scope.add(Problem { hint: signal::nearest(&text), ..problem });
+    }
+    Some(text)
 }
 
 fn user(field: &Field<'_>) -> Option<String> {
