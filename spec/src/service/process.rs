@@ -69,7 +69,11 @@ impl Process {
                 .get("environment")
                 .map(|field| environment(&field))
                 .unwrap_or_default(),
-            working_dir: text("working_dir"),
+            working_dir: text("working_dir").inspect(|path| {
+                if let Some(field) = service.get("working_dir").filter(|_| !path.starts_with('/')) {
+                    field.hold("the path in the container is not absolute");
+                }
+            }),
             user: service
                 .get("user")
                 .and_then(|field| user(&field))

@@ -117,15 +117,25 @@ fn change(
     lines
 }
 
-/// The same trouble, however often it came: `exited (1) 7 times` is no news after 3.
+/// The same trouble, however often it came: `exited (1) 7 times` is no news after 3, and nor is
+/// `crashed 7 times`, which is said while it runs again.
 fn uncounted(line: &str) -> String {
-    let words: Vec<_> = line.split(' ').collect();
-    let counted = |index: usize| {
-        words.get(index + 1).is_some_and(|next| next.starts_with("times"))
-            && words[index].parse::<u32>().is_ok()
-    };
-    let kept = (0..words.len()).filter(|index| !counted(*index)).map(|index| words[index]);
-    kept.collect::<Vec<_>>().join(" ")
+    let mut kept: Vec<&str> = Vec::new();
+    let mut words = line.split(' ').peekable();
+    while let Some(word) = words.next() {
+        let counts = words.peek().is_some_and(|next| next.starts_with("times"));
+        if !counts || word.parse::<u32>().is_err() {
+            kept.push(word);
+            continue;
+        }
+        // What stands before a count is how it ended, as far as that is known at the moment.
+        match kept[..] {
+            [.., "exited", _] => kept.truncate(kept.len() - 2),
+            [.., "crashed"] => kept.truncate(kept.len() - 1),
+            _ => {}
+        }
+    }
+    kept.join(" ")
 }
 
 fn taken(row: &StatusRow, told: &mut Told) -> Vec<String> {
@@ -281,6 +291,7 @@ mod tests {
         let times = |count: u32| uncounted(&format!("web.1 exited (1) {count} times: no database"));
         assert_eq!(times(3), times(12));
         assert_eq!(uncounted("port 80 is taken"), "port 80 is taken");
+        assert_eq!(uncounted("web.1 crashed 4 times: no database"), times(3));
         let mut watch = Watch::default();
         let mut look = |count: u32| {
             let reason = format!("web.1 exited (1) {count} times");
