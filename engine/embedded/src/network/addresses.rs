@@ -131,7 +131,7 @@ pub enum AddressError {
     },
     /// Every pool is used up.
     #[error(
-        "no free subnet for network `{network}` in 172.20.0.0/14 to 172.31.0.0/16 and 192.168.0.0/16"
+        "no free subnet for network `{network}` in 172.20.0.0 to 172.31.255.255 and 192.168.0.0/16"
     )]
     NoSubnet {
         /// The network.
@@ -174,8 +174,9 @@ pub struct InUse {
     pub name_servers: Vec<Ipv4Addr>,
 }
 
-/// The subnet and gateway for a new network: as asked for, else the first free of the pools that
-/// Docker has too (its default network, 172.17.0.0/16, and the next two are left to it).
+/// The subnet and gateway for a new network: as asked for, else the first free of the ranges that
+/// Docker has too (its default network, 172.17.0.0/16, and the next two are left to it). Each gets
+/// 4,094 addresses, so that hosts have room for some two hundred networks; Docker ends after 31.
 pub fn choose_subnet(spec: &NetworkSpec, used: &InUse) -> Result<(Subnet, Ipv4Addr), AddressError> {
     let subnet = match &spec.subnet {
         Some(text) => fixed_subnet(spec, Subnet::try_from(text.clone())?, used)?,
@@ -205,9 +206,11 @@ fn fixed_subnet(spec: &NetworkSpec, subnet: Subnet, used: &InUse) -> Result<Subn
 }
 
 fn free_subnet(used: &InUse) -> Option<Subnet> {
-    let large = (20..32).map(|second| Subnet::of(Ipv4Addr::new(172, second, 0, 0), 16));
-    let small = (0..16).map(|part| Subnet::of(Ipv4Addr::new(192, 168, part * 16, 0), 20));
-    large.chain(small).find(|subnet| {
+    let sixteen = |first, second| {
+        (0..16).map(move |part| Subnet::of(Ipv4Addr::new(first, second, part * 16, 0), 20))
+    };
+    let mut all = (20..32).flat_map(|second| sixteen(172, second)).chain(sixteen(192, 168));
+    all.find(|subnet| {
         !used.networks.iter().any(|(_, other)| other.overlaps(subnet))
             && !used.routes.iter().any(|other| other.overlaps(subnet))
             && !used.name_servers.iter().any(|server| subnet.contains(*server))
@@ -369,15 +372,20 @@ mod tests {
         let spec = NetworkSpec { name: "blog".into(), ..NetworkSpec::default() };
         let choose = |used: &InUse| choose_subnet(&spec, used).map(|(s, g)| format!("{s} {g}"));
         let used = InUse::default();
-        assert_eq!(choose(&used).unwrap(), "172.20.0.0/16 172.20.0.1");
+        assert_eq!(choose(&used).unwrap(), "172.20.0.0/20 172.20.0.1");
         let used = InUse {
             networks: vec![("a".into(), subnet("172.20.0.0/16"))],
-            routes: vec![subnet("172.21.7.0/24"), subnet("172.22.0.0/15")],
-            name_servers: vec![Ipv4Addr::new(172, 24, 0, 9)],
+            routes: vec![subnet("172.21.7.0/24"), subnet("172.21.16.0/21")],
+            name_servers: vec![Ipv4Addr::new(172, 21, 32, 9)],
         };
-        assert_eq!(choose(&used).unwrap(), "172.25.0.0/16 172.25.0.1");
+        assert_eq!(choose(&used).unwrap(), "172.21.48.0/20 172.21.48.1");
         let used = InUse { routes: vec![subnet("172.16.0.0/12")], ..InUse::default() };
         assert_eq!(choose(&used).unwrap(), "192.168.0.0/20 192.168.0.1");
+        let mut many = InUse::default();
+        for number in 0..200 {
+            let (subnet, _) = choose_subnet(&spec, &many).expect("there is room for every stack");
+            many.networks.push((number.to_string(), subnet));
+        }
         let routes = vec![subnet("172.16.0.0/12"), subnet("192.168.0.0/16")];
         let used = InUse { routes, ..InUse::default() };
         assert!(matches!(choose(&used), Err(AddressError::NoSubnet { .. })));

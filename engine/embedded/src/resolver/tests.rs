@@ -114,10 +114,10 @@ fn names_lead_to_the_tasks_of_ones_own_networks() {
         (&one, short, "172.20.0.3"),
         (&one, "web.blog", "172.20.0.2 172.20.0.3"),
         (&one, "db", "Non-Existent Domain"),
-        (&both, "db", "172.21.0.2"),
+        (&both, "db", "172.20.16.2"),
         (&both, "web", "172.20.0.2 172.20.0.3"),
         (&one, "proxy", "172.20.0.4"),
-        (&shop, "proxy", "172.21.0.3"),
+        (&shop, "proxy", "172.20.16.3"),
         (&one, "example.org", "192.0.2.7"),
     ];
     for (task, name, expected) in cases {

@@ -112,7 +112,7 @@ fn drift_is_named_and_repaired() {
         (format!("ip link set {bridge} down"), vec![format!("bridge {bridge}: up -> down")]),
         (
             format!("ip addr flush dev {bridge}"),
-            vec![format!("address of bridge {bridge}: 172.20.0.1/16 -> none")],
+            vec![format!("address of bridge {bridge}: 172.20.0.1/20 -> none")],
         ),
         (
             "sysctl -qw net.ipv4.ip_forward=0".into(),
@@ -143,7 +143,7 @@ fn making_a_network_again_changes_nothing() {
     assert_eq!(again.unwrap(), network);
     assert_eq!(listing(), before);
     let other = world.network("shop", false);
-    assert_eq!(other.subnet.to_string(), "172.21.0.0/16");
+    assert_eq!(other.subnet.to_string(), "172.20.16.0/20");
 }
 
 #[test]
