@@ -16,12 +16,13 @@ impl Controller {
     /// Sync, health and operation of these stacks, or of all, by name.
     pub async fn status(&self, stacks: &[StackName]) -> Result<Vec<StatusRow>, Refusal> {
         let observation = self.fleet().observe(Depth::State).await?;
-        let mut refused = self.refused().await;
+        let sources = self.source_records().await;
+        let mut refused = refused(&sources);
         let known = self.records().stacks().await?;
         let all = known.iter().chain(refused.keys().filter(|stack| !known.contains(stack)));
         let mut rows = Vec::new();
         for stack in these_of(stacks, &all.cloned().collect::<Vec<_>>())? {
-            let mut row = self.status_of(&stack, &observation).await?;
+            let mut row = self.status_of(&stack, &observation, &sources).await?;
             if let Some((source, refusal)) = refused.remove(&stack) {
                 tell_refusal(&mut row, &source, &refusal);
             }
@@ -31,14 +32,13 @@ impl Controller {
         Ok(rows)
     }
 
-    /// Stacks whose newest files are refused, with the source that says so.
-    async fn refused(&self) -> BTreeMap<StackName, (String, RefusedRevision)> {
+    /// What each configured source said last, read once for all stacks.
+    async fn source_records(&self) -> BTreeMap<String, SourceRecord> {
         let mut all = BTreeMap::new();
         for name in self.configured().keys() {
-            // A record that cannot be read refuses nothing.
+            // One that cannot be read says nothing.
             let record = self.records().source(name).await.unwrap_or_default();
-            let named = |(stack, refused)| (stack, (name.clone(), refused));
-            all.extend(record.refused.into_iter().map(named));
+            all.insert(name.clone(), record);
         }
         all
     }
@@ -54,6 +54,7 @@ impl Controller {
         &self,
         stack: &StackName,
         observation: &Observation,
+        sources: &BTreeMap<String, SourceRecord>,
     ) -> Result<StatusRow, Refusal> {
         let records = self.records();
         let desired = records.desired(stack).await?;
@@ -74,7 +75,7 @@ impl Controller {
             let reason = held.reason.iter().map(|reason| format!(": {reason}"));
             format!("by {} since {}{}", held.by, rfc3339(held.since), reason.collect::<String>())
         });
-        let warnings = self.warnings_of(stack, desired.as_ref()).await?;
+        let warnings = self.warnings_of(stack, desired.as_ref(), sources).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
         Ok(StatusRow {
@@ -98,12 +99,17 @@ impl Controller {
         &self,
         stack: &StackName,
         desired: Option<&Desired>,
+        sources: &BTreeMap<String, SourceRecord>,
     ) -> Result<Vec<WarningRow>, Refusal> {
         let Some(Owner::Source { name, .. }) = desired.map(|desired| &desired.owner) else {
             return Ok(vec![]);
         };
-        let record = self.records().source(name).await?;
-        Ok(record.warnings.get(stack).cloned().unwrap_or_default())
+        let warnings = |record: &SourceRecord| record.warnings.get(stack).cloned();
+        let warnings = match sources.get(name) {
+            Some(record) => warnings(record),
+            None => warnings(&self.records().source(name).await?),
+        };
+        Ok(warnings.unwrap_or_default())
     }
 
     /// A stack of a source that was moved or is no longer configured stays as it is.
@@ -123,6 +129,18 @@ impl Controller {
         }
         rows
     }
+}
+
+/// Stacks whose newest files are refused, with the source that says so.
+fn refused(
+    sources: &BTreeMap<String, SourceRecord>,
+) -> BTreeMap<StackName, (String, RefusedRevision)> {
+    let of_source = |(name, record): (&String, &SourceRecord)| {
+        let name = name.clone();
+        let refused = record.refused.clone().into_iter();
+        refused.map(move |(stack, refused)| (stack, (name.clone(), refused)))
+    };
+    sources.iter().flat_map(of_source).collect()
 }
 
 /// These stacks, each of which must be one of all; all, where none is named.
