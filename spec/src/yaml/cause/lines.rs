@@ -21,7 +21,8 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn of(number: usize, text: &'a str) -> Self {
-        let trimmed = text.trim_start();
+        // No other space indents, and of these each is one byte.
+        let trimmed = text.trim_start_matches([' ', '\t']);
         let indent = text.len() - trimmed.len();
         let item = trimmed.strip_prefix("- ");
         let content = item.unwrap_or(trimmed).trim();
@@ -53,9 +54,9 @@ impl<'a> Line<'a> {
         self.key().is_some() && (self.value().is_empty() || anchored)
     }
 
-    /// Where its content begins, from 1.
+    /// Where its content begins, from 1; its dash where it has nothing else.
     pub(super) fn column(&self) -> usize {
-        self.indent + 1 + if self.is_item { 2 } else { 0 }
+        self.indent + 1 + if self.is_item && !matches!(self.content, "" | "-") { 2 } else { 0 }
     }
 
     /// A cause that is its value.
