@@ -45,23 +45,23 @@ pub(crate) async fn pass(
     let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
     let depth = controller.depth_for(stack);
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
-    let plan = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
+    let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
-    controller.chronicle(stack, &plan, refused.as_ref()).await?; // edge: disk
+    controller.chronicle(stack, owner.as_ref(), &plan, refused.as_ref()).await?; // edge: disk
     controller.remember_good(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, observation, refused })
 }
 
 impl Controller {
     /// Plans, and records what the plan decided before anything of it is sent. Whoever was faster
-    /// with a word about the stack is heard: then it is planned anew.
+    /// with a word about the stack is heard: then it is planned anew. Gives its owner, too.
     async fn place(
         &self,
         stack: &StackName,
         asked: &Asked,
         observation: &Observation,
-    ) -> Result<Plan, PassError> {
+    ) -> Result<(Plan, Option<Owner>), PassError> {
         let _placing = self.placing().await;
         loop {
             let desired = self.records().desired(stack).await?;
@@ -78,7 +78,7 @@ impl Controller {
             let plan = sound(&inputs, keel_plan::plan(&inputs))?;
             let same = plan.standing == standing;
             if same || self.records().put_standing(stack, &plan.standing, revision).await? {
-                return Ok(plan);
+                return Ok((plan, desired.map(|desired| desired.owner)));
             }
         }
     }
@@ -87,11 +87,11 @@ impl Controller {
     async fn chronicle(
         &self,
         stack: &StackName,
+        owner: Option<&Owner>,
         plan: &Plan,
         refused: Option<&EngineError>,
     ) -> Result<(), RecordError> {
-        let owner = self.records().owner(stack).await?;
-        let (from, commit) = match &owner {
+        let (from, commit) = match owner {
             Some(Owner::Source { name, .. }) => {
                 let commit = self.records().source(name).await?.commit;
                 (format!("source {name}"), commit.filter(|commit| commit.revision == plan.revision))
