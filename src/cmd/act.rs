@@ -1,6 +1,6 @@
 //! What `start`, `stop`, `restart`, `kill` and `rm` share: targets in, names out.
 
-use crate::connect::{Need, connect};
+use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -21,18 +21,28 @@ pub async fn act(
     let targets = target::in_full(context, &connection.client, targets).await?;
     let targets = target::spread(&connection.client, &targets).await?;
     let ask = TaskAsk { targets, verb, timeout };
-    let done = loop {
-        match connection.client.act(&ask).await {
-            // A `keel serve` came in the middle: the same word said again leads to the same end.
-            Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::TakenOver => {
-                connection.follow(context, who).await?;
-            }
-            done => break done?,
-        }
-    };
+    let done = through(&mut connection, context, who, &ask).await?;
     connection.close().await;
     print(context, &done)?;
     Ok(Exit::Done)
+}
+
+/// Asks whoever drives: a `keel serve` that comes in the middle, too, since the same word said again
+/// leads to the same end.
+pub async fn through(
+    connection: &mut Connection,
+    context: &Context,
+    who: &str,
+    ask: &TaskAsk,
+) -> Result<Vec<TaskDone>> {
+    loop {
+        match connection.client.act(ask).await {
+            Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::TakenOver => {
+                connection.follow(context, who).await?;
+            }
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// The names of those that something was done to.

@@ -1,6 +1,6 @@
 //! `keel rm`.
 
-use crate::cmd::act::print;
+use crate::cmd::act::{print, through};
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -28,16 +28,17 @@ pub struct Args {
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
-    let connection = connect(context, Need::Drive, "keel rm").await?;
-    let client = &connection.client;
-    let targets = target::in_full(context, client, &args.targets).await?;
-    let targets = target::spread(client, &targets).await?;
+    let who = "keel rm";
+    let mut connection = connect(context, Need::Drive, who).await?;
+    let targets = target::in_full(context, &connection.client, &args.targets).await?;
+    let targets = target::spread(&connection.client, &targets).await?;
     if args.stop {
-        let (targets, verb) = (targets.clone(), TaskVerb::Stop);
-        client.act(&TaskAsk { targets, verb, timeout: None }).await?;
+        let ask = TaskAsk { targets: targets.clone(), verb: TaskVerb::Stop, timeout: None };
+        through(&mut connection, context, who, &ask).await?;
     }
     let verb = TaskVerb::Remove { force: args.force, volumes: args.volumes };
-    let done = client.act(&TaskAsk { targets, verb, timeout: None }).await?;
+    let ask = TaskAsk { targets, verb, timeout: None };
+    let done = through(&mut connection, context, who, &ask).await?;
     connection.close().await;
     print(context, &done)?;
     Ok(Exit::Done)
