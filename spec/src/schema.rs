@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::code::{Code, Severity};
-use crate::keys::{Home, KEEL, KeelKey, Key, Shape, Standing, keys};
+use crate::keys::{Home, KEEL, KeelKey, Key, Shape, keys};
 
 /// The Compose specification's schema, unchanged. Its licence is in `schema/NOTICE`.
 const COMPOSE: &str = include_str!("../schema/compose-spec.json");
@@ -95,17 +95,18 @@ fn allowable() -> Vec<&'static str> {
     warnings.map(|code| code.id()).collect()
 }
 
-/// The keys of `x-keel` that may stand there (`""` or `services.*`), by the table of all keys.
-fn usable(home: &str) -> Vec<&'static str> {
-    let ours = keys().filter(|key| key.home == home);
-    let ours = ours.filter_map(|key| Some((key.row.path.strip_prefix("x-keel.")?, key)));
-    let usable = ours.filter(|(_, key)| !matches!(key.row.standing, Standing::Refused(_)));
-    usable.map(|(name, _)| name).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Standing;
+
+    /// The keys of `x-keel` that may stand there (`""` or `services.*`), by the table of all keys.
+    fn usable(home: &str) -> Vec<&'static str> {
+        let ours = keys().filter(|key| key.home == home);
+        let ours = ours.filter_map(|key| Some((key.row.path.strip_prefix("x-keel.")?, key)));
+        let usable = ours.filter(|(_, key)| !matches!(key.row.standing, Standing::Refused(_)));
+        usable.map(|(name, _)| name).collect()
+    }
 
     #[test]
     fn our_keys_are_the_tables() {

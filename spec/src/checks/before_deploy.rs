@@ -41,10 +41,7 @@ fn faults(job: &Service) -> Vec<(&'static str, &'static str, &'static str)> {
                 "remove `healthcheck`, or disable it",
             ),
         ),
-        (
-            again,
-            ("restart", "it would be started again for ever", "write `no`, or `on-failure:3`"),
-        ),
+        (again, ("restart", "it would be started again for ever", "write `no`, or `on-failure:3`")),
     ];
     cases.into_iter().filter(|(wrong, _)| *wrong).map(|(_, fault)| fault).collect()
 }

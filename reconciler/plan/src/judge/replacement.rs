@@ -17,6 +17,9 @@ impl Judge<'_, '_> {
         if is_complete(self.facts, self.want.name) {
             return hold(Hold::Complete);
         }
+        if let Some(frozen) = self.frozen() {
+            return hold(frozen);
+        }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
             return hold(obstacle);
         }
@@ -33,6 +36,9 @@ impl Judge<'_, '_> {
         }
         if is_complete(self.facts, self.want.name) && rest.iter().all(|task| is_still(task)) {
             return self.superseded(rest);
+        }
+        if let Some(frozen) = self.frozen() {
+            return hold(frozen);
         }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
             return hold(obstacle);
@@ -59,6 +65,13 @@ impl Judge<'_, '_> {
             },
         };
         act(Action::Replace, reason, wishes)
+    }
+
+    /// A revision that failed and stays, by policy, is not brought further.
+    fn frozen(&self) -> Option<Hold> {
+        let bad = self.facts.bad.filter(|_| self.facts.is_frozen())?;
+        let (revision, reason) = (bad.revision.clone(), bad.reason.clone());
+        self.facts.standing.good.as_ref().map(|_| Hold::KnownBad { revision, reason })
     }
 
     /// A new task, beside one old one at most.

@@ -116,7 +116,7 @@ fn a_revision_that_crashes_is_taken_back_and_not_tried_again() {
     insta::assert_snapshot!(world.story(), @r"
     --
     api.1: hold: waits for image crash
-    web.1: hold: waits for image nginx:2
+    web.1: hold: waits for image crash
     --
     api.1: replace: image api:1 -> crash (compose.yaml:7:12)
     web.1: replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)

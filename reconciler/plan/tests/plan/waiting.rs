@@ -40,8 +40,8 @@ fn dependencies_order_starts_and_updates() {
     let mut world = world.push("db", "pg:2", "r2").push("api", "api:2", "r2");
     insta::assert_snapshot!(world.story(), @r"
     --
-    api.1: hold: waits for db to be healthy
-    db.1: hold: waits for image pg:2
+    api.1: hold: waits for image api:2
+    db.1: hold: waits for image api:2
     --
     api.1: hold: waits for db to be healthy
     db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
