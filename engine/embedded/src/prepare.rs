@@ -141,8 +141,9 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
         .iter()
         .flat_map(|other| other.work.endpoints.iter().map(|e| (name(other), e.clone())))
         .collect();
+    // Made ready beside the one before it, it has other addresses: now it may take over.
     let preferred: Vec<Endpoint> =
-        work.endpoints.iter().chain(&before.endpoints).cloned().collect();
+        before.endpoints.iter().chain(&work.endpoints).cloned().collect();
     work.endpoints = endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
     let claims: Vec<_> = others
         .iter()

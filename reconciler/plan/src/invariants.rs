@@ -142,7 +142,8 @@ impl<'a> Check<'a> {
     /// A slot whose task writes to data never has two that run.
     fn one_writer(&self) -> Vec<String> {
         let starts = self.task_wishes().filter(|wish| {
-            let begins = self.known(wish).is_none_or(is_still);
+            let waits = |task: &ObservedTask| is_still(task) || task.goal == Goal::Ready;
+            let begins = self.known(wish).is_none_or(waits);
             wish.goal == Goal::Running && self.writes(&wish.spec) && begins
         });
         starts

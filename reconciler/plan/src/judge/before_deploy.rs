@@ -182,7 +182,8 @@ impl Judge<'_, '_> {
             return hold(obstacle);
         }
         let last = occupants.rest.first().copied();
-        let new = wish::new_task(self.facts, self.slot, self.want, last, self.draft.generation);
+        let (generation, goal) = (self.draft.generation, Goal::Running);
+        let new = wish::new_task(self.facts, self.slot, self.want, last, generation, goal);
         if let keel_engine::Assignment::Task(task) = &new {
             self.draft.jobs.push((self.want.name.to_owned(), task.id.clone()));
         }

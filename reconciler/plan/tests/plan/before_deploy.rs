@@ -94,7 +94,7 @@ fn everything_else_waits_for_the_job_and_the_job_for_what_it_needs() {
     db.1: hold: converged
     migrate.1: hold: its job is done
     --
-    app.1: hold: in progress: its predecessor is being stopped
+    app.1: hold: in progress: it is being prepared
     db.1: hold: converged
     migrate.1: hold: its job is done
     --
@@ -102,7 +102,11 @@ fn everything_else_waits_for_the_job_and_the_job_for_what_it_needs() {
     db.1: hold: converged
     migrate.1: hold: its job is done
     --
-    app.1: hold: in progress: it is being prepared
+    app.1: hold: in progress: its predecessor is being stopped
+    db.1: hold: converged
+    migrate.1: hold: its job is done
+    --
+    app.1: replace: image app:1 -> app:2 (compose.yaml:7:12)
     db.1: hold: converged
     migrate.1: hold: its job is done
     --
