@@ -99,9 +99,7 @@ impl Judge<'_, '_> {
             spec.network_mode,
             NetworkMode::Networks | NetworkMode::None | NetworkMode::Host
         );
-        let fixed = spec.networks.iter().any(|attachment| attachment.ipv4_address.is_some());
         own_namespace
-            && !fixed
             && rest.iter().filter(|task| task.started.is_some()).count() < 2
             && !rollout::passes_on(self.facts, spec)
             && waits::port_of_our_own(self.facts, self.want.name, spec).is_none()
