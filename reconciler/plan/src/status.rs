@@ -210,7 +210,10 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     let pinned = facts.standing.pinned.as_deref().map(|pinned| &pinned.desired.hash);
     let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
     if let Some(bad) = bad {
-        notes.push((0, format!("revision {} failed: {}", bad.revision, bad.reason)));
+        notes.push((
+            0,
+            format!("revision {} failed: {}", keel_engine::short(&bad.revision), bad.reason),
+        ));
     }
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
