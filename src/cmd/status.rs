@@ -35,7 +35,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         Format::Json => context.screen.data(&json::render(&rows))?,
         Format::Table => {
             context.screen.data(&table(&rows, ago::now()))?;
-            for line in rows.iter().flat_map(notes).chain(sources.iter().flat_map(source_notes)) {
+            let told = |source: &&SourceRow| args.stacks.is_empty() || is_of(&rows, source);
+            let of_sources = sources.iter().filter(told).flat_map(source_notes);
+            for line in rows.iter().flat_map(notes).chain(of_sources) {
                 context.screen.say(&line);
             }
             for line in rows.iter().flat_map(|row| warnings(row, !args.stacks.is_empty())) {
@@ -103,6 +105,11 @@ fn warnings(row: &StatusRow, asked_for: bool) -> Vec<String> {
     }
 }
 
+/// Who asks for stacks is told of their sources alone.
+fn is_of(rows: &[StatusRow], source: &SourceRow) -> bool {
+    rows.iter().any(|row| row.source == source.name)
+}
+
 fn source_notes(source: &SourceRow) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(held) = &source.held {
@@ -154,6 +161,12 @@ mod tests {
         let several = StatusRow { warnings: vec![warning(), warning()], ..row() };
         assert_eq!(warnings(&several, false), ["shop: 2 warnings; `keel status shop` shows them"]);
         assert!(warnings(&StatusRow { warnings: vec![], ..row() }, true).is_empty());
+    }
+
+    #[test]
+    fn who_asks_for_a_stack_is_told_of_its_source() {
+        let source = |name: &str| SourceRow { name: name.into(), ..SourceRow::default() };
+        assert!(is_of(&[row()], &source("home")) && !is_of(&[row()], &source("lab")));
     }
 
     #[test]

@@ -109,7 +109,8 @@ fn sync(facts: &Facts<'_>) -> Sync {
         // What a planner falls back to is not what the revision asks for.
         let own = facts::slotted(want.service, slot);
         let same = |task: &ObservedTask| diff(&task.spec, &own).is_empty();
-        occupants.rest.is_empty() && occupants.current.is_some_and(same)
+        let leaves = |task: &&ObservedTask| task.goal > Goal::Running;
+        occupants.rest.iter().all(leaves) && occupants.current.is_some_and(same)
     });
     let resources = |name: &String| {
         facts.inputs.observation.networks.iter().any(|network| network.spec.name == *name)
