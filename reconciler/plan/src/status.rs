@@ -109,7 +109,8 @@ fn sync(facts: &Facts<'_>) -> Sync {
         // What a planner falls back to is not what the revision asks for.
         let own = facts::slotted(want.service, slot);
         let same = |task: &ObservedTask| diff(&task.spec, &own).is_empty();
-        occupants.rest.is_empty() && occupants.current.is_some_and(same)
+        let leaves = |task: &&ObservedTask| task.goal > Goal::Running;
+        occupants.rest.iter().all(leaves) && occupants.current.is_some_and(same)
     });
     let resources = |name: &String| {
         facts.inputs.observation.networks.iter().any(|network| network.spec.name == *name)
@@ -214,7 +215,8 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
     if let Some(bad) = bad {
         let stays = if facts.is_frozen() { "; it stays, by `rollback: false`" } else { "" };
-        notes.push((0, format!("revision {} failed: {}{stays}", bad.revision, bad.reason)));
+        let revision = keel_engine::short(&bad.revision);
+        notes.push((0, format!("revision {revision} failed: {}{stays}", bad.reason)));
     }
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
