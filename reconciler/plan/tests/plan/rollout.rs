@@ -533,7 +533,6 @@ fn a_revision_that_failed_stays_where_the_policy_says_so() {
     insta::assert_debug_snapshot!(notes, @r#"
     [
         "revision r2 failed: web.1 not healthy after 120 s; it stays, by `rollback: false`",
-        "web.1 not healthy after 120 s",
     ]
     "#);
     assert!(world.standing.bad.contains_key(&world.desired.hash));
