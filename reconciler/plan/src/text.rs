@@ -108,6 +108,9 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Overtaken => "a newer revision overtook it".into(),
         Reason::StopFirst => "it goes before its successor can start".into(),
         Reason::Failed { what } => format!("failed: {what}"),
+        Reason::BeforeDeploy { revision } => {
+            format!("before revision {} is deployed", keel_engine::short(revision))
+        }
         Reason::Follows { service } => format!("follows {service}"),
     }
 }

@@ -175,6 +175,11 @@ pub enum Reason {
         /// What happened, for people.
         what: String,
     },
+    /// A job that has to end before a new revision is deployed.
+    BeforeDeploy {
+        /// The revision.
+        revision: String,
+    },
     /// A service whose namespace it shares, or that it asked to follow, was replaced.
     Follows {
         /// That service.

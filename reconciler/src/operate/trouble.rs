@@ -49,7 +49,7 @@ fn tried(row: &StatusRow, failed: &str, known_bad: bool) -> Option<String> {
     let runs = short(&row.revision);
     if known_bad {
         let kept = match row.revision == failed || runs.is_empty() {
-            true => "nothing was good before it, so it is left as it is".to_owned(),
+            true => "it is left as it is".to_owned(),
             false => format!("revision {runs} runs instead"),
         };
         return Some(format!("{kept}; not tried again until its commit or its files change"));
@@ -114,7 +114,7 @@ mod tests {
         let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, *bad)).collect();
         insta::assert_snapshot!(all.join("\n"), @r"
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs instead; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
-        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs on: keel history show 3
         1970-01-01T00:00:09Z   : : keel logs shop
         ");

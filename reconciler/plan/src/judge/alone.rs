@@ -51,6 +51,10 @@ impl Judge<'_, '_> {
                 }
                 None => start(self.draft, task, "start"),
             },
+            Condition::Ready => {
+                let wish = wish::again(task, Goal::Running, self.draft.generation);
+                act(Action::Start, Reason::Missing, vec![wish])
+            }
             Condition::Well => self.well(task),
         }
     }
@@ -72,7 +76,7 @@ impl Judge<'_, '_> {
     }
 
     /// What ends at once is not started again at once.
-    fn run_again(
+    pub(super) fn run_again(
         &mut self,
         task: &ObservedTask,
         action: Action,
