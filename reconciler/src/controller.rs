@@ -17,7 +17,7 @@ use crate::record::Records;
 use crate::repos::Repos;
 use crate::source::Source;
 use crate::store::FileStore;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use keel_engine::{Duplex, Event, Open, StackName, TaskId};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -132,6 +132,14 @@ impl Controller {
     /// Hints of all nodes that something changed.
     pub fn events(&self) -> Lines<Event> {
         self.fleet().events()
+    }
+
+    /// Hints that something that `status` tells may have changed: on a node, or in what is remembered.
+    pub fn stirs(&self) -> Lines<()> {
+        let changes = futures_util::stream::unfold(self.records().changes(), |mut changes| async {
+            changes.changed().await.ok().map(|()| ((), changes))
+        });
+        futures_util::stream::select(self.events().map(drop), changes).boxed()
     }
 
     /// Opens a conversation with a task, on the node that has it.

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Revisions of a stack that were good, and can be come back to: the present one and three more.
 const GOOD: usize = 4;
@@ -116,12 +117,25 @@ pub struct HeldRevision {
 #[derive(Clone)]
 pub struct Records {
     store: Arc<dyn Store>,
+    /// Counts what this process has changed.
+    changes: watch::Sender<u64>,
 }
 
 impl Records {
     /// Records in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, changes: watch::Sender::new(0) }
+    }
+
+    /// Tells that a record was changed; several changes may be told as one.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    async fn put(&self, key: &str, value: Vec<u8>, revision: u64) -> crate::store::Result<u64> {
+        let put = self.store.put(key, value, revision).await?;
+        self.changes.send_modify(|count| *count += 1);
+        Ok(put)
     }
 
     async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, u64)>> {
@@ -144,7 +158,7 @@ impl Records {
             if value == before && revision != 0 {
                 return Ok((given, value));
             }
-            match self.store.put(key, encoded(&value), revision).await {
+            match self.put(key, encoded(&value), revision).await {
                 Ok(_) => return Ok((given, value)),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -186,7 +200,7 @@ impl Records {
                 }
                 Err(error) => return Err(error),
             };
-            match self.store.put(&key, encoded(desired), revision).await {
+            match self.put(&key, encoded(desired), revision).await {
                 Ok(_) => return Ok(true),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -212,7 +226,7 @@ impl Records {
         standing: &Standing,
         revision: u64,
     ) -> Result<bool> {
-        match self.store.put(&key(stack, "standing"), encoded(standing), revision).await {
+        match self.put(&key(stack, "standing"), encoded(standing), revision).await {
             Ok(_) => Ok(true),
             Err(StoreError::Moved { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -338,9 +352,10 @@ impl Records {
 
     /// Nothing of a stack is remembered any more.
     pub async fn forget(&self, stack: &StackName) -> Result<()> {
-        for entry in self.store.range(&format!("stacks/{stack}/")).await? {
-            self.store.delete(&entry.key).await?;
+        for key in self.store.keys(&format!("stacks/{stack}/")).await? {
+            self.store.delete(&key).await?;
         }
+        self.changes.send_modify(|count| *count += 1);
         Ok(())
     }
 

@@ -71,8 +71,6 @@ pub trait Store: Send + Sync {
     async fn revision(&self, key: &str) -> Result<u64>;
     /// All keys that begin with this, in order.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
-    /// The same with their values.
-    async fn range(&self, prefix: &str) -> Result<Vec<Entry>>;
     /// Puts a value, if the key is at the expected revision; gives the new one.
     async fn put(&self, key: &str, value: Vec<u8>, expected: u64) -> Result<u64>;
     /// Takes a key away; says whether it was there.
@@ -182,7 +180,7 @@ impl FileStore {
         }
     }
 
-    fn walk_keys(&self, prefix: &str) -> Result<Vec<String>> {
+    fn walk(&self, prefix: &str) -> Result<Vec<String>> {
         let mut keys = Vec::new();
         // Nothing beside the prefix's own folder can begin with it.
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -191,11 +189,6 @@ impl FileStore {
         keys.retain(|key| key.starts_with(prefix));
         keys.sort();
         Ok(keys)
-    }
-
-    fn walk(&self, prefix: &str) -> Result<Vec<Entry>> {
-        let read = |key: &String| self.read(key).transpose();
-        self.walk_keys(prefix)?.iter().filter_map(read).collect()
     }
 }
 
@@ -212,11 +205,6 @@ impl Store for FileStore {
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        let prefix = prefix.to_owned();
-        self.off_thread(move |store| store.walk_keys(&prefix)).await
-    }
-
-    async fn range(&self, prefix: &str) -> Result<Vec<Entry>> {
         let prefix = prefix.to_owned();
         self.off_thread(move |store| store.walk(&prefix)).await
     }
@@ -314,15 +302,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_range_is_ordered_and_knows_a_key_beside_its_folder() {
+    async fn keys_are_ordered_and_one_may_lie_beside_its_folder() {
         let (_folder, store) = store();
         for key in ["stacks/b/x", "stacks/a/y", "stacks/a", "sources/a"] {
             store.put(key, vec![], 0).await.unwrap();
         }
-        let keys: Vec<_> =
-            store.range("stacks/").await.unwrap().into_iter().map(|e| e.key).collect();
+        let keys = store.keys("stacks/").await.unwrap();
         assert_eq!(keys, ["stacks/a", "stacks/a/y", "stacks/b/x"]);
-        assert_eq!(store.keys("stacks/").await.unwrap(), keys);
         assert_eq!(store.keys("stacks/a/").await.unwrap(), ["stacks/a/y"]);
         assert_eq!(store.keys("stacks/a").await.unwrap(), ["stacks/a", "stacks/a/y"]);
         let there = store.get("stacks/a").await.unwrap().unwrap().revision;
