@@ -237,6 +237,16 @@ fn a_bad_file_touches_only_its_own_stack() {
     let why = format!("revision {} refused: stacks/bad/compose.yaml:", &second[..12]);
     assert!(operation["reason"].as_str().unwrap().starts_with(&why), "{row}");
     assert_eq!(host.keel(&["status", "--exit-code", "bad"]).code, 1);
+    let night = host.keel(&["status", "bad"]).ok().stderr;
+    let told = [
+        format!("revision {}, by ", &second[..12]),
+        ": second".to_owned(),
+        format!("revision {} runs on", &first[..12]),
+        "`keel history show ".to_owned(),
+    ];
+    for words in told {
+        assert!(night.contains(&words), "{words}: {night}");
+    }
     let history = host.keel(&["history", "bad"]).ok().stdout;
     assert!(history.contains("refused: stacks/bad/compose.yaml:"), "{history}");
     // The next commit that can be used makes it good again.

@@ -5,6 +5,7 @@
 //! - Times are RFC 3339 in UTC where people or scripts read them.
 //! - No answer carries the content of a secret or config.
 
+use crate::rows::TroubleRow;
 use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
 use serde::{Deserialize, Serialize};
@@ -175,7 +176,7 @@ pub struct PortRow {
 }
 
 /// `status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatusRow {
     /// The stack.
     pub stack: String,
@@ -207,6 +208,9 @@ pub struct StatusRow {
     /// Each service: running and healthy tasks, desired tasks.
     #[serde(default)]
     pub services: BTreeMap<String, (u32, u32)>,
+    /// Where it failed or is not well: since when, whose commit, what was tried, what to do.
+    #[serde(default)]
+    pub trouble: Option<TroubleRow>,
 }
 
 /// What is legal in a stack's files and hurts.

@@ -261,8 +261,21 @@ impl StackFiles {
     }
 }
 
+/// Where links lead; of one that leads nowhere yet, where it says.
+fn led(path: &Path) -> Option<PathBuf> {
+    if let Ok(end) = path.canonicalize() {
+        return Some(end);
+    }
+    let target = std::fs::read_link(path).ok()?;
+    let parent = path.parent()?.canonicalize().ok()?;
+    Some(keel_spec::files::tidy(&parent.join(target)))
+}
+
 impl Files for StackFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if self.leaves(path) {
+            return Err(io::Error::other("it is a link that leaves the repository"));
+        }
         let place = self.place(path);
         std::fs::read(&place).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if place != path => {
@@ -295,6 +308,12 @@ impl Sources for StackFiles {
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         let Self::Checkout { root, .. } = self else { return None };
         tree_digest(&root.join(in_repo)).ok()
+    }
+
+    fn leaves(&self, path: &Path) -> bool {
+        let Self::Checkout { root, .. } = self else { return false };
+        let (Ok(root), true) = (root.canonicalize(), path.starts_with(root)) else { return false };
+        led(path).is_some_and(|end| !end.starts_with(root))
     }
 }
 

@@ -17,4 +17,5 @@ mod status;
 mod sync;
 mod target;
 mod tasks;
+mod trouble;
 mod volumes;

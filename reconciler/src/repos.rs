@@ -97,6 +97,8 @@ impl Repos {
         }
         // Whoever pushes is told at once what is not taken.
         config.set_bool("receive.denyDeleteCurrent", true)?;
+        // What is shared would refuse them, and what is root's alone would not.
+        config.set_bool("receive.denyNonFastForwards", false)?;
         std::fs::create_dir_all(at.join("hooks"))?;
         for (hook, word) in [("pre-receive", "check"), ("post-receive", "sync")] {
             let file = at.join("hooks").join(hook);
@@ -194,5 +196,14 @@ mod tests {
         assert!(matches!(repos.create("home", "main", &[]), Err(RepoError::Exists(_))));
         assert!(matches!(repos.create("../x", "main", &[]), Err(RepoError::Name(_))));
         assert_eq!(std::fs::read_dir(&repos.folder).unwrap().count(), 1);
+    }
+    #[test]
+    fn who_shares_one_may_force_a_push_as_root_may() {
+        let root = tempfile::tempdir().unwrap();
+        let repos = Repos { folder: root.path().join("repos"), group: Some(0), ..Repos::default() };
+        let path = repos.create("home", "main", &[]).unwrap();
+        let config = Repository::open_bare(&path).unwrap().config().unwrap();
+        assert!(!config.get_bool("receive.denyNonFastForwards").unwrap());
+        assert!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o2070 == 0o2070);
     }
 }

@@ -272,3 +272,20 @@ pub struct TaskDone {
     /// What was done.
     pub verb: TaskVerb,
 }
+
+/// What somebody who is woken by a stack needs to know beside what is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TroubleRow {
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// The revision that failed; empty where none did.
+    pub revision: String,
+    /// Who wrote it.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// What was done about it.
+    pub tried: Option<String>,
+    /// What to give now.
+    pub commands: Vec<String>,
+}

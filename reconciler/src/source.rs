@@ -39,6 +39,7 @@ use std::time::Duration;
 pub(crate) use git::Known;
 pub(crate) use location::Location;
 pub use location::shown_url;
+pub(crate) use tags::is_range;
 
 /// The longest pause after failures in a row.
 const LONGEST: Duration = Duration::from_secs(300);

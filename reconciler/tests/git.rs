@@ -78,6 +78,36 @@ async fn a_broken_stack_is_refused_with_its_place_and_revision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn links_that_leave_the_repository_are_refused_and_others_are_followed() {
+    let (world, repo) = (World::new(), Repo::new());
+    let with = |more: &str| format!("{WEB}    {more}\n");
+    repo.write("shared.yaml", WEB);
+    for name in ["inside", "file", "config", "bind", "env"] {
+        repo.write(&format!("stacks/{name}/readme.md",), "");
+    }
+    repo.link("../../shared.yaml", "stacks/inside/compose.yaml");
+    repo.link("/etc/passwd", "stacks/file/compose.yaml");
+    let config = "configs: [c]\nconfigs: { c: { file: ./here } }";
+    for (name, more) in
+        [("config", config), ("bind", "volumes: ['./here:/there:ro']"), ("env", "env_file: ./here")]
+    {
+        repo.write(&format!("stacks/{name}/compose.yaml"), &with(more));
+        repo.link("../../../../../../../../../../etc/passwd", &format!("stacks/{name}/here"));
+    }
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("inside-web-1", "nginx:1")]).await;
+    let said = problems(&controller).await;
+    for place in ["config/compose.yaml:5:23", "bind/compose.yaml:4:15"] {
+        assert!(said.contains(place), "{said}");
+    }
+    assert_eq!(said.matches("`./here` leaves the repository").count(), 2, "{said}");
+    assert_eq!(said.matches("it is a link that leaves the repository").count(), 2, "{said}");
+    assert!(!said.contains("root:"), "{said}");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_branch_is_held_until_somebody_confirms() {
     let (world, repo) = (World::new(), Repo::new());
     repo.write("stacks/a/compose.yaml", WEB);

@@ -3,12 +3,15 @@
 //! The inputs are those of the case tables, changed by a generator with a fixed seed, so a failure
 //! comes again; it is printed with the number of its input.
 
+#[path = "../tests/fragments/mod.rs"]
+mod fragments;
 #[path = "../tests/tables/mod.rs"]
 mod tables;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fragments::FRAGMENTS;
 use keel_spec::{Memory, Project, problem, render};
 
 /// How many inputs are tried.
@@ -94,45 +97,6 @@ impl Chance {
     }
 }
 
-const PARTS: &[&str] = &[
-    ":",
-    "- ",
-    "{",
-    "}",
-    "[",
-    "]",
-    "\"",
-    "'",
-    "\n",
-    "\t",
-    "\r\n",
-    "  ",
-    "#",
-    "&a ",
-    "*a",
-    "<<: ",
-    "!reset ",
-    "!override ",
-    "${",
-    "$",
-    "|\n",
-    ">-\n",
-    "---\n",
-    "null",
-    "0",
-    "-1",
-    "\u{feff}",
-    "\0",
-    "ü",
-    "? ",
-    "x-keel: ",
-    "extends: a",
-    "include: [compose.yaml]",
-    "99999999999999999999",
-    "~",
-    "%",
-];
-
 /// Puts something in the place of the line at `at`.
 fn line(input: &mut Vec<u8>, at: usize, change: impl Fn(&[u8]) -> Vec<u8>) {
     let start = input[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |found| found + 1);
@@ -150,7 +114,7 @@ fn mutated(seeds: &[Vec<u8>], number: u64) -> Vec<u8> {
         let end = (at + 1 + chance.next(30)).min(input.len());
         match chance.next(9) {
             0 => drop(input.drain(at..end.max(at))),
-            1 => drop(input.splice(at..at, PARTS[chance.next(PARTS.len())].bytes())),
+            1 => drop(input.splice(at..at, FRAGMENTS[chance.next(FRAGMENTS.len())].bytes())),
             2 => {
                 let part = input[at..end.max(at)].to_vec();
                 input.splice(at..at, part.repeat(1 + chance.next(20)));

@@ -1,8 +1,11 @@
 //! What holds for every input: spans point at the text that they claim, and nothing that is
 //! thrown at the loader makes it panic or point outside its files.
 
+mod fragments;
+
 use std::path::Path;
 
+use fragments::FRAGMENTS;
 use keel_spec::{Loaded, Memory, Project, Span, Texts, load, problem};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -143,46 +146,7 @@ enum Edit {
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    let parts = prop::sample::select(vec![
-        ":",
-        "- ",
-        "{",
-        "}",
-        "[",
-        "]",
-        "\"",
-        "'",
-        "\n",
-        "\t",
-        "\r\n",
-        "  ",
-        "#",
-        "&a ",
-        "*a",
-        "<<: ",
-        "!reset ",
-        "!override ",
-        "${",
-        "$",
-        "|\n",
-        ">-\n",
-        "---\n",
-        "null",
-        "0",
-        "-1",
-        "\u{feff}",
-        "\0",
-        "ü",
-        "? ",
-        "x-keel: ",
-        "extends: web",
-        "include: [compose.yaml]",
-        "99999999999999999999",
-        "~",
-        "%",
-        "@",
-        "`",
-    ]);
+    let parts = prop::sample::select(FRAGMENTS);
     prop_oneof![
         (any::<Index>(), 1usize..20).prop_map(|(at, len)| Edit::Remove(at, len)),
         (any::<Index>(), parts).prop_map(|(at, part)| Edit::Insert(at, part)),

@@ -8,6 +8,7 @@ use crate::failure::Result;
 use crate::show::{Table, ago, json};
 use keel_engine::StackName;
 use keel_reconciler::ask::{SourceRow, StatusRow};
+use keel_reconciler::rows::TroubleRow;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     match args.listing.format {
         Format::Json => context.screen.data(&json::render(&rows))?,
         Format::Table => {
-            context.screen.data(&table(&rows, ago::now()))?;
-            for line in rows.iter().flat_map(notes).chain(sources.iter().flat_map(source_notes)) {
+            let now = ago::now();
+            context.screen.data(&table(&rows, now))?;
+            let told = |source: &&SourceRow| args.stacks.is_empty() || is_of(&rows, source);
+            let of_sources = sources.iter().filter(told).flat_map(source_notes);
+            let of_stacks = rows.iter().flat_map(|row| notes(row, now));
+            for line in of_stacks.chain(of_sources) {
                 context.screen.say(&line);
             }
             for line in rows.iter().flat_map(|row| warnings(row, !args.stacks.is_empty())) {
@@ -68,7 +73,7 @@ fn table(rows: &[StatusRow], now: u64) -> String {
 }
 
 /// What a tired person needs beside the table.
-fn notes(row: &StatusRow) -> Vec<String> {
+fn notes(row: &StatusRow, now: u64) -> Vec<String> {
     let stack = &row.stack;
     // A suspension is told below, with its remedy.
     let notes = row.notes.iter().filter(|note| !note.starts_with("suspended"));
@@ -81,6 +86,7 @@ fn notes(row: &StatusRow) -> Vec<String> {
     if why && lines.is_empty() {
         lines.push(format!("{stack}: {}: {}", row.operation.state, row.operation.reason));
     }
+    lines.extend(row.trouble.iter().flat_map(|trouble| about(trouble, now)));
     if let Some(suspended) = &row.suspended {
         lines.push(format!("{stack}: suspended {suspended}; `keel resume {stack}` ends that"));
     }
@@ -88,6 +94,20 @@ fn notes(row: &StatusRow) -> Vec<String> {
         lines.push(format!("{stack}: {} drifted; `keel drift {stack}` says what", row.drift));
     }
     lines
+}
+
+/// Since when and by whom, what was tried, what to do.
+fn about(trouble: &TroubleRow, now: u64) -> Vec<String> {
+    let mut whose = vec![format!("since {}", ago::ago(&trouble.since, now))];
+    if !trouble.revision.is_empty() {
+        whose.push(format!("revision {}", keel_engine::short(&trouble.revision)));
+    }
+    if !trouble.author.is_empty() {
+        whose.push(format!("by {}: {}", trouble.author, trouble.subject));
+    }
+    let commands: Vec<_> = trouble.commands.iter().map(|command| format!("`{command}`")).collect();
+    let lines = [Some(whose.join(", ")), trouble.tried.clone(), Some(commands.join(", "))];
+    lines.into_iter().flatten().map(|line| format!("  {line}")).collect()
 }
 
 /// How many warnings there are of its files; of a stack that was asked for, all of them.
@@ -101,6 +121,11 @@ fn warnings(row: &StatusRow, asked_for: bool) -> Vec<String> {
         1 => vec![format!("{stack}: 1 warning; `keel status {stack}` shows it")],
         several => vec![format!("{stack}: {several} warnings; `keel status {stack}` shows them")],
     }
+}
+
+/// Who asks for stacks is told of their sources alone.
+fn is_of(rows: &[StatusRow], source: &SourceRow) -> bool {
+    rows.iter().any(|row| row.source == source.name)
 }
 
 fn source_notes(source: &SourceRow) -> Vec<String> {
@@ -135,6 +160,14 @@ mod tests {
             drift: 1,
             warnings: vec![warning()],
             services: [("web".to_owned(), (0, 1))].into(),
+            trouble: Some(TroubleRow {
+                since: "1970-01-01T00:00:00Z".into(),
+                revision: "3f9c2a1b5d7e9f".into(),
+                author: "Ann <ann@example.org>".into(),
+                subject: "Faster start".into(),
+                tried: Some("revision 1b5d7e9f3f9c runs instead".into()),
+                commands: vec!["keel history show 7".into(), "keel sync shop --retry".into()],
+            }),
         }
     }
 
@@ -157,12 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_a_stack_is_told_of_its_source() {
+        let source = |name: &str| SourceRow { name: name.into(), ..SourceRow::default() };
+        assert!(is_of(&[row()], &source("home")) && !is_of(&[row()], &source("lab")));
+    }
+
+    #[test]
     fn a_status_says_what_is_wrong_and_what_to_do() {
-        let text = format!("{}{}", table(&[row()], 60_000), notes(&row()).join("\n"));
+        let text = format!("{}{}", table(&[row()], 60_000), notes(&row(), 60_000).join("\n"));
         insta::assert_snapshot!(text, @r"
         STACK   SOURCE   REVISION       SYNC        HEALTH     OPERATION   SINCE
         shop    home     3f9c2a1b5d7e   OutOfSync   Degraded   failed      About a minute ago
         shop: failed: web.1 exited (1) 3 times
+          since About a minute ago, revision 3f9c2a1b5d7e, by Ann <ann@example.org>: Faster start
+          revision 1b5d7e9f3f9c runs instead
+          `keel history show 7`, `keel sync shop --retry`
         shop: suspended by ann@shop; `keel resume shop` ends that
         shop: 1 drifted; `keel drift shop` says what
         ");

@@ -11,6 +11,9 @@ use keel_api::Client;
 use keel_api::client::Lines;
 use keel_reconciler::ask::{Outcome, Progress};
 
+/// Whoever drove is gone; what it was to do is on the disk.
+const HOW_FAR: &str = "`keel status` says how far it got; the next `keel serve` goes on";
+
 /// Asks whoever drives, shows all lines; how it ended. Asked again, with what `ask` then is, where
 /// a `keel serve` takes over meanwhile.
 pub async fn through<A: AsyncFn(&Client, bool) -> Result<Lines<Progress>>>(
@@ -34,14 +37,13 @@ pub async fn through<A: AsyncFn(&Client, bool) -> Result<Lines<Progress>>>(
 pub async fn watch(screen: &Screen, mut lines: Lines<Progress>) -> Result<Option<Exit>> {
     let mut board = Board::new(screen);
     while let Some(line) = lines.next().await {
-        match line? {
+        match line.map_err(|error| Failure::from(error).hint(HOW_FAR))? {
             Progress::End { outcome: Outcome::TakenOver, .. } => return Ok(None),
             Progress::End { outcome, notes } => return Ok(Some(ended(screen, outcome, &notes))),
             step @ Progress::Step { .. } => board.take(&step),
         }
     }
-    Err(Failure::new("the connection to keel ended before the outcome was known")
-        .hint("`keel status` says how far it got"))
+    Err(Failure::new("the connection to keel ended before the outcome was known").hint(HOW_FAR))
 }
 
 fn ended(screen: &Screen, outcome: Outcome, notes: &[String]) -> Exit {

@@ -38,6 +38,8 @@ pub trait Sources {
     /// Whether the revision holds this path (relative to the repository's root): the digest of
     /// the content (and modes) there, of a whole folder too. Always `None` outside of Git.
     fn tracked(&self, in_repo: &Path) -> Option<Digest>;
+    /// Whether links of the revision lead from this path to a place outside of it.
+    fn leaves(&self, path: &Path) -> bool;
 }
 
 /// Where the stack's own paths start.

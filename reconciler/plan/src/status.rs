@@ -109,7 +109,8 @@ fn sync(facts: &Facts<'_>) -> Sync {
         // What a planner falls back to is not what the revision asks for.
         let own = facts::slotted(want.service, slot);
         let same = |task: &ObservedTask| diff(&task.spec, &own).is_empty();
-        occupants.rest.is_empty() && occupants.current.is_some_and(same)
+        let leaves = |task: &&ObservedTask| task.goal > Goal::Running;
+        occupants.rest.iter().all(leaves) && occupants.current.is_some_and(same)
     });
     let resources = |name: &String| {
         facts.inputs.observation.networks.iter().any(|network| network.spec.name == *name)
@@ -210,7 +211,10 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     let pinned = facts.standing.pinned.as_deref().map(|pinned| &pinned.desired.hash);
     let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
     if let Some(bad) = bad {
-        notes.push((0, format!("revision {} failed: {}", bad.revision, bad.reason)));
+        notes.push((
+            0,
+            format!("revision {} failed: {}", keel_engine::short(&bad.revision), bad.reason),
+        ));
     }
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

@@ -239,7 +239,7 @@ pub fn of_hold(hold: &Hold) -> String {
         Hold::InProgress { what } => format!("in progress: {what}"),
         Hold::Failed { what } => format!("failed: {what}"),
         Hold::KnownBad { revision, reason } => {
-            format!("revision {revision} is known bad: {reason}")
+            format!("revision {} is known bad: {reason}", keel_engine::short(revision))
         }
         Hold::Stopped => "stopped by a person".into(),
         Hold::Suspended { by, .. } => format!("suspended by {by}"),

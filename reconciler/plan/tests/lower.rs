@@ -38,6 +38,9 @@ impl Sources for Facts {
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         self.tracked.get(in_repo).cloned()
     }
+    fn leaves(&self, _: &Path) -> bool {
+        false
+    }
 }
 
 fn context(base: Base, revision: &str) -> Context {

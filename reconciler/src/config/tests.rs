@@ -200,6 +200,36 @@ notify: []
 }
 
 #[test]
+fn what_could_never_work_is_refused_at_its_place() {
+    let cases = [
+        ("tag: '>=new'", "`>=new` is no range of versions"),
+        ("path: [a, ../b]", "`../b` can match nothing: it leaves the source"),
+        ("path: []", "the list is empty"),
+        ("poll: 0s", "oftener than each `100ms`"),
+        ("env: { A B: 1 }", "`A B` is no name of a variable"),
+    ];
+    for (key, words) in cases {
+        let text = format!("sources:\n  a: {{ git: https://x/a, {key} }}\n");
+        let told = Config::parse(&text, "keel.yaml").unwrap_err().to_string();
+        assert!(told.contains(words) && told.matches("error: ").count() == 1, "{told}");
+        assert!(told.contains("keel.yaml:2:"), "{told}");
+    }
+    for tag in ["v1.2.3", "stable", ">=1.2 <2", "1.4.x", "1.2 - 1.4"] {
+        let text = format!("sources: {{ a: {{ git: /a, tag: '{tag}' }} }}\n");
+        Config::parse(&text, "keel.yaml").unwrap();
+    }
+    let mirror = "registries: { docker.io: { mirrors: [cache.example.org] } }\n";
+    let told = Config::parse(mirror, "keel.yaml").unwrap_err().to_string();
+    assert!(told.contains("begins with neither http:// nor https://"), "{told}");
+    let twice = "sources: { a: { git: 'ftp://x/a' } }\n";
+    let told = Config::parse(twice, "keel.yaml").unwrap_err().to_string();
+    assert!(
+        told.contains("no address of a repository") && !told.contains("needs either"),
+        "{told}"
+    );
+}
+
+#[test]
 fn named_files_are_looked_at() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

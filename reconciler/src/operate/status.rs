@@ -1,6 +1,7 @@
 //! `status` and the sources' state.
 
 use super::converge::unknown_stack;
+use super::trouble::{is_troubled, trouble};
 use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
@@ -22,11 +23,8 @@ impl Controller {
         let all = known.iter().chain(refused.keys().filter(|stack| !known.contains(stack)));
         let mut rows = Vec::new();
         for stack in these_of(stacks, &all.cloned().collect::<Vec<_>>())? {
-            let mut row = self.status_of(&stack, &observation, &sources).await?;
-            if let Some((source, refusal)) = refused.remove(&stack) {
-                tell_refusal(&mut row, &source, &refusal);
-            }
-            rows.push(row);
+            let refusal = refused.remove(&stack);
+            rows.push(self.status_of(&stack, &observation, &sources, refusal).await?);
         }
         rows.sort_by(|a, b| a.stack.cmp(&b.stack));
         Ok(rows)
@@ -55,6 +53,7 @@ impl Controller {
         stack: &StackName,
         observation: &Observation,
         sources: &BTreeMap<String, SourceRecord>,
+        refusal: Option<(String, RefusedRevision)>,
     ) -> Result<StatusRow, Refusal> {
         let records = self.records();
         let desired = records.desired(stack).await?;
@@ -79,20 +78,46 @@ impl Controller {
         let warnings = self.warnings_of(stack, desired.as_ref(), sources).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
-        Ok(StatusRow {
+        let operation = records.operation(stack).await?;
+        let mut row = StatusRow {
             stack: stack.to_string(),
             source: desired.as_ref().map(|desired| source_name(&desired.owner)).unwrap_or_default(),
             revision,
             sync: status.sync.to_string(),
             health: status.health.to_string(),
-            operation: records.operation(stack).await?.map(shown).unwrap_or_default(),
+            operation: operation.clone().map(shown).unwrap_or_default(),
             notes,
             suspended,
             taken_from: status.taken_from,
             drift: drift.max(status.drift),
             warnings,
             services: status.services,
-        })
+            trouble: None,
+        };
+        let is_bad = |desired: &Desired| standing.bad.contains_key(&desired.hash);
+        let last = operation.map(|last| last.revision).unwrap_or_default();
+        let tried = (last, desired.as_ref().is_some_and(is_bad));
+        self.tell_trouble(stack, &mut row, tried, refusal).await?;
+        Ok(row)
+    }
+
+    /// `tried` is the revision of the last pass, and whether it is known bad.
+    async fn tell_trouble(
+        &self,
+        stack: &StackName,
+        row: &mut StatusRow,
+        mut tried: (String, bool),
+        refusal: Option<(String, RefusedRevision)>,
+    ) -> Result<(), Refusal> {
+        if let Some((source, refusal)) = refusal {
+            tell_refusal(row, &source, &refusal);
+            tried = (refusal.revision, false);
+        }
+        if is_troubled(row) {
+            let history = self.records().history(stack).await?;
+            row.trouble = Some(trouble(row, &tried.0, &history, tried.1));
+        }
+        Ok(())
     }
 
     /// What its source last said of its files.

@@ -23,7 +23,19 @@ pub(super) fn commit_of(clone: &Path, revision: &str) -> Option<Commit> {
     })
 }
 
-/// No escape sequence of a commit reaches a terminal.
+/// No escape sequence of a commit reaches a terminal, and none that turns the writing round.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().filter(|c| !c.is_control() && !turns(*c)).take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_left_out() {
+        assert_eq!(printable("\u{1b}[31mred\u{7} \u{202e}evil ünï"), "[31mred evil ünï");
+        assert_eq!(printable(&"x".repeat(900)).len(), LONGEST);
+    }
 }

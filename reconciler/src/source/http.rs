@@ -108,6 +108,10 @@ fn refusal(status: StatusCode, credentials: bool) -> Option<Error> {
         StatusCode::NOT_FOUND | StatusCode::GONE => {
             (ErrorCode::NotFound, "there is no Git repository at that address".to_owned())
         }
+        status if status.is_redirection() => {
+            let words = format!("the server answers {status}, and names nowhere to go on");
+            (ErrorCode::GenericError, words)
+        }
         other => (ErrorCode::GenericError, format!("the server answers {other}")),
     };
     Some(Error::new(code, ErrorClass::Http, words))
@@ -123,6 +127,15 @@ fn unreachable_server(error: &reqwest::Error) -> Error {
         "the server does not answer in time".to_owned()
     } else {
         format!("the server cannot be reached: {cause}")
+    };
+    Error::new(ErrorCode::GenericError, ErrorClass::Net, words)
+}
+
+/// In the middle of an answer.
+fn broken(error: &reqwest::Error) -> Error {
+    let words = match error.is_timeout() {
+        true => "the server fell silent in the middle of its answer",
+        false => "the connection broke off in the middle of the answer",
     };
     Error::new(ErrorCode::GenericError, ErrorClass::Net, words)
 }
@@ -187,7 +200,8 @@ impl Read for Stream {
             return Err(io::Error::other("a question has no answer yet"));
         };
         while *at == chunk.len() {
-            match self.runtime.block_on(response.chunk()).map_err(io::Error::other)? {
+            let next = self.runtime.block_on(response.chunk());
+            match next.map_err(|error| io::Error::other(broken(&error)))? {
                 Some(next) => (*chunk, *at) = (next.to_vec(), 0),
                 None => return Ok(0),
             }

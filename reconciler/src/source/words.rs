@@ -64,6 +64,15 @@ fn network(message: &str) -> Option<&'static str> {
             "is it this server's certificate, and this machine's clock right? a CA of your own goes to /usr/local/share/ca-certificates, then `update-ca-certificates`",
         );
     }
+    if has("unknown remote object format") {
+        return Some("only repositories of SHA-1 objects can be read, which is what forges make");
+    }
+    if has("bad packet length") || has("could not read refs") || has("names nowhere") {
+        return Some("what answers there does not speak Git: check the URL, and any proxy between");
+    }
+    if has("answers 5") || has("answers 429") || has("in the middle") {
+        return Some("it is tried again by itself");
+    }
     (has("Connection refused") || has("in time") || has("unreachable"))
         .then_some("it is tried again by itself; is the server up, and the port in the URL right?")
 }
@@ -178,6 +187,9 @@ mod tests {
             (&https, net, "the server cannot be reached: dns error: failed to lookup address"),
             (&https, net, "the server cannot be reached: Connection refused"),
             (&https, net, "the server cannot be reached: invalid peer certificate: UnknownIssuer"),
+            (&bare, net, "bad packet length"),
+            (&bare, net, "unknown remote object format 'sha256'"),
+            (&bare, net, "the server answers 503 Service Unavailable"),
             (&ssh, net, "ssh: No ED25519 host key is known for example.org and you asked"),
             (&ssh, net, "ssh: Host key for example.org has changed and you have requested"),
             (&ssh, net, "ssh: git@example.org: Permission denied (publickey)."),
@@ -201,6 +213,12 @@ mod tests {
           it is tried again by itself; is the server up, and the port in the URL right?
         the server cannot be reached: invalid peer certificate: UnknownIssuer
           is it this server's certificate, and this machine's clock right? a CA of your own goes to /usr/local/share/ca-certificates, then `update-ca-certificates`
+        bad packet length
+          what answers there does not speak Git: check the URL, and any proxy between
+        unknown remote object format 'sha256'
+          only repositories of SHA-1 objects can be read, which is what forges make
+        the server answers 503 Service Unavailable
+          it is tried again by itself
         the host key of `example.org` is not known: refused
           `ssh-keyscan -p 2222 example.org` prints it: compare it with what the server's owner says, then put it into `/h`
         the host key of `example.org` is not the one that is known: refused

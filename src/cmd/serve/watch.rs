@@ -248,6 +248,7 @@ pub mod samples {
             drift: 0,
             warnings: vec![],
             services: [("counter".to_owned(), (1, 1)), ("web".to_owned(), (2, 2))].into(),
+            trouble: None,
         }
     }
 

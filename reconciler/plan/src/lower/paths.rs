@@ -31,7 +31,9 @@ impl Lowering<'_> {
         match &self.context.base {
             Base::Folder { root } => Ok(Place::Folder(tidy(&root.join(path.path())))),
             Base::Git { checkout, .. } => {
-                in_repo(checkout, &path.path()).map(Place::Repo).ok_or_else(|| {
+                let inside = in_repo(checkout, &path.path());
+                let stays = |inside: &PathBuf| !self.sources.leaves(&checkout.join(inside));
+                inside.filter(stays).map(Place::Repo).ok_or_else(|| {
                     let message = format!("`{}` leaves the repository", path.written);
                     let problem = Problem::new(Code::OutsideRepository, message);
                     Box::new(problem.hint("use an absolute path for what belongs to the host"))

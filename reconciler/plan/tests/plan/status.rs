@@ -13,6 +13,7 @@ fn three_answers_are_never_mixed() {
     let running = || stack().wants("web", "nginx:1").checked("web").converge();
     let mut under_way = running().push("web", "nginx:2", "r2");
     (0..4).for_each(|_| _ = under_way.step());
+    let data = stack().wants("web", "pg:1").with_data("web").checked("web").converge();
     let mut down = running();
     down.standing.stopped.insert("web.1".into());
     let cases = [
@@ -22,6 +23,7 @@ fn three_answers_are_never_mixed() {
         ("under way", under_way),
         ("failed and back", running().push("web", "sick", "r2").converge()),
         ("crashes from the start", stack().wants("web", "crash").converge()),
+        ("late, with data", data.push("web", "sick", "r2").converge()),
         ("stopped", down.converge()),
     ];
     let text: String =
@@ -33,6 +35,7 @@ fn three_answers_are_never_mixed() {
     under way: OutOfSync Progressing {"web": (1, 1)} []
     failed and back: OutOfSync Healthy {"web": (1, 1)} ["revision r2 failed: web.1 not healthy after 120 s"]
     crashes from the start: InSync Degraded {"web": (1, 1)} ["revision r1 failed: web.1 exited (1) 3 times", "web.1 crashed 3 times"]
+    late, with data: InSync Degraded {"web": (0, 1)} ["web.1 not healthy after 120 s"]
     stopped: InSync Suspended {"web": (0, 1)} ["web.1 was stopped by a person"]
     "#);
 }

@@ -1,0 +1,122 @@
+//! What somebody who is woken by a stack needs to know beside what is wrong: pure.
+
+use crate::ask::StatusRow;
+use crate::clock::rfc3339;
+use crate::history::{Entry, History};
+use crate::operation::OperationState;
+use crate::rows::TroubleRow;
+use keel_engine::short;
+
+/// Whether it failed, or is not well.
+pub(super) fn is_troubled(row: &StatusRow) -> bool {
+    row.operation.state == OperationState::Failed.word() || row.health == "Degraded"
+}
+
+/// Of a stack that is [troubled](is_troubled), since its last operation was `at` this revision. What is known bad is tried again only when its
+/// meaning changes, or a person says so.
+pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, known_bad: bool) -> TroubleRow {
+    let failed = row.operation.state == OperationState::Failed.word();
+    let entry = failed.then(|| beginning(history, at)).flatten();
+    let stack = &row.stack;
+    let mut commands = vec![format!("keel logs {stack}")];
+    if let Some(entry) = entry {
+        commands = vec![format!("keel history show {}", entry.number)];
+    }
+    if known_bad {
+        commands.push(format!("keel sync {stack} --retry"));
+    }
+    let revision = entry.map(|entry| entry.revision.clone()).unwrap_or_default();
+    TroubleRow {
+        since: entry.map_or_else(|| row.operation.at.clone(), |entry| rfc3339(entry.at)),
+        author: entry.map(|entry| entry.author.clone()).unwrap_or_default(),
+        subject: entry.map(|entry| entry.subject.clone()).unwrap_or_default(),
+        tried: tried(row, &revision, known_bad),
+        revision,
+        commands,
+    }
+}
+
+/// The first of the failures in a row of this revision.
+fn beginning<'a>(history: &'a History, revision: &str) -> Option<&'a Entry> {
+    let failed =
+        |entry: &&Entry| entry.state == OperationState::Failed && entry.revision == revision;
+    let newest_first = history.0.iter().rev();
+    newest_first.skip_while(|entry| !failed(entry)).take_while(failed).last()
+}
+
+/// What keel did about it.
+fn tried(row: &StatusRow, failed: &str, known_bad: bool) -> Option<String> {
+    let runs = short(&row.revision);
+    if known_bad {
+        let kept = match row.revision == failed || runs.is_empty() {
+            true => "nothing was good before it, so it is left as it is".to_owned(),
+            false => format!("revision {runs} runs instead"),
+        };
+        return Some(format!("{kept}; not tried again until its commit or its files change"));
+    }
+    let other = !failed.is_empty() && row.revision != failed && !runs.is_empty();
+    other.then(|| format!("revision {runs} runs on"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::OperationRow;
+
+    fn row(state: &str, health: &str, revision: &str) -> StatusRow {
+        let operation =
+            OperationRow { state: state.into(), reason: "why".into(), at: rfc3339(9_000) };
+        StatusRow {
+            stack: "shop".into(),
+            health: health.into(),
+            revision: revision.into(),
+            operation,
+            ..StatusRow::default()
+        }
+    }
+
+    fn entry(number: u64, revision: &str, state: OperationState) -> Entry {
+        Entry {
+            number,
+            revision: revision.into(),
+            author: "Ann".into(),
+            subject: "faster".into(),
+            state,
+            at: number * 1_000,
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn what_failed_first_is_told_with_what_became_of_it() {
+        use OperationState::{Failed, Succeeded};
+        let history = History(vec![
+            entry(1, "r1", Succeeded),
+            entry(2, "r2", Failed),
+            entry(3, "r3", Failed),
+            entry(4, "r3", Failed),
+            entry(5, "r1", Succeeded),
+        ]);
+        let told = |row: &StatusRow, known_bad| {
+            let TroubleRow { since, revision, author, subject, tried, commands } =
+                is_troubled(row).then(|| trouble(row, "r3", &history, known_bad))?;
+            let tried = tried.unwrap_or_default();
+            Some(format!("{since} {revision} {author} {subject}: {tried}: {}", commands.join(", ")))
+        };
+        assert_eq!(told(&row("succeeded", "Healthy", "r1"), false), None);
+        assert_eq!(told(&row("running", "Progressing", "r1"), false), None);
+        let cases = [
+            (row("failed", "Healthy", "r1"), true),
+            (row("failed", "Degraded", "r3"), true),
+            (row("failed", "Healthy", "r1"), false),
+            (row("succeeded", "Degraded", "r1"), false),
+        ];
+        let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, *bad)).collect();
+        insta::assert_snapshot!(all.join("\n"), @r"
+        1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs instead; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs on: keel history show 3
+        1970-01-01T00:00:09Z   : : keel logs shop
+        ");
+    }
+}
