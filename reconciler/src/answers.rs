@@ -77,6 +77,11 @@ impl Answers {
             && self.outside.iter().all(|(path, answer)| answer.holds(path, files))
     }
 
+    fn note_tracked(&mut self, root: &Path, in_repo: &Path) {
+        self.over_a_link |= is_over_a_link(root, in_repo);
+        self.tracked.insert(in_repo.to_owned());
+    }
+
     fn note(&mut self, path: PathBuf, answer: Answer) {
         // Whether it is there is part of what it holds.
         if !matches!(answer, Answer::Kind(_)) || !self.outside.contains_key(&path) {
@@ -156,8 +161,7 @@ impl<'a> Asked<'a> {
         if let StackFiles::Checkout { root, .. } = self.files
             && let Ok(in_repo) = path.strip_prefix(root)
         {
-            answers.over_a_link |= is_over_a_link(root, in_repo);
-            answers.tracked.insert(in_repo.to_owned());
+            answers.note_tracked(root, in_repo);
             if place == path {
                 return;
             }
@@ -207,11 +211,18 @@ impl Sources for Asked<'_> {
 
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         if let StackFiles::Checkout { root, .. } = self.files {
-            let mut answers = self.noted();
-            answers.over_a_link |= is_over_a_link(root, in_repo);
-            answers.tracked.insert(in_repo.to_owned());
+            self.noted().note_tracked(root, in_repo);
         }
         self.files.tracked(in_repo)
+    }
+
+    fn leaves(&self, path: &Path) -> bool {
+        if let StackFiles::Checkout { root, .. } = self.files
+            && let Ok(in_repo) = path.strip_prefix(root)
+        {
+            self.noted().note_tracked(root, in_repo);
+        }
+        self.files.leaves(path)
     }
 }
 

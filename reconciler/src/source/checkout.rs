@@ -97,8 +97,8 @@ fn is_alike(repo: &Repository, entry: &TreeEntry<'_>, path: &Path) -> Result<boo
 /// Writes a path of a checkout through to the disk, with the way to it.
 pub(crate) fn keep(checkouts: &Path, path: &Path) -> io::Result<()> {
     sync_below(path)?;
-    let way = path.ancestors().skip(1).take_while(|above| above.starts_with(checkouts));
-    way.map(|above| File::open(above)?.sync_all()).collect()
+    let mut way = path.ancestors().skip(1).take_while(|above| above.starts_with(checkouts));
+    way.try_for_each(|above| File::open(above)?.sync_all())
 }
 
 /// The files of a commit, in a folder that is made for them.
