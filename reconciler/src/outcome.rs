@@ -1,18 +1,28 @@
 //! What a plan comes to, for the record and for whoever waits: pure.
 
 use crate::ask::Outcome;
-use crate::history::Note;
+use crate::history::{self, Note};
 use crate::operation::OperationState;
 use crate::refusal::with_causes;
 use keel_engine::{EngineError, Goal, Observation, Slot};
+use keel_plan::desired::Owner;
 use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
 
 /// So often a step is tried while a person waits for it.
 const ATTEMPTS: u32 = 4;
 
-/// What a pass came to, for the status and the history. `from` is where its revision is from.
-pub(crate) fn note_of(plan: &Plan, refused: Option<&EngineError>, from: &str, at: u64) -> Note {
+/// What a pass came to, for the status and the history. The owner is where its revision is from.
+pub(crate) fn note_of(
+    plan: &Plan,
+    refused: Option<&EngineError>,
+    owner: Option<&Owner>,
+    at: u64,
+) -> Note {
+    let from = match owner {
+        Some(Owner::Source { name, .. }) => format!("source {name}"),
+        _ => "the command line".to_owned(),
+    };
     let (state, reason) = state_of(plan, refused);
     let acts = plan.entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Act { .. }));
     let about_image = |entry: &&Entry| matches!(entry.subject, Subject::Image(_));
@@ -25,23 +35,31 @@ pub(crate) fn note_of(plan: &Plan, refused: Option<&EngineError>, from: &str, at
         Verdict::Hold(Hold::AwaitingHealth { .. }) => false,
         Verdict::Hold(hold) => !hold.is_final(),
     };
-    Note {
-        trigger: trigger(plan, from),
+    let entry = history::Entry {
+        trigger: trigger(plan, &from),
         revision: plan.revision.clone(),
         state,
         reason,
         at,
         actions: acts.map(done).collect(),
+        ..history::Entry::default()
+    };
+    Note {
+        entry,
+        arrives: begins(plan) && plan.standing.pinned.is_none(),
         pulling: plan.entries.iter().any(awaits_image),
         starting: plan.entries.iter().any(is_to_start),
-        ..Note::default()
     }
+}
+
+/// Whether this is a revision's first pass.
+fn begins(plan: &Plan) -> bool {
+    plan.learned.iter().any(|learned| matches!(learned, Learned::Began { .. }))
 }
 
 /// What or who made a pass do something.
 fn trigger(plan: &Plan, from: &str) -> String {
-    let begun = |learned: &Learned| matches!(learned, Learned::Began { .. });
-    if plan.learned.iter().any(begun) {
+    if begins(plan) {
         let revision = keel_engine::short(&plan.revision);
         return match &plan.standing.pinned {
             Some(pinned) => format!("rollback to {revision} by {}", pinned.by),
