@@ -356,6 +356,7 @@ fn two_bad_pushes_a_mending_one_and_a_return_to_what_failed() {
     let mut serving_now = serving_now;
     for version in 3..9 {
         site.push(&serving(&version.to_string(), 8090));
+        // A moment of its own in each round, whatever it falls on.
         std::thread::park_timeout(std::time::Duration::from_millis(1000 + 130 * version));
         serving_now.kill();
         serving_now = serve(&host, &site.repo);
@@ -365,5 +366,156 @@ fn two_bad_pushes_a_mending_one_and_a_return_to_what_failed() {
     assert_eq!(host.until_get("http://127.0.0.1:8090/"), "last\n");
     assert_eq!(host.ps().len(), 1, "{}", host.overview());
     site.end(serving_now);
+    host.finish();
+}
+
+/// A small disk as the root, gone with the test.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(host: &Host) -> Self {
+        let (disk, root) = (host.path("disk"), host.root());
+        let (disk, at) = (disk.display(), root.display());
+        host.sh(&format!("truncate -s 1G {disk} && mkfs.ext4 -q -m 0 {disk}"));
+        host.sh(&format!("mount -o loop {disk} {at}"));
+        Self(root)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a failed test has still got tasks there, which its host ends after this.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_nothing_and_blames_no_revision() {
+    let host = Host::new();
+    let root = host.root();
+    fs::create_dir(&root).unwrap();
+    let disk = Disk::mount(&host);
+    let site = Site::new(&host);
+    let first = site.push(&serving("1", 8090));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let app = host.container("one-app-1").unwrap();
+    let fill = root.join("fill");
+    let full = || {
+        host.sh(&format!("dd if=/dev/zero of={} bs=64k 2>/dev/null || true", fill.display()));
+    };
+    full();
+    let second = site.push(
+        &serving("2", 8090)
+            .replace("busybox:1", "nginx:1")
+            .replace("exec httpd -f -p 80 -h /w", "exec nginx -g \"daemon off;\""),
+    );
+    let told = || {
+        let row = host.status("one")?;
+        row["notes"].to_string().contains("No space left on device").then_some(())
+    };
+    until("it says that the disk is full", told, || host.overview());
+    let now = host.container("one-app-1").unwrap();
+    assert_eq!((&now["id"], &now["pid"]), (&app["id"], &app["pid"]));
+    fs::remove_file(&fill).unwrap();
+    site.until(&second, "succeeded");
+    let nginx = host.container("one-app-1").unwrap();
+    full();
+    let third = site.push(&serving("3", 8090));
+    let made = || (host.ps().len() == 2).then_some(());
+    until("the next one is made beside it", made, || host.overview());
+    let now = host.container("one-app-1").unwrap();
+    assert_eq!((&now["id"], &now["pid"]), (&nginx["id"], &nginx["pid"]));
+    fs::remove_file(&fill).unwrap();
+    site.until(&third, "succeeded");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "3\n");
+    site.end(serve);
+    let left = host.leftovers();
+    assert!(
+        left.iter().all(|line| line.starts_with("mount: ") && line.contains("ext4")),
+        "{left:?}"
+    );
+    drop(disk);
+    host.finish();
+}
+
+#[test]
+fn an_image_that_is_not_in_the_registry_yet_is_awaited_while_the_old_runs_on() {
+    let host = Host::with_own_registry();
+    let site = Site::new(&host);
+    let two = |image: &str, version: &str| {
+        format!(
+            "{}  side:\n    image: {image}\n    init: true\n    command: sleep 1000000\n",
+            serving(version, 8090)
+        )
+    };
+    let first = site.push(&two("busybox:1", "1"));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let before = host.ps();
+    let second = site.push(&two("busybox:built-later", "2"));
+    let told = || {
+        let row = host.status("one")?;
+        row["notes"].to_string().contains("image busybox:built-later").then_some(row)
+    };
+    let row = until("it is awaited", told, || host.overview());
+    assert_eq!(
+        (&row["operation"]["state"], &row["health"]),
+        (&"running".into(), &"Progressing".into())
+    );
+    let ids = |rows: &[Value]| -> Vec<_> {
+        rows.iter().map(|row| (row["id"].clone(), row["pid"].clone())).collect()
+    };
+    assert_eq!(
+        ids(&host.ps()),
+        ids(&before),
+        "nothing of the old was touched, the other service neither"
+    );
+    host.sh(
+        "skopeo copy -q --insecure-policy --src-tls-verify=false --dest-tls-verify=false \
+         docker://127.0.0.1:5000/library/busybox:1 docker://127.0.0.1:5000/library/busybox:built-later",
+    );
+    site.until(&second, "succeeded");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
+    // A command of a person's ends at once, and says so; the next revision does not wait.
+    let third = site.push(&two("busybox:never", "3"));
+    let synced = host.keel(&["sync", "one"]);
+    assert_eq!(synced.code, 1, "{synced:?}");
+    assert!(synced.stderr.contains("busybox:never"), "{}", synced.stderr);
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
+    assert!(!third.is_empty());
+    let fourth = site.push(&two("busybox:1", "4"));
+    site.until(&fourth, "succeeded");
+    site.end(serve);
+    host.finish();
+}
+
+#[test]
+fn a_network_that_is_full_holds_up_a_start_and_no_replacement() {
+    let host = Host::new();
+    let site = Site::new(&host);
+    let networked = |version: &str, replicas: u32| {
+        one(&format!(
+            "deploy: {{ replicas: {replicas} }}
+             command: [sh, -c, 'echo version {version}; exec sleep 1000000']"
+        )) + "networks: { default: { ipam: { config: [{ subnet: 10.77.0.0/30 }] } } }\n"
+    };
+    let first = site.push(&networked("1", 1));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let second = site.push(&networked("2", 1));
+    site.until(&second, "succeeded");
+    let app = host.container("one-app-1").unwrap();
+    site.push(&networked("2", 2));
+    let told = || {
+        let row = host.status("one")?;
+        row["notes"].to_string().contains("has no free address left").then_some(())
+    };
+    until("it says that the network is full", told, || host.overview());
+    let now = host.container("one-app-1").unwrap();
+    assert_eq!((&now["id"], &now["pid"]), (&app["id"], &app["pid"]));
+    let fourth = site.push(&networked("4", 1));
+    site.until(&fourth, "succeeded");
+    site.end(serve);
     host.finish();
 }
