@@ -276,7 +276,7 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     match hold {
         Hold::Converged | Hold::Complete | Hold::Stopped | Hold::NotRunYet { .. } => true,
         Hold::RunsInDocker { .. } | Hold::Kept { .. } | Hold::ReportOnly => true,
-        Hold::Failed { .. } => match &entry.subject {
+        Hold::Failed { .. } | Hold::Late { .. } => match &entry.subject {
             Subject::Slot(slot) => facts.slots.get(slot).is_some_and(|occupants| {
                 let (want, task) = (occupants.want.as_ref(), occupants.current);
                 want.zip(task).is_some_and(|(want, task)| {

@@ -240,7 +240,7 @@ pub fn of_hold(hold: &Hold) -> String {
             format!("waits for image {image}{failure}")
         }
         Hold::InProgress { what } => format!("in progress: {what}"),
-        Hold::Failed { what } => format!("failed: {what}"),
+        Hold::Failed { what } | Hold::Late { what } => format!("failed: {what}"),
         Hold::KnownBad { revision, reason } => {
             format!("revision {} is known bad: {reason}", keel_engine::short(revision))
         }

@@ -230,6 +230,11 @@ pub enum Hold {
         /// What happened, for people.
         what: String,
     },
+    /// It runs, and is not healthy in time; with data of its own it is left to get there.
+    Late {
+        /// What is awaited no longer, for people.
+        what: String,
+    },
     /// This very revision failed before.
     KnownBad {
         /// The revision.
@@ -293,6 +298,7 @@ impl Hold {
             Self::Converged
             | Self::Complete
             | Self::Failed { .. }
+            | Self::Late { .. }
             | Self::KnownBad { .. }
             | Self::Stopped
             | Self::Suspended { .. }

@@ -60,6 +60,9 @@ pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, nu
             let what = format!("needs {} {condition}, which failed", short(&slot));
             Hold::Failed { what }
         }
+        Hold::Late { .. } => {
+            Hold::Late { what: format!("needs {} {condition}, which is late", short(&slot)) }
+        }
         _ => Hold::AwaitingDependency { service, condition },
     }
 }

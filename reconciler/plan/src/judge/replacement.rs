@@ -3,7 +3,7 @@
 use super::Judge;
 use super::leaving::remove_all;
 use super::surplus::surplus;
-use crate::condition::{Condition, is_still};
+use crate::condition::{Condition, Fault, is_still};
 use crate::desired::Order;
 use crate::draft::{act, hold};
 use crate::facts::short;
@@ -145,15 +145,20 @@ impl Judge<'_, '_> {
     /// Where the slot under way has failed for good, those that wait for it do so for good, too.
     fn full(&self) -> Hold {
         let moving = rollout::moving(self.facts, self.want.name);
-        let failed = moving.filter(|slot| {
-            let occupants = &self.facts.slots[*slot];
-            let want = occupants.want.as_ref().zip(occupants.current);
-            want.is_some_and(|(want, task)| {
-                matches!(self.facts.condition(want, task), Condition::Failed { .. })
-            })
+        let failed = moving.and_then(|slot| {
+            let occupants = &self.facts.slots[slot];
+            let (want, task) = occupants.want.as_ref().zip(occupants.current)?;
+            match self.facts.condition(want, task) {
+                Condition::Failed { fault, .. } => Some((slot, fault)),
+                _ => None,
+            }
         });
         match failed {
-            Some(slot) => {
+            Some((slot, Fault::Late)) => {
+                let what = format!("{} is late, so the others stay as they are", short(slot));
+                Hold::Late { what }
+            }
+            Some((slot, Fault::Broken | Fault::Passing)) => {
                 let what = format!("{} failed, so the others stay as they are", short(slot));
                 Hold::Failed { what }
             }
