@@ -171,11 +171,11 @@ fn aligned(mut coming: Desired, before: &Desired) -> Desired {
 /// A stack left the source. One that a person holds off stays until they let go.
 pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result<(), RefreshError> {
     let records = controller.records();
-    let prune = records.desired(stack).await?.is_none_or(|desired| desired.policy.prune);
+    let policy = records.desired(stack).await?.map(|desired| desired.policy).unwrap_or_default();
     let go = |standing: &mut Standing| {
-        let goes = prune && standing.suspended.is_none();
+        let goes = policy.prune && standing.suspended.is_none();
         if goes {
-            standing.removed = Some(Removal { volumes: false });
+            standing.removed = Some(Removal { volumes: policy.prune_volumes });
         }
         goes
     };

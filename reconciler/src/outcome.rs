@@ -124,9 +124,10 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
         Verdict::Act { .. } => OperationState::Running,
         Verdict::Hold(hold) if !hold.is_final() => OperationState::Running,
         Verdict::Hold(hold) => match hold {
-            Hold::Failed { .. } | Hold::KnownBad { .. } | Hold::NotFound { .. } => {
-                OperationState::Failed
-            }
+            Hold::Failed { .. }
+            | Hold::Late { .. }
+            | Hold::KnownBad { .. }
+            | Hold::NotFound { .. } => OperationState::Failed,
             Hold::Suspended { .. }
             | Hold::OwnedBy { .. }
             | Hold::NotRunYet { .. }
@@ -145,7 +146,13 @@ pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
     let all = notes.clone();
     // An image's failure is not told again for each slot that needs it.
     notes.retain(|note| !all.iter().any(|other| note.ends_with(&format!(" {other}"))));
-    (if notes.is_empty() { Outcome::Done } else { Outcome::Failed }, notes)
+    let late = |entry: &Entry| matches!(entry.verdict, Verdict::Hold(Hold::Late { .. }));
+    let outcome = match plan.entries.iter().filter(bad).all(late) {
+        _ if notes.is_empty() => Outcome::Done,
+        true => Outcome::Unhealthy,
+        false => Outcome::Failed,
+    };
+    (outcome, notes)
 }
 
 /// What is still awaited, one line each.
@@ -215,10 +222,12 @@ fn line(entry: &Entry) -> String {
     let row = text::row(entry);
     let subject = row.slot.or(row.resource).unwrap_or_default();
     let words = match &entry.verdict {
-        Verdict::Hold(Hold::Failed { what }) if !what.contains(&subject) => {
+        Verdict::Hold(Hold::Failed { what } | Hold::Late { what }) if !what.contains(&subject) => {
             return format!("{subject} {what}");
         }
-        Verdict::Hold(Hold::Failed { what } | Hold::InProgress { what }) => what.clone(),
+        Verdict::Hold(Hold::Failed { what } | Hold::Late { what } | Hold::InProgress { what }) => {
+            what.clone()
+        }
         Verdict::Hold(hold) => text::of_hold(hold),
         Verdict::Act { .. } => row.text,
     };
@@ -229,6 +238,38 @@ fn line(entry: &Entry) -> String {
 mod tests {
     use super::*;
     use keel_engine::StackName;
+
+    #[test]
+    fn what_is_only_late_is_no_failure() {
+        let slot = |name: &str| {
+            Subject::Slot(Slot {
+                stack: StackName::new("hello").unwrap(),
+                service: name.into(),
+                slot: "1".into(),
+            })
+        };
+        let late = || Hold::Late { what: "not healthy after 5 s".into() };
+        let failed = || Hold::Failed { what: "exited (1)".into() };
+        let outcome = |holds: Vec<Hold>| {
+            let entries = holds.into_iter().enumerate().map(|(number, hold)| Entry {
+                subject: slot(&format!("s{number}")),
+                verdict: Verdict::Hold(hold),
+            });
+            ending(&Plan {
+                stack: StackName::new("hello").unwrap(),
+                revision: "r1".into(),
+                generation: 1,
+                entries: entries.collect(),
+                standing: keel_plan::standing::Standing::default(),
+                learned: vec![],
+                wake: None,
+            })
+            .0
+        };
+        assert_eq!(outcome(vec![Hold::Converged]), Outcome::Done);
+        assert_eq!(outcome(vec![Hold::Converged, late()]), Outcome::Unhealthy);
+        assert_eq!(outcome(vec![late(), failed()]), Outcome::Failed);
+    }
 
     #[test]
     fn a_hold_is_told_in_peoples_words() {

@@ -1,7 +1,7 @@
 //! `status` and the sources' state.
 
 use super::converge::unknown_stack;
-use super::trouble::{is_troubled, trouble};
+use super::trouble::{Bad, is_troubled, trouble};
 use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
@@ -94,9 +94,13 @@ impl Controller {
             services: status.services,
             trouble: None,
         };
-        let is_bad = |desired: &Desired| standing.bad.contains_key(&desired.hash);
+        let bad = desired.as_ref().filter(|desired| standing.bad.contains_key(&desired.hash));
+        let bad = bad.map_or(Bad::No, |desired| match desired.policy.rollback {
+            true => Bad::GivesWay,
+            false => Bad::Stays,
+        });
         let last = operation.map(|last| last.revision).unwrap_or_default();
-        let tried = (last, desired.as_ref().is_some_and(is_bad));
+        let tried = (last, bad);
         self.tell_trouble(stack, &mut row, tried, refusal).await?;
         Ok(row)
     }
@@ -106,12 +110,12 @@ impl Controller {
         &self,
         stack: &StackName,
         row: &mut StatusRow,
-        mut tried: (String, bool),
+        mut tried: (String, Bad),
         refusal: Option<(String, RefusedRevision)>,
     ) -> Result<(), Refusal> {
         if let Some((source, refusal)) = refusal {
             tell_refusal(row, &source, &refusal);
-            tried = (refusal.revision, false);
+            tried = (refusal.revision, Bad::No);
         }
         if is_troubled(row) {
             let history = self.records().history(stack).await?;

@@ -126,7 +126,7 @@ impl Controller {
         let Some(desired) = self.records().desired(stack).await? else { return Ok(()) };
         let forget = |standing: &mut keel_plan::standing::Standing| {
             if standing.bad.remove(&desired.hash).is_some() {
-                standing.tried = None;
+                (standing.tried, standing.retry) = (None, true);
             }
             standing.tried.is_none()
         };
