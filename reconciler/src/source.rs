@@ -203,7 +203,7 @@ struct Last {
 pub(crate) struct Loaded {
     /// Every stack, each judged by itself alone.
     pub stacks: Vec<LoadedStack>,
-    /// Something was read anew, or came, or went.
+    /// It is another revision, or something was read anew, or came, or went.
     pub news: bool,
 }
 
@@ -323,8 +323,10 @@ impl Source {
             directory.watch_also(stacks.iter().flat_map(|(stack, _)| &stack.read));
         }
         let fresh = stacks.iter().any(|(_, fresh)| *fresh);
+        let same = before.is_some_and(|before| before.revision == snapshot.revision);
         let mut last = self.last();
-        let news = fresh || !last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        let known = last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        let news = fresh || !same || !known;
         last.recall.learn(&stacks);
         last.snapshot = Some(snapshot.clone());
         Loaded { stacks: stacks.into_iter().map(|(stack, _)| stack).collect(), news }
