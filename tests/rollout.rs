@@ -573,7 +573,7 @@ fn policy_decides_whether_what_failed_stays_and_whether_data_goes() {
     site.repo.push("one leaves");
     let gone = || (host.status("one").is_none() && volumes().is_empty()).then_some(());
     until("its data goes with it", gone, || format!("{}{}", volumes(), host.overview()));
-    drop(serve);
+    drop((serve, site));
     host.keel(&["down", "two"]).ok();
     host.finish();
 }

@@ -6,7 +6,7 @@
 //! - No record holds the content of a secret or config.
 
 use crate::ask::WarningRow;
-use crate::history::{Arrival, Entry, History, Note};
+use crate::history::{Arrival, History, Note};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
