@@ -10,6 +10,7 @@
 use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::clock::Clock;
+use crate::concerns::Concerns;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
 use crate::queue::Queue;
@@ -18,7 +19,7 @@ use crate::repos::Repos;
 use crate::source::Source;
 use crate::store::FileStore;
 use futures_util::stream::{BoxStream, StreamExt};
-use keel_engine::{Duplex, Event, Open, StackName, TaskId};
+use keel_engine::{Duplex, Event, Open, StackName};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -84,8 +85,8 @@ struct Notes {
     suspects: BTreeSet<StackName>,
     /// What first hinted at a source that is still to be read.
     causes: HashMap<String, Cause>,
-    /// Whose tasks events are about.
-    stack_of: HashMap<TaskId, StackName>,
+    /// Whom events are about.
+    concerns: Concerns,
 }
 
 /// Lines of something under way; ends by itself.
@@ -257,12 +258,8 @@ impl Controller {
         self.notes().suspects.remove(stack)
     }
 
-    /// Remembers whose these tasks are, for the events about them.
-    pub(crate) fn learn_tasks(&self, stack: &StackName, tasks: impl Iterator<Item = TaskId>) {
-        self.notes().stack_of.extend(tasks.map(|task| (task, stack.clone())));
-    }
-
-    pub(crate) fn stack_of(&self, task: &TaskId) -> Option<StackName> {
-        self.notes().stack_of.get(task).cloned()
+    /// Whom events are about.
+    pub(crate) fn concerns<T>(&self, work: impl FnOnce(&mut Concerns) -> T) -> T {
+        work(&mut self.notes().concerns)
     }
 }
