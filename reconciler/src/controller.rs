@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::concerns::Concerns;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
+use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::Records;
 use crate::repos::Repos;
@@ -87,6 +88,8 @@ struct Notes {
     causes: HashMap<String, Cause>,
     /// Whom events are about.
     concerns: Concerns,
+    /// Passes that failed and could not even be recorded: the disk is full, say.
+    unwritten: HashMap<StackName, Operation>,
 }
 
 /// Lines of something under way; ends by itself.
@@ -261,5 +264,20 @@ impl Controller {
     /// Whom events are about.
     pub(crate) fn concerns<T>(&self, work: impl FnOnce(&mut Concerns) -> T) -> T {
         work(&mut self.notes().concerns)
+    }
+
+    /// How the last pass failed that no record could take; `None` once one could.
+    pub(crate) fn remember_unwritten(&self, stack: &StackName, failed: Option<Operation>) {
+        let unwritten = &mut self.notes().unwritten;
+        match failed {
+            Some(failed)
+                if unwritten.get(stack).is_some_and(|last| last.reason == failed.reason) => {}
+            Some(failed) => drop(unwritten.insert(stack.clone(), failed)),
+            None => drop(unwritten.remove(stack)),
+        }
+    }
+
+    pub(crate) fn unwritten(&self, stack: &StackName) -> Option<Operation> {
+        self.notes().unwritten.get(stack).cloned()
     }
 }

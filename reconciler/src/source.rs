@@ -192,11 +192,12 @@ pub(crate) struct Source {
     last: Mutex<Last>,
 }
 
-/// What speeds the next refresh up, and can be lost at any time.
+/// What speeds the next refresh up or is told to whoever asks; it can be lost at any time.
 #[derive(Default)]
 struct Last {
     snapshot: Option<Arc<Snapshot>>,
     recall: Recall,
+    unwritten: Option<String>,
 }
 
 /// What a source asks for.
@@ -271,6 +272,16 @@ impl Source {
         };
         self.fetched.store(now, Ordering::Relaxed);
         Ok(snapshot)
+    }
+
+    /// Trouble that no record could take.
+    pub fn remember_unwritten(&self, trouble: Option<String>) {
+        self.last().unwritten = trouble;
+    }
+
+    /// Trouble that no record could take.
+    pub fn unwritten(&self) -> Option<String> {
+        self.last().unwritten.clone()
     }
 
     /// When that went well last; 0: not since the start.
