@@ -137,6 +137,12 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
     }
 }
 
+/// Whether all is as it shall be: nothing is under way, awaited, held or failed.
+pub(crate) fn is_at_rest(plan: &Plan) -> bool {
+    let succeeded = |entry: &Entry| state_of_verdict(&entry.verdict) == OperationState::Succeeded;
+    plan.entries.iter().all(succeeded)
+}
+
 /// What a command that converged ends with: what failed or is held, one line each.
 pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
     let bad = |entry: &&Entry| {
