@@ -50,16 +50,22 @@ pub(crate) async fn refresh(
         Ok(()) => None,
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
+        Err(RefreshError::Source(error)) if source.awaits_first_push(&error) => None,
         Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();
     if failed || source.is_failing() {
-        note_trouble(name, trouble, controller).await;
+        note_trouble(name, source, trouble, controller).await;
     }
     source.next_look(failed)
 }
 
-async fn note_trouble(name: &str, trouble: Option<String>, controller: &Controller) {
+async fn note_trouble(
+    name: &str,
+    source: &Source,
+    trouble: Option<String>,
+    controller: &Controller,
+) {
     let now = controller.now();
     let note = |record: &mut SourceRecord| {
         record.trouble.clone_from(&trouble);
@@ -69,8 +75,9 @@ async fn note_trouble(name: &str, trouble: Option<String>, controller: &Controll
             since => since,
         };
     };
-    // A record that cannot be written now is written with the next refresh.
-    let _ = controller.records().change_source(name, note).await;
+    let written = controller.records().change_source(name, note).await;
+    // On a full disk not even that can be written; whoever asks is told all the same.
+    source.remember_unwritten(trouble.filter(|_| written.is_err()));
 }
 
 async fn refreshed(
