@@ -80,7 +80,7 @@ async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> O
 
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
     let entry = Entry {
-        trigger: "a look".to_owned(),
+        trigger: crate::history::A_LOOK.to_owned(),
         state: OperationState::Failed,
         reason: with_causes(error),
         at: controller.now(),

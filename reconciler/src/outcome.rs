@@ -78,7 +78,7 @@ fn trigger(plan: &Plan, from: &str) -> String {
         Reason::NotInSource => Some(format!("{from} does not name it any more")),
         _ => None,
     };
-    reasons.into_iter().find_map(word).unwrap_or_else(|| "a look".to_owned())
+    reasons.into_iter().find_map(word).unwrap_or_else(|| crate::history::A_LOOK.to_owned())
 }
 
 /// What was done, in one line.
