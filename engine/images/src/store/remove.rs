@@ -1,8 +1,9 @@
 //! Taking away names, and what no name leads to any more.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use super::{Holdings, Store};
+use super::{Holdings, Store, Trash};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Document;
@@ -19,31 +20,64 @@ pub struct Removed {
     pub freed: u64,
 }
 
+/// What a sweep took away.
+#[derive(Debug)]
+pub struct Swept {
+    /// The names.
+    pub untagged: Vec<Reference>,
+    /// What was behind them, and what had no name.
+    pub removed: Removed,
+    /// To be dropped where it may take a while, and no lock is held.
+    pub trash: Trash,
+}
+
 impl Store {
     /// Removes a name, and what only it led to. Kept is what other names lead to, and what
     /// `in_use` names: digests of manifests ([`Image::manifest`](crate::Image::manifest)) or
     /// indexes, or diff-ids of layers.
     pub fn remove(&self, reference: &Reference, in_use: &BTreeSet<Digest>) -> Result<Removed> {
+        let trash = Trash::new(&self.inner.staging)?;
         let _lock = self.lock()?;
         let record = self.inner.references.get(reference)?;
         let record = record.ok_or_else(|| Error::NotHere { reference: reference.clone() })?;
         let mut gone = self.holdings(record.digest)?;
         gone.extend(self.holdings(record.manifest)?);
         self.inner.references.remove(reference)?;
-        let removed = self.delete(gone, &self.kept(in_use)?)?;
+        let removed = self.delete(gone, &self.kept(in_use)?, &trash)?;
         Ok(Removed { untagged: Some(record.reference), ..removed })
     }
 
-    /// Removes whatever no name leads to: images whose name moved on, and parts of pulls that
-    /// were given up. A pull that goes on meanwhile fetches again what it misses.
-    pub fn sweep(&self, in_use: &BTreeSet<Digest>) -> Result<Removed> {
+    /// Removes these names, and whatever no name leads to that is here since before then: images
+    /// whose name moved on, and parts of pulls that were given up. A pull that goes on meanwhile
+    /// fetches again what it misses.
+    ///
+    /// Quick: files are only moved. Dropping [`Swept::trash`] deletes them.
+    pub fn sweep(
+        &self,
+        names: &BTreeSet<Reference>,
+        in_use: &BTreeSet<Digest>,
+        before: SystemTime,
+    ) -> Result<Swept> {
+        let trash = Trash::new(&self.inner.staging)?;
         let _lock = self.lock()?;
         super::staging::clean(&self.inner.folder.join("temp"))?;
-        let all = Holdings {
-            blobs: self.inner.blobs.all()?.into_iter().collect(),
-            layers: self.inner.layers.all()?.into_iter().collect(),
-        };
-        self.delete(all, &self.kept(in_use)?)
+        let mut untagged = Vec::new();
+        for name in names {
+            if let Some(record) = self.inner.references.get(name)? {
+                self.inner.references.remove(name)?;
+                untagged.push(record.reference);
+            }
+        }
+        let removed = self.delete(self.here_before(before)?, &self.kept(in_use)?, &trash)?;
+        Ok(Swept { untagged, removed, trash })
+    }
+
+    fn here_before(&self, before: SystemTime) -> Result<Holdings> {
+        let old = |since: Option<SystemTime>| since.is_some_and(|since| since < before);
+        let (mut blobs, mut layers) = (self.inner.blobs.all()?, self.inner.layers.all()?);
+        blobs.retain(|blob| old(self.inner.blobs.since(*blob)));
+        layers.retain(|layer| old(self.inner.layers.since(*layer)));
+        Ok(Holdings { blobs: blobs.into_iter().collect(), layers: layers.into_iter().collect() })
     }
 
     /// What remaining names and the caller's use lead to.
@@ -82,14 +116,14 @@ impl Store {
         Ok(holdings)
     }
 
-    fn delete(&self, gone: Holdings, kept: &Holdings) -> Result<Removed> {
+    fn delete(&self, gone: Holdings, kept: &Holdings, trash: &Trash) -> Result<Removed> {
         let mut removed = Removed::default();
         for blob in gone.blobs.difference(&kept.blobs).filter(|blob| self.inner.blobs.has(**blob)) {
-            removed.freed += self.inner.blobs.remove(*blob)?;
+            removed.freed += self.inner.blobs.remove(trash, *blob)?;
             removed.deleted.push(*blob);
         }
         for layer in gone.layers.difference(&kept.layers).filter(|layer| self.has_layer(**layer)) {
-            removed.freed += self.inner.layers.remove(&self.inner.staging, *layer)?;
+            removed.freed += self.inner.layers.remove(trash, *layer)?;
             removed.deleted.push(*layer);
         }
         Ok(removed)

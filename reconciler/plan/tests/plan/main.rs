@@ -8,6 +8,7 @@ mod pinned;
 mod random;
 mod removal;
 mod rollout;
+mod room;
 mod situations;
 mod status;
 mod waiting;
