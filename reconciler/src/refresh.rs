@@ -1,7 +1,7 @@
 //! One look at one source: fetch, load every stack, the guards that need the whole source, lower,
 //! store what is now desired, and a hint for each stack. Nothing here waits for a node's work.
 
-use crate::accept::{owned, retire, store, tidy};
+use crate::accept::{owned, retire, store};
 use crate::ask::WarningRow;
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
@@ -111,7 +111,7 @@ async fn refreshed(
     controller.records().change_source(name, note).await?;
     tell_refusals(name, &refused, &record, controller).await?;
     if record.revision != revision {
-        tidy(source, controller).await?;
+        controller.want_room();
     }
     Ok(())
 }

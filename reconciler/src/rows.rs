@@ -32,6 +32,24 @@ pub struct ImageRow {
     pub failure: Option<String>,
 }
 
+/// What was taken away for want of room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearedRow {
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Names of images.
+    pub images: Vec<String>,
+    /// Checkouts of revisions.
+    pub revisions: u64,
+    /// Contents of configs and secrets.
+    pub contents: u64,
+    /// Bytes that are free by it.
+    pub bytes: u64,
+    /// Why not all could be taken away that may go.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
 /// `volume ls`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeRow {

@@ -29,7 +29,7 @@ use git::Git;
 use keel_plan::desired::{Owner, Policy};
 use seed::Sides;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -303,15 +303,6 @@ impl Source {
         let work = move || Sides { checkout: &checkout, data: &data, memory: &memory }.seed(&paths);
         let done = off_thread(work).await;
         done.map_err(|error| git::disk(format!("fill `{shown}` from the revision"), error.into()))
-    }
-
-    /// Removes old checkouts that hold none of these paths. One that cannot be removed now is
-    /// tried again after the next revision.
-    pub async fn tidy(&self, used: BTreeSet<PathBuf>) {
-        let Kind::Git(git) = &self.kind else { return };
-        let folder = git.folder.clone();
-        let in_use = move |checkout: &Path| used.iter().any(|path| path.starts_with(checkout));
-        let _ = off_thread(move || checkout::prune(&folder, &in_use)).await;
     }
 
     /// In what time to look again: after failures in a row later and later.

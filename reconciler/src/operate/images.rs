@@ -9,6 +9,7 @@ use crate::progress::Scene;
 use crate::rows::{ImageRow, PullAsk, RemoveAsk};
 use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
 use keel_plan::image::{full_name, tag_of};
+use keel_plan::room::Images;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -35,6 +36,9 @@ impl Controller {
         references: Vec<String>,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
+        // First: else it might go before it is known whose it is.
+        let own = |images: &mut Images| images.own.extend(references.iter().cloned());
+        self.records().change_images(own).await?;
         let mut events = self.events();
         let before = self.fleet().observe(Depth::State).await?;
         let over: BTreeMap<&String, u64> =
@@ -95,7 +99,11 @@ impl Controller {
             (!there).then_some(())
         };
         match self.fleet().until(Some(deadline), gone).await? {
-            Some(()) => Ok(meant),
+            Some(()) => {
+                let forget = |images: &mut Images| images.own.retain(|own| !meant.contains(own));
+                self.records().change_images(forget).await?;
+                Ok(meant)
+            }
             None => Err(Refusal::conflict("the images are still there after a minute")),
         }
     }

@@ -14,9 +14,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
-/// Checkouts that are kept beside those in use, newest first.
-const KEPT: usize = 3;
-
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The root of the commit's files; made where it is missing.
@@ -98,22 +95,37 @@ fn sync_below(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Removes old checkouts, but for the last few and those that are in use.
-pub(crate) fn prune(folder: &Path, in_use: &dyn Fn(&Path) -> bool) -> io::Result<()> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder.join("checkouts"))? {
+/// Takes old checkouts away, but for the last few and those that are in use: gives them under the
+/// names that they have until they are deleted. None is being made meanwhile.
+pub(crate) fn set_aside(
+    folder: &Path,
+    kept: usize,
+    in_use: &dyn Fn(&Path) -> bool,
+) -> io::Result<Vec<PathBuf>> {
+    let (mut all, mut aside) = (Vec::new(), Vec::new());
+    let entries = match fs::read_dir(folder.join("checkouts")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(aside),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
+        // What was being made, or deleted, when a process died.
+        if entry.file_name().as_bytes().starts_with(b".") {
+            aside.push(entry.path());
+            continue;
+        }
         let made = entry.metadata()?.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         all.push((made, entry.path()));
     }
     all.sort();
-    let old = all.len().saturating_sub(KEPT);
-    for (_, path) in all.drain(..old) {
-        if !in_use(&path) {
-            fs::remove_dir_all(&path)?;
-        }
+    let old = all.len().saturating_sub(kept);
+    for (_, path) in all.drain(..old).filter(|(_, path)| !in_use(path)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let gone = path.with_file_name(format!(".{name}.gone"));
+        fs::rename(&path, &gone)?;
+        aside.push(gone);
     }
-    Ok(())
+    Ok(aside)
 }
 
 #[cfg(test)]
@@ -129,7 +141,11 @@ mod tests {
             let made = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
             File::open(checkouts.join(name)).unwrap().set_modified(made).unwrap();
         }
-        prune(folder.path(), &|path| path.ends_with("a")).unwrap();
+        fs::create_dir_all(checkouts.join(".f.new")).unwrap();
+        let aside = set_aside(folder.path(), 3, &|path| path.ends_with("a")).unwrap();
+        let mut aside: Vec<_> = aside.iter().map(|path| path.file_name().unwrap()).collect();
+        aside.sort();
+        assert_eq!(aside, [".b.gone", ".f.new"]);
         let left = |name: &&str| checkouts.join(name).exists();
         let left: Vec<_> = ["a", "b", "c", "d", "e"].iter().filter(|name| left(name)).collect();
         assert_eq!(left, [&"a", &"c", &"d", &"e"]);
