@@ -167,6 +167,19 @@ impl Host {
         host.with_registry()
     }
 
+    /// The same, with a registry whose storage is its own, to be written to.
+    pub fn with_own_registry() -> Self {
+        let mut host = Self::new();
+        let config = fs::read_to_string(host.path("registry.yml")).expect("it was just written");
+        let shared = images().display().to_string();
+        host.sh(&format!("cp -r {shared} storage"));
+        let own = config.replace(&shared, &host.path("storage").to_string_lossy());
+        host.write("registry.yml", &own);
+        host.stop_registry();
+        host.start_registry();
+        host
+    }
+
     /// A host without a registry.
     pub fn bare() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
