@@ -9,6 +9,7 @@
 
 mod duration;
 mod files;
+mod globs;
 mod keys;
 mod policy;
 mod reader;

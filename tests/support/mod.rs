@@ -167,15 +167,15 @@ impl Host {
         host.with_registry()
     }
 
-    /// The same, with a registry whose storage is its own, to be written to.
+    /// The same, with a storage that is the registry's own, to be changed.
     pub fn with_own_registry() -> Self {
         let mut host = Self::new();
-        let config = fs::read_to_string(host.path("registry.yml")).expect("it was just written");
-        let shared = images().display().to_string();
-        host.sh(&format!("cp -r {shared} storage"));
-        let own = config.replace(&shared, &host.path("storage").to_string_lossy());
-        host.write("registry.yml", &own);
+        let shared = fs::read_to_string(host.path("registry.yml")).expect("it has been written");
+        let own = host.path("storage");
         host.stop_registry();
+        must("cp", &["-r", &images().to_string_lossy(), &own.to_string_lossy()]);
+        let shared = shared.replace(&*images().to_string_lossy(), &own.to_string_lossy());
+        host.write("registry.yml", &shared);
         host.start_registry();
         host
     }

@@ -17,6 +17,11 @@ impl Reader {
             },
             "settle" => policy.settle = this.millis(value).unwrap_or(policy.settle),
             "health-timeout" => policy.health_timeout = this.millis(value),
+            "prune-volumes" => {
+                policy.prune_volumes = this.flag(value).unwrap_or(policy.prune_volumes);
+            }
+            "rollback" => policy.rollback = this.flag(value).unwrap_or(policy.rollback),
+            "image-wait" => policy.image_wait = this.millis(value).unwrap_or(policy.image_wait),
             "prune" => policy.prune = this.flag(value).unwrap_or(policy.prune),
             _ => {}
         });
@@ -52,12 +57,25 @@ impl Reader {
         self.named(item, "registries", |this, host, value| {
             let mut registry = RegistryConfig::default();
             this.keys(value, "registries.*", "a registry", |this, key, value| match key {
-                "mirrors" => registry.mirrors = this.list(value),
+                "mirrors" => registry.mirrors = this.mirrors(value),
                 "insecure" => registry.insecure = this.flag(value).unwrap_or(false),
                 _ => {}
             });
             registries.insert(host.text.clone(), registry);
         });
         registries
+    }
+
+    fn mirrors(&mut self, item: &Item) -> Vec<String> {
+        let mirrors = self.list(item);
+        let strange =
+            |mirror: &&String| !mirror.starts_with("http://") && !mirror.starts_with("https://");
+        for mirror in mirrors.iter().filter(strange) {
+            self.wrong(
+                item,
+                format!("the mirror `{mirror}` begins with neither http:// nor https://"),
+            );
+        }
+        mirrors
     }
 }

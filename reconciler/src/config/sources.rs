@@ -1,9 +1,10 @@
 //! `sources` of `keel.yaml`.
 
+use super::globs::fault;
 use super::reader::Reader;
 use super::{Auth, Follow, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
-use crate::source::{Location, shown_url};
-use crate::yaml::{Item, Key, Node};
+use crate::source::{Location, is_range, shown_url};
+use crate::yaml::{Item, Node};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,12 +46,16 @@ impl Reader {
     }
 
     fn source(&mut self, name: &str, item: &Item) -> Option<SourceConfig> {
+        let before = self.troubles.len();
         let written = self.written(item);
         let from = match (&written.git, &written.dir) {
             (Some(url), None) => self.git(url.clone(), &written),
             (None, Some(dir)) => self.directory(dir, &written),
             _ => {
-                self.wrong(item, "a source needs either `git` or `dir`");
+                // One that is written, and wrong, was told already.
+                if self.troubles.len() == before {
+                    self.wrong(item, "a source needs either `git` or `dir`");
+                }
                 return None;
             }
         };
@@ -73,9 +78,9 @@ impl Reader {
                 "dir" => written.dir = this.file(value, Role::Folder),
                 "branch" => written.branch = this.text(value).map(|text| (text, value)),
                 "commit" => written.commit = this.commit(value).map(|text| (text, value)),
-                "tag" => written.tag = this.text(value).map(|text| (text, value)),
-                "path" => written.paths = this.texts(value),
-                "poll" => written.poll = this.duration(value).map(|poll| poll.max(LEAST_POLL)),
+                "tag" => written.tag = this.tag(value).map(|text| (text, value)),
+                "path" => written.paths = this.globs(value),
+                "poll" => written.poll = this.poll(value),
                 "env" => written.env = this.pairs(value),
                 "data-dir" => written.data_dir = this.path(value),
                 "auth" => written.auth = this.auth(value).map(|auth| (auth, value)),
@@ -152,13 +157,48 @@ impl Reader {
         None
     }
 
+    fn tag(&mut self, item: &Item) -> Option<String> {
+        let text = self.text(item)?;
+        let meant_as_range = text.contains(['<', '>', '=', '~', '^', '|', '*', ' ', ',']);
+        if meant_as_range && !is_range(&text) {
+            self.wrong(
+                item,
+                format!("`{text}` is no range of versions, such as `>=1.2 <2` or `1.4.x`"),
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    fn globs(&mut self, item: &Item) -> Vec<String> {
+        let globs = self.texts(item);
+        if matches!(&item.node, Node::List(items) if items.is_empty()) {
+            self.wrong(item, "the list is empty: leave `path` out to read the source's own folder");
+        }
+        for (glob, words) in globs.iter().filter_map(|glob| Some((glob, fault(glob)?))) {
+            self.wrong(item, format!("`{glob}` can match nothing: {words}"));
+        }
+        globs
+    }
+
+    fn poll(&mut self, item: &Item) -> Option<Duration> {
+        let poll = self.duration(item)?;
+        if poll < LEAST_POLL {
+            self.wrong(item, "oftener than each `100ms` nothing is looked at");
+        }
+        Some(poll)
+    }
+
     fn pairs(&mut self, item: &Item) -> BTreeMap<String, String> {
         let mut pairs = BTreeMap::new();
-        self.named(item, "env", |this, Key { text: name, .. }, value| match &value.node {
-            Node::Scalar(text) => {
+        self.named(item, "env", |this, key, value| match (&key.text, &value.node) {
+            (name, _) if !is_variable(name) => {
+                this.wrong_key(key, format!("`{name}` is no name of a variable"));
+            }
+            (name, Node::Scalar(text)) => {
                 pairs.insert(name.clone(), text.clone());
             }
-            _ => this.wrong(value, format!("the variable `{name}` needs a text")),
+            (name, _) => this.wrong(value, format!("the variable `{name}` needs a text")),
         });
         pairs
     }
@@ -231,6 +271,12 @@ impl Reader {
 
 fn some_or_all(paths: &[String]) -> Vec<String> {
     if paths.is_empty() { vec![".".to_owned()] } else { paths.to_vec() }
+}
+
+/// As `${NAME}` can name it.
+fn is_variable(name: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() && name.bytes().all(sound)
 }
 
 /// Whether a source may be called so.

@@ -21,7 +21,7 @@ sources:
   tagged: { git: "https://x/t", tag: ">=1.2 <2" }
   here: { dir: /srv/stacks/, poll: 5s }
   named: { git: "https://x/a", auth: { username: me, password-file: /etc/keel/pw } }
-policy: { drift: report, settle: 1m30s, prune: false }
+policy: { drift: report, settle: 1m30s, prune: false, prune-volumes: true, rollback: false, image-wait: 1h }
 listen: { webhooks: "0.0.0.0:9000" }
 registries:
   docker.io: { mirrors: ["http://127.0.0.1:5000"] }
@@ -60,8 +60,15 @@ registries:
         poll: Some(Duration::from_secs(5)),
     };
     assert_eq!(config.sources[3], SourceConfig::new("here", here));
-    let expected =
-        Policy { drift: DriftPolicy::Report, settle: 90_000, prune: false, ..Policy::default() };
+    let expected = Policy {
+        drift: DriftPolicy::Report,
+        settle: 90_000,
+        prune: false,
+        prune_volumes: true,
+        rollback: false,
+        image_wait: 3_600_000,
+        ..Policy::default()
+    };
     assert_eq!(config.policy, expected);
     assert_eq!(config.listen.webhooks, "0.0.0.0:9000".parse().ok());
     assert_eq!(config.registries["docker.io"].mirrors, ["http://127.0.0.1:5000"]);
@@ -197,6 +204,36 @@ notify: []
     16 | notify: []
        | ^^^^^^
     "#);
+}
+
+#[test]
+fn what_could_never_work_is_refused_at_its_place() {
+    let cases = [
+        ("tag: '>=new'", "`>=new` is no range of versions"),
+        ("path: [a, ../b]", "`../b` can match nothing: it leaves the source"),
+        ("path: []", "the list is empty"),
+        ("poll: 0s", "oftener than each `100ms`"),
+        ("env: { A B: 1 }", "`A B` is no name of a variable"),
+    ];
+    for (key, words) in cases {
+        let text = format!("sources:\n  a: {{ git: https://x/a, {key} }}\n");
+        let told = Config::parse(&text, "keel.yaml").unwrap_err().to_string();
+        assert!(told.contains(words) && told.matches("error: ").count() == 1, "{told}");
+        assert!(told.contains("keel.yaml:2:"), "{told}");
+    }
+    for tag in ["v1.2.3", "stable", ">=1.2 <2", "1.4.x", "1.2 - 1.4"] {
+        let text = format!("sources: {{ a: {{ git: /a, tag: '{tag}' }} }}\n");
+        Config::parse(&text, "keel.yaml").unwrap();
+    }
+    let mirror = "registries: { docker.io: { mirrors: [cache.example.org] } }\n";
+    let told = Config::parse(mirror, "keel.yaml").unwrap_err().to_string();
+    assert!(told.contains("begins with neither http:// nor https://"), "{told}");
+    let twice = "sources: { a: { git: 'ftp://x/a' } }\n";
+    let told = Config::parse(twice, "keel.yaml").unwrap_err().to_string();
+    assert!(
+        told.contains("no address of a repository") && !told.contains("needs either"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -53,6 +53,11 @@ impl Range {
     }
 }
 
+/// Whether a text is a range of versions.
+pub(crate) fn is_range(text: &str) -> bool {
+    Range::parse(text).is_some()
+}
+
 fn all_of(text: &str) -> Option<Vec<Interval>> {
     if let Some((low, high)) = text.split_once(" - ") {
         return Some(vec![interval(">=", low.trim())?, interval("<=", high.trim())?]);
