@@ -212,6 +212,9 @@ fn fifty_pushes_leave_what_runs_and_what_can_be_come_back_to() {
     host.keel(&["pull", "app:1"]).ok();
     let ran = host.keel(&["run", "--rm", "app:1", "cat", "/version"]).ok();
     assert_eq!(ran.stdout.trim(), "1");
+    let left =
+        || (!host.keel(&["network", "ls", "-q"]).ok().stdout.contains("bridge")).then_some(());
+    until("its network goes with it", left, || host.overview());
     drop(serving);
     host.keel(&["down", "-v", "shop"]).ok();
     host.finish();

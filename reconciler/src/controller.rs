@@ -246,12 +246,6 @@ impl Controller {
         self.turn_of(format!("source {source}")).await
     }
 
-    /// The same, unless it is being refreshed.
-    pub(crate) fn try_source_turn(&self, source: &str) -> Option<tokio::sync::OwnedMutexGuard<()>> {
-        let turn = self.notes().turns.entry(format!("source {source}")).or_default().clone();
-        turn.try_lock_owned().ok()
-    }
-
     /// While this is held nothing is taken away for want of room.
     pub(crate) async fn keep_all(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
         self.shared.kept.read().await

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - What may go is decided by [`keel_plan::room`] alone. From the look until all of it is set
 //!   aside no pass runs and no revision is come back to; deleting it takes its time afterwards.
-//! - A source that is being refreshed keeps its checkouts this time.
+//! - A source whose refresh takes long keeps its checkouts this time.
 
 use crate::blocking::off_thread;
 use crate::controller::Controller;
@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Between two looks, while there is room.
 const SELDOM: Duration = Duration::from_secs(60 * 60);
@@ -29,6 +29,8 @@ const SELDOM: Duration = Duration::from_secs(60 * 60);
 const OFTEN: Duration = Duration::from_secs(60);
 /// A push comes with a refresh, passes and pulls: one look after them is enough.
 const SOON: Duration = Duration::from_secs(2);
+/// How long a refresh under way is waited for: its server may hang, and others wait meanwhile.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How much later an image may be remembered to be needed than it was: milliseconds.
 const ROUGHLY: u64 = 60 * 60 * 1000;
 /// Checkouts that are kept beside those in use, newest first.
@@ -118,7 +120,7 @@ impl Controller {
     /// Takes away what may go. Says besides whether something waits for the end of a pull or
     /// refresh.
     pub(crate) async fn clear(&self, reach: Reach) -> Result<(ClearedRow, bool), RoomError> {
-        let (sources, busy) = self.quiet_sources()?;
+        let (sources, busy) = self.quiet_sources().await?;
         let (swept, aside, noted) = {
             let _driving = self.fleet().turn().await?;
             let _alone = self.take_away().await;
@@ -169,7 +171,7 @@ impl Controller {
     }
 
     /// The folders of all sources, each with its turn; and whether one is being refreshed.
-    fn quiet_sources(&self) -> io::Result<(Vec<Quiet>, bool)> {
+    async fn quiet_sources(&self) -> io::Result<(Vec<Quiet>, bool)> {
         let (mut quiet, mut busy) = (Vec::new(), false);
         let entries = match fs::read_dir(&self.settings().sources_dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((quiet, busy)),
@@ -177,9 +179,10 @@ impl Controller {
         };
         for entry in entries {
             let entry = entry?;
-            match self.try_source_turn(&entry.file_name().to_string_lossy()) {
-                Some(turn) => quiet.push(Quiet { folder: entry.path(), _turn: turn }),
-                None => busy = true,
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match timeout(PATIENCE, self.source_turn(&name)).await {
+                Ok(turn) => quiet.push(Quiet { folder: entry.path(), _turn: turn }),
+                Err(_) => busy = true,
             }
         }
         Ok((quiet, busy))

@@ -52,10 +52,10 @@ fn forget(layout: &Layout, records: &Records) -> Step<()> {
             }
         }
     }
-    tasks::remove(layout, &wish.id)?;
     for attachment in &wish.spec.networks {
         networks::left(layout, &attachment.network)?;
     }
+    tasks::remove(layout, &wish.id)?;
     Ok(())
 }
 
