@@ -243,7 +243,9 @@ fn a_disk_that_fills_up_is_cleared_before_it_is_full() {
         || (images(&host) == [5, 6, 7, 8]).then_some(()),
         || format!("{}\n{}", serving.said(), host.sh("df root")),
     );
-    serving.until_said("room: removed 4 images");
+    let layers = || (entries(&host.root().join("images/layers")) == 4 + 2).then_some(());
+    until("with what only they had", layers, || host.sh("ls root/images/layers"));
+    serving.until_said("room: removed");
     drop(serving);
     host.keel(&["down", "-v", "shop"]).ok();
     drop(repo);

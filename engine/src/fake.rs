@@ -6,7 +6,7 @@ use crate::{
     Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
     Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Observation, ObservedImage,
     ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence, PublishedPort,
-    PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId,
+    PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Usage,
 };
 use async_trait::async_trait;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -186,6 +186,9 @@ impl Inner {
         let used = |image: &String| specs.iter().any(|spec| spec.image == *image);
         let goes = |image: &&String| !sweep.needed.contains(*image) && !used(image);
         let images: Vec<_> = sweep.images.iter().filter(goes).cloned().collect();
+        if sweep.dry {
+            return Swept { bytes: images.len() as u64, images, ..Swept::default() };
+        }
         let gone = |image: &String| self.images.remove(image).is_some();
         let images: Vec<_> = images.into_iter().filter(gone).collect();
         let files = |spec: &std::sync::Arc<crate::TaskSpec>| {
@@ -421,6 +424,16 @@ impl Engine for Fake {
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
         Ok(self.inner().sweep(sweep))
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        let inner = self.inner();
+        Ok(Usage {
+            images: inner.images.values().map(|image| image.size).sum(),
+            tasks: inner.tasks.keys().map(|id| (id.clone(), 1)).collect(),
+            volumes: inner.volumes.keys().map(|name| (name.clone(), 1)).collect(),
+            contents: inner.contents.values().map(|(content, _)| content.bytes.len() as u64).sum(),
+        })
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

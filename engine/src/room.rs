@@ -1,8 +1,8 @@
 //! Room on a node's disk: how much there is, and what may go.
 
-use crate::Digest;
+use crate::{Digest, TaskId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The disk that a node keeps everything on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,22 @@ pub struct Sweep {
     pub images_before: u64,
     /// Other contents go if they came before then.
     pub contents_before: u64,
+    /// Nothing goes: it is only told what would.
+    pub dry: bool,
+}
+
+/// What takes up how much room on a node, in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// All images, with what no name leads to any more.
+    pub images: u64,
+    /// Each task: its writable layer, its output, what it is made of.
+    pub tasks: BTreeMap<TaskId, u64>,
+    /// Each volume that the node keeps itself.
+    pub volumes: BTreeMap<String, u64>,
+    /// Configs and secrets.
+    pub contents: u64,
 }
 
 /// What a sweep came to.

@@ -9,7 +9,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, Observation, Open, Result,
-    Sweep, Swept, TaskId, Turn,
+    Sweep, Swept, TaskId, Turn, Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +67,21 @@ impl Fleet {
                 bytes: all.bytes + bytes,
                 waits: all.waits || waits,
             })
+        })
+    }
+
+    /// What takes up how much room, on all nodes together.
+    pub async fn usage(&self) -> Result<Usage> {
+        let looks = join_all(self.nodes.values().map(|engine| engine.usage())).await;
+        looks.into_iter().try_fold(Usage::default(), |mut all, one| {
+            let Usage { images, tasks, volumes, contents } = one?;
+            all.images += images;
+            all.tasks.extend(tasks);
+            volumes
+                .into_iter()
+                .for_each(|(name, bytes)| *all.volumes.entry(name).or_default() += bytes);
+            all.contents += contents;
+            Ok(all)
         })
     }
 

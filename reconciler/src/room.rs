@@ -9,10 +9,10 @@ use crate::blocking::off_thread;
 use crate::controller::Controller;
 use crate::record::RecordError;
 use crate::refusal::with_causes;
-use crate::rows::ClearedRow;
+use crate::rows::{ClearedRow, UsageRow};
 use crate::source::checkout;
 use futures_util::StreamExt;
-use keel_engine::{Assignment, Depth, Digest, EngineError, Event, Presence, Swept};
+use keel_engine::{Assignment, Depth, Digest, EngineError, Event, Presence, Sweep, Swept};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::room::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,6 +146,28 @@ impl Controller {
         Ok((row, waits || busy))
     }
 
+    /// Bytes of images that nothing needs, and what checkouts and clones take up.
+    pub(crate) async fn spare(&self) -> Result<(u64, UsageRow), RoomError> {
+        let Decision { sweep, folders: keep, .. } = self.decide_room(Reach::All).await?;
+        let swept = self.fleet().sweep(&Sweep { dry: true, ..sweep }).await?;
+        let sources = self.settings().sources_dir.clone();
+        let row = off_thread(move || -> io::Result<UsageRow> {
+            let in_use = |checkout: &Path| keep.iter().any(|path| path.starts_with(checkout));
+            let mut row = UsageRow { kind: "Revisions".to_owned(), ..UsageRow::default() };
+            for folder in checkout::sources(&sources)? {
+                row.size += size(&folder)?;
+                let all = checkout::all(&folder)?;
+                row.total += all.len() as u64;
+                row.active += all.iter().filter(|path| in_use(path)).count() as u64;
+                for path in checkout::old(all, KEPT, &in_use) {
+                    row.reclaimable += size(&path)?;
+                }
+            }
+            Ok(row)
+        });
+        Ok((swept.bytes, row.await?))
+    }
+
     async fn decide_room(&self, reach: Reach) -> Result<Decision, RoomError> {
         let kept = self.revisions().await?;
         let observation = self.fleet().observe(Depth::State).await?;
@@ -156,7 +178,9 @@ impl Controller {
     }
 
     /// Every revision that runs, may run or may be come back to, with what its images mean.
-    async fn revisions(&self) -> Result<Vec<(Desired, BTreeMap<String, Digest>)>, RecordError> {
+    pub(crate) async fn revisions(
+        &self,
+    ) -> Result<Vec<(Desired, BTreeMap<String, Digest>)>, RecordError> {
         let mut all = Vec::new();
         for stack in self.records().stacks().await? {
             let standing = self.records().standing(&stack).await?;
@@ -173,15 +197,10 @@ impl Controller {
     /// The folders of all sources, each with its turn; and whether one is being refreshed.
     async fn quiet_sources(&self) -> io::Result<(Vec<Quiet>, bool)> {
         let (mut quiet, mut busy) = (Vec::new(), false);
-        let entries = match fs::read_dir(&self.settings().sources_dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((quiet, busy)),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+        for folder in checkout::sources(&self.settings().sources_dir)? {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match timeout(PATIENCE, self.source_turn(&name)).await {
-                Ok(turn) => quiet.push(Quiet { folder: entry.path(), _turn: turn }),
+                Ok(turn) => quiet.push(Quiet { folder, _turn: turn }),
                 Err(_) => busy = true,
             }
         }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result, Sweep, Swept,
-    Turn,
+    Turn, Usage,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -94,6 +94,10 @@ impl Engine for Embedded {
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
         self.core.sweep_room(sweep).await
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        self.core.usage().await
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

@@ -11,7 +11,7 @@ use crate::{Layout, Lease, Options, record};
 use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,
-    Store, Swept,
+    Store, Trash,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,14 @@ pub(crate) struct Images {
     events: broadcast::Sender<Event>,
     asked: PathBuf,
     lease: Option<Lease>,
+}
+
+/// What a sweep took away, or would.
+pub(crate) struct Gone {
+    pub(crate) names: Vec<Reference>,
+    pub(crate) bytes: u64,
+    /// To be dropped where no lock is held.
+    pub(crate) trash: Option<Trash>,
 }
 
 /// What became of the pulls of one name.
@@ -253,7 +261,8 @@ impl Images {
         needed: &BTreeSet<String>,
         in_use: &BTreeSet<Digest>,
         before: SystemTime,
-    ) -> Result<Option<Swept>> {
+        dry: bool,
+    ) -> Result<Option<Gone>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.values().any(|known| known.going.is_some()) {
             return Ok(None);
@@ -264,12 +273,22 @@ impl Images {
         let gone = gone.filter(|name| !name.is_built_in() && !needed.contains(name)).collect();
         let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
         let failed = |error| EngineError::failed("cannot remove images that nothing needs", error);
+        if dry {
+            let would = self.store.sweepable(&gone, &in_use, before).map_err(failed)?;
+            return Ok(Some(Gone { names: would.0, bytes: would.1, trash: None }));
+        }
         let swept = self.store.sweep(&gone, &in_use, before).map_err(failed)?;
         for name in names.iter().filter(|name| named(name).is_ok_and(|name| gone.contains(&name))) {
             self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
             let _ = self.events.send(Event::Image(name.clone()));
         }
-        Ok(Some(swept))
+        let bytes = swept.removed.freed;
+        Ok(Some(Gone { names: swept.untagged, bytes, trash: Some(swept.trash) }))
+    }
+
+    /// Bytes of all of them, and of what has no name.
+    pub(crate) fn size(&self) -> Result<u64> {
+        self.store.size().map_err(|error| EngineError::failed("cannot look at the images", error))
     }
 
     /// What is here and what is on its way. `written` are names as tasks write them: an image is

@@ -8,17 +8,21 @@
 
 use crate::core::Core;
 use crate::tasks::Records;
-use crate::{Layout, blocking, tasks};
-use keel_engine::{Digest, Disk, Result, Sweep, Swept, TaskAssignment};
+use crate::{Layout, blocking, tasks, volumes};
+use keel_engine::{Digest, Disk, Result, Sweep, Swept, TaskAssignment, Usage};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl Core {
     /// Takes away what may go.
     pub(crate) async fn sweep_room(self: &Arc<Self>, sweep: &Sweep) -> Result<Swept> {
-        self.must_drive()?;
+        if !sweep.dry {
+            self.must_drive()?;
+        }
         let _at_root = self.turn_at_root().await?;
         let (swept, trash) = {
             let _taking = self.taking.lock().await;
@@ -41,12 +45,32 @@ impl Core {
         });
         let in_use: BTreeSet<Digest> = sweep.digests.iter().cloned().chain(own).collect();
         let before = time(sweep.images_before);
-        let Some(done) = self.images.sweep(&sweep.images, &needed, &in_use, before)? else {
+        let gone = self.images.sweep(&sweep.images, &needed, &in_use, before, sweep.dry)?;
+        let Some(gone) = gone else {
             return Ok((Swept { waits: true, ..swept }, None));
         };
-        swept.images = done.untagged.iter().map(ToString::to_string).collect();
-        swept.bytes += done.removed.freed;
-        Ok((swept, Some(done.trash)))
+        swept.images = gone.names.iter().map(ToString::to_string).collect();
+        swept.bytes += gone.bytes;
+        Ok((swept, gone.trash))
+    }
+
+    /// What takes up how much.
+    pub(crate) async fn usage(self: &Arc<Self>) -> Result<Usage> {
+        let core = Arc::clone(self);
+        blocking::run(move || {
+            let layout = &core.layout;
+            let ids = tasks::ids(layout)?.into_iter();
+            let own = volumes::all(layout)?.into_iter().map(|volume| volume.spec.name);
+            Ok(Usage {
+                images: core.images.size()?,
+                tasks: ids.map(|id| (id.clone(), size(&layout.task(&id).0))).collect(),
+                volumes: own
+                    .map(|name| (name.clone(), size(&layout.volumes().join(name))))
+                    .collect(),
+                contents: size(&layout.secrets()),
+            })
+        })
+        .await
     }
 }
 
@@ -72,12 +96,22 @@ fn contents(layout: &Layout, sweep: &Sweep, all: &[Records]) -> Swept {
         let Ok(found) = entry.metadata() else { continue };
         let old = found.modified().is_ok_and(|at| at < time(sweep.contents_before));
         let named = kept.contains(&*entry.file_name().to_string_lossy());
-        if old && !named && fs::remove_file(entry.path()).is_ok() {
+        if old && !named && (sweep.dry || fs::remove_file(entry.path()).is_ok()) {
             swept.contents += 1;
             swept.bytes += found.len();
         }
     }
     swept
+}
+
+/// Bytes that a folder takes up on the disk. What goes meanwhile takes none.
+fn size(folder: &Path) -> u64 {
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => size(&entry.path()),
+        Ok(found) => found.blocks() * 512,
+        Err(_) => 0,
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().map(of).sum()
 }
 
 /// The disk that the root is on.

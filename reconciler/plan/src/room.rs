@@ -114,6 +114,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             YOUNG
         }),
         contents_before: facts.now.saturating_sub(DAY),
+        dry: false,
     };
     forget(&mut images, facts, &sweep);
     let folders = specs().chain(tasks()).flat_map(folders_of).collect();

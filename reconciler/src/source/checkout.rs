@@ -19,7 +19,6 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::SystemTime;
 
 /// Beside a checkout: the start of the machine in which it was made or compared last.
 const MADE: &str = ".made";
@@ -149,37 +148,53 @@ fn sync_below(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Takes old checkouts away, but for the last few and those that are in use: gives them under the
-/// names that they have until they are deleted. None is being made meanwhile.
+/// The folders of all sources.
+pub(crate) fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    listed(folder)
+}
+
+/// All checkouts of a source, and what was being made or deleted when a process died.
+pub(crate) fn all(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    listed(&folder.join("checkouts"))
+}
+
+fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+    }
+}
+
+/// Those that may go: not in use, and not among the last few.
+pub(crate) fn old(all: Vec<PathBuf>, kept: usize, in_use: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let made = |path: &PathBuf| path.metadata().and_then(|found| found.modified()).ok();
+    let (mut old, mut whole): (Vec<_>, Vec<_>) = all.into_iter().partition(|path| is_rest(path));
+    whole.sort_by_key(|path| (made(path), path.clone()));
+    whole.truncate(whole.len().saturating_sub(kept));
+    old.extend(whole.into_iter().filter(|path| !in_use(path)));
+    old
+}
+
+fn is_rest(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
+}
+
+/// Takes those away that may go: gives them under the names that they have until they are deleted.
+/// None is being made meanwhile.
 pub(crate) fn set_aside(
     folder: &Path,
     kept: usize,
     in_use: &dyn Fn(&Path) -> bool,
 ) -> io::Result<Vec<PathBuf>> {
-    let (mut all, mut aside) = (Vec::new(), Vec::new());
-    let entries = match fs::read_dir(folder.join("checkouts")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(aside),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        // What was being made, or deleted, when a process died.
-        if entry.file_name().as_bytes().starts_with(b".") {
-            aside.push(entry.path());
-            continue;
-        }
-        let made = entry.metadata()?.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        all.push((made, entry.path()));
-    }
-    all.sort();
-    let old = all.len().saturating_sub(kept);
-    for (_, path) in all.drain(..old).filter(|(_, path)| !in_use(path)) {
+    let aside = |path: PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_rest(&path) {
+            return Ok(path);
+        }
         let gone = path.with_file_name(format!(".{name}.gone"));
-        fs::rename(&path, &gone)?;
-        aside.push(gone);
-    }
-    Ok(aside)
+        fs::rename(&path, &gone).map(|()| gone)
+    };
+    old(all(folder)?, kept, in_use).into_iter().map(aside).collect()
 }
 
 #[cfg(test)]
@@ -192,7 +207,8 @@ mod tests {
         let checkouts = folder.path().join("checkouts");
         for (age, name) in ["a", "b", "c", "d", "e"].iter().enumerate() {
             fs::create_dir_all(checkouts.join(name)).unwrap();
-            let made = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
+            let made =
+                std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
             File::open(checkouts.join(name)).unwrap().set_modified(made).unwrap();
         }
         fs::create_dir_all(checkouts.join(".f.new")).unwrap();

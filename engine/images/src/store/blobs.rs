@@ -61,10 +61,14 @@ impl Blobs {
         file.place(&self.path(digest))
     }
 
+    /// How large a blob is; 0 where there is none.
+    pub(super) fn size(&self, digest: Digest) -> u64 {
+        self.path(digest).metadata().map(|metadata| metadata.len()).unwrap_or(0)
+    }
+
     /// Takes a blob away and says how large it was.
     pub(super) fn remove(&self, trash: &Trash, digest: Digest) -> Result<u64> {
-        let path = self.path(digest);
-        let size = path.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+        let (path, size) = (self.path(digest), self.size(digest));
         let there = trash.take(&path, &format!("blob-{}", digest.hex()))?;
         Ok(if there { size } else { 0 })
     }
