@@ -7,7 +7,7 @@ use keel_engine::{Digest, StackName};
 use keel_reconciler::Controller;
 use keel_reconciler::ask::Outcome;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
-use keel_reconciler::rows::{PullAsk, RollbackAsk};
+use keel_reconciler::rows::{PruneAsk, PullAsk, RollbackAsk};
 use std::path::PathBuf;
 use std::time::Duration;
 use support::git::Repo;
@@ -182,5 +182,48 @@ async fn what_belongs_to_stacks_and_sources_that_are_gone_goes() {
     let controller = world.serve(vec![]).await;
     until("all goes", || async { images(&world).await.is_empty() && !clone.exists() }).await;
     assert_eq!((contents(&world, 2), checkouts(&world)), (vec![], 0));
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_makes_room_at_once_and_a_rollback_still_works() {
+    let (world, repo) = (World::new(), Repo::new());
+    let (controller, commits) = pushed(&world, &repo, 6).await;
+    let own = PullAsk { references: vec!["tool:1".to_owned()] };
+    assert_eq!(told(controller.pull(own)).await.1, Outcome::Done);
+    let spec = keel_engine::TaskSpec { image: "once:1".to_owned(), ..Default::default() };
+    world.fake.behave("once:1", keel_engine::fake::Behaviour::Ends(0));
+    let run = keel_reconciler::ask::RunAsk {
+        name: "once".to_owned(),
+        spec,
+        auto_remove: false,
+        attach: false,
+        contents: Default::default(),
+    };
+    let once = controller.run(run).await.unwrap().id;
+
+    let rows = controller.disk_usage().await.unwrap();
+    let row = |kind: &str| rows.iter().find(|row| row.kind == kind).unwrap();
+    let images = row("Images");
+    assert_eq!(
+        (images.total, images.size, images.reclaimable),
+        (7, 7, 3),
+        "tool:1, app:1 and app:2"
+    );
+    assert_eq!((row("Containers").total, row("Containers").reclaimable), (2, 1));
+
+    let ask = PruneAsk::default();
+    let pruned = controller.prune(PruneAsk { images_only: true, ..ask }).await.unwrap();
+    assert_eq!(
+        (pruned.containers, pruned.cleared.images),
+        (vec![], vec!["app:1".into(), "app:2".into()])
+    );
+    let pruned = controller.prune(PruneAsk { all: true, ..ask }).await.unwrap();
+    assert_eq!(pruned.containers, [once.to_string()]);
+    assert_eq!(pruned.cleared.images, ["tool:1"]);
+    assert_eq!(contents(&world, 6), Vec::from_iter(1..=6), "those wait for a day");
+    assert!(world.seen().await.networks.iter().any(|network| network.spec.name == "blog_default"));
+    let (_, outcome, notes) = told(controller.rollback(back(&stack("blog"), &commits[2]))).await;
+    assert_eq!(outcome, Outcome::Done, "{notes:?}");
     controller.stop().await;
 }
