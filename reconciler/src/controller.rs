@@ -10,8 +10,10 @@
 use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::clock::Clock;
+use crate::concerns::Concerns;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
+use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::Records;
 use crate::repos::Repos;
@@ -19,7 +21,7 @@ use crate::rows::ClearedRow;
 use crate::source::Source;
 use crate::store::FileStore;
 use futures_util::stream::{BoxStream, StreamExt};
-use keel_engine::{Duplex, Event, Open, StackName, TaskId};
+use keel_engine::{Duplex, Event, Open, StackName};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -89,8 +91,10 @@ struct Notes {
     suspects: BTreeSet<StackName>,
     /// What first hinted at a source that is still to be read.
     causes: HashMap<String, Cause>,
-    /// Whose tasks events are about.
-    stack_of: HashMap<TaskId, StackName>,
+    /// Whom events are about.
+    concerns: Concerns,
+    /// Passes that failed and could not even be recorded: the disk is full, say.
+    unwritten: HashMap<StackName, Operation>,
     /// What was taken away last.
     cleared: Option<ClearedRow>,
 }
@@ -295,12 +299,23 @@ impl Controller {
         self.notes().suspects.remove(stack)
     }
 
-    /// Remembers whose these tasks are, for the events about them.
-    pub(crate) fn learn_tasks(&self, stack: &StackName, tasks: impl Iterator<Item = TaskId>) {
-        self.notes().stack_of.extend(tasks.map(|task| (task, stack.clone())));
+    /// Whom events are about.
+    pub(crate) fn concerns<T>(&self, work: impl FnOnce(&mut Concerns) -> T) -> T {
+        work(&mut self.notes().concerns)
     }
 
-    pub(crate) fn stack_of(&self, task: &TaskId) -> Option<StackName> {
-        self.notes().stack_of.get(task).cloned()
+    /// How the last pass failed that no record could take; `None` once one could.
+    pub(crate) fn remember_unwritten(&self, stack: &StackName, failed: Option<Operation>) {
+        let unwritten = &mut self.notes().unwritten;
+        match failed {
+            Some(failed)
+                if unwritten.get(stack).is_some_and(|last| last.reason == failed.reason) => {}
+            Some(failed) => drop(unwritten.insert(stack.clone(), failed)),
+            None => drop(unwritten.remove(stack)),
+        }
+    }
+
+    pub(crate) fn unwritten(&self, stack: &StackName) -> Option<Operation> {
+        self.notes().unwritten.get(stack).cloned()
     }
 }

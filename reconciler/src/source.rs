@@ -31,7 +31,7 @@ use keel_engine::{Mount, MountSource};
 use keel_plan::desired::{Desired, Owner, Policy};
 use seed::Sides;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -186,36 +186,41 @@ pub(crate) struct Source {
     policy: Policy,
     poll: Duration,
     failures: AtomicU32,
+    /// A repository of our own.
+    own: bool,
     /// When it was fetched last, in milliseconds since 1970; 0: not yet.
     fetched: AtomicU64,
     /// What was loaded last.
     last: Mutex<Last>,
 }
 
-/// What speeds the next refresh up, and can be lost at any time.
+/// What speeds the next refresh up or is told to whoever asks; it can be lost at any time.
 #[derive(Default)]
 struct Last {
     snapshot: Option<Arc<Snapshot>>,
     recall: Recall,
+    unwritten: Option<String>,
 }
 
 /// What a source asks for.
 pub(crate) struct Loaded {
     /// Every stack, each judged by itself alone.
     pub stacks: Vec<LoadedStack>,
-    /// Something was read anew, or came, or went.
+    /// It is another revision, or something was read anew, or came, or went.
     pub news: bool,
 }
 
 impl Source {
     pub fn new(config: SourceConfig, settings: &Settings) -> Self {
         let SourceConfig { name, from, env, webhook: _ } = config;
+        let own =
+            matches!(&from, From::Git(git) if Path::new(&git.url) == settings.repos.path(&name));
         let (kind, location, mut environment, poll) = match from {
             From::Git(config) => {
                 let location = shown_url(&config.url);
-                let (own, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
+                let (folder, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
-                let git = Git { config: *config, folder: own, data };
+                let git = Git { config: *config, folder, data };
                 (Kind::Git(Box::new(git)), location, BTreeMap::new(), poll)
             }
             From::Directory { path, globs, poll } => {
@@ -231,11 +236,16 @@ impl Source {
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
         let (failures, fetched, last) = Default::default();
-        Self { kind, owner, environment, home, policy, poll, failures, fetched, last }
+        Self { kind, owner, environment, home, policy, poll, failures, own, fetched, last }
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().expect("nothing panics while it holds what was loaded last")
+    }
+
+    /// A repository of our own that nobody has pushed to yet is as it should be.
+    pub fn awaits_first_push(&self, error: &SourceError) -> bool {
+        self.own && matches!(error, SourceError::NoBranch { there, .. } if there.is_empty())
     }
 
     pub fn owner(&self) -> &Owner {
@@ -271,6 +281,16 @@ impl Source {
         };
         self.fetched.store(now, Ordering::Relaxed);
         Ok(snapshot)
+    }
+
+    /// Trouble that no record could take.
+    pub fn remember_unwritten(&self, trouble: Option<String>) {
+        self.last().unwritten = trouble;
+    }
+
+    /// Trouble that no record could take.
+    pub fn unwritten(&self) -> Option<String> {
+        self.last().unwritten.clone()
     }
 
     /// When that went well last; 0: not since the start.
@@ -323,8 +343,10 @@ impl Source {
             directory.watch_also(stacks.iter().flat_map(|(stack, _)| &stack.read));
         }
         let fresh = stacks.iter().any(|(_, fresh)| *fresh);
+        let same = before.is_some_and(|before| before.revision == snapshot.revision);
         let mut last = self.last();
-        let news = fresh || !last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        let known = last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        let news = fresh || !same || !known;
         last.recall.learn(&stacks);
         last.snapshot = Some(snapshot.clone());
         Loaded { stacks: stacks.into_iter().map(|(stack, _)| stack).collect(), news }

@@ -149,7 +149,8 @@ impl<'a> Check<'a> {
         starts
             .filter(|wish| {
                 self.observed().any(|(slot, task)| {
-                    Some(slot) == wish.place.slot() && task.id != wish.id && !is_still(task)
+                    let runs = !is_still(task) && task.goal != Goal::Ready;
+                    Some(slot) == wish.place.slot() && task.id != wish.id && runs
                 })
             })
             .map(|wish| format!("{} would write beside its predecessor", wish.spec.container_name))
