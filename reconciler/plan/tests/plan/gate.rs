@@ -90,8 +90,13 @@ fn services_of_one_revision_are_ready_together_or_none_stops() {
     let mut world = world.push("web", "stuck", "r2").push("api", "api:2", "r2");
     (0..20).for_each(|_| _ = world.step());
     insta::assert_snapshot!(world.shown(), @r"
-    api.1: hold: in progress: it waits for web.1 to be ready, too
+    api.1: hold: waits for web to be ready
     web.1: hold: in progress: port 80/tcp is taken
+    ");
+    (0..120).for_each(|_| _ = world.step());
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: failed: waits for web.1: port 80/tcp is taken
+    web.1: hold: failed: port 80/tcp is taken
     ");
     assert_eq!(world.running(), "shop-api-1=api:1 shop-web-1=nginx:1");
     let world = world.push("web", "nginx:2", "r3").converge();
