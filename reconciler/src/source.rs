@@ -188,7 +188,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub fn new(config: SourceConfig, settings: &Settings) -> Self {
-        let SourceConfig { name, from, env, webhook: _ } = config;
+        let SourceConfig { name, from, env, webhook: _, forge: _ } = config;
         let (kind, location, mut environment, poll) = match from {
             From::Git(config) => {
                 let location = shown_url(&config.url);

@@ -14,7 +14,7 @@ const DESCRIPTION: usize = 255;
 
 fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
     let state = match status.state {
-        State::Pending => "running",
+        State::Pending => "pending",
         State::Success => "success",
         State::Failure => "failed",
         State::Superseded => "canceled",

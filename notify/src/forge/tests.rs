@@ -50,7 +50,7 @@ fn every_state_has_a_word_that_the_forge_knows() {
     };
     let cases = [
         ("github", ["pending", "success", "failure", "error"]),
-        ("gitlab", ["running", "success", "failed", "canceled"]),
+        ("gitlab", ["pending", "success", "failed", "canceled"]),
         ("gitea", ["pending", "success", "failure", "warning"]),
     ];
     for (name, words) in cases {
