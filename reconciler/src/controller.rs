@@ -11,6 +11,8 @@ use crate::ask::Refusal;
 use crate::clock::Clock;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
+use crate::notices::Destination;
+use crate::notices::herald::Herald;
 use crate::queue::Queue;
 use crate::record::Records;
 use crate::repos::Repos;
@@ -50,6 +52,10 @@ pub struct Settings {
     pub home: Option<PathBuf>,
     /// What time it is.
     pub clock: Clock,
+    /// Who is told of what happens; ignored unless [`serve`](Self::serve).
+    pub destinations: Vec<Destination>,
+    /// What this host is called in what they are told.
+    pub host: String,
 }
 
 /// The controller of a root. Cheap to clone: all clones are the same one.
@@ -67,6 +73,7 @@ struct Shared {
     sources: Mutex<Arc<Sources>>,
     placing: tokio::sync::Mutex<()>,
     notes: Mutex<Notes>,
+    herald: Herald,
     loops: Mutex<Option<JoinSet<()>>>,
 }
 
@@ -104,6 +111,7 @@ impl Controller {
             sources: Mutex::new(Arc::new(sources)),
             placing: tokio::sync::Mutex::new(()),
             notes: Mutex::default(),
+            herald: Herald::default(),
             loops: Mutex::default(),
             settings,
         };
@@ -179,6 +187,11 @@ impl Controller {
         more.insert(name, source);
         *all = Arc::new(more);
         true
+    }
+
+    /// What people and forges are told.
+    pub(crate) fn herald(&self) -> &Herald {
+        &self.shared.herald
     }
 
     pub(crate) fn settings(&self) -> &Settings {

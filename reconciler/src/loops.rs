@@ -2,6 +2,7 @@
 
 use crate::ask::Refusal;
 use crate::controller::Controller;
+use crate::notices::herald;
 use crate::operate::drift;
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::refresh;
@@ -29,6 +30,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(controller.hints().clone().run(move |name| reread(name, refreshing.clone())));
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), herald::run(controller.clone())));
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
     }
@@ -48,13 +50,15 @@ async fn until_closed(controller: Controller, work: impl Future<Output = ()>) {
 
 /// One pass; says when the same stack is to be looked at again.
 async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
-    match pass(&stack, &Asked::default(), &controller).await {
+    let again = match pass(&stack, &Asked::default(), &controller).await {
         Ok(passed) => after(&stack, &passed, &controller).await,
         Err(error) => {
             note_failure(&stack, &error, &controller).await;
             Some(RETRY)
         }
-    }
+    };
+    controller.herald().ring();
+    again
 }
 
 async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> Option<Duration> {
@@ -90,7 +94,9 @@ async fn note_failure(stack: &StackName, error: &PassError, controller: &Control
 
 async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
-    Some(refresh(&name, &source, false, &controller).await)
+    let again = refresh(&name, &source, false, &controller).await;
+    controller.herald().ring();
+    Some(again)
 }
 
 /// The first event after a pause is heard at once, those that follow as one hint: a pull tells of
@@ -135,5 +141,6 @@ async fn look_for_drift(controller: Controller) {
         for stack in drift::differing(&controller).await.unwrap_or_default() {
             controller.look_closely(stack);
         }
+        controller.herald().ring();
     }
 }

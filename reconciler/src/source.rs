@@ -315,6 +315,11 @@ impl Source {
         let _ = off_thread(move || checkout::prune(&folder, &in_use)).await;
     }
 
+    /// How often it is looked at.
+    pub fn poll(&self) -> Duration {
+        self.poll
+    }
+
     /// In what time to look again: after failures in a row later and later.
     pub fn next_look(&self, failed: bool) -> Duration {
         if !failed {

@@ -28,6 +28,8 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub fake: Arc<Fake>,
     clock: Arc<AtomicU64>,
+    destinations: vec![],
+    host: "here".to_owned(),
 }
 
 impl World {
