@@ -143,6 +143,12 @@ impl Controller {
         Ok(self.fleet().open(what).await?)
     }
 
+    /// What this host is called.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.shared.settings.host
+    }
+
     pub(crate) fn serves(&self) -> bool {
         self.shared.settings.serve
     }

@@ -28,8 +28,6 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub fake: Arc<Fake>,
     clock: Arc<AtomicU64>,
-    destinations: vec![],
-    host: "here".to_owned(),
 }
 
 impl World {
@@ -67,6 +65,8 @@ impl World {
 
     pub fn settings(&self, sources: Vec<SourceConfig>, serve: bool) -> Settings {
         let clock = self.clock.clone();
+            destinations: vec![],
+            host: "here".to_owned(),
         Settings {
             records: self.path("root/records"),
             sources_dir: self.path("root/sources"),
