@@ -8,6 +8,7 @@ import subprocess
 import time
 from functools import partial
 
+from deploy import edit, hook
 from lab import HERE, compare, tell, timed
 
 # Ends at once when told to, under every engine.
@@ -154,4 +155,4 @@ def check(lab, rounds):
     tell("keel check of a hundred", hundred, f"  {statistics.median(hundred) / 100:.2f} ms a file")
 
 
-CASES = {"run": run, "push": push, "up": up, "shims": shims, "check": check}
+CASES = {"run": run, "push": push, "hook": hook, "edit": edit, "up": up, "shims": shims, "check": check}

@@ -99,7 +99,7 @@ class Lab:
         self.start(
             "dockerd", "--data-root", at / "data", "--exec-root", at / "exec", "--pidfile", at / "pid",
             "--host", f"unix://{self.docker_socket}", "--registry-mirror", "http://127.0.0.1:5000",
-            "--storage-driver", "overlay2",
+            "--storage-driver", "overlay2", "--default-address-pool", "base=10.201.0.0/16,size=26",
         )
         answers = ("/usr/bin/docker", "-H", f"unix://{self.docker_socket}", "version")
         if not self.until(lambda: self.ok(*answers), 30):

@@ -4,26 +4,11 @@
 
 mod support;
 
-use std::fs;
 use support::Host;
-
-/// A host whose registry has a storage of its own, to be tampered with.
-fn with_own_registry() -> Host {
-    let mut host = Host::new();
-    let shared = fs::read_to_string(host.path("registry.yml")).unwrap();
-    let storage = shared.split("rootdirectory: ").nth(1).unwrap().split(" }").next().unwrap();
-    let storage = storage.split(',').next().unwrap().to_owned();
-    host.sh(&format!("cp -r {storage} storage"));
-    let own = shared.replace(&storage, &host.path("storage").to_string_lossy());
-    host.write("registry.yml", &own);
-    host.stop_registry();
-    host.start_registry();
-    host
-}
 
 #[test]
 fn a_layer_that_is_not_what_its_digest_says_is_refused() {
-    let host = with_own_registry();
+    let host = Host::with_own_registry();
     // One byte in the middle of every large blob.
     host.sh("find storage -name data -size +100k | while read -r blob; do \
            printf X | dd of=$blob bs=1 seek=5000 conv=notrunc status=none; done");
@@ -75,7 +60,7 @@ open("evil/oci-layout", "w").write('{{"imageLayoutVersion":"1.0.0"}}')
 
 #[test]
 fn a_layer_that_reaches_out_is_refused_by_the_entry() {
-    let host = with_own_registry();
+    let host = Host::with_own_registry();
     let victim = host.path("victim");
     let up = victim.to_string_lossy().trim_start_matches('/').to_owned();
     let ups = "../".repeat(40);

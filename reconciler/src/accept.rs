@@ -1,12 +1,15 @@
 //! What a refresh does to the records: stores what is named, retires what is not, tidies up.
 
 use crate::controller::Controller;
+use crate::history::Arrival;
 use crate::load::{LoadedStack, StackFiles};
 use crate::owners::{Claim, claim};
+use crate::recall::has_its_files;
 use crate::record::RecordError;
-use crate::refresh::RefreshError;
+use crate::refresh::{RefreshError, milliseconds};
 use crate::source::Source;
 use keel_engine::{Assignment, Depth, MountSource, StackName, TaskSpec};
+use keel_plan::desired::Desired;
 use keel_plan::standing::{Removal, Standing};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -26,27 +29,69 @@ pub(crate) async fn owned(
     Ok(owned)
 }
 
+/// What a refresh brings.
+pub(crate) struct Coming<'a> {
+    pub source: &'a Source,
+    pub files: &'a StackFiles,
+    /// How it came, but for what is each stack's own.
+    pub arrival: Arrival,
+    pub take_over: bool,
+}
+
+/// Stores what is not stored yet. Gives what to tell people.
+pub(crate) async fn accept(
+    stacks: &[LoadedStack],
+    coming: &Coming<'_>,
+    controller: &Controller,
+) -> Result<Vec<String>, RefreshError> {
+    let mut all_told = Vec::new();
+    for stack in stacks.iter().filter(|stack| stack.lowered.is_some()) {
+        if !coming.take_over && is_stored(stack, coming.source, controller).await? {
+            continue;
+        }
+        let told = store(stack, coming, controller).await?;
+        let stored = match (&stack.name, told.is_empty()) {
+            (Some(name), true) => Some(controller.records().desired_at(name).await?),
+            // What is told is looked at each time, so that its end is seen.
+            _ => None,
+        };
+        coming.source.recall(|recall| recall.note_stored(&stack.shown, stored));
+        all_told.extend(told);
+    }
+    Ok(all_told)
+}
+
+/// Whether all that an earlier refresh did with this stack, as it is, is still done.
+pub(crate) async fn is_stored(
+    stack: &LoadedStack,
+    source: &Source,
+    controller: &Controller,
+) -> Result<bool, RecordError> {
+    let (Some(name), Some(at)) = (&stack.name, source.recall(|r| r.stored(&stack.shown))) else {
+        return Ok(false);
+    };
+    Ok(controller.records().desired_at(name).await? == at)
+}
+
 /// Files and contents first, then what names them, then the hint. Gives what to tell people: why
 /// it is not this source's, or which files were left alone.
-pub(crate) async fn store(
+async fn store(
     stack: &LoadedStack,
-    files: &StackFiles,
-    source: &Source,
-    take_over: bool,
+    coming: &Coming<'_>,
     controller: &Controller,
 ) -> Result<Vec<String>, RefreshError> {
     let Some((desired, contents)) = &stack.lowered else { return Ok(vec![]) };
-    let records = controller.records();
+    let (records, source) = (controller.records(), coming.source);
     let before = records.desired(&desired.stack).await?;
     let owner = before.as_ref().map(|before| &before.owner);
-    match claim(owner, source.owner(), &stack.dir, take_over) {
+    match claim(owner, source.owner(), &stack.dir, coming.take_over) {
         Claim::Refused(why) => {
             return Ok(vec![format!("error: stack `{}` {why}\n", desired.stack)]);
         }
         Claim::Taken(from) => controller.note_taken(&desired.stack, &from).await?,
         Claim::Granted => {}
     }
-    let kept = source.seed(files, &stack.data).await?;
+    let kept = source.seed(coming.files, &stack.data).await?;
     let welcome = |standing: &mut Standing| {
         let back = standing.removed.is_some() && standing.suspended.is_none();
         if back {
@@ -55,24 +100,82 @@ pub(crate) async fn store(
         back
     };
     let back = records.change_standing(&desired.stack, welcome).await?;
-    if before.as_ref() != Some(desired) {
-        let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
-        controller.fleet().assign(&contents).await.map_err(RefreshError::Contents)?;
+    let standing = before.as_ref().map_or(Stands::Not, |before| stands(before, desired));
+    if standing != Stands::Whole {
+        source.keep_files(desired).await?;
+        if standing == Stands::Not {
+            let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
+            controller.fleet().assign(&contents).await.map_err(RefreshError::Contents)?;
+            let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
+            let arrival = Arrival { revision, load, ..coming.arrival.clone() };
+            records.put_arrival(&desired.stack, &arrival).await?;
+        }
+        records.put_desired(desired).await?;
     }
-    if records.put_desired(desired).await? || back {
+    if back || standing == Stands::Not {
         controller.stacks().hint(desired.stack.clone());
     }
     Ok(kept)
 }
 
+/// How what was desired stands to what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// It says all that comes: that a later commit says the same is no news, and written nowhere.
+    Whole,
+    /// It means the same, and lines have moved: that is what people are shown.
+    Meaning,
+    /// It means something else, or what it names is gone.
+    Not,
+}
+
+fn stands(before: &Desired, coming: &Desired) -> Stands {
+    let there = aligned(coming.clone(), before);
+    if there == *before && has_its_files(before) {
+        return Stands::Whole;
+    }
+    let mut there = there;
+    for (service, old) in there.services.values_mut().zip(before.services.values()) {
+        service.origins.clone_from(&old.origins);
+        for (held, old) in service.held.iter_mut().zip(&old.held) {
+            held.at.clone_from(&old.at);
+        }
+    }
+    for (network, old) in there.networks.values_mut().zip(before.networks.values()) {
+        network.origin.clone_from(&old.origin);
+    }
+    for (volume, old) in there.volumes.values_mut().zip(before.volumes.values()) {
+        volume.origin.clone_from(&old.origin);
+    }
+    if there == *before { Stands::Meaning } else { Stands::Not }
+}
+
+/// With the earlier one's name of the revision, and its checkout where the same content is there.
+fn aligned(mut coming: Desired, before: &Desired) -> Desired {
+    coming.revision.clone_from(&before.revision);
+    for (service, old) in coming.services.values_mut().zip(before.services.values()) {
+        for (mount, old) in service.spec.volumes.iter_mut().zip(&old.spec.volumes) {
+            if let (
+                MountSource::Revision { path, digest },
+                MountSource::Revision { path: old, digest: same },
+            ) = (&mut mount.source, &old.source)
+                && digest == same
+            {
+                path.clone_from(old);
+            }
+        }
+    }
+    coming
+}
+
 /// A stack left the source. One that a person holds off stays until they let go.
 pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result<(), RefreshError> {
     let records = controller.records();
-    let prune = records.desired(stack).await?.is_none_or(|desired| desired.policy.prune);
+    let policy = records.desired(stack).await?.map(|desired| desired.policy).unwrap_or_default();
     let go = |standing: &mut Standing| {
-        let goes = prune && standing.suspended.is_none();
+        let goes = policy.prune && standing.suspended.is_none();
         if goes {
-            standing.removed = Some(Removal { volumes: false });
+            standing.removed = Some(Removal { volumes: policy.prune_volumes });
         }
         goes
     };

@@ -8,6 +8,7 @@
 //! Each group of questions has its file in `operate`, with an `impl Controller` in it.
 
 use crate::ask::Refusal;
+use crate::cause::Cause;
 use crate::clock::Clock;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
@@ -18,12 +19,13 @@ use crate::record::Records;
 use crate::repos::Repos;
 use crate::source::Source;
 use crate::store::FileStore;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt};
 use keel_engine::{Duplex, Event, Open, StackName, TaskId};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// What a controller is started with.
@@ -87,6 +89,8 @@ struct Notes {
     turns: HashMap<String, Arc<tokio::sync::Mutex<()>>>,
     /// Stacks that differ from what was applied: their next pass looks closely.
     suspects: BTreeSet<StackName>,
+    /// What first hinted at a source that is still to be read.
+    causes: HashMap<String, Cause>,
     /// Whose tasks events are about.
     stack_of: HashMap<TaskId, StackName>,
 }
@@ -136,6 +140,14 @@ impl Controller {
     /// Hints of all nodes that something changed.
     pub fn events(&self) -> Lines<Event> {
         self.fleet().events()
+    }
+
+    /// Hints that something that `status` tells may have changed: on a node, or in what is remembered.
+    pub fn stirs(&self) -> Lines<()> {
+        let changes = futures_util::stream::unfold(self.records().changes(), |mut changes| async {
+            changes.changed().await.ok().map(|()| ((), changes))
+        });
+        futures_util::stream::select(self.events().map(drop), changes).boxed()
     }
 
     /// Opens a conversation with a task, on the node that has it.
@@ -188,7 +200,7 @@ impl Controller {
         if all.contains_key(&name) {
             return false;
         }
-        source.watch(&name, self.hints());
+        self.watch_source(&name, &source);
         let mut more = Sources::clone(&all);
         more.insert(name, source);
         *all = Arc::new(more);
@@ -198,6 +210,27 @@ impl Controller {
     /// What people and forges are told.
     pub(crate) fn herald(&self) -> &Herald {
         &self.shared.herald
+    }
+
+    /// From now on a change of its files is a hint.
+    pub(crate) fn watch_source(&self, name: &str, source: &Source) {
+        let (name, shared) = (name.to_owned(), Arc::downgrade(&self.shared));
+        source.watch(move |pause| {
+            if let Some(shared) = shared.upgrade() {
+                Self { shared }.hint_source_in(&name, Cause::Edit, pause);
+            }
+        });
+    }
+
+    /// Reads a source soon; it is told why with what comes of it.
+    pub(crate) fn hint_source_in(&self, name: &str, cause: Cause, pause: Duration) {
+        self.notes().causes.entry(name.to_owned()).or_insert(cause);
+        self.hints().hint_in(name.to_owned(), pause);
+    }
+
+    /// Why the source is read that has come up on its queue.
+    pub(crate) fn take_cause(&self, name: &str) -> Cause {
+        self.notes().causes.remove(name).unwrap_or(Cause::Poll)
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -45,6 +45,13 @@ pub struct Entry {
     pub times: u32,
     /// What was done, in order.
     pub actions: Vec<String>,
+    /// How long its source took to be asked for the revision that it began with; this and the two
+    /// that follow in milliseconds.
+    pub fetch: Option<u64>,
+    /// How long that revision's files took to be read.
+    pub load: Option<u64>,
+    /// How long its first pass took to look and to decide.
+    pub plan: Option<u64>,
     /// When all its images were there.
     pub pulled: Option<u64>,
     /// When all that was to be started had been.
@@ -53,29 +60,53 @@ pub struct Entry {
     pub log: Vec<String>,
 }
 
-/// What one pass came to.
+/// What one pass came to: the entry that it would be by itself, and what is still open of it.
 #[derive(Debug, Clone, Default)]
 pub struct Note {
-    /// What or who began it.
-    pub trigger: String,
-    /// The revision that it was about.
-    pub revision: String,
-    /// Who wrote it.
-    pub author: String,
-    /// The commit's first line.
-    pub subject: String,
-    /// How it ended.
-    pub state: OperationState,
-    /// Why, for people.
-    pub reason: String,
-    /// When.
-    pub at: u64,
-    /// What it did.
-    pub actions: Vec<String>,
+    /// What is told. Its number and what is counted over several passes are not looked at.
+    pub entry: Entry,
+    /// It begins with what the revision asks for: how that came here is part of it.
+    pub arrives: bool,
     /// Images are still to come.
     pub pulling: bool,
     /// Something is still to be started or stopped.
     pub starting: bool,
+}
+
+/// How a stack's revision came to be what is desired: known by its refresh, told by the pass that
+/// begins with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Arrival {
+    /// Which.
+    pub revision: String,
+    /// Who wrote it; empty where there is no commit.
+    pub author: String,
+    /// The commit's first line.
+    pub subject: String,
+    /// What or who made the source be read.
+    pub cause: String,
+    /// How long it took to be fetched, in milliseconds.
+    pub fetch: Option<u64>,
+    /// How long the stack's files took to be read.
+    pub load: Option<u64>,
+}
+
+impl Note {
+    /// The same, with how its revision came here.
+    #[must_use]
+    pub fn with_arrival(&self, arrival: Arrival) -> Self {
+        let mut note = self.clone();
+        let Arrival { revision: _, author, subject, cause, fetch, load } = arrival;
+        (note.entry.author, note.entry.subject) = (author, subject);
+        if self.arrives {
+            (note.entry.fetch, note.entry.load) = (fetch, load);
+            if !cause.is_empty() {
+                note.entry.trigger = format!("{}, {cause}", self.entry.trigger);
+            }
+        }
+        note
+    }
 }
 
 impl History {
@@ -83,8 +114,10 @@ impl History {
     #[must_use]
     pub fn begins(&self, note: &Note) -> bool {
         match self.0.last() {
-            Some(last) if last.state == OperationState::Running => last.revision != note.revision,
-            last => is_news(last, note),
+            Some(last) if last.state == OperationState::Running => {
+                last.revision != note.entry.revision
+            }
+            last => is_news(last, &note.entry),
         }
     }
 
@@ -93,14 +126,12 @@ impl History {
         let begins = self.begins(note);
         if let Some(last) = self.0.last_mut().filter(|last| last.state == OperationState::Running) {
             match begins {
-                true => last.overtaken(note),
+                true => last.overtaken(&note.entry),
                 false => last.go_on(note),
             }
         }
         if begins {
-            let mut entry = Entry { number, trigger: note.trigger.clone(), ..Entry::default() };
-            (entry.revision, entry.at, entry.times) = (note.revision.clone(), note.at, 1);
-            (entry.author, entry.subject) = (note.author.clone(), note.subject.clone());
+            let mut entry = Entry { number, times: 1, until: note.entry.at, ..note.entry.clone() };
             entry.go_on(note);
             self.0.push(entry);
         }
@@ -123,7 +154,7 @@ impl History {
 }
 
 /// Something was done, or it is another trouble, or the trouble is over.
-fn is_news(last: Option<&Entry>, note: &Note) -> bool {
+fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
     if !note.actions.is_empty() {
         return true;
     }
@@ -141,23 +172,23 @@ fn is_news(last: Option<&Entry>, note: &Note) -> bool {
 
 impl Entry {
     fn go_on(&mut self, note: &Note) {
-        let before = self.clone();
-        let fresh = note.actions.iter().filter(|action| !before.actions.contains(action));
+        let (before, now) = (self.clone(), &note.entry);
+        let fresh = now.actions.iter().filter(|action| !before.actions.contains(action));
         self.actions.extend(fresh.cloned());
         self.actions.truncate(ACTIONS);
-        (self.state, self.reason) = (note.state, note.reason.clone());
+        (self.state, self.reason) = (now.state, now.reason.clone());
         if !note.pulling {
-            self.pulled.get_or_insert(note.at);
+            self.pulled.get_or_insert(now.at);
             if !note.starting {
-                self.started.get_or_insert(note.at);
+                self.started.get_or_insert(now.at);
             }
         }
         if *self != before {
-            self.until = note.at;
+            self.until = now.at;
         }
     }
 
-    fn overtaken(&mut self, note: &Note) {
+    fn overtaken(&mut self, note: &Self) {
         let by = keel_engine::short(&note.revision);
         self.state = OperationState::Held;
         self.reason = format!("overtaken by revision {by}");
@@ -171,15 +202,16 @@ mod tests {
     use OperationState::{Failed, Held, Running, Succeeded};
 
     fn note(revision: &str, state: OperationState, actions: &[&str], at: u64) -> Note {
-        Note {
+        let entry = Entry {
             trigger: "push".into(),
             revision: revision.into(),
             state,
             reason: format!("{state:?}").to_lowercase(),
             at,
             actions: actions.iter().map(|action| (*action).to_owned()).collect(),
-            ..Note::default()
-        }
+            ..Entry::default()
+        };
+        Note { entry, ..Note::default() }
     }
 
     fn told(notes: &[Note]) -> String {
@@ -240,5 +272,24 @@ mod tests {
         2 r1 held ×1 2-2 []
         4 r1 succeeded ×1 4-4 []
         ");
+    }
+
+    #[test]
+    fn how_a_revision_came_is_part_of_what_it_began() {
+        let arrival = Arrival {
+            revision: "r1".into(),
+            author: "Ann".into(),
+            subject: "Newer".into(),
+            cause: "webhook".into(),
+            fetch: Some(80),
+            load: Some(2),
+        };
+        let begun = Note { arrives: true, ..note("r1", Running, &["start web.1"], 1) };
+        let begun = begun.with_arrival(arrival.clone()).entry;
+        assert_eq!((begun.trigger.as_str(), begun.author.as_str()), ("push, webhook", "Ann"));
+        assert_eq!((begun.fetch, begun.load), (Some(80), Some(2)));
+        let healed = note("r1", Running, &["start web.1"], 9).with_arrival(arrival).entry;
+        assert_eq!((healed.trigger.as_str(), healed.author.as_str()), ("push", "Ann"));
+        assert_eq!((healed.fetch, healed.load), (None, None), "it came long ago");
     }
 }

@@ -9,8 +9,10 @@
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
 mod accept;
+mod answers;
 pub mod ask;
 mod blocking;
+mod cause;
 pub mod clock;
 pub mod config;
 mod controller;
@@ -28,6 +30,7 @@ mod owners;
 mod pass;
 mod progress;
 mod queue;
+mod recall;
 mod record;
 mod refresh;
 mod refusal;

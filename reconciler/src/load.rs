@@ -5,6 +5,7 @@
 //!   environment.
 //! - A stack with an error has no desired state; its problems are printed in full.
 
+use crate::answers::{Answers, Asked};
 use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
 use base64::Engine as _;
@@ -15,6 +16,7 @@ use keel_spec::{Code, Files, Kind, Problem, Project, Severity, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// How stacks are read.
 pub struct Reading {
@@ -39,6 +41,7 @@ pub struct Reading {
 }
 
 /// One stack, loaded or refused.
+#[derive(Clone)]
 pub struct LoadedStack {
     /// The folder, as shown.
     pub shown: String,
@@ -60,6 +63,10 @@ pub struct LoadedStack {
     pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
+    /// All that its files were asked.
+    pub(crate) answers: Answers,
+    /// How long that took.
+    pub(crate) took: Duration,
 }
 
 impl LoadedStack {
@@ -107,8 +114,9 @@ impl Reading {
     /// Loads and lowers one stack.
     #[must_use]
     pub fn load(&self, found: &Found) -> LoadedStack {
-        let project = self.project(found);
-        let loaded = keel_spec::load(&project, &self.files);
+        let began = Instant::now();
+        let (project, files) = (self.project(found), Asked::new(&self.files));
+        let loaded = keel_spec::load(&project, &files);
         let mut problems = loaded.problems;
         let revision = self.revision.clone().unwrap_or_else(|| revision_of(&loaded.texts));
         let mut out = LoadedStack {
@@ -122,11 +130,13 @@ impl Reading {
             stack: None,
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
+            answers: Answers::default(),
+            took: Duration::ZERO,
         };
         if let Some(stack) = &loaded.stack {
             out.name = StackName::new(stack.name.as_str()).ok();
             out.read.extend(content_files(stack));
-            let lowered = lower(stack, &self.files, &self.context(found, revision));
+            let lowered = lower(stack, &files, &self.context(found, revision));
             problems.extend(lowered.problems.into_iter().filter(|found| !stack.allows(found)));
             out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
@@ -142,6 +152,7 @@ impl Reading {
         }
         out.problems = problems;
         out.stack = loaded.stack;
+        (out.answers, out.took) = (files.answers(), began.elapsed());
         out
     }
 
@@ -241,7 +252,7 @@ pub enum StackFiles {
 
 impl StackFiles {
     /// The path itself, or its place below `data` where the checkout lacks it.
-    fn place(&self, path: &Path) -> PathBuf {
+    pub(crate) fn place(&self, path: &Path) -> PathBuf {
         let Self::Checkout { root, data } = self else { return path.to_owned() };
         match path.strip_prefix(root) {
             Ok(in_repo) if !path.exists() => data.join(in_repo),

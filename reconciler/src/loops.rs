@@ -1,11 +1,14 @@
 //! What runs for as long as the controller serves: passes, refreshes, events, drift.
 
 use crate::ask::Refusal;
+use crate::cause::Cause;
 use crate::controller::Controller;
+use crate::history::{Entry, Note};
 use crate::notices::herald;
 use crate::operate::drift;
+use crate::operation::OperationState;
 use crate::pass::{PassError, Passed, pass};
-use crate::refresh::refresh;
+use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
 use futures_util::{FutureExt, StreamExt};
 use keel_engine::{Event, Place, StackName};
@@ -35,8 +38,8 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
         controller.stacks().hint(stack);
     }
     for (name, source) in controller.configured().iter() {
-        source.watch(name, controller.hints());
-        controller.hints().hint(name.clone());
+        controller.watch_source(name, source);
+        controller.hint_source_in(name, Cause::Start, Duration::ZERO);
     }
     Ok(loops)
 }
@@ -81,20 +84,22 @@ async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> O
 }
 
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
-    let note = crate::history::Note {
+    let entry = Entry {
         trigger: "a look".to_owned(),
-        state: crate::operation::OperationState::Failed,
+        state: OperationState::Failed,
         reason: with_causes(error),
         at: controller.now(),
-        ..Default::default()
+        ..Entry::default()
     };
+    let note = Note { entry, ..Note::default() };
     // If not even that can be recorded, the disk is gone; the next pass tries again.
     let _ = controller.records().finish(stack, &note).await;
 }
 
 async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
-    let again = refresh(&name, &source, false, &controller).await;
+    let why = Why { cause: controller.take_cause(&name), take_over: false };
+    let again = refresh(&name, &source, &why, &controller).await;
     controller.herald().ring();
     Some(again)
 }

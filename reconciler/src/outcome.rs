@@ -1,18 +1,28 @@
 //! What a plan comes to, for the record and for whoever waits: pure.
 
 use crate::ask::Outcome;
-use crate::history::Note;
+use crate::history::{self, Note};
 use crate::operation::OperationState;
 use crate::refusal::with_causes;
 use keel_engine::{EngineError, Goal, Observation, Slot};
+use keel_plan::desired::Owner;
 use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
 
 /// So often a step is tried while a person waits for it.
 const ATTEMPTS: u32 = 4;
 
-/// What a pass came to, for the status and the history. `from` is where its revision is from.
-pub(crate) fn note_of(plan: &Plan, refused: Option<&EngineError>, from: &str, at: u64) -> Note {
+/// What a pass came to, for the status and the history. The owner is where its revision is from.
+pub(crate) fn note_of(
+    plan: &Plan,
+    refused: Option<&EngineError>,
+    owner: Option<&Owner>,
+    at: u64,
+) -> Note {
+    let from = match owner {
+        Some(Owner::Source { name, .. }) => format!("source {name}"),
+        _ => "the command line".to_owned(),
+    };
     let (state, reason) = state_of(plan, refused);
     let acts = plan.entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Act { .. }));
     let about_image = |entry: &&Entry| matches!(entry.subject, Subject::Image(_));
@@ -25,23 +35,31 @@ pub(crate) fn note_of(plan: &Plan, refused: Option<&EngineError>, from: &str, at
         Verdict::Hold(Hold::AwaitingHealth { .. }) => false,
         Verdict::Hold(hold) => !hold.is_final(),
     };
-    Note {
-        trigger: trigger(plan, from),
+    let entry = history::Entry {
+        trigger: trigger(plan, &from),
         revision: plan.revision.clone(),
         state,
         reason,
         at,
         actions: acts.map(done).collect(),
+        ..history::Entry::default()
+    };
+    Note {
+        entry,
+        arrives: begins(plan) && plan.standing.pinned.is_none(),
         pulling: plan.entries.iter().any(awaits_image),
         starting: plan.entries.iter().any(is_to_start),
-        ..Note::default()
     }
+}
+
+/// Whether this is a revision's first pass.
+fn begins(plan: &Plan) -> bool {
+    plan.learned.iter().any(|learned| matches!(learned, Learned::Began { .. }))
 }
 
 /// What or who made a pass do something.
 fn trigger(plan: &Plan, from: &str) -> String {
-    let begun = |learned: &Learned| matches!(learned, Learned::Began { .. });
-    if plan.learned.iter().any(begun) {
+    if begins(plan) {
         let revision = keel_engine::short(&plan.revision);
         return match &plan.standing.pinned {
             Some(pinned) => format!("rollback to {revision} by {}", pinned.by),
@@ -106,9 +124,10 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
         Verdict::Act { .. } => OperationState::Running,
         Verdict::Hold(hold) if !hold.is_final() => OperationState::Running,
         Verdict::Hold(hold) => match hold {
-            Hold::Failed { .. } | Hold::KnownBad { .. } | Hold::NotFound { .. } => {
-                OperationState::Failed
-            }
+            Hold::Failed { .. }
+            | Hold::Late { .. }
+            | Hold::KnownBad { .. }
+            | Hold::NotFound { .. } => OperationState::Failed,
             Hold::Suspended { .. }
             | Hold::OwnedBy { .. }
             | Hold::NotRunYet { .. }
@@ -127,7 +146,13 @@ pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
     let all = notes.clone();
     // An image's failure is not told again for each slot that needs it.
     notes.retain(|note| !all.iter().any(|other| note.ends_with(&format!(" {other}"))));
-    (if notes.is_empty() { Outcome::Done } else { Outcome::Failed }, notes)
+    let late = |entry: &Entry| matches!(entry.verdict, Verdict::Hold(Hold::Late { .. }));
+    let outcome = match plan.entries.iter().filter(bad).all(late) {
+        _ if notes.is_empty() => Outcome::Done,
+        true => Outcome::Unhealthy,
+        false => Outcome::Failed,
+    };
+    (outcome, notes)
 }
 
 /// What is still awaited, one line each.
@@ -197,10 +222,12 @@ fn line(entry: &Entry) -> String {
     let row = text::row(entry);
     let subject = row.slot.or(row.resource).unwrap_or_default();
     let words = match &entry.verdict {
-        Verdict::Hold(Hold::Failed { what }) if !what.contains(&subject) => {
+        Verdict::Hold(Hold::Failed { what } | Hold::Late { what }) if !what.contains(&subject) => {
             return format!("{subject} {what}");
         }
-        Verdict::Hold(Hold::Failed { what } | Hold::InProgress { what }) => what.clone(),
+        Verdict::Hold(Hold::Failed { what } | Hold::Late { what } | Hold::InProgress { what }) => {
+            what.clone()
+        }
         Verdict::Hold(hold) => text::of_hold(hold),
         Verdict::Act { .. } => row.text,
     };
@@ -211,6 +238,38 @@ fn line(entry: &Entry) -> String {
 mod tests {
     use super::*;
     use keel_engine::StackName;
+
+    #[test]
+    fn what_is_only_late_is_no_failure() {
+        let slot = |name: &str| {
+            Subject::Slot(Slot {
+                stack: StackName::new("hello").unwrap(),
+                service: name.into(),
+                slot: "1".into(),
+            })
+        };
+        let late = || Hold::Late { what: "not healthy after 5 s".into() };
+        let failed = || Hold::Failed { what: "exited (1)".into() };
+        let outcome = |holds: Vec<Hold>| {
+            let entries = holds.into_iter().enumerate().map(|(number, hold)| Entry {
+                subject: slot(&format!("s{number}")),
+                verdict: Verdict::Hold(hold),
+            });
+            ending(&Plan {
+                stack: StackName::new("hello").unwrap(),
+                revision: "r1".into(),
+                generation: 1,
+                entries: entries.collect(),
+                standing: keel_plan::standing::Standing::default(),
+                learned: vec![],
+                wake: None,
+            })
+            .0
+        };
+        assert_eq!(outcome(vec![Hold::Converged]), Outcome::Done);
+        assert_eq!(outcome(vec![Hold::Converged, late()]), Outcome::Unhealthy);
+        assert_eq!(outcome(vec![late(), failed()]), Outcome::Failed);
+    }
 
     #[test]
     fn a_hold_is_told_in_peoples_words() {

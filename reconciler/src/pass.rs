@@ -2,13 +2,15 @@
 //! is desired, so nothing here reads Git, and nothing waits for a pull, a start or a stop.
 
 use crate::controller::Controller;
+use crate::history::Note;
 use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
+use crate::refresh::milliseconds;
 use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId};
 use keel_plan::desired::Owner;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// For reading the output of what failed.
 const OUTPUT_TIME: Duration = Duration::from_secs(5);
@@ -43,12 +45,15 @@ pub(crate) async fn pass(
 ) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
     let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
-    let depth = controller.depth_for(stack);
+    let (depth, began) = (controller.depth_for(stack), Instant::now());
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
+    let took = began.elapsed();
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
-    controller.chronicle(stack, owner.as_ref(), &plan, refused.as_ref()).await?; // edge: disk
+    let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
+    note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
+    controller.chronicle(stack, &note, &plan).await?; // edge: disk
     controller.remember_good(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, observation, refused })
 }
@@ -87,22 +92,10 @@ impl Controller {
     async fn chronicle(
         &self,
         stack: &StackName,
-        owner: Option<&Owner>,
+        note: &Note,
         plan: &Plan,
-        refused: Option<&EngineError>,
     ) -> Result<(), RecordError> {
-        let (from, commit) = match owner {
-            Some(Owner::Source { name, .. }) => {
-                let commit = self.records().source(name).await?.commit;
-                (format!("source {name}"), commit.filter(|commit| commit.revision == plan.revision))
-            }
-            _ => ("the command line".to_owned(), None),
-        };
-        let mut note = note_of(plan, refused, &from, self.now());
-        if let Some(commit) = commit {
-            (note.author, note.subject) = (commit.author, commit.subject);
-        }
-        self.records().finish(stack, &note).await?;
+        self.records().finish(stack, note).await?;
         let failed = plan.learned.iter().find_map(|learned| match learned {
             Learned::Failed { task, .. } => Some(task.clone()),
             _ => None,

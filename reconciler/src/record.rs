@@ -6,7 +6,7 @@
 //! - No record holds the content of a secret or config.
 
 use crate::ask::WarningRow;
-use crate::history::{History, Note};
+use crate::history::{Arrival, Entry, History, Note};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Revisions of a stack that were good, and can be come back to: the present one and three more.
 const GOOD: usize = 4;
@@ -119,12 +120,25 @@ pub struct HeldRevision {
 #[derive(Clone)]
 pub struct Records {
     store: Arc<dyn Store>,
+    /// Counts what this process has changed.
+    changes: watch::Sender<u64>,
 }
 
 impl Records {
     /// Records in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, changes: watch::Sender::new(0) }
+    }
+
+    /// Tells that a record was changed; several changes may be told as one.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    async fn put(&self, key: &str, value: Vec<u8>, revision: u64) -> crate::store::Result<u64> {
+        let put = self.store.put(key, value, revision).await?;
+        self.changes.send_modify(|count| *count += 1);
+        Ok(put)
     }
 
     async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, u64)>> {
@@ -147,7 +161,7 @@ impl Records {
             if value == before && revision != 0 {
                 return Ok((given, value));
             }
-            match self.store.put(key, encoded(&value), revision).await {
+            match self.put(key, encoded(&value), revision).await {
                 Ok(_) => return Ok((given, value)),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -157,9 +171,9 @@ impl Records {
 
     /// Every stack that anything is recorded of.
     pub async fn stacks(&self) -> Result<Vec<StackName>> {
-        let entries = self.store.range("stacks/").await?;
-        let name = |key: &str| StackName::new(key.split('/').nth(1)?).ok();
-        let mut names: Vec<_> = entries.iter().filter_map(|entry| name(&entry.key)).collect();
+        let keys = self.store.keys("stacks/").await?;
+        let name = |key: &String| StackName::new(key.split('/').nth(1)?).ok();
+        let mut names: Vec<_> = keys.iter().filter_map(name).collect();
         names.dedup();
         Ok(names)
     }
@@ -167,6 +181,11 @@ impl Records {
     /// What a stack shall be, as stored last.
     pub async fn desired(&self, stack: &StackName) -> Result<Option<Desired>> {
         Ok(self.read(&key(stack, "desired")).await?.map(|(desired, _)| desired))
+    }
+
+    /// At which of the store's revisions that was put; 0: nothing is stored.
+    pub async fn desired_at(&self, stack: &StackName) -> Result<u64> {
+        Ok(self.store.revision(&key(stack, "desired")).await?)
     }
 
     /// Stores what a stack shall be, unless exactly that is stored; says whether it is news.
@@ -184,7 +203,7 @@ impl Records {
                 }
                 Err(error) => return Err(error),
             };
-            match self.store.put(&key, encoded(desired), revision).await {
+            match self.put(&key, encoded(desired), revision).await {
                 Ok(_) => return Ok(true),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -210,7 +229,7 @@ impl Records {
         standing: &Standing,
         revision: u64,
     ) -> Result<bool> {
-        match self.store.put(&key(stack, "standing"), encoded(standing), revision).await {
+        match self.put(&key(stack, "standing"), encoded(standing), revision).await {
             Ok(_) => Ok(true),
             Err(StoreError::Moved { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -246,15 +265,22 @@ impl Records {
         Ok(self.read(&key(stack, "operation")).await?.map(|(value, _)| value))
     }
 
+    /// How what a stack shall be came here last.
+    pub async fn arrival(&self, stack: &StackName) -> Result<Arrival> {
+        Ok(self.read(&key(stack, "arrival")).await?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// Remembers that, before it is stored.
+    pub async fn put_arrival(&self, stack: &StackName, arrival: &Arrival) -> Result<()> {
+        let put = |last: &mut Arrival| last.clone_from(arrival);
+        self.update(&key(stack, "arrival"), put).await.map(drop)
+    }
+
     /// Records how a pass ended: its state keeps its time while nothing changes, and what was done
     /// or is news goes into the history.
     pub async fn finish(&self, stack: &StackName, note: &Note) -> Result<()> {
-        let operation = Operation {
-            revision: note.revision.clone(),
-            state: note.state,
-            reason: note.reason.clone(),
-            at: note.at,
-        };
+        let Entry { revision, state, reason, at, .. } = note.entry.clone();
+        let operation = Operation { revision, state, reason, at };
         let change = |last: &mut Operation| {
             let same = (&last.revision, last.state, &last.reason)
                 == (&operation.revision, operation.state, &operation.reason);
@@ -264,7 +290,8 @@ impl Records {
             !same
         };
         let (news, _) = self.update(&key(stack, "operation"), change).await?;
-        if news || !note.actions.is_empty() || note.state == OperationState::Running {
+        let goes_on = note.entry.state == OperationState::Running;
+        if news || !note.entry.actions.is_empty() || goes_on {
             self.tell(stack, note).await?;
         }
         Ok(())
@@ -272,11 +299,15 @@ impl Records {
 
     /// Adds to a stack's history.
     pub async fn tell(&self, stack: &StackName, note: &Note) -> Result<()> {
-        let number = match self.history(stack).await?.begins(note) {
-            true => self.update("numbers/history", |last: &mut u64| *last += 1).await?.1,
-            false => 0,
-        };
-        let add = |history: &mut History| history.note(note, number);
+        let (mut note, mut number) = (note.clone(), 0);
+        if self.history(stack).await?.begins(&note) {
+            number = self.update("numbers/history", |last: &mut u64| *last += 1).await?.1;
+            let arrival = self.arrival(stack).await?;
+            if arrival.revision == note.entry.revision {
+                note = note.with_arrival(arrival);
+            }
+        }
+        let add = |history: &mut History| history.note(&note, number);
         self.update(&key(stack, "history"), add).await.map(drop)
     }
 
@@ -341,9 +372,10 @@ impl Records {
 
     /// Nothing of a stack is remembered any more.
     pub async fn forget(&self, stack: &StackName) -> Result<()> {
-        for entry in self.store.range(&format!("stacks/{stack}/")).await? {
-            self.store.delete(&entry.key).await?;
+        for key in self.store.keys(&format!("stacks/{stack}/")).await? {
+            self.store.delete(&key).await?;
         }
+        self.changes.send_modify(|count| *count += 1);
         Ok(())
     }
 

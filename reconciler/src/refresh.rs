@@ -1,19 +1,21 @@
 //! One look at one source: fetch, load every stack, the guards that need the whole source, lower,
 //! store what is now desired, and a hint for each stack. Nothing here waits for a node's work.
 
-use crate::accept::{owned, retire, store, tidy};
+use crate::accept::{Coming, accept, is_stored, owned, retire, tidy};
 use crate::ask::WarningRow;
+use crate::cause::Cause;
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
-use crate::history::Note;
+use crate::history::{Arrival, Entry, Note};
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
 use crate::operation::OperationState;
-use crate::record::{HeldRevision, RecordError, RefusedRevision, SourceRecord};
+use crate::record::{Commit, HeldRevision, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
-use crate::source::{Snapshot, Source, SourceError};
+use crate::source::{Loaded, Snapshot, Source, SourceError};
 use keel_engine::{EngineError, StackName, digest_of, short};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Why a source's stacks could not be read, or not be stored. What is desired stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -28,112 +30,154 @@ pub(crate) enum RefreshError {
     Ended,
 }
 
+/// Why a source is read, and what with it is allowed.
+pub(crate) struct Why {
+    /// What or who wants it.
+    pub cause: Cause,
+    /// Stacks may be taken from their present owners.
+    pub take_over: bool,
+}
+
 /// Refreshes, records what went wrong, and says when to look again.
 pub(crate) async fn refresh(
     name: &str,
-    source: &Source,
-    take_over: bool,
+    source: &Arc<Source>,
+    why: &Why,
     controller: &Controller,
 ) -> Duration {
     let _turn = controller.source_turn(name).await; // never two at once for one source
-    let trouble = match refreshed(name, source, take_over, controller).await {
+    let trouble = match refreshed(name, source, why, controller).await {
         Ok(()) => None,
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
         Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();
+    if failed || source.is_failing() {
+        note_trouble(name, trouble, controller).await;
+    }
+    source.next_look(failed)
+}
+
+async fn note_trouble(name: &str, trouble: Option<String>, controller: &Controller) {
     let now = controller.now();
     let note = |record: &mut SourceRecord| {
         record.trouble.clone_from(&trouble);
         record.failing = match record.failing {
-            _ if !failed => 0,
+            _ if trouble.is_none() => 0,
             0 => now,
             since => since,
         };
     };
     // A record that cannot be written now is written with the next refresh.
     let _ = controller.records().change_source(name, note).await;
-    source.next_look(failed)
 }
 
 async fn refreshed(
     name: &str,
-    source: &Source,
-    take_over: bool,
+    source: &Arc<Source>,
+    why: &Why,
     controller: &Controller,
 ) -> Result<(), RefreshError> {
+    let began = Instant::now();
     let snapshot = tokio::select! {
-        snapshot = source.fetch() => snapshot?, // edge: network, disk
+        snapshot = source.fetch(controller.now()) => snapshot?, // edge: network, disk
         // A server that hangs must not hold up the end.
         () = controller.hints().closed() => return Err(RefreshError::Ended),
     };
-    let stacks = loaded(source, &snapshot).await; // edge: disk
+    let fetched = began.elapsed();
+    let Loaded { mut stacks, news } = source.load(&snapshot).await; // edge: disk
+    if !news && !why.take_over && nothing_to_do(source, &stacks, controller).await? {
+        return Ok(());
+    }
+    source.recall(|recall| recall.settled = false);
+    refuse_twins(&mut stacks);
+    warn_of_conflicts(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);
     let record = controller.records().source(name).await?;
     let folders = names_of(&stacks, &record);
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
-        let (path, elsewhere) = (source.sought(), snapshot.elsewhere);
+        let (path, elsewhere) = (source.sought(), snapshot.elsewhere.clone());
         return Err(SourceError::NoStack { path, elsewhere }.into());
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)
         .filter(|_| record.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
-    if record.revision != revision {
-        remember_commit(name, source, &snapshot, controller).await?;
-    }
+    let commit = match record.commit.clone().filter(|commit| commit.revision == revision) {
+        None => source.commit(snapshot.revision.as_deref()).await,
+        known => known,
+    };
     let mut problems = printed(&stacks);
+    let arrival = arrival(commit.as_ref(), &why.cause, fetched);
     if held.is_none() {
-        for stack in &stacks {
-            problems.extend(store(stack, &snapshot.files, source, take_over, controller).await?);
-        }
+        let arrival = arrival.clone();
+        let coming = Coming { source, files: &snapshot.files, arrival, take_over: why.take_over };
+        let told = accept(&stacks, &coming, controller).await?;
         for gone in owned.difference(&named) {
             retire(gone, controller).await?;
         }
+        let settled = told.is_empty() && owned.is_subset(&named);
+        source.recall(|recall| recall.settled = settled);
+        problems.extend(told);
     }
     let (now, warnings) = (controller.now(), warnings(&stacks));
-    let commit = snapshot.revision.as_deref().unwrap_or_default();
-    let refused = refused(&stacks, &folders, commit, &record, now);
+    let refused =
+        refused(&stacks, &folders, snapshot.revision.as_deref().unwrap_or_default(), &record, now);
     let note = |record: &mut SourceRecord| {
         record.refused.clone_from(&refused);
         record.location = source.location();
         (record.fetched, record.held) = (now, held.clone());
         record.problems.clone_from(&problems);
+        (record.trouble, record.failing) = (None, 0);
         if held.is_none() {
             record.confirmed = record.confirmed.take().filter(|confirmed| *confirmed == revision);
             (record.revision, record.folders) = (revision.clone(), folders.clone());
-            record.warnings.clone_from(&warnings);
+            (record.warnings, record.commit) = (warnings.clone(), commit.clone());
         }
     };
     controller.records().change_source(name, note).await?;
-    tell_refusals(name, &refused, &record, controller).await?;
+    tell_refusals(name, &arrival, &refused, &record, controller).await?;
     if record.revision != revision {
         tidy(source, controller).await?;
     }
     Ok(())
 }
 
-/// Every stack, judged also beside the others.
-async fn loaded(source: &Source, snapshot: &Snapshot) -> Vec<LoadedStack> {
-    let mut stacks = source.load(snapshot).await;
-    refuse_twins(&mut stacks);
-    warn_of_conflicts(&mut stacks);
-    stacks
+/// Whether a refresh that found nothing new can end here: the last one did all that there was to do,
+/// and what it stored is stored still.
+async fn nothing_to_do(
+    source: &Source,
+    stacks: &[LoadedStack],
+    controller: &Controller,
+) -> Result<bool, RecordError> {
+    if !source.recall(|recall| recall.settled) || source.is_failing() {
+        return Ok(false);
+    }
+    for stack in stacks.iter().filter(|stack| stack.lowered.is_some()) {
+        if !is_stored(stack, source, controller).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-/// Before any pass, which says whose revision it converged.
-async fn remember_commit(
-    name: &str,
-    source: &Source,
-    snapshot: &Snapshot,
-    controller: &Controller,
-) -> Result<(), RecordError> {
-    let commit = source.commit(snapshot.revision.as_deref()).await;
-    let note = |record: &mut SourceRecord| record.commit.clone_from(&commit);
-    controller.records().change_source(name, note).await
+/// How a revision came, but for what is each stack's own.
+fn arrival(commit: Option<&Commit>, cause: &Cause, fetched: Duration) -> Arrival {
+    let commit = commit.cloned().unwrap_or_default();
+    Arrival {
+        author: commit.author,
+        subject: commit.subject,
+        cause: cause.to_string(),
+        fetch: Some(milliseconds(fetched)),
+        ..Arrival::default()
+    }
+}
+
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The commit; for a folder, a digest of all that was read.
@@ -176,6 +220,7 @@ fn refused(
 /// What is refused is part of a stack's past, once for each reason.
 async fn tell_refusals(
     source: &str,
+    arrival: &Arrival,
     refused: &BTreeMap<StackName, RefusedRevision>,
     last: &SourceRecord,
     controller: &Controller,
@@ -187,18 +232,18 @@ async fn tell_refusals(
         if controller.records().owner(stack).await?.is_none() {
             continue; // It has no past: it has never been accepted.
         }
-        let commit = controller.records().source(source).await?.commit.unwrap_or_default();
-        let note = Note {
-            trigger: format!("revision {} of source {source}", short(&refusal.revision)),
+        let Arrival { author, subject, cause, .. } = arrival.clone();
+        let entry = Entry {
+            trigger: format!("revision {} of source {source}, {cause}", short(&refusal.revision)),
             revision: refusal.revision.clone(),
-            author: commit.author,
-            subject: commit.subject,
+            author,
+            subject,
             state: OperationState::Failed,
             reason: format!("refused: {}", refusal.why),
             at: refusal.since,
-            ..Note::default()
+            ..Entry::default()
         };
-        controller.records().tell(stack, &note).await?;
+        controller.records().tell(stack, &Note { entry, ..Note::default() }).await?;
     }
     Ok(())
 }

@@ -114,10 +114,17 @@ pub struct HistoryRow {
     pub log: Vec<String>,
 }
 
-/// How long the stages of an operation took, in milliseconds; absent: it did not get there.
+/// How long the stages of an operation took, in milliseconds; absent: it did not get there, or did
+/// not begin with a revision that came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stages {
+    /// Until the source had answered, and its revision was here.
+    pub fetch: Option<u64>,
+    /// Until the stack's files were read.
+    pub load: Option<u64>,
+    /// Until it was decided what to do.
+    pub plan: Option<u64>,
     /// Until all images were there.
     pub pull: Option<u64>,
     /// From then, until all was started.
@@ -154,6 +161,10 @@ pub struct SyncAsk {
     pub pull: bool,
     /// The sources must have come to this commit, or beyond it.
     pub revision: Option<String>,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Somebody has just pushed to a repository of our own.
+    pub pushed: bool,
 }
 
 /// `source create`.

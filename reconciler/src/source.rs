@@ -17,21 +17,23 @@ mod tags;
 mod transport;
 mod words;
 
+use crate::answers::Changes;
 use crate::blocking::off_thread;
 use crate::config::{Follow, From, SourceConfig};
 use crate::controller::Settings;
 use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
-use crate::queue::Queue;
+use crate::recall::{Recall, unchanged};
 use crate::record::Commit;
 use directory::Directory;
 use git::Git;
-use keel_plan::desired::{Owner, Policy};
+use keel_engine::{Mount, MountSource};
+use keel_plan::desired::{Desired, Owner, Policy};
 use seed::Sides;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 pub(crate) use git::Known;
@@ -184,6 +186,25 @@ pub(crate) struct Source {
     policy: Policy,
     poll: Duration,
     failures: AtomicU32,
+    /// When it was fetched last, in milliseconds since 1970; 0: not yet.
+    fetched: AtomicU64,
+    /// What was loaded last.
+    last: Mutex<Last>,
+}
+
+/// What speeds the next refresh up, and can be lost at any time.
+#[derive(Default)]
+struct Last {
+    snapshot: Option<Arc<Snapshot>>,
+    recall: Recall,
+}
+
+/// What a source asks for.
+pub(crate) struct Loaded {
+    /// Every stack, each judged by itself alone.
+    pub stacks: Vec<LoadedStack>,
+    /// Something was read anew, or came, or went.
+    pub news: bool,
 }
 
 impl Source {
@@ -209,7 +230,12 @@ impl Source {
         // What is followed is no part of it: a commit that is pinned takes no stack from anybody.
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
-        Self { kind, owner, environment, home, policy, poll, failures: AtomicU32::new(0) }
+        let (failures, fetched, last) = Default::default();
+        Self { kind, owner, environment, home, policy, poll, failures, fetched, last }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().expect("nothing panics while it holds what was loaded last")
     }
 
     pub fn owner(&self) -> &Owner {
@@ -237,10 +263,37 @@ impl Source {
     }
 
     /// What is there now. Waits for the source's own server at most.
-    pub async fn fetch(self: &Source) -> Result<Snapshot, SourceError> {
-        match &self.kind {
-            Kind::Git(git) => git.fetch().await,
-            Kind::Directory(directory) => directory.look().await,
+    pub async fn fetch(&self, now: u64) -> Result<Arc<Snapshot>, SourceError> {
+        let known = self.last().snapshot.clone();
+        let snapshot = match &self.kind {
+            Kind::Git(git) => git.fetch(known).await?,
+            Kind::Directory(directory) => directory.look().await?,
+        };
+        self.fetched.store(now, Ordering::Relaxed);
+        Ok(snapshot)
+    }
+
+    /// When that went well last; 0: not since the start.
+    pub fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// Looks at what the last refresh came to, or notes it.
+    pub fn recall<T>(&self, work: impl FnOnce(&mut Recall) -> T) -> T {
+        work(&mut self.last().recall)
+    }
+
+    /// Whether it was away when it was asked last.
+    pub fn is_failing(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
+    }
+
+    /// Which files changed since the snapshot that was loaded last.
+    async fn changes(&self, before: Option<&Snapshot>, now: &Snapshot) -> Changes {
+        let Some(before) = before else { return Changes::Unknown };
+        match (&self.kind, &before.revision, &now.revision) {
+            (Kind::Git(git), Some(from), Some(to)) if from != to => git.changes(from, to).await,
+            _ => unchanged(),
         }
     }
 
@@ -259,9 +312,39 @@ impl Source {
         off_thread(move || commit::commit_of(&clone, &revision)).await
     }
 
-    /// Loads every stack of a snapshot, off the runtime's own threads.
-    pub async fn load(&self, snapshot: &Snapshot) -> Vec<LoadedStack> {
-        let reading = Reading {
+    /// Every stack of a snapshot. Those that would be read the same as last time are not read
+    /// again.
+    pub async fn load(self: &Arc<Self>, snapshot: &Arc<Snapshot>) -> Loaded {
+        let before = self.last().snapshot.clone();
+        let changes = self.changes(before.as_deref(), snapshot).await;
+        let (source, now) = (self.clone(), snapshot.clone());
+        let stacks = off_thread(move || source.load_changed(&now, &changes)).await;
+        if let Kind::Directory(directory) = &self.kind {
+            directory.watch_also(stacks.iter().flat_map(|(stack, _)| &stack.read));
+        }
+        let fresh = stacks.iter().any(|(_, fresh)| *fresh);
+        let mut last = self.last();
+        let news = fresh || !last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        last.recall.learn(&stacks);
+        last.snapshot = Some(snapshot.clone());
+        Loaded { stacks: stacks.into_iter().map(|(stack, _)| stack).collect(), news }
+    }
+
+    /// Each with whether it was read anew.
+    fn load_changed(&self, snapshot: &Snapshot, changes: &Changes) -> Vec<(LoadedStack, bool)> {
+        let reading = self.reading(snapshot);
+        let load = |found: &Found| {
+            let known = self.recall(|recall| recall.stack(&found.shown, changes, &snapshot.files));
+            match known {
+                Some(known) => (known, false),
+                None => (reading.load(found), true),
+            }
+        };
+        snapshot.found.iter().map(load).collect()
+    }
+
+    fn reading(&self, snapshot: &Snapshot) -> Reading {
+        Reading {
             owner: self.owner.clone(),
             files: snapshot.files.clone(),
             revision: snapshot.revision.clone(),
@@ -271,21 +354,13 @@ impl Source {
             env_files: vec![],
             home: self.home.clone(),
             policy: self.policy.clone(),
-        };
-        let found = snapshot.found.clone();
-        let work = move || found.iter().map(|found| reading.load(found)).collect::<Vec<_>>();
-        let stacks = off_thread(work).await;
-        if let Kind::Directory(directory) = &self.kind {
-            directory.watch_also(stacks.iter().flat_map(|stack| &stack.read));
         }
-        stacks
     }
 
-    /// From now on a change in a folder is a hint on the queue.
-    pub fn watch(&self, name: &str, queue: &Arc<Queue<String>>) {
+    /// From now on a change in a folder is a hint, to be followed after a pause.
+    pub fn watch(&self, hint: impl Fn(Duration) + Send + 'static) {
         if let Kind::Directory(directory) = &self.kind {
-            let (name, queue) = (name.to_owned(), queue.clone());
-            directory.watch(move || queue.hint_in(name.clone(), directory::DEBOUNCE));
+            directory.watch(move || hint(directory::DEBOUNCE));
         }
     }
 
@@ -304,6 +379,17 @@ impl Source {
         let work = move || Sides { checkout: &checkout, data: &data, memory: &memory }.seed(&paths);
         let done = off_thread(work).await;
         done.map_err(|error| git::disk(format!("fill `{shown}` from the revision"), error.into()))
+    }
+
+    /// What tasks are to mount of a revision outlives a loss of power.
+    pub async fn keep_files(&self, desired: &Desired) -> Result<(), SourceError> {
+        let Kind::Git(git) = &self.kind else { return Ok(()) };
+        let checkouts = git.folder.join("checkouts");
+        let mounts = desired.services.values().flat_map(|service| &service.spec.volumes);
+        let paths: BTreeSet<PathBuf> = mounts.filter_map(revision_path).collect();
+        let work = move || paths.iter().try_for_each(|path| checkout::keep(&checkouts, path));
+        let done = off_thread(work).await;
+        done.map_err(|error| git::disk("keep files of the revision".to_owned(), error.into()))
     }
 
     /// Removes old checkouts that hold none of these paths. One that cannot be removed now is
@@ -342,6 +428,14 @@ pub(crate) fn interpolated(
         environment.insert("KEEL_SHORT_COMMIT".to_owned(), short);
     }
     environment
+}
+
+/// Where a mount's content is in a checkout.
+fn revision_path(mount: &Mount) -> Option<PathBuf> {
+    match &mount.source {
+        MountSource::Revision { path, .. } => Some(PathBuf::from(path)),
+        _ => None,
+    }
 }
 
 /// After so many failures before this one. Never oftener than it is polled.

@@ -9,7 +9,7 @@
 use crate::blocking::off_thread;
 use async_trait::async_trait;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,9 @@ pub enum StoreError {
     Damaged(PathBuf),
 }
 
+/// More than the first line of any record has.
+const LONGEST_HEAD: usize = 64;
+
 /// What a store gives.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -64,8 +67,10 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub trait Store: Send + Sync {
     /// One key's value.
     async fn get(&self, key: &str) -> Result<Option<Entry>>;
+    /// At which revision a key is; 0: it is not there.
+    async fn revision(&self, key: &str) -> Result<u64>;
     /// All keys that begin with this, in order.
-    async fn range(&self, prefix: &str) -> Result<Vec<Entry>>;
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
     /// Puts a value, if the key is at the expected revision; gives the new one.
     async fn put(&self, key: &str, value: Vec<u8>, expected: u64) -> Result<u64>;
     /// Takes a key away; says whether it was there.
@@ -160,13 +165,30 @@ impl FileStore {
         Ok(true)
     }
 
-    fn walk(&self, prefix: &str) -> Result<Vec<Entry>> {
+    /// Of the first line alone.
+    fn read_revision(&self, key: &str) -> Result<u64> {
+        let path = self.path(key)?;
+        let mut head = [0; LONGEST_HEAD];
+        let read = File::open(&path).and_then(|file| {
+            let mut head = &mut head[..];
+            io::copy(&mut file.take(LONGEST_HEAD as u64), &mut head)
+        });
+        match read {
+            Ok(_) => decode(key, &head).map(|e| e.revision).ok_or(StoreError::Damaged(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(StoreError::Io { what: "read", path, source }),
+        }
+    }
+
+    fn walk(&self, prefix: &str) -> Result<Vec<String>> {
         let mut keys = Vec::new();
-        keys_below(&self.root, "", &mut keys)?;
+        // Nothing beside the prefix's own folder can begin with it.
+        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let above = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        keys_below(&self.root.join(folder), &above, &mut keys)?;
         keys.retain(|key| key.starts_with(prefix));
         keys.sort();
-        let read = |key: &String| self.read(key).transpose();
-        keys.iter().filter_map(read).collect()
+        Ok(keys)
     }
 }
 
@@ -177,7 +199,12 @@ impl Store for FileStore {
         self.off_thread(move |store| store.read(&key)).await
     }
 
-    async fn range(&self, prefix: &str) -> Result<Vec<Entry>> {
+    async fn revision(&self, key: &str) -> Result<u64> {
+        let key = key.to_owned();
+        self.off_thread(move |store| store.read_revision(&key)).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         let prefix = prefix.to_owned();
         self.off_thread(move |store| store.walk(&prefix)).await
     }
@@ -217,7 +244,7 @@ fn keys_below(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<()>
         if name.starts_with('.') {
             continue;
         }
-        if entry.path().is_dir() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             keys_below(&entry.path(), &format!("{prefix}{name}/"), keys)?;
         } else if let Some(word) = name.strip_suffix(".json") {
             keys.push(format!("{prefix}{word}"));
@@ -275,14 +302,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_range_is_ordered_and_knows_a_key_beside_its_folder() {
+    async fn keys_are_ordered_and_one_may_lie_beside_its_folder() {
         let (_folder, store) = store();
         for key in ["stacks/b/x", "stacks/a/y", "stacks/a", "sources/a"] {
             store.put(key, vec![], 0).await.unwrap();
         }
-        let keys: Vec<_> =
-            store.range("stacks/").await.unwrap().into_iter().map(|e| e.key).collect();
+        let keys = store.keys("stacks/").await.unwrap();
         assert_eq!(keys, ["stacks/a", "stacks/a/y", "stacks/b/x"]);
+        assert_eq!(store.keys("stacks/a/").await.unwrap(), ["stacks/a/y"]);
+        assert_eq!(store.keys("stacks/a").await.unwrap(), ["stacks/a", "stacks/a/y"]);
+        let there = store.get("stacks/a").await.unwrap().unwrap().revision;
+        assert_eq!(store.revision("stacks/a").await.unwrap(), there);
+        assert_eq!(store.revision("stacks/z").await.unwrap(), 0);
     }
 
     #[tokio::test]

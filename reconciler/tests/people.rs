@@ -117,7 +117,7 @@ async fn down_under_serve_holds_the_stack_off_visibly() {
         told(controller.down(DownAsk { stack: stack("hello"), volumes: false, by_path: false }))
             .await;
     assert_eq!((down.1, down.2), (Outcome::Done, vec![]));
-    controller.hint_source(None).unwrap();
+    controller.hint_source("default").unwrap();
     let row = controller.status(&[]).await.unwrap().remove(0);
     assert!(row.suspended.as_deref().is_some_and(|held| held.starts_with("by keel down")));
     assert!(world.running().await.is_empty());
@@ -178,7 +178,7 @@ async fn what_a_person_stops_stays_stopped_until_started() {
     let done = controller.tasks(ask(TaskVerb::Stop, &["hello-web-1"])).await.unwrap();
     assert_eq!(done[0].containers, ["hello-web-1"]);
     world.write("stacks/hello/compose.yaml", &format!("# again\n{HELLO}"));
-    controller.hint_source(None).unwrap();
+    controller.hint_source("default").unwrap();
     world.until_running(&[ALL[0], ALL[2]]).await;
 
     controller.tasks(ask(TaskVerb::Start, &["hello/web"])).await.unwrap();

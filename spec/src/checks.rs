@@ -1,6 +1,7 @@
 //! What must hold between the parts of a stack: references, names, cycles. Services that a
 //! profile switches off are not looked at.
 
+mod before_deploy;
 mod unrun;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,6 +26,7 @@ pub(crate) fn check(stack: &Stack, model: &Item, problems: &Problems) {
     }
     check.container_names();
     check.cycles();
+    before_deploy::check(stack, problems);
     unrun::check(stack, model, problems);
 }
 

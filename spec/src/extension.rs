@@ -17,6 +17,14 @@ pub enum Drift {
     Report,
 }
 
+/// When a service that is a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Run {
+    /// To its end, before anything else of a new revision is changed.
+    BeforeDeploy,
+}
+
 /// Policy as written in `x-keel`; what is not written comes from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -26,6 +34,16 @@ pub struct Policy {
     pub settle: Option<Duration>,
     /// How long a service has to become healthy.
     pub health_timeout: Option<Duration>,
+    /// How long an image that its registry does not have yet is awaited.
+    pub image_wait: Option<Duration>,
+    /// Whether what left the file is removed.
+    pub prune: Option<bool>,
+    /// Whether volumes that left are removed, too.
+    pub prune_volumes: Option<bool>,
+    /// Whether a revision that failed gives way to the last good one.
+    pub rollback: Option<bool>,
+    /// When a service that is a job runs.
+    pub run: Option<Run>,
 }
 
 impl Policy {
@@ -40,6 +58,13 @@ impl Policy {
             drift: field.get("drift").and_then(|field| field.choice(&choices)),
             settle: field.get("settle").and_then(|field| field.duration()),
             health_timeout: field.get("health-timeout").and_then(|field| field.duration()),
+            image_wait: field.get("image-wait").and_then(|field| field.duration()),
+            prune: field.get("prune").and_then(|field| field.boolean()),
+            prune_volumes: field.get("prune-volumes").and_then(|field| field.boolean()),
+            rollback: field.get("rollback").and_then(|field| field.boolean()),
+            run: field
+                .get("run")
+                .and_then(|field| field.choice(&[("before-deploy", Run::BeforeDeploy)])),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use Standing::Refused;
-pub use keel::{KEEL, KeelKey};
+pub use keel::{Home, KEEL, KeelKey};
 
 /// What happens to a key here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +116,8 @@ pub fn keys() -> impl Iterator<Item = Key> {
     let tables = [
         ("", top::ROWS),
         ("services.*", service::ROWS),
-        ("", keel::ROWS),
-        ("services.*", keel::ROWS),
+        ("", keel::STACK),
+        ("services.*", keel::SERVICE),
         ("services.*.volumes[]", keel::MOUNT),
     ];
     tables.into_iter().flat_map(|(home, rows)| rows.iter().map(move |row| Key { home, row }))

@@ -55,7 +55,7 @@ mod yaml;
 pub use code::Code;
 pub use conflicts::conflicts;
 pub use discover::NAMES as FILE_NAMES;
-pub use extension::{Drift, Policy};
+pub use extension::{Drift, Policy, Run};
 pub use files::{Files, Folder, Kind, Memory};
 pub use load::{Loaded, load};
 pub use problem::{Problem, Severity};

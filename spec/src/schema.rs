@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::code::{Code, Severity};
-use crate::keys::{KEEL, KeelKey, Key, Shape, Standing, keys};
+use crate::keys::{Home, KEEL, KeelKey, Key, Shape, keys};
 
 /// The Compose specification's schema, unchanged. Its licence is in `schema/NOTICE`.
 const COMPOSE: &str = include_str!("../schema/compose-spec.json");
@@ -16,11 +16,12 @@ pub const EDITOR_LINE: &str = "# yaml-language-server: $schema=";
 /// stack, in services and in mounts.
 pub fn compose() -> Value {
     let mut schema: Value = serde_json::from_str(COMPOSE).expect("the schema is part of the build");
-    let ours = x_keel();
     schema["properties"]["x-keel"] = json!({ "$ref": "#/$defs/x-keel" });
-    schema["$defs"]["x-keel"] = without_heading(ours);
+    schema["$defs"]["x-keel"] = without_heading(of(Home::is_stack));
+    schema["$defs"]["x-keel-service"] = without_heading(of(Home::is_service));
     schema["$defs"]["x-keel-mount"] = mount();
-    schema["$defs"]["service"]["properties"]["x-keel"] = json!({ "$ref": "#/$defs/x-keel" });
+    let service = json!({ "$ref": "#/$defs/x-keel-service" });
+    schema["$defs"]["service"]["properties"]["x-keel"] = service;
     let items = &mut schema["$defs"]["service"]["properties"]["volumes"]["items"];
     for form in items["oneOf"].as_array_mut().into_iter().flatten() {
         if form["type"] == "object" {
@@ -32,8 +33,14 @@ pub fn compose() -> Value {
 
 /// The schema of `x-keel` in a stack or a service.
 pub fn x_keel() -> Value {
+    of(|_| true)
+}
+
+/// The keys that may stand there.
+fn of(here: impl Fn(Home) -> bool) -> Value {
+    let ours = KEEL.iter().filter(|key| here(key.home));
     let properties: Map<String, Value> =
-        KEEL.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+        ours.map(|key| (key.name.to_owned(), property(key))).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "x-keel",
@@ -63,7 +70,7 @@ fn mount() -> Value {
 /// What the table says of a key, in a schema's words.
 fn property(key: &KeelKey) -> Value {
     let path = format!("x-keel.{}", key.name);
-    let row = keys().find(|row: &Key| row.path() == path);
+    let row = keys().find(|row: &Key| row.row.path == path);
     let shape = row.map_or(Shape::Text, |row| row.row.shape);
     let mut property = match shape {
         Shape::Bool => json!({ "type": "boolean" }),
@@ -88,21 +95,26 @@ fn allowable() -> Vec<&'static str> {
     warnings.map(|code| code.id()).collect()
 }
 
-/// The keys of `x-keel` that files may use, by the table of all keys.
-pub fn usable() -> Vec<String> {
-    let ours = keys().filter(|key| key.home.is_empty() && key.row.path.starts_with("x-keel."));
-    let usable = ours.filter(|key| !matches!(key.row.standing, Standing::Refused(_)));
-    usable.map(|key| key.row.path.trim_start_matches("x-keel.").to_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Standing;
+
+    /// The keys of `x-keel` that may stand there (`""` or `services.*`), by the table of all keys.
+    fn usable(home: &str) -> Vec<&'static str> {
+        let ours = keys().filter(|key| key.home == home);
+        let ours = ours.filter_map(|key| Some((key.row.path.strip_prefix("x-keel.")?, key)));
+        let usable = ours.filter(|(_, key)| !matches!(key.row.standing, Standing::Refused(_)));
+        usable.map(|(name, _)| name).collect()
+    }
 
     #[test]
     fn our_keys_are_the_tables() {
-        let described: Vec<&str> = KEEL.iter().map(|key| key.name).collect();
-        assert_eq!(usable(), described);
+        let described = |here: fn(Home) -> bool| -> Vec<&str> {
+            KEEL.iter().filter(|key| here(key.home)).map(|key| key.name).collect()
+        };
+        assert_eq!(usable(""), described(Home::is_stack));
+        assert_eq!(usable("services.*"), described(Home::is_service));
     }
 
     #[test]

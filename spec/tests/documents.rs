@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use keel_spec::Code;
-use keel_spec::keys::{KEEL, Key, Standing, keys};
+use keel_spec::keys::{Home, KEEL, Key, Standing, keys};
 
 fn current(name: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
@@ -29,12 +29,17 @@ fn the_page_of_keys_is_current() {
         let start = format!("{name}.*.");
         section(&mut page, &format!("`{name}`"), &all, |path| path.starts_with(&start), &start);
     }
-    page += "## `x-keel`\n\nIn the stack, where it holds for all services, and in a service, where it wins.\n\n| key | what it decides |\n|---|---|\n";
+    page += "## `x-keel`\n\nIn the stack, where it holds for all services, and in a service, where it wins.\n\n| key | where | what it decides |\n|---|---|---|\n";
     for key in KEEL {
+        let home = match key.home {
+            Home::Stack => "stack",
+            Home::Service => "service",
+            Home::Both => "stack, service",
+        };
         let words: Vec<_> = key.words.iter().map(|word| format!("`{word}`")).collect();
         let words =
             if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
-        let _ = writeln!(page, "| `{}` | {}{words} |", key.name, key.about);
+        let _ = writeln!(page, "| `{}` | {home} | {}{words} |", key.name, key.about);
     }
     page += "\nIn a mount, `x-keel: {shared: true}` says that several tasks may write to it at a time.\n";
     current("compose-keys.md", &page);

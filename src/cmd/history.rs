@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::show::{Table, ago, json};
 use keel_engine::{StackName, short};
-use keel_reconciler::rows::HistoryRow;
+use keel_reconciler::rows::{HistoryRow, Stages};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -107,6 +107,11 @@ fn seconds(milliseconds: u64) -> String {
     format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
+/// Most stages take less than a second, and are looked at because one did not.
+fn brief(milliseconds: u64) -> String {
+    if milliseconds < 1000 { format!("{milliseconds}ms") } else { seconds(milliseconds) }
+}
+
 fn whole(row: &HistoryRow, now: u64) -> String {
     let times =
         if row.times > 1 { format!(", {} times in a row", row.times) } else { String::new() };
@@ -120,10 +125,17 @@ fn whole(row: &HistoryRow, now: u64) -> String {
         format!("  trigger    {}", row.trigger),
         format!("  outcome    {}: {}", row.state, row.reason),
     ];
-    let stages =
-        [("pull", row.stages.pull), ("start", row.stages.start), ("health", row.stages.health)];
+    let Stages { fetch, load, plan, pull, start, health } = row.stages;
+    let stages = [
+        ("fetch", fetch),
+        ("load", load),
+        ("plan", plan),
+        ("pull", pull),
+        ("start", start),
+        ("health", health),
+    ];
     let known =
-        stages.iter().filter_map(|(name, took)| Some(format!("{name} {}", seconds((*took)?))));
+        stages.iter().filter_map(|(name, took)| Some(format!("{name} {}", brief((*took)?))));
     let known: Vec<_> = known.collect();
     if !known.is_empty() {
         lines.push(format!("  stages     {}", known.join(", ")));
@@ -141,7 +153,6 @@ fn whole(row: &HistoryRow, now: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keel_reconciler::rows::Stages;
 
     #[test]
     fn an_operation_is_told_from_its_trigger_to_its_end() {
@@ -149,7 +160,7 @@ mod tests {
             number: 12,
             stack: "shop".into(),
             revision: "3f9c2a1b5d7e9f".into(),
-            trigger: "revision 3f9c2a1b5d7e of source home".into(),
+            trigger: "revision 3f9c2a1b5d7e of source home, webhook".into(),
             author: "Ann <ann@example.org>".into(),
             subject: "Newer web".into(),
             state: "failed".into(),
@@ -158,18 +169,25 @@ mod tests {
             until: "1970-01-01T00:00:07.25Z".into(),
             times: 1,
             actions: vec!["web.1 replace: image was web:1, is web:2".into()],
-            stages: Stages { pull: Some(1_200), start: Some(300), health: None },
+            stages: Stages {
+                fetch: Some(84),
+                load: Some(3),
+                plan: Some(0),
+                pull: Some(1_200),
+                start: Some(300),
+                health: None,
+            },
             log: vec!["boom".into()],
         };
         let text = format!("{}{}", table(std::slice::from_ref(&row), 60_000), whole(&row, 60_000));
         insta::assert_snapshot!(text, @r"
-        NUMBER   STACK   REVISION       BEGAN                TOOK   OUTCOME   TRIGGER                                REASON
-        12       shop    3f9c2a1b5d7e   About a minute ago   7.2s   failed    revision 3f9c2a1b5d7e of source home   web.1 exited (1) 3 times
+        NUMBER   STACK   REVISION       BEGAN                TOOK   OUTCOME   TRIGGER                                         REASON
+        12       shop    3f9c2a1b5d7e   About a minute ago   7.2s   failed    revision 3f9c2a1b5d7e of source home, webhook   web.1 exited (1) 3 times
         12 of shop, About a minute ago
           revision   3f9c2a1b5d7e9f by Ann <ann@example.org>: Newer web
-          trigger    revision 3f9c2a1b5d7e of source home
+          trigger    revision 3f9c2a1b5d7e of source home, webhook
           outcome    failed: web.1 exited (1) 3 times
-          stages     pull 1.2s, start 0.3s
+          stages     fetch 84ms, load 3ms, plan 0ms, pull 1.2s, start 300ms
           actions
             web.1 replace: image was web:1, is web:2
           output

@@ -90,7 +90,8 @@ async fn deploy(name: &str, context: &Context) -> Result<Exit> {
         context.screen.say("taken; nobody serves now, so it is deployed once `keel serve` does");
         return Ok(Exit::Done);
     };
-    let ask = SyncAsk { targets: vec![name.to_owned()], ..SyncAsk::default() };
+    let (targets, by) = (vec![name.to_owned()], root::person());
+    let ask = SyncAsk { targets, by, pushed: true, ..SyncAsk::default() };
     let ended = outcome::watch(&context.screen, client.sync(&ask).await?).await?;
     let ended = ended.unwrap_or(Exit::Failed);
     context.screen.say(match ended {

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::machine::{Driving, check_machine, engine, repos, settings};
 use crate::show::ago;
 use crate::{env, root, sudo};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use keel_api::{Served, router};
 use keel_embedded::layout::DEFAULT_ROOT;
 use keel_embedded::{Layout, LockError, RootLock};
@@ -53,8 +53,11 @@ pub struct Args {
 
 /// How long requests may take once it ends.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// Between two looks for people: hints may be lost, and health changes with time.
+/// A command that holds the root for longer is named.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Between two looks for people where nothing happens: hints may be lost, and that a container has held
+/// out is no event.
+const QUIET: Duration = Duration::from_secs(10);
 /// Hints come in bursts; people read lines.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -130,14 +133,15 @@ async fn until_told() -> Result<()> {
 
 /// Tells what changes, line by line, until it is dropped.
 async fn tell(controller: &Controller, context: &Context) -> Result<()> {
-    let mut hints = controller.events();
+    let mut hints = controller.stirs();
     let mut watch = Watch::default();
     loop {
         for line in watch.look(&look(controller).await?) {
             context.screen.tell(&line);
         }
-        let _ = tokio::time::timeout(LOOK_AGAIN, hints.next()).await;
+        let _ = tokio::time::timeout(QUIET, hints.next()).await;
         tokio::time::sleep(BURST).await;
+        while let Some(Some(())) = hints.next().now_or_never() {}
     }
 }
 

@@ -143,7 +143,8 @@ fn undelivered(row: &DeliveryRow, now: u64) -> String {
     if row.lost > 0 {
         counts.push(format!("{} given up", row.lost));
     }
-    let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    let counts =
+        if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
     format!("{} is not reached{}: {}{counts}", row.name, since.unwrap_or_default(), row.why)
 }
 

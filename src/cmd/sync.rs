@@ -4,6 +4,7 @@ use crate::connect::to_daemon;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
+use crate::root::person;
 use crate::show::outcome;
 use keel_reconciler::rows::SyncAsk;
 
@@ -56,6 +57,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         detach: args.detach,
         pull: args.pull,
         revision: args.revision,
+        by: person(),
+        pushed: false,
     };
     let ended = outcome::watch(&context.screen, connection.client.sync(&ask).await?).await?;
     Ok(ended.unwrap_or(Exit::Failed))

@@ -167,6 +167,19 @@ impl Host {
         host.with_registry()
     }
 
+    /// The same, with a storage that is the registry's own, to be changed.
+    pub fn with_own_registry() -> Self {
+        let mut host = Self::new();
+        let shared = fs::read_to_string(host.path("registry.yml")).expect("it has been written");
+        let own = host.path("storage");
+        host.stop_registry();
+        must("cp", &["-r", &images().to_string_lossy(), &own.to_string_lossy()]);
+        let shared = shared.replace(&*images().to_string_lossy(), &own.to_string_lossy());
+        host.write("registry.yml", &shared);
+        host.start_registry();
+        host
+    }
+
     /// A host without a registry.
     pub fn bare() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -27,7 +27,8 @@ pub(crate) fn phase(records: &Records, alive: Alive, boot: &str) -> Phase {
 fn living(records: &Records) -> Phase {
     let activity = records.state.as_ref().map(|state| state.activity).unwrap_or_default();
     match (activity, records.wish.goal) {
-        (Activity::Exited, Goal::Removed) => Phase::Draining,
+        // Its namespace, with its addresses, is its shim's until that ends.
+        (Activity::Exited, Goal::Stopped | Goal::Removed) => Phase::Draining,
         (Activity::Waiting, _) => Phase::Preparing,
         (Activity::Running, Goal::Stopped | Goal::Removed) | (Activity::Draining, _) => {
             Phase::Draining
@@ -62,6 +63,7 @@ mod tests {
             ("between two runs", run, Launched, false, Some(Backoff), true, Phase::Backoff),
             ("told to stop", Stopped, Launched, true, Some(Running), true, Phase::Draining),
             ("stops", Stopped, Launched, true, Some(Draining), true, Phase::Draining),
+            ("has stopped, but for its shim", Stopped, Launched, true, Some(Exited), true, Phase::Draining),
             ("has stopped", Stopped, Launched, false, Some(Exited), false, Phase::Exited),
             ("ended", run, Launched, false, Some(Exited), false, Phase::Exited),
             ("ended, and started by a person", run, Launched, true, Some(Exited), false, Phase::Preparing),

@@ -137,8 +137,13 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
     let before = all.iter().find(|other| Some(&other.wish.id) == wish.replaces.as_ref());
     let before = before.map(|before| before.work.clone()).unwrap_or_default();
     let name = |other: &Records| other.wish.spec.container_name.clone();
+    // What is only made ready takes the address over from the task before it, when that has ended.
+    let gives_way = |other: &&&Records| {
+        wish.goal == Goal::Ready && Some(&other.wish.id) == wish.replaces.as_ref()
+    };
     let taken: Vec<_> = others
         .iter()
+        .filter(|other| !gives_way(other))
         .flat_map(|other| other.work.endpoints.iter().map(|e| (name(other), e.clone())))
         .collect();
     let preferred: Vec<Endpoint> =

@@ -13,6 +13,9 @@ const AGAIN: u64 = 10_000;
 /// A change in place has reached its task after so long.
 const TAKEN: u64 = 1_000;
 
+/// What is told of a job that everything else waits for.
+const RUNS: &str = "it runs, and everything else waits for it";
+
 /// The least time to get healthy.
 const PATIENCE: u64 = 120_000;
 
@@ -29,6 +32,20 @@ pub(crate) struct Patience {
     pub changed: Option<u64>,
     /// It is one of a job's: it may end well.
     pub job: bool,
+    /// Of a job that everything else waits for: it is awaited for as long as it runs.
+    pub before_deploy: bool,
+}
+
+/// What became of a task that does not do what it shall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It ended, or cannot be run.
+    Broken,
+    /// It runs, but is not healthy in time.
+    Late,
+    /// The node cannot make it now, and goes on trying: a port that is taken, a disk that is full.
+    /// That says nothing of the revision.
+    Passing,
 }
 
 /// How a task is.
@@ -40,8 +57,10 @@ pub(crate) enum Condition {
     Complete,
     /// Not yet; by time alone it changes at `until`.
     Waiting { hold: Hold, until: Option<u64> },
-    /// It does not, and will not by itself. `late`: it runs, but is not healthy in time.
-    Failed { what: String, late: bool },
+    /// It does not, and will not by itself; but for what passes.
+    Failed { what: String, fault: Fault },
+    /// All that it needs is there, and it waits for the word to run.
+    Ready,
     /// Somebody else's signal ended it; it may be started again from `from`.
     Killed { from: u64 },
     /// It ended in a way that its policy does not allow for; it may be started from `from`.
@@ -78,8 +97,14 @@ pub(crate) fn of(task: &ObservedTask, patience: Patience, service: &str, now: u6
         (Goal::Stopped, _) if is_still(task) => Condition::Stopped,
         (Goal::Stopped, _) => Condition::Stopping,
         (Goal::Ready | Goal::Running, phase) => match phase {
+            Phase::Ready if task.goal == Goal::Ready => Condition::Ready,
             Phase::Pending | Phase::Preparing | Phase::Ready => preparing(task, patience, now),
+            Phase::Running if patience.before_deploy => in_progress(RUNS),
             Phase::Running => running(task, patience, service, now),
+            // How often a job is tried is its own policy's to say.
+            Phase::Backoff if patience.job && has_last_try(task) => {
+                in_progress("it is tried again")
+            }
             Phase::Backoff if exits(task) >= EXITS => failed(crashes(task)),
             Phase::Backoff => awaiting(service, None),
             Phase::Draining => in_progress("it is being stopped"),
@@ -89,12 +114,17 @@ pub(crate) fn of(task: &ObservedTask, patience: Patience, service: &str, now: u6
     }
 }
 
-/// Where a step fails again and again, the time to get healthy is the time for it, too.
+/// Whether its policy ends its restarts some day.
+pub(crate) fn has_last_try(task: &ObservedTask) -> bool {
+    matches!(task.spec.restart, RestartPolicy::OnFailure { max } if max > 0)
+}
+
+/// Where a step fails again and again, the time to get healthy is the time until that is told.
 fn preparing(task: &ObservedTask, patience: Patience, now: u64) -> Condition {
     let until = task.created.saturating_add(limit(task, patience));
     let what = message(task, "it is being prepared");
     if task.attempts >= EXITS && now >= until {
-        return failed(what);
+        return Condition::Failed { what, fault: Fault::Passing };
     }
     let until = (task.attempts > 0).then_some(until);
     Condition::Waiting { hold: Hold::InProgress { what }, until }
@@ -125,7 +155,7 @@ fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> 
     let output = task.health_output.as_deref().map(last_line).filter(|line| !line.is_empty());
     let said = output.map(|line| format!(": {line}")).unwrap_or_default();
     let what = format!("not healthy after {} s{said}", allowed / 1_000);
-    Condition::Failed { what, late: true }
+    Condition::Failed { what, fault: Fault::Late }
 }
 
 /// When it has been of use for long enough. What was changed in place shows that only after its
@@ -140,6 +170,13 @@ fn settled(since: u64, patience: Patience) -> u64 {
 fn exited(task: &ObservedTask, patience: Patience) -> Condition {
     let code = task.exit_code;
     match task.exit_cause {
+        // Whoever ended a job in the middle did not mean it to begin anew.
+        Some(ExitCause::KilledFromOutside) if patience.before_deploy => {
+            failed("was killed from outside".to_owned())
+        }
+        Some(ExitCause::Stopped) if patience.before_deploy && task.goal == Goal::Running => {
+            failed("was killed by a person".to_owned())
+        }
         Some(ExitCause::Stopped) => in_progress("it is being started"),
         Some(ExitCause::KilledFromOutside) => Condition::Killed { from: again(task) },
         Some(ExitCause::Interrupted | ExitCause::Unknown) => {
@@ -204,7 +241,7 @@ fn in_progress(what: &str) -> Condition {
 }
 
 fn failed(what: String) -> Condition {
-    Condition::Failed { what, late: false }
+    Condition::Failed { what, fault: Fault::Broken }
 }
 
 fn message(task: &ObservedTask, otherwise: &str) -> String {

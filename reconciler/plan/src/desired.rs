@@ -87,11 +87,47 @@ pub struct Policy {
     pub health_timeout: Option<u64>,
     /// Whether what the revision no longer names is removed.
     pub prune: bool,
+    /// Whether volumes that it no longer names go too, with their data.
+    #[serde(skip_serializing_if = "is_off")]
+    pub prune_volumes: bool,
+    /// Whether a revision that failed gives way to the last good one.
+    #[serde(skip_serializing_if = "is_on")]
+    pub rollback: bool,
+    /// How long an image that its registry does not have is awaited; milliseconds.
+    #[serde(skip_serializing_if = "is_usual_wait")]
+    pub image_wait: u64,
+}
+
+/// How long an image is awaited where nobody said otherwise: a push overtakes its build.
+const IMAGE_WAIT: u64 = 15 * 60_000;
+
+// What is as always enters no stored form: a version that knows more keys finds nothing changed.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_off(flag: &bool) -> bool {
+    !*flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_on(flag: &bool) -> bool {
+    *flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_usual_wait(wait: &u64) -> bool {
+    *wait == IMAGE_WAIT
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { drift: DriftPolicy::Heal, settle: 10_000, health_timeout: None, prune: true }
+        Self {
+            drift: DriftPolicy::Heal,
+            settle: 10_000,
+            health_timeout: None,
+            prune: true,
+            prune_volumes: false,
+            rollback: true,
+            image_wait: IMAGE_WAIT,
+        }
     }
 }
 
@@ -126,9 +162,31 @@ pub struct DesiredService {
     /// As in [`Policy`].
     #[serde(default)]
     pub health_timeout: Option<u64>,
+    /// As in [`Policy`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_wait: Option<u64>,
+    /// It is a job of each deploy, not something that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
     /// Where each field came from, by field path (`environment.TZ`, `ports[0]`).
     #[serde(default)]
     pub origins: Origins,
+}
+
+impl DesiredService {
+    /// Whether it is a job that ends before anything else of a new revision is changed.
+    #[must_use]
+    pub fn runs_before_deploy(&self) -> bool {
+        self.run == Some(Run::BeforeDeploy)
+    }
+}
+
+/// When a job of each deploy runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Run {
+    /// Before anything else of the revision is changed.
+    BeforeDeploy,
 }
 
 /// Where values came from, by field path.

@@ -1,7 +1,7 @@
 //! A plan in the making.
 
 use crate::verdict::{Action, Entry, Hold, Reason, Subject, Verdict};
-use keel_engine::Assignment;
+use keel_engine::{Assignment, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Verdicts so far, and what they change in the stack's memory.
@@ -17,6 +17,10 @@ pub(crate) struct Draft {
     pub restarting: BTreeSet<String>,
     /// References that are asked for now.
     pub pulled: BTreeSet<String>,
+    /// Jobs that are started before the deploy, each with its task.
+    pub jobs: Vec<(String, TaskId)>,
+    /// Volumes are to go as soon as the revision is good.
+    pub prunes_once_good: bool,
     /// When time alone changes a verdict.
     pub next: Option<u64>,
 }
@@ -30,6 +34,8 @@ impl Draft {
             restarted: BTreeSet::new(),
             restarting: BTreeSet::new(),
             pulled: BTreeSet::new(),
+            jobs: Vec::new(),
+            prunes_once_good: false,
             next: None,
         }
     }

@@ -62,9 +62,9 @@ impl<'a> Facts<'a> {
             standing,
             desired,
             bad,
-            since: standing.rollout.or(bad.map(|bad| match standing.good_desired {
-                Some(_) => bad.at,
-                None => bad.since,
+            since: standing.rollout.or(bad.map(|bad| match goes_back(inputs, standing) {
+                true => bad.at,
+                false => bad.since,
             })),
             slots: BTreeMap::new(),
             stale_networks: BTreeSet::new(),
@@ -132,7 +132,7 @@ impl<'a> Facts<'a> {
         let origins = serde_json::to_value(&service.origins).unwrap_or_default();
         let want = Want { name, service, spec: Arc::new(spec), revision, origins };
         // Known bad, and nothing good on record: what was applied before is what stays.
-        if self.bad.is_none() || self.standing.good_desired.is_some() {
+        if self.bad.is_none() || self.standing.good_desired.is_some() || self.is_frozen() {
             return want;
         }
         match tasks.iter().find(|task| !in_reach(&task.spec, &want.spec)) {
@@ -154,6 +154,9 @@ impl<'a> Facts<'a> {
         service: &DesiredService,
         hosts: &BTreeMap<&'a str, TaskId>,
     ) -> bool {
+        if service.runs_before_deploy() && !self.is_of_this_deploy(&slot.service, task) {
+            return false;
+        }
         let again = self.standing.recreate.get(&short(slot)).is_some_and(|r| r.task == task.id);
         let host = match &service.spec.network_mode {
             NetworkMode::Service(host) => hosts.get(host.as_str()),
@@ -161,6 +164,28 @@ impl<'a> Facts<'a> {
         };
         let follows = host.is_none_or(|host| task.joins.as_ref() == Some(host));
         !again && follows
+    }
+
+    /// Whether a job's task was started for what is planned towards.
+    fn is_of_this_deploy(&self, service: &str, task: &ObservedTask) -> bool {
+        let (Some(desired), Some(job)) = (self.desired, self.standing.jobs.get(service)) else {
+            return false;
+        };
+        job.task == task.id && job.of == desired.hash
+    }
+
+    /// Whether what was good before is come back to, and not what the revision says.
+    pub fn comes_back(&self) -> bool {
+        let other = |desired: &Desired| {
+            self.inputs.desired.is_some_and(|revision| revision.hash != desired.hash)
+        };
+        self.standing.pinned.is_some() || self.desired.is_some_and(other)
+    }
+
+    /// Whether the failed revision stays where it is, by policy.
+    pub fn is_frozen(&self) -> bool {
+        let policy = self.inputs.desired.map(|desired| desired.policy.rollback);
+        self.bad.is_some() && policy == Some(false)
     }
 
     /// The running tasks whose namespace others share, by service.
@@ -222,6 +247,7 @@ impl<'a> Facts<'a> {
             fresh: self.since.is_some_and(|since| begun >= since),
             changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
+            before_deploy: want.service.runs_before_deploy(),
         }
     }
 
@@ -240,7 +266,8 @@ impl<'a> Facts<'a> {
     pub fn is_job(&self, service: &DesiredService) -> bool {
         let ends =
             matches!(service.spec.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
-        ends && service.spec.ports.is_empty() && !self.has_check(service)
+        service.runs_before_deploy()
+            || (ends && service.spec.ports.is_empty() && !self.has_check(service))
     }
 
     pub fn has_check(&self, service: &DesiredService) -> bool {
@@ -257,10 +284,10 @@ impl<'a> Facts<'a> {
         spec.writes_data() || !spec.uncovered(declared).is_empty()
     }
 
-    /// Services in the order of their dependencies, then by name.
+    /// Services in the order of their dependencies, then by name; jobs before the deploy first.
     pub fn ordered(&self) -> Vec<&'a str> {
-        let mut order = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut order = self.first();
+        let mut seen = order.iter().copied().collect();
         if let Some(desired) = self.desired {
             for name in desired.services.keys() {
                 visit(desired, name, &mut seen, &mut order);
@@ -268,6 +295,22 @@ impl<'a> Facts<'a> {
         }
         order
     }
+
+    /// Jobs before the deploy, and what they need: everything else waits for those.
+    pub fn first(&self) -> Vec<&'a str> {
+        let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
+        let Some(desired) = self.desired else { return order };
+        for (name, _) in desired.services.iter().filter(|(_, s)| s.runs_before_deploy()) {
+            visit(desired, name, &mut seen, &mut order);
+        }
+        order
+    }
+}
+
+/// Whether a revision that failed gives way to another.
+pub(crate) fn goes_back(inputs: &Inputs<'_>, standing: &Standing) -> bool {
+    let allowed = inputs.desired.is_none_or(|desired| desired.policy.rollback);
+    standing.good_desired.is_some() && allowed
 }
 
 /// Dependencies first. A cycle, which no loaded stack has, is cut where it closes.

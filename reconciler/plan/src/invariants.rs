@@ -119,6 +119,14 @@ impl<'a> Check<'a> {
         });
         let anonymous = self.task_wishes().filter(|wish| wish.remove_volumes);
         let anonymous = anonymous.map(|wish| format!("those of {}", wish.id));
+        let by_policy = |name: &String| {
+            let Some(desired) = self.inputs.desired else { return false };
+            let standing = &self.inputs.standing;
+            desired.policy.prune_volumes
+                && standing.good.as_ref() == Some(&desired.hash)
+                && !desired.volumes.contains_key(name)
+        };
+        let volumes = volumes.filter(|name| !by_policy(name));
         let gone = volumes.chain(anonymous).filter(|_| !word);
         gone.map(|name| format!("volume {name} is removed without a person's word")).collect()
     }
@@ -134,7 +142,8 @@ impl<'a> Check<'a> {
     /// A slot whose task writes to data never has two that run.
     fn one_writer(&self) -> Vec<String> {
         let starts = self.task_wishes().filter(|wish| {
-            let begins = self.known(wish).is_none_or(is_still);
+            let waits = |task: &ObservedTask| is_still(task) || task.goal == Goal::Ready;
+            let begins = self.known(wish).is_none_or(waits);
             wish.goal == Goal::Running && self.writes(&wish.spec) && begins
         });
         starts

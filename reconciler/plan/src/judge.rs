@@ -5,6 +5,7 @@
 //! once; so coming back to it needs no new container. Of several old ones, one stays.
 
 mod alone;
+mod before_deploy;
 mod leaving;
 mod person;
 mod reasons;
@@ -48,11 +49,17 @@ fn slot_verdict(
     if let Some(suspended) = &facts.standing.suspended {
         return hold(Hold::Suspended { by: suspended.by.clone(), since: suspended.since });
     }
-    let Some(want) = &occupants.want else { return leaving(facts, draft, slot, occupants) };
-    if let Some(why) = not_here(facts, want) {
+    if let Some(why) = occupants.want.as_ref().and_then(|want| not_here(facts, want)) {
         return hold(why);
     }
+    if let Some(why) = before_deploy::wait(facts, draft, slot, occupants) {
+        return hold(why);
+    }
+    let Some(want) = &occupants.want else { return leaving(facts, draft, slot, occupants) };
     let mut judge = Judge { facts, draft, slot, want };
+    if want.service.runs_before_deploy() {
+        return judge.job(occupants);
+    }
     match (occupants.current, occupants.rest.as_slice()) {
         (None, []) => judge.empty(),
         (None, rest) => judge.outdated(rest),
@@ -66,7 +73,7 @@ fn not_asked() -> Hold {
 }
 
 /// What keeps a service from being touched at all.
-fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+pub(crate) fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
     if !asked_for(facts.inputs, want.name) {
         return Some(not_asked());
     }

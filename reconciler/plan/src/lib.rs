@@ -41,7 +41,7 @@ use desired::{Desired, Owner};
 use draft::{Draft, hold};
 use facts::Facts;
 use keel_engine::fields::Field;
-use keel_engine::{Observation, StackName};
+use keel_engine::{Digest, Observation, StackName};
 use memory::Memory;
 use standing::Standing;
 use verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
@@ -115,10 +115,11 @@ pub(crate) fn with_pin<'a>(inputs: &Inputs<'a>) -> Inputs<'a> {
     Inputs { desired: inputs.desired.and(pinned).or(inputs.desired), ..inputs.clone() }
 }
 
-/// What is planned towards: the revision, unless it is known bad and another one was good.
+/// What is planned towards: the revision, unless it is known bad, another one was good, and the
+/// policy lets that one come back.
 pub(crate) fn planned<'a>(inputs: &Inputs<'a>, standing: &'a Standing) -> Option<&'a Desired> {
     let desired = inputs.desired?;
-    let good = standing.good_desired.as_deref();
+    let good = standing.good_desired.as_deref().filter(|_| desired.policy.rollback);
     match standing.bad.contains_key(&desired.hash) {
         true => Some(good.filter(|good| good.hash != desired.hash).unwrap_or(desired)),
         false => Some(desired),
@@ -163,8 +164,12 @@ fn has_things(facts: &Facts<'_>) -> bool {
 
 /// Writes down what the verdicts change in the stack's memory.
 fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
-    let (generation, wake) = (draft.generation, draft.next);
+    let (generation, wake, prunes) = (draft.generation, draft.next, draft.prunes_once_good);
     let standing = &mut memory.standing;
+    for (service, task) in &draft.jobs {
+        let of = facts.desired.map(|desired| desired.hash.clone()).unwrap_or(Digest::of(b""));
+        standing.jobs.insert(service.clone(), standing::Job { task: task.clone(), of });
+    }
     standing.restart.extend(draft.restarting.iter().cloned());
     standing.restart.retain(|slot| !draft.restarted.contains(slot));
     for reference in &draft.pulled {
@@ -184,6 +189,8 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         standing: std::mem::take(&mut memory.standing),
         learned: std::mem::take(&mut memory.learned),
     };
+    let settled = memory.learned.iter().any(|l| matches!(l, verdict::Learned::Settled { .. }));
+    let wake = if prunes && settled { Some(facts.now()) } else { wake };
     made(facts.inputs, entries, memory, wake)
 }
 

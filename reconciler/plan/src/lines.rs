@@ -54,6 +54,8 @@ fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
         drift,
         settle,
         health_timeout,
+        image_wait,
+        run,
         origins: _,
     } = service;
     for row in FIELDS {
@@ -70,6 +72,8 @@ fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
     flat(lines, &format!("{path}.x-keel.drift"), &json(drift));
     flat(lines, &format!("{path}.x-keel.settle"), &json(settle));
     flat(lines, &format!("{path}.x-keel.health-timeout"), &json(health_timeout));
+    flat(lines, &format!("{path}.x-keel.image-wait"), &json(image_wait));
+    flat(lines, &format!("{path}.x-keel.run"), &json(run));
 }
 
 fn value(lines: &mut Lines, path: &str, value: Value) {

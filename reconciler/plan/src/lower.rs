@@ -177,5 +177,9 @@ fn meaning(desired: &Desired) -> Digest {
         .collect();
     let networks: Vec<_> = desired.networks.values().map(|n| (&n.spec, n.external)).collect();
     let volumes: Vec<_> = desired.volumes.values().map(|v| (&v.spec, v.external)).collect();
-    digest_of(&(&desired.stack, services, networks, volumes))
+    let jobs: Vec<_> = desired.services.iter().filter_map(|(n, s)| Some((n, s.run?))).collect();
+    match jobs.is_empty() {
+        true => digest_of(&(&desired.stack, services, networks, volumes)),
+        false => digest_of(&(&desired.stack, services, networks, volumes, jobs)),
+    }
 }

@@ -2,12 +2,12 @@
 //! everything after it is decided from one state.
 
 use crate::Inputs;
-use crate::condition::Condition;
+use crate::condition::{Condition, Fault, is_still};
 use crate::desired::Desired;
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
-use keel_engine::{Digest, Goal, PullPolicy};
+use keel_engine::{Digest, Goal, PullPolicy, TaskId};
 use std::collections::BTreeSet;
 
 /// The memory, and what was found out on the way.
@@ -47,11 +47,50 @@ impl Memory {
         }
         standing.tried = Some(desired.hash.clone());
         standing.rollout = None;
+        let kept = [standing.good.clone(), Some(desired.hash.clone())];
+        standing.prepared.retain(|hash| kept.contains(&Some(hash.clone())));
+        self.keep_running_jobs(inputs);
         self.unpin(inputs, desired);
+        self.make_anew(inputs, desired);
         if !self.standing.bad.contains_key(&desired.hash) {
             self.standing.rollout = Some(inputs.now);
             self.learned.push(Learned::Began { hash: desired.hash.clone() });
         }
+    }
+
+    /// A job's task that has ended is only looked at while its own revision is tried.
+    fn keep_running_jobs(&mut self, inputs: &Inputs<'_>) {
+        let running = |id: &TaskId| {
+            inputs.observation.tasks.iter().any(|task| task.id == *id && !is_still(task))
+        };
+        self.standing.jobs.retain(|_, job| running(&job.task));
+    }
+
+    /// What failed before is not what another try is judged by.
+    fn make_anew(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        if !std::mem::take(&mut self.standing.retry) {
+            return;
+        }
+        let standing = self.standing.clone();
+        let facts = Facts::new(inputs, &standing, Some(desired));
+        for (slot, occupants) in &facts.slots {
+            let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { continue };
+            if matches!(facts.condition(want, task), Condition::Failed { .. }) {
+                let recreate = Recreate { task: task.id.clone(), moved: None };
+                self.standing.recreate.insert(crate::facts::short(slot), recreate);
+            }
+        }
+    }
+
+    /// Other images under the same revision are another deploy.
+    fn run_jobs_again(&mut self, inputs: &Inputs<'_>) {
+        let Some(desired) = inputs.desired else { return };
+        self.standing.prepared.remove(&desired.hash);
+        let jobs = desired.services.iter().filter(|(_, service)| service.runs_before_deploy());
+        for (name, _) in jobs {
+            self.standing.completions.remove(name);
+        }
+        self.keep_running_jobs(inputs);
     }
 
     /// A pin lasts while a service that was not changed uses it; `always` looks again.
@@ -93,6 +132,7 @@ impl Memory {
                     self.standing.completions.remove(&slot.service);
                 }
             }
+            self.run_jobs_again(inputs);
         }
     }
 
@@ -150,6 +190,7 @@ impl Memory {
                 let moved = Some((task.digest.clone(), to.clone()));
                 let recreate = Recreate { task: task.id.clone(), moved };
                 self.standing.recreate.insert(crate::facts::short(slot), recreate);
+                self.run_jobs_again(inputs);
             }
         }
         self.standing.pins.insert(reference.to_owned(), to);
@@ -160,15 +201,32 @@ impl Memory {
         for (slot, occupants) in &facts.slots {
             let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { continue };
             let done = self.standing.completions.get(&slot.service);
-            let known = done.is_some_and(|done| done.hash == want.service.hash);
+            let of = facts.desired.filter(|_| want.service.runs_before_deploy());
+            let of = of.map(|desired| desired.hash.clone());
+            let known = done.is_some_and(|done| done.hash == want.service.hash && done.of == of);
             let fits = keel_engine::diff(&task.spec, &want.spec).is_empty();
             if !known && fits && facts.condition(want, task) == Condition::Complete {
                 let at = task.finished.unwrap_or(facts.now());
                 let (hash, digest) = (want.service.hash.clone(), task.digest.clone());
-                let completion = Completion { hash, digest, at };
+                let completion = Completion { hash, digest, at, of };
                 self.standing.completions.insert(slot.service.clone(), completion);
                 self.learned.push(Learned::Completed { service: slot.service.clone() });
             }
+        }
+        self.prepare(facts);
+    }
+
+    /// Once its last job is done, a revision needs none again.
+    fn prepare(&mut self, facts: &Facts<'_>) {
+        let Some(desired) = facts.desired else { return };
+        let done = |name: &String| {
+            let completion = self.standing.completions.get(name);
+            completion.is_some_and(|completion| completion.of.as_ref() == Some(&desired.hash))
+        };
+        let jobs = desired.services.iter().filter(|(_, service)| service.runs_before_deploy());
+        let mut jobs = jobs.map(|(name, _)| name).peekable();
+        if jobs.peek().is_some() && jobs.all(done) {
+            self.standing.prepared.insert(desired.hash.clone());
         }
     }
 
@@ -218,7 +276,7 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     match hold {
         Hold::Converged | Hold::Complete | Hold::Stopped | Hold::NotRunYet { .. } => true,
         Hold::RunsInDocker { .. } | Hold::Kept { .. } | Hold::ReportOnly => true,
-        Hold::Failed { .. } => match &entry.subject {
+        Hold::Failed { .. } | Hold::Late { .. } => match &entry.subject {
             Subject::Slot(slot) => facts.slots.get(slot).is_some_and(|occupants| {
                 let (want, task) = (occupants.want.as_ref(), occupants.current);
                 want.zip(task).is_some_and(|(want, task)| {
@@ -241,7 +299,12 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
     }
     let is_new = patience.changed.is_none();
     match facts.condition(want, task) {
-        Condition::Failed { late: true, .. } if is_new && facts.has_own_data(&task.spec) => None,
+        Condition::Failed { fault: Fault::Late, .. }
+            if is_new && facts.has_own_data(&task.spec) =>
+        {
+            None
+        }
+        Condition::Failed { fault: Fault::Passing, .. } => None,
         Condition::Failed { what, .. } => Some(what),
         _ => None,
     }
@@ -274,6 +337,8 @@ pub(crate) fn asked_for(inputs: &Inputs<'_>, service: &str) -> bool {
     let Some(desired) = inputs.desired else { return false };
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
     let mut next: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let jobs = desired.services.iter().filter(|(_, service)| service.runs_before_deploy());
+    next.extend(jobs.map(|(name, _)| name.as_str()));
     while let Some(name) = next.pop() {
         if wanted.insert(name)
             && let Some(service) = desired.services.get(name)
@@ -289,9 +354,16 @@ pub(crate) fn is_complete(facts: &Facts<'_>, name: &str) -> bool {
     let Some(service) = facts.desired.and_then(|desired| desired.services.get(name)) else {
         return false;
     };
-    let Some(done) = facts.standing.completions.get(name) else { return false };
+    let done = facts.standing.completions.get(name);
+    if service.runs_before_deploy() {
+        let hash = facts.desired.map(|desired| &desired.hash);
+        return facts.comes_back()
+            || hash.is_some_and(|hash| facts.standing.prepared.contains(hash))
+            || done.is_some_and(|done| done.of.as_ref() == hash);
+    }
+    let Some(done) = done else { return false };
     // Coming back to an earlier revision runs no job again.
-    let failed = facts.bad.is_some() && facts.standing.good_desired.is_some();
+    let failed = facts.bad.is_some() && facts::goes_back(facts.inputs, facts.standing);
     let back = failed || facts.standing.pinned.is_some();
     facts.is_job(service) && (back || done.hash == service.hash)
 }

@@ -1,6 +1,6 @@
 //! Images, networks and volumes.
 
-use crate::desired::DesiredService;
+use crate::desired::{Desired, DesiredService};
 use crate::draft::{Draft, act, hold};
 use crate::facts::Facts;
 use crate::memory::images;
@@ -178,9 +178,36 @@ fn leaving(facts: &Facts<'_>, draft: &mut Draft) {
     }
     let volumes = observation.volumes.iter().filter(|v| facts.owns(&v.spec.labels) && !v.anonymous);
     for volume in volumes.filter(|v| !desired.volumes.contains_key(&v.spec.name)) {
-        let verdict = hold(Hold::Kept { why: "it is not in the source, but it is data".into() });
+        let verdict = leaving_volume(facts, draft, desired, volume);
         draft.put(Subject::Volume(volume.spec.name.clone()), verdict);
     }
+}
+
+/// Data goes by explicit policy only, and not before the revision that left it out is good: one
+/// that fails gives way to what still needs it.
+fn leaving_volume(
+    facts: &Facts<'_>,
+    draft: &mut Draft,
+    desired: &Desired,
+    volume: &ObservedVolume,
+) -> Verdict {
+    if !(desired.policy.prune && desired.policy.prune_volumes) {
+        return hold(Hold::Kept { why: "it is not in the source, but it is data".into() });
+    }
+    if !is_good_for_good(facts, desired) {
+        draft.prunes_once_good = true;
+        return hold(Hold::Kept { why: "it goes once this revision is good".into() });
+    }
+    unmake_volume(facts, volume, Reason::NotInSource)
+}
+
+/// Whether what the source says is what was good last, with nothing else under way.
+fn is_good_for_good(facts: &Facts<'_>, desired: &Desired) -> bool {
+    let standing = facts.standing;
+    standing.good.as_ref() == Some(&desired.hash)
+        && standing.rollout.is_none()
+        && standing.pinned.is_none()
+        && facts.bad.is_none()
 }
 
 /// What is left of a stack that goes: its networks after its tasks, its volumes on a person's
@@ -194,14 +221,22 @@ pub(crate) fn removal(facts: &Facts<'_>, draft: &mut Draft, volumes: bool) {
     let ours = observation.volumes.iter().filter(|v| facts.owns(&v.spec.labels) && !v.anonymous);
     for volume in ours {
         let verdict = match volumes {
-            true => unmake_volume(facts, volume),
+            true => unmake_volume(facts, volume, why_volumes_go(facts)),
             false => hold(Hold::Kept { why: "it is data".into() }),
         };
         draft.put(Subject::Volume(volume.spec.name.clone()), verdict);
     }
 }
 
-fn unmake_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Verdict {
+/// By `prune-volumes`, or because a person said so.
+fn why_volumes_go(facts: &Facts<'_>) -> Reason {
+    match facts.inputs.desired.is_some_and(|desired| desired.policy.prune_volumes) {
+        true => Reason::NotInSource,
+        false => Reason::Asked { command: "down --volumes".into() },
+    }
+}
+
+fn unmake_volume(facts: &Facts<'_>, volume: &ObservedVolume, reason: Reason) -> Verdict {
     let name = &volume.spec.name;
     let used = facts.inputs.observation.tasks.iter().any(|task| {
         task.spec.volumes.iter().any(|mount| {
@@ -211,7 +246,6 @@ fn unmake_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Verdict {
     if used || !volume.tasks.is_empty() {
         return hold(Hold::InProgress { what: "tasks still mount it".into() });
     }
-    let reason = Reason::Asked { command: "down --volumes".into() };
     let wish = Assignment::Volume { spec: volume.spec.clone(), wanted: Presence::Absent };
     act(Action::Remove, reason, vec![wish])
 }

@@ -16,13 +16,19 @@ pub(crate) fn order(facts: &Facts<'_>, name: &str, service: &DesiredService) -> 
     service.order.unwrap_or(if useful { Order::StartFirst } else { Order::StopFirst })
 }
 
+/// Whether it has volumes that pass from task to task: those that nobody named.
+pub(crate) fn passes_on(facts: &Facts<'_>, spec: &TaskSpec) -> bool {
+    let declared = facts.image(&spec.image).map_or(&[][..], |image| &image.volumes);
+    let anonymous = spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous);
+    anonymous || !spec.uncovered(declared).is_empty()
+}
+
 /// Whether it has what two tasks cannot hold at a time.
 fn holds_alone(facts: &Facts<'_>, name: &str, spec: &TaskSpec) -> bool {
     let fixed = spec.networks.iter().any(|attachment| attachment.ipv4_address.is_some());
-    let passes_on = spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous);
     let port_moves = crate::waits::port_of_our_own(facts, name, spec).is_some();
     fixed
-        || passes_on
+        || spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous)
         || port_moves
         || spec.network_mode == NetworkMode::Host
         || facts.is_joined(name)

@@ -29,6 +29,15 @@ pub struct Standing {
     pub good: Option<Digest>,
     /// Jobs that are done, by service.
     pub completions: BTreeMap<String, Completion>,
+    /// Tasks that were started before a deploy, by their service: which for which stack hash.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, Job>,
+    /// Stack hashes whose jobs before the deploy are done: the good one, and the present one.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub prepared: BTreeSet<Digest>,
+    /// A person asked for another try: what failed is made anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub retry: bool,
     /// Tag → digest for the present stack hash.
     pub pins: BTreeMap<String, Digest>,
     /// Since when the present stack hash is being rolled out; `None` once it has settled.
@@ -137,6 +146,15 @@ pub struct KnownBad {
     pub since: u64,
 }
 
+/// A run of a job before a deploy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The task.
+    pub task: TaskId,
+    /// The stack hash that it was started for.
+    pub of: Digest,
+}
+
 /// A job that is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
@@ -146,4 +164,7 @@ pub struct Completion {
     pub digest: Option<Digest>,
     /// When.
     pub at: u64,
+    /// The stack hash, of a job before each deploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Digest>,
 }

@@ -195,13 +195,16 @@ fn of_task(facts: &Facts<'_>, want: &Want<'_>, task: &ObservedTask) -> Health {
         Condition::Well | Condition::Complete => Health::Healthy,
         // One that crashed already is not well, even while it is given more time.
         Condition::Waiting { .. } if exits(task) > 0 => Health::Degraded,
+        Condition::Waiting { .. } if want.service.runs_before_deploy() => Health::Progressing,
         // Of use already: it is only watched for a while.
         Condition::Waiting { .. } if available_since(task).is_some() => Health::Healthy,
         Condition::Waiting { .. } => Health::Progressing,
         Condition::Failed { .. } | Condition::Killed { .. } | Condition::Ended { .. } => {
             Health::Degraded
         }
-        Condition::Stopping | Condition::Stopped | Condition::Going => Health::Progressing,
+        Condition::Ready | Condition::Stopping | Condition::Stopped | Condition::Going => {
+            Health::Progressing
+        }
     }
 }
 
@@ -211,10 +214,9 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
     let pinned = facts.standing.pinned.as_deref().map(|pinned| &pinned.desired.hash);
     let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
     if let Some(bad) = bad {
-        notes.push((
-            0,
-            format!("revision {} failed: {}", keel_engine::short(&bad.revision), bad.reason),
-        ));
+        let stays = if facts.is_frozen() { "; it stays, by `rollback: false`" } else { "" };
+        let revision = keel_engine::short(&bad.revision);
+        notes.push((0, format!("revision {revision} failed: {}{stays}", bad.reason)));
     }
     if let Some(suspended) = &facts.standing.suspended {
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

@@ -108,6 +108,9 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Overtaken => "a newer revision overtook it".into(),
         Reason::StopFirst => "it goes before its successor can start".into(),
         Reason::Failed { what } => format!("failed: {what}"),
+        Reason::BeforeDeploy { revision } => {
+            format!("before revision {} is deployed", keel_engine::short(revision))
+        }
         Reason::Follows { service } => format!("follows {service}"),
     }
 }
@@ -237,7 +240,7 @@ pub fn of_hold(hold: &Hold) -> String {
             format!("waits for image {image}{failure}")
         }
         Hold::InProgress { what } => format!("in progress: {what}"),
-        Hold::Failed { what } => format!("failed: {what}"),
+        Hold::Failed { what } | Hold::Late { what } => format!("failed: {what}"),
         Hold::KnownBad { revision, reason } => {
             format!("revision {} is known bad: {reason}", keel_engine::short(revision))
         }

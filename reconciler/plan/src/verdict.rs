@@ -175,6 +175,11 @@ pub enum Reason {
         /// What happened, for people.
         what: String,
     },
+    /// A job that has to end before a new revision is deployed.
+    BeforeDeploy {
+        /// The revision.
+        revision: String,
+    },
     /// A service whose namespace it shares, or that it asked to follow, was replaced.
     Follows {
         /// That service.
@@ -223,6 +228,11 @@ pub enum Hold {
     /// The node refused, or gave up; another revision or a person is needed.
     Failed {
         /// What happened, for people.
+        what: String,
+    },
+    /// It runs, and is not healthy in time; with data of its own it is left to get there.
+    Late {
+        /// What is awaited no longer, for people.
         what: String,
     },
     /// This very revision failed before.
@@ -288,6 +298,7 @@ impl Hold {
             Self::Converged
             | Self::Complete
             | Self::Failed { .. }
+            | Self::Late { .. }
             | Self::KnownBad { .. }
             | Self::Stopped
             | Self::Suspended { .. }

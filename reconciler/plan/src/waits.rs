@@ -12,9 +12,6 @@ use keel_engine::{
     ExitCause, Health, MountSource, NetworkMode, ObservedTask, Phase, Port, PullPolicy, TaskSpec,
 };
 
-/// An image that the registry does not have yet is awaited so long: a push overtakes its build.
-const IMAGE_WAIT: u64 = 15 * 60_000;
-
 /// What stands in the way of starting a task for this slot now.
 pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     dependency(facts, draft, want)
@@ -41,7 +38,7 @@ fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold>
 }
 
 /// The dependency is awaited; where it waits for a person itself, so does this.
-fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) -> Hold {
+pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) -> Hold {
     let slot = slot(facts.inputs, &dependency.service, number);
     let condition = word(dependency.condition).to_owned();
     let service = dependency.service.clone();
@@ -58,6 +55,9 @@ fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) 
         Hold::Failed { .. } | Hold::KnownBad { .. } => {
             let what = format!("needs {} {condition}, which failed", short(&slot));
             Hold::Failed { what }
+        }
+        Hold::Late { .. } => {
+            Hold::Late { what: format!("needs {} {condition}, which is late", short(&slot)) }
         }
         _ => Hold::AwaitingDependency { service, condition },
     }
@@ -121,12 +121,37 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
     Some(Hold::AwaitingImage { image: reference.clone(), failure })
 }
 
+/// An image of the revision that is not there yet: until all are, nothing old is touched. What
+/// comes back after a failure takes what there is.
+pub(crate) fn images_of_all(facts: &Facts<'_>, draft: &mut Draft) -> Option<Hold> {
+    if facts.bad.is_some() || facts.comes_back() {
+        return None;
+    }
+    let wants = facts.slots.iter().filter_map(|(slot, occupants)| {
+        let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
+        let idle = facts.standing.stopped.contains(&short(slot))
+            || is_complete(facts, want.name)
+            || crate::judge::not_here(facts, want).is_some();
+        (!idle).then_some(want)
+    });
+    let wants: Vec<_> = wants.collect();
+    wants.into_iter().find_map(|want| image(facts, draft, want))
+}
+
 /// When an image is not waited for any more. Whoever runs a command is told at once that there
 /// is no such image.
 pub(crate) fn given_up(facts: &Facts<'_>, reference: &str, pull: &Pull) -> u64 {
     let by_hand = facts.desired.is_some_and(|desired| matches!(desired.owner, Owner::Cli { .. }));
     let transient = facts.image(reference).is_none_or(|image| image.transient);
-    pull.since + if by_hand && !transient { 0 } else { IMAGE_WAIT }
+    pull.since + if by_hand && !transient { 0 } else { image_wait(facts, reference) }
+}
+
+/// The longest time that a service which uses it gives it.
+fn image_wait(facts: &Facts<'_>, reference: &str) -> u64 {
+    let Some(desired) = facts.desired else { return 0 };
+    let users = desired.services.values().filter(|service| service.spec.image == reference);
+    let waits = users.map(|service| service.image_wait.unwrap_or(desired.policy.image_wait));
+    waits.max().unwrap_or(desired.policy.image_wait)
 }
 
 /// What others have to make: external networks and volumes. And ours that are being made anew.

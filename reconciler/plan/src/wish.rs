@@ -12,6 +12,7 @@ pub(crate) fn new_task(
     want: &Want<'_>,
     replaces: Option<&ObservedTask>,
     generation: u64,
+    goal: Goal,
 ) -> Assignment {
     let joins = match &want.spec.network_mode {
         NetworkMode::Service(host) => facts.host(host).map(|task| task.id.clone()),
@@ -27,7 +28,7 @@ pub(crate) fn new_task(
         replaces: replaces.map(|task| task.id.clone()),
         revision: want.revision.clone(),
         origins: want.origins.clone(),
-        goal: Goal::Running,
+        goal,
         auto_remove: false,
         remove_volumes: false,
         force: false,

@@ -17,6 +17,11 @@ impl Reader {
             },
             "settle" => policy.settle = this.millis(value).unwrap_or(policy.settle),
             "health-timeout" => policy.health_timeout = this.millis(value),
+            "prune-volumes" => {
+                policy.prune_volumes = this.flag(value).unwrap_or(policy.prune_volumes);
+            }
+            "rollback" => policy.rollback = this.flag(value).unwrap_or(policy.rollback),
+            "image-wait" => policy.image_wait = this.millis(value).unwrap_or(policy.image_wait),
             "prune" => policy.prune = this.flag(value).unwrap_or(policy.prune),
             _ => {}
         });

@@ -21,7 +21,7 @@ sources:
   tagged: { git: "https://x/t", tag: ">=1.2 <2" }
   here: { dir: /srv/stacks/, poll: 5s }
   named: { git: "https://x/a", auth: { username: me, password-file: /etc/keel/pw } }
-policy: { drift: report, settle: 1m30s, prune: false }
+policy: { drift: report, settle: 1m30s, prune: false, prune-volumes: true, rollback: false, image-wait: 1h }
 listen: { webhooks: "0.0.0.0:9000" }
 registries:
   docker.io: { mirrors: ["http://127.0.0.1:5000"] }
@@ -60,8 +60,15 @@ registries:
         poll: Some(Duration::from_secs(5)),
     };
     assert_eq!(config.sources[3], SourceConfig::new("here", here));
-    let expected =
-        Policy { drift: DriftPolicy::Report, settle: 90_000, prune: false, ..Policy::default() };
+    let expected = Policy {
+        drift: DriftPolicy::Report,
+        settle: 90_000,
+        prune: false,
+        prune_volumes: true,
+        rollback: false,
+        image_wait: 3_600_000,
+        ..Policy::default()
+    };
     assert_eq!(config.policy, expected);
     assert_eq!(config.listen.webhooks, "0.0.0.0:9000".parse().ok());
     assert_eq!(config.registries["docker.io"].mirrors, ["http://127.0.0.1:5000"]);

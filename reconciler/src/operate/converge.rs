@@ -3,7 +3,7 @@
 use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKind, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
-use crate::history::Note;
+use crate::history::{Entry, Note};
 use crate::operation::OperationState;
 use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
@@ -158,13 +158,14 @@ impl Controller {
         if self.serves() || outcome != Outcome::Done || passed.plan.is_settled() {
             return Ok(());
         }
-        let note = Note {
+        let entry = Entry {
             revision: passed.plan.revision.clone(),
             state: OperationState::Succeeded,
             reason: "everything runs; nobody watches for how long".to_owned(),
             at: self.now(),
-            ..Note::default()
+            ..Entry::default()
         };
+        let note = Note { entry, ..Note::default() };
         Ok(self.records().finish(stack, &note).await?)
     }
 

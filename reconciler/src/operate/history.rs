@@ -46,7 +46,11 @@ fn stages(entry: &Entry) -> Stages {
         return Stages::default();
     }
     let since = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+    let Entry { fetch, load, plan, .. } = *entry;
     Stages {
+        fetch,
+        load,
+        plan,
         pull: since(Some(entry.at), entry.pulled),
         start: since(entry.pulled, entry.started),
         health: since(entry.started, Some(entry.until)),

@@ -1,7 +1,7 @@
 //! `status` and the sources' state.
 
 use super::converge::unknown_stack;
-use super::trouble::{is_troubled, trouble};
+use super::trouble::{Bad, is_troubled, trouble};
 use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
@@ -9,7 +9,7 @@ use crate::operation::Operation;
 use crate::record::{RefusedRevision, SourceRecord};
 use keel_engine::{Depth, Observation, StackName};
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::status::{Sync, status};
+use keel_plan::status::{Status, Sync, status};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeMap;
 
@@ -74,6 +74,7 @@ impl Controller {
             let reason = held.reason.iter().map(|reason| format!(": {reason}"));
             format!("by {} since {}{}", held.by, rfc3339(held.since), reason.collect::<String>())
         });
+        let revision = newest(&status, stack, desired.as_ref(), sources);
         let warnings = self.warnings_of(stack, desired.as_ref(), sources).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
@@ -81,7 +82,7 @@ impl Controller {
         let mut row = StatusRow {
             stack: stack.to_string(),
             source: desired.as_ref().map(|desired| source_name(&desired.owner)).unwrap_or_default(),
-            revision: status.revision,
+            revision,
             sync: status.sync.to_string(),
             health: status.health.to_string(),
             operation: operation.clone().map(shown).unwrap_or_default(),
@@ -93,9 +94,13 @@ impl Controller {
             services: status.services,
             trouble: None,
         };
-        let is_bad = |desired: &Desired| standing.bad.contains_key(&desired.hash);
+        let bad = desired.as_ref().filter(|desired| standing.bad.contains_key(&desired.hash));
+        let bad = bad.map_or(Bad::No, |desired| match desired.policy.rollback {
+            true => Bad::GivesWay,
+            false => Bad::Stays,
+        });
         let last = operation.map(|last| last.revision).unwrap_or_default();
-        let tried = (last, desired.as_ref().is_some_and(is_bad));
+        let tried = (last, bad);
         self.tell_trouble(stack, &mut row, tried, refusal).await?;
         Ok(row)
     }
@@ -105,12 +110,12 @@ impl Controller {
         &self,
         stack: &StackName,
         row: &mut StatusRow,
-        mut tried: (String, bool),
+        mut tried: (String, Bad),
         refusal: Option<(String, RefusedRevision)>,
     ) -> Result<(), Refusal> {
         if let Some((source, refusal)) = refusal {
             tell_refusal(row, &source, &refusal);
-            tried = (refusal.revision, false);
+            tried = (refusal.revision, Bad::No);
         }
         if is_troubled(row) {
             let history = self.records().history(stack).await?;
@@ -149,11 +154,31 @@ impl Controller {
         let mut rows = Vec::new();
         for (name, source) in self.configured().iter() {
             // A record that cannot be read is shown as not fetched yet.
-            let record = self.records().source(name).await.unwrap_or_default();
+            let mut record = self.records().source(name).await.unwrap_or_default();
+            // A look that finds nothing new is written nowhere.
+            record.fetched = record.fetched.max(source.fetched());
             rows.push(source_row(name, source.location(), record));
         }
         rows
     }
+}
+
+/// The revision that the stack is at. A commit that touched nothing of it is written nowhere but with
+/// its source, and yet it is what runs.
+fn newest(
+    status: &Status,
+    stack: &StackName,
+    desired: Option<&Desired>,
+    sources: &BTreeMap<String, SourceRecord>,
+) -> String {
+    let own = || status.revision.clone();
+    let Some(desired) = desired.filter(|_| status.sync == Sync::InSync) else { return own() };
+    let Owner::Source { name, .. } = &desired.owner else { return own() };
+    let says_so = |record: &&SourceRecord| {
+        record.folders.values().any(|named| named == stack) && !record.refused.contains_key(stack)
+    };
+    let record = sources.get(name).filter(says_so);
+    record.and_then(|record| record.commit.as_ref()).map_or_else(own, |one| one.revision.clone())
 }
 
 /// Stacks whose newest files are refused, with the source that says so.

@@ -3,8 +3,10 @@
 use super::converge::lines;
 use crate::ask::{Outcome, Progress, Refusal};
 use crate::blocking::off_thread;
+use crate::cause::Cause;
 use crate::controller::{Controller, Lines};
-use crate::refresh::refresh;
+use crate::history::Arrival;
+use crate::refresh::{Why, refresh};
 use crate::repos::RepoError;
 use crate::rows::{RepoAnswer, RepoAsk, SuspendAsk, SyncAsk};
 use crate::source::Known;
@@ -14,6 +16,7 @@ use keel_plan::Asked;
 use keel_plan::desired::Owner;
 use keel_plan::standing::Suspended;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 impl Controller {
@@ -43,7 +46,7 @@ impl Controller {
         let mut outcome = if notes.is_empty() { Outcome::Done } else { Outcome::Failed };
         for stack in self.stacks_of(&ask.targets).await? {
             if ask.retry {
-                self.try_again(&stack).await?;
+                self.try_again(&stack, &ask.by).await?;
             }
             let asked = Asked {
                 resolve: true,
@@ -75,7 +78,8 @@ impl Controller {
         };
         // Who does not listen any more is noticed with the stacks.
         let _ = lines.send(step("Fetching", false, None)).await;
-        refresh(name, &source, ask.take_over, self).await;
+        let why = Why { cause: cause(ask), take_over: ask.take_over };
+        refresh(name, &source, &why, self).await;
         let record = self.records().source(name).await?;
         let failed = record.trouble.is_some();
         let at = keel_engine::short(&record.revision).to_owned();
@@ -118,14 +122,25 @@ impl Controller {
     }
 
     /// What is known bad gets another try, as a revision that is new.
-    async fn try_again(&self, stack: &StackName) -> Result<(), Refusal> {
+    async fn try_again(&self, stack: &StackName, by: &str) -> Result<(), Refusal> {
         let Some(desired) = self.records().desired(stack).await? else { return Ok(()) };
         let forget = |standing: &mut keel_plan::standing::Standing| {
             if standing.bad.remove(&desired.hash).is_some() {
-                standing.tried = None;
+                (standing.tried, standing.retry) = (None, true);
             }
+            standing.tried.is_none()
         };
-        Ok(self.records().change_standing(stack, forget).await?)
+        if self.records().change_standing(stack, forget).await? {
+            // It is not as it came that this try begins.
+            let before = self.records().arrival(stack).await?;
+            let cause =
+                Cause::Command { command: "keel sync --retry".to_owned(), by: by.to_owned() };
+            let (cause, revision) = (cause.to_string(), desired.revision);
+            let (author, subject) = (before.author, before.subject);
+            let again = Arrival { revision, author, subject, cause, ..Arrival::default() };
+            self.records().put_arrival(stack, &again).await?;
+        }
+        Ok(())
     }
 
     /// Sources that the targets name, directly or by one of their stacks.
@@ -191,7 +206,7 @@ impl Controller {
         self.stacks().hint(stack.clone());
         // Whether its source still names it is for the source to say.
         if let Some(Owner::Source { name, .. }) = self.records().owner(stack).await? {
-            self.hints().hint(name);
+            self.hint_source_in(&name, command("keel resume"), Duration::ZERO);
         }
         Ok(())
     }
@@ -206,19 +221,14 @@ impl Controller {
         if !self.records().change_source(source, let_through).await? {
             return Err(Refusal::conflict(format!("source {source} holds no revision back")));
         }
-        self.hints().hint(source.to_owned());
+        self.hint_source_in(source, command("keel confirm"), Duration::ZERO);
         Ok(())
     }
 
-    /// Reads a source (or all) anew soon; what a webhook does. Needs `serve`.
-    pub fn hint_source(&self, source: Option<&str>) -> Result<(), Refusal> {
-        if let Some(name) = source {
-            self.configured_source(name, "keel sync")?;
-        }
-        let named = |name: &&String| source.is_none_or(|source| source == name.as_str());
-        for name in self.configured().keys().filter(named) {
-            self.hints().hint(name.clone());
-        }
+    /// Reads a source anew soon, because a webhook says so. Needs `serve`.
+    pub fn hint_source(&self, source: &str) -> Result<(), Refusal> {
+        self.configured_source(source, "keel sync")?;
+        self.hint_source_in(source, Cause::Webhook, Duration::ZERO);
         Ok(())
     }
 
@@ -252,6 +262,18 @@ fn about(problem: &str, folders: &BTreeMap<String, StackName>, stacks: &[StackNa
     };
     let mine = folders.iter().find(|(folder, _)| of(folder)).map(|(_, stack)| stack);
     mine.is_none_or(|stack| stacks.contains(stack))
+}
+
+fn cause(ask: &SyncAsk) -> Cause {
+    let by = ask.by.clone();
+    match ask.pushed {
+        true => Cause::Push { by },
+        false => Cause::Command { command: "keel sync".to_owned(), by },
+    }
+}
+
+fn command(command: &str) -> Cause {
+    Cause::Command { command: command.to_owned(), by: String::new() }
 }
 
 fn worse(one: Outcome, other: Outcome) -> Outcome {

@@ -35,7 +35,7 @@ pub(crate) fn resolve<'a>(
         return Err(Refusal::not_found(format!("no such container: {target}"))
             .hint("`keel ps -a` lists containers; STACK/SERVICE names all of a service"));
     }
-    found.sort_by_key(|task| std::cmp::Reverse(task.created));
+    found.sort_by_key(|task| std::cmp::Reverse((task.goal != Goal::Ready, task.created)));
     Ok(found)
 }
 
@@ -49,13 +49,16 @@ fn in_slot(task: &ObservedTask, stack: &str, rest: &str) -> bool {
     slot.stack.as_str() == stack && (slot.service == rest || whole == rest)
 }
 
-/// The task that fills each slot: the newest that is to stay.
+/// The task that fills each slot: the newest that is to stay. One that is only made ready to take
+/// over does not fill it yet.
 pub(crate) fn newest(seen: &Observation) -> BTreeMap<&Slot, &ObservedTask> {
     let mut newest: BTreeMap<&Slot, &ObservedTask> = BTreeMap::new();
     for task in &seen.tasks {
         let Some(slot) = task.place.slot() else { continue };
-        let rank =
-            |task: &ObservedTask| (task.goal != Goal::Removed, task.created, task.id.clone());
+        let rank = |task: &ObservedTask| {
+            let stays = (task.goal != Goal::Removed, task.goal != Goal::Ready);
+            (stays, task.created, task.id.clone())
+        };
         let best = newest.entry(slot).or_insert(task);
         if rank(task) > rank(best) {
             *best = task;
@@ -86,7 +89,9 @@ mod tests {
     fn a_target_is_a_name_a_prefix_or_a_slot() {
         let mut old = task("web", "1", 'b', 10);
         old.goal = Goal::Removed;
-        let seen = observation([task("web", "1", 'a', 20), old, task("web", "2", 'c', 5)]);
+        let mut next = task("web", "1", 'd', 30);
+        next.goal = Goal::Ready;
+        let seen = observation([task("web", "1", 'a', 20), old, next, task("web", "2", 'c', 5)]);
         let ids = |target: &str| match resolve(&seen, target) {
             Ok(tasks) => tasks.iter().map(|task| task.id.as_str()[..1].to_owned()).collect(),
             Err(refusal) => refusal.message,
@@ -94,9 +99,10 @@ mod tests {
         let cases = [
             ("hello-web-1", "a"),
             ("hello-web-1~bbbb", "b"),
+            ("hello-web-1~dddd", "d"),
             ("hello-web-2", "c"),
             ("cc", "c"),
-            ("hello/web", "abc"),
+            ("hello/web", "abcd"),
             ("hello/web.2", "c"),
             ("hello/db", "no such container: hello/db"),
             ("web", "no such container: web"),

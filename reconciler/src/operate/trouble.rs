@@ -12,9 +12,20 @@ pub(super) fn is_troubled(row: &StatusRow) -> bool {
     row.operation.state == OperationState::Failed.word() || row.health == "Degraded"
 }
 
-/// Of a stack that is [troubled](is_troubled), since its last operation was `at` this revision. What is known bad is tried again only when its
-/// meaning changes, or a person says so.
-pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, known_bad: bool) -> TroubleRow {
+/// Whether a revision failed before, and what its policy makes of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// It did not.
+    No,
+    /// It gives way to what was good before, if anything was.
+    GivesWay,
+    /// It stays where it is (`rollback: false`).
+    Stays,
+}
+
+/// Of a stack that is [troubled](is_troubled), since its last operation was `at` this revision.
+/// What is known bad is tried again only when its meaning changes, or a person says so.
+pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: Bad) -> TroubleRow {
     let failed = row.operation.state == OperationState::Failed.word();
     let entry = failed.then(|| beginning(history, at)).flatten();
     let stack = &row.stack;
@@ -22,7 +33,7 @@ pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, known_bad: b
     if let Some(entry) = entry {
         commands = vec![format!("keel history show {}", entry.number)];
     }
-    if known_bad {
+    if bad != Bad::No {
         commands.push(format!("keel sync {stack} --retry"));
     }
     let revision = entry.map(|entry| entry.revision.clone()).unwrap_or_default();
@@ -30,7 +41,7 @@ pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, known_bad: b
         since: entry.map_or_else(|| row.operation.at.clone(), |entry| rfc3339(entry.at)),
         author: entry.map(|entry| entry.author.clone()).unwrap_or_default(),
         subject: entry.map(|entry| entry.subject.clone()).unwrap_or_default(),
-        tried: tried(row, &revision, known_bad),
+        tried: tried(row, &revision, bad),
         revision,
         commands,
     }
@@ -45,10 +56,11 @@ fn beginning<'a>(history: &'a History, revision: &str) -> Option<&'a Entry> {
 }
 
 /// What keel did about it.
-fn tried(row: &StatusRow, failed: &str, known_bad: bool) -> Option<String> {
+fn tried(row: &StatusRow, failed: &str, bad: Bad) -> Option<String> {
     let runs = short(&row.revision);
-    if known_bad {
+    if bad != Bad::No {
         let kept = match row.revision == failed || runs.is_empty() {
+            _ if bad == Bad::Stays => "it is left as it is, by `rollback: false`".to_owned(),
             true => "nothing was good before it, so it is left as it is".to_owned(),
             false => format!("revision {runs} runs instead"),
         };
@@ -97,24 +109,26 @@ mod tests {
             entry(4, "r3", Failed),
             entry(5, "r1", Succeeded),
         ]);
-        let told = |row: &StatusRow, known_bad| {
+        let told = |row: &StatusRow, bad| {
             let TroubleRow { since, revision, author, subject, tried, commands } =
-                is_troubled(row).then(|| trouble(row, "r3", &history, known_bad))?;
+                is_troubled(row).then(|| trouble(row, "r3", &history, bad))?;
             let tried = tried.unwrap_or_default();
             Some(format!("{since} {revision} {author} {subject}: {tried}: {}", commands.join(", ")))
         };
-        assert_eq!(told(&row("succeeded", "Healthy", "r1"), false), None);
-        assert_eq!(told(&row("running", "Progressing", "r1"), false), None);
+        assert_eq!(told(&row("succeeded", "Healthy", "r1"), Bad::No), None);
+        assert_eq!(told(&row("running", "Progressing", "r1"), Bad::No), None);
         let cases = [
-            (row("failed", "Healthy", "r1"), true),
-            (row("failed", "Degraded", "r3"), true),
-            (row("failed", "Healthy", "r1"), false),
-            (row("succeeded", "Degraded", "r1"), false),
+            (row("failed", "Healthy", "r1"), Bad::GivesWay),
+            (row("failed", "Degraded", "r3"), Bad::GivesWay),
+            (row("failed", "Degraded", "r3"), Bad::Stays),
+            (row("failed", "Healthy", "r1"), Bad::No),
+            (row("succeeded", "Degraded", "r1"), Bad::No),
         ];
         let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, *bad)).collect();
         insta::assert_snapshot!(all.join("\n"), @r"
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs instead; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: it is left as it is, by `rollback: false`; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs on: keel history show 3
         1970-01-01T00:00:09Z   : : keel logs shop
         ");

@@ -2,10 +2,17 @@
 //!
 //! The whole revision is checked out, not only the folders that hold stacks: they may name files
 //! beside them (`../common.env`).
+//!
+//! # Invariants
+//! - A checkout can be made again from the clone, so it is not written through to the disk: one that
+//!   was made before the machine started is compared with the commit before it is used. What tasks
+//!   mount of it is, since they start without Git.
 
 use super::SourceError;
 use super::git::disk;
-use git2::{Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry};
+use git2::{
+    Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
+};
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -16,6 +23,8 @@ use std::time::SystemTime;
 
 /// Checkouts that are kept beside those in use, newest first.
 const KEPT: usize = 3;
+/// Beside a checkout: the start of the machine in which it was made or compared last.
+const MADE: &str = ".made";
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,9 +36,14 @@ pub(crate) fn ensure(
     name: &str,
 ) -> Result<PathBuf, SourceError> {
     let whole = folder.join("checkouts").join(commit.to_string());
-    let root = whole.join(name);
+    let (root, boot) = (whole.join(name), boot_id());
     if root.is_dir() {
-        return Ok(root);
+        let this_boot = fs::read_to_string(whole.join(MADE)).is_ok_and(|made| made == boot);
+        if this_boot || is_whole(repo, commit, &root) {
+            // Without the note it is only compared once more.
+            let _ = if this_boot { Ok(()) } else { fs::write(whole.join(MADE), &boot) };
+            return Ok(root);
+        }
     }
     let failed = |source| disk(format!("check out `{}`", whole.display()), source);
     let fresh = folder.join("checkouts").join(format!(".{commit}.new"));
@@ -40,12 +54,51 @@ pub(crate) fn ensure(
             }
         }
         export(repo, commit, &fresh.join(name))?;
-        sync_below(&fresh)?;
-        fs::rename(&fresh, &whole)?;
-        Ok(File::open(folder.join("checkouts"))?.sync_all()?)
+        fs::write(fresh.join(MADE), &boot)?;
+        Ok(fs::rename(&fresh, &whole)?)
     };
     made().map_err(failed)?;
     Ok(root)
+}
+
+/// Which start of the machine this is.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// Whether a checkout holds all that the commit does.
+fn is_whole(repo: &Repository, commit: Oid, root: &Path) -> bool {
+    let compare = || -> Result<bool, Failure> {
+        let tree = repo.find_commit(commit)?.tree()?;
+        let mut whole = true;
+        tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
+            let path = root.join(folder).join(OsStr::from_bytes(entry.name_bytes()));
+            whole &= is_alike(repo, entry, &path).unwrap_or(false);
+            if whole { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
+        })?;
+        Ok(whole)
+    };
+    compare().unwrap_or(false)
+}
+
+fn is_alike(repo: &Repository, entry: &TreeEntry<'_>, path: &Path) -> Result<bool, Failure> {
+    if entry.kind() != Some(ObjectType::Blob) {
+        return Ok(path.symlink_metadata()?.is_dir());
+    }
+    let blob = repo.find_blob(entry.id())?;
+    if entry.filemode() == i32::from(FileMode::Link) {
+        return Ok(fs::read_link(path)?.as_os_str().as_bytes() == blob.content());
+    }
+    let executable = entry.filemode() == i32::from(FileMode::BlobExecutable);
+    let mode = path.symlink_metadata()?.permissions().mode();
+    Ok((mode & 0o100 != 0) == executable && fs::read(path)? == blob.content())
+}
+
+/// Writes a path of a checkout through to the disk, with the way to it.
+pub(crate) fn keep(checkouts: &Path, path: &Path) -> io::Result<()> {
+    sync_below(path)?;
+    let mut way = path.ancestors().skip(1).take_while(|above| above.starts_with(checkouts));
+    way.try_for_each(|above| File::open(above)?.sync_all())
 }
 
 /// The files of a commit, in a folder that is made for them.
@@ -85,17 +138,17 @@ fn write_blob(blob: &Blob<'_>, path: &Path, entry: &TreeEntry<'_>) -> io::Result
     file.write_all(blob.content())
 }
 
-fn sync_below(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            sync_below(&entry.path())?;
-        } else if kind.is_file() {
-            File::open(entry.path())?.sync_all()?;
+fn sync_below(path: &Path) -> io::Result<()> {
+    let kind = path.symlink_metadata()?.file_type();
+    if kind.is_symlink() {
+        return Ok(()); // It is an entry of its folder.
+    }
+    if kind.is_dir() {
+        for entry in fs::read_dir(path)? {
+            sync_below(&entry?.path())?;
         }
     }
-    File::open(dir)?.sync_all()
+    File::open(path)?.sync_all()
 }
 
 /// Removes old checkouts, but for the last few and those that are in use.

@@ -10,7 +10,7 @@ use crate::find::{Found, stacks_at, stacks_matching_any};
 use crate::load::StackFiles;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Between two looks without a notification.
@@ -33,7 +33,7 @@ impl Directory {
         self.watcher.lock().expect("nothing panics while it holds the watcher")
     }
 
-    pub async fn look(&self) -> Result<Snapshot, SourceError> {
+    pub async fn look(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (path, globs) = (self.path.clone(), self.globs.clone());
         let look = move || match path.is_file() {
             true => stacks_at(&path),
@@ -46,7 +46,8 @@ impl Directory {
         let homes = found.iter().filter_map(above).filter(|home| home.starts_with(&self.path));
         let folders = found.iter().map(|Found { dir, .. }| dir.clone());
         self.watch_folders(folders.chain(homes).chain(link_homes(&self.path)));
-        Ok(Snapshot { revision: None, found, files: StackFiles::Folder, elsewhere: vec![] })
+        let files = StackFiles::Folder;
+        Ok(Arc::new(Snapshot { revision: None, found, files, elsewhere: vec![] }))
     }
 
     /// `hint` is called, from a thread of its own, when something may have changed.

@@ -12,12 +12,14 @@ use super::identity::Identity;
 use super::location::{Location, shown_url};
 use super::tags::Range;
 use super::{Snapshot, SourceError, checkout, transport, words};
+use crate::answers::Changes;
 use crate::blocking::off_thread;
 use crate::config::{Follow, GitConfig};
 use crate::find::{holding_stacks, stacks_matching_any};
 use crate::load::StackFiles;
-use git2::{Direction, ErrorClass, FetchOptions, Oid, Remote, Repository};
+use git2::{DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, Repository};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is fetched, and where to.
 #[derive(Clone)]
@@ -42,12 +44,13 @@ pub(crate) enum Known {
 
 impl Git {
     /// Off the runtime's own threads: libgit2 waits for the server.
-    pub async fn fetch(&self) -> Result<Snapshot, SourceError> {
+    /// Where the known commit is found, what was known of it is the answer.
+    pub async fn fetch(&self, known: Option<Arc<Snapshot>>) -> Result<Arc<Snapshot>, SourceError> {
         let git = self.clone();
-        off_thread(move || git.fetch_now()).await
+        off_thread(move || git.fetch_now(known)).await
     }
 
-    fn fetch_now(&self) -> Result<Snapshot, SourceError> {
+    fn fetch_now(&self, known: Option<Arc<Snapshot>>) -> Result<Arc<Snapshot>, SourceError> {
         if Location::parse(&self.config.url).is_none() {
             let hint = "http(s)://, ssh://, user@host:path, file:// or a plain path".to_owned();
             return Err(self.failed(("this is no address of a repository".into(), Some(hint))));
@@ -62,6 +65,10 @@ impl Git {
             }
             other => other,
         })?;
+        let commit = commit.to_string();
+        if let Some(known) = known.filter(|known| known.revision.as_ref() == Some(&commit)) {
+            return Ok(known);
+        }
         let globs = &self.config.paths;
         let found = stacks_matching_any(&root, globs).map_err(|source| SourceError::Folder {
             path: PathBuf::from(format!("{} in {}", globs.join(", "), shown_url(&self.config.url))),
@@ -71,7 +78,23 @@ impl Git {
         let elsewhere = if found.is_empty() { holding_stacks(&root).ok() } else { None };
         let elsewhere = elsewhere.unwrap_or_default();
         let files = StackFiles::Checkout { root, data: self.data.clone() };
-        Ok(Snapshot { revision: Some(commit.to_string()), found, files, elsewhere })
+        Ok(Arc::new(Snapshot { revision: Some(commit), found, files, elsewhere }))
+    }
+
+    /// Which files differ between two commits.
+    pub async fn changes(&self, from: &str, to: &str) -> Changes {
+        let (path, from, to) = (self.clone_path(), from.to_owned(), to.to_owned());
+        let look = move || {
+            let repo = Repository::open_bare(path).ok()?;
+            let tree = |name: &str| repo.find_commit(Oid::from_str(name).ok()?).ok()?.tree().ok();
+            let (from, to) = (tree(&from)?, tree(&to)?);
+            let all = repo.diff_tree_to_tree(Some(&from), Some(&to), None).ok()?;
+            let sides = |delta: DiffDelta<'_>| {
+                [delta.old_file(), delta.new_file()].map(|file| file.path().map(Path::to_owned))
+            };
+            all.deltas().flat_map(sides).collect::<Option<_>>()
+        };
+        off_thread(look).await.map_or(Changes::Unknown, Changes::Paths)
     }
 
     /// The commit that is wanted, and the root of its files.

@@ -65,8 +65,6 @@ impl World {
 
     pub fn settings(&self, sources: Vec<SourceConfig>, serve: bool) -> Settings {
         let clock = self.clock.clone();
-            destinations: vec![],
-            host: "here".to_owned(),
         Settings {
             records: self.path("root/records"),
             sources_dir: self.path("root/sources"),
@@ -79,6 +77,8 @@ impl World {
             environment: [("WHO".to_owned(), "operator".to_owned())].into(),
             home: None,
             clock: Clock::new(move || clock.load(Ordering::SeqCst)),
+            destinations: vec![],
+            host: "here".to_owned(),
         }
     }
 

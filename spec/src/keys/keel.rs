@@ -13,6 +13,31 @@ pub struct KeelKey {
     pub about: &'static str,
     /// The words that it takes, where those are all.
     pub words: &'static [&'static str],
+    /// Where it may stand.
+    pub home: Home,
+}
+
+/// Where a key of `x-keel` may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// In the stack alone.
+    Stack,
+    /// In a service alone.
+    Service,
+    /// In both: what a service says wins.
+    Both,
+}
+
+impl Home {
+    /// Whether it may stand in the stack.
+    pub fn is_stack(self) -> bool {
+        self != Self::Service
+    }
+
+    /// Whether it may stand in a service.
+    pub fn is_service(self) -> bool {
+        self != Self::Stack
+    }
 }
 
 /// What each key of `x-keel` decides, those that a file may use.
@@ -21,39 +46,91 @@ pub const KEEL: &[KeelKey] = &[
         name: "allow",
         about: "Codes of warnings that are meant, such as W0301.",
         words: &[],
+        home: Home::Both,
     },
     KeelKey {
         name: "drift",
         about: "What to do when a container is no longer as it was applied: put it right, or only say so.",
         words: &["heal", "report"],
+        home: Home::Both,
     },
     KeelKey {
         name: "health-timeout",
         about: "How long a service has to become healthy. Without it: by the health check's own limits, at least 2m.",
         words: &[],
+        home: Home::Both,
+    },
+    KeelKey {
+        name: "image-wait",
+        about: "How long an image that its registry does not have yet is awaited, while the old container runs on: 15m.",
+        words: &[],
+        home: Home::Both,
+    },
+    KeelKey {
+        name: "prune",
+        about: "Whether what left the file is removed: true. Volumes stay.",
+        words: &[],
+        home: Home::Stack,
+    },
+    KeelKey {
+        name: "prune-volumes",
+        about: "Whether volumes that left the file, or whose stack left the source, are removed with their data: false.",
+        words: &[],
+        home: Home::Stack,
+    },
+    KeelKey {
+        name: "rollback",
+        about: "Whether a revision that failed gives way to the last good one: true.",
+        words: &[],
+        home: Home::Stack,
+    },
+    KeelKey {
+        name: "run",
+        about: "The service is a job that runs to its end before anything else of a new revision is changed: migrations.",
+        words: &["before-deploy"],
+        home: Home::Service,
     },
     KeelKey {
         name: "settle",
         about: "How long a service must stay available before its revision counts as good.",
         words: &[],
+        home: Home::Both,
     },
 ];
 
 const LATER: Standing = Refused("is not obeyed by this version");
+const OF_STACK: Standing = Refused("holds for whole stacks: write it in the stack's `x-keel`");
+const OF_SERVICE: Standing = Refused("is read in services alone");
 
-/// Keys of `x-keel` in a stack or a service.
-pub(super) const ROWS: &[Row] = &[
+/// Keys of `x-keel` in a stack.
+pub(super) const STACK: &[Row] = &[
     row("x-keel", Map, Honoured),
     row("x-keel.allow", Texts, Honoured),
     row("x-keel.drift", Text, Honoured),
     row("x-keel.health-timeout", Duration, Honoured),
+    row("x-keel.image-wait", Duration, Honoured),
+    row("x-keel.prune", Bool, Honoured),
+    row("x-keel.prune-volumes", Bool, Honoured),
+    row("x-keel.rollback", Bool, Honoured),
     row("x-keel.settle", Duration, Honoured),
     row("x-keel.deploy", Text, LATER),
-    row("x-keel.image-wait", Duration, LATER),
-    row("x-keel.prune", Bool, LATER),
-    row("x-keel.prune-volumes", Bool, LATER),
-    row("x-keel.rollback", Bool, LATER),
-    row("x-keel.run", Text, LATER),
+    row("x-keel.run", Text, OF_SERVICE),
+    row("x-keel.window", Text, LATER),
+];
+
+/// Keys of `x-keel` in a service.
+pub(super) const SERVICE: &[Row] = &[
+    row("x-keel", Map, Honoured),
+    row("x-keel.allow", Texts, Honoured),
+    row("x-keel.drift", Text, Honoured),
+    row("x-keel.health-timeout", Duration, Honoured),
+    row("x-keel.image-wait", Duration, Honoured),
+    row("x-keel.run", Text, Honoured),
+    row("x-keel.settle", Duration, Honoured),
+    row("x-keel.deploy", Text, LATER),
+    row("x-keel.prune", Bool, OF_STACK),
+    row("x-keel.prune-volumes", Bool, OF_STACK),
+    row("x-keel.rollback", Bool, OF_STACK),
     row("x-keel.window", Text, LATER),
 ];
 

@@ -55,7 +55,7 @@ pub async fn listen(
     let quiet = Quiet::default();
     let told = move |told: Told| match told {
         // A source that is configured is one that can be hinted.
-        Told::Refresh { name } => drop(controller.hint_source(Some(&name))),
+        Told::Refresh { name } => drop(controller.hint_source(&name)),
         Told::Ignored { .. } => {}
         Told::Refused { name, from, why } => {
             if let Some(line) = quiet.line(name, from, &why, Instant::now()) {

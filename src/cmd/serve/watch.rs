@@ -36,8 +36,29 @@ struct Told {
     trouble: BTreeSet<String>,
     /// From whom it was taken.
     taken: Option<String>,
-    /// The revision whose overview was shown.
-    shown: Option<String>,
+    /// Of what an overview was shown.
+    shown: Option<Shown>,
+}
+
+/// What an overview was shown of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shown {
+    revision: String,
+    /// Since when nothing was done, and the containers: a revision that touched neither is no news.
+    touched: (String, BTreeSet<String>),
+}
+
+impl Shown {
+    fn of(row: &StatusRow, containers: &[ContainerRow]) -> Self {
+        let own = containers.iter().filter(|container| container.stack == row.stack);
+        let ids = own.map(|container| container.id.clone()).collect();
+        Self { revision: row.revision.clone(), touched: (row.operation.at.clone(), ids) }
+    }
+
+    fn is_news(&self, before: Option<&Self>) -> bool {
+        before
+            .is_none_or(|before| self.revision != before.revision && self.touched != before.touched)
+    }
 }
 
 impl Watch {
@@ -109,10 +130,14 @@ fn change(
         return lines;
     }
     let well = !crashes && row.health == "Healthy" && row.sync == "InSync";
-    if well && told.shown.as_ref() != Some(&row.revision) {
-        told.trouble.clear();
-        told.shown = Some(row.revision.clone());
-        lines.extend(overview(row, containers));
+    if well {
+        let shown = Shown::of(row, containers);
+        if shown.is_news(told.shown.as_ref()) {
+            told.trouble.clear();
+            lines.extend(overview(row, containers));
+        }
+        // What was done meanwhile belongs to the revision that is shown already.
+        told.shown = Some(shown);
     }
     lines
 }
@@ -300,6 +325,22 @@ mod tests {
             watch.look(&Seen { stacks, ..Seen::default() })
         };
         assert_eq!((look(3).len(), look(4).len(), look(5).len()), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_revision_that_touched_nothing_of_a_stack_is_no_news() {
+        let mut watch = Watch::default();
+        let mut look = |revision: &str, at: &str| {
+            let mut row =
+                StatusRow { revision: revision.into(), ..stack("succeeded", "", "Healthy") };
+            row.operation.at = at.into();
+            watch.look(&Seen { stacks: vec![row], ..Seen::default() })
+        };
+        let head = |lines: Vec<String>| lines.first().cloned();
+        assert_eq!(head(look("aaa", "1")).as_deref(), Some("hello is healthy at aaa"));
+        assert_eq!(head(look("bbb", "1")), None, "the commit was about others");
+        assert_eq!(head(look("bbb", "2")), None, "drift was healed");
+        assert_eq!(head(look("ccc", "3")).as_deref(), Some("hello is healthy at ccc"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Judge;
 use super::person::start;
 use super::reasons::{located, open};
-use crate::condition::{Condition, available_since};
+use crate::condition::{Condition, Fault, available_since};
 use crate::desired::DriftPolicy;
 use crate::draft::{act, hold};
 use crate::facts::short;
@@ -26,12 +26,15 @@ impl Judge<'_, '_> {
         }
         match self.facts.condition(self.want, task) {
             Condition::Complete => hold(Hold::Complete),
-            Condition::Failed { what, .. } => {
+            Condition::Failed { what, fault } => {
                 // It may yet hold out, and be well.
                 let patience = self.facts.patience(self.want, task);
                 let settles = available_since(task).map(|since| since + patience.settle);
                 settles.into_iter().for_each(|at| self.draft.wake(at));
-                hold(Hold::Failed { what })
+                hold(match fault {
+                    Fault::Late => Hold::Late { what },
+                    Fault::Broken | Fault::Passing => Hold::Failed { what },
+                })
             }
             Condition::Waiting { hold: why, until } => {
                 until.into_iter().for_each(|at| self.draft.wake(at));
@@ -51,6 +54,10 @@ impl Judge<'_, '_> {
                 }
                 None => start(self.draft, task, "start"),
             },
+            Condition::Ready => {
+                let wish = wish::again(task, Goal::Running, self.draft.generation);
+                act(Action::Start, Reason::Missing, vec![wish])
+            }
             Condition::Well => self.well(task),
         }
     }
@@ -72,7 +79,7 @@ impl Judge<'_, '_> {
     }
 
     /// What ends at once is not started again at once.
-    fn run_again(
+    pub(super) fn run_again(
         &mut self,
         task: &ObservedTask,
         action: Action,

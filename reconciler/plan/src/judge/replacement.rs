@@ -3,19 +3,22 @@
 use super::Judge;
 use super::leaving::remove_all;
 use super::surplus::surplus;
-use crate::condition::{Condition, is_still};
+use crate::condition::{Condition, Fault, is_still};
 use crate::desired::Order;
 use crate::draft::{act, hold};
 use crate::facts::short;
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason, Verdict};
 use crate::{rollout, waits, wish};
-use keel_engine::{Goal, ObservedTask};
+use keel_engine::{Goal, NetworkMode, ObservedTask};
 
 impl Judge<'_, '_> {
     pub(super) fn empty(&mut self) -> Verdict {
         if is_complete(self.facts, self.want.name) {
             return hold(Hold::Complete);
+        }
+        if let Some(frozen) = self.frozen() {
+            return hold(frozen);
         }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
             return hold(obstacle);
@@ -23,7 +26,7 @@ impl Judge<'_, '_> {
         if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {
             return hold(wait);
         }
-        act(Action::Start, Reason::Missing, vec![self.new_task(None)])
+        act(Action::Start, Reason::Missing, vec![self.new_task(None, Goal::Running)])
     }
 
     /// Only tasks of another specification: a replacement.
@@ -33,6 +36,9 @@ impl Judge<'_, '_> {
         }
         if is_complete(self.facts, self.want.name) && rest.iter().all(|task| is_still(task)) {
             return self.superseded(rest);
+        }
+        if let Some(frozen) = self.frozen() {
+            return hold(frozen);
         }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
             return hold(obstacle);
@@ -48,6 +54,11 @@ impl Judge<'_, '_> {
             return hold(self.full());
         }
         let wishes = match order {
+            // All that it needs is made ready before anything old is stopped: an image, a port, a
+            // secret or a disk that is not there costs nobody anything then.
+            Order::StopFirst if !running.is_empty() && self.can_be_readied(rest) => {
+                self.new_task_alone(rest, Goal::Ready)
+            }
             Order::StopFirst if !running.is_empty() => running
                 .iter()
                 .filter(|task| task.goal < Goal::Stopped)
@@ -55,35 +66,84 @@ impl Judge<'_, '_> {
                 .collect(),
             _ => match waits::port_on_the_move(self.facts, self.want) {
                 Some(wait) => return hold(wait),
-                None => self.new_task_alone(rest),
+                None => self.new_task_alone(rest, Goal::Running),
             },
         };
         act(Action::Replace, reason, wishes)
     }
 
-    /// A new task, beside one old one at most.
-    fn new_task_alone(&self, rest: &[&ObservedTask]) -> Vec<keel_engine::Assignment> {
-        let surplus = surplus(self.facts, self.slot, self.want, rest);
-        let go = surplus.iter().map(|task| wish::remove(task, false, self.draft.generation));
-        std::iter::once(self.new_task(Some(rest[0]))).chain(go).collect()
+    /// A revision that failed and stays, by policy, is not brought further.
+    fn frozen(&self) -> Option<Hold> {
+        let bad = self.facts.bad.filter(|_| self.facts.is_frozen())?;
+        let (revision, reason) = (bad.revision.clone(), bad.reason.clone());
+        self.facts.standing.good.as_ref().map(|_| Hold::KnownBad { revision, reason })
     }
 
-    fn new_task(&self, replaces: Option<&ObservedTask>) -> keel_engine::Assignment {
-        wish::new_task(self.facts, self.slot, self.want, replaces, self.draft.generation)
+    /// A new task, beside one old one at most.
+    fn new_task_alone(&self, rest: &[&ObservedTask], goal: Goal) -> Vec<keel_engine::Assignment> {
+        let surplus = surplus(self.facts, self.slot, self.want, rest);
+        let go = surplus.iter().map(|task| wish::remove(task, false, self.draft.generation));
+        std::iter::once(self.new_task(Some(rest[0]), goal)).chain(go).collect()
+    }
+
+    fn new_task(&self, replaces: Option<&ObservedTask>, goal: Goal) -> keel_engine::Assignment {
+        wish::new_task(self.facts, self.slot, self.want, replaces, self.draft.generation, goal)
+    }
+
+    /// Whether a task can be made ready beside the one that it takes over from: not where it takes
+    /// something that only one of them can have, even without running. Nor where one that was good
+    /// waits behind one that has not settled yet: three are too many, and the good one stays.
+    fn can_be_readied(&self, rest: &[&ObservedTask]) -> bool {
+        let spec = &self.want.spec;
+        let own_namespace = matches!(
+            spec.network_mode,
+            NetworkMode::Networks | NetworkMode::None | NetworkMode::Host
+        );
+        own_namespace
+            && rest.iter().filter(|task| task.started.is_some()).count() < 2
+            && !rollout::passes_on(self.facts, spec)
+            && waits::port_of_our_own(self.facts, self.want.name, spec).is_none()
+    }
+
+    /// It is ready, and runs as soon as the one before it has ended.
+    fn hand_over(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
+        let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
+        let reason = self.difference(rest[0]);
+        if running.is_empty() {
+            if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {
+                return hold(wait);
+            }
+            let wish = wish::again(task, Goal::Running, self.draft.generation);
+            return act(Action::Replace, reason, vec![wish]);
+        }
+        let wishes: Vec<_> = running
+            .iter()
+            .filter(|task| task.goal < Goal::Stopped)
+            .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
+            .collect();
+        match wishes.is_empty() {
+            true => hold(Hold::InProgress { what: "its predecessor is being stopped".into() }),
+            false => act(Action::Replace, reason, wishes),
+        }
     }
 
     /// Where the slot under way has failed for good, those that wait for it do so for good, too.
     fn full(&self) -> Hold {
         let moving = rollout::moving(self.facts, self.want.name);
-        let failed = moving.filter(|slot| {
-            let occupants = &self.facts.slots[*slot];
-            let want = occupants.want.as_ref().zip(occupants.current);
-            want.is_some_and(|(want, task)| {
-                matches!(self.facts.condition(want, task), Condition::Failed { .. })
-            })
+        let failed = moving.and_then(|slot| {
+            let occupants = &self.facts.slots[slot];
+            let (want, task) = occupants.want.as_ref().zip(occupants.current)?;
+            match self.facts.condition(want, task) {
+                Condition::Failed { fault, .. } => Some((slot, fault)),
+                _ => None,
+            }
         });
         match failed {
-            Some(slot) => {
+            Some((slot, Fault::Late)) => {
+                let what = format!("{} is late, so the others stay as they are", short(slot));
+                Hold::Late { what }
+            }
+            Some((slot, Fault::Broken | Fault::Passing)) => {
                 let what = format!("{} failed, so the others stay as they are", short(slot));
                 Hold::Failed { what }
             }
@@ -119,6 +179,7 @@ impl Judge<'_, '_> {
             | Condition::Stopping
             | Condition::Killed { .. }
             | Condition::Ended { .. } => self.come_back(task, rest),
+            Condition::Ready => self.hand_over(task, rest),
             Condition::Well | Condition::Complete => self.superseded(rest),
             _ => match surplus(self.facts, self.slot, self.want, rest) {
                 many if many.is_empty() => self.alone(task),

@@ -1,7 +1,7 @@
 //! Order, restarts, policy.
 
 use super::process::millis;
-use crate::desired::{DriftPolicy, Order, Policy};
+use crate::desired::{DriftPolicy, Order, Policy, Run};
 use keel_engine::RestartPolicy;
 use keel_spec::service::{Restart, UpdateOrder};
 
@@ -28,12 +28,21 @@ pub(super) fn drift(drift: keel_spec::Drift) -> DriftPolicy {
     }
 }
 
+pub(super) fn run(run: keel_spec::Run) -> Run {
+    match run {
+        keel_spec::Run::BeforeDeploy => Run::BeforeDeploy,
+    }
+}
+
 /// What the stack's `x-keel` says wins over what came from outside.
 pub(super) fn policy(stack: &keel_spec::Policy, outside: &Policy) -> Policy {
     Policy {
         drift: stack.drift.map_or(outside.drift, drift),
         settle: stack.settle.map_or(outside.settle, millis),
         health_timeout: stack.health_timeout.map(millis).or(outside.health_timeout),
-        prune: outside.prune,
+        prune: stack.prune.unwrap_or(outside.prune),
+        prune_volumes: stack.prune_volumes.unwrap_or(outside.prune_volumes),
+        rollback: stack.rollback.unwrap_or(outside.rollback),
+        image_wait: stack.image_wait.map_or(outside.image_wait, millis),
     }
 }

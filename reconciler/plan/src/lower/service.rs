@@ -31,6 +31,8 @@ impl Lowering<'_> {
             drift: service.policy.drift.map(deploy::drift),
             settle: service.policy.settle.map(process::millis),
             health_timeout: self.health_timeout(service),
+            image_wait: service.policy.image_wait.map(process::millis),
+            run: service.policy.run.map(deploy::run),
             origins,
             spec,
         }

@@ -69,7 +69,7 @@ impl Node {
     fn task(&mut self, wish: &TaskAssignment) {
         let at = self.seen.at;
         let Some(task) = self.seen.tasks.iter_mut().find(|task| task.id == wish.id) else {
-            assert_eq!(wish.goal, Goal::Running, "a new task that shall not run");
+            assert!(wish.goal <= Goal::Running, "a new task that shall not run");
             self.seen.tasks.push(new(wish, at));
             return;
         };
@@ -155,6 +155,12 @@ fn run(task: &mut ObservedTask, at: u64) {
     let image = task.spec.image.clone();
     match task.phase {
         Phase::Pending => task.phase = Phase::Preparing,
+        // Whatever is in its way, it goes on trying.
+        Phase::Preparing if image.starts_with("stuck") => {
+            task.attempts += 1;
+            task.message = Some("port 80/tcp is taken".into());
+        }
+        Phase::Preparing | Phase::Ready if task.goal == Goal::Ready => task.phase = Phase::Ready,
         Phase::Preparing | Phase::Ready | Phase::Backoff => {
             (task.phase, task.started, task.finished) = (Phase::Running, Some(at), None);
             (task.exit_code, task.exit_cause) = (None, None);

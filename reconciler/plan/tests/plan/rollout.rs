@@ -77,11 +77,13 @@ fn stop_first_else() {
     --
     db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
     --
-    db.1: hold: in progress: its predecessor is being stopped
+    db.1: hold: in progress: it is being prepared
     --
     db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
     --
-    db.1: hold: in progress: it is being prepared
+    db.1: hold: in progress: its predecessor is being stopped
+    --
+    db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
     --
     db.1: hold: waits for db to be available
     --
@@ -116,18 +118,21 @@ fn a_revision_that_crashes_is_taken_back_and_not_tried_again() {
     insta::assert_snapshot!(world.story(), @r"
     --
     api.1: hold: waits for image crash
-    web.1: hold: waits for image nginx:2
+    web.1: hold: waits for image crash
     --
     api.1: replace: image api:1 -> crash (compose.yaml:7:12)
     web.1: replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)
     --
-    api.1: hold: in progress: its predecessor is being stopped
+    api.1: hold: in progress: it is being prepared
     web.1: hold: in progress: it is being prepared
     --
     api.1: replace: image api:1 -> crash (compose.yaml:7:12)
     web.1: hold: waits for web to be available
     --
-    api.1: hold: in progress: it is being prepared
+    api.1: hold: in progress: its predecessor is being stopped
+    web.1: hold: waits for web to be available
+    --
+    api.1: replace: image api:1 -> crash (compose.yaml:7:12)
     web.1: hold: waits for web to be available
     --
     api.1: hold: waits for api to be available
@@ -403,13 +408,16 @@ fn whoever_shares_a_namespace_follows() {
     vpn.1: replace: image vpn:1 -> vpn:2 (compose.yaml:7:12)
     --
     app.1: hold: converged
-    vpn.1: hold: in progress: its predecessor is being stopped
+    vpn.1: hold: in progress: it is being prepared
     --
     app.1: hold: converged
     vpn.1: replace: image vpn:1 -> vpn:2 (compose.yaml:7:12)
     --
     app.1: hold: converged
-    vpn.1: hold: in progress: it is being prepared
+    vpn.1: hold: in progress: its predecessor is being stopped
+    --
+    app.1: hold: converged
+    vpn.1: replace: image vpn:1 -> vpn:2 (compose.yaml:7:12)
     --
     app.1: replace: follows vpn
     vpn.1: hold: waits for vpn to be available
@@ -472,4 +480,87 @@ fn a_network_is_made_anew_once_nobody_is_on_it() {
     let world = world.converge();
     assert!(world.node.seen.networks[0].spec.internal);
     assert_eq!(world.running(), "shop-web-1=nginx:1");
+}
+
+#[test]
+fn what_cannot_be_made_ready_stops_nothing_and_blames_no_revision() {
+    for data in [true, false] {
+        let world = stack().wants("web", "nginx:1").checked("web");
+        let world = if data { world.with_data("web") } else { world };
+        let mut world = world.converge().push("web", "stuck", "r2");
+        (0..200).for_each(|_| _ = world.step());
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: port 80/tcp is taken");
+        }
+        assert_eq!(world.running(), "shop-web-1=nginx:1");
+        assert!(world.standing.bad.is_empty() && world.standing.rollout.is_some());
+        let world = world.push("web", "nginx:3", "r3").converge();
+        assert_eq!(world.running(), "shop-web-1=nginx:3");
+        assert!(world.standing.bad.is_empty());
+    }
+}
+
+#[test]
+fn a_newer_push_overtakes_what_is_only_ready() {
+    let mut world = stack().wants("web", "nginx:1").with_data("web").converge();
+    let first = world.node.seen.tasks[0].id.clone();
+    world = world.push("web", "stuck", "r2");
+    (0..9).for_each(|_| _ = world.step());
+    let mut world = world.push("web", "stuck too", "r3");
+    (0..9).for_each(|_| _ = world.step());
+    let held: Vec<_> = world.node.seen.tasks.iter().map(|task| task.spec.image.as_str()).collect();
+    assert!(
+        held.len() == 2 && held.contains(&"nginx:1") && held.contains(&"stuck too"),
+        "{held:?}"
+    );
+    let back = world.push("web", "nginx:1", "r4").converge();
+    assert_eq!(back.node.seen.tasks[0].id, first, "it never stopped");
+    assert_eq!(back.node.seen.tasks.len(), 1);
+}
+
+#[test]
+fn a_revision_that_failed_stays_where_the_policy_says_so() {
+    let world = stack().wants("web", "nginx:1").checked("web").wants("api", "api:1");
+    let mut world = world.after("api", "web", keel_plan::desired::Condition::Healthy).converge();
+    world.desired.policy.rollback = false;
+    let mut world = world.push("web", "sick", "r2").push("api", "api:2", "r2");
+    (0..200).for_each(|_| _ = world.step());
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: revision r2 is known bad: web.1 not healthy after 120 s
+    web.1: hold: failed: not healthy after 120 s
+    ");
+    let notes = keel_plan::status::status(&world.inputs()).notes;
+    insta::assert_debug_snapshot!(notes, @r#"
+    [
+        "revision r2 failed: web.1 not healthy after 120 s; it stays, by `rollback: false`",
+        "web.1 not healthy after 120 s",
+    ]
+    "#);
+    assert!(world.standing.bad.contains_key(&world.desired.hash));
+    let world = world.push("web", "nginx:3", "r3").converge();
+    assert_eq!(world.running(), "shop-api-1=api:2 shop-web-1=nginx:3");
+}
+
+#[test]
+fn volumes_go_by_policy_alone_and_only_once_the_revision_without_them_is_good() {
+    let mut world = stack().wants("web", "nginx:1").with_data("web").converge();
+    world.desired.volumes.clear();
+    let without = |s: &mut keel_plan::desired::DesiredService| s.spec.volumes.clear();
+    let world = world.edit("web", without).converge();
+    assert_eq!(world.node.seen.volumes.len(), 1, "data stays");
+
+    let mut world = stack().wants("web", "nginx:1").checked("web").with_data("web");
+    world.desired.policy.prune_volumes = true;
+    let mut world = world.converge();
+    world.desired.volumes.clear();
+    let world = world.edit("web", without).push("web", "crash", "r2").converge();
+    assert_eq!(world.node.seen.volumes.len(), 1, "the good revision came back, and needs it");
+    assert_eq!(world.running(), "shop-web-1=nginx:1");
+    let mut world = world.push("web", "nginx:3", "r3");
+    (0..9).for_each(|_| _ = world.step());
+    let all = world.all();
+    assert!(all.contains("kept: it goes once this revision is good"), "{all}");
+    let mut world = world.converge();
+    (0..3).for_each(|_| _ = world.step());
+    assert!(world.node.seen.volumes.is_empty(), "{}", world.all());
 }

@@ -40,8 +40,8 @@ fn dependencies_order_starts_and_updates() {
     let mut world = world.push("db", "pg:2", "r2").push("api", "api:2", "r2");
     insta::assert_snapshot!(world.story(), @r"
     --
-    api.1: hold: waits for db to be healthy
-    db.1: hold: waits for image pg:2
+    api.1: hold: waits for image api:2
+    db.1: hold: waits for image api:2
     --
     api.1: hold: waits for db to be healthy
     db.1: replace: image pg:1 -> pg:2 (compose.yaml:7:12)
@@ -55,13 +55,16 @@ fn dependencies_order_starts_and_updates() {
     api.1: replace: image api:1 -> api:2 (compose.yaml:7:12)
     db.1: hold: waits for db to be available
     --
-    api.1: hold: in progress: its predecessor is being stopped
+    api.1: hold: in progress: it is being prepared
     db.1: hold: waits for db to be available
     --
     api.1: replace: image api:1 -> api:2 (compose.yaml:7:12)
     db.1: hold: waits for db to be available
     --
-    api.1: hold: in progress: it is being prepared
+    api.1: hold: in progress: its predecessor is being stopped
+    db.1: hold: waits for db to be available
+    --
+    api.1: replace: image api:1 -> api:2 (compose.yaml:7:12)
     db.1: hold: waits for db to be available
     --
     api.1: hold: waits for api to be available
@@ -208,4 +211,42 @@ fn a_dependent_that_asks_for_it_is_restarted_after_an_update() {
     let generation = world.standing.generation;
     let world = world.converge();
     assert_eq!(world.standing.generation, generation, "once");
+}
+
+#[test]
+fn an_image_is_awaited_for_as_long_as_the_stack_or_a_service_says() {
+    let given_up = |edit: fn(&mut crate::world::World)| {
+        let mut world = stack().served().wants("web", "never");
+        world.node.unknown = vec!["never".into()];
+        edit(&mut world);
+        let start = world.node.seen.at;
+        while !world.shown().contains("failed: image never") {
+            world.pass();
+            world.node.tick(10_000);
+        }
+        (world.node.seen.at - start) / 60_000
+    };
+    assert_eq!(given_up(|_| ()), 15);
+    assert_eq!(given_up(|world| world.desired.policy.image_wait = 120_000), 2);
+    let service = given_up(|world| {
+        world.desired.services.get_mut("web").unwrap().image_wait = Some(3_600_000);
+    });
+    assert_eq!(service, 60);
+}
+
+#[test]
+fn until_all_images_are_there_nothing_old_is_touched() {
+    let world = stack().served().wants("web", "nginx:1").wants("api", "api:1").wants("old", "o:1");
+    let mut world = world.converge().without("old").push("web", "later", "r2");
+    world = world.push("api", "api:2", "r2").wants("new", "new:1");
+    world.node.unknown = vec!["later".into()];
+    (0..20).for_each(|_| _ = world.step());
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: waits for image later: no such image
+    new.1: hold: converged
+    old.1: hold: waits for image later: no such image
+    web.1: hold: waits for image later: no such image
+    ");
+    world.node.unknown.clear();
+    assert_eq!(world.converge().running(), "shop-api-1=api:2 shop-new-1=new:1 shop-web-1=later");
 }

@@ -7,7 +7,7 @@ use keel_engine::{
 };
 use keel_plan::desired::{
     Condition, DependsOn, Desired, DesiredNetwork, DesiredService, DesiredVolume, Origin, Owner,
-    Policy,
+    Policy, Run,
 };
 use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
@@ -89,6 +89,8 @@ impl World {
             drift: None,
             settle: None,
             health_timeout: None,
+            image_wait: None,
+            run: None,
             origins: [("image".to_owned(), origin)].into(),
         };
         self.desired.services.insert(name.into(), service);
@@ -150,12 +152,20 @@ impl World {
         })
     }
 
+    /// A job that runs before each deploy.
+    pub fn before_deploy(self, name: &str) -> Self {
+        self.edit(name, |service| {
+            service.run = Some(Run::BeforeDeploy);
+            service.spec.restart = keel_engine::RestartPolicy::No;
+        })
+    }
+
     fn hashed(mut self) -> Self {
         for service in self.desired.services.values_mut() {
             service.hash = hash_of(&service.spec);
         }
         let services: Vec<_> =
-            self.desired.services.iter().map(|(n, s)| (n, &s.hash, s.replicas)).collect();
+            self.desired.services.iter().map(|(n, s)| (n, &s.hash, s.replicas, s.run)).collect();
         self.desired.hash = digest_of(&services);
         self
     }

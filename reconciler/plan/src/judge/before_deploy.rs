@@ -1,0 +1,196 @@
+//! Jobs before a deploy, and what waits for them: while a revision's images are on their way, or
+//! one of its jobs is not done, nothing of the old is touched.
+
+use super::Judge;
+use super::person::start;
+use crate::condition::{Condition, exits, has_last_try, is_still};
+use crate::desired::{self, DependsOn, Desired};
+use crate::draft::{Draft, act, hold};
+use crate::facts::{Facts, Occupants};
+use crate::memory::is_complete;
+use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::{waits, wish};
+use keel_engine::{Goal, ObservedTask, Phase, Slot, diff};
+
+/// A job's task that was tried so often and never began is given up.
+const TRIES: u32 = 3;
+
+/// What a slot that would be changed waits for.
+pub(super) fn wait(
+    facts: &Facts<'_>,
+    draft: &mut Draft,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+) -> Option<Hold> {
+    if let Some(task) = occupants.all().find(|task| is_earlier_job(facts, slot, task)) {
+        let revision = keel_engine::short(&task.revision);
+        let what = format!("the job of revision {revision} runs, and is left to end");
+        return Some(Hold::InProgress { what });
+    }
+    if !changes(facts, occupants) {
+        return None;
+    }
+    let has_old = occupants.all().next().is_some();
+    earlier_job(facts)
+        .or_else(|| has_old.then(|| waits::images_of_all(facts, draft)).flatten())
+        .or_else(|| jobs_first(facts, draft, slot, occupants))
+}
+
+/// Whether the slot is not already what it shall be.
+fn changes(facts: &Facts<'_>, occupants: &Occupants<'_>) -> bool {
+    let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { return true };
+    !occupants.rest.is_empty()
+        || !diff(&task.spec, &want.spec).is_empty()
+        || on_a_stale_network(facts, task).is_some()
+}
+
+fn on_a_stale_network<'t>(facts: &Facts<'_>, task: &'t ObservedTask) -> Option<&'t str> {
+    let names = task.spec.networks.iter().map(|attachment| attachment.network.as_str());
+    names.into_iter().find(|name| facts.stale_networks.contains(name))
+}
+
+/// A job of another revision that is still running: two at a time are what nobody wants.
+fn earlier_job(facts: &Facts<'_>) -> Option<Hold> {
+    let slots = facts.slots.iter();
+    let mut tasks = slots.flat_map(|(slot, all)| all.all().map(move |task| (slot, task)));
+    let (slot, task) = tasks.find(|(slot, task)| is_earlier_job(facts, slot, task))?;
+    let (name, revision) = (&slot.service, keel_engine::short(&task.revision));
+    let what = format!("waits for job {name} of revision {revision} to end");
+    Some(Hold::InProgress { what })
+}
+
+fn is_earlier_job(facts: &Facts<'_>, slot: &Slot, task: &ObservedTask) -> bool {
+    let Some(job) = facts.standing.jobs.get(&slot.service) else { return false };
+    let planned = facts.desired.map(|desired: &Desired| &desired.hash);
+    job.task == task.id && Some(&job.of) != planned && is_under_way(task)
+}
+
+/// Whether it runs, or will without anybody's doing.
+fn is_under_way(task: &ObservedTask) -> bool {
+    let never_begins = task.started.is_none() && task.attempts >= TRIES;
+    !is_still(task) && !never_begins && !fails_for_ever(task)
+}
+
+fn fails_for_ever(task: &ObservedTask) -> bool {
+    task.phase == Phase::Backoff && exits(task) >= TRIES && !has_last_try(task)
+}
+
+/// The first job that is not done. What the jobs need goes before them; a network that they are
+/// on, and that is made anew, cannot wait for them.
+fn jobs_first(
+    facts: &Facts<'_>,
+    draft: &Draft,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+) -> Option<Hold> {
+    let first = facts.first();
+    let services = &facts.desired?.services;
+    let needed = |network: &str| {
+        let mut specs = first.iter().filter_map(|name| Some(&services.get(*name)?.spec));
+        specs.any(|spec| spec.networks.iter().any(|attachment| attachment.network == network))
+    };
+    let mut stale = occupants.all().filter_map(|task| on_a_stale_network(facts, task));
+    if first.contains(&slot.service.as_str()) || stale.any(needed) {
+        return None;
+    }
+    let mut jobs = first.iter().filter(|name| services[**name].runs_before_deploy());
+    let job = jobs.find(|name| !is_complete(facts, name))?;
+    let (service, condition) = ((*job).to_owned(), desired::Condition::Completed);
+    let on = DependsOn { service, condition, required: true, restart: false };
+    Some(waits::unmet(facts, draft, &on, 1))
+}
+
+impl Judge<'_, '_> {
+    /// The slot of a job before the deploy.
+    pub(super) fn job(&mut self, occupants: &Occupants<'_>) -> Verdict {
+        if let Some(verdict) = self.end_of_vain_tries(occupants) {
+            return verdict;
+        }
+        if is_complete(self.facts, self.want.name) {
+            return hold(self.done());
+        }
+        match occupants.current {
+            Some(task) => self.job_task(task),
+            None => self.begin_job(occupants),
+        }
+    }
+
+    /// Of one that failed for good, or can never begin, no further run is wanted.
+    fn end_of_vain_tries(&self, occupants: &Occupants<'_>) -> Option<Verdict> {
+        let own = |task: &ObservedTask| Some(&task.id) == occupants.current.map(|own| &own.id);
+        let vain = |task: &&ObservedTask| {
+            task.goal < Goal::Stopped
+                && !is_still(task)
+                && (fails_for_ever(task) || (!own(task) && !is_under_way(task)))
+        };
+        let wishes: Vec<_> = occupants
+            .all()
+            .filter(vain)
+            .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
+            .collect();
+        let what = "it failed, and is not tried again".to_owned();
+        (!wishes.is_empty()).then(|| act(Action::Stop, Reason::Failed { what }, wishes))
+    }
+
+    /// Coming back runs no job; that the one of the failed revision is not done is said.
+    fn done(&self) -> Hold {
+        let (facts, name) = (self.facts, self.want.name);
+        let bad = facts.bad.zip(facts.inputs.desired).filter(|_| facts.comes_back());
+        let undone = bad.filter(|(_, revision)| {
+            let done = facts.standing.completions.get(name);
+            let named = revision.services.get(name).is_some_and(|job| job.runs_before_deploy());
+            named
+                && !facts.standing.prepared.contains(&revision.hash)
+                && done.is_none_or(|done| done.of.as_ref() != Some(&revision.hash))
+        });
+        match undone {
+            Some((bad, _)) => {
+                let (revision, reason) = (bad.revision.clone(), bad.reason.clone());
+                Hold::KnownBad { revision, reason }
+            }
+            None => Hold::Complete,
+        }
+    }
+
+    fn job_task(&mut self, task: &ObservedTask) -> Verdict {
+        match self.facts.condition(self.want, task) {
+            Condition::Complete => hold(Hold::Complete),
+            Condition::Failed { what, .. } => hold(Hold::Failed { what }),
+            Condition::Waiting { hold: why, until } => {
+                until.into_iter().for_each(|at| self.draft.wake(at));
+                hold(why)
+            }
+            Condition::Ended { exit_code, from } => {
+                self.run_again(task, Action::Start, Reason::Ended { exit_code }, from)
+            }
+            Condition::Stopped => start(self.draft, task, "start"),
+            Condition::Stopping => hold(Hold::InProgress { what: "it is being stopped".into() }),
+            Condition::Going => hold(Hold::InProgress { what: "it is being removed".into() }),
+            Condition::Well | Condition::Ready | Condition::Killed { .. } => {
+                hold(Hold::InProgress { what: "it runs".into() })
+            }
+        }
+    }
+
+    fn begin_job(&mut self, occupants: &Occupants<'_>) -> Verdict {
+        if occupants.rest.iter().any(|task| !is_still(task)) {
+            return hold(Hold::InProgress { what: "the run before it ends".into() });
+        }
+        let obstacle = waits::images_of_all(self.facts, self.draft)
+            .or_else(|| waits::obstacle(self.facts, self.draft, self.want));
+        if let Some(obstacle) = obstacle {
+            return hold(obstacle);
+        }
+        let last = occupants.rest.first().copied();
+        let (generation, goal) = (self.draft.generation, Goal::Running);
+        let new = wish::new_task(self.facts, self.slot, self.want, last, generation, goal);
+        if let keel_engine::Assignment::Task(task) = &new {
+            self.draft.jobs.push((self.want.name.to_owned(), task.id.clone()));
+        }
+        let ended = occupants.rest.iter().filter(|task| task.goal != Goal::Removed);
+        let ended = ended.map(|task| wish::remove(task, false, self.draft.generation));
+        let wishes = std::iter::once(new).chain(ended).collect();
+        let reason = Reason::BeforeDeploy { revision: self.want.revision.clone() };
+        act(Action::Start, reason, wishes)
+    }
+}

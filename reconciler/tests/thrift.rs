@@ -1,0 +1,270 @@
+//! What a refresh costs: only what a commit or an edit touches is read, stored and passed over.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use keel_reconciler::Controller;
+use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
+use keel_reconciler::rows::{HistoryRow, SyncAsk};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+use support::git::Repo;
+use support::{World, stack, status, told, until};
+
+const WEB: &str = "services:\n  web:\n    image: nginx:1\n";
+
+fn source(repo: &Repo, poll: Duration) -> SourceConfig {
+    let config = GitConfig {
+        follow: Follow::Branch(Some("main".to_owned())),
+        paths: vec!["stacks/*".to_owned()],
+        poll,
+        ..GitConfig::new(repo.bare().to_str().unwrap())
+    };
+    SourceConfig::new("home", From::Git(Box::new(config)))
+}
+
+/// Ten stacks that run and have settled.
+async fn ten(world: &World, repo: &Repo) -> Controller {
+    for n in 0..10 {
+        repo.write(&format!("stacks/s{n}/compose.yaml"), WEB);
+    }
+    repo.push();
+    let controller = world.serve(vec![source(repo, Duration::from_millis(100))]).await;
+    until_settled(&controller, 10).await;
+    controller
+}
+
+async fn until_settled(controller: &Controller, count: usize) {
+    until("all have settled", || async {
+        let rows = status(controller).await;
+        rows.len() == count && rows.iter().all(|row| row.operation.state == "succeeded")
+    })
+    .await;
+}
+
+async fn until_at(controller: &Controller, commit: &str) {
+    until("the source is there", || async { controller.sources().await[0].revision == commit })
+        .await;
+}
+
+/// Every record but the source's own, by which file it is.
+fn records(world: &World) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    files_below(&world.path("root/records/stacks"), &mut all);
+    files_below(&world.path("root/records/numbers"), &mut all);
+    all
+}
+
+fn files_below(folder: &Path, all: &mut BTreeMap<String, u64>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            files_below(&entry.path(), all);
+        } else {
+            all.insert(entry.path().display().to_string(), entry.metadata().unwrap().ino());
+        }
+    }
+}
+
+/// The stacks that any record was written of since.
+fn touched(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> Vec<String> {
+    let changed = now.iter().filter(|(path, file)| before.get(*path) != Some(file));
+    let of = |path: &String| path.split("/stacks/").nth(1)?.split('/').next().map(str::to_owned);
+    let mut stacks: Vec<_> = changed.filter_map(|(path, _)| of(path)).collect();
+    stacks.dedup();
+    stacks
+}
+
+async fn history(controller: &Controller, name: &str) -> Vec<HistoryRow> {
+    controller.history(&[stack(name)]).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_means_nothing_new_is_written_nowhere_but_with_its_source() {
+    let (world, repo) = (World::new(), Repo::new());
+    let controller = ten(&world, &repo).await;
+    let (before, wishes) = (records(&world), world.seen().await.tasks);
+    repo.write("README.md", "nothing\n");
+    repo.write("stacks/s3/compose.yaml", &format!("{WEB}# a comment\n"));
+    repo.write("stacks/s4/notes.txt", "beside it\n");
+    let commit = repo.push();
+    until_at(&controller, &commit).await;
+    let rows = status(&controller).await;
+    assert!(rows.iter().all(|row| row.revision == commit), "{rows:#?}");
+    assert_eq!(records(&world), before);
+    let generations = |tasks: &[keel_engine::ObservedTask]| {
+        tasks.iter().map(|task| (task.id.clone(), task.generation)).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(generations(&world.seen().await.tasks), generations(&wishes));
+
+    // Lines that moved are what people are shown; nobody passes over the stack for that.
+    repo.write("stacks/s3/compose.yaml", &format!("# a comment\n{WEB}"));
+    until_at(&controller, &repo.push()).await;
+    let now = records(&world);
+    let changed = now.iter().filter(|(path, file)| before.get(*path) != Some(file));
+    let changed: Vec<_> = changed.map(|(path, _)| path).collect();
+    assert!(matches!(&changed[..], [path] if path.ends_with("s3/desired.json")), "{changed:?}");
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stack_of_many_is_passed_over_alone_and_says_how_it_came() {
+    let (world, repo) = (World::new(), Repo::new());
+    let controller = ten(&world, &repo).await;
+    let before = records(&world);
+    repo.write("stacks/s7/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
+    let commit = repo.push();
+    until("it runs", || async {
+        let last = history(&controller, "s7").await.pop().unwrap();
+        (last.revision.as_str(), last.state.as_str()) == (commit.as_str(), "succeeded")
+    })
+    .await;
+    assert_eq!(touched(&before, &records(&world)), ["s7"]);
+    let told_now = history(&controller, "s7").await.pop().unwrap();
+    let trigger = format!("revision {} of source home, poll", &commit[..12]);
+    assert_eq!(told_now.trigger, trigger);
+    assert!(told_now.author.contains('@') && told_now.subject == "change", "{told_now:?}");
+    let stages = told_now.stages;
+    assert!(stages.fetch.is_some() && stages.load.is_some() && stages.plan.is_some());
+
+    // A further stack costs the others nothing.
+    let before = records(&world);
+    repo.write("stacks/s10/compose.yaml", WEB);
+    repo.push();
+    until_settled(&controller, 11).await;
+    assert_eq!(touched(&before, &records(&world)), ["s10"]);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_outside_of_a_stacks_folder_counts_too() {
+    let (world, repo) = (World::new(), Repo::new());
+    let service = |rest: &str| format!("{WEB}    environment: {{ A: \"{rest}\" }}\n");
+    repo.write("stacks/plain/compose.yaml", WEB);
+    repo.write("stacks/shared/compose.yaml", &format!("{WEB}    env_file: ../../common.env\n"));
+    repo.write("stacks/lacks/compose.yaml", &service("${LACKED:-none}"));
+    repo.write("stacks/commit/compose.yaml", &service("${KEEL_SHORT_COMMIT}"));
+    repo.write("stacks/linked/compose.yaml", &format!("{WEB}    env_file: ./link.env\n"));
+    repo.link("../../linked.env", "stacks/linked/link.env");
+    repo.write("linked.env", "L=1\n");
+    repo.write("common.env", "C=1\n");
+    let first = repo.push();
+    let controller = world.serve(vec![source(&repo, Duration::from_millis(100))]).await;
+    until_settled(&controller, 5).await;
+    let variable = |name: &'static str, key: &'static str| {
+        let world = &world;
+        async move {
+            let task = world.task(&format!("{name}-web-1")).await;
+            task.spec.environment.get(key).cloned().flatten().unwrap_or_default()
+        }
+    };
+    assert_eq!(variable("commit", "A").await, first[..12]);
+    world.write("root/data/home/stacks/lacks/.env", "LACKED=found\n");
+    until("a file that Git lacks is found", || async { variable("lacks", "A").await == "found" })
+        .await;
+    world.write("root/data/home/stacks/lacks/.env", "LACKED=again\n");
+    until("it is edited", || async { variable("lacks", "A").await == "again" }).await;
+    std::fs::remove_file(world.path("root/data/home/stacks/lacks/.env")).unwrap();
+    until("it is removed", || async { variable("lacks", "A").await == "none" }).await;
+
+    let plain = world.task("plain-web-1").await.id;
+    repo.write("common.env", "C=2\n");
+    repo.write("linked.env", "L=2\n");
+    let second = repo.push();
+    until("a shared file counts", || async { variable("shared", "C").await == "2" }).await;
+    until("one behind a link, too", || async { variable("linked", "L").await == "2" }).await;
+    until("and the commit's name", || async { variable("commit", "A").await == second[..12] })
+        .await;
+    assert_eq!(world.task("plain-web-1").await.id, plain);
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_without_news_repairs_what_was_lost_meanwhile() {
+    let (world, repo) = (World::new(), Repo::new());
+    let mounted = format!("{WEB}    volumes: [\"./conf:/conf:ro\"]\n");
+    repo.write("stacks/a/compose.yaml", &mounted);
+    repo.write("stacks/a/conf/file", "1\n");
+    repo.write("stacks/b/compose.yaml", WEB);
+    repo.push();
+    let controller = world.serve(vec![source(&repo, Duration::from_millis(100))]).await;
+    until_settled(&controller, 2).await;
+    let path = || async {
+        let text = std::fs::read(world.path("root/records/stacks/a/desired.json")).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let line = text.lines().find(|line| line.contains("/checkouts/")).unwrap().to_owned();
+        line.split('"').nth(3).unwrap().to_owned()
+    };
+    // Another stack's commit leaves this one with the files that it has.
+    let first = path().await;
+    repo.write("stacks/b/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
+    let commit = repo.push();
+    until_at(&controller, &commit).await;
+    assert_eq!(path().await, first);
+    let task = world.task("a-web-1").await.id;
+    std::fs::remove_dir_all(world.path("root/sources/home")).unwrap();
+    until("what it mounts is there again", || async {
+        Path::new(&path().await).join("file").exists() && path().await.contains(&commit)
+    })
+    .await;
+    assert_eq!(world.task("a-web-1").await.id, task, "the same files are no change");
+
+    // A record that went is stored again, though nothing came.
+    std::fs::remove_file(world.path("root/records/stacks/b/desired.json")).unwrap();
+    until("it is stored again", || async {
+        world.path("root/records/stacks/b/desired.json").exists()
+    })
+    .await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_began_an_operation_is_told_truly() {
+    let (world, repo) = (World::new(), Repo::new());
+    repo.write("stacks/a/compose.yaml", WEB);
+    repo.push();
+    let controller = world.serve(vec![source(&repo, Duration::from_secs(3600))]).await;
+    until_settled(&controller, 1).await;
+    let mut version = 1;
+    let mut next = || {
+        version += 1;
+        repo.write("stacks/a/compose.yaml", &WEB.replace("nginx:1", &format!("nginx:{version}")));
+        repo.push()
+    };
+    let until_told = |commit: String, cause: &'static str| {
+        let controller = &controller;
+        async move {
+            let expected = format!("revision {} of source home, {cause}", &commit[..12]);
+            until(cause, || async {
+                let last = history(controller, "a").await.pop().unwrap();
+                last.trigger == expected && last.state == "succeeded"
+            })
+            .await;
+        }
+    };
+    let first = history(&controller, "a").await.remove(0).trigger;
+    assert!(first.ends_with("of source home, start of keel serve"), "{first}");
+    let commit = next();
+    controller.hint_source("home").unwrap();
+    until_told(commit, "webhook").await;
+    for (pushed, cause) in [(false, "keel sync by ann@shop"), (true, "push by ann@shop")] {
+        let commit = next();
+        let ask = SyncAsk { by: "ann@shop".into(), pushed, ..SyncAsk::default() };
+        let _ = told(controller.sync(ask)).await;
+        until_told(commit, cause).await;
+    }
+    controller.stop().await;
+    let folder = World::new();
+    folder.write("stacks/a/compose.yaml", WEB);
+    let controller = folder.serve_folder("stacks").await;
+    until_settled(&controller, 1).await;
+    folder.write("stacks/a/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
+    until("an edit", || async {
+        let last = history(&controller, "a").await.pop().unwrap();
+        last.trigger.ends_with(" of source default, edited files")
+    })
+    .await;
+    controller.stop().await;
+}

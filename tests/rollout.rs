@@ -1,0 +1,521 @@
+//! How a rollout decides: jobs before it, what has to be there, what fails, and what comes back.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use support::git::Repo;
+use support::{Host, Serve, until};
+
+fn serve(host: &Host, repo: &Repo) -> Serve {
+    host.serve(&["--git", &repo.url(), "--branch", "main", "--path", "*", "--poll", "1s"])
+}
+
+/// Waits until what the source says has settled, or failed.
+#[track_caller]
+fn until_ended(host: &Host, stack: &str, commit: &str, state: &str) -> Value {
+    let ended = || {
+        let history = host.keel(&["history", stack, "--format", "json"]);
+        let rows: Value = serde_json::from_str(&history.stdout).ok()?;
+        let last = rows.as_array()?.last()?.clone();
+        let about = last["revision"].as_str()?;
+        (commit.starts_with(about) && !about.is_empty() && last["state"] == state).then_some(last)
+    };
+    let explain = || host.keel(&["history", stack]).stdout + &host.overview();
+    until(&format!("{stack} has {state} at {commit}"), ended, explain)
+}
+
+/// What the containers of a stack wrote down, a line each.
+fn noted(book: &PathBuf) -> Vec<String> {
+    let text = fs::read_to_string(book).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// An app that needs what its job did; both write into one book on the host.
+fn shop(host: &Host, version: &str, job: &str) -> String {
+    let book = host.path("book").display().to_string();
+    format!(
+        "name: shop
+x-keel: {{ settle: 500ms }}
+services:
+  db:
+    image: busybox:1
+    init: true
+    command: [sh, -c, 'sleep 0.5; touch /ready; exec sleep 1000000']
+    healthcheck: {{ test: test -e /ready, interval: 100ms }}
+  migrate:
+    image: busybox:1
+    init: true
+    command: [sh, -c, 'echo migrate {version} begins >>/book; {job}; echo migrate {version} ends >>/book']
+    volumes: [{{ type: bind, source: {book}, target: /book, x-keel: {{ shared: true }} }}]
+    depends_on: {{ db: {{ condition: service_healthy }} }}
+    x-keel: {{ run: before-deploy }}
+  app:
+    image: busybox:1
+    init: true
+    command: [sh, -c, 'echo app {version} >>/book; exec sleep 1000000']
+    volumes: [{{ type: bind, source: {book}, target: /book, x-keel: {{ shared: true }} }}]
+"
+    )
+}
+
+#[test]
+fn a_job_runs_once_before_each_deploy_and_its_failure_touches_nothing() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    let book = host.write("book", "");
+    let push = |version: &str, job: &str, subject: &str| {
+        repo.write("shop/compose.yaml", &shop(&host, version, job));
+        repo.push(subject)
+    };
+    let first = push("1", "sleep 0.3", "first");
+    let serving = serve(&host, &repo);
+    until_ended(&host, "shop", &first, "succeeded");
+    assert_eq!(noted(&book), ["migrate 1 begins", "migrate 1 ends", "app 1"]);
+    let job = host.container("shop-migrate-1").unwrap();
+    assert_eq!((&job["state"], &job["exit_code"]), (&"exited".into(), &0.into()), "{job}");
+
+    // The same meaning is no other deploy, whoever brings it.
+    repo.write("shop/compose.yaml", &format!("# a word\n{}", shop(&host, "1", "sleep 0.3")));
+    let comment = repo.push("a comment");
+    host.keel(&["sync", "shop"]).ok();
+    let row = host.status("shop").unwrap();
+    assert!(comment.starts_with(row["revision"].as_str().unwrap()), "{row}");
+    assert_eq!(noted(&book).len(), 3, "{:?}", noted(&book));
+
+    // Killed in the middle: the next controller waits for the same run.
+    let second = push("2", "sleep 2", "second");
+    let begun = |line: &str| {
+        let line = line.to_owned();
+        let book = book.clone();
+        move || noted(&book).contains(&line).then_some(())
+    };
+    until("the job runs", begun("migrate 2 begins"), || host.overview());
+    serving.kill();
+    let serving = serve(&host, &repo);
+    until_ended(&host, "shop", &second, "succeeded");
+    assert_eq!(noted(&book)[3..], ["migrate 2 begins", "migrate 2 ends", "app 2"]);
+
+    // One that fails.
+    let app = host.container("shop-app-1").unwrap();
+    let third = push("3", "echo no such table; exit 3", "third");
+    let failed = until_ended(&host, "shop", &third, "failed");
+    assert!(failed["reason"].as_str().unwrap().contains("migrate.1 exited (3)"), "{failed}");
+    let number = failed["number"].to_string();
+    let logged = || {
+        let shown = host.keel(&["history", "show", &number]).stdout;
+        shown.contains("no such table").then_some(())
+    };
+    until("its output is kept", logged, || host.keel(&["history", "show", &number]).stdout);
+    let after = host.container("shop-app-1").unwrap();
+    assert_eq!((&app["id"], &app["pid"]), (&after["id"], &after["pid"]), "nothing was touched");
+    let row = host.status("shop").unwrap();
+    assert_eq!(row["operation"]["state"], "failed", "{row}");
+    assert_eq!(host.keel(&["status", "--exit-code", "shop"]).code, 1);
+    let synced = host.keel(&["sync", "shop"]);
+    assert_eq!(synced.code, 1, "{synced:?}");
+    assert!(synced.stderr.contains("migrate.1 exited (3)"), "{}", synced.stderr);
+    assert_eq!(noted(&book)[6..], ["migrate 3 begins"], "it is not tried again");
+    let retried = host.keel(&["sync", "shop", "--retry"]);
+    assert_eq!(retried.code, 1, "{retried:?}");
+    assert_eq!(noted(&book)[6..], ["migrate 3 begins", "migrate 3 begins"]);
+
+    // A push while a job runs, and another one: none is ended, no two at a time.
+    push("4", "sleep 2", "fourth");
+    until("the job runs", begun("migrate 4 begins"), || host.overview());
+    push("5", "sleep 1", "fifth");
+    let sixth = push("6", "true", "sixth");
+    until_ended(&host, "shop", &sixth, "succeeded");
+    let lines = noted(&book);
+    let open = lines[8..].iter().fold((0_i32, 0), |(open, most), line| {
+        let open = open + i32::from(line.ends_with("begins")) - i32::from(line.ends_with("ends"));
+        (open, most.max(open))
+    });
+    assert_eq!(open, (0, 1), "{lines:?}");
+    assert!(lines.contains(&"migrate 4 ends".to_owned()), "{lines:?}");
+    assert!(!lines.contains(&"app 4".to_owned()), "{lines:?}");
+    assert_eq!(lines[lines.len() - 2..], ["migrate 6 ends", "app 6"], "{lines:?}");
+
+    // Back by hand: no job.
+    let before = noted(&book).len();
+    host.keel(&["rollback", "shop", &second]).ok();
+    assert_eq!(noted(&book)[before..], ["app 2"]);
+    drop(serving);
+    host.keel(&["down", "-v", "shop"]).ok();
+    drop(repo);
+    host.finish();
+}
+
+/// One service; `rest` are lines of it.
+fn one(rest: &str) -> String {
+    let lines: String = rest.lines().map(|line| format!("    {}\n", line.trim())).collect();
+    format!(
+        "name: one\nx-keel: {{ settle: 1s }}\nservices:\n  app:\n    image: busybox:1\n    init: true\n{lines}"
+    )
+}
+
+/// A server of one line, behind a port; nothing but the port changes if nothing else does.
+fn serving(version: &str, port: u16) -> String {
+    one(&format!(
+        "ports: ['{port}:80']
+         command: [sh, -c, 'mkdir -p /w; echo {version} >/w/index.html; exec httpd -f -p 80 -h /w']"
+    ))
+}
+
+struct Site<'a> {
+    host: &'a Host,
+    repo: Repo<'a>,
+}
+
+impl<'a> Site<'a> {
+    fn new(host: &'a Host) -> Self {
+        Self { host, repo: Repo::new(host) }
+    }
+
+    fn push(&self, text: &str) -> String {
+        self.repo.write("one/compose.yaml", text);
+        self.repo.push("a change")
+    }
+
+    fn until(&self, commit: &str, state: &str) -> Value {
+        until_ended(self.host, "one", commit, state)
+    }
+
+    fn end(self, serve: Serve) {
+        drop(serve);
+        self.host.keel(&["down", "-v", "one"]).ok();
+    }
+}
+
+#[test]
+fn a_port_that_another_program_has_costs_nobody_anything_and_is_awaited() {
+    let host = Host::new();
+    let site = Site::new(&host);
+    let first = site.push(&serving("1", 8090));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let app = host.container("one-app-1").unwrap();
+    let mut squatter = host
+        .command("python3")
+        .args(["-c", "import socket,time; s=socket.socket(); s.bind(('0.0.0.0',8091)); s.listen(); print('ok',flush=True); time.sleep(1000)"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 2];
+    std::io::Read::read_exact(squatter.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let second = site.push(&serving("2", 8091));
+    let tried = || {
+        let rows = host.ps();
+        let new = rows.iter().find(|row| row["id"] != app["id"] && row["service"] == "app")?;
+        new.to_string().contains("port 8091/tcp").then_some(())
+    };
+    until("it is tried beside the old one", tried, || format!("{:#?}", host.ps()));
+    assert_eq!(host.get("http://127.0.0.1:8090/").as_deref(), Some("1\n"));
+    let running = host.ps().into_iter().find(|row| row["id"] == app["id"]).unwrap();
+    assert_eq!((&running["state"], &running["pid"]), (&"running".into(), &app["pid"]));
+    squatter.kill().unwrap();
+    squatter.wait().unwrap();
+    assert_eq!(host.until_get("http://127.0.0.1:8091/"), "2\n");
+    site.until(&second, "succeeded");
+    site.end(serve);
+    host.finish();
+}
+
+#[test]
+fn success_is_never_said_of_what_crashed_in_between() {
+    let host = Host::new();
+    let site = Site::new(&host);
+    let first = site.push(&serving("1", 8090));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let healthy = "healthcheck: { test: test -e /ok, interval: 100ms, retries: 1 }\n";
+    let cases = [
+        (
+            "healthy, then it crashes",
+            format!("{healthy}restart: unless-stopped\nports: ['8090:80']\ncommand: [sh, -c, 'touch /ok; sleep 0.7; rm /ok; exit 4']"),
+            "exited (4) 3 times",
+        ),
+        (
+            "ends well at once, behind a port",
+            "ports: ['8090:80']\ncommand: 'true'".to_owned(),
+            "exited (0) and its policy is `restart: no`",
+        ),
+        (
+            "ends well again and again, behind a port",
+            "restart: always\nports: ['8090:80']\ncommand: 'true'".to_owned(),
+            "exited (0) 3 times",
+        ),
+        (
+            "now healthy, now not",
+            format!("{healthy}x-keel: {{ health-timeout: 5s }}\nports: ['8090:80']\ncommand: [sh, -c, 'while :; do touch /ok; sleep 0.6; rm /ok; sleep 0.6; done']"),
+            "not healthy after 5 s",
+        ),
+        (
+            "no such program",
+            "restart: always\ncommand: /no/such".to_owned(),
+            "exited (127) 3 times",
+        ),
+        (
+            "no such folder",
+            "volumes: [{ type: bind, source: /no/such, target: /data, bind: { create_host_path: false } }]".to_owned(),
+            "/no/such, which it mounts, does not exist",
+        ),
+    ];
+    for (name, rest, why) in cases {
+        let commit = site.push(&one(&rest));
+        let failed = site.until(&commit, "failed");
+        let reason = failed["reason"].as_str().unwrap();
+        assert!(reason.contains(why), "{name}: {reason}");
+        let history = host.keel(&["history", "one", "--format", "json"]).json();
+        let about =
+            history.as_array().unwrap().iter().filter(|row| row["revision"] == commit.as_str());
+        let states: Vec<_> = about.map(|row| row["state"].as_str().unwrap()).collect();
+        assert!(!states.contains(&"succeeded"), "{name}: {states:?}");
+        assert_eq!(host.until_get("http://127.0.0.1:8090/"), "1\n", "{name}");
+        let settled = || {
+            let row = host.status("one")?;
+            (row["operation"]["state"] == "failed" && row["health"] == "Healthy").then_some(())
+        };
+        until(&format!("{name}: the old one is back"), settled, || host.overview());
+    }
+    site.end(serve);
+    host.finish();
+}
+
+#[test]
+fn what_failed_comes_back_without_registry_and_git_and_is_remembered() {
+    let mut host = Host::new();
+    let registry = host.path("registry.yml");
+    assert!(registry.exists());
+    let crash = one("restart: always\nports: ['8090:80']\ncommand: [sh, -c, 'sleep 0.3; exit 5']");
+    let (first, bad) = {
+        let site = Site::new(&host);
+        let first = site.push(&serving("1", 8090));
+        let serve = serve(&host, &site.repo);
+        site.until(&first, "succeeded");
+        let bad = site.push(&crash);
+        let begun = || host.ps().iter().any(|row| row["revision"] == bad.as_str()).then_some(());
+        until("it is tried", begun, || host.overview());
+        drop(serve);
+        (first, bad)
+    };
+    // Git's server is gone, and now the registry and the tried image's name.
+    host.stop_registry();
+    let url = "http://127.0.0.1:8418/stacks.git";
+    let arguments = ["--git", url, "--branch", "main", "--path", "*", "--poll", "1s"];
+    let serve = host.serve(&arguments);
+    until_ended(&host, "one", &bad, "failed");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "1\n");
+    drop(serve);
+    let serve = host.serve(&arguments);
+    let row = until(
+        "it is known after a restart",
+        || host.status("one").filter(|row| row["operation"]["state"] == "failed"),
+        || host.overview(),
+    );
+    assert!(row["notes"].to_string().contains("exited (5) 3 times"), "{row}");
+    assert!(first.starts_with(row["revision"].as_str().unwrap()), "{row}");
+    let tried = host.ps().iter().any(|row| row["revision"] == bad.as_str());
+    assert!(!tried, "{}", host.overview());
+    drop(serve);
+    host.keel(&["down", "-v", "one"]).ok();
+    host.finish();
+}
+
+#[test]
+fn two_bad_pushes_a_mending_one_and_a_return_to_what_failed() {
+    let host = Host::new();
+    let site = Site::new(&host);
+    let first = site.push(&serving("1", 8090));
+    let serving_now = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let bad = |code: u8| {
+        one(&format!("restart: always\nports: ['8090:80']\ncommand: [sh, -c, 'exit {code}']"))
+    };
+    site.push(&bad(6));
+    site.push(&bad(7));
+    let mended = site.push(&serving("2", 8090));
+    site.until(&mended, "succeeded");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
+    let seventh = site.push(&bad(7));
+    site.until(&seventh, "failed");
+    let eighth = site.push(&format!("# with a word\n{}", bad(7)));
+    let known = || {
+        let row = host.status("one")?;
+        let text = row.to_string();
+        (text.contains("exited (7)") && row["operation"]["state"] == "failed").then_some(())
+    };
+    until("the same again is known to be bad", known, || host.overview());
+    host.keel(&["sync", "one"]);
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
+    let tried = host.ps().iter().any(|row| row["revision"] == eighth.as_str());
+    assert!(!tried, "{}", host.overview());
+    // Each phase of a rollout may be the last thing that a controller saw.
+    let mut serving_now = serving_now;
+    for version in 3..9 {
+        site.push(&serving(&version.to_string(), 8090));
+        // A moment of its own in each round, whatever it falls on.
+        std::thread::park_timeout(std::time::Duration::from_millis(1000 + 130 * version));
+        serving_now.kill();
+        serving_now = serve(&host, &site.repo);
+    }
+    let last = site.push(&serving("last", 8090));
+    site.until(&last, "succeeded");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "last\n");
+    assert_eq!(host.ps().len(), 1, "{}", host.overview());
+    site.end(serving_now);
+    host.finish();
+}
+
+/// A small disk as the root, gone with the test.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(host: &Host) -> Self {
+        let (disk, root) = (host.path("disk"), host.root());
+        let (disk, at) = (disk.display(), root.display());
+        host.sh(&format!("truncate -s 1G {disk} && mkfs.ext4 -q -m 0 {disk}"));
+        host.sh(&format!("mount -o loop {disk} {at}"));
+        Self(root)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a failed test has still got tasks there, which its host ends after this.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_nothing_and_blames_no_revision() {
+    let host = Host::new();
+    let root = host.root();
+    fs::create_dir(&root).unwrap();
+    let disk = Disk::mount(&host);
+    let site = Site::new(&host);
+    let first = site.push(&serving("1", 8090));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let app = host.container("one-app-1").unwrap();
+    let fill = root.join("fill");
+    let full = || {
+        host.sh(&format!("dd if=/dev/zero of={} bs=64k 2>/dev/null || true", fill.display()));
+    };
+    full();
+    let second = site.push(
+        &serving("2", 8090)
+            .replace("busybox:1", "nginx:1")
+            .replace("exec httpd -f -p 80 -h /w", "exec nginx -g \"daemon off;\""),
+    );
+    let told = || {
+        let row = host.status("one")?;
+        row["notes"].to_string().contains("No space left on device").then_some(())
+    };
+    until("it says that the disk is full", told, || host.overview());
+    let now = host.container("one-app-1").unwrap();
+    assert_eq!((&now["id"], &now["pid"]), (&app["id"], &app["pid"]));
+    fs::remove_file(&fill).unwrap();
+    site.until(&second, "succeeded");
+    let nginx = host.container("one-app-1").unwrap();
+    full();
+    let third = site.push(&serving("3", 8090));
+    let made = || (host.ps().len() == 2).then_some(());
+    until("the next one is made beside it", made, || host.overview());
+    let now = host.container("one-app-1").unwrap();
+    assert_eq!((&now["id"], &now["pid"]), (&nginx["id"], &nginx["pid"]));
+    fs::remove_file(&fill).unwrap();
+    site.until(&third, "succeeded");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "3\n");
+    site.end(serve);
+    let left = host.leftovers();
+    assert!(
+        left.iter().all(|line| line.starts_with("mount: ") && line.contains("ext4")),
+        "{left:?}"
+    );
+    drop(disk);
+    host.finish();
+}
+
+#[test]
+fn an_image_that_is_not_in_the_registry_yet_is_awaited_while_the_old_runs_on() {
+    let host = Host::with_own_registry();
+    let site = Site::new(&host);
+    let two = |image: &str, version: &str| {
+        format!(
+            "{}  side:\n    image: {image}\n    init: true\n    command: sleep 1000000\n",
+            serving(version, 8090)
+        )
+    };
+    let first = site.push(&two("busybox:1", "1"));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let before = host.ps();
+    let second = site.push(&two("busybox:built-later", "2"));
+    let told = || {
+        let row = host.status("one")?;
+        row["notes"].to_string().contains("image busybox:built-later").then_some(row)
+    };
+    let row = until("it is awaited", told, || host.overview());
+    assert_eq!(
+        (&row["operation"]["state"], &row["health"]),
+        (&"running".into(), &"Progressing".into())
+    );
+    let ids = |rows: &[Value]| -> Vec<_> {
+        rows.iter().map(|row| (row["id"].clone(), row["pid"].clone())).collect()
+    };
+    assert_eq!(
+        ids(&host.ps()),
+        ids(&before),
+        "nothing of the old was touched, the other service neither"
+    );
+    host.sh(
+        "skopeo copy -q --insecure-policy --src-tls-verify=false --dest-tls-verify=false \
+         docker://127.0.0.1:5000/library/busybox:1 docker://127.0.0.1:5000/library/busybox:built-later",
+    );
+    site.until(&second, "succeeded");
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
+    // A command of a person's ends at once, and says so; the next revision does not wait.
+    let third = site.push(&two("busybox:never", "3"));
+    let synced = host.keel(&["sync", "one"]);
+    assert_eq!(synced.code, 1, "{synced:?}");
+    assert!(synced.stderr.contains("busybox:never"), "{}", synced.stderr);
+    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
+    assert!(!third.is_empty());
+    let fourth = site.push(&two("busybox:1", "4"));
+    site.until(&fourth, "succeeded");
+    site.end(serve);
+    host.finish();
+}
+
+#[test]
+fn a_network_that_is_full_holds_up_a_start_and_no_replacement() {
+    let host = Host::new();
+    let site = Site::new(&host);
+    let networked = |version: &str, replicas: u32| {
+        one(&format!(
+            "deploy: {{ replicas: {replicas} }}
+             command: [sh, -c, 'echo version {version}; exec sleep 1000000']"
+        )) + "networks: { default: { ipam: { config: [{ subnet: 10.77.0.0/30 }] } } }\n"
+    };
+    let first = site.push(&networked("1", 1));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let second = site.push(&networked("2", 1));
+    site.until(&second, "succeeded");
+    let app = host.container("one-app-1").unwrap();
+    site.push(&networked("2", 2));
+    let told = || {
+        let row = host.status("one")?;
+        row["notes"].to_string().contains("has no free address left").then_some(())
+    };
+    until("it says that the network is full", told, || host.overview());
+    let now = host.container("one-app-1").unwrap();
+    assert_eq!((&now["id"], &now["pid"]), (&app["id"], &app["pid"]));
+    let fourth = site.push(&networked("4", 1));
+    site.until(&fourth, "succeeded");
+    site.end(serve);
+    host.finish();
+}
