@@ -9,6 +9,7 @@ mod watch;
 
 use crate::connect::api;
 use crate::context::Context;
+use crate::deliver::addressees;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{Driving, check_machine, engine, repos, settings};
@@ -77,12 +78,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let _lock = lock(context, &layout).await?;
     let engine = engine(context, &layout, Driving::ForLife).await?;
     let described = sources::describe(&sources);
-    let addressees = notices::addressees(&config, &sources);
+    let told = addressees(&config, &sources);
     let mut settings = settings(context, &layout, engine.clone(), Some(sources))?;
-    settings.destinations = addressees.iter().map(|one| one.destination.clone()).collect();
+    settings.destinations = told.iter().map(|one| one.destination.clone()).collect();
     let controller = Controller::start(settings).await?;
     let hooks = hooks::listen(&config, &controller, context).await?;
-    let delivering = notices::deliver(addressees, &controller, context);
+    let delivering = notices::deliver(told, &controller, context);
     let router = router(api(&controller, &layout, true));
     let group = root::group();
     root::admit(&layout, group)
