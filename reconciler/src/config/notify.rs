@@ -93,5 +93,5 @@ impl Reader {
 
 fn names_a_topic(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
-    url.path().trim_matches('/') != "" && url.query().is_none() && url.fragment().is_none()
+    !url.path().trim_matches('/').is_empty() && url.query().is_none() && url.fragment().is_none()
 }
