@@ -70,9 +70,16 @@ fn runs_a_container() -> bool {
     command.is_some_and(|word| matches!(word.as_str(), "run" | "exec"))
 }
 
+/// Threads that wait for disks and servers. Each costs memory for as long as there is work, and more
+/// do not make a disk faster; sources that hang hold one each.
+const WAITING: usize = 64;
+
 fn command(cli: args::Cli) -> Exit {
     let context = Context::new(cli.global, cli.files);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(WAITING)
+        .build();
     let done = match runtime {
         Ok(runtime) => {
             let done = runtime.block_on(cmd::run(cli.command, &context));

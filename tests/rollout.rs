@@ -410,9 +410,13 @@ fn a_full_disk_stops_nothing_and_blames_no_revision() {
             .replace("busybox:1", "nginx:1")
             .replace("exec httpd -f -p 80 -h /w", "exec nginx -g \"daemon off;\""),
     );
+    // Whichever meets it first says so: what reads the source, or what makes the container ready.
     let told = || {
-        let row = host.status("one")?;
-        row["notes"].to_string().contains("No space left on device").then_some(())
+        let said = host.keel(&["status"]).stderr;
+        ["No space left on device", "the disk is full"]
+            .iter()
+            .any(|words| said.contains(words))
+            .then_some(())
     };
     until("it says that the disk is full", told, || host.overview());
     let now = host.container("one-app-1").unwrap();
@@ -422,8 +426,7 @@ fn a_full_disk_stops_nothing_and_blames_no_revision() {
     let nginx = host.container("one-app-1").unwrap();
     full();
     let third = site.push(&serving("3", 8090));
-    let made = || (host.ps().len() == 2).then_some(());
-    until("the next one is made beside it", made, || host.overview());
+    until("it says so again", told, || host.overview());
     let now = host.container("one-app-1").unwrap();
     assert_eq!((&now["id"], &now["pid"]), (&nginx["id"], &nginx["pid"]));
     fs::remove_file(&fill).unwrap();
@@ -517,5 +520,105 @@ fn a_network_that_is_full_holds_up_a_start_and_no_replacement() {
     let fourth = site.push(&networked("4", 1));
     site.until(&fourth, "succeeded");
     site.end(serve);
+    host.finish();
+}
+
+#[test]
+fn policy_decides_whether_what_failed_stays_and_whether_data_goes() {
+    let host = Host::new();
+    let site = Site::new(&host);
+    let with = |policy: &str, volume: &str, command: &str| {
+        let mounted = format!("volumes: ['{volume}:/data']\n");
+        let text = one(&format!(
+            "{}command: [sh, -c, '{command}']",
+            if volume.is_empty() { "" } else { &mounted }
+        ));
+        let declared = format!("volumes: {{ {volume}: }}\n");
+        text.replace("settle: 1s", &format!("settle: 1s, {policy}"))
+            + if volume.is_empty() { "" } else { &declared }
+    };
+    let runs = "exec sleep 1000000";
+    let first = site.push(&with("prune-volumes: true", "old", runs));
+    let serve = serve(&host, &site.repo);
+    site.until(&first, "succeeded");
+    let volumes = || host.keel(&["volume", "ls", "-q"]).ok().stdout;
+    assert_eq!(volumes(), "one_old\n");
+    // One that fails gives way to what needs the volume.
+    let second = site.push(&with("prune-volumes: true", "", "exit 3"));
+    site.until(&second, "failed");
+    host.until_well("one-app-1");
+    assert_eq!(volumes(), "one_old\n");
+    let third = site.push(&with("prune-volumes: true", "new", runs));
+    site.until(&third, "succeeded");
+    let gone = || (volumes() == "one_new\n").then_some(());
+    until("the volume that left is gone", gone, volumes);
+
+    let fourth = site.push(&with("rollback: false", "new", "exit 3"));
+    let failed = site.until(&fourth, "failed");
+    assert!(failed["reason"].as_str().unwrap().contains("exited (3)"), "{failed}");
+    let row = host.status("one").unwrap();
+    assert!(row["notes"].to_string().contains("it stays, by `rollback: false`"), "{row}");
+    assert!(fourth.starts_with(row["revision"].as_str().unwrap()), "{row}");
+    assert_eq!(row["health"], "Degraded", "{row}");
+    let left = host.container("one-app-1").unwrap();
+    assert_eq!((&left["state"], &left["exit_code"]), (&"exited".into(), &3.into()), "{left}");
+    let fifth = site.push(&with("rollback: false", "new", runs));
+    site.until(&fifth, "succeeded");
+    // A stack that leaves the source, and one of the same policy that stays.
+    site.repo.write("two/compose.yaml", &with("drift: heal", "", runs).replace("one", "two"));
+    let sixth = site.push(&with("prune-volumes: true", "new", runs));
+    site.until(&sixth, "succeeded");
+    until_ended(&host, "two", &sixth, "succeeded");
+    fs::remove_dir_all(site.repo.tree.join("one")).unwrap();
+    site.repo.push("one leaves");
+    let gone = || (host.status("one").is_none() && volumes().is_empty()).then_some(());
+    until("its data goes with it", gone, || format!("{}{}", volumes(), host.overview()));
+    drop((serve, site));
+    host.keel(&["down", "two"]).ok();
+    host.finish();
+}
+
+#[test]
+fn a_job_that_is_killed_has_failed_and_one_that_nobody_saw_end_runs_again() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    let book = host.write("book", "");
+    let push = |version: &str| {
+        repo.write("shop/compose.yaml", &shop(&host, version, "sleep 3"));
+        repo.push("a change")
+    };
+    let first = push("1");
+    let serving = serve(&host, &repo);
+    until_ended(&host, "shop", &first, "succeeded");
+    let begun = |version: &str| {
+        let line = format!("migrate {version} begins");
+        until("the job runs", || noted(&book).contains(&line).then_some(()), || host.overview());
+        host.container("shop-migrate-1").unwrap()
+    };
+    let second = push("2");
+    begun("2");
+    host.keel(&["kill", "shop/migrate"]).ok();
+    let failed = until_ended(&host, "shop", &second, "failed");
+    assert!(failed["reason"].as_str().unwrap().contains("was killed by a person"), "{failed}");
+    assert!(!noted(&book).contains(&"app 2".to_owned()), "{:?}", noted(&book));
+    // Power goes: the controller, the shim, the process.
+    let third = push("3");
+    let job = begun("3");
+    let pid = job["pid"].as_u64().unwrap();
+    let parent = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let parent: u32 =
+        parent.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    serving.kill();
+    support::signal(parent, "KILL");
+    support::signal(u32::try_from(pid).unwrap(), "KILL");
+    let serving = serve(&host, &repo);
+    until_ended(&host, "shop", &third, "succeeded");
+    let lines = noted(&book);
+    let runs = lines.iter().filter(|line| *line == "migrate 3 begins").count();
+    assert_eq!(runs, 2, "{lines:?}");
+    assert_eq!(lines[lines.len() - 2..], ["migrate 3 ends", "app 3"], "{lines:?}");
+    drop(serving);
+    host.keel(&["down", "-v", "shop"]).ok();
+    drop(repo);
     host.finish();
 }

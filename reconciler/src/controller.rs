@@ -14,6 +14,7 @@ use crate::config::SourceConfig;
 use crate::fleet::Fleet;
 use crate::notices::Destination;
 use crate::notices::herald::Herald;
+use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::Records;
 use crate::repos::Repos;
@@ -93,6 +94,8 @@ struct Notes {
     causes: HashMap<String, Cause>,
     /// Whose tasks events are about.
     stack_of: HashMap<TaskId, StackName>,
+    /// Passes that failed and could not even be recorded: the disk is full, say.
+    unwritten: HashMap<StackName, Operation>,
 }
 
 /// Lines of something under way; ends by itself.
@@ -279,6 +282,21 @@ impl Controller {
     /// Remembers whose these tasks are, for the events about them.
     pub(crate) fn learn_tasks(&self, stack: &StackName, tasks: impl Iterator<Item = TaskId>) {
         self.notes().stack_of.extend(tasks.map(|task| (task, stack.clone())));
+    }
+
+    /// How the last pass failed that no record could take; `None` once one could.
+    pub(crate) fn remember_unwritten(&self, stack: &StackName, failed: Option<Operation>) {
+        let unwritten = &mut self.notes().unwritten;
+        match failed {
+            Some(failed)
+                if unwritten.get(stack).is_some_and(|last| last.reason == failed.reason) => {}
+            Some(failed) => drop(unwritten.insert(stack.clone(), failed)),
+            None => drop(unwritten.remove(stack)),
+        }
+    }
+
+    pub(crate) fn unwritten(&self, stack: &StackName) -> Option<Operation> {
+        self.notes().unwritten.get(stack).cloned()
     }
 
     pub(crate) fn stack_of(&self, task: &TaskId) -> Option<StackName> {

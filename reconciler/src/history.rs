@@ -6,7 +6,7 @@
 //! - Equal entries in a row are one, counted; only the last [`KEPT`] are kept.
 //! - What an entry says was done are the plan's words: no content of a secret or config.
 
-use crate::operation::OperationState;
+use crate::operation::{Operation, OperationState};
 use serde::{Deserialize, Serialize};
 
 /// Entries that are kept for each stack.
@@ -93,6 +93,13 @@ pub struct Arrival {
 }
 
 impl Note {
+    /// How the pass ended.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        let Entry { revision, state, reason, at, .. } = self.entry.clone();
+        Operation { revision, state, reason, at }
+    }
+
     /// The same, with how its revision came here.
     #[must_use]
     pub fn with_arrival(&self, arrival: Arrival) -> Self {

@@ -54,7 +54,10 @@ async fn until_closed(controller: Controller, work: impl Future<Output = ()>) {
 /// One pass; says when the same stack is to be looked at again.
 async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
     let again = match pass(&stack, &Asked::default(), &controller).await {
-        Ok(passed) => after(&stack, &passed, &controller).await,
+        Ok(passed) => {
+            controller.remember_unwritten(&stack, None);
+            after(&stack, &passed, &controller).await
+        }
         Err(error) => {
             note_failure(&stack, &error, &controller).await;
             Some(RETRY)
@@ -92,8 +95,10 @@ async fn note_failure(stack: &StackName, error: &PassError, controller: &Control
         ..Entry::default()
     };
     let note = Note { entry, ..Note::default() };
-    // If not even that can be recorded, the disk is gone; the next pass tries again.
-    let _ = controller.records().finish(stack, &note).await;
+    if controller.records().finish(stack, &note).await.is_err() {
+        // On a full disk not even that can be written; whoever asks is told all the same.
+        controller.remember_unwritten(stack, Some(note.operation()));
+    }
 }
 
 async fn reread(name: String, controller: Controller) -> Option<Duration> {

@@ -8,6 +8,7 @@ use crate::record::{Good, RecordError};
 use crate::refresh::milliseconds;
 use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId};
 use keel_plan::desired::Owner;
+use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
 use std::time::{Duration, Instant};
@@ -49,6 +50,10 @@ pub(crate) async fn pass(
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
     let took = began.elapsed();
+    if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
+        // An event about the last of a stack's tasks may come after it was forgotten.
+        return Ok(Passed { plan, observation, refused: None });
+    }
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
     let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
@@ -145,7 +150,16 @@ fn sound(inputs: &Inputs<'_>, plan: Plan) -> Result<Plan, PassError> {
 mod tests {
     use super::*;
     use crate::operate::samples::{observation, task};
-    use keel_plan::standing::Standing;
+
+    #[tokio::test]
+    async fn what_nobody_knows_any_more_is_not_remembered_because_somebody_looks() {
+        let (folder, stack) = (tempfile::tempdir().unwrap(), StackName::new("gone").unwrap());
+        let controller = crate::operate::samples::controller(folder.path()).await;
+        let passed = pass(&stack, &Asked::default(), &controller).await.unwrap();
+        assert!(passed.plan.entries.is_empty());
+        controller.records().put_seen(&stack, &keel_plan::drift::Seen::default()).await.unwrap();
+        assert_eq!(controller.records().stacks().await.unwrap(), []);
+    }
 
     #[test]
     fn a_plan_that_breaks_an_invariant_is_refused() {

@@ -44,8 +44,10 @@ impl Scene {
         let mine =
             |task: &&ObservedTask| matches!(&task.place, Place::Slot(slot) if slot.stack == *stack);
         let mut tasks: Vec<_> = seen.tasks.iter().filter(mine).collect();
-        // Of several in a slot the newest that stays is the one to tell of: it comes last.
-        tasks.sort_by_key(|task| (task.goal != Goal::Removed, task.created, &task.id));
+        // Of several in a slot the newest that stays is the one to tell of: it comes last. One
+        // that is only made ready comes after the one whose place it takes has ended.
+        let stays = |task: &ObservedTask| (task.goal != Goal::Removed, task.goal != Goal::Ready);
+        tasks.sort_by_key(|task| (stays(task), task.created, &task.id));
         for task in tasks {
             let subject = Subject::Container(task.spec.container_name.clone());
             let mut word = word_of(task);
@@ -302,6 +304,9 @@ mod tests {
         let old = || web('a', |_| ());
         let leaving = || web('a', |t| t.goal = Goal::Removed);
         let new = |phase: Phase| web('b', |t| t.phase = phase);
+        let ready = |phase: Phase| web('b', |t| (t.phase, t.goal) = (phase, Goal::Ready));
+        let stopped =
+            || web('a', |t| (t.goal, t.phase, t.pid) = (Goal::Stopped, Phase::Exited, None));
         let recreated = "Recreate, Recreated, Starting, Started";
         let cases = [
             (
@@ -313,6 +318,18 @@ mod tests {
                     vec![new(Phase::Running)],
                 ],
                 recreated,
+            ),
+            (
+                "made ready beside the old one",
+                vec![
+                    vec![old()],
+                    vec![old(), ready(Phase::Preparing)],
+                    vec![old(), ready(Phase::Ready)],
+                    vec![stopped(), ready(Phase::Ready)],
+                    vec![stopped(), new(Phase::Preparing)],
+                    vec![stopped(), new(Phase::Running)],
+                ],
+                "Stopping, Stopped, Recreate, Recreated, Starting, Started",
             ),
             ("not seen closely", vec![vec![old()], vec![new(Phase::Running)]], recreated),
             ("and back", vec![vec![new(Phase::Running)], vec![old()]], "Starting, Started"),

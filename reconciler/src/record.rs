@@ -6,7 +6,7 @@
 //! - No record holds the content of a secret or config.
 
 use crate::ask::WarningRow;
-use crate::history::{Arrival, Entry, History, Note};
+use crate::history::{Arrival, History, Note};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Store, StoreError};
 use keel_engine::StackName;
@@ -158,7 +158,8 @@ impl Records {
             let (before, revision) = self.read::<T>(key).await?.unwrap_or_default();
             let mut value = before.clone();
             let given = change(&mut value);
-            if value == before && revision != 0 {
+            // Nothing and the default read alike: what was forgotten is not brought back by a look.
+            if value == before {
                 return Ok((given, value));
             }
             match self.put(key, encoded(&value), revision).await {
@@ -279,8 +280,7 @@ impl Records {
     /// Records how a pass ended: its state keeps its time while nothing changes, and what was done
     /// or is news goes into the history.
     pub async fn finish(&self, stack: &StackName, note: &Note) -> Result<()> {
-        let Entry { revision, state, reason, at, .. } = note.entry.clone();
-        let operation = Operation { revision, state, reason, at };
+        let operation = note.operation();
         let change = |last: &mut Operation| {
             let same = (&last.revision, last.state, &last.reason)
                 == (&operation.revision, operation.state, &operation.reason);

@@ -13,7 +13,7 @@ use crate::record::{Commit, HeldRevision, RecordError, RefusedRevision, SourceRe
 use crate::refusal::with_causes;
 use crate::source::{Loaded, Snapshot, Source, SourceError};
 use keel_engine::{EngineError, StackName, digest_of, short};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,12 +54,17 @@ pub(crate) async fn refresh(
     };
     let failed = trouble.is_some();
     if failed || source.is_failing() {
-        note_trouble(name, trouble, controller).await;
+        note_trouble(name, source, trouble, controller).await;
     }
     source.next_look(failed)
 }
 
-async fn note_trouble(name: &str, trouble: Option<String>, controller: &Controller) {
+async fn note_trouble(
+    name: &str,
+    source: &Source,
+    trouble: Option<String>,
+    controller: &Controller,
+) {
     let now = controller.now();
     let note = |record: &mut SourceRecord| {
         record.trouble.clone_from(&trouble);
@@ -69,8 +74,9 @@ async fn note_trouble(name: &str, trouble: Option<String>, controller: &Controll
             since => since,
         };
     };
-    // A record that cannot be written now is written with the next refresh.
-    let _ = controller.records().change_source(name, note).await;
+    let written = controller.records().change_source(name, note).await;
+    // On a full disk not even that can be written; whoever asks is told all the same.
+    source.remember_unwritten(trouble.filter(|_| written.is_err()));
 }
 
 async fn refreshed(
@@ -86,16 +92,60 @@ async fn refreshed(
         () = controller.hints().closed() => return Err(RefreshError::Ended),
     };
     let fetched = began.elapsed();
-    let Loaded { mut stacks, news } = source.load(&snapshot).await; // edge: disk
+    let Loaded { stacks, news } = source.load(&snapshot).await; // edge: disk
     if !news && !why.take_over && nothing_to_do(source, &stacks, controller).await? {
         return Ok(());
     }
     source.recall(|recall| recall.settled = false);
+    let before = controller.records().source(name).await?;
+    let fresh = Fresh { snapshot, stacks, fetched, before };
+    let whole = judged(source, fresh, why, controller).await?;
+    let mut problems = printed(&whole.stacks);
+    if whole.held.is_none() {
+        problems.extend(stored(source, &whole, why.take_over, controller).await?);
+    }
+    recorded(name, source, &whole, problems, controller).await?;
+    if whole.before.revision != whole.revision {
+        tidy(source, controller).await?;
+    }
+    Ok(())
+}
+
+/// What came, and what the source had said before.
+struct Fresh {
+    snapshot: Arc<Snapshot>,
+    stacks: Vec<LoadedStack>,
+    fetched: Duration,
+    before: SourceRecord,
+}
+
+/// What a source says, judged as a whole.
+struct Whole {
+    snapshot: Arc<Snapshot>,
+    stacks: Vec<LoadedStack>,
+    before: SourceRecord,
+    revision: String,
+    commit: Option<Commit>,
+    arrival: Arrival,
+    /// Which stack each folder stands for.
+    folders: BTreeMap<String, StackName>,
+    /// Stacks that are on record for it.
+    owned: BTreeSet<StackName>,
+    held: Option<HeldRevision>,
+}
+
+/// Every stack beside the others, and what would go against what is there.
+async fn judged(
+    source: &Source,
+    fresh: Fresh,
+    why: &Why,
+    controller: &Controller,
+) -> Result<Whole, RefreshError> {
+    let Fresh { snapshot, mut stacks, fetched, before } = fresh;
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);
-    let record = controller.records().source(name).await?;
-    let folders = names_of(&stacks, &record);
+    let folders = names_of(&stacks, &before);
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
@@ -104,46 +154,61 @@ async fn refreshed(
     }
     let named = folders.values().cloned().collect();
     let held = too_much_gone(&owned, &named)
-        .filter(|_| record.confirmed.as_ref() != Some(&revision))
+        .filter(|_| before.confirmed.as_ref() != Some(&revision))
         .map(|why| HeldRevision { revision: revision.clone(), why });
-    let commit = match record.commit.clone().filter(|commit| commit.revision == revision) {
+    let commit = match before.commit.clone().filter(|commit| commit.revision == revision) {
         None => source.commit(snapshot.revision.as_deref()).await,
         known => known,
     };
-    let mut problems = printed(&stacks);
     let arrival = arrival(commit.as_ref(), &why.cause, fetched);
-    if held.is_none() {
-        let arrival = arrival.clone();
-        let coming = Coming { source, files: &snapshot.files, arrival, take_over: why.take_over };
-        let told = accept(&stacks, &coming, controller).await?;
-        for gone in owned.difference(&named) {
-            retire(gone, controller).await?;
-        }
-        let settled = told.is_empty() && owned.is_subset(&named);
-        source.recall(|recall| recall.settled = settled);
-        problems.extend(told);
+    Ok(Whole { snapshot, stacks, before, revision, commit, arrival, folders, owned, held })
+}
+
+/// Stores what is named and retires what is not. Gives what to tell people.
+async fn stored(
+    source: &Source,
+    whole: &Whole,
+    take_over: bool,
+    controller: &Controller,
+) -> Result<Vec<String>, RefreshError> {
+    let (files, arrival) = (&whole.snapshot.files, whole.arrival.clone());
+    let coming = Coming { source, files, arrival, take_over };
+    let told = accept(&whole.stacks, &coming, controller).await?;
+    let named = whole.folders.values().cloned().collect();
+    for gone in whole.owned.difference(&named) {
+        retire(gone, controller).await?;
     }
-    let (now, warnings) = (controller.now(), warnings(&stacks));
-    let refused =
-        refused(&stacks, &folders, snapshot.revision.as_deref().unwrap_or_default(), &record, now);
+    let settled = told.is_empty() && whole.owned.is_subset(&named);
+    source.recall(|recall| recall.settled = settled);
+    Ok(told)
+}
+
+/// What the source said, for people and for the next refresh.
+async fn recorded(
+    name: &str,
+    source: &Source,
+    whole: &Whole,
+    problems: Vec<String>,
+    controller: &Controller,
+) -> Result<(), RecordError> {
+    let (now, warnings) = (controller.now(), warnings(&whole.stacks));
+    let refused = refused(whole, now);
     let note = |record: &mut SourceRecord| {
         record.refused.clone_from(&refused);
         record.location = source.location();
-        (record.fetched, record.held) = (now, held.clone());
+        (record.fetched, record.held) = (now, whole.held.clone());
         record.problems.clone_from(&problems);
         (record.trouble, record.failing) = (None, 0);
-        if held.is_none() {
-            record.confirmed = record.confirmed.take().filter(|confirmed| *confirmed == revision);
-            (record.revision, record.folders) = (revision.clone(), folders.clone());
-            (record.warnings, record.commit) = (warnings.clone(), commit.clone());
+        if whole.held.is_none() {
+            let confirmed = record.confirmed.take();
+            record.confirmed = confirmed.filter(|confirmed| *confirmed == whole.revision);
+            record.revision.clone_from(&whole.revision);
+            record.folders.clone_from(&whole.folders);
+            (record.warnings, record.commit) = (warnings.clone(), whole.commit.clone());
         }
     };
     controller.records().change_source(name, note).await?;
-    tell_refusals(name, &arrival, &refused, &record, controller).await?;
-    if record.revision != revision {
-        tidy(source, controller).await?;
-    }
-    Ok(())
+    tell_refusals(name, whole, &refused, controller).await
 }
 
 /// Whether a refresh that found nothing new can end here: the last one did all that there was to do,
@@ -201,38 +266,32 @@ fn names_of(stacks: &[LoadedStack], last: &SourceRecord) -> BTreeMap<String, Sta
 }
 
 /// Which stacks cannot be used as this revision has them; the same refusal keeps its time.
-fn refused(
-    stacks: &[LoadedStack],
-    folders: &BTreeMap<String, StackName>,
-    revision: &str,
-    last: &SourceRecord,
-    now: u64,
-) -> BTreeMap<StackName, RefusedRevision> {
+fn refused(whole: &Whole, now: u64) -> BTreeMap<StackName, RefusedRevision> {
+    let commit = whole.snapshot.revision.as_deref().unwrap_or_default();
     let entry = |stack: &LoadedStack| {
-        let (name, why) = (folders.get(&stack.shown)?.clone(), stack.refusal()?);
-        let same = last.refused.get(&name).filter(|before| before.why == why);
+        let (name, why) = (whole.folders.get(&stack.shown)?.clone(), stack.refusal()?);
+        let same = whole.before.refused.get(&name).filter(|before| before.why == why);
         let since = same.map_or(now, |before| before.since);
-        Some((name, RefusedRevision { revision: revision.to_owned(), why, since }))
+        Some((name, RefusedRevision { revision: commit.to_owned(), why, since }))
     };
-    stacks.iter().filter_map(entry).collect()
+    whole.stacks.iter().filter_map(entry).collect()
 }
 
 /// What is refused is part of a stack's past, once for each reason.
 async fn tell_refusals(
     source: &str,
-    arrival: &Arrival,
+    whole: &Whole,
     refused: &BTreeMap<StackName, RefusedRevision>,
-    last: &SourceRecord,
     controller: &Controller,
 ) -> Result<(), RecordError> {
     let told = |stack: &StackName, refusal: &RefusedRevision| {
-        last.refused.get(stack).is_some_and(|before| before.why == refusal.why)
+        whole.before.refused.get(stack).is_some_and(|before| before.why == refusal.why)
     };
     for (stack, refusal) in refused.iter().filter(|(stack, refusal)| !told(stack, refusal)) {
         if controller.records().owner(stack).await?.is_none() {
             continue; // It has no past: it has never been accepted.
         }
-        let Arrival { author, subject, cause, .. } = arrival.clone();
+        let Arrival { author, subject, cause, .. } = whole.arrival.clone();
         let entry = Entry {
             trigger: format!("revision {} of source {source}, {cause}", short(&refusal.revision)),
             revision: refusal.revision.clone(),

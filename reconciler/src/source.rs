@@ -192,18 +192,19 @@ pub(crate) struct Source {
     last: Mutex<Last>,
 }
 
-/// What speeds the next refresh up, and can be lost at any time.
+/// What speeds the next refresh up or is told to whoever asks; it can be lost at any time.
 #[derive(Default)]
 struct Last {
     snapshot: Option<Arc<Snapshot>>,
     recall: Recall,
+    unwritten: Option<String>,
 }
 
 /// What a source asks for.
 pub(crate) struct Loaded {
     /// Every stack, each judged by itself alone.
     pub stacks: Vec<LoadedStack>,
-    /// Something was read anew, or came, or went.
+    /// It is another revision, or something was read anew, or came, or went.
     pub news: bool,
 }
 
@@ -273,6 +274,16 @@ impl Source {
         Ok(snapshot)
     }
 
+    /// Trouble that no record could take.
+    pub fn remember_unwritten(&self, trouble: Option<String>) {
+        self.last().unwritten = trouble;
+    }
+
+    /// Trouble that no record could take.
+    pub fn unwritten(&self) -> Option<String> {
+        self.last().unwritten.clone()
+    }
+
     /// When that went well last; 0: not since the start.
     pub fn fetched(&self) -> u64 {
         self.fetched.load(Ordering::Relaxed)
@@ -323,8 +334,10 @@ impl Source {
             directory.watch_also(stacks.iter().flat_map(|(stack, _)| &stack.read));
         }
         let fresh = stacks.iter().any(|(_, fresh)| *fresh);
+        let same = before.is_some_and(|before| before.revision == snapshot.revision);
         let mut last = self.last();
-        let news = fresh || !last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        let known = last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
+        let news = fresh || !same || !known;
         last.recall.learn(&stacks);
         last.snapshot = Some(snapshot.clone());
         Loaded { stacks: stacks.into_iter().map(|(stack, _)| stack).collect(), news }

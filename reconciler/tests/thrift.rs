@@ -33,7 +33,19 @@ async fn ten(world: &World, repo: &Repo) -> Controller {
     repo.push();
     let controller = world.serve(vec![source(repo, Duration::from_millis(100))]).await;
     until_settled(&controller, 10).await;
+    for n in 0..10 {
+        until_good(world, &format!("s{n}"), "\"hash\"").await;
+    }
     controller
+}
+
+/// The last that a pass writes of a stack that it found settled.
+async fn until_good(world: &World, stack: &str, words: &str) {
+    let record = world.path(&format!("root/records/stacks/{stack}/good.json"));
+    until("it is remembered as good", || async {
+        std::fs::read_to_string(&record).is_ok_and(|text| text.contains(words))
+    })
+    .await;
 }
 
 async fn until_settled(controller: &Controller, count: usize) {
@@ -99,6 +111,10 @@ async fn a_commit_that_means_nothing_new_is_written_nowhere_but_with_its_source(
     };
     assert_eq!(generations(&world.seen().await.tasks), generations(&wishes));
 
+    repo.write("README.md", "nothing new\n");
+    until_at(&controller, &repo.push()).await;
+    assert_eq!(records(&world), before);
+
     // Lines that moved are what people are shown; nobody passes over the stack for that.
     repo.write("stacks/s3/compose.yaml", &format!("# a comment\n{WEB}"));
     until_at(&controller, &repo.push()).await;
@@ -121,6 +137,7 @@ async fn one_stack_of_many_is_passed_over_alone_and_says_how_it_came() {
         (last.revision.as_str(), last.state.as_str()) == (commit.as_str(), "succeeded")
     })
     .await;
+    until_good(&world, "s7", &commit).await;
     assert_eq!(touched(&before, &records(&world)), ["s7"]);
     let told_now = history(&controller, "s7").await.pop().unwrap();
     let trigger = format!("revision {} of source home, poll", &commit[..12]);

@@ -90,9 +90,11 @@ fn revision(facts: &Facts<'_>, sync: Sync) -> String {
     match facts.inputs.desired.filter(|_| sync == Sync::InSync) {
         Some(desired) => desired.revision.clone(),
         None => {
-            let meant = |task: &ObservedTask| task.goal == Goal::Running;
-            let mut tasks = facts.tasks().map(|(_, task)| task);
-            let newest = facts.tasks().map(|(_, task)| task).find(|task| meant(task));
+            // A job of a deploy is not what runs: that may yet be the revision before.
+            let job = |slot: &Slot| facts.standing.jobs.contains_key(&slot.service);
+            let tasks: Vec<_> = facts.tasks().filter(|(slot, _)| !job(slot)).collect();
+            let mut tasks = tasks.into_iter().map(|(_, task)| task);
+            let newest = tasks.clone().find(|task| task.goal == Goal::Running);
             newest.or_else(|| tasks.next()).map(|task| task.revision.clone()).unwrap_or_default()
         }
     }
@@ -108,7 +110,8 @@ fn sync(facts: &Facts<'_>) -> Sync {
         }
         // What a planner falls back to is not what the revision asks for.
         let own = facts::slotted(want.service, slot);
-        let same = |task: &ObservedTask| diff(&task.spec, &own).is_empty();
+        let same =
+            |task: &ObservedTask| task.goal != Goal::Ready && diff(&task.spec, &own).is_empty();
         let leaves = |task: &&ObservedTask| task.goal > Goal::Running;
         occupants.rest.iter().all(leaves) && occupants.current.is_some_and(same)
     });
@@ -230,7 +233,8 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
         notes.push((4, format!("taken over from {}", taken.from)));
     }
     for (slot, occupants) in &facts.slots {
-        notes.extend(slot_note(facts, slot, occupants));
+        let told = |(_, note): &(u8, String)| bad.is_some_and(|bad| bad.reason == *note);
+        notes.extend(slot_note(facts, slot, occupants).filter(|note| !told(note)));
     }
     notes.extend(not_begun(facts));
     for (name, service) in facts.desired.iter().flat_map(|desired| &desired.services) {

@@ -9,8 +9,12 @@ use crate::memory::is_complete;
 use crate::standing::Pull;
 use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{
-    ExitCause, Health, MountSource, NetworkMode, ObservedTask, Phase, Port, PullPolicy, TaskSpec,
+    ExitCause, Health, MountSource, NetworkMode, ObservedTask, Phase, Port, PullPolicy, Slot,
+    TaskSpec,
 };
+
+/// What other stacks hold is looked at again after this time.
+const AGAIN: u64 = 15_000;
 
 /// What stands in the way of starting a task for this slot now.
 pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
@@ -18,7 +22,7 @@ pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) ->
         .or_else(|| namespace(facts, want))
         .or_else(|| image(facts, draft, want))
         .or_else(|| resources(facts, want))
-        .or_else(|| port(facts, want))
+        .or_else(|| port(facts, draft, want))
 }
 
 fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold> {
@@ -121,21 +125,41 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
     Some(Hold::AwaitingImage { image: reference.clone(), failure })
 }
 
-/// An image of the revision that is not there yet: until all are, nothing old is touched. What
-/// comes back after a failure takes what there is.
-pub(crate) fn images_of_all(facts: &Facts<'_>, draft: &mut Draft) -> Option<Hold> {
+/// What others have to give, and the revision still lacks: images, ports, external networks and
+/// volumes. Until all of it is there, nothing old is touched. What comes back after a failure takes
+/// what there is.
+pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Option<Hold> {
     if facts.bad.is_some() || facts.comes_back() {
         return None;
     }
-    let wants = facts.slots.iter().filter_map(|(slot, occupants)| {
-        let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
-        let idle = facts.standing.stopped.contains(&short(slot))
-            || is_complete(facts, want.name)
-            || crate::judge::not_here(facts, want).is_some();
-        (!idle).then_some(want)
-    });
-    let wants: Vec<_> = wants.collect();
-    wants.into_iter().find_map(|want| image(facts, draft, want))
+    let wants: Vec<_> =
+        facts.slots.iter().filter_map(|(slot, all)| to_start(facts, slot, all)).collect();
+    let (slot, hold) = wants.into_iter().find_map(|(slot, want)| {
+        let external = |want| resources(facts, want).filter(|h| matches!(h, Hold::NotFound { .. }));
+        let hold = image(facts, draft, want)
+            .or_else(|| external(want))
+            .or_else(|| port(facts, draft, want))?;
+        Some((slot, hold))
+    })?;
+    Some(match hold {
+        Hold::Failed { what } if slot != asks && !what.starts_with("image ") => {
+            Hold::Failed { what: format!("waits for {}: {what}", short(slot)) }
+        }
+        hold => hold,
+    })
+}
+
+/// What is to be started in a slot, and nothing but the host's state is in its way.
+fn to_start<'f, 'a>(
+    facts: &Facts<'_>,
+    slot: &'f Slot,
+    occupants: &'f Occupants<'a>,
+) -> Option<(&'f Slot, &'f Want<'a>)> {
+    let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
+    let idle = facts.standing.stopped.contains(&short(slot))
+        || is_complete(facts, want.name)
+        || crate::judge::not_here(facts, want).is_some();
+    (!idle).then_some((slot, want))
 }
 
 /// When an image is not waited for any more. Whoever runs a command is told at once that there
@@ -192,12 +216,14 @@ pub(crate) fn foreign(
     (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
 }
 
-/// A published port that somebody else holds, and keeps. Tasks of one service share theirs.
-fn port(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
+/// A published port that somebody else holds, and keeps. Tasks of one service share theirs. That
+/// another stack lets go of it is no event of this one's.
+fn port(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let keeps = |task: &ObservedTask| {
         !is_ours(facts, task) || want.spec.ports.iter().any(|port| keeps(facts, task, port))
     };
     let (port, holder) = holder(facts, want.name, &want.spec, keeps)?;
+    draft.wake(facts.now().saturating_add(AGAIN));
     let holder = &holder.spec.container_name;
     let what = format!("port {port} is taken by {holder}; publish another one, or stop {holder}");
     Some(Hold::Failed { what })

@@ -80,7 +80,8 @@ fn place_of(git: &str, forge: &str) -> Option<(String, Option<String>)> {
 
 fn is_repo(text: &str) -> bool {
     let sound = |c: char| c.is_ascii_alphanumeric() || "._-~+".contains(c);
-    let part =
-        |part: &str| !part.is_empty() && part.chars().all(sound) && !part.trim_matches('.').is_empty();
+    let part = |part: &str| {
+        !part.is_empty() && part.chars().all(sound) && !part.trim_matches('.').is_empty()
+    };
     text.contains('/') && text.split('/').all(part)
 }

@@ -1,8 +1,10 @@
-//! Observed tasks for tests: the dull case, to be changed.
+//! Observed tasks and a controller for tests: the dull case, to be changed.
 
+use crate::{Clock, Controller, Fleet, Settings};
 use keel_engine::{
     Goal, Health, Observation, ObservedTask, Phase, Place, Slot, StackName, TaskId, TaskSpec,
 };
+use std::path::Path;
 use std::sync::Arc;
 
 /// A running task of the stack `hello`; its id is this digit 64 times.
@@ -49,4 +51,22 @@ pub(crate) fn task(service: &str, slot: &str, digit: char, created: u64) -> Obse
 pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Observation {
     let tasks = tasks.into_iter().collect();
     Observation { node: "here".into(), at: 100_000, tasks, ..Observation::default() }
+}
+
+/// A controller without sources and nodes, as a command has it.
+pub(crate) async fn controller(root: &Path) -> Controller {
+    let settings = Settings {
+        records: root.join("records"),
+        sources_dir: root.join("sources"),
+        data: root.join("data"),
+        repos: crate::repos::Repos::default(),
+        fleet: Fleet::default(),
+        sources: vec![],
+        policy: keel_plan::desired::Policy::default(),
+        serve: false,
+        environment: std::collections::BTreeMap::new(),
+        home: None,
+        clock: Clock::new(|| 1),
+    };
+    Controller::start(settings).await.unwrap()
 }

@@ -78,7 +78,7 @@ impl Controller {
         let warnings = self.warnings_of(stack, desired.as_ref(), sources).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
-        let operation = records.operation(stack).await?;
+        let operation = self.unwritten(stack).or(records.operation(stack).await?);
         let mut row = StatusRow {
             stack: stack.to_string(),
             source: desired.as_ref().map(|desired| source_name(&desired.owner)).unwrap_or_default(),
@@ -157,6 +157,7 @@ impl Controller {
             let mut record = self.records().source(name).await.unwrap_or_default();
             // A look that finds nothing new is written nowhere.
             record.fetched = record.fetched.max(source.fetched());
+            record.trouble = source.unwritten().or(record.trouble);
             rows.push(source_row(name, source.location(), record));
         }
         rows

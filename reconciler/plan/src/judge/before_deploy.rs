@@ -32,7 +32,7 @@ pub(super) fn wait(
     }
     let has_old = occupants.all().next().is_some();
     earlier_job(facts)
-        .or_else(|| has_old.then(|| waits::images_of_all(facts, draft)).flatten())
+        .or_else(|| has_old.then(|| waits::lacking(facts, draft, slot)).flatten())
         .or_else(|| jobs_first(facts, draft, slot, occupants))
 }
 
@@ -176,7 +176,7 @@ impl Judge<'_, '_> {
         if occupants.rest.iter().any(|task| !is_still(task)) {
             return hold(Hold::InProgress { what: "the run before it ends".into() });
         }
-        let obstacle = waits::images_of_all(self.facts, self.draft)
+        let obstacle = waits::lacking(self.facts, self.draft, self.slot)
             .or_else(|| waits::obstacle(self.facts, self.draft, self.want));
         if let Some(obstacle) = obstacle {
             return hold(obstacle);

@@ -10,7 +10,7 @@ use crate::facts::short;
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason, Verdict};
 use crate::{rollout, waits, wish};
-use keel_engine::{Goal, NetworkMode, ObservedTask};
+use keel_engine::{Goal, NetworkMode, ObservedTask, Phase};
 
 impl Judge<'_, '_> {
     pub(super) fn empty(&mut self) -> Verdict {
@@ -105,9 +105,24 @@ impl Judge<'_, '_> {
             && waits::port_of_our_own(self.facts, self.want.name, spec).is_none()
     }
 
+    /// What is made ready with it: one commit's services were meant for each other.
+    fn others_get_ready(&self) -> Option<Hold> {
+        let (slot, _) = self.facts.slots.iter().find(|(slot, occupants)| {
+            *slot != self.slot
+                && occupants.current.is_some_and(|task| {
+                    task.goal == Goal::Ready
+                        && matches!(task.phase, Phase::Pending | Phase::Preparing)
+                })
+        })?;
+        Some(Hold::InProgress { what: format!("it waits for {} to be ready, too", short(slot)) })
+    }
+
     /// It is ready, and runs as soon as the one before it has ended.
     fn hand_over(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
         let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
+        if let Some(wait) = self.others_get_ready().filter(|_| !running.is_empty()) {
+            return hold(wait);
+        }
         let reason = self.difference(rest[0]);
         if running.is_empty() {
             if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {

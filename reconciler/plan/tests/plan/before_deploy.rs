@@ -196,7 +196,8 @@ fn a_job_that_fails_ends_the_rollout_and_touches_nothing() {
     assert!(world.standing.bad.contains_key(&world.desired.hash));
     let status = keel_plan::status::status(&world.inputs());
     let why = "migrate.1 exited (1) and its policy is `restart: no`";
-    assert_eq!(status.notes, [why.to_owned(), format!("revision r2 failed: {why}")]);
+    assert_eq!(status.notes, [format!("revision r2 failed: {why}")]);
+    assert_eq!(status.revision, "r1");
     // Not tried again by itself; a mending commit is, and a person's word.
     assert_eq!(world.node.named("shop-migrate-1").restarts, 0);
     let mended = world.push("migrate", "job:2", "r3").converge();

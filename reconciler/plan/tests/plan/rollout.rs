@@ -533,7 +533,6 @@ fn a_revision_that_failed_stays_where_the_policy_says_so() {
     insta::assert_debug_snapshot!(notes, @r#"
     [
         "revision r2 failed: web.1 not healthy after 120 s; it stays, by `rollback: false`",
-        "web.1 not healthy after 120 s",
     ]
     "#);
     assert!(world.standing.bad.contains_key(&world.desired.hash));
@@ -563,4 +562,40 @@ fn volumes_go_by_policy_alone_and_only_once_the_revision_without_them_is_good() 
     let mut world = world.converge();
     (0..3).for_each(|_| _ = world.step());
     assert!(world.node.seen.volumes.is_empty(), "{}", world.all());
+}
+
+#[test]
+fn services_of_one_revision_are_ready_together_or_none_stops() {
+    let world = stack().wants("web", "nginx:1").wants("api", "api:1").converge();
+    let mut world = world.push("web", "stuck", "r2").push("api", "api:2", "r2");
+    (0..20).for_each(|_| _ = world.step());
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: in progress: it waits for web.1 to be ready, too
+    web.1: hold: in progress: port 80/tcp is taken
+    ");
+    assert_eq!(world.running(), "shop-api-1=api:1 shop-web-1=nginx:1");
+    let world = world.push("web", "nginx:2", "r3").converge();
+    assert_eq!(world.running(), "shop-api-1=api:2 shop-web-1=nginx:2");
+}
+
+#[test]
+fn a_port_of_another_stack_holds_the_whole_revision_and_is_looked_at_again() {
+    let world = stack().wants("web", "nginx:1").wants("api", "api:1").converge();
+    let mut world = world.push("api", "api:2", "r2").edit("web", |s| s.spec.ports = vec![port(80)]);
+    let mut other = stack().wants("x", "x:1").edit("x", |s| s.spec.ports = vec![port(80)]);
+    other = other.converge();
+    let mut task = other.node.seen.tasks[0].clone();
+    let stack_name = keel_engine::StackName::new("other").unwrap();
+    let slot = keel_engine::Slot { stack: stack_name, service: "x".into(), slot: "1".into() };
+    task.place = keel_engine::Place::Slot(slot);
+    world.node.seen.tasks.push(task);
+    (0..9).for_each(|_| _ = world.step());
+    insta::assert_snapshot!(world.shown(), @r"
+    api.1: hold: failed: waits for web.1: port 80:80/tcp is taken by shop-x-1; publish another one, or stop shop-x-1
+    web.1: hold: failed: port 80:80/tcp is taken by shop-x-1; publish another one, or stop shop-x-1
+    ");
+    assert!(world.plan().wake.is_some());
+    assert_eq!(world.running(), "shop-api-1=api:1 shop-web-1=nginx:1 shop-x-1=x:1");
+    world.node.seen.tasks.retain(|task| task.spec.container_name != "shop-x-1");
+    assert_eq!(world.converge().running(), "shop-api-1=api:2 shop-web-1=nginx:1");
 }
