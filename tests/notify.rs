@@ -26,7 +26,7 @@ const REFUSED: &str = "services:\n  app:\n    imaage: busybox:1\n";
 fn configure(host: &Host, repo: &Repo, more: &str, notify: &str) {
     let config = format!(
         "sources:\n  home:\n    git: {}\n    path: [stacks/*]\n    poll: 1s\n{more}\
-         policy: {{ settle: 1s }}\nnotify:\n{notify}\
+         policy: {{ settle: 1s, drift: report }}\nnotify:\n{notify}\
          registries:\n  docker.io: {{ mirrors: [\"http://127.0.0.1:5000\"] }}\n",
         repo.url()
     );
@@ -276,6 +276,47 @@ fn many_that_fail_at_once_are_one_message_and_a_source_that_is_away_is_one() {
     for name in names {
         host.keel(&["down", "-v", name]).ok();
     }
+    drop((serve, people, repo));
+    host.finish();
+}
+
+#[test]
+fn drift_is_told_once_and_a_test_message_arrives() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    let mut people = Receiver::new(&host, 9001);
+    configure(&host, &repo, "", &format!("  - {{ webhook: \"{}\" }}\n", people.url("/hook")));
+    let tried = host.keel(&["notify", "test"]).ok().stderr;
+    assert!(tried.contains("webhook 127.0.0.1:9001 ") && tried.contains(": sent"), "{tried}");
+    assert_eq!(people.got("/hook")[0]["json"]["kind"], "test");
+    people.answers("401");
+    let tried = host.keel(&["notify", "test"]);
+    assert!(tried.code == 1 && tried.stderr.contains("answered 401"), "{tried:?}");
+    people.answers("200");
+
+    let limited = good(1).replace("    init: true\n", "    init: true\n    mem_limit: 64m\n");
+    repo.write("stacks/shop/compose.yaml", &limited);
+    repo.push("first");
+    let serve = host.serve(&[]);
+    let explain = || format!("{}\n{}", serve.said(), host.overview());
+    until_runs(&host, &serve, "shop", 1);
+    let settled = || (host.status("shop")?["operation"]["state"] == "succeeded").then_some(());
+    until("it has settled", settled, explain);
+    let file = host.limit_file("shop-app-1");
+    host.sh(&format!("echo 33554432 > {file}"));
+    assert_eq!(host.keel(&["drift"]).code, 2);
+    let got = people.until_got("/hook", 3, explain);
+    let told = &got[2]["json"];
+    assert_eq!((&told["kind"], &told["stack"]), (&"drift".into(), &"shop".into()));
+    assert_eq!(told["findings"], serde_json::json!(["shop-app-1: mem_limit"]), "{told:#}");
+    assert_eq!(told["command"], "keel drift shop");
+    host.sh(&format!("echo 67108864 > {file}"));
+    assert_eq!(host.keel(&["drift"]).code, 0);
+    let got = people.until_got("/hook", 4, explain);
+    let told = &got[3]["json"];
+    assert!(told["title"].as_str().unwrap().contains("is as it was applied again"), "{told:#}");
+    people.stop();
+    host.keel(&["down", "-v", "shop"]).ok();
     drop((serve, people, repo));
     host.finish();
 }

@@ -7,7 +7,7 @@
 //! - A decision and the letters that come of it are one record, put at once: `kill -9` between
 //!   deciding and sending loses nothing, and repeats at most the letter that was on its way.
 //! - No refresh or pass waits for anything here; who delivers has a loop of its own.
-//! - Deciding is pure (`incident`, `drift`, `answers`, `outbox`); `look` reads, [`herald`] puts.
+//! - Deciding is pure (`judge`, `incident`, `drift`, `answers`, `outbox`); `look` reads, [`herald`] puts.
 //! - No letter holds a secret: no output of containers, no values of fields, no URL of a receiver.
 
 mod answers;
@@ -15,6 +15,7 @@ mod book;
 mod drift;
 pub(crate) mod herald;
 mod incident;
+mod judge;
 mod look;
 mod outbox;
 #[cfg(test)]

@@ -358,6 +358,18 @@ impl Host {
         rows.as_array()?.iter().find(|row| row["stack"] == stack).cloned()
     }
 
+    /// The file that holds the memory limit of a container, by its process.
+    pub fn limit_file(&self, name: &str) -> String {
+        let pid = self.container(name).expect("it is there")["pid"].as_u64().expect("it runs");
+        self.sh(&format!(
+            "g=$(sed -n 's/^[0-9]*:memory://p' /proc/{pid}/cgroup); if [ -n \"$g\" ]; \
+             then echo /sys/fs/cgroup/memory$g/memory.limit_in_bytes; \
+             else echo /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/{pid}/cgroup)/memory.max; fi"
+        ))
+        .trim()
+        .to_owned()
+    }
+
     /// All that helps to understand a failure.
     pub fn overview(&self) -> String {
         let mut text = String::new();

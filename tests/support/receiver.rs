@@ -40,6 +40,14 @@ impl<'a> Receiver<'a> {
         until("the receiver answers", || self.host.get(&self.url("/")), String::new);
     }
 
+    /// From now on it does not listen.
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("it is ours");
+            server.wait().expect("it is ours");
+        }
+    }
+
     /// From now on it answers so: a status, or `hang`.
     pub fn answers(&self, answer: &str) {
         fs::write(self.folder.join("answer"), answer).expect("the file can be written");
@@ -76,9 +84,6 @@ impl<'a> Receiver<'a> {
 
 impl Drop for Receiver<'_> {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            server.kill().ok();
-            server.wait().ok();
-        }
+        self.stop();
     }
 }
