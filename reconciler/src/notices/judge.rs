@@ -437,7 +437,48 @@ mod tests {
             ("held", world(|w| w.operation.state = Held)),
         ];
         let text = cases.map(|(name, world)| format!("{name}\n    {}\n", told(&world))).concat();
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        well
+            well: it is healthy at r2
+            r2 Success: healthy on host
+        a newer one was read
+            r3 Pending: rolling out on host
+        rolling out
+            r2 Pending: rolling out on host
+        rolling out, and crashing
+            is not well  after 900 s: the reason ()
+            is still being rolled out r2 after 1800 s: the reason ()
+            r2 Pending: rolling out on host
+        unhealthy for a while
+            is not well  after 30 s: web.1 is unhealthy ()
+            r2 Success: deployed on host
+        failed, and coming back
+            failed r2 after 30 s: it exits (going back to revision r1, which is not healthy yet)
+            is not well  after 120 s: the reason ()
+            r2 Failure: it exits; rolled back to r1
+        failed, and back
+            failed r2 after 0 s: it exits (rolled back to revision r1, which is healthy; not tried again until its commit or its files change)
+            r2 Failure: it exits; rolled back to r1
+        failed, nothing before
+            failed r2 after 0 s: it exits (nothing was good before it, so it is left as it is)
+            r2 Failure: it exits
+        failed, and left
+            failed r2 after 0 s: it exits (it is left as it is: its policy says not to roll back)
+            r2 Failure: it exits
+        failed, and a person went back
+            well: it is healthy, rolled back to r1 by ann@host
+            r2 Failure: it exits; rolled back to r1
+        refused
+            was refused r3 after 0 s: compose.yaml:3:5: unknown key (what was there before runs on)
+            failed  after 15 s: the reason ()
+            r3 Failure: refused: compose.yaml:3:5: unknown key
+        not the revision's fault
+            failed  after 15 s: the reason ()
+            r2 Failure: the reason
+        held
+            well: it is healthy at r2
+            r2 Failure: held: the reason
+        ");
     }
 
     #[test]
