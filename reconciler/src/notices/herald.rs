@@ -45,9 +45,12 @@ pub(crate) async fn run(controller: Controller) {
     }
     loop {
         // What cannot be seen or stored now is with the next look.
+        let began = tokio::time::Instant::now();
         let pause = if look(&controller).await.unwrap_or(true) { SOON } else { PATIENCE };
+        // However many stacks there are, most of the time is the passes'.
+        let rest = BURST.max(began.elapsed() * 4);
         let _ = tokio::time::timeout(pause, controller.herald().bell.notified()).await;
-        tokio::time::sleep(BURST).await;
+        tokio::time::sleep(rest).await;
     }
 }
 

@@ -29,8 +29,10 @@ async fn serve(one: Addressee, controller: Controller, http: Arc<Http>, screen: 
     loop {
         let letter = controller.next_letter(key).await;
         let verdict = one.send(&letter, &http, controller.host()).await;
-        if let Some(line) = told.line(key, &verdict) {
-            screen.warn(&line);
+        match told.line(key, &verdict) {
+            Some(line) if verdict == Verdict::Done => screen.tell(&line),
+            Some(line) => screen.warn(&line),
+            None => {}
         }
         controller.letter_sent(&letter, &sent(verdict)).await;
     }
