@@ -111,6 +111,7 @@ fn a_push_is_checked_deployed_and_answered() {
     let registries = "registries:\n  docker.io: { mirrors: [\"http://127.0.0.1:5000\"] }\n";
     host.write("keel.yaml", &format!("policy: {{ settle: 1s }}\n{registries}"));
     let _sshd = sshd(&host);
+    // One that nobody has pushed to yet is no trouble, also after a start.
     let quiet = host.keel(&["source", "create", "quiet", "--bare"]).ok();
     assert!(quiet.stderr.contains("nobody serves yet"), "{quiet:?}");
     host.write("other/compose.yaml", &stack("other"));
@@ -169,6 +170,9 @@ fn a_push_is_checked_deployed_and_answered() {
     let serve = host.serve(&[]);
     let says = || host.keel(&["logs", "one-app-1"]).stdout.contains("version 5").then_some(());
     until("the next serve deploys it", says, || format!("{}\n{}", serve.said(), host.overview()));
+    let status = host.keel(&["status"]).ok();
+    assert!(!status.stderr.contains("source quiet"), "{}", status.stderr);
+    assert!(!serve.said().contains("source quiet"), "{}", serve.said());
 
     drop(serve);
     for name in ["one", "other"] {

@@ -1,4 +1,4 @@
-//! How a rollout decides: jobs before it, what has to be there, what fails, and what comes back.
+//! How a rollout decides: what has to be there, what fails, and what comes back.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -6,147 +6,8 @@ mod support;
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
-use support::git::Repo;
+use support::git::{Repo, serve};
 use support::{Host, Serve, until};
-
-fn serve(host: &Host, repo: &Repo) -> Serve {
-    host.serve(&["--git", &repo.url(), "--branch", "main", "--path", "*", "--poll", "1s"])
-}
-
-/// Waits until what the source says has settled, or failed.
-#[track_caller]
-fn until_ended(host: &Host, stack: &str, commit: &str, state: &str) -> Value {
-    let ended = || {
-        let history = host.keel(&["history", stack, "--format", "json"]);
-        let rows: Value = serde_json::from_str(&history.stdout).ok()?;
-        let last = rows.as_array()?.last()?.clone();
-        let about = last["revision"].as_str()?;
-        (commit.starts_with(about) && !about.is_empty() && last["state"] == state).then_some(last)
-    };
-    let explain = || host.keel(&["history", stack]).stdout + &host.overview();
-    until(&format!("{stack} has {state} at {commit}"), ended, explain)
-}
-
-/// What the containers of a stack wrote down, a line each.
-fn noted(book: &PathBuf) -> Vec<String> {
-    let text = fs::read_to_string(book).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-/// An app that needs what its job did; both write into one book on the host.
-fn shop(host: &Host, version: &str, job: &str) -> String {
-    let book = host.path("book").display().to_string();
-    format!(
-        "name: shop
-x-keel: {{ settle: 500ms }}
-services:
-  db:
-    image: busybox:1
-    init: true
-    command: [sh, -c, 'sleep 0.5; touch /ready; exec sleep 1000000']
-    healthcheck: {{ test: test -e /ready, interval: 100ms }}
-  migrate:
-    image: busybox:1
-    init: true
-    command: [sh, -c, 'echo migrate {version} begins >>/book; {job}; echo migrate {version} ends >>/book']
-    volumes: [{{ type: bind, source: {book}, target: /book, x-keel: {{ shared: true }} }}]
-    depends_on: {{ db: {{ condition: service_healthy }} }}
-    x-keel: {{ run: before-deploy }}
-  app:
-    image: busybox:1
-    init: true
-    command: [sh, -c, 'echo app {version} >>/book; exec sleep 1000000']
-    volumes: [{{ type: bind, source: {book}, target: /book, x-keel: {{ shared: true }} }}]
-"
-    )
-}
-
-#[test]
-fn a_job_runs_once_before_each_deploy_and_its_failure_touches_nothing() {
-    let host = Host::new();
-    let repo = Repo::new(&host);
-    let book = host.write("book", "");
-    let push = |version: &str, job: &str, subject: &str| {
-        repo.write("shop/compose.yaml", &shop(&host, version, job));
-        repo.push(subject)
-    };
-    let first = push("1", "sleep 0.3", "first");
-    let serving = serve(&host, &repo);
-    until_ended(&host, "shop", &first, "succeeded");
-    assert_eq!(noted(&book), ["migrate 1 begins", "migrate 1 ends", "app 1"]);
-    let job = host.container("shop-migrate-1").unwrap();
-    assert_eq!((&job["state"], &job["exit_code"]), (&"exited".into(), &0.into()), "{job}");
-
-    // The same meaning is no other deploy, whoever brings it.
-    repo.write("shop/compose.yaml", &format!("# a word\n{}", shop(&host, "1", "sleep 0.3")));
-    let comment = repo.push("a comment");
-    host.keel(&["sync", "shop"]).ok();
-    let row = host.status("shop").unwrap();
-    assert!(comment.starts_with(row["revision"].as_str().unwrap()), "{row}");
-    assert_eq!(noted(&book).len(), 3, "{:?}", noted(&book));
-
-    // Killed in the middle: the next controller waits for the same run.
-    let second = push("2", "sleep 2", "second");
-    let begun = |line: &str| {
-        let line = line.to_owned();
-        let book = book.clone();
-        move || noted(&book).contains(&line).then_some(())
-    };
-    until("the job runs", begun("migrate 2 begins"), || host.overview());
-    serving.kill();
-    let serving = serve(&host, &repo);
-    until_ended(&host, "shop", &second, "succeeded");
-    assert_eq!(noted(&book)[3..], ["migrate 2 begins", "migrate 2 ends", "app 2"]);
-
-    // One that fails.
-    let app = host.container("shop-app-1").unwrap();
-    let third = push("3", "echo no such table; exit 3", "third");
-    let failed = until_ended(&host, "shop", &third, "failed");
-    assert!(failed["reason"].as_str().unwrap().contains("migrate.1 exited (3)"), "{failed}");
-    let number = failed["number"].to_string();
-    let logged = || {
-        let shown = host.keel(&["history", "show", &number]).stdout;
-        shown.contains("no such table").then_some(())
-    };
-    until("its output is kept", logged, || host.keel(&["history", "show", &number]).stdout);
-    let after = host.container("shop-app-1").unwrap();
-    assert_eq!((&app["id"], &app["pid"]), (&after["id"], &after["pid"]), "nothing was touched");
-    let row = host.status("shop").unwrap();
-    assert_eq!(row["operation"]["state"], "failed", "{row}");
-    assert_eq!(host.keel(&["status", "--exit-code", "shop"]).code, 1);
-    let synced = host.keel(&["sync", "shop"]);
-    assert_eq!(synced.code, 1, "{synced:?}");
-    assert!(synced.stderr.contains("migrate.1 exited (3)"), "{}", synced.stderr);
-    assert_eq!(noted(&book)[6..], ["migrate 3 begins"], "it is not tried again");
-    let retried = host.keel(&["sync", "shop", "--retry"]);
-    assert_eq!(retried.code, 1, "{retried:?}");
-    assert_eq!(noted(&book)[6..], ["migrate 3 begins", "migrate 3 begins"]);
-
-    // A push while a job runs, and another one: none is ended, no two at a time.
-    push("4", "sleep 2", "fourth");
-    until("the job runs", begun("migrate 4 begins"), || host.overview());
-    push("5", "sleep 1", "fifth");
-    let sixth = push("6", "true", "sixth");
-    until_ended(&host, "shop", &sixth, "succeeded");
-    let lines = noted(&book);
-    let open = lines[8..].iter().fold((0_i32, 0), |(open, most), line| {
-        let open = open + i32::from(line.ends_with("begins")) - i32::from(line.ends_with("ends"));
-        (open, most.max(open))
-    });
-    assert_eq!(open, (0, 1), "{lines:?}");
-    assert!(lines.contains(&"migrate 4 ends".to_owned()), "{lines:?}");
-    assert!(!lines.contains(&"app 4".to_owned()), "{lines:?}");
-    assert_eq!(lines[lines.len() - 2..], ["migrate 6 ends", "app 6"], "{lines:?}");
-
-    // Back by hand: no job.
-    let before = noted(&book).len();
-    host.keel(&["rollback", "shop", &second]).ok();
-    assert_eq!(noted(&book)[before..], ["app 2"]);
-    drop(serving);
-    host.keel(&["down", "-v", "shop"]).ok();
-    drop(repo);
-    host.finish();
-}
 
 /// One service; `rest` are lines of it.
 fn one(rest: &str) -> String {
@@ -180,12 +41,13 @@ impl<'a> Site<'a> {
     }
 
     fn until(&self, commit: &str, state: &str) -> Value {
-        until_ended(self.host, "one", commit, state)
+        self.host.until_ended("one", commit, state)
     }
 
     fn end(self, serve: Serve) {
         drop(serve);
-        self.host.keel(&["down", "-v", "one"]).ok();
+        // It may have left with its source already.
+        self.host.keel(&["down", "-v", "one"]);
     }
 }
 
@@ -306,7 +168,7 @@ fn what_failed_comes_back_without_registry_and_git_and_is_remembered() {
     let url = "http://127.0.0.1:8418/stacks.git";
     let arguments = ["--git", url, "--branch", "main", "--path", "*", "--poll", "1s"];
     let serve = host.serve(&arguments);
-    until_ended(&host, "one", &bad, "failed");
+    host.until_ended("one", &bad, "failed");
     assert_eq!(host.until_get("http://127.0.0.1:8090/"), "1\n");
     drop(serve);
     let serve = host.serve(&arguments);
@@ -410,13 +272,11 @@ fn a_full_disk_stops_nothing_and_blames_no_revision() {
             .replace("busybox:1", "nginx:1")
             .replace("exec httpd -f -p 80 -h /w", "exec nginx -g \"daemon off;\""),
     );
-    // Whichever meets it first says so: what reads the source, or what makes the container ready.
+    // Whichever step it is that finds no room.
     let told = || {
-        let said = host.keel(&["status"]).stderr;
-        ["No space left on device", "the disk is full"]
-            .iter()
-            .any(|words| said.contains(words))
-            .then_some(())
+        let status = host.keel(&["status", "one"]);
+        let said = status.stdout + &status.stderr + &host.keel(&["source", "ls"]).stdout;
+        said.contains("No space left on device").then_some(())
     };
     until("it says that the disk is full", told, || host.overview());
     let now = host.container("one-app-1").unwrap();
@@ -426,7 +286,7 @@ fn a_full_disk_stops_nothing_and_blames_no_revision() {
     let nginx = host.container("one-app-1").unwrap();
     full();
     let third = site.push(&serving("3", 8090));
-    until("it says so again", told, || host.overview());
+    until("it says that the disk is full", told, || host.overview());
     let now = host.container("one-app-1").unwrap();
     assert_eq!((&now["id"], &now["pid"]), (&nginx["id"], &nginx["pid"]));
     fs::remove_file(&fill).unwrap();
@@ -567,58 +427,12 @@ fn policy_decides_whether_what_failed_stays_and_whether_data_goes() {
     // A stack that leaves the source, and one of the same policy that stays.
     site.repo.write("two/compose.yaml", &with("drift: heal", "", runs).replace("one", "two"));
     let sixth = site.push(&with("prune-volumes: true", "new", runs));
-    site.until(&sixth, "succeeded");
-    until_ended(&host, "two", &sixth, "succeeded");
+    host.until_ended("two", &sixth, "succeeded");
     fs::remove_dir_all(site.repo.tree.join("one")).unwrap();
     site.repo.push("one leaves");
     let gone = || (host.status("one").is_none() && volumes().is_empty()).then_some(());
     until("its data goes with it", gone, || format!("{}{}", volumes(), host.overview()));
-    drop((serve, site));
+    site.end(serve);
     host.keel(&["down", "two"]).ok();
-    host.finish();
-}
-
-#[test]
-fn a_job_that_is_killed_has_failed_and_one_that_nobody_saw_end_runs_again() {
-    let host = Host::new();
-    let repo = Repo::new(&host);
-    let book = host.write("book", "");
-    let push = |version: &str| {
-        repo.write("shop/compose.yaml", &shop(&host, version, "sleep 3"));
-        repo.push("a change")
-    };
-    let first = push("1");
-    let serving = serve(&host, &repo);
-    until_ended(&host, "shop", &first, "succeeded");
-    let begun = |version: &str| {
-        let line = format!("migrate {version} begins");
-        until("the job runs", || noted(&book).contains(&line).then_some(()), || host.overview());
-        host.container("shop-migrate-1").unwrap()
-    };
-    let second = push("2");
-    begun("2");
-    host.keel(&["kill", "shop/migrate"]).ok();
-    let failed = until_ended(&host, "shop", &second, "failed");
-    assert!(failed["reason"].as_str().unwrap().contains("was killed by a person"), "{failed}");
-    assert!(!noted(&book).contains(&"app 2".to_owned()), "{:?}", noted(&book));
-    // Power goes: the controller, the shim, the process.
-    let third = push("3");
-    let job = begun("3");
-    let pid = job["pid"].as_u64().unwrap();
-    let parent = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let parent: u32 =
-        parent.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    serving.kill();
-    support::signal(parent, "KILL");
-    support::signal(u32::try_from(pid).unwrap(), "KILL");
-    let serving = serve(&host, &repo);
-    until_ended(&host, "shop", &third, "succeeded");
-    let lines = noted(&book);
-    let runs = lines.iter().filter(|line| *line == "migrate 3 begins").count();
-    assert_eq!(runs, 2, "{lines:?}");
-    assert_eq!(lines[lines.len() - 2..], ["migrate 3 ends", "app 3"], "{lines:?}");
-    drop(serving);
-    host.keel(&["down", "-v", "shop"]).ok();
-    drop(repo);
     host.finish();
 }

@@ -10,6 +10,7 @@
 use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::clock::Clock;
+use crate::concerns::Concerns;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
 use crate::notices::Destination;
@@ -21,7 +22,7 @@ use crate::repos::Repos;
 use crate::source::Source;
 use crate::store::FileStore;
 use futures_util::stream::{BoxStream, StreamExt};
-use keel_engine::{Duplex, Event, Open, StackName, TaskId};
+use keel_engine::{Duplex, Event, Open, StackName};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -92,8 +93,8 @@ struct Notes {
     suspects: BTreeSet<StackName>,
     /// What first hinted at a source that is still to be read.
     causes: HashMap<String, Cause>,
-    /// Whose tasks events are about.
-    stack_of: HashMap<TaskId, StackName>,
+    /// Whom events are about.
+    concerns: Concerns,
     /// Passes that failed and could not even be recorded: the disk is full, say.
     unwritten: HashMap<StackName, Operation>,
 }
@@ -279,9 +280,9 @@ impl Controller {
         self.notes().suspects.remove(stack)
     }
 
-    /// Remembers whose these tasks are, for the events about them.
-    pub(crate) fn learn_tasks(&self, stack: &StackName, tasks: impl Iterator<Item = TaskId>) {
-        self.notes().stack_of.extend(tasks.map(|task| (task, stack.clone())));
+    /// Whom events are about.
+    pub(crate) fn concerns<T>(&self, work: impl FnOnce(&mut Concerns) -> T) -> T {
+        work(&mut self.notes().concerns)
     }
 
     /// How the last pass failed that no record could take; `None` once one could.
@@ -297,9 +298,5 @@ impl Controller {
 
     pub(crate) fn unwritten(&self, stack: &StackName) -> Option<Operation> {
         self.notes().unwritten.get(stack).cloned()
-    }
-
-    pub(crate) fn stack_of(&self, task: &TaskId) -> Option<StackName> {
-        self.notes().stack_of.get(task).cloned()
     }
 }

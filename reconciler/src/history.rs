@@ -9,6 +9,8 @@
 use crate::operation::{Operation, OperationState};
 use serde::{Deserialize, Serialize};
 
+/// The trigger of a pass that nothing and nobody asked for.
+pub(crate) const A_LOOK: &str = "a look";
 /// Entries that are kept for each stack.
 const KEPT: usize = 50;
 /// Actions that are kept for each entry; a stack of this size is not read line by line.
@@ -124,12 +126,16 @@ impl History {
             Some(last) if last.state == OperationState::Running => {
                 last.revision != note.entry.revision
             }
+            Some(last) if last.comes_back_by(note) => false,
             last => is_news(last, &note.entry),
         }
     }
 
     /// Adds what a pass came to. `number` is for the entry that it may begin.
     pub fn note(&mut self, note: &Note, number: u64) {
+        if let Some(last) = self.0.last_mut().filter(|last| last.comes_back_by(note)) {
+            return last.does_also(&note.entry);
+        }
         let begins = self.begins(note);
         if let Some(last) = self.0.last_mut().filter(|last| last.state == OperationState::Running) {
             match begins {
@@ -180,9 +186,7 @@ fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
 impl Entry {
     fn go_on(&mut self, note: &Note) {
         let (before, now) = (self.clone(), &note.entry);
-        let fresh = now.actions.iter().filter(|action| !before.actions.contains(action));
-        self.actions.extend(fresh.cloned());
-        self.actions.truncate(ACTIONS);
+        self.does_also(now);
         (self.state, self.reason) = (now.state, now.reason.clone());
         if !note.pulling {
             self.pulled.get_or_insert(now.at);
@@ -193,6 +197,22 @@ impl Entry {
         if *self != before {
             self.until = now.at;
         }
+    }
+
+    /// Whether a pass only does what this failure asks for: what was good before comes back.
+    fn comes_back_by(&self, note: &Note) -> bool {
+        let now = &note.entry;
+        let of_itself = now.trigger == A_LOOK && !note.arrives && now.revision == self.revision;
+        let same = now.state == OperationState::Running || now.reason.contains(&self.reason);
+        self.state == OperationState::Failed && of_itself && same
+    }
+
+    /// How it ended, and when, is not changed by that.
+    fn does_also(&mut self, now: &Self) {
+        let fresh: Vec<_> =
+            now.actions.iter().filter(|action| !self.actions.contains(action)).cloned().collect();
+        self.actions.extend(fresh);
+        self.actions.truncate(ACTIONS);
     }
 
     fn overtaken(&mut self, note: &Self) {
@@ -256,6 +276,26 @@ mod tests {
         insta::assert_snapshot!(text, @r#"
         1 r1 overtaken by revision r2 ×1 1-2 ["start web.1"]
         2 r2 failed ×1 2-3 ["replace web.1"]
+        "#);
+    }
+
+    #[test]
+    fn what_comes_back_after_a_failure_belongs_to_it() {
+        let look = |state, reason: &str, actions: &[&str], at| {
+            let mut note = note("r2", state, actions, at);
+            (note.entry.trigger, note.entry.reason) = (A_LOOK.into(), reason.into());
+            note
+        };
+        let text = told(&[
+            note("r2", Running, &["replace web.1"], 1),
+            note("r2", Failed, &[], 3),
+            look(Running, "starts", &["start web.1 of r1"], 4),
+            look(Failed, "r2 is known bad: failed", &[], 5),
+            look(Failed, "the port is taken", &[], 9),
+        ]);
+        insta::assert_snapshot!(text, @r#"
+        1 r2 failed ×1 1-3 ["replace web.1", "start web.1 of r1"]
+        5 r2 the port is taken ×1 9-9 []
         "#);
     }
 

@@ -14,6 +14,7 @@ pub mod ask;
 mod blocking;
 mod cause;
 pub mod clock;
+mod concerns;
 pub mod config;
 mod controller;
 pub mod find;

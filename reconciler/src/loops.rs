@@ -11,7 +11,7 @@ use crate::pass::{PassError, Passed, pass};
 use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
 use futures_util::{FutureExt, StreamExt};
-use keel_engine::{Event, Place, StackName};
+use keel_engine::{Event, StackName};
 use keel_plan::Asked;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -68,15 +68,11 @@ async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
 }
 
 async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> Option<Duration> {
-    let slots = passed.observation.tasks.iter().filter_map(|task| match &task.place {
-        Place::Slot(slot) if slot.stack == *stack => Some(task.id.clone()),
-        _ => None,
-    });
-    controller.learn_tasks(stack, slots);
     let suspended = passed.plan.standing.suspended.is_some();
     if passed.plan.is_gone() && !suspended {
         // Its source no longer names it, and nothing is left: so nothing is to be remembered.
         let _ = controller.records().forget(stack).await;
+        controller.concerns(|concerns| concerns.forget(stack));
         return None;
     }
     if passed.refused.is_some() {
@@ -88,7 +84,7 @@ async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> O
 
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
     let entry = Entry {
-        trigger: "a look".to_owned(),
+        trigger: crate::history::A_LOOK.to_owned(),
         state: OperationState::Failed,
         reason: with_causes(error),
         at: controller.now(),
@@ -124,14 +120,14 @@ async fn follow_events(controller: Controller) {
     std::future::pending::<()>().await;
 }
 
-/// An event about a task hints its stack; any other hints all.
+/// Hints the stacks that the events are about.
 async fn hear(burst: &[Event], controller: &Controller) {
-    let known = |event: &Event| match event {
-        Event::Task(task) => controller.stack_of(task),
-        _ => None,
-    };
-    match burst.iter().map(known).collect::<Option<BTreeSet<_>>>() {
-        Some(stacks) => stacks.into_iter().for_each(|stack| controller.stacks().hint(stack)),
+    let about = |event: &Event| controller.concerns(|concerns| concerns.of(event));
+    match burst.iter().map(about).collect::<Option<Vec<_>>>() {
+        Some(stacks) => {
+            let stacks: BTreeSet<_> = stacks.into_iter().flatten().collect();
+            stacks.into_iter().for_each(|stack| controller.stacks().hint(stack));
+        }
         None => hint_all(controller).await,
     }
 }

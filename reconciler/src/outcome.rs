@@ -78,7 +78,7 @@ fn trigger(plan: &Plan, from: &str) -> String {
         Reason::NotInSource => Some(format!("{from} does not name it any more")),
         _ => None,
     };
-    reasons.into_iter().find_map(word).unwrap_or_else(|| "a look".to_owned())
+    reasons.into_iter().find_map(word).unwrap_or_else(|| crate::history::A_LOOK.to_owned())
 }
 
 /// What was done, in one line.
@@ -135,6 +135,12 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
             _ => OperationState::Succeeded,
         },
     }
+}
+
+/// Whether all is as it shall be: nothing is under way, awaited, held or failed.
+pub(crate) fn is_at_rest(plan: &Plan) -> bool {
+    let succeeded = |entry: &Entry| state_of_verdict(&entry.verdict) == OperationState::Succeeded;
+    plan.entries.iter().all(succeeded)
 }
 
 /// What a command that converged ends with: what failed or is held, one line each.

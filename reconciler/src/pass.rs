@@ -54,8 +54,10 @@ pub(crate) async fn pass(
         // An event about the last of a stack's tasks may come after it was forgotten.
         return Ok(Passed { plan, observation, refused: None });
     }
+    controller.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
+    controller.concerns(|all| all.learn(stack, &observation, &plan, refused.is_some()));
     let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
     controller.chronicle(stack, &note, &plan).await?; // edge: disk

@@ -50,6 +50,7 @@ pub(crate) async fn refresh(
         Ok(()) => None,
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
+        Err(RefreshError::Source(error)) if source.awaits_first_push(&error) => None,
         Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();

@@ -186,6 +186,8 @@ pub(crate) struct Source {
     policy: Policy,
     poll: Duration,
     failures: AtomicU32,
+    /// A repository of our own.
+    own: bool,
     /// When it was fetched last, in milliseconds since 1970; 0: not yet.
     fetched: AtomicU64,
     /// What was loaded last.
@@ -211,12 +213,14 @@ pub(crate) struct Loaded {
 impl Source {
     pub fn new(config: SourceConfig, settings: &Settings) -> Self {
         let SourceConfig { name, from, env, webhook: _, forge: _ } = config;
+        let own =
+            matches!(&from, From::Git(git) if Path::new(&git.url) == settings.repos.path(&name));
         let (kind, location, mut environment, poll) = match from {
             From::Git(config) => {
                 let location = shown_url(&config.url);
-                let (own, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
+                let (folder, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
-                let git = Git { config: *config, folder: own, data };
+                let git = Git { config: *config, folder, data };
                 (Kind::Git(Box::new(git)), location, BTreeMap::new(), poll)
             }
             From::Directory { path, globs, poll } => {
@@ -232,11 +236,16 @@ impl Source {
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
         let (failures, fetched, last) = Default::default();
-        Self { kind, owner, environment, home, policy, poll, failures, fetched, last }
+        Self { kind, owner, environment, home, policy, poll, failures, own, fetched, last }
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().expect("nothing panics while it holds what was loaded last")
+    }
+
+    /// A repository of our own that nobody has pushed to yet is as it should be.
+    pub fn awaits_first_push(&self, error: &SourceError) -> bool {
+        self.own && matches!(error, SourceError::NoBranch { there, .. } if there.is_empty())
     }
 
     pub fn owner(&self) -> &Owner {

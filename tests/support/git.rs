@@ -1,6 +1,6 @@
 //! A real Git server: bare repositories behind `git http-backend`, and a work tree to push from.
 
-use super::{Host, until};
+use super::{Host, Serve, until};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Child;
@@ -93,4 +93,9 @@ impl Drop for Repo<'_> {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// `keel serve` of all folders of a repository.
+pub fn serve(host: &Host, repo: &Repo<'_>) -> Serve {
+    host.serve(&["--git", &repo.url(), "--branch", "main", "--path", "*", "--poll", "1s"])
 }

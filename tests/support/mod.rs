@@ -370,6 +370,22 @@ impl Host {
         .to_owned()
     }
 
+    /// Waits until the last operation of a stack is of this commit, and has come to this; gives it
+    /// as the history has it.
+    #[track_caller]
+    pub fn until_ended(&self, stack: &str, commit: &str, state: &str) -> Value {
+        let ended = || {
+            let history = self.keel(&["history", stack, "--format", "json"]);
+            let rows: Value = serde_json::from_str(&history.stdout).ok()?;
+            let last = rows.as_array()?.last()?.clone();
+            let about = last["revision"].as_str()?;
+            (commit.starts_with(about) && !about.is_empty() && last["state"] == state)
+                .then_some(last)
+        };
+        let explain = || self.keel(&["history", stack]).stdout + &self.overview();
+        until(&format!("{stack} has {state} at {commit}"), ended, explain)
+    }
+
     /// All that helps to understand a failure.
     pub fn overview(&self) -> String {
         let mut text = String::new();

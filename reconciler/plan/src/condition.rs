@@ -32,6 +32,8 @@ pub(crate) struct Patience {
     pub changed: Option<u64>,
     /// It is one of a job's: it may end well.
     pub job: bool,
+    /// A person stopped its slot.
+    pub latched: bool,
     /// Of a job that everything else waits for: it is awaited for as long as it runs.
     pub before_deploy: bool,
 }
@@ -94,6 +96,10 @@ pub(crate) fn available_since(task: &ObservedTask) -> Option<u64> {
 pub(crate) fn of(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> Condition {
     match (task.goal, &task.phase) {
         (Goal::Removed, _) => Condition::Going,
+        (Goal::Stopped, _) if is_still(task) && patience.before_deploy => failed(match patience {
+            Patience { latched: true, .. } => "was stopped by a person".to_owned(),
+            _ => crashes(task),
+        }),
         (Goal::Stopped, _) if is_still(task) => Condition::Stopped,
         (Goal::Stopped, _) => Condition::Stopping,
         (Goal::Ready | Goal::Running, phase) => match phase {
@@ -182,6 +188,8 @@ fn exited(task: &ObservedTask, patience: Patience) -> Condition {
         Some(ExitCause::Interrupted | ExitCause::Unknown) => {
             Condition::Ended { exit_code: code, from: again(task) }
         }
+        // Its shim has gone with it, and its node has not written down yet what that means.
+        None if code.is_none() => in_progress("it has ended, and its node finds out how"),
         Some(ExitCause::Own | ExitCause::OutOfMemory) | None => match task.spec.restart {
             RestartPolicy::Always | RestartPolicy::UnlessStopped => {
                 Condition::Ended { exit_code: code, from: again(task) }

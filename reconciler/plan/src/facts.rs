@@ -248,6 +248,7 @@ impl<'a> Facts<'a> {
             changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
             before_deploy: want.service.runs_before_deploy(),
+            latched: task.place.slot().is_some_and(|s| self.standing.stopped.contains(&short(s))),
         }
     }
 

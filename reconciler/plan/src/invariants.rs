@@ -25,6 +25,8 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
         check.predecessors(),
         check.two_at_most(),
         check.motion(),
+        check.jobs_first(),
+        check.one_job(),
         check.acts_have_wishes(),
     ]
     .concat()
@@ -149,7 +151,8 @@ impl<'a> Check<'a> {
         starts
             .filter(|wish| {
                 self.observed().any(|(slot, task)| {
-                    Some(slot) == wish.place.slot() && task.id != wish.id && !is_still(task)
+                    let runs = !is_still(task) && task.goal != Goal::Ready;
+                    Some(slot) == wish.place.slot() && task.id != wish.id && runs
                 })
             })
             .map(|wish| format!("{} would write beside its predecessor", wish.spec.container_name))
@@ -245,7 +248,13 @@ impl<'a> Check<'a> {
             moving.entry(&slot.service).or_default().insert(slot);
         }
         let mut living: BTreeMap<&Slot, usize> = BTreeMap::new();
-        let latched = |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot));
+        // What was stopped moves nowhere, nor does what goes altogether.
+        let wanted = |slot: &Slot| {
+            let replicas = self.service(slot).map_or(0, |service| service.replicas);
+            slot.slot.parse::<u32>().is_ok_and(|number| number <= replicas)
+        };
+        let latched =
+            |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot)) || !wanted(slot);
         for (slot, _) in self.observed().filter(|(slot, _)| !latched(slot)) {
             *living.entry(slot).or_default() += 1;
         }
@@ -259,6 +268,66 @@ impl<'a> Check<'a> {
         let many = moving.into_iter().filter(|(_, slots)| slots.len() > 1);
         many.map(|(service, slots)| format!("{} slots of {service} move at once", slots.len()))
             .collect()
+    }
+
+    /// While a job before the deploy is not done, nothing is changed but what the jobs need.
+    fn jobs_first(&self) -> Vec<String> {
+        let (Some(desired), standing) = (self.inputs.desired, &self.plan.standing) else {
+            return vec![];
+        };
+        let aside = standing.bad.contains_key(&desired.hash)
+            || standing.pinned.is_some()
+            || standing.removed.is_some();
+        let jobs: Vec<_> =
+            desired.services.iter().filter(|(_, service)| service.runs_before_deploy()).collect();
+        let is_done = |name: &String| {
+            let completion = standing.completions.get(name);
+            completion.is_some_and(|completion| completion.of.as_ref() == Some(&desired.hash))
+        };
+        let done =
+            standing.prepared.contains(&desired.hash) || jobs.iter().all(|(name, _)| is_done(name));
+        if aside || done {
+            return vec![];
+        }
+        let mut first: BTreeSet<&str> = BTreeSet::new();
+        let mut next: Vec<&str> = jobs.iter().map(|(name, _)| name.as_str()).collect();
+        while let Some(name) = next.pop() {
+            if let Some(service) = desired.services.get(name).filter(|_| first.insert(name)) {
+                next.extend(service.depends_on.iter().map(|other| other.service.as_str()));
+            }
+        }
+        let early = self.acts().filter(|(slot, reason, wishes)| {
+            let changes = wishes.iter().any(|wish| match wish {
+                Assignment::Task(task) => {
+                    let known = self.known(task);
+                    known.is_none_or(|known| known.spec != task.spec)
+                        || task.goal == Goal::Removed
+                        || (task.goal == Goal::Stopped
+                            && !matches!(reason, Reason::Asked { .. } | Reason::Follows { .. }))
+                }
+                _ => false,
+            });
+            // A network that is made anew cannot wait.
+            let follows = matches!(reason, Reason::Follows { .. });
+            !first.contains(slot.service.as_str()) && changes && !follows
+        });
+        early.map(|(slot, ..)| format!("{} is changed before the job", short(slot))).collect()
+    }
+
+    /// A job never runs beside another run of it.
+    fn one_job(&self) -> Vec<String> {
+        let is_job =
+            |slot: &Slot| self.service(slot).is_some_and(DesiredService::runs_before_deploy);
+        let begins = self
+            .task_wishes()
+            .filter(|wish| wish.goal == Goal::Running && self.known(wish).is_none_or(is_still));
+        let slots = begins.filter_map(|wish| Some((wish, wish.place.slot()?)));
+        let beside = slots.filter(|(wish, slot)| {
+            let mut tasks = self.observed();
+            is_job(slot)
+                && tasks.any(|(s, task)| s == *slot && task.id != wish.id && !is_still(task))
+        });
+        beside.map(|(_, slot)| format!("{} would run twice at a time", short(slot))).collect()
     }
 
     fn acts_have_wishes(&self) -> Vec<String> {

@@ -6,6 +6,7 @@
 
 mod alone;
 mod before_deploy;
+mod keep_up;
 mod leaving;
 mod person;
 mod reasons;
@@ -53,7 +54,7 @@ fn slot_verdict(
         return hold(why);
     }
     if let Some(why) = before_deploy::wait(facts, draft, slot, occupants) {
-        return hold(why);
+        return keep_up::keep_up(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));
     }
     let Some(want) = &occupants.want else { return leaving(facts, draft, slot, occupants) };
     let mut judge = Judge { facts, draft, slot, want };

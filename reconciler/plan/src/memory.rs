@@ -3,7 +3,7 @@
 
 use crate::Inputs;
 use crate::condition::{Condition, Fault, is_still};
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts};
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
@@ -50,6 +50,7 @@ impl Memory {
         let kept = [standing.good.clone(), Some(desired.hash.clone())];
         standing.prepared.retain(|hash| kept.contains(&Some(hash.clone())));
         self.keep_running_jobs(inputs);
+        self.lift_jobs_latches(desired);
         self.unpin(inputs, desired);
         self.make_anew(inputs, desired);
         if !self.standing.bad.contains_key(&desired.hash) {
@@ -64,6 +65,15 @@ impl Memory {
             inputs.observation.tasks.iter().any(|task| task.id == *id && !is_still(task))
         };
         self.standing.jobs.retain(|_, job| running(&job.task));
+    }
+
+    /// Who stops a job means that run of it.
+    fn lift_jobs_latches(&mut self, desired: &Desired) {
+        let is_job = |slot: &String| {
+            let service = slot.rsplit_once('.').and_then(|(name, _)| desired.services.get(name));
+            service.is_some_and(DesiredService::runs_before_deploy)
+        };
+        self.standing.stopped.retain(|slot| !is_job(slot));
     }
 
     /// What failed before is not what another try is judged by.
@@ -294,7 +304,8 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
 fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<String> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
     let patience = facts.patience(want, task);
-    if !patience.fresh {
+    let done = patience.before_deploy && is_complete(facts, want.name);
+    if !patience.fresh || done {
         return None;
     }
     let is_new = patience.changed.is_none();

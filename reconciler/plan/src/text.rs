@@ -106,6 +106,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Asked { command } => format!("asked for by `keel {command}`"),
         Reason::Superseded => "its successor is available".into(),
         Reason::Overtaken => "a newer revision overtook it".into(),
+        Reason::SuccessorWaits => "its successor cannot begin yet".into(),
         Reason::StopFirst => "it goes before its successor can start".into(),
         Reason::Failed { what } => format!("failed: {what}"),
         Reason::BeforeDeploy { revision } => {

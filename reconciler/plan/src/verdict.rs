@@ -168,6 +168,8 @@ pub enum Reason {
     Superseded,
     /// A newer revision came before it had settled.
     Overtaken,
+    /// Its successor cannot begin yet, so it goes on.
+    SuccessorWaits,
     /// It has to go before its successor can start.
     StopFirst,
     /// It did not get healthy.

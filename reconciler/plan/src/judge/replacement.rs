@@ -107,14 +107,21 @@ impl Judge<'_, '_> {
 
     /// What is made ready with it: one commit's services were meant for each other.
     fn others_get_ready(&self) -> Option<Hold> {
-        let (slot, _) = self.facts.slots.iter().find(|(slot, occupants)| {
-            *slot != self.slot
-                && occupants.current.is_some_and(|task| {
-                    task.goal == Goal::Ready
-                        && matches!(task.phase, Phase::Pending | Phase::Preparing)
-                })
-        })?;
-        Some(Hold::InProgress { what: format!("it waits for {} to be ready, too", short(slot)) })
+        let others = self.facts.slots.iter().filter(|(slot, _)| *slot != self.slot);
+        let (slot, want, task) = others
+            .filter_map(|(slot, all)| Some((slot, all.want.as_ref()?, all.current?)))
+            .find(|(_, _, task)| {
+                task.goal == Goal::Ready && matches!(task.phase, Phase::Pending | Phase::Preparing)
+            })?;
+        Some(match self.facts.condition(want, task) {
+            Condition::Failed { what, .. } => {
+                Hold::Failed { what: format!("waits for {}: {what}", short(slot)) }
+            }
+            _ => Hold::AwaitingDependency {
+                service: slot.service.clone(),
+                condition: "ready".to_owned(),
+            },
+        })
     }
 
     /// It is ready, and runs as soon as the one before it has ended.

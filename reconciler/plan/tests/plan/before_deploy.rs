@@ -314,6 +314,21 @@ fn who_kills_a_job_does_not_mean_it_to_begin_anew() {
 }
 
 #[test]
+fn a_person_stops_one_run_of_a_job_and_not_those_of_later_deploys() {
+    let mut world = shop("job:1").converge().push("migrate", "slow", "r2");
+    (0..6).for_each(|_| _ = world.step());
+    world.standing.stopped.insert("migrate.1".into());
+    let world = world.converge();
+    assert_eq!(world.standing.bad[&world.desired.hash].reason, "migrate.1 was stopped by a person");
+    let mut world = world.push("migrate", "job:3", "r3").push("app", "app:3", "r3").converge();
+    assert_eq!((jobs(&world), world.running().as_str()), (2, "shop-app-1=app:3 shop-db-1=pg:1"));
+    // One that is done is not undone by a stop.
+    world.standing.stopped.insert("migrate.1".into());
+    let world = world.converge();
+    assert!(!world.standing.bad.contains_key(&world.desired.hash));
+}
+
+#[test]
 fn a_run_that_nobody_saw_end_begins_again() {
     let mut world = shop("job:1").converge().push("migrate", "slow", "r2");
     (0..6).for_each(|_| _ = world.step());

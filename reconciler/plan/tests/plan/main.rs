@@ -3,6 +3,7 @@
 
 mod before_deploy;
 mod drift;
+mod gate;
 mod jobs;
 mod node;
 mod pinned;

@@ -21,7 +21,8 @@ enum Happening {
     Pass { seconds: u64 },
 }
 
-const SERVICES: [&str; 3] = ["api", "db", "web"];
+const SERVICES: [&str; 4] = ["api", "db", "migrate", "web"];
+const JOBS: [&str; 5] = ["job", "job:2", "crash", "job:3", "crash:2"];
 const IMAGES: [&str; 5] = ["good:1", "good:2", "crash", "sick", "job"];
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -32,16 +33,16 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Some(keel_plan::desired::Order::StopFirst))
     ];
     prop_oneof![
-        3 => (0..3usize, 0..5usize).prop_map(|(service, image)| Push { service, image }),
-        1 => (0..3usize, 0..4u32).prop_map(|(service, replicas)| Scale { service, replicas }),
-        1 => (0..3usize, order).prop_map(|(service, order)| Order { service, order }),
-        1 => (0..3usize, proptest::option::of(1..9u64)).prop_map(|(service, mem)| Limit { service, mem }),
-        1 => (0..3usize, 1..3u32).prop_map(|(service, slot)| Stop { service, slot }),
+        3 => (0..4usize, 0..5usize).prop_map(|(service, image)| Push { service, image }),
+        1 => (0..4usize, 0..4u32).prop_map(|(service, replicas)| Scale { service, replicas }),
+        1 => (0..4usize, order).prop_map(|(service, order)| Order { service, order }),
+        1 => (0..4usize, proptest::option::of(1..9u64)).prop_map(|(service, mem)| Limit { service, mem }),
+        1 => (0..4usize, 1..3u32).prop_map(|(service, slot)| Stop { service, slot }),
         1 => Just(Start),
-        1 => (0..3usize).prop_map(|service| Restart { service }),
+        1 => (0..4usize).prop_map(|service| Restart { service }),
         1 => Just(Recreate),
-        1 => (0..3usize).prop_map(|service| Lose { service }),
-        1 => (0..3usize).prop_map(|service| Kill { service }),
+        1 => (0..4usize).prop_map(|service| Lose { service }),
+        1 => (0..4usize).prop_map(|service| Kill { service }),
         6 => (1..40u64).prop_map(|seconds| Pass { seconds }),
     ]
 }
@@ -49,10 +50,14 @@ fn happening() -> impl Strategy<Value = Happening> {
 fn happen(mut world: World, happening: &Happening) -> World {
     match happening {
         Happening::Push { service, image } => {
-            return world.push(SERVICES[*service], IMAGES[*image], &format!("r-{image}"));
+            // A job has to end.
+            let images = if SERVICES[*service] == "migrate" { JOBS } else { IMAGES };
+            return world.push(SERVICES[*service], images[*image], &format!("r-{image}"));
         }
         Happening::Scale { service, replicas } => {
-            return world.edit(SERVICES[*service], |s| s.replicas = *replicas);
+            // A job has no replicas.
+            let replicas = if SERVICES[*service] == "migrate" { 1 } else { *replicas };
+            return world.edit(SERVICES[*service], |s| s.replicas = replicas);
         }
         Happening::Order { service, order } => {
             return world.edit(SERVICES[*service], |s| s.order = *order);
@@ -103,6 +108,9 @@ fn start(first: usize, restart: RestartPolicy) -> World {
         .wants("api", "good:1")
         .edit("api", |s| s.spec.restart = restart)
         .after("api", "db", Condition::Started)
+        .wants("migrate", "job")
+        .before_deploy("migrate")
+        .after("migrate", "db", Condition::Started)
 }
 
 proptest! {
@@ -131,6 +139,6 @@ proptest! {
 fn a_latch_that_is_lifted_while_others_move() {
     use Happening::{Pass, Recreate, Start, Stop};
     let history =
-        [Pass { seconds: 2 }, Stop { service: 2, slot: 1 }, Recreate, Pass { seconds: 1 }, Start];
+        [Pass { seconds: 2 }, Stop { service: 3, slot: 1 }, Recreate, Pass { seconds: 1 }, Start];
     history.iter().fold(start(2, RestartPolicy::No), happen).converge();
 }

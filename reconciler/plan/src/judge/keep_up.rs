@@ -1,0 +1,45 @@
+//! What ran before goes on for as long as its successor waits: also where it had been stopped for
+//! one that a newer revision overtook, or was ended by somebody else meanwhile.
+
+use crate::condition::is_still;
+use crate::draft::{Draft, act};
+use crate::facts::{Facts, Occupants, slotted};
+use crate::verdict::{Action, Reason, Verdict};
+use crate::wish;
+use keel_engine::{ExitCause, Goal, ObservedTask, Slot, cost_of, diff, fields::Cost};
+
+/// Starts the best of a slot's ended tasks, if none runs and one should.
+pub(super) fn keep_up(
+    facts: &Facts<'_>,
+    draft: &Draft,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+) -> Option<Verdict> {
+    let want = occupants.want.as_ref().filter(|want| !facts.is_job(want.service))?;
+    let good = facts.standing.good_desired.as_deref();
+    let good = good.and_then(|good| good.services.get(want.name));
+    let good = good.map(|service| slotted(service, slot));
+    let is_good = |task: &ObservedTask| {
+        good.as_ref().is_some_and(|good| cost_of(&diff(&task.spec, good)) != Some(Cost::Replace))
+    };
+    let begun = |task: &&ObservedTask| task.started.is_some() && task.goal != Goal::Removed;
+    let begun: Vec<_> = occupants.all().filter(begun).collect();
+    if !begun.iter().all(|task| is_still(task)) {
+        return None;
+    }
+    let ended = begun.into_iter().filter(|task| was_ended(task));
+    let best = ended.max_by_key(|task| (is_good(task), task.created))?;
+    let wish = wish::again(best, Goal::Running, draft.generation);
+    Some(act(Action::Start, Reason::SuccessorWaits, vec![wish]))
+}
+
+/// Not by itself: it was told to, or somebody or something else did it.
+fn was_ended(task: &ObservedTask) -> bool {
+    let by_others = [
+        ExitCause::Stopped,
+        ExitCause::KilledFromOutside,
+        ExitCause::Interrupted,
+        ExitCause::Unknown,
+    ];
+    task.goal == Goal::Stopped || task.exit_cause.is_some_and(|cause| by_others.contains(&cause))
+}
