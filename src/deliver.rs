@@ -200,8 +200,8 @@ mod tests {
         assert_eq!(
             keys,
             [
-                "webhook hooks.example.org 04e8a1",
-                "webhook hooks.example.org 04e8a1 (2)",
+                "webhook hooks.example.org dfd4b0",
+                "webhook hooks.example.org dfd4b0 (2)",
                 "ntfy /etc/keel/ntfy",
                 "github api.github.com of source home",
             ]
