@@ -19,6 +19,7 @@ mod login;
 mod logout;
 mod logs;
 mod network;
+mod notify;
 mod plan;
 mod ps;
 mod pull;
@@ -79,6 +80,9 @@ pub enum Command {
     Drift(drift::Args),
     /// Read the sources anew, now
     Sync(sync::Args),
+    /// Who is told when something fails
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Where stacks come from
     #[command(subcommand)]
     Source(source::Command),
@@ -173,6 +177,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::History(args) => history::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
+        Command::Notify(command) => notify::run(command, context).await,
         Command::Source(command) => source::run(command, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,

@@ -94,6 +94,8 @@ pub fn settings(
         environment: environment(),
         home: env::get(env::HOME).map(PathBuf::from),
         clock: Clock::system(),
+        destinations: vec![],
+        host: root::node(),
     })
 }
 

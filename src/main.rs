@@ -11,6 +11,7 @@ mod cmd;
 mod completion;
 mod connect;
 mod context;
+mod deliver;
 mod early;
 mod env;
 mod exit;

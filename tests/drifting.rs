@@ -31,18 +31,6 @@ fn findings(host: &Host) -> Vec<Value> {
     open
 }
 
-/// The file that holds the memory limit of a container, by its process.
-fn limit_file(host: &Host, name: &str) -> String {
-    let pid = host.container(name).unwrap()["pid"].as_u64().unwrap();
-    host.sh(&format!(
-        "g=$(sed -n 's/^[0-9]*:memory://p' /proc/{pid}/cgroup); if [ -n \"$g\" ]; \
-         then echo /sys/fs/cgroup/memory$g/memory.limit_in_bytes; \
-         else echo /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/{pid}/cgroup)/memory.max; fi"
-    ))
-    .trim()
-    .to_owned()
-}
-
 fn up(host: &Host, policy: &str) {
     host.write("drifty/compose.yaml", &format!("{policy}{STACK}"));
     host.keel(&["up", "-d", "drifty/compose.yaml"]).ok();
@@ -54,7 +42,7 @@ fn an_untouched_stack_has_none_and_a_touched_limit_is_told_at_its_line() {
     let host = Host::new();
     up(&host, "");
     assert_eq!(findings(&host), [] as [Value; 0]);
-    host.sh(&format!("echo 33554432 > {}", limit_file(&host, "drifty-web-1")));
+    host.sh(&format!("echo 33554432 > {}", host.limit_file("drifty-web-1")));
     let found = findings(&host);
     assert_eq!(found.len(), 1, "{found:#?}");
     let finding = &found[0];
@@ -77,7 +65,7 @@ fn serve_heals_what_was_touched() {
     let host = Host::new();
     up(&host, "");
     let serve = host.serve(&["drifty"]);
-    let file = limit_file(&host, "drifty-web-1");
+    let file = host.limit_file("drifty-web-1");
     let before = host.container("drifty-web-1").unwrap();
     host.sh(&format!("echo 33554432 > {file}"));
     host.keel(&["drift"]);

@@ -12,9 +12,10 @@ fn root() -> &'static Path {
 /// Every Rust file of the project, tests included.
 fn sources() -> Vec<PathBuf> {
     let mut found = vec![];
-    let mut folders: Vec<_> = ["src", "spec", "engine", "reconciler", "webhooks", "api", "tests"]
-        .map(|name| root().join(name))
-        .into();
+    let mut folders: Vec<_> =
+        ["src", "spec", "engine", "reconciler", "webhooks", "notify", "api", "tests"]
+            .map(|name| root().join(name))
+            .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of the project").flatten() {
             let path = entry.path();
@@ -51,6 +52,7 @@ fn arrows_point_one_way() {
         ("reconciler/plan/Cargo.toml", &["keel-engine", "keel-spec"]),
         ("reconciler/Cargo.toml", &["keel-engine", "keel-plan", "keel-spec"]),
         ("webhooks/Cargo.toml", &[]),
+        ("notify/Cargo.toml", &[]),
         ("api/Cargo.toml", &["keel-engine", "keel-plan", "keel-reconciler"]),
     ]
     .into();
@@ -69,6 +71,7 @@ fn pure_crates_name_no_runtime() {
         ("reconciler/plan/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix", "jiff"]),
         ("reconciler/Cargo.toml", &["nix", "libc", "rustix"]),
         ("webhooks/Cargo.toml", &["reqwest", "nix", "libc", "rustix", "git2"]),
+        ("notify/Cargo.toml", &["nix", "libc", "rustix", "git2"]),
         ("api/Cargo.toml", &["nix", "libc", "rustix"]),
     ] {
         let text = fs::read_to_string(root().join(manifest)).unwrap();
@@ -116,6 +119,7 @@ fn the_pages_name_files_that_exist() {
             "docs/",
             "engine/",
             "examples/",
+            "notify/",
             "reconciler/",
             "spec/",
             "src/",

@@ -32,6 +32,8 @@ pub const RESUME: &str = "/v1/stacks/resume";
 
 /// The sources' state.
 pub const SOURCES: &str = "/v1/sources";
+/// Receivers and forges that are not reached.
+pub const DELIVERIES: &str = "/v1/deliveries";
 /// `sync`.
 pub const SYNC: &str = "/v1/sources/sync";
 /// `source create`.

@@ -38,6 +38,8 @@ async fn api(folder: &Path) -> Api {
         environment: Default::default(),
         home: None,
         clock: Clock::system(),
+        destinations: vec![],
+        host: "here".to_owned(),
     };
     let info = Info { version: "1".into(), root: folder.display().to_string(), serve: false };
     Api { controller: Controller::start(settings).await.unwrap(), info }

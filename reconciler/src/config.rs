@@ -9,8 +9,10 @@
 
 mod duration;
 mod files;
+mod forge;
 mod globs;
 mod keys;
+mod notify;
 mod policy;
 mod reader;
 mod sources;
@@ -43,13 +45,15 @@ pub struct SourceConfig {
     pub env: BTreeMap<String, String>,
     /// Who may say that there was a push.
     pub webhook: Option<WebhookConfig>,
+    /// Where its commits get their status.
+    pub forge: Option<ForgeConfig>,
 }
 
 impl SourceConfig {
     /// One of which nothing else is said.
     #[must_use]
     pub fn new(name: impl Into<String>, from: From) -> Self {
-        Self { name: name.into(), from, env: BTreeMap::new(), webhook: None }
+        Self { name: name.into(), from, env: BTreeMap::new(), webhook: None, forge: None }
     }
 }
 
@@ -149,6 +153,52 @@ pub struct WebhookConfig {
     pub secret_file: PathBuf,
 }
 
+/// Where commits get their status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeConfig {
+    /// `github`, `gitlab`, `gitea`.
+    pub forge: String,
+    /// What holds the token.
+    pub token_file: PathBuf,
+    /// Where its API is.
+    pub api: Api,
+    /// `owner/name`.
+    pub repo: String,
+}
+
+/// Where a forge's API is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Api {
+    /// As it is written.
+    Named(String),
+    /// Where this forge has it on the host of its repositories: `https://git.example.org`.
+    At(String),
+}
+
+/// Somebody who is told when something fails, recovers or drifts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// `webhook`, `ntfy`.
+    pub kind: String,
+    /// Where.
+    pub url: UrlFrom,
+    /// What holds the token that goes along.
+    pub token_file: Option<PathBuf>,
+    /// What holds the secret that signs the body.
+    pub secret_file: Option<PathBuf>,
+    /// `failed`, `recovered`, `drift`.
+    pub on: Vec<String>,
+}
+
+/// Where a URL is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UrlFrom {
+    /// Here.
+    Text(String),
+    /// In this file: it is a secret.
+    File(PathBuf),
+}
+
 /// Addresses that are opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listen {
@@ -176,6 +226,8 @@ pub struct Config {
     pub registries: BTreeMap<String, RegistryConfig>,
     /// What is opened.
     pub listen: Listen,
+    /// Who is told.
+    pub notify: Vec<NotifyConfig>,
     files: Vec<Named>,
 }
 
@@ -287,6 +339,7 @@ impl Reader {
             "policy" => config.policy = this.policy(value),
             "registries" => config.registries = this.registries(value),
             "listen" => config.listen = this.listen(value),
+            "notify" => config.notify = this.notify(value),
             _ => {}
         });
         config.files = std::mem::take(&mut self.files);

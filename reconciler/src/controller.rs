@@ -13,6 +13,8 @@ use crate::clock::Clock;
 use crate::concerns::Concerns;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
+use crate::notices::Destination;
+use crate::notices::herald::Herald;
 use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::Records;
@@ -55,6 +57,10 @@ pub struct Settings {
     pub home: Option<PathBuf>,
     /// What time it is.
     pub clock: Clock,
+    /// Who is told of what happens; ignored unless [`serve`](Self::serve).
+    pub destinations: Vec<Destination>,
+    /// What this host is called in what they are told.
+    pub host: String,
 }
 
 /// The controller of a root. Cheap to clone: all clones are the same one.
@@ -76,6 +82,7 @@ struct Shared {
     /// Told when there may be something to take away.
     room: tokio::sync::Notify,
     notes: Mutex<Notes>,
+    herald: Herald,
     loops: Mutex<Option<JoinSet<()>>>,
 }
 
@@ -121,6 +128,7 @@ impl Controller {
             kept: tokio::sync::RwLock::new(()),
             room: tokio::sync::Notify::new(),
             notes: Mutex::default(),
+            herald: Herald::default(),
             loops: Mutex::default(),
             settings,
         };
@@ -158,6 +166,12 @@ impl Controller {
     /// Opens a conversation with a task, on the node that has it.
     pub async fn open(&self, what: Open) -> Result<Box<dyn Duplex>, Refusal> {
         Ok(self.fleet().open(what).await?)
+    }
+
+    /// What this host is called.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.shared.settings.host
     }
 
     pub(crate) fn serves(&self) -> bool {
@@ -204,6 +218,11 @@ impl Controller {
         more.insert(name, source);
         *all = Arc::new(more);
         true
+    }
+
+    /// What people and forges are told.
+    pub(crate) fn herald(&self) -> &Herald {
+        &self.shared.herald
     }
 
     /// From now on a change of its files is a hint.

@@ -23,6 +23,7 @@ mod guard;
 pub mod history;
 pub mod load;
 mod loops;
+pub mod notices;
 mod operate;
 pub mod operation;
 mod outcome;

@@ -4,6 +4,7 @@ use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::controller::Controller;
 use crate::history::{Entry, Note};
+use crate::notices::herald;
 use crate::operate::drift;
 use crate::operation::OperationState;
 use crate::pass::{PassError, Passed, pass};
@@ -34,6 +35,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
     loops.spawn(until_closed(controller.clone(), keep_room(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), herald::run(controller.clone())));
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
     }
@@ -53,7 +55,7 @@ async fn until_closed(controller: Controller, work: impl Future<Output = ()>) {
 
 /// One pass; says when the same stack is to be looked at again.
 async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
-    match pass(&stack, &Asked::default(), &controller).await {
+    let again = match pass(&stack, &Asked::default(), &controller).await {
         Ok(passed) => {
             controller.remember_unwritten(&stack, None);
             after(&stack, &passed, &controller).await
@@ -62,7 +64,9 @@ async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
             note_failure(&stack, &error, &controller).await;
             Some(RETRY)
         }
-    }
+    };
+    controller.herald().ring();
+    again
 }
 
 async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> Option<Duration> {
@@ -98,7 +102,9 @@ async fn note_failure(stack: &StackName, error: &PassError, controller: &Control
 async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
     let why = Why { cause: controller.take_cause(&name), take_over: false };
-    Some(refresh(&name, &source, &why, &controller).await)
+    let again = refresh(&name, &source, &why, &controller).await;
+    controller.herald().ring();
+    Some(again)
 }
 
 /// The first event after a pause is heard at once, those that follow as one hint: a pull tells of
@@ -143,5 +149,6 @@ async fn look_for_drift(controller: Controller) {
         for stack in drift::differing(&controller).await.unwrap_or_default() {
             controller.look_closely(stack);
         }
+        controller.herald().ring();
     }
 }

@@ -23,6 +23,9 @@ use tokio::sync::watch;
 /// Revisions of a stack that were good, and can be come back to: the present one and three more.
 const GOOD: usize = 4;
 
+/// The key of what was told.
+const TOLD: &str = "notices/book";
+
 /// Why a record could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -362,6 +365,23 @@ impl Records {
         change: impl Fn(&mut SourceRecord) -> R,
     ) -> Result<R> {
         Ok(self.update(&format!("sources/{name}"), change).await?.0)
+    }
+
+    /// What was told to people and forges, and what is on its way to them.
+    pub async fn told<T: DeserializeOwned + Default>(&self) -> Result<T> {
+        match self.read(TOLD).await {
+            Ok(told) => Ok(told.map(|(told, _)| told).unwrap_or_default()),
+            // Whatever is wrong is told once more.
+            Err(RecordError::Form { .. }) => Ok(T::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores that. There is one writer: whoever serves.
+    pub async fn put_told<T: Serialize>(&self, told: &T) -> Result<()> {
+        let revision = self.store.get(TOLD).await?.map_or(0, |entry| entry.revision);
+        self.store.put(TOLD, encoded(told), revision).await?;
+        Ok(())
     }
 
     /// Nothing of a stack is remembered any more.

@@ -351,3 +351,18 @@ pub struct TroubleRow {
     /// What to give now.
     pub commands: Vec<String>,
 }
+
+/// A receiver of messages, or a forge, that is not reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRow {
+    /// Who.
+    pub name: String,
+    /// Since when nothing arrives, RFC 3339; absent where it is only that something was refused.
+    pub failing: Option<String>,
+    /// What was in the way last.
+    pub why: String,
+    /// Messages and statuses that wait.
+    pub waiting: usize,
+    /// Those that were refused or dropped since one arrived.
+    pub lost: u32,
+}

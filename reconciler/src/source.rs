@@ -212,7 +212,7 @@ pub(crate) struct Loaded {
 
 impl Source {
     pub fn new(config: SourceConfig, settings: &Settings) -> Self {
-        let SourceConfig { name, from, env, webhook: _ } = config;
+        let SourceConfig { name, from, env, webhook: _, forge: _ } = config;
         let own =
             matches!(&from, From::Git(git) if Path::new(&git.url) == settings.repos.path(&name));
         let (kind, location, mut environment, poll) = match from {
@@ -412,6 +412,11 @@ impl Source {
         let work = move || paths.iter().try_for_each(|path| checkout::keep(&checkouts, path));
         let done = off_thread(work).await;
         done.map_err(|error| git::disk("keep files of the revision".to_owned(), error.into()))
+    }
+
+    /// How often it is looked at.
+    pub fn poll(&self) -> Duration {
+        self.poll
     }
 
     /// In what time to look again: after failures in a row later and later.

@@ -3,11 +3,13 @@
 mod check;
 mod containers;
 mod hooks;
+mod notices;
 mod sources;
 mod watch;
 
 use crate::connect::api;
 use crate::context::Context;
+use crate::deliver::addressees;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{Driving, check_machine, engine, repos, settings};
@@ -76,9 +78,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let _lock = lock(context, &layout).await?;
     let engine = engine(context, &layout, Driving::ForLife).await?;
     let described = sources::describe(&sources);
-    let settings = settings(context, &layout, engine.clone(), Some(sources))?;
+    let told = addressees(&config, &sources);
+    let mut settings = settings(context, &layout, engine.clone(), Some(sources))?;
+    settings.destinations = told.iter().map(|one| one.destination.clone()).collect();
     let controller = Controller::start(settings).await?;
     let hooks = hooks::listen(&config, &controller, context).await?;
+    let delivering = notices::deliver(told, &controller, context);
     let router = router(api(&controller, &layout, true));
     let group = root::group();
     root::admit(&layout, group)
@@ -90,7 +95,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         ended = until_told() => ended,
         never = tell(&controller, context) => never,
     };
-    drop(hooks);
+    drop((hooks, delivering));
     served.stop(FAREWELL).await;
     farewell(&controller, context, &layout).await;
     controller.stop().await;

@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::show::{Table, ago, json};
 use keel_engine::StackName;
 use keel_reconciler::ask::{SourceRow, StatusRow};
-use keel_reconciler::rows::TroubleRow;
+use keel_reconciler::rows::{DeliveryRow, TroubleRow};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel status").await?;
     let rows = connection.client.status(args.stacks.clone()).await?;
     let sources = connection.client.sources().await?;
+    // An older daemon knows none.
+    let deliveries = connection.client.deliveries().await.unwrap_or_default();
     connection.close().await;
     match args.listing.format {
         Format::Json => context.screen.data(&json::render(&rows))?,
@@ -47,6 +49,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
                 context.screen.say(&line);
             }
         }
+    }
+    for line in deliveries.iter().map(|row| undelivered(row, ago::now())) {
+        context.screen.warn(&line);
     }
     let well = rows.iter().all(|row| row.sync == "InSync" && row.health == "Healthy");
     Ok(if args.exit_code && !well { Exit::Failed } else { Exit::Done })
@@ -128,6 +133,21 @@ fn is_of(rows: &[StatusRow], source: &SourceRow) -> bool {
     rows.iter().any(|row| row.source == source.name)
 }
 
+/// Who does not hear of it.
+fn undelivered(row: &DeliveryRow, now: u64) -> String {
+    let since = row.failing.as_ref().map(|since| format!(", first {}", ago::ago(since, now)));
+    let mut counts = Vec::new();
+    if row.waiting > 0 {
+        counts.push(format!("{} waiting", row.waiting));
+    }
+    if row.lost > 0 {
+        counts.push(format!("{} given up", row.lost));
+    }
+    let counts =
+        if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+    format!("{} is not reached{}: {}{counts}", row.name, since.unwrap_or_default(), row.why)
+}
+
 fn source_notes(source: &SourceRow) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(held) = &source.held {
@@ -193,6 +213,27 @@ mod tests {
     fn who_asks_for_a_stack_is_told_of_its_source() {
         let source = |name: &str| SourceRow { name: name.into(), ..SourceRow::default() };
         assert!(is_of(&[row()], &source("home")) && !is_of(&[row()], &source("lab")));
+    }
+
+    #[test]
+    fn whoever_is_not_reached_is_named() {
+        let row = DeliveryRow {
+            name: "ntfy ntfy.example.org 3f9c2a".into(),
+            failing: Some("1970-01-01T00:00:00Z".into()),
+            why: "cannot be reached: connection refused".into(),
+            waiting: 2,
+            lost: 1,
+        };
+        assert_eq!(
+            undelivered(&row, 60_000),
+            "ntfy ntfy.example.org 3f9c2a is not reached, first About a minute ago: cannot be \
+             reached: connection refused (2 waiting, 1 given up)"
+        );
+        let refused = DeliveryRow { failing: None, waiting: 0, why: "answered 401".into(), ..row };
+        assert_eq!(
+            undelivered(&refused, 60_000),
+            "ntfy ntfy.example.org 3f9c2a is not reached: answered 401 (1 given up)"
+        );
     }
 
     #[test]

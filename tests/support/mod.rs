@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod git;
+pub mod receiver;
 
 use serde_json::Value;
 use std::fs::{self, File};
@@ -355,6 +356,18 @@ impl Host {
         let called = self.keel(&["status", "--format", "json"]);
         let rows: Value = serde_json::from_str(&called.stdout).ok()?;
         rows.as_array()?.iter().find(|row| row["stack"] == stack).cloned()
+    }
+
+    /// The file that holds the memory limit of a container, by its process.
+    pub fn limit_file(&self, name: &str) -> String {
+        let pid = self.container(name).expect("it is there")["pid"].as_u64().expect("it runs");
+        self.sh(&format!(
+            "g=$(sed -n 's/^[0-9]*:memory://p' /proc/{pid}/cgroup); if [ -n \"$g\" ]; \
+             then echo /sys/fs/cgroup/memory$g/memory.limit_in_bytes; \
+             else echo /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/{pid}/cgroup)/memory.max; fi"
+        ))
+        .trim()
+        .to_owned()
     }
 
     /// Waits until the last operation of a stack is of this commit, and has come to this; gives it

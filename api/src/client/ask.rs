@@ -13,9 +13,9 @@ use keel_reconciler::ask::{
     RunAsk, SourceRow, StatusRow, TaskAsk,
 };
 use keel_reconciler::rows::{
-    HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PruneAsk, PrunedRow, PsAsk, PullAsk,
-    RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone, UsageRow,
-    VolumeAsk, VolumeRow,
+    DeliveryRow, HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PruneAsk, PrunedRow,
+    PsAsk, PullAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone,
+    UsageRow, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -92,6 +92,11 @@ impl Client {
     /// The sources' state.
     pub async fn sources(&self) -> Result<Vec<SourceRow>> {
         self.get(paths::SOURCES).await
+    }
+
+    /// Receivers and forges that are not reached.
+    pub async fn deliveries(&self) -> Result<Vec<DeliveryRow>> {
+        self.get(paths::DELIVERIES).await
     }
 
     /// Reads sources anew, then converges.

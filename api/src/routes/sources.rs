@@ -1,4 +1,4 @@
-//! The sources' state, `sync`, `confirm`.
+//! The sources' state, who is not reached with news of it, `sync`, `confirm`.
 
 use super::{Answer, Api};
 use crate::refusal::Ask;
@@ -9,12 +9,13 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use keel_reconciler::ask::SourceRow;
-use keel_reconciler::rows::{RepoAnswer, RepoAsk, SyncAsk};
+use keel_reconciler::rows::{DeliveryRow, RepoAnswer, RepoAsk, SyncAsk};
 
 /// All of them.
 pub fn routes() -> Router<Api> {
     Router::new()
         .route(paths::SOURCES, get(sources))
+        .route(paths::DELIVERIES, get(deliveries))
         .route(paths::SYNC, post(sync))
         .route(paths::CONFIRM, post(confirm))
         .route(paths::SOURCE_CREATE, post(create))
@@ -22,6 +23,10 @@ pub fn routes() -> Router<Api> {
 
 async fn sources(State(api): State<Api>) -> Json<Vec<SourceRow>> {
     Json(api.controller.sources().await)
+}
+
+async fn deliveries(State(api): State<Api>) -> Json<Vec<DeliveryRow>> {
+    Json(api.controller.deliveries().await)
 }
 
 async fn sync(State(api): State<Api>, Ask(ask): Ask<SyncAsk>) -> Response {

@@ -17,9 +17,13 @@ pub(crate) enum Shape {
     /// One text, or a list of them.
     Texts,
     List,
+    /// A list of maps, each with keys of this table.
+    Maps,
     Flag,
     Duration,
     Words(&'static [&'static str]),
+    /// A list of some of these.
+    SomeWords(&'static [&'static str]),
     /// Known, and refused by name until a version obeys it.
     NotYet,
 }
@@ -39,7 +43,18 @@ const fn key(path: &'static str, shape: Shape, about: &'static str) -> Key {
 /// Forges whose webhooks are understood.
 pub(crate) const FORGES: &[&str] = &["github", "gitlab", "gitea", "generic"];
 
-use Shape::{Duration, Flag, List, Map as Keys, Named, NotYet, Pairs, Text, Texts, Words};
+/// Forges that take commit statuses.
+pub(crate) const STATUS_FORGES: &[&str] = &["github", "gitlab", "gitea"];
+
+/// Kinds of receivers of messages: each has a key of its name for its URL, and one with `-file`.
+pub(crate) const RECEIVERS: &[&str] = &["webhook", "ntfy"];
+
+/// What messages are about.
+pub(crate) const KINDS: &[&str] = &["failed", "recovered", "drift"];
+
+use Shape::{
+    Duration, Flag, List, Map as Keys, Maps, Named, NotYet, Pairs, SomeWords, Text, Texts, Words,
+};
 
 /// Parents come before their keys.
 pub(crate) const KEYS: &[Key] = &[
@@ -95,7 +110,15 @@ pub(crate) const KEYS: &[Key] = &[
         "Whose signature is expected; Forgejo is `gitea`.",
     ),
     key("sources.*.webhook.secret-file", Text, "A file with the secret that the forge signs with."),
-    key("sources.*.forge", NotYet, "Where commit statuses go."),
+    key("sources.*.forge", Keys, "Where commits get their status; of `git` sources."),
+    key("sources.*.forge.type", Words(STATUS_FORGES), "Whose API it is; Forgejo is `gitea`."),
+    key(
+        "sources.*.forge.token-file",
+        Text,
+        "A file with a token that may set commit statuses of the repository.",
+    ),
+    key("sources.*.forge.api", Text, "Where the API is, if that does not follow from `git`."),
+    key("sources.*.forge.repo", Text, "owner/name, if that does not follow from `git`."),
     key("policy", Keys, "Defaults of every stack's policy; `x-keel` in a stack or service wins."),
     key("policy.drift", Words(&["heal", "report"]), "What happens to what was changed by hand."),
     key(
@@ -133,7 +156,14 @@ pub(crate) const KEYS: &[Key] = &[
     key("registries", Named, "How registries are reached, by host."),
     key("registries.*.mirrors", List, "Asked first, in this order; `http://` ones without TLS."),
     key("registries.*.insecure", Flag, "Reached over HTTP."),
-    key("notify", NotYet, "Who is told."),
+    key("notify", Maps, "Who is told when something fails, recovers or drifts."),
+    key("notify.*.webhook", Text, "A URL that gets messages as JSON; Slack's and the like, too."),
+    key("notify.*.webhook-file", Text, "A file with that URL, where the URL is the secret."),
+    key("notify.*.ntfy", Text, "A topic of an ntfy server: https://ntfy.example.org/keel."),
+    key("notify.*.ntfy-file", Text, "A file with that URL, where the topic is the secret."),
+    key("notify.*.token-file", Text, "A file with a token that goes along: Bearer."),
+    key("notify.*.secret-file", Text, "A file with the secret that signs a webhook's body."),
+    key("notify.*.on", SomeWords(KINDS), "What it is told of; unset, all of it."),
     key("reports", NotYet, "Reports, and when they are written."),
 ];
 
@@ -183,9 +213,16 @@ fn property(key: &Key) -> Value {
             { "type": "array", "items": { "type": "string" }, "minItems": 1 },
         ] }),
         List => json!({ "type": "array", "items": { "type": "string" } }),
+        Maps => {
+            let each = object(&format!("{}.*", key.path));
+            json!({ "type": ["array", "null"], "items": each })
+        }
         Flag => json!({ "type": "boolean" }),
         Duration => json!({ "type": "string", "pattern": PATTERN, "examples": ["1m30s"] }),
         Words(words) => json!({ "enum": words }),
+        SomeWords(words) => {
+            json!({ "type": "array", "items": { "enum": words }, "minItems": 1 })
+        }
         Text | NotYet => json!({ "type": "string", "minLength": 1 }),
     };
     property["description"] = json!(key.about);
@@ -206,7 +243,8 @@ mod tests {
             };
             let before = KEYS[..at].iter().find(|row| row.path == parent);
             let shape = before.unwrap_or_else(|| panic!("{} has no parent", row.path)).shape;
-            assert_eq!(shape, if named { Named } else { Keys }, "{}", row.path);
+            let right = if named { matches!(shape, Named | Maps) } else { shape == Keys };
+            assert!(right, "{}", row.path);
         }
     }
 
@@ -218,6 +256,14 @@ mod tests {
         assert_eq!(source["additionalProperties"], false);
         assert_eq!(source["properties"]["webhook"]["properties"]["type"]["enum"], json!(FORGES));
         assert!(source["properties"]["verify"].is_null());
-        assert!(schema["properties"]["notify"].is_null());
+        let receiver = &schema["properties"]["notify"]["items"];
+        assert_eq!(receiver["properties"]["on"]["items"]["enum"], json!(KINDS));
+        assert_eq!(receiver["additionalProperties"], false);
+        for name in RECEIVERS {
+            for key in [(*name).to_owned(), format!("{name}-file")] {
+                assert_eq!(receiver["properties"][&key]["type"], "string", "{key}");
+            }
+        }
+        assert!(schema["properties"]["reports"].is_null());
     }
 }

@@ -99,8 +99,14 @@ impl Reader {
 
     /// One of the words that the table has for this key.
     pub fn word(&mut self, item: &Item, path: &str) -> Option<String> {
+        match find(path).map(|row| row.shape) {
+            Some(Shape::Words(words)) => self.one_of(item, path, words),
+            _ => self.text(item),
+        }
+    }
+
+    fn one_of(&mut self, item: &Item, path: &str, words: &[&str]) -> Option<String> {
         let text = self.text(item)?;
-        let Some(Shape::Words(words)) = find(path).map(|row| row.shape) else { return Some(text) };
         if words.contains(&text.as_str()) {
             return Some(text);
         }
@@ -110,6 +116,31 @@ impl Reader {
         let words = format!("`{name}` is one of {}, not `{text}`", quoted.join(", "));
         self.troubles.push(Trouble::at(item, words).hint(hint));
         None
+    }
+
+    /// Several of the words that the table has for this key.
+    pub fn some_words(&mut self, item: &Item, path: &str) -> Vec<String> {
+        let Some(Shape::SomeWords(words)) = find(path).map(|row| row.shape) else { return vec![] };
+        let Node::List(items) = &item.node else {
+            self.wrong(item, "a list is needed here");
+            return vec![];
+        };
+        if items.is_empty() {
+            self.wrong(item, "the list is empty: leave it out to be told of all");
+        }
+        items.iter().filter_map(|item| self.one_of(item, path, words)).collect()
+    }
+
+    /// The items of a list of maps.
+    pub fn maps<'a>(&mut self, item: &'a Item, what: &str) -> &'a [Item] {
+        match &item.node {
+            Node::List(items) => items,
+            _ if item.is_nothing() => &[],
+            _ => {
+                self.wrong(item, format!("{what} must be a list: `- ` before each of them"));
+                &[]
+            }
+        }
     }
 
     pub fn flag(&mut self, item: &Item) -> Option<bool> {
@@ -145,6 +176,25 @@ impl Reader {
         }
         self.wrong(item, format!("`{text}` must be a whole path, from `/` on"));
         None
+    }
+
+    /// Where something answers over HTTP.
+    pub fn http_url(&mut self, item: &Item) -> Option<String> {
+        let text = self.text(item)?;
+        let url = reqwest::Url::parse(&text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url.filter(reqwest::Url::has_host) else {
+            self.wrong(
+                item,
+                "this is no URL: it begins with https:// or http://, and names a host",
+            );
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.wrong(item, "the URL names a user: take it out of there, and use `token-file`");
+            return None;
+        }
+        Some(text)
     }
 
     /// A file that must be there when it is used; [`super::files`] looks at all of them.

@@ -2,7 +2,7 @@
 
 use super::globs::fault;
 use super::reader::Reader;
-use super::{Auth, Follow, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
+use super::{Auth, Follow, ForgeConfig, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
 use crate::source::{Location, is_range, shown_url};
 use crate::yaml::{Item, Node};
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ struct Written<'a> {
     data_dir: Option<PathBuf>,
     auth: Option<(Auth, &'a Item)>,
     webhook: Option<WebhookConfig>,
+    forge: Option<&'a Item>,
     /// Keys that are about `git` alone, where they stand.
     of_git: Vec<&'a Item>,
 }
@@ -59,8 +60,9 @@ impl Reader {
                 return None;
             }
         };
+        let forge = self.forge_of(&written);
         let Written { env, webhook, .. } = written;
-        Some(SourceConfig { name: name.to_owned(), from: from?, env, webhook })
+        Some(SourceConfig { name: name.to_owned(), from: from?, env, webhook, forge })
     }
 
     fn written<'a>(&mut self, item: &'a Item) -> Written<'a> {
@@ -85,9 +87,10 @@ impl Reader {
                 "data-dir" => written.data_dir = this.path(value),
                 "auth" => written.auth = this.auth(value).map(|auth| (auth, value)),
                 "webhook" => written.webhook = this.webhook(value),
+                "forge" => written.forge = Some(value),
                 _ => {}
             }
-            if matches!(key, "branch" | "commit" | "tag" | "data-dir" | "auth") {
+            if matches!(key, "branch" | "commit" | "tag" | "data-dir" | "auth" | "forge") {
                 written.of_git.push(value);
             }
         });
@@ -109,6 +112,11 @@ impl Reader {
         })))
     }
 
+    /// Only of Git sources; others were told already.
+    fn forge_of(&mut self, written: &Written<'_>) -> Option<ForgeConfig> {
+        self.forge(written.forge?, written.git.as_deref()?)
+    }
+
     fn followed(&mut self, written: &Written<'_>) -> Option<Follow> {
         let several = [&written.branch, &written.commit, &written.tag].into_iter().flatten();
         if let Some((_, at)) = several.skip(1).last() {
@@ -126,7 +134,7 @@ impl Reader {
         for at in &written.of_git {
             self.wrong(
                 at,
-                "`branch`, `commit`, `tag`, `auth` and `data-dir` are about `git`, not about `dir`",
+                "`branch`, `commit`, `tag`, `auth`, `forge` and `data-dir` are about `git`, not about `dir`",
             );
         }
         Some(From::Directory {

@@ -39,7 +39,7 @@ registries:
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let webhook = WebhookConfig { forge: "github".into(), secret_file: "/etc/keel/hook".into() };
     let from = From::Git(Box::new(home));
-    let home = SourceConfig { name: "home".into(), from, env, webhook: Some(webhook) };
+    let home = SourceConfig { name: "home".into(), from, env, webhook: Some(webhook), forge: None };
     assert_eq!(config.sources[0], home);
     let auth = Auth::Ssh {
         key: Some("/etc/keel/key".into()),
@@ -98,7 +98,7 @@ sources:
   g: { git: https://x/g, auth: { username: me } }
   h: { git: https://me@x/h, auth: { token-file: /t } }
   no name: { dir: /srv }
-notify: []
+reports: {}
 ";
     let error = Config::parse(text, "/etc/keel/keel.yaml").unwrap_err().to_string();
     insta::assert_snapshot!(error, @r#"
@@ -148,7 +148,7 @@ notify: []
 
     hint: did you mean `branch`?
 
-    error: `branch`, `commit`, `tag`, `auth` and `data-dir` are about `git`, not about `dir` [E0704]
+    error: `branch`, `commit`, `tag`, `auth`, `forge` and `data-dir` are about `git`, not about `dir` [E0704]
      --> /etc/keel/keel.yaml:9:27
       |
     9 |   c: { dir: /srv, branch: main }
@@ -198,11 +198,11 @@ notify: []
     15 |   no name: { dir: /srv }
        |   ^^^^^^^
 
-    error: this version does not obey the key `notify` in keel.yaml [E0704]
+    error: this version does not obey the key `reports` in keel.yaml [E0704]
       --> /etc/keel/keel.yaml:16:1
        |
-    16 | notify: []
-       | ^^^^^^
+    16 | reports: {}
+       | ^^^^^^^
     "#);
 }
 
@@ -291,5 +291,103 @@ fn the_example_is_obeyed_and_shows_every_key() {
         // For servers of long ago.
         let shown = name == "insecure" || text.contains(&format!("{name}:"));
         assert!(shown, "{} is not in the example", key.path);
+    }
+}
+
+#[test]
+fn receivers_and_forges_are_understood() {
+    let text = r#"
+sources:
+  home:
+    git: git@github.com:o/r.git
+    forge: { type: github, token-file: /etc/keel/t }
+  nested:
+    git: https://me@gitlab.example.org:8443/a/b/c.git
+    forge: { type: gitlab, token-file: /etc/keel/t }
+  below:
+    git: https://example.org/git/o/r
+    forge: { type: gitea, token-file: /etc/keel/t }
+  named:
+    git: /srv/git/r.git
+    forge: { type: gitea, token-file: /etc/keel/t, api: "http://127.0.0.1:3000", repo: o/r }
+notify:
+  - webhook: https://example.org/hook
+    secret-file: /etc/keel/s
+    on: [failed, drift]
+  - { webhook-file: /etc/keel/slack }
+  - { ntfy: "https://ntfy.example.org/keel", token-file: /etc/keel/t }
+"#;
+    let config = Config::parse(text, "keel.yaml").unwrap();
+    let forge = |forge: &str, api: Api, repo: &str| {
+        let (forge, repo) = (forge.to_owned(), repo.to_owned());
+        Some(ForgeConfig { forge, token_file: "/etc/keel/t".into(), api, repo })
+    };
+    let at = |base: &str| Api::At(base.to_owned());
+    let forges: Vec<_> = config.sources.iter().map(|source| source.forge.clone()).collect();
+    let expected = [
+        forge("github", at("https://github.com"), "o/r"),
+        forge("gitlab", at("https://gitlab.example.org:8443"), "a/b/c"),
+        forge("gitea", at("https://example.org/git"), "o/r"),
+        forge("gitea", Api::Named("http://127.0.0.1:3000".into()), "o/r"),
+    ];
+    assert_eq!(forges, expected);
+    let all = ["failed", "recovered", "drift"].map(str::to_owned).to_vec();
+    let hook = NotifyConfig {
+        kind: "webhook".into(),
+        url: UrlFrom::Text("https://example.org/hook".into()),
+        token_file: None,
+        secret_file: Some("/etc/keel/s".into()),
+        on: vec!["failed".into(), "drift".into()],
+    };
+    let slack = NotifyConfig {
+        url: UrlFrom::File("/etc/keel/slack".into()),
+        secret_file: None,
+        on: all.clone(),
+        ..hook.clone()
+    };
+    let ntfy = NotifyConfig {
+        kind: "ntfy".into(),
+        url: UrlFrom::Text("https://ntfy.example.org/keel".into()),
+        token_file: Some("/etc/keel/t".into()),
+        secret_file: None,
+        on: all,
+    };
+    assert_eq!(config.notify, [hook, slack, ntfy]);
+}
+
+#[test]
+fn receivers_and_forges_that_could_never_work_are_refused_at_their_place() {
+    let notify = [
+        ("{ webhook: example.org }", "this is no URL"),
+        ("{ webhook: 'ftp://example.org/a' }", "this is no URL"),
+        ("{ webhook: 'https://a:b@example.org' }", "the URL names a user"),
+        ("{ ntfy: 'https://ntfy.sh' }", "a topic is needed"),
+        ("{ ntfy: 'https://ntfy.sh/a?auth=x' }", "a topic is needed"),
+        ("{ webhook: 'https://x/a', on: [faild] }", "`on` is one of `failed`"),
+        ("{ webhook: 'https://x/a', on: [] }", "the list is empty"),
+        ("{ webhook: 'https://x/a', on: failed }", "a list is needed"),
+        ("{ webhook: 'https://x/a', ntfy: 'https://x/a' }", "two receivers"),
+        ("{ webhook: 'https://x/a', webhook-file: /a }", "two receivers"),
+        ("{ on: [failed] }", "nobody to tell"),
+        ("{ ntfy: 'https://x/a', secret-file: /a }", "`secret-file` signs a webhook's body"),
+        ("{ webhok: 'https://x/a' }", "unknown key `webhok`"),
+        ("https://x/a", "must be a map of keys"),
+    ];
+    let notify = notify.map(|(entry, words)| (format!("notify:\n  - {entry}\n"), words));
+    let forge = [
+        ("git: 'https://h/o/r', forge: { type: github }", "needs `type` and `token-file`"),
+        ("git: 'https://h/o/r', forge: { type: svn, token-file: /t }", "`type` is one of `github`"),
+        ("git: 'https://h/r', forge: { type: gitea, token-file: /t }", "name it: `repo"),
+        ("git: /srv/r, forge: { type: gitea, token-file: /t, repo: o/r }", "name it: `api"),
+        ("dir: /srv/r, forge: { type: gitea, token-file: /t }", "not about `dir`"),
+        ("git: 'https://h/o/r', forge: { type: gitea, token-file: /t, api: h }", "this is no URL"),
+        ("git: 'https://h/o/r', forge: { type: gitea, token-file: /t, repo: r }", "owner/name"),
+        ("git: 'https://h/o/r', forge: { type: gitea, token-file: /t, repo: ../r }", "owner/name"),
+    ];
+    let forge = forge.map(|(keys, words)| (format!("sources:\n  a: {{ {keys} }}\n"), words));
+    for (text, words) in notify.into_iter().chain(forge) {
+        let told = Config::parse(&text, "keel.yaml").expect_err(&text).to_string();
+        assert!(told.contains(words) && told.matches("error: ").count() == 1, "{text}\n{told}");
+        assert!(told.contains("keel.yaml:2:"), "{told}");
     }
 }

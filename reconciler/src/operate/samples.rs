@@ -67,6 +67,8 @@ pub(crate) async fn controller(root: &Path) -> Controller {
         environment: std::collections::BTreeMap::new(),
         home: None,
         clock: Clock::new(|| 1),
+        destinations: vec![],
+        host: "here".to_owned(),
     };
     Controller::start(settings).await.unwrap()
 }

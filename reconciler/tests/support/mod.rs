@@ -77,6 +77,8 @@ impl World {
             environment: [("WHO".to_owned(), "operator".to_owned())].into(),
             home: None,
             clock: Clock::new(move || clock.load(Ordering::SeqCst)),
+            destinations: vec![],
+            host: "here".to_owned(),
         }
     }
 

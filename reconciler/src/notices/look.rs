@@ -1,0 +1,81 @@
+//! What is seen at one moment of all that may be news. Reads records and asks how stacks are;
+//! `judge` says what it means.
+
+use super::Wants;
+use super::book::Looked;
+use super::drift::Found;
+use super::judge::{Known, of_source};
+use crate::ask::{Refusal, StatusRow};
+use crate::controller::Controller;
+use crate::record::SourceRecord;
+use keel_engine::StackName;
+use keel_plan::desired::DriftPolicy;
+use keel_plan::drift::{Row, SeenRow};
+use std::collections::BTreeMap;
+
+impl Controller {
+    pub(super) async fn look_for_news(&self) -> Result<Looked, Refusal> {
+        let mut looked = Looked::default();
+        let mut sources = BTreeMap::new();
+        for (name, source) in self.configured().iter() {
+            let mut record = self.records().source(name).await?;
+            record.trouble = source.unwritten().or(record.trouble);
+            let seen = of_source(name, &record, source.poll());
+            looked.subjects.insert(format!("source/{name}"), seen);
+            sources.insert(name.clone(), record);
+        }
+        for row in self.status(&[]).await? {
+            self.look_at(&row, &sources, &mut looked).await?;
+        }
+        Ok(looked)
+    }
+
+    async fn look_at(
+        &self,
+        row: &StatusRow,
+        sources: &BTreeMap<String, SourceRecord>,
+        looked: &mut Looked,
+    ) -> Result<(), Refusal> {
+        let Ok(stack) = StackName::new(row.stack.as_str()) else { return Ok(()) };
+        let records = self.records();
+        let (desired, standing) = (records.desired(&stack).await?, records.standing(&stack).await?);
+        let operation = self.unwritten(&stack).or(records.operation(&stack).await?);
+        let operation = operation.unwrap_or_default();
+        let none = SourceRecord::default();
+        let source = sources.get(&row.source).unwrap_or(&none);
+        let known = Known {
+            stack: &stack,
+            row,
+            desired: desired.as_ref(),
+            standing: &standing,
+            operation: &operation,
+            source,
+            host: &self.settings().host,
+        };
+        looked.subjects.insert(format!("stack/{stack}"), known.seen());
+        let found = records.seen(&stack).await?.values().map(found).collect();
+        looked.drift.insert(row.stack.clone(), (row.source.clone(), found));
+        let asked = self.settings().destinations.iter();
+        let mut asked = asked.filter_map(|one| match &one.wants {
+            Wants::Commits(source) => Some(source),
+            Wants::Messages(_) => None,
+        });
+        if asked.any(|source| *source == row.source) {
+            looked.fares.extend(known.fares());
+        }
+        Ok(())
+    }
+}
+
+fn found(seen: &SeenRow) -> Found {
+    let Row { task, service, field, .. } = &seen.row;
+    let whose = if task.is_empty() { service } else { task };
+    let words = if whose.is_empty() { field.clone() } else { format!("{whose}: {field}") };
+    Found {
+        id: seen.row.id.clone(),
+        words,
+        since: seen.row.first_seen,
+        fixed: seen.fixed.is_some() || seen.row.fixed,
+        heals: seen.row.policy == DriftPolicy::Heal,
+    }
+}
