@@ -35,6 +35,7 @@ mod record;
 mod refresh;
 mod refusal;
 pub mod repos;
+mod room;
 pub mod rows;
 mod source;
 mod store;
