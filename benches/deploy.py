@@ -23,6 +23,8 @@ SOURCE = """sources:
     webhook: {{ type: github, secret-file: {secret} }}
 listen: {{ webhooks: "127.0.0.1:9000" }}
 """
+# Only how long the next round waits for the end of this one.
+SETTLE = "policy: { settle: 1s }\n"
 
 
 def stack(version):
@@ -78,7 +80,7 @@ def serve(lab):
     """`keel serve` for the fifty, until all are healthy and nothing is left to do."""
     secret = lab.write("hook-secret", SECRET + "\n")
     secret.chmod(0o600)
-    lab.write("keel.yaml", SOURCE.format(secret=secret) + MIRROR)
+    lab.write("keel.yaml", SOURCE.format(secret=secret) + SETTLE + MIRROR)
     server = lab.start(lab.keel_file, "serve")
     settled(lab)
     return server
@@ -247,7 +249,7 @@ def edit(lab, rounds):
     folder = lab.folder / "served"
     for number in range(STACKS):
         lab.write(f"served/s{number}/compose.yaml", stack("first"))
-    lab.write("keel.yaml", MIRROR)
+    lab.write("keel.yaml", SETTLE + MIRROR)
     server = lab.start(lab.keel_file, "serve", folder)
     settled(lab)
     took = []

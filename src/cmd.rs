@@ -10,6 +10,7 @@ mod drift;
 mod exec;
 mod explain;
 mod history;
+mod image;
 mod images;
 mod init;
 mod inspect;
@@ -39,6 +40,7 @@ mod status;
 mod stop;
 mod suspend;
 mod sync;
+mod system;
 mod up;
 mod volume;
 
@@ -122,6 +124,12 @@ pub enum Command {
     Images(images::Args),
     /// Remove images
     Rmi(rmi::Args),
+    /// Images: make room
+    #[command(subcommand)]
+    Image(image::Command),
+    /// What takes up the disk, and making room
+    #[command(subcommand)]
+    System(system::Command),
     /// Print what teaches a shell to complete `keel`
     Completion(completion::Args),
     /// Remove what was to go at its end
@@ -191,6 +199,8 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Images(args) => images::run(args, context).await,
         Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,
+        Command::Image(command) => image::run(command, context).await,
+        Command::System(command) => system::run(command, context).await,
         Command::Reap(args) => reap::run(args, context).await,
         Command::Receive(command) => receive::run(command, context).await,
         Command::Volume(command) => volume::run(command, context).await,

@@ -5,6 +5,7 @@ pub mod json;
 pub mod outcome;
 pub mod problem;
 pub mod progress;
+pub mod room;
 pub mod screen;
 pub mod size;
 pub mod table;

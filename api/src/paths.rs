@@ -73,5 +73,10 @@ pub const NETWORK_CREATE: &str = "/v1/networks/create";
 /// `network rm`.
 pub const NETWORK_RM: &str = "/v1/networks/remove";
 
+/// `system df`.
+pub const USAGE: &str = "/v1/room";
+/// `system prune`, `image prune`.
+pub const PRUNE: &str = "/v1/room/prune";
+
 /// What an upgraded connection speaks.
 pub const PROTOCOL: &str = "keel-frames";

@@ -5,8 +5,9 @@
 //! nothing behind.
 
 use crate::{
-    Assignment, Depth, Engine, EngineError, Event, Goal, NetworkSpec, Observation, ObservedTask,
-    Open, Phase, Place, Presence, PullPolicy, TaskAssignment, TaskId, TaskSpec, VolumeSpec,
+    Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, NetworkSpec,
+    Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy, Sweep, TaskAssignment,
+    TaskId, TaskSpec, VolumeSpec,
 };
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -45,6 +46,7 @@ pub async fn suite(subject: &Subject<'_>) {
     subject.a_network_may_go_with_its_last_task().await;
     subject.a_refused_wish_stops_no_other().await;
     subject.what_is_not_there_cannot_be_opened().await;
+    subject.only_what_nobody_needs_is_swept().await;
     subject.nothing_is_left().await;
 }
 
@@ -280,6 +282,43 @@ impl Subject<'_> {
         let task = TaskId::from_seed("nobody");
         let answer = self.engine.open(Open::Attach { task, stdin: false }).await;
         assert!(matches!(answer, Err(EngineError::NotFound { kind: "task", .. })));
+    }
+
+    async fn only_what_nobody_needs_is_swept(&self) {
+        let contents: Vec<_> = ["a task's", "kept", "nobody's"]
+            .map(|text| Content {
+                digest: Digest::of(text.as_bytes()),
+                bytes: text.as_bytes().into(),
+            })
+            .into();
+        let wishes: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
+        self.engine.assign(&wishes).await.expect("contents are taken");
+        let mut task = self.task("swept", 1, Goal::Ready);
+        let mut spec = TaskSpec::clone(&task.spec);
+        spec.configs.push(FileMount {
+            name: "file".to_owned(),
+            digest: contents[0].digest.clone(),
+            target: "/run/file".to_owned(),
+            uid: 0,
+            gid: 0,
+            mode: None,
+        });
+        task.spec = Arc::new(spec);
+        self.assign(&task).await;
+        self.until_phase(&task.id, Phase::Ready).await;
+        let sweep = Sweep {
+            images: [self.image.to_owned()].into(),
+            contents: [contents[1].digest.clone()].into(),
+            contents_before: u64::from(u32::MAX) * 1_000,
+            ..Sweep::default()
+        };
+        let swept = self.engine.sweep(&sweep).await.expect("there is something to sweep");
+        assert_eq!(swept.contents, 1, "neither a task's content goes nor what is said to stay");
+        assert!(swept.images.is_empty(), "a task's image stays");
+        self.remove(task).await;
+        let sweep = Sweep { contents_before: sweep.contents_before, ..Sweep::default() };
+        let swept = self.engine.sweep(&sweep).await.expect("there is something to sweep");
+        assert_eq!(swept.contents, 2, "then they go");
     }
 
     async fn nothing_is_left(&self) {

@@ -3,10 +3,10 @@
 
 use crate::frames::Frame;
 use crate::{
-    Assignment, Content, Depth, Digest, Duplex, Engine, EngineError, Event, ExitCause, Finding,
-    FrameReader, FrameWriter, Goal, Health, HealthTest, Observation, ObservedImage,
+    Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
+    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Observation, ObservedImage,
     ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence, PublishedPort,
-    PullPolicy, Result, TaskAssignment, TaskId,
+    PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Usage,
 };
 use async_trait::async_trait;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -47,7 +47,9 @@ struct Inner {
     networks: BTreeMap<String, ObservedNetwork>,
     volumes: BTreeMap<String, ObservedVolume>,
     images: BTreeMap<String, ObservedImage>,
-    contents: BTreeMap<Digest, Content>,
+    /// With the time at which each came.
+    contents: BTreeMap<Digest, (Content, u64)>,
+    disk: Option<Disk>,
     behaviours: BTreeMap<String, Behaviour>,
     findings: Vec<Finding>,
     listeners: Vec<UnboundedSender<Event>>,
@@ -109,7 +111,12 @@ impl Fake {
     /// Content that was handed over.
     #[must_use]
     pub fn content(&self, digest: &Digest) -> Option<Vec<u8>> {
-        self.inner().contents.get(digest).map(|content| content.bytes.to_vec())
+        self.inner().contents.get(digest).map(|(content, _)| content.bytes.to_vec())
+    }
+
+    /// How full the disk is from now on, in percent.
+    pub fn fill(&self, percent: u64) {
+        self.inner().disk = Some(Disk { total: 100, free: 100 - percent.min(100) });
     }
 
     /// Signals that were sent, in order.
@@ -131,7 +138,7 @@ impl Inner {
     fn take(&mut self, wish: &Assignment) -> Result<()> {
         match wish {
             Assignment::Content(content) => {
-                self.contents.insert(content.digest.clone(), content.clone());
+                self.contents.insert(content.digest.clone(), (content.clone(), self.now));
                 Ok(())
             }
             Assignment::Image { reference, policy, wanted } => {
@@ -172,6 +179,31 @@ impl Inner {
             pulls,
             ..ObservedImage::default()
         }
+    }
+
+    fn sweep(&mut self, sweep: &Sweep) -> Swept {
+        let specs: Vec<_> = self.tasks.values().map(|task| task.spec.clone()).collect();
+        let used = |image: &String| specs.iter().any(|spec| spec.image == *image);
+        let goes = |image: &&String| !sweep.needed.contains(*image) && !used(image);
+        let images: Vec<_> = sweep.images.iter().filter(goes).cloned().collect();
+        if sweep.dry {
+            return Swept { bytes: images.len() as u64, images, ..Swept::default() };
+        }
+        let gone = |image: &String| self.images.remove(image).is_some();
+        let images: Vec<_> = images.into_iter().filter(gone).collect();
+        let files = |spec: &std::sync::Arc<crate::TaskSpec>| {
+            let files = spec.configs.iter().chain(&spec.secrets);
+            files.map(|file| file.digest.clone()).collect::<Vec<_>>()
+        };
+        let named: std::collections::BTreeSet<_> = specs.iter().flat_map(files).collect();
+        let before = self.contents.len();
+        self.contents.retain(|digest, (_, came)| {
+            *came >= sweep.contents_before
+                || sweep.contents.contains(digest)
+                || named.contains(digest)
+        });
+        let contents = (before - self.contents.len()) as u64;
+        Swept { bytes: images.len() as u64, images, contents, waits: false }
     }
 
     fn take_network(&mut self, spec: &crate::NetworkSpec, wanted: Presence) -> Result<()> {
@@ -378,6 +410,7 @@ impl Engine for Fake {
             networks: inner.networks.values().cloned().collect(),
             volumes: inner.volumes.values().cloned().collect(),
             images: inner.images.values().cloned().collect(),
+            disk: inner.disk,
             foreign: vec![],
             findings: if depth == Depth::Fields { inner.findings.clone() } else { vec![] },
         })
@@ -387,6 +420,20 @@ impl Engine for Fake {
         let mut inner = self.inner();
         let refusals: Vec<_> = wishes.iter().filter_map(|wish| inner.take(wish).err()).collect();
         refusals.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
+        Ok(self.inner().sweep(sweep))
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        let inner = self.inner();
+        Ok(Usage {
+            images: inner.images.values().map(|image| image.size).sum(),
+            tasks: inner.tasks.keys().map(|id| (id.clone(), 1)).collect(),
+            volumes: inner.volumes.keys().map(|name| (name.clone(), 1)).collect(),
+            contents: inner.contents.values().map(|(content, _)| content.bytes.len() as u64).sum(),
+        })
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

@@ -22,6 +22,7 @@ pub mod labels;
 mod network;
 mod observation;
 mod open;
+mod room;
 mod task;
 mod value;
 mod volume;
@@ -39,6 +40,7 @@ pub use observation::{
     ObservedNetwork, ObservedTask, ObservedVolume, Phase, PublishedPort,
 };
 pub use open::{Exec, LogOptions, Open};
+pub use room::{Disk, Sweep, Swept, Usage};
 pub use task::{
     Attachment, Capability, Device, FileMount, HealthCheck, HealthTest, Mount, MountSource,
     NetworkMode, Port, Protocol, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit,
@@ -66,6 +68,11 @@ pub trait Engine: Send + Sync {
     async fn turn(&self) -> Result<Turn> {
         Ok(Box::new(()))
     }
+    /// Takes away what nothing needs. Unlike a wish it is done when this returns, and not gone on
+    /// with by itself: whoever drives asks for it again and again.
+    async fn sweep(&self, sweep: &Sweep) -> Result<Swept>;
+    /// What takes up how much room. Slow: it looks at every file of tasks and volumes.
+    async fn usage(&self) -> Result<Usage>;
     /// Hints that something changed; may skip some, and then says so ([`Event::Missed`]).
     fn events(&self) -> BoxStream<'static, Event>;
     /// What a person does with one task: logs, exec, attach, a signal. The stream speaks

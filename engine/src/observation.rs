@@ -1,7 +1,7 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    Digest, Goal, NetworkSpec, Opaque, Place, Protocol, StackName, TaskId, TaskSpec, Value,
+    Digest, Disk, Goal, NetworkSpec, Opaque, Place, Protocol, StackName, TaskId, TaskSpec, Value,
     VolumeSpec, fields::Field,
 };
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub struct Observation {
     pub volumes: Vec<ObservedVolume>,
     /// Images, ordered by reference.
     pub images: Vec<ObservedImage>,
+    /// The disk that all of it is on, where that can be told.
+    pub disk: Option<Disk>,
     /// Containers of another engine on this host that belong to a Compose project.
     pub foreign: Vec<ForeignContainer>,
     /// What differs and belongs to no single task (a firewall rule, a bridge). Only at

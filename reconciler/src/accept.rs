@@ -1,4 +1,4 @@
-//! What a refresh does to the records: stores what is named, retires what is not, tidies up.
+//! What a refresh does to the records: stores what is named, retires what is not.
 
 use crate::controller::Controller;
 use crate::history::Arrival;
@@ -8,11 +8,10 @@ use crate::recall::has_its_files;
 use crate::record::RecordError;
 use crate::refresh::{RefreshError, milliseconds};
 use crate::source::Source;
-use keel_engine::{Assignment, Depth, MountSource, StackName, TaskSpec};
+use keel_engine::{Assignment, MountSource, StackName};
 use keel_plan::desired::Desired;
 use keel_plan::standing::{Removal, Standing};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 /// Stacks on record for this source that are not on their way out.
 pub(crate) async fn owned(
@@ -183,30 +182,4 @@ pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result
         controller.stacks().hint(stack.clone());
     }
     Ok(())
-}
-
-/// Old checkouts go, but for those that a task mounts or that may come back.
-pub(crate) async fn tidy(source: &Source, controller: &Controller) -> Result<(), RefreshError> {
-    let Ok(seen) = controller.fleet().observe(Depth::State).await else { return Ok(()) };
-    let mut used: BTreeSet<PathBuf> =
-        seen.tasks.iter().flat_map(|task| revision_paths(&task.spec)).collect();
-    for stack in controller.records().stacks().await? {
-        let standing = controller.records().standing(&stack).await?;
-        let good = controller.records().good(&stack).await?;
-        let desired = controller.records().desired(&stack).await?;
-        let kept = standing.good_desired.as_deref().into_iter();
-        let kept = kept.chain(standing.pinned.as_deref().map(|pinned| &pinned.desired));
-        let all = desired.iter().chain(kept).chain(good.iter().map(|good| &good.desired));
-        let specs = all.flat_map(|desired| desired.services.values());
-        used.extend(specs.flat_map(|service| revision_paths(&service.spec)));
-    }
-    source.tidy(used).await;
-    Ok(())
-}
-
-fn revision_paths(spec: &TaskSpec) -> impl Iterator<Item = PathBuf> {
-    spec.volumes.iter().filter_map(|mount| match &mount.source {
-        MountSource::Revision { path, .. } => Some(PathBuf::from(path)),
-        _ => None,
-    })
 }

@@ -19,6 +19,7 @@ use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::Records;
 use crate::repos::Repos;
+use crate::rows::ClearedRow;
 use crate::source::Source;
 use crate::store::FileStore;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -76,6 +77,10 @@ struct Shared {
     /// Replaced as a whole: whoever looks at it never waits.
     sources: Mutex<Arc<Sources>>,
     placing: tokio::sync::Mutex<()>,
+    /// Read by whoever counts on what is there, written by whoever takes away.
+    kept: tokio::sync::RwLock<()>,
+    /// Told when there may be something to take away.
+    room: tokio::sync::Notify,
     notes: Mutex<Notes>,
     herald: Herald,
     loops: Mutex<Option<JoinSet<()>>>,
@@ -97,6 +102,8 @@ struct Notes {
     concerns: Concerns,
     /// Passes that failed and could not even be recorded: the disk is full, say.
     unwritten: HashMap<StackName, Operation>,
+    /// What was taken away last.
+    cleared: Option<ClearedRow>,
 }
 
 /// Lines of something under way; ends by itself.
@@ -118,6 +125,8 @@ impl Controller {
             hints: Arc::new(Queue::new()),
             sources: Mutex::new(Arc::new(sources)),
             placing: tokio::sync::Mutex::new(()),
+            kept: tokio::sync::RwLock::new(()),
+            room: tokio::sync::Notify::new(),
             notes: Mutex::default(),
             herald: Herald::default(),
             loops: Mutex::default(),
@@ -258,6 +267,35 @@ impl Controller {
     /// Waits for the turn of a source's refresh.
     pub(crate) async fn source_turn(&self, source: &str) -> tokio::sync::OwnedMutexGuard<()> {
         self.turn_of(format!("source {source}")).await
+    }
+
+    /// While this is held nothing is taken away for want of room.
+    pub(crate) async fn keep_all(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+        self.shared.kept.read().await
+    }
+
+    /// Held by whoever takes away: nobody counts on anything meanwhile.
+    pub(crate) async fn take_away(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.shared.kept.write().await
+    }
+
+    /// There may be something to take away.
+    pub(crate) fn want_room(&self) {
+        self.shared.room.notify_one();
+    }
+
+    /// Returns once there may be.
+    pub(crate) async fn room_wanted(&self) {
+        self.shared.room.notified().await;
+    }
+
+    /// What was taken away last for want of room, or why nothing could be.
+    pub fn cleared(&self) -> Option<ClearedRow> {
+        self.notes().cleared.clone()
+    }
+
+    pub(crate) fn note_cleared(&self, cleared: ClearedRow) {
+        self.notes().cleared = Some(cleared);
     }
 
     async fn turn_of(&self, name: String) -> tokio::sync::OwnedMutexGuard<()> {

@@ -9,7 +9,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, Observation, Open, Result,
-    TaskId, Turn,
+    Sweep, Swept, TaskId, Turn, Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +54,35 @@ impl Fleet {
         }
         let hands = join_all(self.nodes.values().map(|engine| engine.assign(wishes))).await;
         hands.into_iter().collect()
+    }
+
+    /// Takes away what nothing needs, on every node.
+    pub async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
+        let sweeps = join_all(self.nodes.values().map(|engine| engine.sweep(sweep))).await;
+        sweeps.into_iter().try_fold(Swept::default(), |all, one| {
+            let Swept { images, contents, bytes, waits } = one?;
+            Ok(Swept {
+                images: all.images.into_iter().chain(images).collect(),
+                contents: all.contents + contents,
+                bytes: all.bytes + bytes,
+                waits: all.waits || waits,
+            })
+        })
+    }
+
+    /// What takes up how much room, on all nodes together.
+    pub async fn usage(&self) -> Result<Usage> {
+        let looks = join_all(self.nodes.values().map(|engine| engine.usage())).await;
+        looks.into_iter().try_fold(Usage::default(), |mut all, one| {
+            let Usage { images, tasks, volumes, contents } = one?;
+            all.images += images;
+            all.tasks.extend(tasks);
+            volumes
+                .into_iter()
+                .for_each(|(name, bytes)| *all.volumes.entry(name).or_default() += bytes);
+            all.contents += contents;
+            Ok(all)
+        })
     }
 
     /// Hints of all nodes.
@@ -133,6 +162,9 @@ fn joined(mut all: Observation, one: Observation) -> Observation {
         return one;
     }
     all.at = all.at.max(one.at);
+    // The fullest: it is the one that wants room.
+    let fuller = |disk: &keel_engine::Disk| disk.percent();
+    all.disk = all.disk.into_iter().chain(one.disk).max_by_key(fuller);
     all.tasks.extend(one.tasks);
     all.networks.extend(one.networks);
     all.volumes.extend(one.volumes);

@@ -36,6 +36,7 @@ mod record;
 mod refresh;
 mod refusal;
 pub mod repos;
+mod room;
 pub mod rows;
 mod source;
 mod store;

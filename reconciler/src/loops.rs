@@ -10,6 +10,7 @@ use crate::operation::OperationState;
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
+use crate::room::keep_room;
 use futures_util::{FutureExt, StreamExt};
 use keel_engine::{Event, StackName};
 use keel_plan::Asked;
@@ -34,6 +35,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
     loops.spawn(until_closed(controller.clone(), herald::run(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), keep_room(controller.clone())));
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
     }

@@ -11,6 +11,7 @@ mod oneoff;
 mod plans;
 mod ps;
 mod rollback;
+mod room;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;

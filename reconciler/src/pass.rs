@@ -46,6 +46,7 @@ pub(crate) async fn pass(
 ) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
     let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
+    let _kept = controller.keep_all().await; // nothing goes that this pass sees
     let (depth, began) = (controller.depth_for(stack), Instant::now());
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
@@ -56,6 +57,7 @@ pub(crate) async fn pass(
     }
     controller.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
+    controller.note_needed(&wishes).await?; // edge: disk
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
     controller.concerns(|all| all.learn(stack, &observation, &plan, refused.is_some()));
     let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
@@ -132,7 +134,8 @@ impl Controller {
         if !plan.learned.iter().any(settled) {
             return Ok(());
         }
-        let good = Good { desired: desired.clone(), at: self.now() };
+        let images = plan.standing.good_images.clone();
+        let good = Good { desired: desired.clone(), images, at: self.now() };
         self.records().add_good(stack, &good).await
     }
 

@@ -9,9 +9,10 @@ use crate::ask::WarningRow;
 use crate::history::{Arrival, History, Note};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Store, StoreError};
-use keel_engine::StackName;
+use keel_engine::{Digest, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
+use keel_plan::room::Images;
 use keel_plan::standing::Standing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub type Result<T> = std::result::Result<T, RecordError>;
 pub struct Good {
     /// What it asked for.
     pub desired: Desired,
+    /// What its images meant: reference → digest.
+    #[serde(default)]
+    pub images: BTreeMap<String, Digest>,
     /// Since when it was known to be good, in milliseconds since 1970.
     pub at: u64,
 }
@@ -336,6 +340,16 @@ impl Records {
     pub async fn put_seen(&self, stack: &StackName, seen: &Seen) -> Result<()> {
         let put = |known: &mut Seen| known.clone_from(seen);
         self.update(&key(stack, "findings"), put).await.map(drop)
+    }
+
+    /// What is remembered of images.
+    pub async fn images(&self) -> Result<Images> {
+        Ok(self.read("images").await?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// Changes what is remembered of images.
+    pub async fn change_images(&self, change: impl Fn(&mut Images)) -> Result<()> {
+        self.update("images", change).await.map(drop)
     }
 
     /// What a source said last.

@@ -1,7 +1,7 @@
 //! One look at one source: fetch, load every stack, the guards that need the whole source, lower,
 //! store what is now desired, and a hint for each stack. Nothing here waits for a node's work.
 
-use crate::accept::{Coming, accept, is_stored, owned, retire, tidy};
+use crate::accept::{Coming, accept, is_stored, owned, retire};
 use crate::ask::WarningRow;
 use crate::cause::Cause;
 use crate::controller::Controller;
@@ -107,7 +107,7 @@ async fn refreshed(
     }
     recorded(name, source, &whole, problems, controller).await?;
     if whole.before.revision != whole.revision {
-        tidy(source, controller).await?;
+        controller.want_room();
     }
     Ok(())
 }

@@ -32,6 +32,68 @@ pub struct ImageRow {
     pub failure: Option<String>,
 }
 
+/// What was taken away for want of room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearedRow {
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// Names of images.
+    pub images: Vec<String>,
+    /// Checkouts of revisions.
+    pub revisions: u64,
+    /// Contents of configs and secrets.
+    pub contents: u64,
+    /// Bytes that are free by it.
+    pub bytes: u64,
+    /// Why not all could be taken away that may go.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// `system df`: one kind of thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// `Images`, `Containers`, `Local Volumes`, `Revisions`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many there are.
+    pub total: u64,
+    /// How many are in use.
+    pub active: u64,
+    /// Bytes of all.
+    pub size: u64,
+    /// Bytes of those that nothing needs.
+    pub reclaimable: u64,
+}
+
+/// `system prune`, `image prune`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PruneAsk {
+    /// Also images that a person pulled, where no container uses them.
+    pub all: bool,
+    /// Also volumes without a name that no container has.
+    pub volumes: bool,
+    /// Nothing but images and what came with revisions.
+    pub images_only: bool,
+}
+
+/// What was pruned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PrunedRow {
+    /// Ids of containers.
+    pub containers: Vec<String>,
+    /// Names of networks.
+    pub networks: Vec<String>,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+    /// Images and revisions.
+    pub cleared: ClearedRow,
+    /// An image is being pulled or a source refreshed: what may be theirs has stayed.
+    pub waits: bool,
+}
+
 /// `volume ls`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeRow {

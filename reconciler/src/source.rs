@@ -414,15 +414,6 @@ impl Source {
         done.map_err(|error| git::disk("keep files of the revision".to_owned(), error.into()))
     }
 
-    /// Removes old checkouts that hold none of these paths. One that cannot be removed now is
-    /// tried again after the next revision.
-    pub async fn tidy(&self, used: BTreeSet<PathBuf>) {
-        let Kind::Git(git) = &self.kind else { return };
-        let folder = git.folder.clone();
-        let in_use = move |checkout: &Path| used.iter().any(|path| path.starts_with(checkout));
-        let _ = off_thread(move || checkout::prune(&folder, &in_use)).await;
-    }
-
     /// How often it is looked at.
     pub fn poll(&self) -> Duration {
         self.poll

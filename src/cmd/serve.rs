@@ -149,8 +149,8 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
 async fn look(controller: &Controller) -> Result<Seen> {
     let stacks = controller.status(&[]).await?;
     let containers = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await?;
-    let sources = controller.sources().await;
-    Ok(Seen { stacks, containers, sources, now: ago::now() })
+    let (sources, cleared) = (controller.sources().await, controller.cleared());
+    Ok(Seen { stacks, containers, sources, cleared, now: ago::now() })
 }
 
 async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {

@@ -13,9 +13,9 @@ use keel_reconciler::ask::{
     RunAsk, SourceRow, StatusRow, TaskAsk,
 };
 use keel_reconciler::rows::{
-    DeliveryRow, HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PsAsk, PullAsk,
-    RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone, VolumeAsk,
-    VolumeRow,
+    DeliveryRow, HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PruneAsk, PrunedRow,
+    PsAsk, PullAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone,
+    UsageRow, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -192,6 +192,16 @@ impl Client {
     /// Removes networks; gives what is gone.
     pub async fn remove_networks(&self, ask: &RemoveAsk) -> Result<Vec<String>> {
         self.ask(paths::NETWORK_RM, ask).await
+    }
+
+    /// What takes up how much room.
+    pub async fn disk_usage(&self) -> Result<Vec<UsageRow>> {
+        self.get(paths::USAGE).await
+    }
+
+    /// Takes away what nothing needs.
+    pub async fn prune(&self, ask: &PruneAsk) -> Result<PrunedRow> {
+        self.ask(paths::PRUNE, ask).await
     }
 
     async fn progress(&self, path: &str, ask: &impl Serialize) -> Result<Lines<Progress>> {

@@ -1,4 +1,4 @@
-//! `images`, `pull`, `rmi`, `volume …`, `network …`.
+//! `images`, `pull`, `rmi`, `volume …`, `network …`, `system …`.
 
 use super::{Answer, Api};
 use crate::refusal::Ask;
@@ -8,7 +8,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use keel_reconciler::rows::{
-    ImageRow, NetworkAsk, NetworkRow, PullAsk, RemoveAsk, VolumeAsk, VolumeRow,
+    ImageRow, NetworkAsk, NetworkRow, PruneAsk, PrunedRow, PullAsk, RemoveAsk, UsageRow, VolumeAsk,
+    VolumeRow,
 };
 
 /// All of them.
@@ -23,6 +24,8 @@ pub fn routes() -> Router<Api> {
         .route(paths::NETWORKS, get(networks))
         .route(paths::NETWORK_CREATE, post(network_create))
         .route(paths::NETWORK_RM, post(network_rm))
+        .route(paths::USAGE, get(usage))
+        .route(paths::PRUNE, post(prune))
 }
 
 async fn images(State(api): State<Api>) -> Answer<Vec<ImageRow>> {
@@ -59,4 +62,12 @@ async fn network_create(State(api): State<Api>, Ask(ask): Ask<NetworkAsk>) -> An
 
 async fn network_rm(State(api): State<Api>, Ask(ask): Ask<RemoveAsk>) -> Answer<Vec<String>> {
     Ok(Json(api.controller.remove_networks(ask).await?))
+}
+
+async fn usage(State(api): State<Api>) -> Answer<Vec<UsageRow>> {
+    Ok(Json(api.controller.disk_usage().await?))
+}
+
+async fn prune(State(api): State<Api>, Ask(ask): Ask<PruneAsk>) -> Answer<PrunedRow> {
+    Ok(Json(api.controller.prune(ask).await?))
 }

@@ -7,7 +7,8 @@ use crate::{Layout, Options, blocking, probe};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result, Turn,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result, Sweep, Swept,
+    Turn, Usage,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -89,6 +90,14 @@ impl Engine for Embedded {
 
     async fn turn(&self) -> Result<Turn> {
         Ok(Box::new(self.core.turn_at_root().await?))
+    }
+
+    async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
+        self.core.sweep_room(sweep).await
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        self.core.usage().await
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

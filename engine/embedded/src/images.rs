@@ -10,12 +10,14 @@ use crate::setback::{Setback, Step, in_words};
 use crate::{Layout, Lease, Options, record};
 use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
 use keel_images::{
-    Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries, Store,
+    Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,
+    Store, Trash,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 use tokio::sync::{broadcast, watch};
 
 /// The images of one root.
@@ -27,6 +29,14 @@ pub(crate) struct Images {
     events: broadcast::Sender<Event>,
     asked: PathBuf,
     lease: Option<Lease>,
+}
+
+/// What a sweep took away, or would.
+pub(crate) struct Gone {
+    pub(crate) names: Vec<Reference>,
+    pub(crate) bytes: u64,
+    /// To be dropped where no lock is held.
+    pub(crate) trash: Option<Trash>,
 }
 
 /// What became of the pulls of one name.
@@ -243,6 +253,44 @@ impl Images {
         Ok(())
     }
 
+    /// Removes these names, but for those that are `needed`, and what is here since `before` that
+    /// nothing leads to. `None` while something is pulled: that may need what has no name yet.
+    pub(crate) fn sweep(
+        &self,
+        names: &BTreeSet<String>,
+        needed: &BTreeSet<String>,
+        in_use: &BTreeSet<Digest>,
+        before: SystemTime,
+        dry: bool,
+    ) -> Result<Option<Gone>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.values().any(|known| known.going.is_some()) {
+            return Ok(None);
+        }
+        drop(known);
+        let needed: BTreeSet<_> = needed.iter().filter_map(|name| named(name).ok()).collect();
+        let gone = names.iter().filter_map(|name| named(name).ok());
+        let gone = gone.filter(|name| !name.is_built_in() && !needed.contains(name)).collect();
+        let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
+        let failed = |error| EngineError::failed("cannot remove images that nothing needs", error);
+        if dry {
+            let would = self.store.sweepable(&gone, &in_use, before).map_err(failed)?;
+            return Ok(Some(Gone { names: would.0, bytes: would.1, trash: None }));
+        }
+        let swept = self.store.sweep(&gone, &in_use, before).map_err(failed)?;
+        for name in names.iter().filter(|name| named(name).is_ok_and(|name| gone.contains(&name))) {
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            let _ = self.events.send(Event::Image(name.clone()));
+        }
+        let bytes = swept.removed.freed;
+        Ok(Some(Gone { names: swept.untagged, bytes, trash: Some(swept.trash) }))
+    }
+
+    /// Bytes of all of them, and of what has no name.
+    pub(crate) fn size(&self) -> Result<u64> {
+        self.store.size().map_err(|error| EngineError::failed("cannot look at the images", error))
+    }
+
     /// What is here and what is on its way. `written` are names as tasks write them: an image is
     /// reported under the names by which it is asked for.
     pub(crate) fn observed(&self, written: BTreeSet<String>) -> Result<Vec<ObservedImage>> {
@@ -309,12 +357,9 @@ fn absent(reference: &str) -> Failure {
 
 /// What to do, where only a person can: it is told wherever the failure is.
 fn remedy(error: &keel_images::Error) -> String {
-    match error {
-        keel_images::Error::Denied { .. } => {
-            error.hint().map(|hint| format!("; {hint}")).unwrap_or_default()
-        }
-        _ => String::new(),
-    }
+    let told = matches!(error, keel_images::Error::Denied { .. }) || error.is_full_disk();
+    let hint = error.hint().filter(|_| told);
+    hint.map(|hint| format!("; {hint}")).unwrap_or_default()
 }
 
 fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {

@@ -34,6 +34,7 @@ mod reap;
 pub mod record;
 mod removal;
 pub mod resolver;
+mod room;
 pub mod runtime;
 mod setback;
 pub mod shim;

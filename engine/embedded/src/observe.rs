@@ -4,7 +4,9 @@ use crate::core::Core;
 use crate::step::Alive;
 use crate::tasks::{self, Records};
 use crate::volumes::{self, Volume};
-use crate::{Layout, blocking, clock, foreign, health, networks, phase, read, record, removal};
+use crate::{
+    Layout, blocking, clock, foreign, health, networks, phase, read, record, removal, room,
+};
 use keel_engine::{
     Depth, ExitCause, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase,
     Result,
@@ -48,6 +50,7 @@ impl Core {
             networks: stored.iter().map(|stored| network(layout, stored, &all)).collect(),
             volumes: volumes::all(layout)?.iter().map(|v| volume(layout, v, &all)).collect(),
             images: self.images.observed(written)?,
+            disk: room::disk(layout),
             foreign: Vec::new(),
             tasks,
             findings,

@@ -10,12 +10,7 @@ use crate::setback::{Setback, Step};
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, network, networks, volumes};
 use keel_engine::{EngineError, Event, Goal, MountSource, Result, TaskId};
-use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-/// Content that no task names goes once it is this old: a task that names it may be on its way.
-const UNUSED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Core {
     /// Removes a task of which nothing lives.
@@ -57,10 +52,10 @@ fn forget(layout: &Layout, records: &Records) -> Step<()> {
             }
         }
     }
-    tasks::remove(layout, &wish.id)?;
     for attachment in &wish.spec.networks {
         networks::left(layout, &attachment.network)?;
     }
+    tasks::remove(layout, &wish.id)?;
     Ok(())
 }
 
@@ -80,7 +75,6 @@ fn sweep(layout: &Layout) -> Result<Vec<String>> {
             gone.push(name);
         }
     }
-    unused_contents(layout, &all);
     strays(layout, &all);
     Ok(gone)
 }
@@ -98,26 +92,6 @@ fn strays(layout: &Layout, all: &[Records]) {
         if name != Home::NAME && !all.iter().any(|task| task.wish.id.short() == name) {
             let stray = Cgroup::at(&format!("{}/{name}", layout.cgroup()));
             let _ = stray.and_then(|stray| stray.remove());
-        }
-    }
-}
-
-/// What cannot be deleted now is tried again after the next removal.
-fn unused_contents(layout: &Layout, all: &[Records]) {
-    let named = |task: &Records, name: &str| {
-        let wishes = [Some(&task.wish), task.following.as_ref()];
-        wishes.into_iter().flatten().any(|wish| {
-            let mut files = wish.spec.configs.iter().chain(&wish.spec.secrets);
-            files.any(|file| file.digest.hex() == name)
-        })
-    };
-    let Ok(entries) = fs::read_dir(layout.secrets()) else { return };
-    for entry in entries.flatten() {
-        let written = entry.metadata().and_then(|found| found.modified());
-        let age = written.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if age.is_ok_and(|age| age > UNUSED) && !all.iter().any(|task| named(task, &name)) {
-            let _ = fs::remove_file(entry.path());
         }
     }
 }

@@ -15,12 +15,7 @@ use std::sync::Arc;
 impl Core {
     /// Takes them all; the first refusal is the answer, and stops none of the others.
     pub(crate) async fn take(self: &Arc<Self>, wishes: &[Assignment]) -> Result<()> {
-        if !self.options.drive {
-            return Err(EngineError::Conflict {
-                what: format!("{} is driven by another keel", self.layout.root().display()),
-                hint: None,
-            });
-        }
+        self.must_drive()?;
         let _turn = self.turn_at_root().await?;
         let mut answer = Ok(());
         for wish in wishes {
@@ -40,6 +35,17 @@ impl Core {
             answer = answer.and(taken);
         }
         answer
+    }
+
+    /// Whoever only looks changes nothing.
+    pub(crate) fn must_drive(&self) -> Result<()> {
+        if self.options.drive {
+            return Ok(());
+        }
+        Err(EngineError::Conflict {
+            what: format!("{} is driven by another keel", self.layout.root().display()),
+            hint: None,
+        })
     }
 
     async fn take_content(&self, content: Content) -> Result<()> {

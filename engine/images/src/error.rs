@@ -222,7 +222,8 @@ impl Error {
             }
             Self::Unpack { source, .. } => return source.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "the disk is full: `keel rmi` removes images".into()
+                "the disk is full: `keel system df` says of what, `keel system prune` makes room"
+                    .into()
             }
             _ => return None,
         })
@@ -238,6 +239,17 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::Contended { .. } => true,
             Self::Answer { status, .. } => *status == 429 || *status >= 500,
+            _ => self.is_full_disk(),
+        }
+    }
+
+    /// Whether there was no room for it: some may be made.
+    pub fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Io { source, .. }
+            | Self::Unpack { source: UnpackError::Create { source, .. }, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             _ => false,
         }
     }

@@ -46,4 +46,4 @@ pub use platform::Platform;
 pub use progress::{LayerStep, Progress};
 pub use reference::{Reference, ReferenceError};
 pub use registry::{Registries, RegistryConfig};
-pub use store::{Removed, Store};
+pub use store::{Removed, Store, Swept, Trash};

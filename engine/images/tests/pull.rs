@@ -331,14 +331,25 @@ async fn removal_keeps_what_others_use() {
     let pinned = bench.name("a").pinned(a.digest);
     assert_eq!(bench.store.resolve_local(&pinned).unwrap().as_ref(), Some(&a));
 
-    let swept = bench.store.sweep(&none).unwrap();
+    let sweep = |before| bench.store.sweep(&BTreeSet::new(), &none, before).unwrap().removed;
+    let (now, hour) = (std::time::SystemTime::now(), std::time::Duration::from_secs(3600));
+    assert!(sweep(now - hour).deleted.is_empty(), "what came lately may be of a pull");
+    let would = bench.store.sweepable(&BTreeSet::new(), &none, now + hour).unwrap().1;
+    let swept = sweep(now + hour);
+    assert_eq!(swept.freed, would);
     assert!(a.layers[0].exists() && !a.layers[1].exists(), "only the base is b's, too");
     assert!(swept.freed > 0 && swept.deleted.contains(&a.manifest));
     assert_eq!(bench.store.resolve_local(&bench.name("b:1")).unwrap(), Some(b));
     let error = bench.store.remove(&second, &none).unwrap_err();
     assert!(error.is_missing(), "{error}");
 
-    bench.store.remove(&bench.name("b:1"), &none).unwrap();
+    let names = BTreeSet::from([bench.name("b:1"), bench.name("never:1")]);
+    let would = bench.store.sweepable(&names, &none, now - hour).unwrap();
+    assert_eq!(would, (vec![bench.name("b:1")], bench.store.size().unwrap()), "all of it");
+    let swept = bench.store.sweep(&names, &none, now - hour).unwrap();
+    assert_eq!(swept.untagged, [bench.name("b:1")]);
+    assert_eq!(bench.counts(), [0, 0, 0, 1], "moved away at once");
+    drop(swept);
     assert_eq!(bench.counts(), [0, 0, 0, 0]);
 }
 

@@ -234,7 +234,8 @@ pub(crate) fn limit(task: &ObservedTask, patience: Patience) -> u64 {
     patience.health.unwrap_or_else(|| task.health_limit.unwrap_or(0).max(PATIENCE))
 }
 
-fn again(task: &ObservedTask) -> u64 {
+/// When a task that ended may be started by us, if it is not by its policy.
+pub(crate) fn again(task: &ObservedTask) -> u64 {
     let (Some(started), Some(finished)) = (task.started, task.finished) else { return 0 };
     let soon = finished.saturating_sub(started) < AGAIN;
     if soon { finished.saturating_add(AGAIN) } else { finished }

@@ -7,8 +7,8 @@ use crate::standing::{KnownBad, Standing};
 use keel_engine::fields::Cost;
 use keel_engine::labels::{NUMBER, PROJECT};
 use keel_engine::{
-    HealthTest, NetworkMode, ObservedImage, ObservedTask, Opaque, Phase, RestartPolicy, Slot,
-    TaskId, TaskSpec, cost_of, diff,
+    Digest, HealthTest, NetworkMode, ObservedImage, ObservedTask, Opaque, Phase, RestartPolicy,
+    Slot, TaskId, TaskSpec, cost_of, diff,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,6 +85,19 @@ impl<'a> Facts<'a> {
 
     pub fn image(&self, reference: &str) -> Option<&'a ObservedImage> {
         self.inputs.observation.images.iter().find(|image| image.reference == reference)
+    }
+
+    /// What a new task's image is: what the reference meant when the revision was good, where the
+    /// stack comes back to one; else what it means now.
+    pub fn digest(&self, reference: &str) -> Option<&'a Digest> {
+        let (standing, desired) = (self.standing, self.desired?);
+        let good = standing.good_desired.as_deref().filter(|_| self.bad.is_some());
+        let back = good.is_some_and(|good| good.hash == desired.hash);
+        let pinned = standing.pinned.as_deref();
+        let pinned = pinned.filter(|pinned| pinned.desired.hash == desired.hash);
+        let then = pinned.map(|pinned| &pinned.images);
+        let then = then.or(back.then_some(&standing.good_images));
+        then.and_then(|images| images.get(reference)).or(standing.pins.get(reference))
     }
 
     /// Tasks of this stack's slots, newest first.

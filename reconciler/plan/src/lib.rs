@@ -12,16 +12,18 @@
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
 //! verdict for a slot; `rollout`: which slot is next, in which order; `waits`: what has to be
-//! there first; `resources`: images, networks, volumes. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
+//! there first; `resources`: images, networks, volumes. [`room`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
 //! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
 
 pub mod desired;
 pub mod drift;
+pub mod image;
 pub mod invariants;
 pub mod lines;
 pub mod lower;
+pub mod room;
 pub mod standing;
 pub mod status;
 pub mod text;

@@ -275,6 +275,10 @@ impl Memory {
         standing.bad.remove(&desired.hash);
         standing.good = Some(desired.hash.clone());
         standing.good_desired = Some(Box::new(desired.clone()));
+        let used = images(desired);
+        let mut meant = standing.pins.clone();
+        meant.retain(|reference, _| used.contains_key(reference.as_str()));
+        standing.good_images = meant;
         self.learned.push(Learned::Settled { hash: desired.hash.clone() });
     }
 }

@@ -48,6 +48,9 @@ pub struct Standing {
     /// What was good last, to come back to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_desired: Option<Box<Desired>>,
+    /// What its images meant then: reference → digest.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub good_images: BTreeMap<String, Digest>,
     /// Kept at an earlier revision by a person, whatever its source says, until they resume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Box<Pinned>>,
@@ -110,6 +113,9 @@ pub struct Suspended {
 pub struct Pinned {
     /// What it asks for.
     pub desired: Desired,
+    /// What its images meant when it was good: reference → digest.
+    #[serde(default)]
+    pub images: BTreeMap<String, Digest>,
     /// Who: `user@host`.
     pub by: String,
     /// Since when.

@@ -22,7 +22,7 @@ pub(crate) fn new_task(
         id: TaskId::from_seed(&format!("{slot} {generation} {}", want.service.hash)),
         place: Place::Slot(slot.clone()),
         generation,
-        digest: facts.standing.pins.get(&want.spec.image).cloned(),
+        digest: facts.digest(&want.spec.image).cloned(),
         spec: want.spec.clone(),
         joins,
         replaces: replaces.map(|task| task.id.clone()),

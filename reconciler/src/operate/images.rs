@@ -8,6 +8,8 @@ use crate::fleet::next_by;
 use crate::progress::Scene;
 use crate::rows::{ImageRow, PullAsk, RemoveAsk};
 use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
+use keel_plan::image::{full_name, tag_of};
+use keel_plan::room::Images;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -34,6 +36,9 @@ impl Controller {
         references: Vec<String>,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
+        // First: else it might go before it is known whose it is.
+        let own = |images: &mut Images| images.own.extend(references.iter().cloned());
+        self.records().change_images(own).await?;
         let mut events = self.events();
         let before = self.fleet().observe(Depth::State).await?;
         let over: BTreeMap<&String, u64> =
@@ -94,7 +99,11 @@ impl Controller {
             (!there).then_some(())
         };
         match self.fleet().until(Some(deadline), gone).await? {
-            Some(()) => Ok(meant),
+            Some(()) => {
+                let forget = |images: &mut Images| images.own.retain(|own| !meant.contains(own));
+                self.records().change_images(forget).await?;
+                Ok(meant)
+            }
             None => Err(Refusal::conflict("the images are still there after a minute")),
         }
     }
@@ -106,11 +115,13 @@ fn listed(seen: &Observation) -> Vec<&ObservedImage> {
     let mut tags = BTreeSet::new();
     let there = || seen.images.iter().filter(|image| image.digest.is_some());
     let tagged = there().filter(|image| !is_pinned(image));
-    let mut listed: Vec<_> = tagged.filter(|image| tags.insert(full_name(image))).collect();
-    let known: BTreeSet<_> = listed.iter().map(|i| (full_name(i).0, &i.digest)).collect();
+    let mut listed: Vec<_> =
+        tagged.filter(|image| tags.insert(full_name(&image.reference))).collect();
+    let known: BTreeSet<_> =
+        listed.iter().map(|i| (full_name(&i.reference).0, &i.digest)).collect();
     let mut alone = BTreeSet::new();
     listed.extend(there().filter(|image| {
-        let content = (full_name(image).0, &image.digest);
+        let content = (full_name(&image.reference).0, &image.digest);
         is_pinned(image) && !known.contains(&content) && alone.insert(content)
     }));
     listed.sort_by_key(|image| &image.reference);
@@ -119,7 +130,7 @@ fn listed(seen: &Observation) -> Vec<&ObservedImage> {
 
 /// What was fetched by digest goes with the last tag that means the same.
 fn left_without_a_tag(seen: &Observation, meant: &[String]) -> Vec<String> {
-    let content = |image: &ObservedImage| (full_name(image).0, image.digest.clone());
+    let content = |image: &ObservedImage| (full_name(&image.reference).0, image.digest.clone());
     let (going, staying): (Vec<_>, Vec<_>) =
         seen.images.iter().partition(|image| meant.contains(&image.reference));
     let goes = |image: &&&ObservedImage| {
@@ -132,15 +143,6 @@ fn left_without_a_tag(seen: &Observation, meant: &[String]) -> Vec<String> {
 
 fn is_pinned(image: &ObservedImage) -> bool {
     image.reference.contains('@')
-}
-
-/// Repository and tag in full, however they are written.
-fn full_name(image: &ObservedImage) -> (String, &str) {
-    let (named, _) = image.reference.split_once('@').unwrap_or((&image.reference, ""));
-    let tag = tag_of(named);
-    let repository = tag.map_or(named, |tag| &named[..named.len() - tag.len() - 1]);
-    let repository = repository.strip_prefix("docker.io/").unwrap_or(repository);
-    (repository.strip_prefix("library/").unwrap_or(repository).to_owned(), tag.unwrap_or("latest"))
 }
 
 fn pulls(seen: &Observation, reference: &str) -> u64 {
@@ -198,12 +200,6 @@ fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
     }
 }
 
-/// What follows the last colon, unless that is a port of the registry.
-fn tag_of(reference: &str) -> Option<&str> {
-    let (_, tag) = reference.rsplit_once(':')?;
-    (!tag.contains('/') && !reference.contains('@')).then_some(tag)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,19 +246,5 @@ mod tests {
         };
         assert_eq!(left(&["app:1"]), [""; 0]);
         assert_eq!(left(&["app:1", "app:2"]), ["app:1@sha256:aa"]);
-    }
-
-    #[test]
-    fn a_port_is_no_tag() {
-        let cases = [
-            ("nginx", None),
-            ("nginx:1.25", Some("1.25")),
-            ("localhost:5000/app", None),
-            ("localhost:5000/app:2", Some("2")),
-            ("app@sha256:00", None),
-        ];
-        for (reference, expected) in cases {
-            assert_eq!(tag_of(reference), expected, "{reference}");
-        }
     }
 }

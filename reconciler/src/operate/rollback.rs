@@ -43,6 +43,7 @@ impl Controller {
     /// From now on the stack is kept at the revision that was asked for.
     async fn pin(&self, ask: &RollbackAsk) -> Result<(), Refusal> {
         let stack = &ask.stack;
+        let _kept = self.keep_all().await; // what is chosen stays until that is on record
         let Some(desired) = self.records().desired(stack).await? else {
             return Err(unknown_stack(stack));
         };
@@ -50,7 +51,8 @@ impl Controller {
         let good = self.records().good(stack).await?;
         let target = choose(&good, ask.revision.as_deref(), present(&desired, &standing))
             .map_err(|why| Refusal::not_found(format!("stack {stack}: {why}")))?;
-        let pinned = Pinned { desired: target.clone(), by: ask.by.clone(), since: self.now() };
+        let (desired, images) = (target.desired.clone(), target.images.clone());
+        let pinned = Pinned { desired, images, by: ask.by.clone(), since: self.now() };
         let pin = |standing: &mut Standing| {
             standing.pinned = Some(Box::new(pinned.clone()));
             // It was good: what failed of it later is tried again.
@@ -74,19 +76,18 @@ fn choose<'a>(
     good: &'a [Good],
     revision: Option<&str>,
     present: &Digest,
-) -> Result<&'a Desired, String> {
-    let newest = good.iter().rev().map(|good| &good.desired);
+) -> Result<&'a Good, String> {
+    let newest = good.iter().rev();
     let Some(wanted) = revision else {
         let at = good.iter().position(|good| good.desired.hash == *present).unwrap_or(good.len());
-        let before = good[..at].last().map(|good| &good.desired);
-        return before.ok_or_else(|| match good.len() {
+        return good[..at].last().ok_or_else(|| match good.len() {
             0 => "no revision was good here yet".to_owned(),
             _ => "no revision before the present one is on record as good".to_owned(),
         });
     };
-    let named = |desired: &&Desired| !wanted.is_empty() && desired.revision.starts_with(wanted);
+    let named = |good: &&Good| !wanted.is_empty() && good.desired.revision.starts_with(wanted);
     newest.clone().find(named).ok_or_else(|| {
-        let known: Vec<_> = newest.map(|desired| short(&desired.revision)).collect();
+        let known: Vec<_> = newest.map(|good| short(&good.desired.revision)).collect();
         match known.is_empty() {
             true => format!("revision {wanted} is not on record as good; none is yet"),
             false => format!(
@@ -115,7 +116,7 @@ mod tests {
             volumes: Default::default(),
             policy: Policy::default(),
         };
-        Good { desired, at: 1 }
+        Good { desired, images: Default::default(), at: 1 }
     }
 
     #[test]
@@ -145,7 +146,7 @@ mod tests {
         ];
         for (good, revision, present, expected) in cases {
             let chosen = choose(good, revision, &digest_of(&present));
-            let said = chosen.map_or_else(|why| why, |desired| desired.revision.clone());
+            let said = chosen.map_or_else(|why| why, |good| good.desired.revision.clone());
             assert_eq!(said, expected, "{revision:?} {present}");
         }
     }

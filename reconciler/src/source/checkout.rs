@@ -19,10 +19,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::SystemTime;
 
-/// Checkouts that are kept beside those in use, newest first.
-const KEPT: usize = 3;
 /// Beside a checkout: the start of the machine in which it was made or compared last.
 const MADE: &str = ".made";
 
@@ -151,22 +148,53 @@ fn sync_below(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Removes old checkouts, but for the last few and those that are in use.
-pub(crate) fn prune(folder: &Path, in_use: &dyn Fn(&Path) -> bool) -> io::Result<()> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder.join("checkouts"))? {
-        let entry = entry?;
-        let made = entry.metadata()?.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        all.push((made, entry.path()));
+/// The folders of all sources.
+pub(crate) fn sources(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    listed(folder)
+}
+
+/// All checkouts of a source, and what was being made or deleted when a process died.
+pub(crate) fn all(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    listed(&folder.join("checkouts"))
+}
+
+fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
     }
-    all.sort();
-    let old = all.len().saturating_sub(KEPT);
-    for (_, path) in all.drain(..old) {
-        if !in_use(&path) {
-            fs::remove_dir_all(&path)?;
+}
+
+/// Those that may go: not in use, and not among the last few.
+pub(crate) fn old(all: Vec<PathBuf>, kept: usize, in_use: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let made = |path: &PathBuf| path.metadata().and_then(|found| found.modified()).ok();
+    let (mut old, mut whole): (Vec<_>, Vec<_>) = all.into_iter().partition(|path| is_rest(path));
+    whole.sort_by_key(|path| (made(path), path.clone()));
+    whole.truncate(whole.len().saturating_sub(kept));
+    old.extend(whole.into_iter().filter(|path| !in_use(path)));
+    old
+}
+
+fn is_rest(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
+}
+
+/// Takes those away that may go: gives them under the names that they have until they are deleted.
+/// None is being made meanwhile.
+pub(crate) fn set_aside(
+    folder: &Path,
+    kept: usize,
+    in_use: &dyn Fn(&Path) -> bool,
+) -> io::Result<Vec<PathBuf>> {
+    let aside = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_rest(&path) {
+            return Ok(path);
         }
-    }
-    Ok(())
+        let gone = path.with_file_name(format!(".{name}.gone"));
+        fs::rename(&path, &gone).map(|()| gone)
+    };
+    old(all(folder)?, kept, in_use).into_iter().map(aside).collect()
 }
 
 #[cfg(test)]
@@ -179,10 +207,15 @@ mod tests {
         let checkouts = folder.path().join("checkouts");
         for (age, name) in ["a", "b", "c", "d", "e"].iter().enumerate() {
             fs::create_dir_all(checkouts.join(name)).unwrap();
-            let made = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
+            let made =
+                std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
             File::open(checkouts.join(name)).unwrap().set_modified(made).unwrap();
         }
-        prune(folder.path(), &|path| path.ends_with("a")).unwrap();
+        fs::create_dir_all(checkouts.join(".f.new")).unwrap();
+        let aside = set_aside(folder.path(), 3, &|path| path.ends_with("a")).unwrap();
+        let mut aside: Vec<_> = aside.iter().map(|path| path.file_name().unwrap()).collect();
+        aside.sort();
+        assert_eq!(aside, [".b.gone", ".f.new"]);
         let left = |name: &&str| checkouts.join(name).exists();
         let left: Vec<_> = ["a", "b", "c", "d", "e"].iter().filter(|name| left(name)).collect();
         assert_eq!(left, [&"a", &"c", &"d", &"e"]);

@@ -1,7 +1,9 @@
 //! What a person who watches `keel serve` is told: each change once. Pure.
 
 use super::containers::Containers;
+use crate::show::room;
 use keel_reconciler::ask::{ContainerRow, SourceRow, StatusRow, WarningRow};
+use keel_reconciler::rows::ClearedRow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What there is to see.
@@ -13,6 +15,8 @@ pub struct Seen {
     pub containers: Vec<ContainerRow>,
     /// All sources.
     pub sources: Vec<SourceRow>,
+    /// What was taken away last for want of room.
+    pub cleared: Option<ClearedRow>,
     /// When; milliseconds since the Unix epoch.
     pub now: u64,
 }
@@ -27,6 +31,7 @@ pub struct Watch {
     containers: Containers,
     problems: BTreeSet<String>,
     warnings: BTreeSet<WarningRow>,
+    cleared: Option<ClearedRow>,
 }
 
 /// The last that was told of a stack.
@@ -66,6 +71,7 @@ impl Watch {
     pub fn look(&mut self, seen: &Seen) -> Vec<String> {
         let mut lines = self.problems(&seen.sources);
         lines.extend(self.warnings(&seen.stacks));
+        lines.extend(self.cleared(seen.cleared.as_ref()));
         lines.extend(self.containers.look(&seen.containers, seen.now));
         for row in &seen.stacks {
             let told = self.stacks.entry(row.stack.clone()).or_default();
@@ -95,6 +101,17 @@ impl Watch {
         let fresh = now.difference(&self.problems).cloned().collect();
         self.problems = now;
         fresh
+    }
+
+    fn cleared(&mut self, cleared: Option<&ClearedRow>) -> Option<String> {
+        let fresh = cleared.filter(|cleared| self.cleared.as_ref() != Some(*cleared))?;
+        let again = self.cleared.as_ref().is_some_and(|last| last.trouble == fresh.trouble);
+        self.cleared = Some(fresh.clone());
+        match &fresh.trouble {
+            Some(trouble) if !again => Some(format!("warning: {trouble}")),
+            Some(_) => None,
+            None => Some(format!("room: removed {}", room::cleared(fresh))),
+        }
     }
 
     /// A line for each that is new: `keel status STACK` has the rest.
@@ -351,7 +368,7 @@ mod tests {
             let source = SourceRow { name: "default".into(), problems, ..SourceRow::default() };
             let container = ContainerRow { health: health.into(), ..container() };
             let (containers, sources) = (vec![container], vec![source]);
-            let seen = Seen { stacks, containers, sources, now: 0 };
+            let seen = Seen { stacks, containers, sources, cleared: None, now: 0 };
             told.extend(watch.look(&seen));
             told.push("--".to_owned());
         };

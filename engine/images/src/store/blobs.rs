@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use super::staging::{StagedFile, Staging};
+use super::staging::{StagedFile, Staging, Trash};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
@@ -60,16 +61,21 @@ impl Blobs {
         file.place(&self.path(digest))
     }
 
-    /// Removes a blob and says how large it was.
-    pub(super) fn remove(&self, digest: Digest) -> Result<u64> {
-        let path = self.path(digest);
-        let size = path.metadata().map(|metadata| metadata.len()).unwrap_or(0);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove", path)(error))
-            }
-            _ => Ok(size),
-        }
+    /// How large a blob is; 0 where there is none.
+    pub(super) fn size(&self, digest: Digest) -> u64 {
+        self.path(digest).metadata().map(|metadata| metadata.len()).unwrap_or(0)
+    }
+
+    /// Takes a blob away and says how large it was.
+    pub(super) fn remove(&self, trash: &Trash, digest: Digest) -> Result<u64> {
+        let (path, size) = (self.path(digest), self.size(digest));
+        let there = trash.take(&path, &format!("blob-{}", digest.hex()))?;
+        Ok(if there { size } else { 0 })
+    }
+
+    /// Since when a blob is here.
+    pub(super) fn since(&self, digest: Digest) -> Option<SystemTime> {
+        self.path(digest).metadata().and_then(|metadata| metadata.modified()).ok()
     }
 
     /// The names of all blobs.

@@ -6,10 +6,11 @@
 //! - Layers are independent of each other: one serves every image that has it, above whatever.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::staging::{StagedFolder, Staging};
+use super::staging::{StagedFolder, Trash};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unpack::Unpacked;
@@ -58,14 +59,19 @@ impl Layers {
         staged.place(&self.folder.join(layer.hex()))
     }
 
-    /// Removes a layer and says how large it was. Its name goes first, so that a removal that is
-    /// cut short leaves no half of a layer.
-    pub(super) fn remove(&self, staging: &Staging, layer: Digest) -> Result<u64> {
+    /// Takes a layer away and says how large it was. By one rename, so that a removal that is cut
+    /// short leaves no half of a layer.
+    pub(super) fn remove(&self, trash: &Trash, layer: Digest) -> Result<u64> {
         let Some(done) = self.done(layer) else { return Ok(0) };
-        let trash = staging.folder()?;
-        let (from, to) = (self.folder.join(layer.hex()), trash.path().join("layer"));
-        std::fs::rename(&from, to).map_err(Error::io("remove", from))?;
-        Ok(done.bytes)
+        let path = self.folder.join(layer.hex());
+        let there = trash.take(&path, &format!("layer-{}", layer.hex()))?;
+        Ok(if there { done.bytes } else { 0 })
+    }
+
+    /// Since when a layer is here.
+    pub(super) fn since(&self, layer: Digest) -> Option<SystemTime> {
+        let done = self.folder.join(layer.hex()).join("done");
+        done.metadata().and_then(|metadata| metadata.modified()).ok()
     }
 
     /// The names of all layers.

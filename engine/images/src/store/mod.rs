@@ -22,8 +22,9 @@ use blobs::Blobs;
 use layers::Layers;
 pub(crate) use references::Record;
 use references::References;
-pub use remove::Removed;
+pub use remove::{Removed, Swept};
 use rustix::fs::{FlockOperation, flock};
+pub use staging::Trash;
 pub(crate) use staging::{StagedFile, StagedFolder, Staging};
 
 use crate::config::ConfigFile;
@@ -210,7 +211,8 @@ impl Store {
     }
 
     pub(crate) fn drop_blob(&self, digest: Digest) -> Result<()> {
-        self.inner.blobs.remove(digest).map(drop)
+        let trash = Trash::new(&self.inner.staging)?;
+        self.inner.blobs.remove(&trash, digest).map(drop)
     }
 
     pub(crate) fn record(&self, reference: &Reference) -> Result<Option<Record>> {

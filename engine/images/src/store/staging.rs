@@ -150,6 +150,25 @@ impl StagedFolder {
     }
 }
 
+/// What was taken away from its place, and takes up room until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropped, its files are deleted: that may take a while"]
+pub struct Trash(StagedFolder);
+
+impl Trash {
+    pub(super) fn new(staging: &Staging) -> Result<Self> {
+        Ok(Self(staging.folder()?))
+    }
+
+    /// Moves a file or folder here; says whether there was one.
+    pub(super) fn take(&self, path: &Path, name: &str) -> Result<bool> {
+        match std::fs::rename(path, self.0.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            moved => moved.map(|()| true).map_err(Error::io("remove", path)),
+        }
+    }
+}
+
 impl Drop for StagedFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);

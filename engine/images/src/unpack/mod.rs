@@ -111,9 +111,10 @@ impl UnpackError {
             Self::Escapes { .. } | Self::LinkEscapes { .. } => {
                 Some("the image is malicious or was built by a broken tool: do not use it".into())
             }
-            Self::Create { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("the disk is full: `keel rmi` removes images".into())
-            }
+            Self::Create { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some(
+                "the disk is full: `keel system df` says of what, `keel system prune` makes room"
+                    .into(),
+            ),
             Self::Create { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("unpacking needs root".into())
             }

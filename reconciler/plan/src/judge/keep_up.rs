@@ -1,7 +1,7 @@
 //! What ran before goes on for as long as its successor waits: also where it had been stopped for
 //! one that a newer revision overtook, or was ended by somebody else meanwhile.
 
-use crate::condition::is_still;
+use crate::condition::{again, is_still};
 use crate::draft::{Draft, act};
 use crate::facts::{Facts, Occupants, slotted};
 use crate::verdict::{Action, Reason, Verdict};
@@ -11,7 +11,7 @@ use keel_engine::{ExitCause, Goal, ObservedTask, Slot, cost_of, diff, fields::Co
 /// Starts the best of a slot's ended tasks, if none runs and one should.
 pub(super) fn keep_up(
     facts: &Facts<'_>,
-    draft: &Draft,
+    draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
 ) -> Option<Verdict> {
@@ -29,6 +29,11 @@ pub(super) fn keep_up(
     }
     let ended = begun.into_iter().filter(|task| was_ended(task));
     let best = ended.max_by_key(|task| (is_good(task), task.created))?;
+    let from = if best.goal == Goal::Stopped { 0 } else { again(best) };
+    if facts.now() < from {
+        draft.wake(from);
+        return None;
+    }
     let wish = wish::again(best, Goal::Running, draft.generation);
     Some(act(Action::Start, Reason::SuccessorWaits, vec![wish]))
 }

@@ -10,6 +10,7 @@ mod pinned;
 mod random;
 mod removal;
 mod rollout;
+mod room;
 mod situations;
 mod status;
 mod waiting;

@@ -6,7 +6,8 @@ use keel_plan::standing::Pinned;
 use keel_plan::status::status;
 
 fn pin(world: &mut World, desired: &keel_plan::desired::Desired) {
-    let pinned = Pinned { desired: desired.clone(), by: "ann@shop".into(), since: 1 };
+    let images = Default::default();
+    let pinned = Pinned { desired: desired.clone(), images, by: "ann@shop".into(), since: 1 };
     world.standing.pinned = Some(Box::new(pinned));
 }
 
