@@ -90,6 +90,14 @@ def serve(lab):
     return server
 
 
+def end(lab, server, letter):
+    """Nothing of the fifty is left, also of what is remembered."""
+    server.send_signal(2)
+    server.wait()
+    for number in range(STACKS):
+        lab.keel("down", f"{letter}{number}")
+
+
 def settled(lab):
     def all_well():
         rows = json.loads(lab.keel("status", "--format", "json", check=False) or "[]")
@@ -159,9 +167,7 @@ def hook(lab, rounds):
     }
     print("    of it " + ", ".join(f"{name} {took:.0f} ms" for name, took in medians.items()), flush=True)
     noop(lab, rounds, pushes)
-    server.send_signal(2)
-    server.wait()
-    lab.keel("rm", "-f", *lab.keel("ps", "-aq").split())
+    end(lab, server, "s")
     with_compose(lab, min(rounds, 7), pushes)
 
 
@@ -253,13 +259,13 @@ def edit(lab, rounds):
     """an edited file of a served folder with 50 stacks → new container healthy"""
     folder = lab.folder / "served"
     for number in range(STACKS):
-        lab.write(f"served/s{number}/compose.yaml", stack("first"))
+        lab.write(f"served/e{number}/compose.yaml", stack("first"))
     lab.write("keel.yaml", SETTLE + MIRROR)
     server = lab.start(lab.keel_file, "serve", folder)
     settled(lab)
     took = []
     for turn in range(rounds):
-        name, version = f"s{turn % STACKS}", f"edit{turn}"
+        name, version = f"e{turn % STACKS}", f"edit{turn}"
         fresh = lab.write("fresh", stack(version))
         began = time.monotonic()
         fresh.rename(folder / name / "compose.yaml")
@@ -267,6 +273,4 @@ def edit(lab, rounds):
         took.append((time.monotonic() - began) * 1000)
         settled_one(lab, name)
     spread("keel, by an edit", took)
-    server.send_signal(2)
-    server.wait()
-    lab.keel("rm", "-f", *lab.keel("ps", "-aq").split())
+    end(lab, server, "e")
