@@ -15,6 +15,7 @@ use keel_engine::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 /// Beyond the grace period, before it is said that a task does not stop or start.
@@ -84,9 +85,11 @@ impl Controller {
         if task.phase == Phase::Running && task.goal == Goal::Running {
             return self.unlatch(task).await.map(drop);
         }
+        let turn = self.turn_of_stack(task).await;
         let generation = self.unlatch(task).await?;
         let wish = TaskAssignment::again(task, Goal::Running, generation);
         self.tell(wish).await?;
+        drop(turn);
         let began = |task: Option<&ObservedTask>| {
             let Some(task) = task else { return Some(Err(gone())) };
             match task.phase {
@@ -100,6 +103,7 @@ impl Controller {
     }
 
     async fn stop_task(&self, task: &ObservedTask, timeout: Option<u64>) -> Result<(), Refusal> {
+        let turn = self.turn_of_stack(task).await;
         let generation = self.latch(task).await?;
         let mut wish = TaskAssignment::again(task, Goal::Stopped, generation);
         wish.force = timeout == Some(0);
@@ -108,6 +112,7 @@ impl Controller {
         }
         let grace = Duration::from_millis(wish.spec.grace_ms());
         self.tell(wish).await?;
+        drop(turn);
         let ended = |task: Option<&ObservedTask>| {
             let over = |task: &ObservedTask| {
                 matches!(task.phase, Phase::Exited | Phase::Rejected) && task.pid.is_none()
@@ -118,10 +123,12 @@ impl Controller {
     }
 
     async fn remove_task(&self, task: &ObservedTask, volumes: bool) -> Result<(), Refusal> {
+        let turn = self.turn_of_stack(task).await;
         let generation = self.latch(task).await?;
         let mut wish = TaskAssignment::again(task, Goal::Removed, generation);
         (wish.force, wish.remove_volumes) = (true, volumes);
         self.tell(wish).await?;
+        drop(turn);
         let grace = Some(Duration::from_millis(task.spec.grace_ms()));
         let away = |task: Option<&ObservedTask>| task.is_none().then_some(Ok(()));
         self.wait_for(&task.id, grace, "remove", away).await
@@ -140,6 +147,15 @@ impl Controller {
 
     async fn tell(&self, wish: TaskAssignment) -> Result<(), Refusal> {
         Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
+    }
+
+    /// From the decision to the wish: a pass in between would follow the decision by a wish of a
+    /// higher number, and this one would be refused.
+    async fn turn_of_stack(&self, task: &ObservedTask) -> Option<OwnedMutexGuard<()>> {
+        match task.place.slot() {
+            Some(slot) => Some(self.turn(&slot.stack).await),
+            None => None,
+        }
     }
 
     /// No pass starts the slot until somebody says so. Gives the decision's number.

@@ -250,6 +250,8 @@ proptest! {
             image.pulling = pulled.then_some((0, 1));
             image
         }).collect();
+        let mut names = BTreeSet::new();
+        seen.images.retain(|image| names.insert(image.reference.clone()));
         let images = Images {
             needed: random.needed.iter().map(|(name, ago)| (NAMES[*name].into(), NOW - ago)).collect(),
             own: random.own.iter().map(|name| NAMES[*name].to_owned()).collect(),
