@@ -351,7 +351,12 @@ mod tests {
     }
 
     fn pin(world: &mut World) {
-        let pinned = Pinned { desired: desired("r1"), by: "ann@host".into(), since: 9 };
+        let pinned = Pinned {
+            desired: desired("r1"),
+            by: "ann@host".into(),
+            since: 9,
+            images: Default::default(),
+        };
         world.standing.pinned = Some(Box::new(pinned));
         world.operation.revision = "r1".into();
         world.operation.state = OperationState::Succeeded;
