@@ -55,9 +55,11 @@ fn receiver(config: &NotifyConfig) -> Option<Addressee> {
     Some(Addressee { destination, way: By::Receiver { receiver, config: config.clone() } })
 }
 
+/// Without a user and password that may stand before it.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+    let rest = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    rest.rsplit('@').next().unwrap_or(rest)
 }
 
 fn forge(source: &SourceConfig, config: &ForgeConfig) -> Option<Addressee> {
@@ -207,6 +209,12 @@ mod tests {
             ]
         );
         assert_eq!(all[1].destination.wants, Wants::Messages(vec![Kind::Failed]));
+    }
+
+    #[test]
+    fn a_host_is_told_without_its_user() {
+        assert_eq!(host("https://me:s3cret@ntfy.example.org:8443/keel?x"), "ntfy.example.org:8443");
+        assert_eq!(host("http://127.0.0.1/a@b"), "127.0.0.1");
     }
 
     #[test]
