@@ -90,7 +90,7 @@ impl Known<'_> {
             matches!(self.operation.state, OperationState::Succeeded | OperationState::Held);
         let pinned = self.standing.pinned.as_deref().map(|pinned| &pinned.desired);
         let followed = pinned.or(self.desired);
-        let at = followed.is_some_and(|desired| desired.revision == self.operation.revision);
+        let at = followed.is_some_and(|desired| self.was_passed(desired));
         let well = causes.is_empty() && settled && at && self.row.health == "Healthy";
         Seen { causes, well, now: self.now() }
     }
@@ -249,11 +249,27 @@ impl Known<'_> {
                 let desired =
                     self.desired.filter(|one| matches!(one.owner, Owner::Source { .. }))?;
                 let (way, words) = self.way(desired);
-                (desired.revision.clone(), way, words)
+                (self.commit_of(desired).to_owned(), way, words)
             }
         };
         let (source, stack) = (self.row.source.clone(), self.row.stack.clone());
         Some(Fares { source, stack, revision, way, words })
+    }
+
+    /// A commit that changes nothing of the stack leaves it at an earlier one, and fares like that.
+    fn commit_of<'b>(&'b self, desired: &'b Desired) -> &'b str {
+        let newest = &self.source.revision;
+        let named = self.source.folders.values().any(|stack| stack == self.stack);
+        if named && !newest.is_empty() && self.was_passed(desired) {
+            return newest;
+        }
+        &desired.revision
+    }
+
+    /// A pass has seen this, or another revision of the same meaning.
+    fn was_passed(&self, desired: &Desired) -> bool {
+        self.operation.revision == desired.revision
+            || self.standing.tried.as_ref() == Some(&desired.hash)
     }
 
     fn way(&self, desired: &Desired) -> (Way, String) {
@@ -269,7 +285,7 @@ impl Known<'_> {
             return (Way::Pending, format!("held: suspended by {}", held.by));
         }
         let (operation, host) = (self.operation, self.host);
-        if operation.revision != desired.revision {
+        if !self.was_passed(desired) {
             return (Way::Pending, format!("rolling out on {host}"));
         }
         match operation.state {
@@ -392,6 +408,21 @@ mod tests {
         let cases = [
             ("well", world(|_| {})),
             ("a newer one was read", world(|w| w.desired = desired("r3"))),
+            (
+                "a comment was pushed",
+                world(|w| {
+                    w.standing.tried = Some(w.desired.hash.clone());
+                    w.desired.revision = "r3".into();
+                }),
+            ),
+            (
+                "a commit touched others",
+                world(|w| {
+                    w.source.revision = "r3".into();
+                    let stack = StackName::new("shop").unwrap();
+                    w.source.folders.insert("stacks/shop".into(), stack);
+                }),
+            ),
             ("rolling out", world(|w| w.operation.state = Running)),
             (
                 "rolling out, and crashing",
@@ -448,6 +479,12 @@ mod tests {
             r2 Success: healthy on host
         a newer one was read
             r3 Pending: rolling out on host
+        a comment was pushed
+            well: it is healthy at r3
+            r3 Success: healthy on host
+        a commit touched others
+            well: it is healthy at r2
+            r3 Success: healthy on host
         rolling out
             r2 Pending: rolling out on host
         rolling out, and crashing
