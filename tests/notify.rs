@@ -106,6 +106,13 @@ fn a_bad_push_and_its_mend_are_told_once_to_people_and_to_the_forge() {
     let serve = host.serve(&[]);
     let explain = || format!("{}\n{}", serve.said(), host.overview());
     until_told(&forge, &first, "success", explain);
+    // Commits that change nothing of the stack fare there as the one that runs.
+    repo.write("readme.md", "hello\n");
+    let aside = repo.push("readme");
+    until_told(&forge, &aside, "success", explain);
+    repo.write("stacks/shop/compose.yaml", &format!("# a comment\n{}", good(1)));
+    let comment = repo.push("comment");
+    until_told(&forge, &comment, "success", explain);
 
     // A file that is wrong.
     repo.write("stacks/shop/compose.yaml", REFUSED);

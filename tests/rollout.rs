@@ -336,10 +336,16 @@ fn an_image_that_is_not_in_the_registry_yet_is_awaited_while_the_old_runs_on() {
         ids(&before),
         "nothing of the old was touched, the other service neither"
     );
+    // CI awaits the image that it is building elsewhere.
+    let mut ci = host.command(env!("CARGO_BIN_EXE_keel"));
+    ci.args(["sync", "one", "--wait"]).stderr(std::process::Stdio::piped());
+    let ci = ci.spawn().expect("keel runs");
     host.sh(
         "skopeo copy -q --insecure-policy --src-tls-verify=false --dest-tls-verify=false \
          docker://127.0.0.1:5000/library/busybox:1 docker://127.0.0.1:5000/library/busybox:built-later",
     );
+    let said = ci.wait_with_output().expect("it is ours");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     site.until(&second, "succeeded");
     assert_eq!(host.until_get("http://127.0.0.1:8090/"), "2\n");
     // A command of a person's ends at once, and says so; the next revision does not wait.

@@ -219,6 +219,9 @@ pub struct SyncAsk {
     pub take_over: bool,
     /// Do not wait for health.
     pub detach: bool,
+    /// Wait also for images that their registries do not have yet.
+    #[serde(default)]
+    pub wait: bool,
     /// Ask registries even for images that are there.
     pub pull: bool,
     /// The sources must have come to this commit, or beyond it.

@@ -26,7 +26,7 @@ pub struct Args {
     /// Ask registries even for images that are there
     #[arg(long)]
     pull: bool,
-    /// Wait until all is healthy; this is what it does unless told otherwise
+    /// Wait also for images that their registries do not have yet, as long as `image-wait` says
     #[arg(long, conflicts_with = "detach")]
     wait: bool,
     /// Do not wait for health
@@ -55,6 +55,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         retry: args.retry,
         take_over: args.take_over,
         detach: args.detach,
+        wait: args.wait,
         pull: args.pull,
         revision: args.revision,
         by: person(),

@@ -63,7 +63,7 @@ impl Controller {
             services: ask.services,
             take_over: ask.take_over,
         };
-        self.drive(&stack, asked, ask.detach, lines).await
+        self.drive(&stack, asked, Stay::of(ask.detach), lines).await
     }
 
     /// Stores what somebody loaded: contents first, then what names them.
@@ -125,7 +125,7 @@ impl Controller {
         &self,
         stack: &StackName,
         mut asked: Asked,
-        detach: bool,
+        stay: Stay,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
         let _later = Later { controller: self, stack };
@@ -139,8 +139,9 @@ impl Controller {
             asked = Asked { services: asked.services, ..Asked::default() };
             story.go_on(&passed, lines).await?;
             // Without a daemon nobody else waits for a successor to hold out.
-            let early = detach && (self.serves() || !story.has_predecessors(&passed));
-            if let Some(end) = story.end(&passed, early) {
+            let late = !self.serves() && story.has_predecessors(&passed);
+            let stay = if late && stay == Stay::Started { Stay::Settled } else { stay };
+            if let Some(end) = story.end(&passed, stay) {
                 self.leave_off(stack, &passed, end.0).await?;
                 return Ok(end);
             }
@@ -200,6 +201,23 @@ impl Drop for Later<'_> {
         if self.controller.serves() {
             self.controller.stacks().hint(self.stack.clone());
         }
+    }
+}
+
+/// How long whoever has a stack converged stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// Until all was started.
+    Started,
+    /// Until all is well, or cannot be.
+    Settled,
+    /// The same, and images that their registries do not have yet are awaited as the loops await them.
+    Images,
+}
+
+impl Stay {
+    pub fn of(detach: bool) -> Self {
+        if detach { Self::Started } else { Self::Settled }
     }
 }
 
@@ -272,13 +290,14 @@ impl Story {
         self.tasks(&passed.observation).any(|task| !slots.insert(task.place.slot()))
     }
 
-    fn end(&self, passed: &Passed, detach: bool) -> Option<(Outcome, Vec<String>)> {
+    fn end(&self, passed: &Passed, stay: Stay) -> Option<(Outcome, Vec<String>)> {
         let plan = &passed.plan;
-        if plan.is_settled() || (detach && only_health_is_open(plan)) {
+        if plan.is_settled() || (stay == Stay::Started && only_health_is_open(plan)) {
             return Some(self.with_failures(ending(plan)));
         }
         let seen = &passed.observation;
-        if only_missing_images_are_open(plan, seen) || only_vain_attempts_are_open(plan, seen) {
+        let missing = stay != Stay::Images && only_missing_images_are_open(plan, seen);
+        if missing || only_vain_attempts_are_open(plan, seen) {
             let (_, notes) = self.with_failures(ending(plan));
             return Some((Outcome::Failed, notes.into_iter().chain(awaited(plan)).collect()));
         }

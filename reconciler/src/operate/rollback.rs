@@ -4,7 +4,7 @@
 //! - Neither Git nor a registry is asked: what was good is on record, its files and images are kept.
 //! - What the source says meanwhile is stored, and waits for `resume`.
 
-use super::converge::{lines, unknown_stack};
+use super::converge::{Stay, lines, unknown_stack};
 use crate::ask::{Outcome, Progress, Refusal};
 use crate::controller::{Controller, Lines};
 use crate::record::Good;
@@ -31,7 +31,7 @@ impl Controller {
             self.pin(&ask).await?;
         }
         let (outcome, mut notes) =
-            self.drive(&ask.stack, Asked::default(), ask.detach, lines).await?;
+            self.drive(&ask.stack, Asked::default(), Stay::of(ask.detach), lines).await?;
         if let Some(pinned) = self.records().standing(&ask.stack).await?.pinned {
             let (stack, revision) = (&ask.stack, short(&pinned.desired.revision));
             let until = format!("until `keel resume {stack}`, whatever its source says");

@@ -1,6 +1,6 @@
 //! `sync`, `suspend`, `resume`, `confirm`: how a person leads and holds the loops.
 
-use super::converge::lines;
+use super::converge::{Stay, lines};
 use crate::ask::{Outcome, Progress, Refusal};
 use crate::blocking::off_thread;
 use crate::cause::Cause;
@@ -48,13 +48,14 @@ impl Controller {
             if ask.retry {
                 self.try_again(&stack, &ask.by).await?;
             }
+            let stay = if ask.wait { Stay::Images } else { Stay::of(ask.detach) };
             let asked = Asked {
                 resolve: true,
                 pull: ask.pull,
                 take_over: ask.take_over,
                 ..Asked::default()
             };
-            let (one, said) = self.drive(&stack, asked, ask.detach, lines).await?;
+            let (one, said) = self.drive(&stack, asked, stay, lines).await?;
             outcome = worse(outcome, one);
             notes.extend(said);
         }
