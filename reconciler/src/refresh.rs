@@ -294,7 +294,7 @@ async fn tell_refusals(
         }
         let Arrival { author, subject, cause, .. } = whole.arrival.clone();
         let entry = Entry {
-            trigger: format!("revision {} of source {source}, {cause}", short(&refusal.revision)),
+            trigger: trigger(&refusal.revision, source, &cause),
             revision: refusal.revision.clone(),
             author,
             subject,
@@ -306,6 +306,14 @@ async fn tell_refusals(
         controller.records().tell(stack, &Note { entry, ..Note::default() }).await?;
     }
     Ok(())
+}
+
+/// A folder's files have no revision before they can be used.
+fn trigger(revision: &str, source: &str, cause: &str) -> String {
+    match short(revision) {
+        "" => format!("source {source}, {cause}"),
+        revision => format!("revision {revision} of source {source}, {cause}"),
+    }
 }
 
 fn printed(stacks: &[LoadedStack]) -> Vec<String> {
@@ -331,4 +339,16 @@ fn words(name: &str, error: &RefreshError) -> String {
     };
     let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
     format!("error: source {name}: {}\n{hint}", with_causes(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_began_a_refusal_is_told_with_and_without_a_commit() {
+        let commit = "3f9c2a1b5d7e9f0011223344556677889900aabb";
+        assert_eq!(trigger(commit, "home", "poll"), "revision 3f9c2a1b5d7e of source home, poll");
+        assert_eq!(trigger("", "default", "edited files"), "source default, edited files");
+    }
 }
