@@ -288,7 +288,15 @@ impl Memory {
 fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
     match hold {
-        Hold::Converged | Hold::Complete | Hold::Stopped | Hold::NotRunYet { .. } => true,
+        Hold::Converged | Hold::Complete | Hold::Stopped => true,
+        // Where an earlier one runs on, coming back to this would end it.
+        Hold::NotRunYet { .. } => match &entry.subject {
+            Subject::Slot(slot) => facts
+                .slots
+                .get(slot)
+                .is_none_or(|occupants| occupants.all().all(|task| task.goal > Goal::Running)),
+            _ => true,
+        },
         Hold::RunsInDocker { .. } | Hold::Kept { .. } | Hold::ReportOnly => true,
         Hold::Failed { .. } | Hold::Late { .. } => match &entry.subject {
             Subject::Slot(slot) => facts.slots.get(slot).is_some_and(|occupants| {

@@ -132,12 +132,16 @@ fn network_drift(
     Some(act(Action::Heal, Reason::Drifted { findings }, vec![wish]))
 }
 
-/// Away with a network, once nobody is on it.
-fn unmake(facts: &Facts<'_>, network: &ObservedNetwork, reason: Reason, action: Action) -> Verdict {
+fn is_used(facts: &Facts<'_>, network: &ObservedNetwork) -> bool {
     let name = &network.spec.name;
     let on = |spec: &TaskSpec| spec.networks.iter().any(|attachment| attachment.network == *name);
-    let used = facts.inputs.observation.tasks.iter().any(|task| on(&task.spec));
-    if used || !network.tasks.is_empty() {
+    let mut tasks = facts.inputs.observation.tasks.iter();
+    tasks.any(|task| on(&task.spec)) || !network.tasks.is_empty()
+}
+
+/// Away with a network, once nobody is on it.
+fn unmake(facts: &Facts<'_>, network: &ObservedNetwork, reason: Reason, action: Action) -> Verdict {
+    if is_used(facts, network) {
         return hold(Hold::InProgress { what: "tasks are still on it".into() });
     }
     let wish = Assignment::Network { spec: network.spec.clone(), wanted: Presence::Absent };
@@ -171,6 +175,10 @@ fn leaving(facts: &Facts<'_>, draft: &mut Draft) {
     let networks = observation.networks.iter().filter(|n| facts.owns(&n.spec.labels));
     for network in networks.filter(|n| !desired.networks.contains_key(&n.spec.name)) {
         let verdict = match desired.policy.prune {
+            // Those on it may stay for long: what follows them is held, say.
+            true if is_used(facts, network) => hold(Hold::Kept {
+                why: "it is not in the source, but tasks are still on it".into(),
+            }),
             true => unmake(facts, network, Reason::NotInSource, Action::Remove),
             false => hold(Hold::Kept { why: "it is not in the source, but prune is off".into() }),
         };

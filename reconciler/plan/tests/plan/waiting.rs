@@ -185,6 +185,38 @@ fn what_needs_something_held_is_held_and_blames_no_revision() {
 }
 
 #[test]
+fn a_revision_that_is_held_is_none_to_come_back_to_while_an_earlier_one_runs() {
+    let held =
+        || keel_plan::desired::Held { field: "devices[0]".into(), why: "no".into(), at: None };
+    let world = stack().wants("web", "nginx:1").checked("web").converge();
+    let mut world = world.push("web", "nginx:2", "r2").edit("web", |s| s.held = vec![held()]);
+    world.desired.revision = "r2".into();
+    let world = world.converge();
+    assert_eq!(world.running(), "shop-web-1=nginx:1");
+    let world = world.edit("web", |s| s.held = vec![]).push("web", "sick", "r3").converge();
+    assert_eq!(world.running(), "shop-web-1=nginx:1", "{}", world.shown());
+}
+
+#[test]
+fn a_network_that_leaves_waits_for_nobody_who_is_held() {
+    let world = stack().wants("web", "nginx:1").converge();
+    let mut world = world.edit("web", |s| {
+        s.spec.networks[0].network = "lan".into();
+    });
+    let mut lan = world.desired.networks.remove("shop_default").unwrap();
+    (lan.spec.name, lan.external) = ("lan".into(), true);
+    world.desired.networks.insert("lan".into(), lan);
+    (0..9).for_each(|_| _ = world.step());
+    insta::assert_snapshot!(world.all(), @r"
+    image nginx:1           hold: converged
+    network lan             hold: network lan does not exist
+    network shop_default    hold: kept: it is not in the source, but tasks are still on it
+    web.1                   hold: network lan does not exist
+    ");
+    assert_eq!(world.running(), "shop-web-1=nginx:1");
+}
+
+#[test]
 fn what_is_external_must_exist() {
     let mut world = stack().wants("web", "nginx:1");
     world.desired.networks.get_mut("shop_default").unwrap().external = true;
