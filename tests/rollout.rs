@@ -96,7 +96,9 @@ fn success_is_never_said_of_what_crashed_in_between() {
     let cases = [
         (
             "healthy, then it crashes",
-            format!("{healthy}restart: unless-stopped\nports: ['8090:80']\ncommand: [sh, -c, 'touch /ok; sleep 0.7; rm /ok; exit 4']"),
+            format!(
+                "{healthy}restart: unless-stopped\nports: ['8090:80']\ncommand: [sh, -c, 'touch /ok; sleep 0.7; rm /ok; exit 4']"
+            ),
             "exited (4) 3 times",
         ),
         (
@@ -111,7 +113,9 @@ fn success_is_never_said_of_what_crashed_in_between() {
         ),
         (
             "now healthy, now not",
-            format!("{healthy}x-keel: {{ health-timeout: 5s }}\nports: ['8090:80']\ncommand: [sh, -c, 'while :; do touch /ok; sleep 0.6; rm /ok; sleep 0.6; done']"),
+            format!(
+                "{healthy}x-keel: {{ health-timeout: 5s }}\nports: ['8090:80']\ncommand: [sh, -c, 'while :; do touch /ok; sleep 0.6; rm /ok; sleep 0.6; done']"
+            ),
             "not healthy after 5 s",
         ),
         (
@@ -121,8 +125,11 @@ fn success_is_never_said_of_what_crashed_in_between() {
         ),
         (
             "no such folder",
-            "volumes: [{ type: bind, source: /no/such, target: /data, bind: { create_host_path: false } }]".to_owned(),
-            "/no/such, which it mounts, does not exist",
+            format!(
+                "volumes: [{{ type: bind, source: {}, target: /data, bind: {{ create_host_path: false }} }}]",
+                host.path("none").display()
+            ),
+            "none, which it mounts, does not exist",
         ),
     ];
     for (name, rest, why) in cases {
