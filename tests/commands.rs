@@ -192,6 +192,12 @@ fn a_command_waits_for_anothers_lock_and_says_for_whom() {
     let lock = host.root().join("lock");
     let held = || std::fs::read_to_string(&lock).ok().filter(|who| who.contains("keel pull"));
     until("the pull drives", held, String::new);
+    // Beginning was a turn of its own; this is that of the pull.
+    let asks = || {
+        let open = host.sh("ss -Htn state established dport = :5999");
+        (!open.is_empty()).then_some(())
+    };
+    until("the registry is asked", asks, String::new);
     let mut waiting = host
         .command(env!("CARGO_BIN_EXE_keel"))
         .args(["volume", "create", "mine"])
