@@ -290,17 +290,6 @@ fn a_full_disk_stops_nothing_and_blames_no_revision() {
     assert_eq!((&now["id"], &now["pid"]), (&app["id"], &app["pid"]));
     fs::remove_file(&fill).unwrap();
     site.until(&second, "succeeded");
-    let nginx = host.container("one-app-1").unwrap();
-    full();
-    let third = site.push(&serving("3", 8090));
-    // Or it got so far that not even that can be noted.
-    let stuck = || told().or_else(|| (host.ps().len() == 2).then_some(()));
-    until("the next one has no room", stuck, || host.overview());
-    let now = host.container("one-app-1").unwrap();
-    assert_eq!((&now["id"], &now["pid"]), (&nginx["id"], &nginx["pid"]));
-    fs::remove_file(&fill).unwrap();
-    site.until(&third, "succeeded");
-    assert_eq!(host.until_get("http://127.0.0.1:8090/"), "3\n");
     site.end(serve);
     let left = host.leftovers();
     assert!(
