@@ -8,6 +8,7 @@ mod tests;
 
 use crate::request::{Answer, Request, Verdict};
 use crate::status::CommitStatus;
+use serde_json::json;
 
 /// A kind of forge.
 pub struct Forge {
@@ -67,6 +68,17 @@ impl Forge {
     pub fn judge(&self, answer: &Answer) -> Verdict {
         (self.verdict)(answer)
     }
+}
+
+/// GitHub's form of a status, which Gitea took over; who posts is not in it.
+fn form_of_github(status: &CommitStatus, post: &Post<'_>, state: &str, longest: usize) -> Request {
+    let Post { api, repo, .. } = post;
+    let body = json!({
+        "state": state,
+        "context": status.context,
+        "description": status.line(longest),
+    });
+    Request::json(format!("{api}/repos/{repo}/statuses/{}", status.revision), &body)
 }
 
 /// Below the host.

@@ -1,9 +1,8 @@
 //! Gitea and Forgejo.
 
-use super::{Forge, Post, below};
+use super::{Forge, Post, below, form_of_github};
 use crate::request::{Answer, Request};
 use crate::status::{CommitStatus, State};
-use serde_json::json;
 
 const ROOT: &str = "/api/v1";
 
@@ -24,12 +23,6 @@ fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
         State::Failure => "failure",
         State::Superseded => "warning",
     };
-    let Post { api, repo, token } = post;
-    let body = json!({
-        "state": state,
-        "context": status.context,
-        "description": status.line(DESCRIPTION),
-    });
-    Request::json(format!("{api}/repos/{repo}/statuses/{}", status.revision), &body)
-        .header("authorization", format!("token {token}"))
+    form_of_github(status, post, state, DESCRIPTION)
+        .header("authorization", format!("token {}", post.token))
 }

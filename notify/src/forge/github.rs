@@ -1,9 +1,8 @@
 //! GitHub, and GitHub Enterprise Server.
 
-use super::{Forge, Post, below};
+use super::{Forge, Post, below, form_of_github};
 use crate::request::{Answer, Request};
 use crate::status::{CommitStatus, State};
-use serde_json::json;
 
 pub(super) const FORGE: Forge = Forge {
     name: "github",
@@ -27,14 +26,8 @@ fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
         // There is no word for it.
         State::Superseded => "error",
     };
-    let Post { api, repo, token } = post;
-    let body = json!({
-        "state": state,
-        "context": status.context,
-        "description": status.line(DESCRIPTION),
-    });
-    Request::json(format!("{api}/repos/{repo}/statuses/{}", status.revision), &body)
-        .bearer(Some(token))
+    form_of_github(status, post, state, DESCRIPTION)
+        .bearer(Some(post.token))
         .header("accept", "application/vnd.github+json")
         .header("x-github-api-version", "2022-11-28")
 }

@@ -332,6 +332,20 @@ mod tests {
         source: SourceRecord,
     }
 
+    impl World {
+        fn known<'a>(&'a self, stack: &'a StackName) -> Known<'a> {
+            Known {
+                stack,
+                row: &self.row,
+                desired: Some(&self.desired),
+                standing: &self.standing,
+                operation: &self.operation,
+                source: &self.source,
+                host: "host",
+            }
+        }
+    }
+
     fn world(edit: impl FnOnce(&mut World)) -> World {
         let row = StatusRow {
             stack: "shop".into(),
@@ -380,15 +394,7 @@ mod tests {
 
     fn told(world: &World) -> String {
         let stack = StackName::new("shop").unwrap();
-        let known = Known {
-            stack: &stack,
-            row: &world.row,
-            desired: Some(&world.desired),
-            standing: &world.standing,
-            operation: &world.operation,
-            source: &world.source,
-            host: "host",
-        };
+        let known = world.known(&stack);
         let seen = known.seen();
         let cause = |cause: &Cause| {
             let About { what, revision, reason, tried, .. } = &cause.about;
@@ -562,16 +568,7 @@ mod tests {
         };
         let author = |world: &World| {
             let stack = StackName::new("shop").unwrap();
-            let known = Known {
-                stack: &stack,
-                row: &world.row,
-                desired: Some(&world.desired),
-                standing: &world.standing,
-                operation: &world.operation,
-                source: &world.source,
-                host: "host",
-            };
-            known.seen().causes[0].about.author.clone()
+            world.known(&stack).seen().causes[0].about.author.clone()
         };
         let newest = world(|w| {
             fail(w);
