@@ -20,3 +20,5 @@ mod target;
 mod tasks;
 mod trouble;
 mod volumes;
+
+pub(crate) use status::Examined;

@@ -5,8 +5,9 @@ use super::Wants;
 use super::book::Looked;
 use super::drift::Found;
 use super::judge::{Known, of_source};
-use crate::ask::{Refusal, StatusRow};
+use crate::ask::Refusal;
 use crate::controller::Controller;
+use crate::operate::Examined;
 use crate::record::SourceRecord;
 use keel_engine::StackName;
 use keel_plan::desired::DriftPolicy;
@@ -24,36 +25,34 @@ impl Controller {
             looked.subjects.insert(format!("source/{name}"), seen);
             sources.insert(name.clone(), record);
         }
-        for row in self.status(&[]).await? {
-            self.look_at(&row, &sources, &mut looked).await?;
+        for examined in self.examine(&[]).await? {
+            self.look_at(&examined, &sources, &mut looked);
         }
         Ok(looked)
     }
 
-    async fn look_at(
+    fn look_at(
         &self,
-        row: &StatusRow,
+        examined: &Examined,
         sources: &BTreeMap<String, SourceRecord>,
         looked: &mut Looked,
-    ) -> Result<(), Refusal> {
-        let Ok(stack) = StackName::new(row.stack.as_str()) else { return Ok(()) };
-        let records = self.records();
-        let (desired, standing) = (records.desired(&stack).await?, records.standing(&stack).await?);
-        let operation = self.unwritten(&stack).or(records.operation(&stack).await?);
-        let operation = operation.unwrap_or_default();
+    ) {
+        let Examined { row, desired, standing, operation, seen } = examined;
+        let Ok(stack) = StackName::new(row.stack.as_str()) else { return };
+        let operation = operation.clone().unwrap_or_default();
         let none = SourceRecord::default();
         let source = sources.get(&row.source).unwrap_or(&none);
         let known = Known {
             stack: &stack,
             row,
             desired: desired.as_ref(),
-            standing: &standing,
+            standing,
             operation: &operation,
             source,
             host: &self.settings().host,
         };
         looked.subjects.insert(format!("stack/{stack}"), known.seen());
-        let found = records.seen(&stack).await?.values().map(found).collect();
+        let found = seen.values().map(found).collect();
         looked.drift.insert(row.stack.clone(), (row.source.clone(), found));
         let asked = self.settings().destinations.iter();
         let mut asked = asked.filter_map(|one| match &one.wants {
@@ -63,7 +62,6 @@ impl Controller {
         if asked.any(|source| *source == row.source) {
             looked.fares.extend(known.fares());
         }
-        Ok(())
     }
 }
 

@@ -9,13 +9,29 @@ use crate::operation::Operation;
 use crate::record::{RefusedRevision, SourceRecord};
 use keel_engine::{Depth, Observation, StackName};
 use keel_plan::desired::{Desired, Owner};
+use keel_plan::drift::Seen;
+use keel_plan::standing::Standing;
 use keel_plan::status::{Status, Sync, status};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeMap;
 
+/// How a stack is, with the records that say so: who needs both reads them once.
+pub(crate) struct Examined {
+    pub row: StatusRow,
+    pub desired: Option<Desired>,
+    pub standing: Standing,
+    pub operation: Option<Operation>,
+    pub seen: Seen,
+}
+
 impl Controller {
     /// Sync, health and operation of these stacks, or of all, by name.
     pub async fn status(&self, stacks: &[StackName]) -> Result<Vec<StatusRow>, Refusal> {
+        Ok(self.examine(stacks).await?.into_iter().map(|examined| examined.row).collect())
+    }
+
+    /// The same with what it was read from.
+    pub(crate) async fn examine(&self, stacks: &[StackName]) -> Result<Vec<Examined>, Refusal> {
         let observation = self.fleet().observe(Depth::State).await?;
         let sources = self.source_records().await;
         let mut refused = refused(&sources);
@@ -26,7 +42,7 @@ impl Controller {
             let refusal = refused.remove(&stack);
             rows.push(self.status_of(&stack, &observation, &sources, refusal).await?);
         }
-        rows.sort_by(|a, b| a.stack.cmp(&b.stack));
+        rows.sort_by(|a, b| a.row.stack.cmp(&b.row.stack));
         Ok(rows)
     }
 
@@ -54,7 +70,7 @@ impl Controller {
         observation: &Observation,
         sources: &BTreeMap<String, SourceRecord>,
         refusal: Option<(String, RefusedRevision)>,
-    ) -> Result<StatusRow, Refusal> {
+    ) -> Result<Examined, Refusal> {
         let records = self.records();
         let desired = records.desired(stack).await?;
         let standing = records.standing(stack).await?;
@@ -67,9 +83,9 @@ impl Controller {
             asked: Asked::default(),
             now: self.now(),
         });
-        let unfixed =
-            |seen: &keel_plan::drift::Seen| seen.values().filter(|s| s.fixed.is_none()).count();
-        let drift = u32::try_from(unfixed(&records.seen(stack).await?)).unwrap_or(u32::MAX);
+        let seen = records.seen(stack).await?;
+        let unfixed = seen.values().filter(|seen| seen.fixed.is_none()).count();
+        let drift = u32::try_from(unfixed).unwrap_or(u32::MAX);
         let suspended = standing.suspended.as_ref().map(|held| {
             let reason = held.reason.iter().map(|reason| format!(": {reason}"));
             format!("by {} since {}{}", held.by, rfc3339(held.since), reason.collect::<String>())
@@ -99,10 +115,9 @@ impl Controller {
             true => Bad::GivesWay,
             false => Bad::Stays,
         });
-        let last = operation.map(|last| last.revision).unwrap_or_default();
-        let tried = (last, bad);
-        self.tell_trouble(stack, &mut row, tried, refusal).await?;
-        Ok(row)
+        let last = operation.as_ref().map(|last| last.revision.clone()).unwrap_or_default();
+        self.tell_trouble(stack, &mut row, (last, bad), refusal).await?;
+        Ok(Examined { row, desired, standing, operation, seen })
     }
 
     /// `tried` is the revision of the last pass, and whether it is known bad.
