@@ -106,6 +106,12 @@ impl Layout {
         self.root.join("secrets")
     }
 
+    /// Copies of this program: what enters containers never runs from the host's own file.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.root.join("programs")
+    }
+
     /// The cgroup that holds those of all tasks, relative to a hierarchy's mount point.
     #[must_use]
     pub fn cgroup(&self) -> String {
@@ -131,6 +137,13 @@ impl Layout {
 pub struct TaskDir(pub PathBuf);
 
 impl TaskDir {
+    /// The root's copies of this program: [`Layout::programs`], seen from here.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        let root = self.0.parent().and_then(Path::parent).unwrap_or(&self.0);
+        root.join("programs")
+    }
+
     /// [`keel_engine::TaskAssignment`]: the wish, as last assigned.
     #[must_use]
     pub fn assignment(&self) -> PathBuf {

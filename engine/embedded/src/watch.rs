@@ -1,4 +1,8 @@
 //! Folders that are watched: what changed in them, without asking again and again.
+//!
+//! The kernel grants each user so many watchers and watched folders, and root inside of a container
+//! is the same user as root outside: a container may use them all up. Whoever then gets none looks
+//! again after a while.
 
 use crate::sys::ready::register;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -7,17 +11,25 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
+
+/// How often one looks who is told nothing.
+pub(crate) const PERIOD: Duration = Duration::from_millis(200);
 
 /// Watches folders.
 pub(crate) struct Watch {
-    fd: AsyncFd<File>,
+    /// None where the user's watchers are used up.
+    fd: Option<AsyncFd<File>>,
+    /// A folder could not be watched.
+    blind: AtomicBool,
 }
 
 /// Something happened in a watched folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Which folder: what [`Watch::add`] gave. Negative where the kernel lost some changes.
+    /// Which folder: what [`Watch::add`] gave. Negative where some changes may be unknown.
     pub(crate) folder: i32,
     /// The file in it; empty for the folder itself.
     pub(crate) name: String,
@@ -25,8 +37,16 @@ pub(crate) struct Change {
 
 impl Watch {
     pub(crate) fn new() -> io::Result<Self> {
-        let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        Ok(Self { fd: register(fd)? })
+        match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
+            Ok(fd) => Ok(Self { fd: Some(register(fd)?), blind: AtomicBool::new(false) }),
+            Err(error) if is_used_up(error) => Ok(Self::without()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One that is told nothing.
+    fn without() -> Self {
+        Self { fd: None, blind: AtomicBool::new(true) }
     }
 
     /// Files that are replaced or made in the folder, and the end of the folder itself.
@@ -41,15 +61,35 @@ impl Watch {
         self.add_for(folder, made | WatchFlags::MODIFY)
     }
 
+    /// Gives a number that no change has where the folder cannot be watched.
     fn add_for(&self, folder: &Path, what: WatchFlags) -> io::Result<i32> {
-        Ok(inotify::add_watch(self.fd.get_ref(), folder, what | WatchFlags::ONLYDIR)?)
+        let Some(fd) = &self.fd else { return Ok(UNWATCHED) };
+        match inotify::add_watch(fd.get_ref(), folder, what | WatchFlags::ONLYDIR) {
+            Err(error) if is_used_up(error) => {
+                self.blind.store(true, Ordering::Relaxed);
+                Ok(UNWATCHED)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Waits for the next changes.
     pub(crate) async fn next(&self) -> io::Result<Vec<Change>> {
+        if !self.blind.load(Ordering::Relaxed) {
+            return self.told().await;
+        }
+        match tokio::time::timeout(PERIOD, self.told()).await {
+            Ok(changes) => changes,
+            Err(_) => Ok(vec![Change { folder: -1, name: String::new() }]),
+        }
+    }
+
+    /// What the kernel tells.
+    async fn told(&self) -> io::Result<Vec<Change>> {
+        let Some(fd) = &self.fd else { return std::future::pending().await };
         loop {
-            let mut ready = self.fd.readable().await?;
-            let changes = drain(self.fd.get_ref())?;
+            let mut ready = fd.readable().await?;
+            let changes = drain(fd.get_ref())?;
             if changes.is_empty() {
                 ready.clear_ready();
                 continue;
@@ -57,6 +97,13 @@ impl Watch {
             return Ok(changes);
         }
     }
+}
+
+const UNWATCHED: i32 = i32::MAX;
+
+/// Whether the user's, or this process's, share of watchers is used up.
+pub(crate) fn is_used_up(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM)
 }
 
 fn drain(fd: &File) -> io::Result<Vec<Change>> {
@@ -96,5 +143,12 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
         let seen = watch.next().await.unwrap();
         assert!(seen.contains(&Change { folder: id, name: String::new() }), "{seen:?}");
+    }
+    #[tokio::test]
+    async fn whoever_gets_no_watcher_looks_again() {
+        let watch = Watch::without();
+        watch.add(Path::new("/")).unwrap();
+        let seen = watch.next().await.unwrap();
+        assert!(seen.iter().all(|change| change.folder < 0) && !seen.is_empty(), "{seen:?}");
     }
 }

@@ -29,7 +29,8 @@ const ORDER: i32 = 3;
 pub(super) fn open(keel: &Path, dir: &TaskDir, exec: Exec) -> Result<Box<dyn Duplex>> {
     let failed = |error: io::Error| EngineError::failed("cannot start `keel enter`", error);
     let mut command = Command::new(keel);
-    command.arg("enter").arg(&dir.0);
+    // What is in this process's environment, tokens say, is nothing for one that enters.
+    command.env_clear().arg("enter").arg(&dir.0);
     give(&mut command, order(&exec).map_err(failed)?, ORDER);
     let (caller, answer) = conversation();
     if exec.tty {

@@ -9,11 +9,12 @@ pub(crate) use attach::Waiting;
 use crate::conversation::conversation;
 use crate::core::Core;
 use crate::tasks::Records;
-use crate::{TaskDir, blocking, clock, logs, record};
+use crate::{TaskDir, blocking, clock, logs, record, sys};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, EngineError, Exec, Open, Result, TaskId};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::os::fd::{AsFd, OwnedFd};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -43,10 +44,19 @@ impl Core {
 }
 
 /// Process 1, as the host sees it.
-fn process_of(records: &Records) -> Result<Pid> {
+fn process_of(records: &Records) -> Result<i32> {
     let process = records.state.as_ref().and_then(|state| state.process.as_ref());
     let pid = process.filter(|process| process.lives()).and_then(|p| i32::try_from(p.pid).ok());
-    pid.map(Pid::from_raw).ok_or_else(|| not_running(&records.wish.id))
+    pid.ok_or_else(|| not_running(&records.wish.id))
+}
+
+/// A handle of process 1, which no other process with its number can take over.
+fn handle_of(records: &Records) -> Result<OwnedFd> {
+    let pid = process_of(records)?;
+    let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    // Once more: it was found by its number before there was a handle.
+    process_of(records)?;
+    handle.ok_or_else(|| not_running(&records.wish.id))
 }
 
 fn not_running(task: &TaskId) -> EngineError {
@@ -58,11 +68,11 @@ fn signalled(records: &Records, dir: &TaskDir, signal: &str) -> Result<Box<dyn D
         what: format!("`{signal}` is not a signal"),
         hint: Some("a name such as HUP, or a number".into()),
     })?;
-    let process = process_of(records)?;
+    let process = handle_of(records)?;
     // Before it is sent, so that a death by it is never taken for somebody else's deed.
     record::store(&dir.signalled(), &(clock::now(), wanted as i32))
         .map_err(blocking::failed("cannot note the signal"))?;
-    kill(process, wanted)
+    sys::send_signal(process.as_fd(), wanted as i32)
         .map_err(|error| EngineError::failed(format!("cannot send {wanted}"), error))?;
     let (caller, answer) = conversation();
     // There is room: it is the first frame.

@@ -74,7 +74,8 @@ pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     }
     let log = OpenOptions::new().create(true).append(true).open(layout.run().join("net.log"))?;
     let mut command = Command::new(program);
-    command.arg0("keel").arg("net").arg(layout.root());
+    // It outlives whoever starts it, and needs nothing of what that has in its environment.
+    command.arg0("keel").env_clear().arg("net").arg(layout.root());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     let mut child = sys::born_alone(command.process_group(0)).spawn()?;
     // Should it end before us, somebody must take note.
@@ -118,14 +119,22 @@ fn whole_file() -> libc::flock {
     libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
+/// How soon one looks again who is told nothing.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Waits until names work inside the task's namespace, so that a program that asks at once gets
 /// an answer. The order: shim started and stored in `work` (stage Ready), [`ensure`],
 /// [`crate::network::connect`], this, then stage Launched. `false` when the time is over.
 pub fn wait(layout: &Layout, id: &TaskId, limit: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + limit;
     let task = layout.task(id);
-    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    inotify.add_watch(&task.0, AddWatchFlags::IN_MOVED_TO)?;
+    // Containers may have used up the user's watchers; then it looks again and again.
+    let inotify =
+        Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).and_then(|inotify| {
+            inotify.add_watch(&task.0, AddWatchFlags::IN_MOVED_TO)?;
+            Ok(inotify)
+        });
+    let inotify = inotify.ok();
     loop {
         if serves(&task)? {
             return Ok(true);
@@ -134,6 +143,10 @@ pub fn wait(layout: &Layout, id: &TaskId, limit: Duration) -> io::Result<bool> {
         if left.is_zero() {
             return Ok(false);
         }
+        let Some(inotify) = &inotify else {
+            std::thread::sleep(left.min(LOOK_AGAIN));
+            continue;
+        };
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout)?;
         let _ = inotify.read_events(); // which one it was, the record says

@@ -2,9 +2,11 @@
 
 use super::tasks::id_of;
 use crate::layout::Layout;
+use crate::watch::PERIOD;
 use keel_engine::TaskId;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
+use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -35,6 +37,14 @@ impl AsRawFd for Watcher {
 /// Watches the folder of tasks and each task's own.
 pub(super) struct Records {
     layout: Layout,
+    /// None where containers have used up the user's watchers.
+    told: Option<Told>,
+    /// A task's folder could not be watched.
+    blind: bool,
+}
+
+/// What the kernel tells of.
+struct Told {
     inotify: AsyncFd<Watcher>,
     folder: WatchDescriptor,
     tasks: HashMap<WatchDescriptor, TaskId>,
@@ -44,15 +54,12 @@ impl Records {
     /// Begins to watch. Whoever reads all records after this misses nothing.
     pub fn watch(layout: &Layout) -> io::Result<Self> {
         std::fs::create_dir_all(layout.tasks())?;
-        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        let flags = AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_MOVED_FROM
-            | AddWatchFlags::IN_ONLYDIR;
-        let folder = inotify.add_watch(&layout.tasks(), flags)?;
-        let inotify = asynchronous(Watcher(inotify))?;
-        let mut records = Self { layout: layout.clone(), inotify, folder, tasks: HashMap::new() };
+        let told = match Told::of(layout) {
+            Ok(told) => Some(told),
+            Err(error) if is_used_up(error) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let mut records = Self { layout: layout.clone(), told, blind: false };
         for entry in std::fs::read_dir(layout.tasks())?.flatten() {
             if let Some(id) = entry.file_name().to_str().and_then(id_of) {
                 records.add(id);
@@ -62,18 +69,28 @@ impl Records {
     }
 
     fn add(&mut self, id: TaskId) {
+        let Some(told) = &mut self.told else { return };
         let flags = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR;
         let path = self.layout.task(&id).0;
-        // One that is gone again is told by the folder of tasks.
-        if let Ok(watch) = self.inotify.get_ref().0.add_watch(&path, flags) {
-            self.tasks.insert(watch, id);
+        match told.inotify.get_ref().0.add_watch(&path, flags) {
+            Ok(watch) => drop(told.tasks.insert(watch, id)),
+            Err(error) => self.blind |= is_used_up(error),
         }
     }
 
     /// Waits for the next changes.
     pub async fn changed(&mut self) -> io::Result<Changed> {
+        if self.told.is_some() && !self.blind {
+            return self.told().await;
+        }
+        let told = tokio::time::timeout(PERIOD, self.told()).await;
+        told.unwrap_or(Ok(Changed::Everything))
+    }
+
+    async fn told(&mut self) -> io::Result<Changed> {
         loop {
-            let mut ready = self.inotify.readable().await?;
+            let Some(told) = &self.told else { return std::future::pending().await };
+            let mut ready = told.inotify.readable().await?;
             let events = ready.try_io(|watcher| Ok(watcher.get_ref().0.read_events()?));
             let Ok(events) = events else { continue };
             drop(ready);
@@ -90,18 +107,19 @@ impl Records {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 return Changed::Everything;
             }
+            let Some(told) = &mut self.told else { continue };
             if event.mask.contains(AddWatchFlags::IN_IGNORED) {
-                self.tasks.remove(&event.wd);
+                told.tasks.remove(&event.wd);
                 continue;
             }
             let name = event.name.as_deref().and_then(|name| name.to_str()).unwrap_or_default();
-            if event.wd == self.folder {
+            if event.wd == told.folder {
                 let Some(id) = id_of(name) else { continue };
                 if event.mask.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO) {
                     self.add(id.clone());
                 }
                 changed.insert(id);
-            } else if let Some(id) = self.tasks.get(&event.wd)
+            } else if let Some(id) = told.tasks.get(&event.wd)
                 && RECORDS.contains(&name)
             {
                 changed.insert(id.clone());
@@ -109,6 +127,25 @@ impl Records {
         }
         Changed::Tasks(changed)
     }
+}
+
+impl Told {
+    fn of(layout: &Layout) -> Result<Self, Errno> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let flags = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_ONLYDIR;
+        let folder = inotify.add_watch(&layout.tasks(), flags)?;
+        let inotify = asynchronous(Watcher(inotify)).map_err(|_| Errno::ENOMEM)?;
+        Ok(Self { inotify, folder, tasks: HashMap::new() })
+    }
+}
+
+/// Whether the user's share of watchers is used up: root inside of a container is the same user.
+fn is_used_up(error: Errno) -> bool {
+    matches!(error, Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::ENOMEM)
 }
 
 /// Notices of the kernel about rules and links: Docker came, went, or rewrote its rules.

@@ -38,7 +38,7 @@ pub fn main(dir: &Path) -> i32 {
 }
 
 fn run(dir: &Path) -> Result<i32, Failure> {
-    seal::run_sealed(REQUEST + 1).step("seal this program")?;
+    seal::run_sealed(&TaskDir(dir.to_owned()).programs(), REQUEST + 1).step("seal this program")?;
     let request = File::open(format!("/proc/self/fd/{REQUEST}")).step("open descriptor 3")?;
     let exec: Exec = serde_json::from_reader(request)
         .map_err(|error| Failure::at("read the request from descriptor 3", error))?;
@@ -76,9 +76,15 @@ pub fn inside(
         spawn::cgroup_of(&spec)?.join(false).step("join the cgroup")?;
         // Nobody inside may look into this process, which still has the host in its memory.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).step("hide from the container")?;
+        if let Some((input, output)) = &stdio {
+            init::use_stdio(input.as_fd(), output.as_fd(), output.as_fd())?;
+        }
+        // Into the container's process namespace come only this process's children: not before it
+        // has become what they are to be does it make one.
         nix::sched::setns(target, namespaces()).step("enter the container")?;
-        spawn::birth_here(channel, || match settle(exec, stdio.as_ref()) {
-            Ok(()) => program.execute(),
+        let settled = program.settle(channel.as_fd(), program.filter_of_entering())?;
+        spawn::birth_inside(channel, || match lead(exec.tty) {
+            Ok(()) => settled.execute(),
             Err(failure) => failure,
         })
     })
@@ -93,12 +99,9 @@ fn namespaces() -> CloneFlags {
         | CloneFlags::CLONE_NEWCGROUP
 }
 
-fn settle(exec: &Exec, stdio: Option<&(OwnedFd, OwnedFd)>) -> Result<(), Failure> {
+fn lead(tty: bool) -> Result<(), Failure> {
     rustix::process::setsid().step("start a session")?;
-    if let Some((input, output)) = stdio {
-        init::use_stdio(input.as_fd(), output.as_fd(), output.as_fd())?;
-    }
-    if exec.tty {
+    if tty {
         rustix::process::ioctl_tiocsctty(io::stdin()).step("control the terminal")?;
     }
     Ok(())

@@ -1,5 +1,9 @@
 //! The last steps of a process before it becomes the container's program: who it is, what it may
-//! do, then exec. Runs inside of the container's namespaces, with the container's root.
+//! do, then exec. Runs with the container's root.
+//!
+//! # Invariants
+//! - Nothing that the container names is resolved before the host's descriptors are closed, nor by
+//!   path but by exec itself: users and folders are found below the root, without magic links.
 
 use super::failure::{Failure, Step};
 use super::oci::{Capabilities, Process, Spec};
@@ -8,12 +12,12 @@ use super::within::Root;
 use super::{capabilities, seccomp};
 use crate::sys;
 use nix::sys::resource::{Resource, setrlimit};
-use rustix::fs::{FileType, Mode};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::BpfProgram;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 /// What is executed, prepared outside of the container.
@@ -25,6 +29,17 @@ pub struct Program {
     pub groups: Vec<String>,
     /// The filter of system calls.
     pub filter: Option<BpfProgram>,
+    /// The filter lets a process make another like itself.
+    pub may_fork: bool,
+}
+
+/// When the filter of system calls is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// While there is the capability that this takes: what follows needs its leave.
+    Early,
+    /// As the last thing before exec, which takes that there are no new privileges.
+    Late,
 }
 
 impl Program {
@@ -37,51 +52,72 @@ impl Program {
             process: spec.process.clone(),
             groups: groups.filter(|group| !group.is_empty()).map(str::to_owned).collect(),
             filter: profile.map(seccomp::compile).transpose()?.flatten(),
+            may_fork: profile.is_none_or(seccomp::lets_fork),
         })
     }
 
-    /// Executes it; returns only where that failed.
+    /// For a process that enters: it must still be born once all else is done. Where the filter
+    /// forbids that, what is executed inside gets no new privileges.
     #[must_use]
-    pub fn execute(&self) -> Failure {
-        match self.settle() {
-            Ok(environment) => self.exec(&environment),
-            Err(failure) => failure,
-        }
+    pub fn filter_of_entering(&self) -> Filter {
+        if self.may_fork || self.filter.is_none() { Filter::Early } else { Filter::Late }
     }
 
-    /// All that comes before exec. Without `no_new_privs` a filter can only be installed while
-    /// there are capabilities; with it, later is better: fewer calls need to be allowed.
-    fn settle(&self) -> Result<Vec<CString>, Failure> {
-        let identity = self.identity()?;
+    /// Makes this process what is to be executed, but for that. Inside of the container's mount
+    /// namespace; of descriptors it keeps its standard ones and `channel`.
+    pub fn settle(&self, channel: BorrowedFd<'_>, filter: Filter) -> Result<Settled, Failure> {
+        let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+        let keep = [input.as_fd(), output.as_fd(), error.as_fd(), channel];
+        sys::close_all_but(&keep).step("close descriptors")?;
+        self.leave_keys()?;
+        let root = Root::open(Path::new("/")).step("open the root")?;
+        own_null(&root, &keep[..3]).step("use the container's /dev/null")?;
+        let identity = self.identity(&root)?;
         let environment = self.environment(&identity)?;
-        own_stdio(identity.uid)?;
+        own_stdio(identity.uid, &keep[..3])?;
+        enter_folder(&root, &self.process.cwd)?;
+        drop(root);
         self.limit()?;
-        let folder = &self.process.cwd;
-        std::env::set_current_dir(folder)
-            .step(format_args!("enter folder `{}`", folder.display()))?;
-        let tight = self.process.no_new_privileges;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        let tight = self.process.no_new_privileges || filter == Filter::Late;
         if tight {
             rustix::thread::set_no_new_privs(true).step("give up new privileges")?;
         }
-        sys::close_on_exec_from(3).step("close descriptors")?;
-        sys::default_signals().step("reset signals")?;
-        rustix::process::umask(Mode::from_raw_mode(0o022));
-        let none = Capabilities::default();
-        let capabilities = self.process.capabilities.as_ref().unwrap_or(&none);
-        bound(capabilities)?;
-        if !tight {
-            self.filter()?;
-        }
-        become_user(&identity)?;
-        keep(capabilities)?;
-        if tight {
-            self.filter()?;
-        }
-        Ok(environment)
+        self.give_up_rights(&identity, tight)?;
+        Ok(Settled {
+            arguments: self.process.args.clone(),
+            environment,
+            filter: self.filter.clone().filter(|_| tight),
+        })
     }
 
-    fn identity(&self) -> Result<Identity, Failure> {
-        let root = Root::open(Path::new("/")).step("open the root")?;
+    /// The host's session keyring is nothing for a container. Where none can be made (the user's
+    /// share of keys is used up, or this kernel has none), a filter keeps it out of reach as well.
+    fn leave_keys(&self) -> Result<(), Failure> {
+        match sys::leave_session_keyring() {
+            Err(error) if self.filter.is_none() && error.raw_os_error() != Some(libc::ENOSYS) => {
+                Err(Failure::at("leave the host's keyring", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Without `no_new_privs` a filter can only be installed while there is a capability for it,
+    /// which then is the last one to go; with it, later is better: fewer calls need to be allowed.
+    fn give_up_rights(&self, identity: &Identity, tight: bool) -> Result<(), Failure> {
+        let none = Capabilities::default();
+        let wanted = self.process.capabilities.as_ref().unwrap_or(&none);
+        bound(wanted)?;
+        become_user(identity)?;
+        if let Some(filter) = self.filter.as_ref().filter(|_| !tight) {
+            hold(wanted, CapabilitySet::SYS_ADMIN)?;
+            sys::install_filter(filter).step("install the seccomp filter")?;
+        }
+        hold(wanted, CapabilitySet::empty())?;
+        raise(wanted)
+    }
+
+    fn identity(&self, root: &Root) -> Result<Identity, Failure> {
         let text = |path: &str| root.text(Path::new(path)).map(Option::unwrap_or_default);
         let passwd = text("/etc/passwd").step("read /etc/passwd")?;
         let group = text("/etc/group").step("read /etc/group")?;
@@ -110,23 +146,51 @@ impl Program {
         }
         Ok(())
     }
+}
 
-    fn filter(&self) -> Result<(), Failure> {
-        match &self.filter {
-            Some(filter) => sys::install_filter(filter).step("install the seccomp filter"),
-            None => Ok(()),
+/// A process that is what it is to be, but for its program.
+#[derive(Debug)]
+pub struct Settled {
+    arguments: Vec<String>,
+    environment: Vec<CString>,
+    /// Still to be installed.
+    filter: Option<BpfProgram>,
+}
+
+impl Settled {
+    /// Executes the program; returns only where that failed.
+    #[must_use]
+    pub fn execute(&self) -> Failure {
+        if let Err(failure) = sys::default_signals().step("reset signals") {
+            return failure;
         }
-    }
-
-    fn exec(&self, environment: &[CString]) -> Failure {
-        let arguments = self.process.args.clone();
-        let name = arguments.first().cloned().unwrap_or_default();
-        let arguments: Result<Vec<_>, _> = arguments.into_iter().map(CString::new).collect();
-        let Ok(arguments) = arguments else {
-            return Failure::exec(&name, &io::ErrorKind::InvalidInput.into());
+        if let Some(filter) = &self.filter
+            && let Err(failure) = sys::install_filter(filter).step("install the seccomp filter")
+        {
+            return failure;
+        }
+        let name = self.arguments.first().map(String::as_str).unwrap_or_default();
+        let arguments = self.arguments.iter().map(|argument| CString::new(argument.as_str()));
+        let Ok(arguments) = arguments.collect::<Result<Vec<_>, _>>() else {
+            return Failure::exec(name, &io::ErrorKind::InvalidInput.into());
         };
-        Failure::exec(&name, &search(&name, &arguments, environment))
+        Failure::exec(name, &search(name, &arguments, &self.environment))
     }
+}
+
+/// The working directory, found below the container's root: nothing of /proc that leads to what a
+/// process has open is followed.
+fn enter_folder(root: &Root, folder: &Path) -> Result<(), Failure> {
+    let enter = || -> io::Result<()> {
+        let found = root.at(folder, OFlags::PATH | OFlags::DIRECTORY)?;
+        rustix::process::fchdir(found)?;
+        let here = rustix::process::getcwd(Vec::new())?;
+        if here.to_bytes().starts_with(b"/") {
+            return Ok(());
+        }
+        Err(io::Error::other("it is not inside of the container"))
+    };
+    enter().step(format_args!("enter folder `{}`", folder.display()))
 }
 
 /// Executes the first program of that name in PATH. As execvp, but that of the container's PATH.
@@ -157,10 +221,33 @@ fn candidates(name: &str, environment: &[CString]) -> Vec<String> {
     folders.map(|folder| format!("{folder}/{name}")).collect()
 }
 
+/// Where the host's null device is a standard stream, the container's own takes its place: root
+/// inside could change the mode of the host's.
+fn own_null(root: &Root, stdio: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let null = |stat: &rustix::fs::Stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && stat.st_rdev == rustix::fs::makedev(1, 3)
+    };
+    for fd in stdio {
+        if !rustix::fs::fstat(fd).is_ok_and(|stat| null(&stat)) {
+            continue;
+        }
+        let own = root.at(Path::new("/dev/null"), OFlags::RDWR | OFlags::NOFOLLOW)?;
+        if !null(&rustix::fs::fstat(&own)?) {
+            return Err(io::Error::other("it is not the null device"));
+        }
+        match fd.as_raw_fd() {
+            0 => nix::unistd::dup2_stdin(&own)?,
+            1 => nix::unistd::dup2_stdout(&own)?,
+            _ => nix::unistd::dup2_stderr(&own)?,
+        }
+    }
+    Ok(())
+}
+
 /// Pipes and terminals belong to the user, so that `/dev/stdout` can be opened again.
-fn own_stdio(uid: u32) -> Result<(), Failure> {
-    let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
-    for fd in [input.as_fd(), output.as_fd(), error.as_fd()] {
+fn own_stdio(uid: u32, stdio: &[BorrowedFd<'_>]) -> Result<(), Failure> {
+    for fd in stdio {
         let Ok(stat) = rustix::fs::fstat(fd) else { continue };
         let terminal = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
             && (136..144).contains(&rustix::fs::major(stat.st_rdev));
@@ -194,7 +281,7 @@ fn bound(wanted: &Capabilities) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Capabilities outlive the change of user, until [`keep`] says which.
+/// Capabilities outlive the change of user, until [`hold`] says which.
 fn become_user(identity: &Identity) -> Result<(), Failure> {
     use rustix::process::{Gid, Uid};
     use rustix::thread::{
@@ -210,14 +297,18 @@ fn become_user(identity: &Identity) -> Result<(), Failure> {
     set_keep_capabilities(false).step("keep capabilities")
 }
 
-fn keep(wanted: &Capabilities) -> Result<(), Failure> {
+/// Has these capabilities alone, and for now some more.
+fn hold(wanted: &Capabilities, besides: CapabilitySet) -> Result<(), Failure> {
     let set = |set: &[String]| CapabilitySet::from_bits_retain(bits(set));
     let sets = CapabilitySets {
-        effective: set(&wanted.effective),
-        permitted: set(&wanted.permitted),
+        effective: set(&wanted.effective) | besides,
+        permitted: set(&wanted.permitted) | besides,
         inheritable: set(&wanted.inheritable),
     };
-    rustix::thread::set_capabilities(None, sets).step("set capabilities")?;
+    rustix::thread::set_capabilities(None, sets).step("set capabilities")
+}
+
+fn raise(wanted: &Capabilities) -> Result<(), Failure> {
     rustix::thread::clear_ambient_capability_set().step("clear ambient capabilities")?;
     for number in 0..64_u32 {
         if bits(&wanted.ambient) & 1 << number != 0 {

@@ -3,6 +3,7 @@
 use super::bundle::DeviceNode;
 use super::capabilities;
 use super::overlay::Layers;
+use super::seal;
 use crate::layout::Layout;
 use crate::record::Work;
 use crate::runtime::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle};
@@ -64,6 +65,8 @@ pub fn prepare(request: &Prepare<'_>) -> Result<Bundle, PrepareError> {
     let host = HostFacts {
         short_id: short_id.to_owned(),
         dir: dir.0.clone(),
+        // Without, each container gets one of its own when it starts.
+        init: task.init.then(|| seal::own_copy(&request.layout.programs(), "init").ok()).flatten(),
         secrets: request.layout.secrets(),
         layers: Layers { lower: request.work.layers.clone(), upper: Some((upper, work)) },
         cgroup: format!("{}/{short_id}", request.layout.cgroup()),

@@ -2,7 +2,7 @@
 
 use super::bundle::SELF;
 use super::channel::Channel;
-use super::execute::Program;
+use super::execute::{Filter, Program};
 use super::failure::{Failure, Step};
 use super::oci::Spec;
 use super::options::Options;
@@ -36,8 +36,12 @@ impl Container {
 
     /// Becomes the container's program; returns only where that failed.
     pub fn become_it(self, channel: &Channel) -> Failure {
-        match self.assemble(channel) {
-            Ok(program) => program.execute(),
+        let program = match self.assemble(channel) {
+            Ok(program) => program,
+            Err(failure) => return failure,
+        };
+        match program.settle(channel.as_fd(), Filter::Early) {
+            Ok(settled) => settled.execute(),
             Err(failure) => failure,
         }
     }
@@ -80,7 +84,8 @@ fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
         let source = match mount.kind.as_deref() {
             Some("bind") => mount.source.clone().unwrap_or_default(),
             Some(SELF) => {
-                parts.insert(at, own_part(dir)?);
+                let copy = mount.source.as_deref().unwrap_or(Path::new(""));
+                parts.insert(at, init_program(dir, copy)?);
                 continue;
             }
             _ => continue,
@@ -92,15 +97,16 @@ fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
     Ok(parts)
 }
 
-/// This program, sealed as it runs; where the kernel mounts no part of what is attached to
-/// nothing, a copy.
-fn own_part(dir: &Path) -> Result<OwnedFd, Failure> {
-    let options = Options::sort(["ro", "nosuid", "nodev"]);
-    let sealed = seal::is_own_overlay().step("look at this program")?;
-    if sealed && let Ok(part) = mounts::part_of_host(Path::new("/proc/self/exe"), &options) {
+/// The program that is process 1 of a container with `init: true`: a copy of this one that is the
+/// root's own; where the kernel mounts no part of what is attached to nothing, the container's own.
+fn init_program(dir: &Path, copy: &Path) -> Result<OwnedFd, Failure> {
+    if copy.is_absolute()
+        && let Ok(part) = seal::part_of(copy)
+    {
         return Ok(part);
     }
     let copy = own_copy(dir)?;
+    let options = Options::sort(["ro", "nosuid", "nodev"]);
     mounts::part_of_host(&copy, &options).step(format_args!("bind `{}`", copy.display()))
 }
 

@@ -6,11 +6,15 @@
 //!
 //! # Invariants
 //! - The caller has one thread: the copies of it go on with what one thread sees.
+//! - Before anything of the container's choosing is resolved or executed, every descriptor that is
+//!   not the container's is closed.
+//! - What appears among a container's processes has no more rights than they, its own environment
+//!   and descriptors, and does nothing but execute ([`birth_inside`]).
 //! - No parent-death signal is set on a container's first process: it outlives its shim.
 
 use super::cgroup::{Cgroup, DeviceRule};
 use super::channel::{Channel, Message};
-use super::failure::{Failure, Step};
+use super::failure::{CANNOT_START, Failure, Step};
 use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use crate::layout::TaskDir;
@@ -81,6 +85,7 @@ pub fn by_stage(
     let (ours, theirs) = Channel::pair().step("make a socket pair")?;
     match sys::clone3(Clone3::default()).step("fork")? {
         Cloned::Child => {
+            let _only_forward = OnlyForward;
             drop(ours);
             if let Err(failure) = stage(&theirs) {
                 let _ = theirs.failed(&failure);
@@ -119,7 +124,10 @@ fn hear(channel: &Channel, until: Option<Instant>) -> Result<Started, Failure> {
         }
         let Some(message) = channel.receive().step("hear of the new process")? else { break };
         match message {
-            Message::Born(pid) => born = Some(pid),
+            // Only what can be ours, and once: a container that may trace could speak for a
+            // process of its own that is about to be executed.
+            Message::Born(pid) if born.is_none() && is_child(pid) => born = Some(pid),
+            Message::Born(_) => {}
             Message::Terminal(master) => terminal = Some(master),
             Message::Warning(text) => warnings.push(text),
             Message::Failed(failure) => failed = Some(failure),
@@ -136,6 +144,12 @@ fn hear(channel: &Channel, until: Option<Instant>) -> Result<Started, Failure> {
     let handle = handle.step("read its pid")?;
     let pidfd = pidfd_open(handle, PidfdFlags::empty()).step("open a handle of the process")?;
     Ok(Started { pid, pidfd, terminal, warnings })
+}
+
+/// Whether it is a child that is not reaped yet.
+fn is_child(pid: u32) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Pid::from_raw(pid.cast_signed()).is_some_and(|pid| waitid(WaitId::Pid(pid), look).is_ok())
 }
 
 /// Of a child that is not reaped yet.
@@ -168,9 +182,10 @@ fn birth(
     live(cloned, channel, || join().err().unwrap_or_else(life))
 }
 
-/// Clones a process that shares all of the caller's namespaces and its cgroup.
-pub fn birth_here(channel: &Channel, life: impl FnOnce() -> Failure) -> Result<(), Failure> {
-    live(sys::clone3(Clone3 { flags: sibling(0), cgroup: None }), channel, life)
+/// Clones a process that is in the caller's cgroup and in the namespaces that it joined for its
+/// children. From here on processes of the container may see it.
+pub fn birth_inside(channel: &Channel, life: impl FnOnce() -> Failure) -> Result<(), Failure> {
+    live(sys::clone_sibling(), channel, life)
 }
 
 fn sibling(namespaces: i32) -> u64 {
@@ -186,10 +201,20 @@ fn live(
     match cloned.step("make the process")? {
         Cloned::Parent(pid) => channel.born(pid).step("tell the pid"),
         Cloned::Child => {
+            let _only_forward = OnlyForward;
             let failure = life();
             let _ = channel.failed(&failure);
             sys::exit_now(failure.code)
         }
+    }
+}
+
+/// A copy of a process never goes back to what the original was doing, not even by a panic.
+struct OnlyForward;
+
+impl Drop for OnlyForward {
+    fn drop(&mut self) {
+        sys::exit_now(CANNOT_START)
     }
 }
 

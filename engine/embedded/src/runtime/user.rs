@@ -13,14 +13,32 @@ pub struct Identity {
     pub home: Option<String>,
 }
 
-/// A name that the container does not know.
+/// Why nobody is meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unable to find {kind} {name}: no matching entries in {file} file")]
-pub struct Unknown {
-    kind: &'static str,
-    name: String,
-    file: &'static str,
+#[non_exhaustive]
+pub enum Unknown {
+    /// A name that the container does not know.
+    #[error("unable to find {kind} {name}: no matching entries in {file} file")]
+    Name {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// As written.
+        name: String,
+        /// `passwd` or `group`.
+        file: &'static str,
+    },
+    /// A number that the kernel has no user for.
+    #[error("{kind} {number} is out of range: the largest is {largest}", largest = LARGEST)]
+    Number {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// As written.
+        number: String,
+    },
 }
+
+/// The one above means "unchanged" to the kernel: whoever became that would stay root.
+const LARGEST: u32 = u32::MAX - 1;
 
 /// What the container's files say.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,7 +50,8 @@ pub struct Accounts<'a> {
 }
 
 /// As docker: an empty text is root; a number need not be in the file; a group that is named
-/// replaces the user's own groups.
+/// replaces the user's own groups. Digits are a number and never a name: an image whose file has
+/// the line `1000:x:0:0` must not make root of whoever is to be 1000 (CVE-2016-3697).
 pub fn resolve(
     user: &str,
     further: &[String],
@@ -42,12 +61,14 @@ pub fn resolve(
         Some((name, group)) => (name, Some(group).filter(|group| !group.is_empty())),
         None => (user, None),
     };
-    let account = accounts.account(if name.is_empty() { "0" } else { name });
-    let uid = match (&account, name.is_empty()) {
-        (Some(account), _) => account.uid,
-        (None, true) => 0,
-        (None, false) => number(name, "user", "passwd")?,
+    let name = if name.is_empty() { "0" } else { name };
+    let number = number(name, "user")?;
+    let account = match number {
+        Some(uid) => accounts.account(|account| account.uid == uid),
+        None => accounts.account(|account| account.name == name),
     };
+    let uid = number.or_else(|| account.as_ref().map(|account| account.uid));
+    let uid = uid.ok_or_else(|| unknown(name, "user", "passwd"))?;
     let mut identity = Identity { uid, ..Identity::default() };
     if let Some(account) = account {
         identity.gid = account.gid;
@@ -76,30 +97,30 @@ struct Account<'a> {
 }
 
 impl<'a> Accounts<'a> {
-    /// By name, or by number.
-    fn account(&self, name: &str) -> Option<Account<'a>> {
-        let wanted: Option<u32> = name.parse().ok();
-        let accounts = self.passwd.lines().filter_map(|line| {
+    fn account(&self, fits: impl Fn(&Account<'a>) -> bool) -> Option<Account<'a>> {
+        let mut accounts = self.passwd.lines().filter_map(|line| {
             let mut fields = line.split(':');
-            let (name, uid) = (fields.next()?, fields.nth(1)?.parse().ok()?);
-            let (gid, home) = (fields.next()?.parse().ok()?, fields.nth(1).unwrap_or(""));
+            let (name, uid) = (fields.next()?, id(fields.nth(1)?)?);
+            let (gid, home) = (id(fields.next()?)?, fields.nth(1).unwrap_or(""));
             Some(Account { name, uid, gid, home })
         });
-        let mut fitting = accounts.filter(|found| found.name == name || Some(found.uid) == wanted);
-        fitting.next()
+        accounts.find(|account| fits(account))
     }
 
     fn groups(&self) -> impl Iterator<Item = (&'a str, u32, &'a str)> {
         self.group.lines().filter_map(|line| {
             let mut fields = line.split(':');
-            let (name, gid) = (fields.next()?, fields.nth(1)?.parse().ok()?);
+            let (name, gid) = (fields.next()?, id(fields.nth(1)?)?);
             Some((name, gid, fields.next().unwrap_or("")))
         })
     }
 
     fn group_id(&self, group: &str) -> Result<u32, Unknown> {
+        if let Some(gid) = number(group, "group")? {
+            return Ok(gid);
+        }
         let found = self.groups().find(|(name, ..)| *name == group);
-        found.map_or_else(|| number(group, "group", "group"), |(_, gid, _)| Ok(gid))
+        found.map(|(_, gid, _)| gid).ok_or_else(|| unknown(group, "group", "group"))
     }
 
     fn memberships(&self, user: &str) -> Vec<u32> {
@@ -108,8 +129,23 @@ impl<'a> Accounts<'a> {
     }
 }
 
-fn number(text: &str, kind: &'static str, file: &'static str) -> Result<u32, Unknown> {
-    text.parse().map_err(|_| Unknown { kind, name: text.to_owned(), file })
+fn unknown(name: &str, kind: &'static str, file: &'static str) -> Unknown {
+    Unknown::Name { kind, name: name.to_owned(), file }
+}
+
+/// What is written in digits, and nothing else, is a number.
+fn number(text: &str, kind: &'static str) -> Result<Option<u32>, Unknown> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    let number = || Unknown::Number { kind, number: text.to_owned() };
+    id(text).map(Some).ok_or_else(number)
+}
+
+/// A user's or group's number, as the files have it.
+fn id(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|number| *number <= LARGEST)
 }
 
 #[cfg(test)]
@@ -145,5 +181,34 @@ mod tests {
             "unable to find user nobody: no matching entries in passwd file"
         );
         assert_eq!(resolve("0", &[], Accounts::default()), who(0, 0, &[0], None));
+    }
+    /// CVE-2016-3697 and its kin: what an image's files say never makes root of a number.
+    #[test]
+    fn digits_are_never_a_name() {
+        let hostile = Accounts {
+            passwd: "1000:x:0:0::/:\n4294967296:x:0:0::/:\n-1:x:0:0::/:\n+5:x:5:5::/:\n\
+                     app:x:4294967295:0::/:\nlow:x:-1:0::/:\nplus:x:+0:0::/:\nroot:x:0:0::/:\n",
+            group: "1001:x:0:\nall:x:4294967295:\n",
+        };
+        let who = |user: &str| resolve(user, &[], hostile).map(|who| (who.uid, who.gid));
+        for (user, uid) in [("1000", 1000), ("01000", 1000), ("2147483648", 1 << 31)] {
+            assert_eq!(who(user), Ok((uid, 0)), "{user}");
+            assert_eq!(who(&format!("{user}:1001")), Ok((uid, 1001)), "{user}");
+        }
+        assert_eq!(who("4294967294"), Ok((LARGEST, 0)));
+        assert_eq!(who("+5"), Ok((5, 5)), "no number, so a name that the file has");
+        for user in
+            ["4294967295", "4294967296", "0x0", " 7", "app", "low", "plus", "99999999999999999999"]
+        {
+            assert!(who(user).is_err(), "{user}: {:?}", who(user));
+        }
+        for group in ["4294967295", "all", "-1", "+0", " 0"] {
+            assert!(who(&format!("5:{group}")).is_err(), "{group}");
+            assert!(resolve("5", &[group.to_owned()], hostile).is_err(), "{group}");
+        }
+        assert_eq!(
+            who("4294967295").unwrap_err().to_string(),
+            "user 4294967295 is out of range: the largest is 4294967294"
+        );
     }
 }

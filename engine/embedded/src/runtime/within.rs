@@ -6,6 +6,7 @@
 
 use super::failure::{Failure, Step};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,7 +30,12 @@ impl Root {
 
     /// Opens what is at `path`.
     pub fn at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        Ok(openat2(&self.0, below(path), flags | OFlags::CLOEXEC, Mode::empty(), INSIDE)?)
+        match openat2(&self.0, below(path), flags | OFlags::CLOEXEC, Mode::empty(), INSIDE) {
+            Err(Errno::LOOP) => Err(io::Error::other(
+                "a link in it leads in a circle, or through /proc to what a process has open",
+            )),
+            other => Ok(other?),
+        }
     }
 
     /// The text of a file, where there is one. What a container put there may be anything: nobody

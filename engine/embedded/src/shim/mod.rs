@@ -80,7 +80,7 @@ impl Launch {
     #[must_use]
     pub fn command(&self, keel: &Path) -> Command {
         let mut command = Command::new(keel);
-        command.arg("shim").arg(&self.dir).arg(&self.root);
+        command.env_clear().arg("shim").arg(&self.dir).arg(&self.root);
         match &self.network {
             Network::New => {}
             Network::Host => {
@@ -144,8 +144,9 @@ pub fn main(dir: &Path, layout: &Layout) -> i32 {
 }
 
 fn run(launch: &Launch) -> i32 {
-    let ran = seal::run_sealed(3).step("seal this program").and_then(|()| {
-        let cgroup = Layout::new(&launch.root).cgroup();
+    let layout = Layout::new(&launch.root);
+    let ran = seal::run_sealed(&layout.programs(), 3).step("seal this program").and_then(|()| {
+        let cgroup = layout.cgroup();
         setup::in_background(&cgroup, || Shim::prepare(launch), Shim::live)
     });
     match ran {

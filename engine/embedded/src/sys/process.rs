@@ -50,6 +50,22 @@ pub fn clone3(how: Clone3<'_>) -> io::Result<Cloned> {
     })
 }
 
+/// A new process with a copy of this one's memory, a child of this one's parent, by the older call
+/// (`clone(2)`) that filters of system calls can read and let through. For single-threaded callers
+/// only.
+pub fn clone_sibling() -> io::Result<Cloned> {
+    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
+    let none = 0 as libc::c_long;
+    // JUSTIFICATION: fork() of libc makes no siblings, and clone3 is refused by docker's filter.
+    // SAFETY: no stack is named and memory is not shared, so the child goes on with its own copy,
+    // as after fork(); without flags that use them, the other arguments are ignored.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
+    Ok(match super::check(pid)? {
+        0 => Cloned::Child,
+        pid => Cloned::Parent(u32::try_from(pid).expect("a pid is positive and fits")),
+    })
+}
+
 /// libc has it as a number of 32 bits on some targets, where it does not fit.
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
@@ -140,4 +156,22 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: only sets a flag of descriptors; owners keep them.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flag) };
     super::check(done).map(drop)
+}
+
+/// Closes every descriptor but these. For a process that is a copy of another and ends with exec or
+/// [`exit_now`]: nothing that owns one of them in that copy may ever run again, not even a drop.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    keep.sort_unstable();
+    let mut first = 0;
+    for kept in keep.into_iter().map(Some).chain([None]) {
+        let last = kept.map_or(Some(u32::MAX), |kept| kept.checked_sub(1));
+        if let Some(last) = last.filter(|last| *last >= first) {
+            // SAFETY: only the caller's word, given above, makes this right: what owns these
+            // descriptors does not use or close them any more.
+            super::check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = kept.map_or(first, |kept| kept + 1);
+    }
+    Ok(())
 }

@@ -18,6 +18,15 @@ pub fn install_filter(program: BpfProgramRef<'_>) -> io::Result<()> {
     super::check(done).map(drop)
 }
 
+/// Leaves the session keyring that this process was born with for a new one of its own
+/// (`keyctl(2)`).
+pub fn leave_session_keyring() -> io::Result<()> {
+    let (join, unnamed) = (libc::KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>());
+    // JUSTIFICATION: no safe crate among ours speaks keyctl(2).
+    // SAFETY: this operation reads one C string, and a null pointer stands for none.
+    super::check(unsafe { libc::syscall(libc::SYS_keyctl, join, unnamed) }).map(drop)
+}
+
 /// The beginning of the kernel's `bpf_attr` for `BPF_PROG_LOAD`.
 #[repr(C)]
 #[derive(Default)]

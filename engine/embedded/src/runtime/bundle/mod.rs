@@ -95,6 +95,8 @@ pub struct HostFacts {
     pub short_id: String,
     /// The task's folder.
     pub dir: PathBuf,
+    /// The root's copy of this program that is the init of whoever asks for one, if it could be made.
+    pub init: Option<PathBuf>,
     /// Where configs and secrets lie by digest.
     pub secrets: PathBuf,
     /// The image's layers and the task's own.

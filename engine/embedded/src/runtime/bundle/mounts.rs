@@ -23,7 +23,8 @@ pub fn mounts(task: &TaskSpec, host: &HostFacts) -> Vec<Mount> {
     let mut all = vec![root(host)];
     all.extend(usual);
     all.extend(etc);
-    all.extend(task.init.then(|| mount(SELF, "keel".into(), INIT, &["ro"])));
+    let init = || host.init.clone().unwrap_or_else(|| "keel".into());
+    all.extend(task.init.then(|| mount(SELF, init(), INIT, &["ro"])));
     // Stable: two mounts of one depth stay in the order in which they were written.
     own.sort_by_key(|mount| mount.destination.components().count());
     all.extend(own);

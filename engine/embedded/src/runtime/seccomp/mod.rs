@@ -36,7 +36,7 @@ pub fn compile(profile: &Seccomp) -> Result<Option<BpfProgram>, Failure> {
         let does = action(rule.action, rule.errno_ret)?;
         for number in known(rule, &does, &numbers)? {
             if does == usual {
-                admit(&mut rules, number, rule)?;
+                admit(&mut rules, number, rule, &usual)?;
             } else if does != default {
                 exceptions.push(exception(number, rule, does.clone())?);
             }
@@ -93,35 +93,70 @@ fn known(
 }
 
 /// One rule without conditions makes those with conditions moot.
-fn admit(rules: &mut Rules, number: i64, rule: &Syscall) -> Result<(), Failure> {
+fn admit(
+    rules: &mut Rules,
+    number: i64,
+    rule: &Syscall,
+    does: &SeccompAction,
+) -> Result<(), Failure> {
     let arguments = &rule.args;
     let known = rules.get(&number);
     if arguments.is_empty() {
         rules.insert(number, Vec::new());
     } else if !known.is_some_and(Vec::is_empty) {
-        let conditions = arguments.iter().map(condition).collect::<Result<_, _>>()?;
+        let grants = matches!(does, SeccompAction::Allow | SeccompAction::Log);
+        let conditions = arguments.iter().map(|argument| condition(argument, grants));
+        let conditions = conditions.collect::<Result<_, _>>()?;
         let rule = SeccompRule::new(conditions).map_err(wrong)?;
         rules.entry(number).or_default().push(rule);
     }
     Ok(())
 }
 
-fn condition(argument: &Argument) -> Result<SeccompCondition, Failure> {
+/// Most calls read 32 bits of a small number, whatever the other 32 are (CVE-2019-7303): "not 40"
+/// must not be met by 40 + 2^32 where that grants something, and "40" must be where it denies.
+fn condition(argument: &Argument, grants: bool) -> Result<SeccompCondition, Failure> {
     let (value, two) = (argument.value, argument.value_two.unwrap_or_default());
-    let (operator, value) = match argument.op {
-        Operator::ScmpCmpNe => (SeccompCmpOp::Ne, value),
-        Operator::ScmpCmpLt => (SeccompCmpOp::Lt, value),
-        Operator::ScmpCmpLe => (SeccompCmpOp::Le, value),
-        Operator::ScmpCmpEq => (SeccompCmpOp::Eq, value),
-        Operator::ScmpCmpGe => (SeccompCmpOp::Ge, value),
-        Operator::ScmpCmpGt => (SeccompCmpOp::Gt, value),
-        Operator::ScmpCmpMaskedEq => (SeccompCmpOp::MaskedEq(value), two),
+    // Those that more numbers meet when the upper half is looked at, too.
+    let (operator, value, open) = match argument.op {
+        Operator::ScmpCmpNe => (SeccompCmpOp::Ne, value, true),
+        Operator::ScmpCmpLt => (SeccompCmpOp::Lt, value, false),
+        Operator::ScmpCmpLe => (SeccompCmpOp::Le, value, false),
+        Operator::ScmpCmpEq => (SeccompCmpOp::Eq, value, false),
+        Operator::ScmpCmpGe => (SeccompCmpOp::Ge, value, true),
+        Operator::ScmpCmpGt => (SeccompCmpOp::Gt, value, true),
+        Operator::ScmpCmpMaskedEq => (SeccompCmpOp::MaskedEq(value), two, false),
     };
-    // Most calls read 32 bits of a small number: "not 40" must not be met by 40 + 2^32.
-    let narrow = operator == SeccompCmpOp::Ne && u32::try_from(value).is_ok();
+    let narrow = open == grants && u32::try_from(argument.value.max(two)).is_ok();
     let length = if narrow { SeccompCmpArgLen::Dword } else { SeccompCmpArgLen::Qword };
     let index = u8::try_from(argument.index).map_err(wrong)?;
     SeccompCondition::new(index, length, operator, value).map_err(wrong)
+}
+
+/// Whether a process under the profile can make another like itself, as [`crate::sys::clone_sibling`]
+/// does.
+#[must_use]
+pub fn lets_fork(profile: &Seccomp) -> bool {
+    let flags = u64::from((libc::CLONE_PARENT | libc::SIGCHLD).cast_unsigned());
+    let meets = |argument: &Argument| {
+        let value = if argument.index == 0 { flags } else { 0 };
+        match argument.op {
+            Operator::ScmpCmpNe => value != argument.value,
+            Operator::ScmpCmpLt => value < argument.value,
+            Operator::ScmpCmpLe => value <= argument.value,
+            Operator::ScmpCmpEq => value == argument.value,
+            Operator::ScmpCmpGe => value >= argument.value,
+            Operator::ScmpCmpGt => value > argument.value,
+            Operator::ScmpCmpMaskedEq => {
+                value & argument.value == argument.value_two.unwrap_or_default()
+            }
+        }
+    };
+    let mut rules = profile.syscalls.iter().filter(|rule| {
+        rule.names.iter().any(|name| name == "clone") && rule.args.iter().all(meets)
+    });
+    let action = rules.next().map_or(profile.default_action, |rule| rule.action);
+    matches!(action, Action::ScmpActAllow | Action::ScmpActLog)
 }
 
 fn exception(
@@ -141,22 +176,27 @@ fn exception(
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const ABOVE: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 /// Where `struct seccomp_data` has the call's number and the architecture.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 
-/// Answers before the filter proper: exceptions, and calls from the future. A call of another
+/// Answers before the filter proper: other numbers of the same calls, exceptions, and calls from
+/// the future. A call of another
 /// architecture goes on to the filter, which refuses it.
 fn prologue(exceptions: &[(u32, SeccompAction)], newest: Option<i64>) -> BpfProgram {
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let mut body = vec![step(LOAD, 0, 0, NUMBER)];
+    if let Some(foreign) = FOREIGN {
+        body.extend([step(AT_LEAST, 0, 1, foreign), step(RETURN, 0, 0, enosys.clone().into())]);
+    }
     for (number, does) in exceptions {
         body.push(step(EQUAL, 0, 1, *number));
         body.push(step(RETURN, 0, 0, does.clone().into()));
     }
     if let Some(newest) = newest.and_then(|newest| u32::try_from(newest).ok()) {
-        let enosys = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
         body.push(step(ABOVE, 0, 1, newest));
         body.push(step(RETURN, 0, 0, enosys.into()));
     }
@@ -170,6 +210,9 @@ fn prologue(exceptions: &[(u32, SeccompAction)], newest: Option<i64>) -> BpfProg
         Err(_) => body,
     }
 }
+
+/// From here on are the same calls by other numbers (x32), which a list of numbers misses.
+const FOREIGN: Option<u32> = if cfg!(target_arch = "x86_64") { Some(0x4000_0000) } else { None };
 
 #[cfg(target_arch = "x86_64")]
 const NATIVE: u32 = 0xc000_003e;
