@@ -52,6 +52,9 @@ fn day_with_containers(host: &Host) {
         Some("blue")
     );
     assert_eq!(exec(&["work-app-1", "sh", "-c", "exit 7"]).code, 7);
+    let own = exec(&["-t", "work-app-1", "sh", "-c", "tty; echo to >/dev/tty"]).ok().stdout;
+    assert_eq!(own, "/dev/pts/0\r\nto\r\n", "the terminal is the container's own");
+    assert_eq!(exec(&["-t", "work-app-1", "no-such-program"]).code, 127);
     assert_eq!(exec(&["work-app-1", "no-such-program"]).code, 127);
     assert_eq!(
         exec(&[

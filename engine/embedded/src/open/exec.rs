@@ -3,12 +3,12 @@
 use super::relay;
 use crate::TaskDir;
 use crate::conversation::{Answer, conversation};
+use crate::runtime::channel::{Channel, Message};
 use crate::sys::child::give;
 use crate::sys::ready::register;
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, EngineError, Exec, Result};
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -98,24 +98,45 @@ fn code(status: ExitStatus) -> i32 {
     status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(125)
 }
 
+/// The terminal is the container's own: its master comes back over the helper's standard input.
 fn terminal(mut command: Command, stdin: bool, answer: Answer) -> io::Result<()> {
-    let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&main)?;
-    unlockpt(&main)?;
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let peer = ioctl_tiocgptpeer(&main, flags)?;
-    command.stdin(peer.try_clone()?).stdout(peer.try_clone()?).stderr(peer);
-    let child = tokio::process::Command::from(command).spawn()?;
-    rustix::io::ioctl_fionbio(&main, true)?;
-    let main = Arc::new(register(main)?);
+    let (door, theirs) = Channel::pair()?;
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = tokio::process::Command::from(command).spawn()?;
+    let error = child.stderr.take();
     let Answer { hears, says } = answer;
     tokio::spawn(async move {
-        let keyboard = tokio::spawn(keyboard(hears, Arc::clone(&main), stdin));
-        screen(&main, &says).await;
+        let came = tokio::task::spawn_blocking(move || door.receive()).await;
+        match came {
+            Ok(Ok(Some(Message::Terminal(main)))) => converse(main, hears, stdin, &says).await,
+            // What kept it from starting, as its output.
+            _ => maybe(error.map(|error| relay::output(error, says.clone(), Frame::Stdout))).await,
+        }
         finish(child, &says).await;
-        keyboard.abort();
     });
     Ok(())
+}
+
+/// Until the terminal's last user is gone.
+async fn converse(
+    main: OwnedFd,
+    hears: mpsc::Receiver<Frame>,
+    stdin: bool,
+    says: &mpsc::Sender<Frame>,
+) {
+    let main = rustix::io::ioctl_fionbio(&main, true)
+        .map_err(io::Error::from)
+        .and_then(|()| register(main));
+    let main = match main {
+        Ok(main) => Arc::new(main),
+        Err(error) => {
+            let _ = says.send(Frame::Error(format!("cannot use the terminal: {error}"))).await;
+            return;
+        }
+    };
+    let keyboard = tokio::spawn(keyboard(hears, Arc::clone(&main), stdin));
+    screen(&main, says).await;
+    keyboard.abort();
 }
 
 /// Hands on what the terminal shows, until its last user is gone.

@@ -113,6 +113,19 @@ impl Channel {
     }
 }
 
+impl From<OwnedFd> for Channel {
+    /// One end that came over from the process that made it.
+    fn from(end: OwnedFd) -> Self {
+        Self(end)
+    }
+}
+
+impl From<Channel> for OwnedFd {
+    fn from(channel: Channel) -> Self {
+        channel.0
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -1,15 +1,18 @@
 //! `keel enter TASKDIR`: a further process inside of a running task. Hidden; the engine starts it
-//! with the process's own stdio (pipes, or a terminal's slave as all three).
+//! with the process's own stdio. For a process with a terminal, which comes from the container's own
+//! devpts, standard input is a [`Channel`] instead, over which the terminal's master is handed back.
 //!
 //! File descriptor 3 carries one JSON [`keel_engine::Exec`] and its end. The exit status is the
 //! process's (128 + signal), 126 or 127 where it could not be started, 125 where the task could
 //! not be entered; the reason is then on standard error, in docker's words. Signals are handed on.
 
+use super::channel::Channel;
 use super::execute::Program;
 use super::failure::{CANNOT_START, Failure, Step};
 use super::oci::Capabilities;
 use super::spawn::{self, Started};
-use super::{capabilities, init, seal, tiny_init};
+use super::within::Root;
+use super::{capabilities, init, seal, terminal, tiny_init};
 use crate::layout::TaskDir;
 use crate::record::{self, Process, State};
 use keel_engine::Exec;
@@ -48,6 +51,10 @@ fn run(dir: &Path) -> Result<i32, Failure> {
     let signals = SigSet::all();
     signals.thread_block().step("block signals")?;
     let started = inside(dir, &process, &exec, None, None)?;
+    if let Some(master) = started.terminal {
+        let door = io::stdin().as_fd().try_clone_to_owned().step("hand the terminal over")?;
+        Channel::from(door).terminal(master.as_fd()).step("hand the terminal over")?;
+    }
     Ok(tiny_init::attend(nix::unistd::Pid::from_raw(started.pid.cast_signed()), &signals))
 }
 
@@ -55,8 +62,8 @@ fn not_running() -> Failure {
     Failure { code: CANNOT_START, message: "the container is not running".to_owned() }
 }
 
-/// Starts a process inside, with this process's stdio or the given input and output; given up
-/// where that takes longer than the limit.
+/// Starts a process inside, with a terminal of its own, this process's stdio, or the given input and
+/// output; given up where that takes longer than the limit.
 pub fn inside(
     dir: &Path,
     process: &Process,
@@ -82,6 +89,10 @@ pub fn inside(
         // Into the container's process namespace come only this process's children: not before it
         // has become what they are to be does it make one.
         nix::sched::setns(target, namespaces()).step("enter the container")?;
+        if exec.tty {
+            let root = Root::open(Path::new("/")).step("open the root")?;
+            terminal::give_inside(&root, channel)?;
+        }
         let settled = program.settle(channel.as_fd(), program.filter_of_entering())?;
         spawn::birth_inside(channel, || match lead(exec.tty) {
             Ok(()) => settled.execute(),

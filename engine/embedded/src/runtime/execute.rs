@@ -109,11 +109,12 @@ impl Program {
         let wanted = self.process.capabilities.as_ref().unwrap_or(&none);
         bound(wanted)?;
         become_user(identity)?;
+        let held = held(wanted, identity.uid);
         if let Some(filter) = self.filter.as_ref().filter(|_| !tight) {
-            hold(wanted, CapabilitySet::SYS_ADMIN)?;
+            hold(held, wanted, CapabilitySet::SYS_ADMIN)?;
             sys::install_filter(filter).step("install the seccomp filter")?;
         }
-        hold(wanted, CapabilitySet::empty())?;
+        hold(held, wanted, CapabilitySet::empty())?;
         raise(wanted)
     }
 
@@ -297,15 +298,20 @@ fn become_user(identity: &Identity) -> Result<(), Failure> {
     set_keep_capabilities(false).step("keep capabilities")
 }
 
+/// What a process of this user may hold. Exec takes all but the ambient ones from whoever is not
+/// root; held until then, they would count as had already, and a program's own capabilities would
+/// be granted in spite of `no_new_privs`.
+fn held(wanted: &Capabilities, uid: u32) -> CapabilitySet {
+    let set = if uid == 0 { &wanted.permitted } else { &wanted.ambient };
+    CapabilitySet::from_bits_retain(bits(set))
+}
+
 /// Has these capabilities alone, and for now some more.
-fn hold(wanted: &Capabilities, besides: CapabilitySet) -> Result<(), Failure> {
-    let set = |set: &[String]| CapabilitySet::from_bits_retain(bits(set));
-    let sets = CapabilitySets {
-        effective: set(&wanted.effective) | besides,
-        permitted: set(&wanted.permitted) | besides,
-        inheritable: set(&wanted.inheritable),
-    };
-    rustix::thread::set_capabilities(None, sets).step("set capabilities")
+fn hold(held: CapabilitySet, wanted: &Capabilities, besides: CapabilitySet) -> Result<(), Failure> {
+    let inheritable = CapabilitySet::from_bits_retain(bits(&wanted.inheritable));
+    let (effective, permitted) = (held | besides, held | besides);
+    rustix::thread::set_capabilities(None, CapabilitySets { effective, permitted, inheritable })
+        .step("set capabilities")
 }
 
 fn raise(wanted: &Capabilities) -> Result<(), Failure> {

@@ -1,13 +1,14 @@
-//! The terminal of a container's first process, from the container's own devpts.
+//! Terminals of a container's processes, from the container's own devpts.
 
 use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::rootfs::Assembled;
+use super::within::Root;
 use super::{init, mounts};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, ptsname, unlockpt};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Makes one, hands its master over, and makes the slave this process's terminal, input, output
@@ -16,15 +17,10 @@ pub fn give(built: &Assembled, size: Option<(u16, u16)>, channel: &Channel) -> R
     let Some(terminals) = &built.terminals else {
         return Err(Failure::at("make a terminal", "no devpts is mounted"));
     };
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = rustix::fs::openat(terminals, "ptmx", flags, Mode::empty());
-    let master = master.step("make a terminal")?;
-    unlockpt(&master).step("unlock the terminal")?;
+    let (master, slave) = make(terminals)?;
     if let Some(size) = size {
         resize(master.as_fd(), size).step("size the terminal")?;
     }
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let slave = ioctl_tiocgptpeer(&master, flags).step("open the terminal")?;
     let name = ptsname(&master, Vec::new()).step("name the terminal")?;
     let name = name.to_string_lossy();
     let name = name.rsplit('/').next().unwrap_or_default();
@@ -35,6 +31,35 @@ pub fn give(built: &Assembled, size: Option<(u16, u16)>, channel: &Channel) -> R
     channel.terminal(master.as_fd()).step("hand the terminal over")?;
     rustix::process::ioctl_tiocsctty(&slave).step("control the terminal")?;
     init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
+}
+
+/// Makes one in a container that runs, hands its master over, and makes the slave this process's
+/// input, output and error.
+pub fn give_inside(root: &Root, channel: &Channel) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let terminals = root.at(Path::new("/dev/pts"), flags).step("find the container's /dev/pts")?;
+    // What a container put there in its place may be anything.
+    let kind = rustix::fs::fstatfs(&terminals).step("look at the container's /dev/pts")?;
+    if kind.f_type != DEVPTS {
+        return Err(Failure::at("make a terminal", "the container's /dev/pts is no devpts"));
+    }
+    let (master, slave) = make(&terminals)?;
+    channel.terminal(master.as_fd()).step("hand the terminal over")?;
+    init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
+}
+
+/// What `statfs` calls the file system of terminals (linux/magic.h).
+const DEVPTS: i64 = 0x1cd1;
+
+/// A master and its slave.
+fn make(terminals: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let master = rustix::fs::openat(terminals, "ptmx", flags, Mode::empty());
+    let master = master.step("make a terminal")?;
+    unlockpt(&master).step("unlock the terminal")?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = ioctl_tiocgptpeer(&master, flags).step("open the terminal")?;
+    Ok((master, slave))
 }
 
 /// Gives a terminal so many rows and columns.
