@@ -6,8 +6,8 @@
 
 use crate::{
     Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, NetworkSpec,
-    Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy, Sweep, TaskAssignment,
-    TaskId, TaskSpec, VolumeSpec,
+    Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy, RestartPolicy, Sweep,
+    TaskAssignment, TaskId, TaskSpec, VolumeSpec,
 };
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -42,6 +42,7 @@ pub async fn suite(subject: &Subject<'_>) {
     subject.a_goal_only_moves_forward().await;
     subject.two_tasks_of_one_slot_live_at_a_time().await;
     subject.a_limit_changes_in_place().await;
+    subject.an_in_place_change_outlives_the_process().await;
     subject.resources_come_and_go().await;
     subject.a_network_may_go_with_its_last_task().await;
     subject.a_refused_wish_stops_no_other().await;
@@ -209,6 +210,34 @@ impl Subject<'_> {
         let fields = self.engine.observe(Depth::Fields).await.expect("observing works");
         let task = find(&fields, &changed.id).expect("it runs");
         assert_eq!(task.findings, [], "an untouched task has no drift");
+        self.remove(changed).await;
+    }
+
+    /// A limit that only the running process had would be gone with it.
+    async fn an_in_place_change_outlives_the_process(&self) {
+        let mut wish = self.task("outlives", 1, Goal::Running);
+        Arc::make_mut(&mut wish.spec).restart = RestartPolicy::Always;
+        self.assign(&wish).await;
+        self.until_phase(&wish.id, Phase::Running).await;
+        let (mem_limit, cpus, pids_limit) = (Some(64 << 20), Some(500_000_000), Some(50));
+        let spec = TaskSpec { mem_limit, cpus, pids_limit, ..(*wish.spec).clone() };
+        let changed = TaskAssignment { generation: 2, spec: Arc::new(spec), ..wish };
+        self.assign(&changed).await;
+        let applied =
+            |seen: &Observation| find(seen, &changed.id).is_some_and(|t| t.generation == 2);
+        self.until("an in-place change is applied", applied).await;
+        let before = self.until_phase(&changed.id, Phase::Running).await;
+        let signal = Open::Signal { task: changed.id.clone(), signal: "KILL".into() };
+        self.engine.open(signal).await.expect("a running task takes a signal");
+        let again = |seen: &Observation| {
+            find(seen, &changed.id).is_some_and(|t| {
+                t.phase == Phase::Running && t.pid.is_some() && t.pid != before.pid
+            })
+        };
+        self.until("by its policy it runs again", again).await;
+        let fields = self.engine.observe(Depth::Fields).await.expect("observing works");
+        let task = find(&fields, &changed.id).expect("it runs");
+        assert_eq!(task.findings, [], "its next process has the changed limits");
         self.remove(changed).await;
     }
 

@@ -329,6 +329,16 @@ impl Inner {
         }
     }
 
+    /// A killed process is followed by another where the policy says so.
+    fn signal(&mut self, id: &TaskId, signal: &str) {
+        self.signals.push((id.clone(), signal.to_owned()));
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        if signal == "KILL" && task.spec.restart == crate::RestartPolicy::Always {
+            task.pid = task.pid.map(|pid| pid + 1_000);
+            self.tell(Event::Task(id.clone()));
+        }
+    }
+
     fn publish(&mut self, port: &crate::Port) -> PublishedPort {
         let published = port.published.unwrap_or_else(|| {
             self.next_port += 1;
@@ -451,7 +461,7 @@ impl Engine for Fake {
             return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
         }
         if let Open::Signal { task, signal } = &what {
-            self.inner().signals.push((task.clone(), signal.clone()));
+            self.inner().signal(task, signal);
         }
         let said = match &what {
             Open::Logs { task, .. } | Open::Attach { task, .. } => format!("output of {task}\n"),

@@ -6,10 +6,13 @@ mod inside;
 use crate::core::Core;
 use crate::record::{Activity, Endpoint, Process};
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::spawn::specification;
 use crate::setback::{Setback, Step};
 use crate::tasks::Records;
 use crate::work::{namespace_path, nudge};
-use crate::{blocking, mounts, network, networks, prepare, read, resolver};
+use crate::{
+    TaskDir, blocking, mounts, network, networks, prepare, read, record, resolver, runtime,
+};
 use keel_engine::TaskSpec;
 use keel_engine::fields::{Cost, FIELDS, Field};
 use std::io;
@@ -21,7 +24,12 @@ impl Core {
         let lost = self.lost_volumes(&records).await?;
         let Records { wish, mut work, state, .. } = records;
         let (cgroup, spec) = (self.cgroup(&wish.id)?, wish.spec.clone());
-        blocking::run(move || limits(&cgroup, &spec)).await?;
+        let dir = self.layout.task(&wish.id);
+        blocking::run(move || {
+            limits_of_next_run(&dir, &spec)?;
+            limits(&cgroup, &spec)
+        })
+        .await?;
         let process = state.as_ref().and_then(|state| state.process.clone());
         let process = process.filter(Process::lives);
         if !wish.spec.networks.is_empty() {
@@ -102,6 +110,19 @@ fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()
         return Ok(());
     }
     network::connect(&cut(), &path).map_err(|error| Setback::later(&error))
+}
+
+/// The shim makes the cgroup anew for each run, by the stored specification.
+fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
+    let failed = |error: io::Error| Setback::Later(format!("cannot change config.json: {error}"));
+    let mut stored = specification(&dir.0).map_err(|error| Setback::Later(error.message))?;
+    let before = stored.clone();
+    runtime::change_limits(&mut stored, spec);
+    if stored == before {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&stored).map_err(|error| failed(error.into()))?;
+    record::replace(&dir.config(), &bytes, 0o600).map_err(failed)
 }
 
 fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {

@@ -7,7 +7,7 @@
 
 use super::failure::{Failure, Step};
 use super::oci::{Capabilities, Process, Spec};
-use super::user::{Accounts, Identity, resolve};
+use super::user::{self, Accounts, Identity, resolve};
 use super::within::Root;
 use super::{capabilities, seccomp};
 use crate::sys;
@@ -119,13 +119,17 @@ impl Program {
     }
 
     fn identity(&self, root: &Root) -> Result<Identity, Failure> {
-        let text = |path: &str| root.text(Path::new(path)).map(Option::unwrap_or_default);
-        let passwd = text("/etc/passwd").step("read /etc/passwd")?;
-        let group = text("/etc/group").step("read /etc/group")?;
-        let accounts = Accounts { passwd: &passwd, group: &group };
         let user = &self.process.user;
         let numbers = format!("{}:{}", user.uid, user.gid);
         let user = user.username.as_ref().unwrap_or(&numbers);
+        let named = user::is_named(user, &self.groups);
+        let text = |path: &str| match root.text(Path::new(path)) {
+            // Who is a number needs no file, and can go in and mend it.
+            Err(_) if !named => Ok(String::new()),
+            text => text.map(Option::unwrap_or_default).step(format_args!("read {path}")),
+        };
+        let (passwd, group) = (text("/etc/passwd")?, text("/etc/group")?);
+        let accounts = Accounts { passwd: &passwd, group: &group };
         resolve(user, &self.groups, accounts)
             .map_err(|unknown| Failure { code: 126, message: unknown.to_string() })
     }

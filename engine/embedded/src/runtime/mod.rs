@@ -38,5 +38,5 @@ pub mod tiny_init;
 mod user;
 pub(crate) mod within;
 
-pub use bundle::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle};
+pub use bundle::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle, change_limits};
 pub use facts::{Prepare, PrepareError, prepare};

@@ -49,6 +49,13 @@ pub struct Accounts<'a> {
     pub group: &'a str,
 }
 
+/// Whether any of them is a name, which only the container's files can tell.
+#[must_use]
+pub fn is_named(user: &str, further: &[String]) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !user.split(':').chain(further.iter().map(String::as_str)).all(digits)
+}
+
 /// As docker: an empty text is root; a number need not be in the file; a group that is named
 /// replaces the user's own groups. Digits are a number and never a name: an image whose file has
 /// the line `1000:x:0:0` must not make root of whoever is to be 1000 (CVE-2016-3697).

@@ -6,9 +6,14 @@ use keel_engine::TaskSpec;
 
 /// The cgroup's limits. Only what is set is named.
 pub fn resources(task: &TaskSpec, host: &HostFacts) -> Resources {
+    limited(task, devices(task, host))
+}
+
+/// The limits that a task has now, beside the devices that it had from the start.
+pub fn limited(task: &TaskSpec, devices: Vec<DeviceAccess>) -> Resources {
     let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     Resources {
-        devices: devices(task, host),
+        devices,
         memory: task.mem_limit.map(|limit| Memory {
             limit: Some(signed(limit)),
             swap: Some(signed(limit.saturating_mul(2))),

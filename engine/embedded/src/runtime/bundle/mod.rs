@@ -171,6 +171,13 @@ pub fn bundle(
     Ok(Bundle { spec, warnings })
 }
 
+/// The same specification with the limits that the task has now: those change while its process
+/// runs, and its next run is to have them, too.
+pub fn change_limits(spec: &mut Spec, task: &TaskSpec) {
+    let devices = std::mem::take(&mut spec.linux.resources.devices);
+    spec.linux.resources = limits::limited(task, devices);
+}
+
 fn hostname(task: &TaskSpec, host: &HostFacts) -> String {
     task.hostname.clone().unwrap_or_else(|| host.short_id.clone())
 }
