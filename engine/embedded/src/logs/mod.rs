@@ -12,11 +12,11 @@ use crate::watch::Watch;
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, LogOptions};
 use line::Line;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How much is read at a time.
 const CHUNK: usize = 64 << 10;
@@ -66,11 +66,13 @@ async fn tell(dir: &TaskDir, options: &LogOptions, says: &Says) -> io::Result<()
     Ok(())
 }
 
-/// What is there so far. All of it goes out as it is read, unless only its end is wanted.
+/// What is there by now, and not what comes meanwhile: it may come faster than it is said. All of it
+/// goes out as it is read, unless only its end is wanted.
 async fn say(dir: &TaskDir, options: &LogOptions, reader: &mut Reader, says: &Says) -> Vec<Line> {
     let mut last = Last::new(options.tail);
-    for path in files(dir) {
-        while let Ok(lines) = reader.more(&path) {
+    for (file, length) in files(dir) {
+        reader.begin(file, length);
+        while let Ok(lines) = reader.known() {
             if lines.is_empty() {
                 break;
             }
@@ -85,11 +87,22 @@ async fn say(dir: &TaskDir, options: &LogOptions, reader: &mut Reader, says: &Sa
     last.map(|last| last.lines.into()).unwrap_or_default()
 }
 
-/// Oldest first.
-fn files(dir: &TaskDir) -> Vec<PathBuf> {
+/// All that is there, oldest first, with the length that each has now. Opened at once, so that a
+/// rotation in between neither hides one nor shows it twice.
+fn files(dir: &TaskDir) -> Vec<(File, u64)> {
     let log = dir.log();
     let old = |number: u32| log.with_extension(number.to_string());
-    [old(2), old(1), log.clone()].into_iter().filter(|path| path.exists()).collect()
+    let mut files: Vec<(File, u64)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    // The newest first: what is rotated meanwhile is met again under its older name.
+    for path in [log.clone(), old(1), old(2)] {
+        let Ok(file) = File::open(&path) else { continue };
+        let Ok(found) = file.metadata() else { continue };
+        if seen.insert((found.dev(), found.ino())) {
+            files.insert(0, (file, found.len()));
+        }
+    }
+    files
 }
 
 /// False once the caller is gone, or a line is younger than wanted.
@@ -131,12 +144,28 @@ impl Last {
 #[derive(Default)]
 struct Reader {
     file: Option<File>,
+    /// So many bytes of it are read, and no more, where that is known.
+    left: Option<u64>,
     rest: Vec<u8>,
     /// The last line that was handed out is not over yet.
     open_line: bool,
 }
 
 impl Reader {
+    /// On with this file, of which so many bytes are known.
+    fn begin(&mut self, file: File, length: u64) {
+        (self.file, self.left) = (Some(file), Some(length));
+    }
+
+    /// The next lines of what was known of the file; none at its end.
+    fn known(&mut self) -> io::Result<Vec<Line>> {
+        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        let mut known = file.take(self.left.unwrap_or_default());
+        let lines = read(&mut known, &mut self.rest, &mut self.open_line);
+        self.left = Some(known.limit());
+        lines
+    }
+
     /// The next lines; none at the end of what is written so far at this path.
     fn more(&mut self, path: &Path) -> io::Result<Vec<Line>> {
         loop {
@@ -164,7 +193,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn read(file: &mut File, rest: &mut Vec<u8>, open_line: &mut bool) -> io::Result<Vec<Line>> {
+fn read(file: &mut impl Read, rest: &mut Vec<u8>, open_line: &mut bool) -> io::Result<Vec<Line>> {
     let mut lines = Vec::new();
     let mut chunk = vec![0; CHUNK];
     while lines.is_empty() {

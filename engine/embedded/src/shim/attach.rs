@@ -1,10 +1,13 @@
 //! People who are attached: each gets a copy of the output, and may give input.
 //!
 //! # Invariants
-//! - Nobody who reads slowly holds the container up: whoever has a megabyte waiting is dropped.
-//! - Nor does whoever does not leave: all goodbyes together take a second at the most.
+//! - Nobody misses anything: while a megabyte waits for somebody, the container's output is not
+//!   read, and its pipe slows it down.
+//! - What still waits for somebody when a run is over is delivered by a process of its own: neither
+//!   the next run nor the shim's end waits for whoever reads slowly.
 //! - Input that nobody takes yet waits; while much of it waits, clients are not read.
 
+use crate::sys;
 use keel_engine::frames::{self, Frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs;
@@ -13,14 +16,17 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Output that may wait for one client.
+/// Output that may wait for one client before no more is read.
 const BEHIND: usize = 1 << 20;
 /// So many are let in; others wait at the door, where they cost no descriptor.
 const CLIENTS: usize = 64;
-/// How long the last frames may take, all together, when a run is over.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long somebody may take nothing of what is left for them when a run is over: they may be
+/// reading it, page by page.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// The same where no process for that can be made.
+const HASTE: Duration = Duration::from_secs(1);
 
 /// The socket and whoever is connected.
 #[derive(Debug)]
@@ -83,6 +89,12 @@ impl Attached {
         }
     }
 
+    /// Whether so much waits for somebody that no more is to be read.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.clients.iter().any(|client| !client.gone && client.unsent.len() > BEHIND)
+    }
+
     /// Gives everybody a copy.
     pub fn tell(&mut self, frame: impl FnOnce() -> Frame) {
         if self.clients.is_empty() {
@@ -105,19 +117,35 @@ impl Attached {
         let last = Frame::Exit(code).encode();
         let mut leaving = std::mem::take(&mut self.clients);
         leaving.iter_mut().for_each(|client| client.unsent.extend_from_slice(&last));
-        let until = Instant::now() + FAREWELL;
-        loop {
-            leaving.iter_mut().for_each(Client::send);
-            leaving.retain(|client| !client.gone && !client.unsent.is_empty());
-            let left = until.saturating_duration_since(Instant::now());
-            if leaving.is_empty() || left.is_zero() {
-                return;
-            }
-            let takes = |client| PollFd::new(client, PollFlags::OUT);
-            let mut sockets: Vec<_> = leaving.iter().map(|one| takes(&one.socket)).collect();
-            let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
-            let _ = poll(&mut sockets, Some(&left));
+        leaving.iter_mut().for_each(Client::send);
+        leaving.retain(Client::waits);
+        if leaving.is_empty() {
+            return;
         }
+        match sys::clone3(sys::Clone3::default()) {
+            Ok(sys::Cloned::Parent(_)) => {}
+            Ok(sys::Cloned::Child) => {
+                let sockets: Vec<_> = leaving.iter().map(|client| client.socket.as_fd()).collect();
+                let _ = sys::default_signals().and_then(|()| sys::close_all_but(&sockets));
+                deliver(leaving, PATIENCE);
+                sys::exit_now(0)
+            }
+            Err(_) => deliver(leaving, HASTE),
+        }
+    }
+}
+
+/// Sends what waits, until all have it or take nothing for so long.
+fn deliver(mut leaving: Vec<Client>, patience: Duration) {
+    while !leaving.is_empty() {
+        let takes = |client| PollFd::new(client, PollFlags::OUT);
+        let mut sockets: Vec<_> = leaving.iter().map(|one| takes(&one.socket)).collect();
+        let left = Timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: 0 };
+        if matches!(poll(&mut sockets, Some(&left)), Ok(0)) {
+            return;
+        }
+        leaving.iter_mut().for_each(Client::send);
+        leaving.retain(Client::waits);
     }
 }
 
@@ -173,10 +201,14 @@ impl Client {
         }
     }
 
-    /// Sends what the socket takes; whoever is too far behind then is dropped.
+    /// Whether there is something left for it.
+    fn waits(&self) -> bool {
+        !self.gone && !self.unsent.is_empty()
+    }
+
+    /// Sends what the socket takes.
     fn flush(&mut self) {
         self.send();
-        self.gone |= self.unsent.len() > BEHIND;
         if self.unsent.is_empty() {
             self.unsent.shrink_to(4096);
         }
