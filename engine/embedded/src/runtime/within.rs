@@ -5,14 +5,18 @@
 //! - What was opened is used by descriptor, never again by path.
 
 use super::failure::{Failure, Step};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+
+/// As many links as the kernel follows.
+const LINKS: u32 = 40;
 
 /// More of a text is not read.
 const LARGEST: u64 = 16 << 20;
@@ -56,28 +60,36 @@ impl Root {
         io::read_to_string(file.take(most)).map(Some)
     }
 
-    /// The folder at `path`, made with its parents where it is missing.
+    /// The folder at `path`, made with its parents where it is missing; what a link on the way names
+    /// and is missing is made as well.
     pub fn folder(&self, path: &Path) -> Result<OwnedFd, Failure> {
-        self.make(&below(path), OFlags::DIRECTORY).step(format_args!("make `{}`", path.display()))
+        self.make(&below(path), OFlags::DIRECTORY, LINKS)
+            .step(format_args!("make `{}`", path.display()))
     }
 
     /// A place to mount a file on: what is at `path`, else a new empty file.
     pub fn file(&self, path: &Path) -> Result<OwnedFd, Failure> {
-        self.make(&below(path), OFlags::empty()).step(format_args!("make `{}`", path.display()))
+        self.make(&below(path), OFlags::empty(), LINKS)
+            .step(format_args!("make `{}`", path.display()))
     }
 
-    fn make(&self, path: &Path, kind: OFlags) -> io::Result<OwnedFd> {
+    fn make(&self, path: &Path, kind: OFlags, links: u32) -> io::Result<OwnedFd> {
         match self.at(path, OFlags::PATH | kind) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && links > 0 => {}
             other => return other,
         }
         let (parent, name) = (path.parent(), path.file_name());
-        let (Some(parent), Some(name)) = (parent, name) else {
+        let (Some(above), Some(name)) = (parent, name) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let parent = self.make(parent, OFlags::DIRECTORY)?;
+        let parent = self.make(above, OFlags::DIRECTORY, links)?;
+        // A link that leads to nothing yet: an image's /etc/resolv.conf is one of systemd's, say.
+        if let Ok(target) = readlinkat(&parent, name, Vec::new()) {
+            let target = above.join(Path::new(OsStr::from_bytes(target.to_bytes())));
+            return self.make(&below(&target), kind, links - 1);
+        }
         create(parent.as_fd(), name, kind)?;
-        // Looked up again from the root: somebody else may have won, or it is a link.
+        // Looked up again from the root: somebody else may have won, or it is a link by now.
         self.at(path, OFlags::PATH | kind)
     }
 }
@@ -134,7 +146,13 @@ mod tests {
 
         assert_eq!(root.text(Path::new("/etc/up")).unwrap(), None);
         assert_eq!(root.text(Path::new("../secret")).unwrap(), None);
-        root.folder(Path::new("/absolute")).unwrap_err();
+        root.folder(Path::new("/absolute")).unwrap();
+        assert!(inside.join("etc/made").is_dir(), "what a link names is made inside");
+        root.file(Path::new("/etc/up")).unwrap();
+        assert!(inside.join("secret").is_file(), "`..` ends at the root");
+        assert_eq!(fs::read_to_string(folder.path().join("secret")).unwrap(), "outside");
+        symlink("round", inside.join("round")).unwrap();
+        root.file(Path::new("/round")).unwrap_err();
         root.folder(Path::new("/a/b/../c")).unwrap();
         assert!(inside.join("a/c").is_dir());
         root.file(Path::new("/etc/new")).unwrap();
