@@ -321,3 +321,23 @@ fn plan_and_check_tell_without_touching() {
     host.keel(&["down", "-v", "work"]).ok();
     host.finish();
 }
+
+#[test]
+fn real_time_signals_reach_the_process_through_an_init() {
+    let host = Host::new();
+    let script = "trap 'echo got it; exit 5' 37; echo up; while :; do sleep 0.1; done";
+    host.keel(&["run", "-d", "--name", "box", "--init", "busybox", "sh", "-c", script]).ok();
+    let says = |text: &str| {
+        let said = || host.keel(&["logs", "box"]).stdout.contains(text).then_some(());
+        support::until(&format!("it says `{text}`"), said, || host.overview());
+    };
+    says("up");
+    let wrong = host.keel(&["kill", "-s", "RTMIN+77", "box"]);
+    assert!(wrong.stderr.contains("`RTMIN+77` is not a signal"), "{}", wrong.stderr);
+    host.keel(&["kill", "-s", "RTMIN+3", "box"]).ok();
+    says("got it");
+    let ended = || host.container("box").filter(|row| row["exit_code"] == 5).map(drop);
+    support::until("it ends as its program did", ended, || host.overview());
+    host.keel(&["rm", "-f", "box"]).ok();
+    host.finish();
+}

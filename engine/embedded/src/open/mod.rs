@@ -8,14 +8,13 @@ pub(crate) use attach::Waiting;
 
 use crate::conversation::conversation;
 use crate::core::Core;
+use crate::shim::signal_number;
 use crate::tasks::Records;
 use crate::{TaskDir, blocking, clock, logs, record, sys};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, EngineError, Exec, Open, Result, TaskId};
-use nix::sys::signal::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
-use std::str::FromStr;
 use std::sync::Arc;
 
 impl Core {
@@ -64,42 +63,18 @@ fn not_running(task: &TaskId) -> EngineError {
 }
 
 fn signalled(records: &Records, dir: &TaskDir, signal: &str) -> Result<Box<dyn Duplex>> {
-    let wanted = signal_named(signal).ok_or_else(|| EngineError::Conflict {
+    let wanted = signal_number(signal).ok_or_else(|| EngineError::Conflict {
         what: format!("`{signal}` is not a signal"),
-        hint: Some("a name such as HUP, or a number".into()),
+        hint: Some("a name such as HUP or RTMIN+3, or a number from 1 to 64".into()),
     })?;
     let process = handle_of(records)?;
     // Before it is sent, so that a death by it is never taken for somebody else's deed.
-    record::store(&dir.signalled(), &(clock::now(), wanted as i32))
+    record::store(&dir.signalled(), &(clock::now(), wanted))
         .map_err(blocking::failed("cannot note the signal"))?;
-    sys::send_signal(process.as_fd(), wanted as i32)
-        .map_err(|error| EngineError::failed(format!("cannot send {wanted}"), error))?;
+    sys::send_signal(process.as_fd(), wanted)
+        .map_err(|error| EngineError::failed(format!("cannot send {signal}"), error))?;
     let (caller, answer) = conversation();
     // There is room: it is the first frame.
     let _ = answer.says.try_send(Frame::Exit(0));
     Ok(caller)
-}
-
-/// `HUP`, `sighup`, `1`.
-fn signal_named(text: &str) -> Option<Signal> {
-    if let Ok(number) = text.parse::<i32>() {
-        return Signal::try_from(number).ok();
-    }
-    let name = text.to_ascii_uppercase();
-    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
-    Signal::from_str(&name).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_by_name_and_number() {
-        for text in ["HUP", "sighup", "SIGHUP", "1"] {
-            assert_eq!(signal_named(text), Some(Signal::SIGHUP), "{text}");
-        }
-        assert_eq!(signal_named("nothing"), None);
-        assert_eq!(signal_named("99"), None);
-    }
 }

@@ -3,7 +3,7 @@
 
 use super::failure::{CANNOT_START, Failure};
 use crate::sys;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::SigSet;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -39,14 +39,14 @@ pub fn main(command: &[OsString]) -> i32 {
 /// Waits for a child's end; hands it every signal meanwhile. All signals are blocked.
 pub fn attend(child: Pid, signals: &SigSet) -> i32 {
     loop {
-        match signals.wait() {
-            Ok(Signal::SIGCHLD) => {
+        match sys::wait_for_signal(signals) {
+            Ok(libc::SIGCHLD) => {
                 if let Some(code) = reap(child) {
                     return code;
                 }
             }
             Ok(signal) => {
-                let _ = kill(child, signal);
+                let _ = sys::signal_child(child.as_raw(), signal);
             }
             Err(_) => {}
         }

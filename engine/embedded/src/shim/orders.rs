@@ -4,6 +4,7 @@ use super::wish::{self, Wish};
 use crate::layout::TaskDir;
 use crate::record::{self, HealthPlan, Work};
 use keel_engine::{NetworkMode, RestartPolicy, TaskAssignment};
+use nix::sys::signal::Signal;
 use std::io;
 use std::time::Duration;
 
@@ -68,14 +69,13 @@ pub fn signal_number(text: &str) -> Option<i32> {
     let name = text.to_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
     let offset = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<i32>().ok() };
-    let number = if let Some(more) = name.strip_prefix("RTMIN") {
-        libc::SIGRTMIN() + offset(more)?
-    } else if let Some(less) = name.strip_prefix("RTMAX") {
-        libc::SIGRTMAX() + offset(less)?
-    } else {
-        format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok()? as i32
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    let real_time = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(more), _) => first.checked_add(offset(more)?)?,
+        (_, Some(less)) => last.checked_add(offset(less)?)?,
+        _ => return format!("SIG{name}").parse::<Signal>().ok().map(|signal| signal as i32),
     };
-    (1..=64).contains(&number).then_some(number)
+    (first..=last).contains(&real_time).then_some(real_time)
 }
 
 #[cfg(test)]
@@ -93,6 +93,8 @@ mod tests {
             ("SIGRTMIN", Some(34)),
             ("NOPE", None),
             ("0", None),
+            ("RTMIN+99", None),
+            ("RTMIN-1", None),
             ("65", None),
         ];
         for (text, number) in cases {

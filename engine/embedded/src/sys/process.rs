@@ -97,6 +97,21 @@ pub fn signal_set(numbers: impl IntoIterator<Item = i32>) -> SigSet {
     unsafe { SigSet::from_sigset_t_unchecked(set) }
 }
 
+/// Waits for one of these signals, all of which are blocked; its number.
+pub fn wait_for_signal(set: &SigSet) -> io::Result<i32> {
+    // JUSTIFICATION: nix's own has no number for a real-time signal.
+    // SAFETY: the set is libc's own and lives through the call; a null pointer for what else would
+    // be told of the signal is allowed.
+    let number = unsafe { libc::sigwaitinfo(set.as_ref(), std::ptr::null_mut()) };
+    if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number) }
+}
+
+/// Sends a signal, real-time ones included, to a child that is not reaped yet.
+pub fn signal_child(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: takes two numbers and touches no memory.
+    if unsafe { libc::kill(pid, signal) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Lets a command be born with default signals: std's own keeps what is blocked.
 pub fn born_with_default_signals(command: &mut Command) -> &mut Command {
     // SAFETY: the closure only makes system calls, which is allowed between fork and exec.
