@@ -35,18 +35,27 @@ impl Upstream {
         list.into_iter().map(|server| SocketAddr::new(server, self.port)).collect()
     }
 
-    /// The first answer that a server gives; `None` if none does.
+    /// The first answer that a server gives; `None` if none does. One that cannot or will not tell
+    /// leaves it to the next, as with the C library.
     pub async fn ask(&self, own: &[IpAddr], question: &[u8], udp: bool) -> Option<Vec<u8>> {
+        let mut evasive = None;
         for server in self.servers(own) {
             let answer = async {
                 if udp { ask_udp(server, question).await } else { ask_tcp(server, question).await }
             };
-            if let Ok(Ok(answer)) = timeout(PATIENCE, answer).await {
-                return Some(answer);
+            match timeout(PATIENCE, answer).await {
+                Ok(Ok(answer)) if is_evasive(&answer) => evasive = evasive.or(Some(answer)),
+                Ok(Ok(answer)) => return Some(answer),
+                Ok(Err(_)) | Err(_) => {}
             }
         }
-        None
+        evasive
     }
+}
+
+/// SERVFAIL, NOTIMP or REFUSED (RFC 1035, 4.1.1).
+fn is_evasive(answer: &[u8]) -> bool {
+    answer.get(3).is_some_and(|flags| matches!(flags & 0x0f, 2 | 4 | 5))
 }
 
 /// The name servers of a resolv.conf, three at most, as the C library takes them.
@@ -111,5 +120,33 @@ mod tests {
                     nameserver nonsense\noptions edns0\n";
         let expected: Vec<IpAddr> = vec!["127.0.0.53".parse().unwrap(), "fd00::1".parse().unwrap()];
         assert_eq!(name_servers(text), expected);
+    }
+    /// Answers one question with this code.
+    async fn server(address: &str, code: u8) -> tokio::task::JoinHandle<()> {
+        let socket = UdpSocket::bind((address, PORT)).await.unwrap();
+        tokio::spawn(async move {
+            let mut question = [0; 512];
+            let (length, from) = socket.recv_from(&mut question).await.unwrap();
+            question[3] = code;
+            socket.send_to(&question[..length], from).await.unwrap();
+        })
+    }
+
+    /// Of this test alone.
+    const PORT: u16 = 15_353;
+
+    #[tokio::test]
+    async fn who_will_not_tell_leaves_it_to_the_next() {
+        let upstream = Upstream { resolv_conf: PathBuf::new(), port: PORT };
+        let own = ["127.71.0.1", "127.71.0.2", "127.71.0.3"].map(|one| one.parse().unwrap());
+        let _refuses = server("127.71.0.1", 5).await;
+        let _fails = server("127.71.0.2", 2).await;
+        let _knows = server("127.71.0.3", 0).await;
+        let answer = upstream.ask(&own, &[7; 20], true).await.unwrap();
+        assert_eq!(answer[3], 0);
+        // Whoever answered once is gone: what is left is a refusal.
+        let _refuses = server("127.71.0.1", 5).await;
+        let answer = upstream.ask(&own[..1], &[7; 20], true).await.unwrap();
+        assert_eq!(answer[3], 5, "better than silence");
     }
 }
