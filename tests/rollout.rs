@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use support::disk::Disk;
 use support::git::{Repo, serve};
 use support::{Host, Serve, until};
 
@@ -238,42 +238,16 @@ fn two_bad_pushes_a_mending_one_and_a_return_to_what_failed() {
     host.finish();
 }
 
-/// A small disk as the root, gone with the test.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(host: &Host) -> Self {
-        let (disk, root) = (host.path("disk"), host.root());
-        let (disk, at) = (disk.display(), root.display());
-        host.sh(&format!("truncate -s 1G {disk} && mkfs.ext4 -q -m 0 {disk}"));
-        host.sh(&format!("mount -o loop {disk} {at}"));
-        Self(root)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: a failed test has still got tasks there, which its host ends after this.
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_nothing_and_blames_no_revision() {
     let host = Host::new();
-    let root = host.root();
-    fs::create_dir(&root).unwrap();
-    let disk = Disk::mount(&host);
+    let disk = Disk::mount(&host, "1G");
     let site = Site::new(&host);
     let first = site.push(&serving("1", 8090));
     let serve = serve(&host, &site.repo);
     site.until(&first, "succeeded");
     let app = host.container("one-app-1").unwrap();
-    let fill = root.join("fill");
-    let full = || {
-        host.sh(&format!("cat /dev/zero >{} 2>/dev/null || true", fill.display()));
-    };
-    full();
+    let fill = disk.fill(&host);
     let second = site.push(
         &serving("2", 8090)
             .replace("busybox:1", "nginx:1")

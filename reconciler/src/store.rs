@@ -8,9 +8,9 @@
 
 use crate::blocking::off_thread;
 use async_trait::async_trait;
+use keel_durable::Hold;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// A value and the revision at which it was put.
@@ -147,7 +147,7 @@ impl FileStore {
         let path = self.root.join(".revision");
         let last = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
         let next = found.max(last.unwrap_or(0)) + 1;
-        let _ = fs::write(&path, next.to_string());
+        let _ = keel_durable::replace(&path, next.to_string().as_bytes(), 0o600, Hold::Process);
         next
     }
 
@@ -257,17 +257,8 @@ fn keys_below(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<()>
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().expect("a record's path is below the root");
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
     // What services are given as environment is in records.
-    let private = File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh);
-    let written = private.and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(io_error("write", &fresh))?;
-    fs::rename(&fresh, path).map_err(io_error("replace", path))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
+    keel_durable::replace(path, bytes, 0o600, Hold::Power).map_err(io_error("write", path))
 }
 
 #[cfg(test)]

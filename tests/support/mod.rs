@@ -5,6 +5,7 @@
 //! nothing is left.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod disk;
 pub mod git;
 pub mod receiver;
 

@@ -33,6 +33,10 @@ impl Embedded {
         layout
             .make_root()
             .map_err(blocking::failed(format!("cannot make {}", layout.root().display())))?;
+        if drive {
+            // Without it only a full disk is harder to get out of.
+            let _ = keel_durable::keep_reserve(layout.root());
+        }
         let (events, _) = broadcast::channel(EVENTS);
         let sender = events.clone();
         let failed = blocking::failed(format!("cannot watch {}", layout.tasks().display()));

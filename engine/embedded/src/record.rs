@@ -1,18 +1,19 @@
 //! The records in a task's folder: how engine, shim and resolver speak to each other.
 //!
 //! # Invariants
-//! - One writer for each file; every write is write-new, fsync, rename ([`store`]). [`note`] leaves
+//! - One writer for each file; every write is write-new, fsync, rename ([`store`]), also on a full
+//!   disk where there is a record to replace. [`note`] leaves
 //!   the folder's fsync out: after a loss of power the record may be the one before, but whole.
 //! - Unknown fields are ignored and missing ones have defaults: older shims go on under a newer
 //!   engine.
 //! - A pid alone names nobody: [`Process`] carries its start time and the boot it belongs to.
 
+use keel_durable::Hold;
 use keel_engine::{Digest, ExitCause, Health, PublishedPort};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -214,9 +215,7 @@ pub struct State {
 
 /// Replaces a file whole, without waiting for the disk: for what is made anew after a reboot.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let (new, mut file) = create_beside(path, mode)?;
-    file.write_all(bytes)?;
-    fs::rename(&new, path)
+    keel_durable::replace(path, bytes, mode, Hold::Process)
 }
 
 /// Writes a record: write-new, fsync, rename. Readers see the old or the new, whole.
@@ -228,29 +227,12 @@ pub fn store<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
 /// The same where the record before would do as well after a loss of power: what it tells of are
 /// processes, and none lives then. Half the waiting for the disk.
 pub fn note<T: Serialize>(path: &Path, record: &T) -> io::Result<()> {
-    exchange(path, &serde_json::to_vec(record)?, 0o600)
-}
-
-fn exchange(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let (new, mut file) = create_beside(path, mode)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
+    keel_durable::replace(path, &serde_json::to_vec(record)?, 0o600, Hold::Either)
 }
 
 /// As [`store`], for bytes, with the mode of the new file.
 pub fn store_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    exchange(path, bytes, mode)?;
-    File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
-}
-
-/// The new file that is to take the place of `path`.
-fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-    let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-    Ok((new, file))
+    keel_durable::replace(path, bytes, mode, Hold::Power)
 }
 
 /// Reads a record; `None` where there is no file.

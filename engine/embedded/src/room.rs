@@ -30,7 +30,12 @@ impl Core {
             blocking::run(move || core.swept(&sweep)).await?
         };
         // It may take a while; should this process die, the next one goes on with it.
-        self.spawn(blocking::run(move || drop(trash)));
+        let root = self.layout.root().to_owned();
+        self.spawn(blocking::run(move || {
+            drop(trash);
+            // There may be room for what was used up of it.
+            let _ = keel_durable::keep_reserve(&root);
+        }));
         Ok(swept)
     }
 

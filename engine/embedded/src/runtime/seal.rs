@@ -57,6 +57,11 @@ pub fn own_copy(programs: &Path, usage: &str) -> io::Result<PathBuf> {
     let folder = programs.join(format!("{usage}-{}", version.short()));
     let program = folder.join("keel");
     if !program.exists() {
+        let room = rustix::fs::statvfs(programs.parent().unwrap_or(programs))?;
+        // Not the last room: what is left is for records and data.
+        if room.f_bavail.saturating_mul(room.f_frsize) / 4 < own.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         copy_to(programs, &folder, usage)?;
         remove_others(programs, usage, &folder);
     }

@@ -1,0 +1,74 @@
+//! A root on a disk that is full to the last byte: what ends things, or makes room, works.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use support::disk::Disk;
+use support::{Host, until};
+
+const STACK: &str = "
+name: full
+services:
+  a: { image: 'busybox:1', stop_grace_period: 1s, command: [sleep, '1000000'], restart: always }
+  b: { image: 'busybox:1', stop_grace_period: 1s, command: [sleep, '1000000'], restart: always, volumes: ['d:/d'] }
+  c: { image: 'busybox:1', stop_grace_period: 1s, command: [sleep, '1000000'] }
+volumes: { d: {} }
+";
+
+fn state(host: &Host, name: &str) -> Option<String> {
+    Some(host.container(name)?["state"].as_str()?.to_owned())
+}
+
+fn until_state(host: &Host, name: &str, state_wanted: &str) {
+    let there = || (state(host, name).as_deref() == Some(state_wanted)).then_some(());
+    until(&format!("{name} is {state_wanted}"), there, || host.overview());
+}
+
+#[test]
+fn what_ends_things_or_makes_room_works_without_any() {
+    let host = Host::new();
+    let disk = Disk::mount(&host, "300M");
+    host.write("full/compose.yaml", STACK);
+    let serve = host.serve(&["full"]);
+    for name in ["full-a-1", "full-b-1", "full-c-1"] {
+        host.until_well(name);
+    }
+    let fill = disk.fill(&host);
+    let more = host.root().join("more");
+    assert!(fs::write(&more, vec![1; 1 << 20]).is_err(), "it is full");
+    fs::remove_file(more).unwrap();
+    disk.fill(&host);
+
+    let before = host.container("full-b-1").unwrap();
+    let pid = |row: &Value| row["pid"].as_u64().unwrap();
+    support::signal(u32::try_from(pid(&before)).unwrap(), "KILL");
+    let again = || {
+        let row = host.container("full-b-1")?;
+        (row["state"] == "running" && row["pid"] != before["pid"]).then_some(row)
+    };
+    until("it restarts, and its new process is known", again, || host.overview());
+    host.keel(&["exec", "full-b-1", "true"]).ok();
+
+    host.keel(&["stop", "full-a-1"]).ok();
+    until_state(&host, "full-a-1", "exited");
+    host.keel(&["kill", "full-c-1"]).ok();
+    until_state(&host, "full-c-1", "exited");
+    host.keel(&["rm", "-f", "full-c-1"]).ok();
+    assert_eq!(state(&host, "full-c-1"), None);
+    host.keel(&["image", "prune", "-f"]).ok();
+    host.keel(&["suspend", "full"]).ok();
+    assert_eq!(state(&host, "full-b-1").as_deref(), Some("running"), "that ends nothing");
+    host.keel(&["down", "full"]).ok();
+    assert_eq!(host.ps(), [] as [Value; 0]);
+    host.keel(&["rmi", "busybox:1"]).ok();
+    host.keel(&["down", "--volumes", "full"]).ok();
+
+    fs::remove_file(fill).unwrap();
+    drop(serve);
+    let left = host.leftovers();
+    assert!(left.iter().all(|line| line.starts_with("mount: ")), "{left:?}");
+    drop(disk);
+    host.finish();
+}
