@@ -95,8 +95,8 @@ fn remove_others(programs: &Path, usage: &str, but: &Path) {
 
 /// A program that [`own_copy`] made, as a mount that nobody can write through, attached to nothing.
 pub fn part_of(program: &Path) -> io::Result<OwnedFd> {
-    let sealed = overlay(program)?;
-    mounts::clone_at(sealed.as_fd(), Path::new(""), false)
+    let name = program.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    mounts::clone_at(overlay_of_folder(program)?.as_fd(), Path::new(name), false)
 }
 
 fn is_sealed(own: &File) -> bool {
@@ -112,10 +112,16 @@ fn is_overlay(own: &File) -> bool {
     overlay && read_only
 }
 
-/// The program's folder as a file system without a writable layer, attached to nothing.
+/// The program in its folder's overlay.
 fn overlay(program: &Path) -> io::Result<OwnedFd> {
-    let (folder, name) = (program.parent(), program.file_name());
-    let (folder, name) = folder.zip(name).ok_or(io::ErrorKind::InvalidInput)?;
+    let name = program.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(overlay_of_folder(program)?.as_fd(), name, flags, Mode::empty())?)
+}
+
+/// The program's folder as a file system without a writable layer, attached to nothing.
+fn overlay_of_folder(program: &Path) -> io::Result<OwnedFd> {
+    let folder = program.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let (folder, other) = (openat(CWD, folder, flags, Mode::empty())?, empty_folder()?);
     let named = |fd: &OwnedFd| format!("/proc/self/fd/{}", fd.as_raw_fd());
@@ -126,9 +132,7 @@ fn overlay(program: &Path) -> io::Result<OwnedFd> {
     fsconfig_set_flag(context.as_fd(), "ro")?;
     fsconfig_create(context.as_fd())?;
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
-    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(mount.as_fd(), name, flags, Mode::empty())?)
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
 /// A folder of memory, attached to nothing.
