@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::reference::{Reference, ReferenceError};
+use crate::registry::Misled;
 use crate::unpack::UnpackError;
 
 /// Shorthand for results of this crate.
@@ -69,6 +70,16 @@ pub enum Error {
         status: u16,
         /// What the registry says about it.
         detail: String,
+    },
+    /// The registry leads to where we do not follow.
+    #[error("registry `{registry}` leads to `{target}`: {why}")]
+    Misled {
+        /// Whose answer it was, or whose own address it is.
+        registry: String,
+        /// Scheme, host and port; the rest can be a secret.
+        target: String,
+        /// What is wrong with that.
+        why: Misled,
     },
     /// Content is not what its name says.
     #[error("{what} from registry `{registry}` has digest {got} instead of {expected}")]
@@ -220,6 +231,14 @@ impl Error {
                  tampers with content"
                     .into()
             }
+            Self::Misled { registry, target, why: Misled::Realm | Misled::Private } => {
+                let host = target.rsplit('/').next().unwrap_or_default();
+                format!(
+                    "nothing was sent there; if that host belongs to the registry, write into \
+                     keel.yaml: `registries: {{ \"{registry}\": {{ auth-hosts: [\"{host}\"] }} }}`"
+                )
+            }
+            Self::Misled { .. } => "nothing was sent there: do not trust this registry".into(),
             Self::Unpack { source, .. } => return source.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "the disk is full: `keel system df` says of what, `keel system prune` makes room"

@@ -45,5 +45,5 @@ pub use image::{Image, ImageSummary};
 pub use platform::Platform;
 pub use progress::{LayerStep, Progress};
 pub use reference::{Reference, ReferenceError};
-pub use registry::{Registries, RegistryConfig};
+pub use registry::{Misled, Registries, RegistryConfig};
 pub use store::{Removed, Store, Swept, Trash};
