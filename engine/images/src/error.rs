@@ -128,7 +128,7 @@ pub enum Error {
         problem: String,
     },
     /// The image exists for other machines only.
-    #[error("image `{name}` is not offered for {wanted}, only for {}", listed(.offered))]
+    #[error("image `{name}` is for {}; this host is {wanted}", listed(.offered))]
     NoPlatform {
         /// What was asked for.
         name: String,

@@ -53,6 +53,18 @@ impl Registries {
         }
     }
 
+    /// A manifest that an index lists, checked.
+    pub(crate) async fn listed(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        entry: &Descriptor,
+    ) -> Result<Document> {
+        let document = self.manifest(endpoint, repository, &entry.digest.to_string()).await?;
+        check("manifest", endpoint, entry, document.digest, document.bytes.len() as u64)?;
+        Ok(document)
+    }
+
     /// A small blob, checked.
     pub(crate) async fn document(
         &self,
@@ -162,7 +174,7 @@ fn cause(error: &Error) -> String {
 }
 
 /// Whether content is what its descriptor says.
-pub(crate) fn check(
+fn check(
     what: &'static str,
     endpoint: &Endpoint,
     blob: &Descriptor,
