@@ -107,6 +107,14 @@ pub enum Error {
         /// How much came, at least.
         got: u64,
     },
+    /// An answer that comes byte by byte.
+    #[error("{what} from registry `{registry}` comes too slowly: less than 1 KiB a second")]
+    TooSlow {
+        /// What kind of content it is.
+        what: &'static str,
+        /// Where it came from.
+        registry: String,
+    },
     /// A document is larger than any honest one.
     #[error("{what} of `{name}` is larger than {limit} bytes")]
     TooLarge {
@@ -256,7 +264,7 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Contended { .. } => true,
+            Self::Unreachable { .. } | Self::Contended { .. } | Self::TooSlow { .. } => true,
             Self::Answer { status, .. } => *status == 429 || *status >= 500,
             _ => self.is_full_disk(),
         }

@@ -9,6 +9,7 @@
 //! | `pull` | resolve, fetch, check, name |
 //! | `intake`, `pipe`, `inflate` | a layer's bytes through three threads |
 //! | [`unpack`] | a layer's archive into a folder, and never out of it |
+//! | `room` | how much of the disk stays free |
 //! | `strict` | JSON that all readers understand alike |
 //! | [`store`] | what a node has, on its disk |
 //! | [`hello`] | the image that is built in |
@@ -33,6 +34,7 @@ pub mod progress;
 mod pull;
 pub mod reference;
 pub mod registry;
+mod room;
 pub mod store;
 mod strict;
 #[cfg(feature = "testing")]

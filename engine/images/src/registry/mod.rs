@@ -13,6 +13,7 @@ mod challenge;
 mod download;
 mod endpoint;
 mod leads;
+mod pace;
 mod reach;
 mod retry;
 
@@ -27,6 +28,7 @@ pub(crate) use endpoint::Endpoint;
 pub use endpoint::RegistryConfig;
 use endpoint::is_loopback;
 pub use leads::Misled;
+use pace::Pace;
 use reach::{Forbidden, Names, Reach, Resolver, literal};
 use retry::{Retry, asked_to_wait, may_pass};
 
@@ -382,7 +384,7 @@ async fn read_limited(
     endpoint: &Endpoint,
 ) -> Result<Vec<u8>> {
     let url = response.url().to_string();
-    let mut body = Vec::new();
+    let (mut body, pace) = (Vec::new(), Pace::start());
     while let Some(chunk) =
         response.chunk().await.map_err(|source| unreachable(endpoint, &url, source))?
     {
@@ -390,6 +392,9 @@ async fn read_limited(
             return Err(Error::TooLarge { what, name: endpoint.name.clone(), limit });
         }
         body.extend_from_slice(&chunk);
+        if pace.is_too_slow(body.len() as u64) {
+            return Err(Error::TooSlow { what, registry: endpoint.name.clone() });
+        }
     }
     Ok(body)
 }
