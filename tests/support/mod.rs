@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod git;
+pub mod hostile;
 pub mod receiver;
 
 use serde_json::Value;

@@ -72,10 +72,10 @@ mod tests {
     fn a_part_of_the_disk_stays_free() {
         const GIB: u64 = 1 << 30;
         let cases = [
-            (100 * GIB, 1 * GIB, 1_000_000, 500_000, true),
+            (100 * GIB, GIB, 1_000_000, 500_000, true),
             (100 * GIB, GIB / 4, 1_000_000, 500_000, false),
-            (1 * GIB, GIB / 32, 1_000_000, 500_000, true),
-            (1 * GIB, GIB / 128, 1_000_000, 500_000, false),
+            (GIB, GIB / 32, 1_000_000, 500_000, true),
+            (GIB, GIB / 128, 1_000_000, 500_000, false),
             (100 * GIB, 50 * GIB, 1_000_000, 1_000, false),
             (100 * GIB, 50 * GIB, 0, 0, true),
         ];
