@@ -60,6 +60,9 @@ pub fn registries(config: &Config) -> keel_images::RegistryConfig {
         if !registry.mirrors.is_empty() {
             registries.mirrors.insert(host.clone(), registry.mirrors.clone());
         }
+        if !registry.auth_hosts.is_empty() {
+            registries.auth_hosts.insert(host.clone(), registry.auth_hosts.clone());
+        }
         if registry.insecure {
             registries.insecure.push(host.clone());
         }

@@ -213,6 +213,8 @@ pub struct RegistryConfig {
     pub mirrors: Vec<String>,
     /// Reached over HTTP.
     pub insecure: bool,
+    /// Further hosts that may get its login: HOST or HOST:PORT.
+    pub auth_hosts: Vec<String>,
 }
 
 /// All that is obeyed.

@@ -7,6 +7,7 @@
 
 pub mod disk;
 pub mod git;
+pub mod hostile;
 pub mod receiver;
 
 use serde_json::Value;

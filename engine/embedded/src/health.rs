@@ -5,6 +5,8 @@ use keel_engine::{HealthCheck, HealthTest};
 use keel_images::Healthcheck;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
+/// The longest that anybody waits for health, in milliseconds: a day.
+const LONGEST: u64 = 24 * 60 * 60 * 1000;
 
 /// The check that the shim runs; `None` where there is none.
 pub(crate) fn plan(
@@ -19,7 +21,7 @@ pub(crate) fn plan(
         HealthTest::Shell(line) => in_shell(&[], line),
         HealthTest::Image => image_command(image?, shell)?,
     };
-    let millis = |nanos: u64| (nanos > 0).then_some(nanos / NANOS_PER_MILLI);
+    let millis = |nanos: u64| (nanos > 0).then_some((nanos / NANOS_PER_MILLI).max(1));
     let times = |own: fn(&HealthCheck) -> Option<u64>, theirs: fn(&Healthcheck) -> u64, default| {
         let theirs = image.and_then(|image| millis(theirs(image)));
         task.and_then(own).or(theirs).unwrap_or(default)
@@ -37,7 +39,10 @@ pub(crate) fn plan(
 
 /// How long a task with this check may take to get healthy, in milliseconds.
 pub(crate) fn limit(plan: &HealthPlan) -> u64 {
-    plan.start_period + u64::from(plan.retries) * (plan.interval + plan.timeout)
+    // An image's author chooses all of them, also so that nobody would live to see the end.
+    let once = plan.interval.saturating_add(plan.timeout);
+    let all = plan.start_period.saturating_add(u64::from(plan.retries).saturating_mul(once));
+    all.min(LONGEST)
 }
 
 fn image_command(image: &Healthcheck, shell: &[String]) -> Option<Vec<String>> {
@@ -85,6 +90,12 @@ mod tests {
         assert_eq!(theirs.command, words(&["/bin/sh", "-c", "curl localhost"]));
         assert_eq!((theirs.interval, theirs.timeout, theirs.retries), (7_000, 1_000, 3));
         assert_eq!(limit(&theirs), 24_000);
+        let (most, least) = (u64::MAX, 1);
+        let mad = Healthcheck { interval: most, start_period: most, retries: u32::MAX, ..image };
+        let mad = Healthcheck { timeout: least, start_interval: least, ..mad };
+        let theirs = plan(None, Some(&mad), &[]).unwrap();
+        assert_eq!((theirs.timeout, theirs.start_interval), (1, 1), "never without a pause");
+        assert_eq!(limit(&theirs), LONGEST);
         let own = check(HealthTest::Command(words(&["true"])));
         assert_eq!(plan(Some(&own), None, &[]).unwrap().command, words(&["true"]));
     }

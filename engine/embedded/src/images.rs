@@ -357,7 +357,9 @@ fn absent(reference: &str) -> Failure {
 
 /// What to do, where only a person can: it is told wherever the failure is.
 fn remedy(error: &keel_images::Error) -> String {
-    let told = matches!(error, keel_images::Error::Denied { .. }) || error.is_full_disk();
+    use keel_images::Error;
+    let persons = matches!(error, Error::Denied { .. } | Error::Misled { .. });
+    let told = persons || error.is_full_disk();
     let hint = error.hint().filter(|_| told);
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
 }

@@ -11,6 +11,7 @@ use crate::record::{Endpoint, Stage, Work};
 use crate::resolver::etc::{HostFiles, etc};
 use crate::runtime::PrepareError;
 use crate::setback::{Setback, Step};
+use crate::shim::signal_number;
 use crate::step::Alive;
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, health, images, networks, record, runtime};
@@ -44,6 +45,7 @@ impl Core {
         let image = self.image(&wish, &work, driver).await?;
         work.digest = Some(images::ours(image.digest));
         work.layers.clone_from(&image.layers);
+        check_signal(&wish, &image)?;
         describe(&mut work, &wish, &image);
         let _turn = self.networks.turn().await;
         let layout = self.layout.clone();
@@ -74,6 +76,18 @@ impl Core {
             }
         }
     }
+}
+
+/// A container that its stop signal does not reach would only ever be killed.
+fn check_signal(wish: &TaskAssignment, image: &Image) -> Step<()> {
+    let theirs = &image.config.stop_signal;
+    if wish.spec.stop_signal.is_some() || theirs.is_empty() || signal_number(theirs).is_some() {
+        return Ok(());
+    }
+    let words = format!(
+        "the image's STOPSIGNAL {theirs:?} is no signal; set `stop_signal` for the service"
+    );
+    Err(Setback::Never(words))
 }
 
 /// What the shim needs to know of the image.

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+mod checks;
+
 use crate::digest::Digest;
+use crate::platform::Platform;
+use crate::strict::{self, Fold};
 
 /// What a container of the image runs, unless told otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,11 +110,30 @@ pub(crate) struct RootFs {
 }
 
 impl ConfigFile {
+    /// Reads a file that comes from a registry; the error says what is wrong with it.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        strict::check(bytes, Fold::Config)?;
+        let file: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        checks::check(&file.config).map(|()| file)
+    }
+
+    /// What its programs are for; `None` where it does not say.
+    pub(crate) fn platform(&self) -> Option<Platform> {
+        if self.architecture.is_empty() {
+            return None;
+        }
+        let os = if self.os.is_empty() { "linux" } else { self.os.as_str() };
+        let variant = self.variant.clone().filter(|variant| !variant.is_empty());
+        let Platform { architecture, .. } = Platform::linux(&self.architecture);
+        Some(Platform { os: os.to_owned(), architecture, variant })
+    }
+
     pub(crate) fn image_config(&self) -> ImageConfig {
         ImageConfig {
             architecture: self.architecture.clone(),
             variant: self.variant.clone(),
             os: self.os.clone(),
+            volumes: self.config.volumes.iter().map(|path| checks::clean(path)).collect(),
             ..self.config.clone()
         }
     }

@@ -180,6 +180,10 @@ async fn ask_helper(helper: &str, registry: &str) -> Result<Option<Login>> {
         registry: registry.to_owned(),
         detail,
     };
+    if !is_helper(helper) {
+        let why = "a helper's name is of letters, digits, `-`, `_` and `.`, and is no path";
+        return Err(failed(why.to_owned()));
+    }
     let mut child = tokio::process::Command::new(&program)
         .arg("get")
         .stdin(Stdio::piped())
@@ -207,6 +211,12 @@ async fn ask_helper(helper: &str, registry: &str) -> Result<Option<Login>> {
         "<token>" => Login::IdentityToken(answer.secret),
         _ => Login::Password { user: answer.username, password: answer.secret },
     }))
+}
+
+/// A word that names a program on the search path: a path would run any file.
+fn is_helper(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.bytes().all(letter) && name.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 fn read_if_exists(path: &Path) -> Result<Option<String>> {
@@ -277,6 +287,47 @@ mod tests {
         }
         let token = r#"{"auths":{"r.io":{"auth":"","identitytoken":"t"}}}"#;
         assert_eq!(found(token, "r.io").await, Some(Login::IdentityToken("t".into())));
+    }
+
+    #[tokio::test]
+    async fn a_login_is_for_its_host_and_port_alone() {
+        let auth = STANDARD.encode("me:secret");
+        let config = format!(
+            r#"{{"auths":{{"a.example":{{"auth":"{auth}"}},"https://b.example:5000/":{{"auth":"{auth}"}}}}}}"#
+        );
+        let cases = [
+            ("a.example", true),
+            ("b.example:5000", true),
+            ("a.example.evil", false),
+            ("a.example:5000", false),
+            ("x.a.example", false),
+            ("example", false),
+            ("b.example", false),
+            ("b.example:443", false),
+            ("a.example/../b.example", false),
+        ];
+        for (registry, known) in cases {
+            assert_eq!(found(&config, registry).await.is_some(), known, "{registry}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_a_word_and_never_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        // Were the name a path, this would be the program, and make the witness.
+        let witness = folder.path().join("witness");
+        let program = folder.path().join("program");
+        std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", witness.display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let up = format!("../../../../../../../../../..{}", program.display());
+        for helper in [&format!("x/{up}"), &up, "-x", "", ".", "a/b", "a b", "a\nb", "a\0b"] {
+            let config = serde_json::json!({ "credHelpers": { "r.io": helper } });
+            std::fs::write(&path, config.to_string()).unwrap();
+            let error = Credentials::file(&path).find("r.io").await.unwrap_err();
+            assert!(error.to_string().contains("is no path"), "{helper:?}: {error}");
+        }
+        assert!(!witness.exists());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::reference::{Reference, ReferenceError};
+use crate::registry::Misled;
 use crate::unpack::UnpackError;
 
 /// Shorthand for results of this crate.
@@ -70,6 +71,16 @@ pub enum Error {
         /// What the registry says about it.
         detail: String,
     },
+    /// The registry leads to where we do not follow.
+    #[error("registry `{registry}` leads to `{target}`: {why}")]
+    Misled {
+        /// Whose answer it was, or whose own address it is.
+        registry: String,
+        /// Scheme, host and port; the rest can be a secret.
+        target: String,
+        /// What is wrong with that.
+        why: Misled,
+    },
     /// Content is not what its name says.
     #[error("{what} from registry `{registry}` has digest {got} instead of {expected}")]
     WrongDigest {
@@ -96,6 +107,14 @@ pub enum Error {
         /// How much came, at least.
         got: u64,
     },
+    /// An answer that comes byte by byte.
+    #[error("{what} from registry `{registry}` comes too slowly: less than 1 KiB a second")]
+    TooSlow {
+        /// What kind of content it is.
+        what: &'static str,
+        /// Where it came from.
+        registry: String,
+    },
     /// A document is larger than any honest one.
     #[error("{what} of `{name}` is larger than {limit} bytes")]
     TooLarge {
@@ -117,7 +136,7 @@ pub enum Error {
         problem: String,
     },
     /// The image exists for other machines only.
-    #[error("image `{name}` is not offered for {wanted}, only for {}", listed(.offered))]
+    #[error("image `{name}` is for {}; this host is {wanted}", listed(.offered))]
     NoPlatform {
         /// What was asked for.
         name: String,
@@ -220,6 +239,14 @@ impl Error {
                  tampers with content"
                     .into()
             }
+            Self::Misled { registry, target, why: Misled::Realm | Misled::Private } => {
+                let host = target.rsplit('/').next().unwrap_or_default();
+                format!(
+                    "nothing was sent there; if that host belongs to the registry, write into \
+                     keel.yaml: `registries: {{ \"{registry}\": {{ auth-hosts: [\"{host}\"] }} }}`"
+                )
+            }
+            Self::Misled { .. } => "nothing was sent there: do not trust this registry".into(),
             Self::Unpack { source, .. } => return source.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "the disk is full: `keel system df` says of what, `keel system prune` makes room"
@@ -237,7 +264,7 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Contended { .. } => true,
+            Self::Unreachable { .. } | Self::Contended { .. } | Self::TooSlow { .. } => true,
             Self::Answer { status, .. } => *status == 429 || *status >= 500,
             _ => self.is_full_disk(),
         }

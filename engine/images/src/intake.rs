@@ -7,6 +7,7 @@
 //! - Wrong bytes are reported as such, even when they first show as a broken archive.
 //! - A feeder that vanishes ends all three threads, and what they had made is removed.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::thread::ScopedJoinHandle;
@@ -19,7 +20,7 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::inflate::Inflate;
 use crate::manifest::Descriptor;
-use crate::pipe::{PipeReader, PipeWriter, pipe};
+use crate::pipe::{PipeWriter, pipe};
 use crate::progress::{LayerStep, Progress, Report};
 use crate::reference::BUILT_IN;
 use crate::store::{StagedFile, StagedFolder, Staging};
@@ -131,7 +132,7 @@ fn take(staging: &Staging, order: &Order, messages: mpsc::Receiver<Message>) -> 
     let (received, inflated, unpacked) = std::thread::scope(|scope| {
         let (to_inflate, compressed) = pipe();
         let (to_unpack, plain) = pipe();
-        let inflate = scope.spawn(move || inflate(compressed, to_unpack));
+        let inflate = scope.spawn(move || inflate(compressed, to_unpack, most_plain));
         let root = &root;
         let unpack = scope.spawn(move || unpack(plain, root, limits));
         let received = receive(messages, blob.as_mut(), to_inflate);
@@ -186,9 +187,11 @@ fn receive(
 }
 
 /// The digest of the plain stream. When the unpacker has stopped, its error is the one to tell.
-fn inflate(compressed: PipeReader, onward: PipeWriter) -> Option<Digest> {
-    let mut hasher = Hasher::default();
-    let mut stream = match Inflate::new(compressed) {
+/// `most` is how long that may be, by how much came.
+fn inflate(compressed: impl Read, onward: PipeWriter, most: impl Fn(u64) -> u64) -> Option<Digest> {
+    let (mut hasher, mut plain) = (Hasher::default(), 0);
+    let came = Cell::new(0);
+    let mut stream = match Inflate::new(Counted { stream: compressed, came: &came }) {
         Ok(stream) => stream,
         Err(error) => {
             onward.fail(error);
@@ -207,12 +210,36 @@ fn inflate(compressed: PipeReader, onward: PipeWriter) -> Option<Digest> {
             }
         }
         hasher.update(&buffer);
+        plain += buffer.len() as u64;
+        // By what came, not by what was announced: that is as large as its author likes.
+        if plain > most(came.get()) {
+            onward.fail(io::Error::other("it is many times larger than its blob: a bomb"));
+            return None;
+        }
         if !onward.send(buffer.into()) {
             return None;
         }
     }
     onward.finish();
     Some(hasher.finish().0)
+}
+
+fn most_plain(came: u64) -> u64 {
+    Limits::for_blob(came).stream
+}
+
+/// Counts what is read.
+struct Counted<'a, R> {
+    stream: R,
+    came: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.came.set(self.came.get() + read as u64);
+        Ok(read)
+    }
 }
 
 fn check_blob(order: &Order, (digest, size): (Digest, u64)) -> Result<()> {
@@ -242,4 +269,47 @@ fn check_diff_id(order: &Order, got: Digest) -> Result<()> {
 
 fn unpack_error(order: &Order, source: UnpackError) -> Error {
     Error::Unpack { layer: order.layer.digest, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// What comes out at the other end.
+    fn inflated(bytes: &[u8]) -> io::Result<u64> {
+        let (writer, mut reader) = pipe();
+        std::thread::scope(|scope| {
+            scope.spawn(|| inflate(bytes, writer, |came| 1000 + 100 * came));
+            io::copy(&mut reader, &mut io::sink())
+        })
+    }
+
+    #[test]
+    fn what_inflates_beyond_measure_is_given_up() {
+        let zeros = vec![0; 30 << 20];
+        let zstd = zstd::encode_all(&*zeros, 19).unwrap();
+        for bomb in [gzip(&zeros), zstd, gzip(&zeros[..3 << 20]).repeat(5)] {
+            let error = inflated(&bomb).unwrap_err();
+            assert!(error.to_string().ends_with("a bomb"), "{error}");
+        }
+        let noise: Vec<u8> =
+            (0_u32..1 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        assert_eq!(inflated(&gzip(&noise)).unwrap(), 1 << 20);
+        let members = [gzip(&noise), gzip(b""), gzip(&noise)].concat();
+        assert_eq!(inflated(&members).unwrap(), 2 << 20, "members follow each other");
+    }
+
+    #[test]
+    fn announced_sizes_of_bombs_have_an_end() {
+        let limits = Limits::for_blob(1000);
+        assert_eq!((limits.bytes, limits.entries), (4 << 30, 2_000_000));
+        assert_eq!(Limits::for_blob(u64::MAX).stream, u64::MAX);
+    }
 }

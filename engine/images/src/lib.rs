@@ -9,6 +9,8 @@
 //! | `pull` | resolve, fetch, check, name |
 //! | `intake`, `pipe`, `inflate` | a layer's bytes through three threads |
 //! | [`unpack`] | a layer's archive into a folder, and never out of it |
+//! | `room` | how much of the disk stays free |
+//! | `strict` | JSON that all readers understand alike |
 //! | [`store`] | what a node has, on its disk |
 //! | [`hello`] | the image that is built in |
 //!
@@ -32,7 +34,9 @@ pub mod progress;
 mod pull;
 pub mod reference;
 pub mod registry;
+mod room;
 pub mod store;
+mod strict;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod unpack;
@@ -45,5 +49,5 @@ pub use image::{Image, ImageSummary};
 pub use platform::Platform;
 pub use progress::{LayerStep, Progress};
 pub use reference::{Reference, ReferenceError};
-pub use registry::{Registries, RegistryConfig};
+pub use registry::{Misled, Registries, RegistryConfig};
 pub use store::{Removed, Store, Swept, Trash};

@@ -5,9 +5,11 @@
 //!   refused: two readers must never see two images in one digest.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::digest::Digest;
 use crate::platform::Platform;
+use crate::strict::{self, Fold};
 
 /// The kinds that are understood, as an `Accept` header.
 pub(crate) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
@@ -62,22 +64,60 @@ struct Raw {
     manifests: Option<Vec<Descriptor>>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
+    /// The old schema's layers.
+    fs_layers: Option<IgnoredAny>,
+}
+
+/// What a media type calls a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Index,
+    Manifest,
+}
+
+impl Kind {
+    /// `None` for those that say nothing, such as `application/json`.
+    fn named(media_type: &str) -> Option<Self> {
+        let kind = media_type.to_ascii_lowercase();
+        let has = |words: [&str; 2]| words.iter().any(|word| kind.contains(word));
+        match () {
+            () if has(["image.index", "manifest.list"]) => Some(Self::Index),
+            () if has(["image.manifest", "distribution.manifest.v2"]) => Some(Self::Manifest),
+            () => None,
+        }
+    }
 }
 
 /// Reads a document; the error says what is wrong with it.
 pub(crate) fn parse(bytes: &[u8], sent_as: &str) -> Result<Document, String> {
+    strict::check(bytes, Fold::Manifest)?;
     let raw: Raw = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if raw.schema_version == 1 || sent_as.contains("manifest.v1+") && !sent_as.contains("oci") {
+    if raw.schema_version == 1
+        || raw.fs_layers.is_some()
+        || sent_as.contains("manifest.v1+") && !sent_as.contains("oci")
+    {
         return Err("it has the old schema 1; push the image again with a current tool".into());
     }
-    let kind = raw.media_type.as_deref().unwrap_or(sent_as);
-    let says_index = kind.contains("index") || kind.contains("manifest.list");
+    if !matches!(raw.schema_version, 0 | 2) {
+        return Err(format!("it has the unknown schema {}", raw.schema_version));
+    }
+    let own = raw.media_type.as_deref().unwrap_or_default();
+    let kinds = [own, sent_as].map(Kind::named);
+    if let [Some(own), Some(sent)] = kinds
+        && own != sent
+    {
+        return Err("its own media type and the one that it is sent as differ".into());
+    }
+    let says = |kind| kinds.contains(&Some(kind));
     match (raw.manifests, raw.config, raw.layers) {
         (Some(_), _, Some(_)) | (Some(_), Some(_), _) => {
             Err("it is an index and a manifest at the same time".into())
         }
+        (Some(_), ..) if says(Kind::Manifest) => {
+            Err("it is called a manifest, but is an index".into())
+        }
         (Some(manifests), None, None) => Ok(Document::Index(manifests)),
-        (None, Some(_), _) if says_index => Err("it is called an index, but is none".into()),
+        (None, Some(_), _) if says(Kind::Index) => Err("it is called an index, but is none".into()),
         (None, Some(config), layers) => {
             let layers = layers.unwrap_or_default();
             check_manifest(Manifest { config, layers }).map(Document::Manifest)
@@ -157,6 +197,50 @@ mod tests {
             ),
             ("{}".to_owned(), "", "it is neither an index nor a manifest"),
             (
+                format!(r#"{{"manifests":[{part}]}}"#),
+                "application/vnd.docker.distribution.manifest.v2+json",
+                "it is called a manifest, but is an index",
+            ),
+            (
+                format!(
+                    r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[{part}]}}"#
+                ),
+                "application/json",
+                "it is called a manifest, but is an index",
+            ),
+            (
+                format!(
+                    r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{part}}}"#
+                ),
+                "application/vnd.oci.image.index.v1+json",
+                "its own media type and the one that it is sent as differ",
+            ),
+            (
+                format!(r#"{{"schemaVersion":2,"config":{part},"fsLayers":[]}}"#),
+                "",
+                "it has the old schema 1; push the image again with a current tool",
+            ),
+            (
+                format!(r#"{{"config":{part},"layers":[]}}"#),
+                "application/vnd.docker.distribution.manifest.v1+prettyjws",
+                "it has the old schema 1; push the image again with a current tool",
+            ),
+            (
+                format!(r#"{{"schemaVersion":3,"config":{part},"layers":[]}}"#),
+                "",
+                "it has the unknown schema 3",
+            ),
+            (
+                format!(r#"{{"layers":[],"config":{part},"Layers":[{part}]}}"#),
+                "",
+                "it has the key `Layers` twice at line 1 column 221",
+            ),
+            (
+                format!(r#"{{"config":{part},"layers":[{}]}}"#, vec![part.clone(); 501].join(",")),
+                "",
+                "it has 501 layers; at most 500 can be mounted",
+            ),
+            (
                 format!(
                     r#"{{"config":{{"mediaType":"application/vnd.cncf.helm.config.v1+json",{}}}"#,
                     &part[1..]
@@ -172,6 +256,33 @@ mod tests {
                 Err(problem) => problem,
             };
             assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_spelling_of_a_digest_is_read() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let with = |digest: &str, size: &str| {
+            let part = format!(r#"{{"digest":"{digest}","size":{size}}}"#);
+            parse(format!(r#"{{"config":{part},"layers":[]}}"#).as_bytes(), "").is_ok()
+        };
+        assert!(with(&format!("sha256:{hex}"), "3"));
+        let digests = [
+            format!("sha256:{}", hex.to_uppercase()),
+            format!("SHA256:{hex}"),
+            format!("sha256:{}", &hex[1..]),
+            format!("sha256:{hex}0"),
+            format!("sha256: {hex}"),
+            format!("sha512:{hex}{hex}"),
+            format!("sha256:../../{}", &hex[6..]),
+            format!("sha256+b64:{hex}"),
+            hex.to_owned(),
+        ];
+        for digest in digests {
+            assert!(!with(&digest, "3"), "{digest}");
+        }
+        for size in ["-1", "3.5", "18446744073709551616", "\"3\"", "null"] {
+            assert!(!with(&format!("sha256:{hex}"), size), "{size}");
         }
     }
 

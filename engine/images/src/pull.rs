@@ -78,7 +78,7 @@ impl Store {
                 Ok(resolved) => {
                     let endpoints = starting_at(&endpoints, at);
                     let origin = Origin { registries, endpoints, reference, report };
-                    return self.fetch(&origin, resolved).await;
+                    return self.fetch(&origin, resolved, platform).await;
                 }
                 Err(error) => refused = Some(more_telling(refused, error)),
             }
@@ -106,10 +106,15 @@ impl Store {
         .await
     }
 
-    async fn fetch(&self, origin: &Origin<'_>, resolved: Resolved) -> Result<Image> {
+    async fn fetch(
+        &self,
+        origin: &Origin<'_>,
+        resolved: Resolved,
+        platform: &Platform,
+    ) -> Result<Image> {
         let resolved = Arc::new(resolved);
         for _ in 0..ROUNDS {
-            let layers = self.fetch_config(origin, &resolved).await?;
+            let layers = self.fetch_config(origin, &resolved, platform).await?;
             let digest = resolved.digest;
             (origin.report)(Progress::Resolved { digest, layers: layers.len() });
             // Collected, since a future that holds the closure cannot be sent to another thread.
@@ -132,7 +137,12 @@ impl Store {
     }
 
     /// The configuration, kept here, and the layers that it and the manifest agree on.
-    async fn fetch_config(&self, origin: &Origin<'_>, resolved: &Resolved) -> Result<Vec<Layer>> {
+    async fn fetch_config(
+        &self,
+        origin: &Origin<'_>,
+        resolved: &Resolved,
+        platform: &Platform,
+    ) -> Result<Vec<Layer>> {
         let blob = &resolved.manifest.config;
         let bytes = match self.document(blob.digest)? {
             Some(bytes) => bytes,
@@ -147,8 +157,11 @@ impl Store {
             name: origin.reference.to_string(),
             problem,
         };
-        let config: ConfigFile =
-            serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+        if bytes.len() as u64 != blob.size {
+            return Err(unusable("its manifest gives another size".into()));
+        }
+        let config = ConfigFile::parse(&bytes).map_err(unusable)?;
+        runs_on(platform, &config, origin.reference)?;
         layers(&resolved.manifest, config).map_err(unusable)
     }
 
@@ -276,13 +289,28 @@ async fn resolve(
         wanted: platform.clone(),
         offered,
     })?;
-    let second = registries.manifest(endpoint, repository, &chosen.digest.to_string()).await?;
+    let second = registries.listed(endpoint, repository, chosen).await?;
     match manifest::parse(&second.bytes, &second.media_type).map_err(unusable)? {
         Document::Manifest(manifest) => {
             let documents = vec![first.bytes, second.bytes];
             Ok(Resolved { digest, manifest_digest: second.digest, documents, manifest })
         }
         Document::Index(_) => Err(unusable("its index lists another index".into())),
+    }
+}
+
+/// What an index says of an image may be wrong, and one without an index says it only here.
+fn runs_on(platform: &Platform, config: &ConfigFile, name: &Reference) -> Result<()> {
+    let fits = |theirs: &Platform| {
+        (&theirs.os, &theirs.architecture) == (&platform.os, &platform.architecture)
+    };
+    match config.platform() {
+        Some(theirs) if !fits(&theirs) => Err(Error::NoPlatform {
+            name: name.to_string(),
+            wanted: platform.clone(),
+            offered: vec![theirs],
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -122,7 +122,18 @@ async fn of_an_index_the_image_for_this_machine_is_taken() {
     bench.registry.push_index("web:foreign", &[foreign]);
     let error = bench.pull("web:foreign").await.unwrap_err();
     assert!(matches!(error, Error::NoPlatform { .. }), "{error}");
-    assert!(error.to_string().ends_with("only for linux/mips"), "{error}");
+    assert!(error.to_string().contains(" is for linux/mips; this host is "), "{error}");
+
+    // One image alone says what it is for only in its configuration; an index may be wrong.
+    let arm = web().platform(Platform::linux("mips"));
+    bench.registry.push("web:alone", &arm);
+    let error = bench.pull("web:alone").await.unwrap_err();
+    assert!(error.to_string().contains("web:alone` is for linux/mips; this host is"), "{error}");
+    let windows = Platform { os: "windows".into(), ..Platform::host() };
+    bench.registry.push("web:windows", &web().platform(windows));
+    let error = bench.pull("web:windows").await.unwrap_err();
+    assert!(error.to_string().contains("is for windows/"), "{error}");
+    assert_eq!(bench.store.list().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

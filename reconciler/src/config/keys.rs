@@ -156,6 +156,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("registries", Named, "How registries are reached, by host."),
     key("registries.*.mirrors", List, "Asked first, in this order; `http://` ones without TLS."),
     key("registries.*.insecure", Flag, "Reached over HTTP."),
+    key(
+        "registries.*.auth-hosts",
+        List,
+        "Further hosts that may get its login, and that it may lead to at private addresses.",
+    ),
     key("notify", Maps, "Who is told when something fails, recovers or drifts."),
     key("notify.*.webhook", Text, "A URL that gets messages as JSON; Slack's and the like, too."),
     key("notify.*.webhook-file", Text, "A file with that URL, where the URL is the secret."),

@@ -58,12 +58,23 @@ impl Reader {
             let mut registry = RegistryConfig::default();
             this.keys(value, "registries.*", "a registry", |this, key, value| match key {
                 "mirrors" => registry.mirrors = this.mirrors(value),
+                "auth-hosts" => registry.auth_hosts = this.hosts(value),
                 "insecure" => registry.insecure = this.flag(value).unwrap_or(false),
                 _ => {}
             });
             registries.insert(host.text.clone(), registry);
         });
         registries
+    }
+
+    fn hosts(&mut self, item: &Item) -> Vec<String> {
+        let hosts = self.list(item);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+        let strange = |host: &&String| host.is_empty() || !host.bytes().all(plain);
+        for host in hosts.iter().filter(strange) {
+            self.wrong(item, format!("`{host}` is not HOST or HOST:PORT"));
+        }
+        hosts
     }
 
     fn mirrors(&mut self, item: &Item) -> Vec<String> {

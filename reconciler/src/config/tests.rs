@@ -25,6 +25,7 @@ policy: { drift: report, settle: 1m30s, prune: false, prune-volumes: true, rollb
 listen: { webhooks: "0.0.0.0:9000" }
 registries:
   docker.io: { mirrors: ["http://127.0.0.1:5000"] }
+  r.example: { auth-hosts: ["login.example", "sso.example:8443"] }
 "#;
     let config = Config::parse(text, "keel.yaml").unwrap();
     let home = GitConfig {
@@ -72,6 +73,8 @@ registries:
     assert_eq!(config.policy, expected);
     assert_eq!(config.listen.webhooks, "0.0.0.0:9000".parse().ok());
     assert_eq!(config.registries["docker.io"].mirrors, ["http://127.0.0.1:5000"]);
+    let hosts = &config.registries["r.example"].auth_hosts;
+    assert_eq!(hosts, &["login.example", "sso.example:8443"]);
 }
 
 #[test]
@@ -228,6 +231,9 @@ fn what_could_never_work_is_refused_at_its_place() {
     let mirror = "registries: { docker.io: { mirrors: [cache.example.org] } }\n";
     let told = Config::parse(mirror, "keel.yaml").unwrap_err().to_string();
     assert!(told.contains("begins with neither http:// nor https://"), "{told}");
+    let host = "registries: { r.example: { auth-hosts: ['https://x'] } }\n";
+    let told = Config::parse(host, "keel.yaml").unwrap_err().to_string();
+    assert!(told.contains("`https://x` is not HOST or HOST:PORT"), "{told}");
     let twice = "sources: { a: { git: 'ftp://x/a' } }\n";
     let told = Config::parse(twice, "keel.yaml").unwrap_err().to_string();
     assert!(

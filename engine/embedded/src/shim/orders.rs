@@ -95,6 +95,8 @@ mod tests {
             ("0", None),
             ("RTMIN+99", None),
             ("RTMIN-1", None),
+            ("RTMIN+2147483647", None),
+            ("RTMAX-2147483648", None),
             ("65", None),
         ];
         for (text, number) in cases {

@@ -5,18 +5,20 @@ use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 
 use super::challenge::Challenge;
 use super::endpoint::Endpoint;
-use super::{Registries, read_limited};
+use super::{Registries, Reply, leads, misled, read_limited};
 use crate::credentials::Login;
 use crate::error::{Error, Result};
 
 /// Answers of token services are small.
 const TOKEN_LIMIT: u64 = 1024 * 1024;
+/// It goes into a header of each request, and no server takes longer ones.
+const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// Headers that worked, by what they are good for. Lives as long as one pull.
 #[derive(Debug, Default)]
@@ -49,18 +51,20 @@ struct TokenRequest<'a> {
     realm: Url,
     service: Option<&'a str>,
     scope: Option<String>,
+    /// Whether it may be at a private address.
+    trusted: bool,
 }
 
 impl Registries {
-    /// The header to send after a 401 that carried `answer`; `None` if none could help.
+    /// The header to send after the registry's own 401; `None` if none could help.
     pub(super) async fn authorize(
         &self,
         endpoint: &Endpoint,
         repository: &str,
-        answer: &HeaderMap,
+        refusal: &Reply,
     ) -> Result<Option<String>> {
         let login = self.login_for(endpoint).await?;
-        let header = self.answer_to(endpoint, repository, answer, login.as_ref()).await?;
+        let header = self.answer_to(endpoint, repository, refusal, login.as_ref()).await?;
         if let Some(header) = &header {
             self.keyring.put(endpoint, repository, header);
         }
@@ -71,10 +75,10 @@ impl Registries {
         &self,
         endpoint: &Endpoint,
         repository: &str,
-        answer: &HeaderMap,
+        refusal: &Reply,
         login: Option<&Login>,
     ) -> Result<Option<String>> {
-        let headers = answer.get_all(WWW_AUTHENTICATE).iter();
+        let headers = refusal.response.headers().get_all(WWW_AUTHENTICATE).iter();
         let challenges: Vec<_> =
             headers.filter_map(|header| Challenge::parse(header.to_str().ok()?)).collect();
         // A token says least about us, so it goes first where both are offered.
@@ -84,28 +88,14 @@ impl Registries {
                 Ok(Some(basic(user, password)))
             }
             (Some(Challenge::Bearer { realm, service, scope }), login) => {
-                let realm = self.check_realm(endpoint, realm, login)?;
+                let realm = leads::realm(endpoint, realm, login.is_some())
+                    .map_err(|why| misled(endpoint, &Url::parse(realm).ok(), why))?;
+                let trusted = refusal.is_private || is_home(endpoint, &realm);
                 let scope = scope.clone().or_else(|| pull_scope(repository));
-                let request = TokenRequest { realm, service: service.as_deref(), scope };
+                let request = TokenRequest { realm, service: service.as_deref(), scope, trusted };
                 self.token(endpoint, request, login).await.map(Some)
             }
             _ => Ok(None),
-        }
-    }
-
-    /// A registry under TLS must not make us send a password in the clear.
-    fn check_realm(&self, endpoint: &Endpoint, realm: &str, login: Option<&Login>) -> Result<Url> {
-        let refuse = |detail: &str| Error::Answer {
-            registry: endpoint.name.clone(),
-            url: endpoint.base.clone(),
-            status: 401,
-            detail: format!("{detail} (`{realm}`)"),
-        };
-        let url = Url::parse(realm).map_err(|_| refuse("its token service is no URL"))?;
-        let downgrade = endpoint.base.starts_with("https:") && url.scheme() != "https";
-        match downgrade && login.is_some() {
-            true => Err(refuse("it wants the login sent without TLS")),
-            false => Ok(url),
         }
     }
 
@@ -115,14 +105,10 @@ impl Registries {
         request: TokenRequest<'_>,
         login: Option<&Login>,
     ) -> Result<String> {
-        let url = request.realm.to_string();
-        let client = self.client(endpoint.loopback, request.realm.scheme())?;
-        let response = build(client, request, login).send().await;
-        let response = response.map_err(|source| Error::Unreachable {
-            registry: endpoint.name.clone(),
-            url: url.clone(),
-            source: source.without_url(),
-        })?;
+        let url = leads::shown(&request.realm);
+        let realm = request.realm.clone();
+        let client = self.client(endpoint, &realm, request.trusted)?;
+        let response = self.send(endpoint, &realm, build(client, request, login)).await?;
         let status = response.status().as_u16();
         if matches!(status, 400 | 401 | 403) {
             return Err(Error::Denied {
@@ -144,6 +130,7 @@ impl Registries {
         let answer: TokenAnswer =
             serde_json::from_slice(&body).map_err(|_| wrong("no token in its answer"))?;
         match [answer.token, answer.access_token].into_iter().find(|token| !token.is_empty()) {
+            Some(token) if token.len() > LONGEST_TOKEN => Err(wrong("its token is too long")),
             Some(token) => Ok(format!("Bearer {token}")),
             None => Err(wrong("no token in its answer")),
         }
@@ -156,7 +143,7 @@ fn build(
     request: TokenRequest<'_>,
     login: Option<&Login>,
 ) -> reqwest::RequestBuilder {
-    let TokenRequest { mut realm, service, scope } = request;
+    let TokenRequest { mut realm, service, scope, .. } = request;
     let asked = [("service", service), ("scope", scope.as_deref())];
     let asked = asked.into_iter().filter_map(|(key, value)| Some((key, value?)));
     match login {
@@ -184,6 +171,12 @@ fn encoded<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut carrier = Url::parse("http://form/").expect("it is an URL");
     carrier.query_pairs_mut().extend_pairs(fields);
     carrier.query().unwrap_or_default().to_owned()
+}
+
+/// Whether the operator's own words lead there: the registry's host, or one that is named.
+fn is_home(endpoint: &Endpoint, realm: &Url) -> bool {
+    let home = endpoint.url().is_some_and(|home| home.host() == realm.host());
+    home || leads::is_named(endpoint, realm)
 }
 
 fn pull_scope(repository: &str) -> Option<String> {

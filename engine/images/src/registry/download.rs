@@ -3,6 +3,7 @@
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
 use reqwest::{Response, StatusCode};
 
+use super::pace::Pace;
 use super::retry::Retry;
 use super::{Endpoint, Question, Registries, read_limited, unreachable};
 use crate::digest::Digest;
@@ -53,6 +54,18 @@ impl Registries {
         }
     }
 
+    /// A manifest that an index lists, checked.
+    pub(crate) async fn listed(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        entry: &Descriptor,
+    ) -> Result<Document> {
+        let document = self.manifest(endpoint, repository, &entry.digest.to_string()).await?;
+        check("manifest", endpoint, entry, document.digest, document.bytes.len() as u64)?;
+        Ok(document)
+    }
+
     /// A small blob, checked.
     pub(crate) async fn document(
         &self,
@@ -76,20 +89,21 @@ impl Registries {
         blob: &Descriptor,
         feed: &mut Feed<'_>,
     ) -> Result<()> {
-        let mut retry = Retry::default();
+        let (mut retry, pace) = (Retry::default(), Pace::start());
         let mut done = 0;
         loop {
             let path = format!("blobs/{}", blob.digest);
             let question = Question { repository, path, accept: None, from: done };
             let response = self.ask(endpoint, &question).await?;
             let before = done;
-            let Err(broken) = stream(endpoint, blob, response, &mut done, feed).await else {
+            let Err(broken) = stream(endpoint, blob, response, &mut done, &pace, feed).await else {
                 return Ok(());
             };
             if done > before {
                 retry.progressed();
             }
-            let pause = match broken.is_transient() {
+            let slow = matches!(broken, Error::TooSlow { .. });
+            let pause = match broken.is_transient() && !slow {
                 true => retry.pause(None),
                 false => None,
             };
@@ -106,6 +120,7 @@ async fn stream(
     blob: &Descriptor,
     mut response: Response,
     done: &mut u64,
+    pace: &Pace,
     feed: &mut Feed<'_>,
 ) -> Result<()> {
     let url = format!("{}/v2/…/blobs/{}", endpoint.base, blob.digest);
@@ -123,6 +138,9 @@ async fn stream(
         let Some(mut chunk) = chunk.map_err(|source| unreachable(endpoint, &url, source))? else {
             return Ok(());
         };
+        if pace.is_too_slow(*done) {
+            return Err(Error::TooSlow { what: "layer", registry: endpoint.name.clone() });
+        }
         let known = skip.min(chunk.len() as u64);
         let fresh = chunk.split_off(known as usize);
         skip -= known;
@@ -162,7 +180,7 @@ fn cause(error: &Error) -> String {
 }
 
 /// Whether content is what its descriptor says.
-pub(crate) fn check(
+fn check(
     what: &'static str,
     endpoint: &Endpoint,
     blob: &Descriptor,

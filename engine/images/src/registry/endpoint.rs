@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::reference::DOCKER_HUB;
+use crate::reference::{DOCKER_HUB, is_host};
 
 /// How registries are reached. Comes in as data; nothing here reads files or the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct RegistryConfig {
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// Registries that speak plain HTTP: HOST (any port) or HOST:PORT. Loopback ones always may.
     pub insecure: Vec<String>,
+    /// Registry (or mirror, as HOST or HOST:PORT) to further hosts that may have its login, and
+    /// that it may lead to at private addresses: HOST or HOST:PORT.
+    pub auth_hosts: BTreeMap<String, Vec<String>>,
 }
 
 /// One place to ask.
@@ -30,20 +33,40 @@ pub(crate) struct Endpoint {
     pub(crate) loopback: bool,
     /// Whether somebody else stands behind it, who is asked next.
     pub(crate) is_mirror: bool,
+    /// See [`RegistryConfig::auth_hosts`].
+    pub(crate) auth_hosts: Vec<String>,
+}
+
+impl Endpoint {
+    pub(super) fn url(&self) -> Option<Url> {
+        Url::parse(&self.base).ok()
+    }
 }
 
 impl RegistryConfig {
     /// Finds what can be wrong before anything is pulled.
     pub fn check(&self) -> Result<()> {
-        self.mirrors.values().flatten().try_for_each(|url| mirror(url).map(drop))
+        self.mirrors.values().flatten().try_for_each(|url| mirror(url).map(drop))?;
+        match self.auth_hosts.values().flatten().find(|host| !is_host(host)) {
+            Some(host) => Err(Error::Config { value: host.clone(), wanted: "HOST or HOST:PORT" }),
+            None => Ok(()),
+        }
     }
 
     /// Whom to ask for a registry's content, in order.
     pub(crate) fn endpoints(&self, registry: &str) -> Result<Vec<Endpoint>> {
         let mirrors = self.mirrors.get(registry).into_iter().flatten();
         let mut endpoints = mirrors.map(|url| mirror(url)).collect::<Result<Vec<_>>>()?;
+        for endpoint in &mut endpoints {
+            endpoint.auth_hosts = self.auth_hosts_of(&endpoint.name);
+        }
         endpoints.push(self.upstream(registry));
         Ok(endpoints)
+    }
+
+    fn auth_hosts_of(&self, name: &str) -> Vec<String> {
+        let hosts = self.auth_hosts.get(name).into_iter().flatten();
+        hosts.map(|host| host.to_ascii_lowercase()).collect()
     }
 
     /// The registry itself.
@@ -63,6 +86,7 @@ impl RegistryConfig {
             name: registry.to_owned(),
             loopback,
             is_mirror: false,
+            auth_hosts: self.auth_hosts_of(registry),
         }
     }
 }
@@ -78,7 +102,8 @@ fn mirror(url: &str) -> Result<Endpoint> {
         None => host.to_owned(),
     };
     let base = url.trim_end_matches('/').trim_end_matches("/v2").to_owned();
-    Ok(Endpoint { base, name, loopback: is_loopback(host), is_mirror: true })
+    let (loopback, auth_hosts) = (is_loopback(host), Vec::new());
+    Ok(Endpoint { base, name, loopback, is_mirror: true, auth_hosts })
 }
 
 fn without_port(host: &str) -> &str {
@@ -106,6 +131,7 @@ mod tests {
             )]
             .into(),
             insecure: vec!["plain.example".into(), "half.example:81".into()],
+            ..RegistryConfig::default()
         };
         let cases = [
             (

@@ -5,23 +5,31 @@
 //!   for having come over TLS.
 //! - Nothing is read without a limit.
 //! - Connections to this machine never go through a proxy.
+//! - A login is shown to the registry's own origin, and to a token service that is the registry's;
+//!   only the registry's own answers can ask for it.
 
 mod auth;
 mod challenge;
 mod download;
 mod endpoint;
+mod leads;
+mod pace;
+mod reach;
 mod retry;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RANGE};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
 use auth::Keyring;
 pub(crate) use endpoint::Endpoint;
 pub use endpoint::RegistryConfig;
 use endpoint::is_loopback;
+pub use leads::Misled;
+use pace::Pace;
+use reach::{Forbidden, Names, Reach, Resolver, literal};
 use retry::{Retry, asked_to_wait, may_pass};
 
 use crate::credentials::{Credentials, Login};
@@ -35,13 +43,31 @@ const REDIRECTS: usize = 10;
 pub struct Registries {
     config: RegistryConfig,
     credentials: Credentials,
+    /// For registries themselves, and wherever private ones lead.
+    anywhere: Clients,
+    /// For where public registries lead. Of its own, since connections are kept and used again.
+    public_only: Clients,
+    names: Arc<Names>,
+    keyring: Keyring,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
     /// For this machine: no proxy, no TLS.
     direct: OnceLock<Client>,
     /// For plain HTTP elsewhere: works without any CA certificate.
     plain: OnceLock<Client>,
     /// Reads the system's CA certificates, so only when TLS is needed.
     secure: OnceLock<Client>,
-    keyring: Keyring,
+}
+
+/// An answer, and what is known of who gave it.
+struct Reply {
+    response: Response,
+    /// The registry itself: nobody else may ask for a login.
+    is_own: bool,
+    /// Whether the registry is at a private address, and may lead to others.
+    is_private: bool,
 }
 
 /// One question to a registry.
@@ -61,9 +87,9 @@ impl Registries {
         Ok(Self {
             config,
             credentials,
-            direct: OnceLock::new(),
-            plain: OnceLock::new(),
-            secure: OnceLock::new(),
+            anywhere: Clients::default(),
+            public_only: Clients::default(),
+            names: Arc::default(),
             keyring: Keyring::default(),
         })
     }
@@ -79,17 +105,17 @@ impl Registries {
         let login = Login::Password { user: user.into(), password: password.into() };
         let url = format!("{}/v2/", endpoint.base);
         let first = self.follow(&endpoint, &url, HeaderMap::new()).await?;
-        if first.status() != StatusCode::UNAUTHORIZED {
-            return self.judge(&endpoint, "", &url, first).await.map(drop);
+        if !first.asks_who() {
+            return self.judge(&endpoint, "", &url, first.response).await.map(drop);
         }
         let denied = || Error::Denied {
             registry: registry.to_owned(),
             repository: String::new(),
             with_login: true,
         };
-        let header = self.answer_to(&endpoint, "", first.headers(), Some(&login)).await?;
+        let header = self.answer_to(&endpoint, "", &first, Some(&login)).await?;
         let headers = authorization(&header.ok_or_else(denied)?);
-        let second = self.follow(&endpoint, &url, headers).await?;
+        let second = self.follow(&endpoint, &url, headers).await?.response;
         match second.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(denied()),
             _ => self.judge(&endpoint, "", &url, second).await.map(drop),
@@ -129,12 +155,14 @@ impl Registries {
     ) -> Result<Response> {
         let known = self.keyring.get(endpoint, what.repository);
         let first = self.follow(endpoint, url, what.headers(known.as_deref())).await?;
-        if first.status() != StatusCode::UNAUTHORIZED {
-            return Ok(first);
+        if !first.asks_who() {
+            return Ok(first.response);
         }
-        match self.authorize(endpoint, what.repository, first.headers()).await? {
-            Some(fresh) => self.follow(endpoint, url, what.headers(Some(&fresh))).await,
-            None => Ok(first),
+        match self.authorize(endpoint, what.repository, &first).await? {
+            Some(fresh) => {
+                Ok(self.follow(endpoint, url, what.headers(Some(&fresh))).await?.response)
+            }
+            None => Ok(first.response),
         }
     }
 
@@ -144,29 +172,65 @@ impl Registries {
         endpoint: &Endpoint,
         url: &str,
         mut headers: HeaderMap,
-    ) -> Result<Response> {
-        let mut target = Url::parse(url)
+    ) -> Result<Reply> {
+        let home = Url::parse(url)
             .map_err(|_| Error::Config { value: url.to_owned(), wanted: "a registry's address" })?;
-        let home = target.origin();
-        for _ in 0..REDIRECTS {
-            let loopback = target.host_str().is_some_and(is_loopback);
-            let request = self.client(loopback, target.scheme())?.get(target.clone());
-            let response = request.headers(headers.clone()).send().await;
-            let response = response.map_err(|source| unreachable(endpoint, url, source))?;
-            let next = match response.status().is_redirection() {
+        let (mut target, mut trusted, mut is_private) = (home.clone(), true, false);
+        for hop in 0..REDIRECTS {
+            let client = self.client(endpoint, &target, trusted)?;
+            let request = client.get(target.clone()).headers(headers.clone());
+            let response = self.send(endpoint, &target, request).await?;
+            if hop == 0 {
+                is_private = self.is_private(&home, &response);
+            }
+            let is_own = target.origin() == home.origin();
+            let location = match response.status().is_redirection() {
                 true => response.headers().get(LOCATION).and_then(|next| next.to_str().ok()),
                 false => None,
             };
-            let Some(next) = next.and_then(|next| target.join(next).ok()) else {
-                return Ok(response);
+            let Some(location) = location else {
+                return Ok(Reply { response, is_own, is_private });
             };
-            if next.origin() != home {
+            target = leads::next(&target, location)
+                .map_err(|why| misled(endpoint, &target.join(location).ok(), why))?;
+            let at_home = target.origin() == home.origin();
+            if !at_home {
                 headers.remove(AUTHORIZATION);
             }
-            target = next;
+            trusted = at_home || is_private || leads::is_named(endpoint, &target);
         }
         let detail = "too many redirects".to_owned();
         Err(Error::Answer { registry: endpoint.name.clone(), url: url.into(), status: 302, detail })
+    }
+
+    /// One request. The connection is made only to an address that may be asked.
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        target: &Url,
+        request: RequestBuilder,
+    ) -> Result<Response> {
+        let _asking = self.names.asking(target.host_str().unwrap_or_default());
+        request.send().await.map_err(|source| match Forbidden::within(&source) {
+            Some(Forbidden(Reach::Never)) => {
+                misled(endpoint, &Some(target.clone()), Misled::Forbidden)
+            }
+            Some(_) => misled(endpoint, &Some(target.clone()), Misled::Private),
+            None => unreachable(endpoint, &leads::shown(target), source),
+        })
+    }
+
+    /// Whether the registry is on a network of somebody's own. Behind a proxy nobody can tell, so
+    /// it counts as public there.
+    fn is_private(&self, home: &Url, response: &Response) -> bool {
+        let there = response.remote_addr().map(|address| reach::reach(address.ip()));
+        match literal(home) {
+            Some(reach) => reach == Reach::Private,
+            None => {
+                let name = home.host_str().unwrap_or_default();
+                there == Some(Reach::Private) && self.names.is_private(name)
+            }
+        }
     }
 
     /// Turns every answer but a good one into an error that says what the registry means.
@@ -195,22 +259,50 @@ impl Registries {
         }
     }
 
+    /// The client for a URL. What a public registry leads to is not `trusted`: it must be public.
+    fn client(&self, endpoint: &Endpoint, target: &Url, trusted: bool) -> Result<&Client> {
+        match (literal(target), trusted) {
+            (Some(Reach::Never), _) => {
+                return Err(misled(endpoint, &Some(target.clone()), Misled::Forbidden));
+            }
+            (Some(Reach::Private), false) => {
+                return Err(misled(endpoint, &Some(target.clone()), Misled::Private));
+            }
+            _ => {}
+        }
+        let clients = if trusted { &self.anywhere } else { &self.public_only };
+        let loopback = target.host_str().is_some_and(is_loopback);
+        let resolver = Resolver { names: Arc::clone(&self.names), public_only: !trusted };
+        clients.get(loopback, target.scheme(), resolver).map_err(Error::Client)
+    }
+}
+
+impl Clients {
     /// Made when first needed: reading the CA certificates takes longer than a small pull.
-    fn client(&self, loopback: bool, scheme: &str) -> Result<&Client> {
-        let (slot, make): (_, fn() -> reqwest::Result<Client>) = match (loopback, scheme) {
-            (true, "http") => (&self.direct, || builder().no_proxy().build()),
-            (_, "http") => (&self.plain, || builder().build()),
-            _ => (&self.secure, || {
-                let roots = system_roots();
-                builder().tls_backend_preconfigured(tls(roots)).build()
-            }),
+    fn get(&self, loopback: bool, scheme: &str, resolver: Resolver) -> reqwest::Result<&Client> {
+        let (slot, make): (_, fn(ClientBuilder) -> ClientBuilder) = match (loopback, scheme) {
+            (true, "http") => (&self.direct, ClientBuilder::no_proxy),
+            (_, "http") => (&self.plain, |builder| builder),
+            _ => (&self.secure, |builder| builder.tls_backend_preconfigured(tls(system_roots()))),
         };
         if let Some(client) = slot.get() {
             return Ok(client);
         }
-        let client = make().map_err(Error::Client)?;
+        let client = make(builder().dns_resolver(resolver)).build()?;
         Ok(slot.get_or_init(|| client))
     }
+}
+
+impl Reply {
+    /// Whether it is the registry, and nobody else, who wants to know who asks.
+    fn asks_who(&self) -> bool {
+        self.is_own && self.response.status() == StatusCode::UNAUTHORIZED
+    }
+}
+
+fn misled(endpoint: &Endpoint, target: &Option<Url>, why: Misled) -> Error {
+    let target = target.as_ref().map(leads::shown).unwrap_or_default();
+    Error::Misled { registry: endpoint.name.clone(), target, why }
 }
 
 impl Question<'_> {
@@ -236,7 +328,7 @@ fn authorization(proof: &str) -> HeaderMap {
     headers
 }
 
-fn builder() -> reqwest::ClientBuilder {
+fn builder() -> ClientBuilder {
     // Until other roots replace these, TLS trusts nobody: plain clients need no certificates.
     Client::builder()
         .user_agent(concat!("keel/", env!("CARGO_PKG_VERSION")))
@@ -292,7 +384,7 @@ async fn read_limited(
     endpoint: &Endpoint,
 ) -> Result<Vec<u8>> {
     let url = response.url().to_string();
-    let mut body = Vec::new();
+    let (mut body, pace) = (Vec::new(), Pace::start());
     while let Some(chunk) =
         response.chunk().await.map_err(|source| unreachable(endpoint, &url, source))?
     {
@@ -300,6 +392,9 @@ async fn read_limited(
             return Err(Error::TooLarge { what, name: endpoint.name.clone(), limit });
         }
         body.extend_from_slice(&chunk);
+        if pace.is_too_slow(body.len() as u64) {
+            return Err(Error::TooSlow { what, registry: endpoint.name.clone() });
+        }
     }
     Ok(body)
 }

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
+use crate::room::Room;
 
 /// Without waiting: who holds a lock here is alive, and that is all there is to know.
 const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;
@@ -37,6 +38,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     file: File,
+    room: Room,
     path: PathBuf,
     _staging: Staging,
 }
@@ -68,7 +70,7 @@ impl Staging {
     pub(crate) fn file(&self) -> Result<StagedFile> {
         let path = self.name();
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
-        Ok(StagedFile { file, path, _staging: self.clone() })
+        Ok(StagedFile { file, room: Room::default(), path, _staging: self.clone() })
     }
 
     pub(crate) fn folder(&self) -> Result<StagedFolder> {
@@ -113,7 +115,8 @@ fn is_at(open: &File, path: &Path) -> bool {
 
 impl StagedFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io("write", &self.path))
+        let room = self.room.bytes(&self.file, bytes.len() as u64);
+        room.and_then(|()| self.file.write_all(bytes)).map_err(Error::io("write", &self.path))
     }
 
     /// Gives it its name. Whoever had the name before had the same content, or an older one.

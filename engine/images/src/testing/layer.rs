@@ -79,6 +79,23 @@ impl TestLayer {
         self
     }
 
+    /// A header whose size field says what it likes, and what follows it.
+    #[must_use]
+    pub fn sized(mut self, kind: EntryType, path: &str, size: [u8; 12], content: &[u8]) -> Self {
+        let records = std::mem::take(&mut self.records);
+        if !records.is_empty() {
+            self.append(EntryType::XHeader, "PaxHeaders/x", "", 0o644, (0, 0), &records);
+        }
+        let at = self.plain.len();
+        self.append(kind, path, "", 0o644, (0, 0), content);
+        let mut header = Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&self.plain[at..at + 512]);
+        header.as_old_mut().size = size;
+        header.set_cksum();
+        self.plain[at..at + 512].copy_from_slice(header.as_bytes());
+        self
+    }
+
     /// An extended attribute of the entry that comes next.
     #[must_use]
     pub fn xattr(self, name: &str, value: &[u8]) -> Self {

@@ -5,6 +5,8 @@
 //!
 //! # Invariants
 //! - Nothing but [`METADATA_LIMIT`] bytes of a name or record is ever held in memory.
+//! - Where two readers would see two archives, there is an error: what is said twice and not alike,
+//!   sparse files, numbers that fit in no 64 bits.
 //! - After [`Archive::next`] the stream stands at the entry's content, and the next call skips
 //!   whatever of it was not read.
 
@@ -14,6 +16,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use tar::{EntryType, Header};
+
+use super::numbers;
 
 /// Names and attributes of one entry; the kernel's own limits are far lower.
 const METADATA_LIMIT: u64 = 1024 * 1024;
@@ -60,6 +64,8 @@ pub(super) struct Archive<R> {
 struct Overrides {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
+    /// Whether there were PAX records.
+    pax: bool,
     size: Option<u64>,
     uid: Option<u64>,
     gid: Option<u64>,
@@ -80,18 +86,19 @@ impl<R: Read> Archive<R> {
             (self.content, self.padding) = (0, 0);
             let Some(header) = self.header()? else { return Ok(None) };
             let kind = header.entry_type();
-            let size = match overrides.size {
-                // A record speaks of the file, not of another record before it.
-                Some(size) if !is_metadata(kind) => size,
-                _ => header.entry_size()?,
+            numbers::check(&header)?;
+            // A record speaks of the file, not of another record before it.
+            let size = match is_metadata(kind) {
+                true => header.entry_size()?,
+                false => overrides.size(header.entry_size()?)?,
             };
             self.begin(kind, size);
             match kind {
-                EntryType::GNULongName => overrides.path = Some(self.name()?),
-                EntryType::GNULongLink => overrides.link = Some(self.name()?),
-                EntryType::XHeader => overrides.read(&self.metadata()?)?,
-                EntryType::XGlobalHeader => drop(self.metadata()?),
-                _ => return entry(&header, overrides, self.content).map(Some),
+                EntryType::GNULongName => once(&mut overrides.path, self.name()?)?,
+                EntryType::GNULongLink => once(&mut overrides.link, self.name()?)?,
+                EntryType::XHeader => overrides.read_once(&self.metadata()?)?,
+                EntryType::XGlobalHeader => global(&self.metadata()?)?,
+                _ => return entry(&header, overrides, self.content, size).map(Some),
             }
         }
     }
@@ -177,7 +184,47 @@ impl<R: Read> Read for Archive<R> {
     }
 }
 
+/// A name that is given twice is one that readers disagree on.
+fn once(slot: &mut Option<Vec<u8>>, value: Vec<u8>) -> io::Result<()> {
+    if value.is_empty() {
+        return Err(broken("it gives an entry an empty name"));
+    }
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(broken("it names one entry twice")),
+    }
+}
+
+/// Docker ignores global records, and `tar` obeys them: those that change no entry are welcome.
+fn global(records: &[u8]) -> io::Result<()> {
+    let mut overrides = Overrides::default();
+    overrides.read(records)?;
+    match overrides {
+        Overrides { path: None, link: None, size: None, .. } => Ok(()),
+        _ => Err(broken("global records name or size its entries")),
+    }
+}
+
 impl Overrides {
+    /// The size of the entry, of which the header's own field is `field`.
+    fn size(&self, field: u64) -> io::Result<u64> {
+        match self.size {
+            // Records are for what does not fit into the field.
+            Some(size) if size != field && size < numbers::LARGEST_IN_FIELD => {
+                Err(broken("it gives an entry two sizes"))
+            }
+            Some(size) => Ok(size),
+            None => Ok(field),
+        }
+    }
+
+    fn read_once(&mut self, records: &[u8]) -> io::Result<()> {
+        if std::mem::replace(&mut self.pax, true) {
+            return Err(broken("it describes one entry twice"));
+        }
+        self.read(records)
+    }
+
     /// PAX records: `LENGTH KEY=VALUE\n`, where LENGTH counts all of it.
     fn read(&mut self, mut records: &[u8]) -> io::Result<()> {
         while !records.is_empty() && records[0] != 0 {
@@ -202,8 +249,8 @@ impl Overrides {
                 .ok_or_else(|| broken("a PAX record has no number where one must be"))
         };
         match key {
-            "path" => self.path = Some(value.to_vec()),
-            "linkpath" => self.link = Some(value.to_vec()),
+            "path" => return once(&mut self.path, value.to_vec()),
+            "linkpath" => return once(&mut self.link, value.to_vec()),
             "size" => self.size = Some(number()?),
             "uid" => self.uid = Some(number()?),
             "gid" => self.gid = Some(number()?),
@@ -245,12 +292,16 @@ fn is_metadata(kind: EntryType) -> bool {
     )
 }
 
-fn entry(header: &Header, overrides: Overrides, content: u64) -> io::Result<Entry> {
+fn entry(header: &Header, overrides: Overrides, content: u64, size: u64) -> io::Result<Entry> {
     let path = overrides.path.unwrap_or_else(|| header.path_bytes().into_owned());
     let link = overrides.link.or_else(|| header.link_name_bytes().map(|name| name.into_owned()));
     let id = |id: u64| u32::try_from(id).map_err(|_| broken("an owner's number is too large"));
     let mtime = overrides.mtime.unwrap_or((header.mtime()?.try_into().unwrap_or(0), 0));
     let kind = kind(header.entry_type(), &path);
+    let was = header.entry_type();
+    if kind == Kind::Directory && was == EntryType::Regular && size > 0 {
+        return Err(broken("a folder has a size: it may be meant as a file"));
+    }
     let device = match kind {
         Kind::CharDevice | Kind::BlockDevice => {
             (header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0))

@@ -31,6 +31,7 @@ pub(super) fn create<R: Read>(
     content: &mut Archive<R>,
 ) -> Result<(), UnpackError> {
     let name = || entry.path.display().to_string();
+    tree.room_for_entry().map_err(|error| describe(error.into(), entry))?;
     let path = tree::inside(&entry.path).ok_or_else(|| UnpackError::Escapes { entry: name() })?;
     if let Kind::Unknown(kind) = entry.kind {
         return Err(UnpackError::UnknownKind { entry: name(), kind });
@@ -67,8 +68,7 @@ fn root(tree: &mut Tree<'_>, entry: &Entry) -> Result<(), PathError> {
     }
     let folder = tree.folder(Path::new(""))?;
     set_all(&folder, OsStr::new("."), entry).map_err(PathError::Io)?;
-    tree.time_later(Path::new("").to_owned(), entry.mtime);
-    Ok(())
+    tree.time_later(Path::new("").to_owned(), entry.mtime).map_err(PathError::Io)
 }
 
 fn opaque(tree: &mut Tree<'_>, spot: &Spot) -> Result<(), PathError> {
@@ -126,7 +126,7 @@ fn place<R: Read>(
     let folder = tree.folder(&spot.folder)?;
     if entry.kind == Kind::Directory {
         tree.make_folder(&folder, &spot.name)?;
-        tree.time_later(path.to_owned(), entry.mtime);
+        tree.time_later(path.to_owned(), entry.mtime).map_err(PathError::Io)?;
     } else if entry.kind == Kind::File {
         return file(tree, &folder, &spot.name, entry, content).map_err(PathError::Io);
     } else {
@@ -192,8 +192,7 @@ fn owners(entry: &Entry) -> (Uid, Gid) {
 
 fn set_xattrs(folder: &OwnedFd, name: &OsStr, entry: &Entry) -> io::Result<()> {
     for (key, value) in &entry.xattrs {
-        // These would let a layer redirect overlayfs to files of other layers.
-        if key.starts_with("trusted.overlay.") || key.starts_with("user.overlay.") {
+        if !is_kept(key) {
             continue;
         }
         match tree::set_xattr(folder.as_fd(), name, key, value) {
@@ -203,6 +202,17 @@ fn set_xattrs(folder: &OwnedFd, name: &OsStr, entry: &Entry) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What may belong to an image. `trusted.overlay.` and `user.overlay.` would let a layer redirect
+/// overlayfs to files of other layers, and `security.` but for capabilities is the host's business.
+fn is_kept(attribute: &str) -> bool {
+    match attribute.split_once('.') {
+        Some(("user", name)) => !name.starts_with("overlay."),
+        Some(("security", name)) => name == "capability",
+        Some(("system", name)) => matches!(name, "posix_acl_access" | "posix_acl_default"),
+        _ => false,
+    }
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

@@ -11,6 +11,7 @@
 
 mod archive;
 mod entry;
+mod numbers;
 mod tree;
 
 use std::fs::File;
@@ -26,6 +27,8 @@ pub(crate) struct Limits {
     pub(crate) entries: u64,
     /// Bytes of files.
     pub(crate) bytes: u64,
+    /// Bytes of the whole stream, with all that is not content.
+    pub(crate) stream: u64,
 }
 
 impl Limits {
@@ -33,7 +36,8 @@ impl Limits {
     /// far below 200.
     pub(crate) fn for_blob(compressed: u64) -> Self {
         const FLOOR: u64 = 4 << 30;
-        Self { entries: 5_000_000, bytes: compressed.saturating_mul(200).max(FLOOR) }
+        let bytes = compressed.saturating_mul(200).max(FLOOR);
+        Self { entries: 2_000_000, bytes, stream: bytes.saturating_add(FLOOR / 2) }
     }
 }
 
@@ -156,5 +160,7 @@ fn check(sum: Unpacked, limits: Limits) -> Result<(), UnpackError> {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

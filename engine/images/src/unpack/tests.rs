@@ -6,15 +6,15 @@ use tempfile::TempDir;
 use super::*;
 use crate::testing::TestLayer;
 
-const LIMITS: Limits = Limits { entries: 100, bytes: 10_000 };
+const LIMITS: Limits = Limits { entries: 100, bytes: 10_000, stream: u64::MAX };
 
 /// A folder to unpack into, and beside it what nothing may touch.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("root")).unwrap();
         std::fs::create_dir_all(folder.path().join("outside")).unwrap();
@@ -22,20 +22,28 @@ impl Place {
         Self { folder }
     }
 
-    fn unpack(&self, layer: &TestLayer) -> Result<Unpacked, UnpackError> {
-        let root = File::open(self.folder.path().join("root")).unwrap();
-        unpack(&*layer.archive(), &root, LIMITS)
+    pub(super) fn unpack(&self, layer: &TestLayer) -> Result<Unpacked, UnpackError> {
+        self.unpack_within(layer, LIMITS)
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(super) fn unpack_within(
+        &self,
+        layer: &TestLayer,
+        limits: Limits,
+    ) -> Result<Unpacked, UnpackError> {
+        let root = File::open(self.folder.path().join("root")).unwrap();
+        unpack(&*layer.archive(), &root, limits)
+    }
+
+    pub(super) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join("root").join(name)
     }
 
-    fn outside(&self) -> String {
+    pub(super) fn outside(&self) -> String {
         self.folder.path().join("outside").display().to_string()
     }
 
-    fn is_untouched(&self) -> bool {
+    pub(super) fn is_untouched(&self) -> bool {
         let names: Vec<_> = std::fs::read_dir(self.outside()).unwrap().collect();
         let secret = self.folder.path().join("outside/secret");
         let is = secret.metadata().unwrap();
@@ -232,7 +240,7 @@ fn a_broken_stream_is_said_to_be_one() {
     }
 }
 
-fn xattr(path: &std::path::Path, name: &str) -> Option<Vec<u8>> {
+pub(super) fn xattr(path: &std::path::Path, name: &str) -> Option<Vec<u8>> {
     let mut value = vec![0; 100];
     let length = rustix::fs::lgetxattr(path, name, &mut value[..]).ok()?;
     value.truncate(length);

@@ -17,8 +17,15 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::room::Room;
+
 /// What overlayfs reads as "nothing below shines through".
 const OPAQUE: &str = "trusted.overlay.opaque";
+
+/// Levels of folders.
+const DEEPEST: usize = 256;
+/// Bytes of the names of all folders, which are held in memory.
+const MOST_NAMES: usize = 64 << 20;
 
 /// A folder that is being filled.
 pub(super) struct Tree<'a> {
@@ -27,6 +34,9 @@ pub(super) struct Tree<'a> {
     recent: Option<(PathBuf, OwnedFd)>,
     /// Times of folders, set when nothing is put into them any more.
     times: BTreeMap<PathBuf, (i64, u32)>,
+    /// Bytes of all their names.
+    named: usize,
+    room: Room,
     buffer: Vec<u8>,
 }
 
@@ -41,6 +51,12 @@ pub(super) enum PathError {
 pub(super) struct Spot {
     pub(super) folder: PathBuf,
     pub(super) name: OsString,
+}
+
+impl From<io::Error> for PathError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl From<Errno> for PathError {
@@ -79,7 +95,13 @@ pub(super) fn spot(path: &Path) -> Option<Spot> {
 
 impl<'a> Tree<'a> {
     pub(super) fn new(root: &'a File) -> Self {
-        Self { root, recent: None, times: BTreeMap::new(), buffer: vec![0; 128 * 1024] }
+        let (times, room, buffer) = (BTreeMap::new(), Room::default(), vec![0; 128 * 1024]);
+        Self { root, recent: None, times, named: 0, room, buffer }
+    }
+
+    /// Whether the disk has room for one more entry.
+    pub(super) fn room_for_entry(&mut self) -> io::Result<()> {
+        self.room.entry(self.root)
     }
 
     /// A handle of a folder, which is created with its parents where it is missing.
@@ -135,6 +157,7 @@ impl<'a> Tree<'a> {
             return Ok(());
         }
         self.remove(parent.as_fd(), name, was).map_err(PathError::Io)?;
+        self.check_depth(parent.as_fd()).map_err(PathError::Io)?;
         let mode = Mode::from_raw_mode(0o755);
         rustix::fs::mkdirat(parent, name, mode)?;
         // Once more, whatever the process's umask is.
@@ -142,6 +165,20 @@ impl<'a> Tree<'a> {
         match was {
             Some(Found::Whiteout) => make_opaque(parent.as_fd(), name).map_err(PathError::Io),
             _ => Ok(()),
+        }
+    }
+
+    /// Links can make trees far deeper than any path is long, and whoever removes a tree holds a
+    /// handle for each level: one too deep could never be removed again.
+    fn check_depth(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        let path = |handle: BorrowedFd<'_>| {
+            std::fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd()))
+        };
+        let (root, path) = (path(self.root.as_fd())?, path(folder));
+        let depth = path.map(|path| path.components().count() - root.components().count());
+        match depth {
+            Ok(depth) if depth < DEEPEST => Ok(()),
+            _ => Err(broken("its folders are more than 256 levels deep")),
         }
     }
 
@@ -185,14 +222,22 @@ impl<'a> Tree<'a> {
         loop {
             match from.read(&mut self.buffer)? {
                 0 => return Ok(()),
-                read => to.write_all(&self.buffer[..read])?,
+                read => {
+                    self.room.bytes(self.root, read as u64)?;
+                    to.write_all(&self.buffer[..read])?;
+                }
             }
         }
     }
 
     /// Remembers a folder's time for the end.
-    pub(super) fn time_later(&mut self, path: PathBuf, time: (i64, u32)) {
+    pub(super) fn time_later(&mut self, path: PathBuf, time: (i64, u32)) -> io::Result<()> {
+        self.named += path.as_os_str().len();
+        if self.named > MOST_NAMES {
+            return Err(broken("the names of its folders take more than 64 MiB"));
+        }
         self.times.insert(path, time);
+        Ok(())
     }
 
     /// Sets the folders' times, now that nothing is put into them any more.
@@ -246,6 +291,10 @@ pub(super) fn timestamps((tv_sec, nanoseconds): (i64, u32)) -> Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec, tv_nsec: nanoseconds.into() },
     }
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// For the few calls that take no handle. The kernel goes from the handle's own folder.

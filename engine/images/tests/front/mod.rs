@@ -1,4 +1,5 @@
 //! Stands before a registry and misbehaves, or asks who is there, as a test wants.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
