@@ -132,7 +132,8 @@ impl Core {
                 removal::unused(&layout, "volume", &spec.name, uses)?;
                 match volumes::load(&layout, &spec.name)? {
                     Some(volume) => {
-                        volumes::store(&layout, &volumes::Volume { absent: true, ..volume })
+                        let going = volumes::Volume { absent: true, message: None, ..volume };
+                        volumes::store(&layout, &going)
                     }
                     None => Ok(()),
                 }

@@ -24,6 +24,9 @@ pub(crate) struct Volume {
     pub(crate) created: u64,
     /// It shall go once no task uses it.
     pub(crate) absent: bool,
+    /// Why it could not go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
     /// Whose it is, if it has no name of its own.
     pub(crate) owner: Option<Owner>,
 }
@@ -72,7 +75,7 @@ pub(crate) fn ensure(layout: &Layout, spec: &VolumeSpec) -> Result<Volume> {
     let known = load(layout, &spec.name)?;
     let volume = match known {
         Some(known) if !known.absent => return Ok(known),
-        Some(known) => Volume { absent: false, ..known },
+        Some(known) => Volume { absent: false, message: None, ..known },
         None => Volume { spec: spec.clone(), created: clock::now(), ..Volume::default() },
     };
     mountpoint(layout, &volume)?;
