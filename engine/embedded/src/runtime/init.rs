@@ -90,7 +90,10 @@ fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
     for (at, mount) in spec.mounts.iter().enumerate() {
         match mount.kind.as_deref() {
             Some("bind") => parts.insert(at, bound(&places, mount)?),
-            Some(SELF) => parts.insert(at, init_program(dir, mount.source.as_deref().unwrap_or(Path::new("")))?),
+            Some(SELF) => {
+                let copy = mount.source.as_deref().unwrap_or(Path::new(""));
+                parts.insert(at, init_program(dir, copy)?)
+            }
             _ => None,
         };
     }
