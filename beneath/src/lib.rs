@@ -7,6 +7,12 @@
 //! - What was opened is used by its descriptor, and never looked up again by its path.
 //! - Only regular files are read, without waiting for anybody, and never more than a limit.
 
+mod remove;
+mod walk;
+
+pub use remove::remove;
+pub use walk::{Found, Left, Walk};
+
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};

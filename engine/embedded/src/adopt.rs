@@ -3,9 +3,8 @@
 use crate::core::Core;
 use crate::names::is_named;
 use crate::tasks;
-use crate::{Layout, blocking, networks, resolver};
+use crate::{Layout, blocking, networks, places, resolver};
 use keel_engine::{Result, TaskId};
-use std::fs;
 use std::sync::Arc;
 
 /// What was found below the root.
@@ -55,10 +54,11 @@ fn find(layout: &Layout) -> Result<Found> {
         let dir = layout.task(&id);
         if !dir.assignment().exists() {
             // Its first wish never got here, or its removal was all but done.
-            fs::remove_dir_all(&dir.0)
+            keel_beneath::remove(&dir.0)
                 .map_err(blocking::failed(format!("cannot remove {}", dir.0.display())))?;
         }
     }
+    places::begin(layout)?;
     let all = tasks::load_all(layout)?;
     let unmade = networks::all(layout)?.into_iter().filter(|n| n.made.is_none() && !n.absent);
     Ok(Found {

@@ -94,6 +94,12 @@ impl Layout {
         self.root.join("volumes")
     }
 
+    /// The folders of the host that containers write to ([`crate::places`]).
+    #[must_use]
+    pub fn written(&self) -> PathBuf {
+        self.root.join("written")
+    }
+
     /// A file per network: `networks/NAME`.
     #[must_use]
     pub fn networks(&self) -> PathBuf {
@@ -142,6 +148,12 @@ impl TaskDir {
     pub fn programs(&self) -> PathBuf {
         let root = self.0.parent().and_then(Path::parent).unwrap_or(&self.0);
         root.join("programs")
+    }
+
+    /// The root that it belongs to.
+    #[must_use]
+    pub fn layout(&self) -> Option<Layout> {
+        Some(Layout::new(self.0.parent()?.parent()?))
     }
 
     /// [`keel_engine::TaskAssignment`]: the wish, as last assigned.

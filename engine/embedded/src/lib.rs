@@ -27,6 +27,7 @@ mod observe;
 mod open;
 mod options;
 mod phase;
+mod places;
 mod prepare;
 pub mod probe;
 mod read;

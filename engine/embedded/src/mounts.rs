@@ -1,13 +1,15 @@
 //! Where each of a task's mounts has its content on this host.
 
+use crate::places::{self, Places};
 use crate::record::Work;
 use crate::runtime::HostMount;
 use crate::setback::{Setback, Step};
 use crate::volumes::{self, Owner, Volume};
 use crate::{Layout, clock};
+use keel_beneath::Left;
 use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
 use keel_images::Image;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// All of a task's volumes, binds and revision files. `first` says that the task was never made
@@ -19,12 +21,14 @@ pub(crate) fn resolve(
     work: &mut Work,
     first: bool,
 ) -> Step<Vec<HostMount>> {
-    let mut task = Resolving { layout, wish, image, work, first };
+    let places = places(layout)?;
+    let mut task = Resolving { layout, places, wish, image, work, first };
     let mut mounts = Vec::new();
     for mount in &wish.spec.volumes {
-        let source = task.source(mount)?;
+        let (source, beneath) = task.source(mount)?;
         mounts.push(HostMount {
             source,
+            beneath,
             target: mount.target.clone(),
             read_only: mount.read_only,
             propagation: mount.propagation.clone(),
@@ -33,8 +37,9 @@ pub(crate) fn resolve(
     let declared: Vec<_> = image.config.volumes.iter().cloned().collect();
     for path in wish.spec.uncovered(&declared) {
         let source = task.anonymous(&path)?;
-        mounts.push(HostMount { source, target: path, read_only: false, propagation: None });
+        mounts.push(HostMount { source, target: path, ..HostMount::default() });
     }
+    places::note(layout, wish)?;
     Ok(mounts)
 }
 
@@ -47,6 +52,7 @@ pub(crate) fn renew(
     image: &Image,
     targets: &[String],
 ) -> Step<()> {
+    let places = places(layout)?;
     let named = wish.spec.volumes.iter().filter_map(|mount| match &mount.source {
         MountSource::Volume { name, nocopy, subpath } => {
             let target = mount.target.trim_end_matches('/');
@@ -66,7 +72,7 @@ pub(crate) fn renew(
         let volume = volumes::load(layout, name)?.unwrap_or_else(new);
         let path = volumes::mountpoint(layout, &volume)?;
         let failed = |error| Setback::Later(format!("cannot make {}: {error}", path.display()));
-        fs::create_dir_all(&path).map_err(failed)?;
+        bind(&places, &path, true)?;
         volumes::store(layout, &volume)?;
         if fills {
             volumes::seed(layout, &volume, &image.layers, target).map_err(failed)?;
@@ -75,8 +81,15 @@ pub(crate) fn renew(
     Ok(())
 }
 
+fn places(layout: &Layout) -> Step<Places> {
+    let failed =
+        |error| Setback::Later(format!("cannot read {}: {error}", layout.written().display()));
+    Places::load(layout).map_err(failed)
+}
+
 struct Resolving<'a> {
     layout: &'a Layout,
+    places: Places,
     wish: &'a TaskAssignment,
     image: &'a Image,
     work: &'a mut Work,
@@ -84,7 +97,8 @@ struct Resolving<'a> {
 }
 
 impl Resolving<'_> {
-    fn source(&mut self, mount: &Mount) -> Step<PathBuf> {
+    /// Where it is, and the folder that its path does not leave.
+    fn source(&mut self, mount: &Mount) -> Step<(PathBuf, Option<PathBuf>)> {
         match &mount.source {
             MountSource::Volume { name, nocopy, subpath } => {
                 let spec = VolumeSpec {
@@ -96,18 +110,22 @@ impl Resolving<'_> {
                 if !nocopy && subpath.is_none() {
                     self.seed(&volume, &mount.target)?;
                 }
-                let whole = volumes::mountpoint(self.layout, &volume)?;
-                match subpath {
-                    Some(subpath) => inside(&whole, subpath),
-                    None => Ok(whole),
+                let (path, whole) = volumes::place(self.layout, &volume, subpath.as_deref())?;
+                if let (Some(subpath), Some(whole)) = (subpath, &whole) {
+                    inside(&self.places, whole, &path, subpath)?;
                 }
+                Ok((path, whole))
             }
-            MountSource::Anonymous => self.anonymous(&mount.target),
-            MountSource::Bind { path, create } => bind(Path::new(path), *create),
-            MountSource::Revision { path, .. } => match Path::new(path).exists() {
-                true => Ok(path.into()),
-                false => Err(Setback::Later(format!("{path} of the revision is not here"))),
-            },
+            MountSource::Anonymous => Ok((self.anonymous(&mount.target)?, None)),
+            MountSource::Bind { path, create } => {
+                bind(&self.places, Path::new(path), *create)?;
+                Ok((path.into(), None))
+            }
+            MountSource::Revision { path, .. } => {
+                let missing = || format!("{path} of the revision is not here");
+                found(&self.places, Path::new(path), None, missing, Setback::Later)?;
+                Ok((path.into(), None))
+            }
         }
     }
 
@@ -129,51 +147,90 @@ impl Resolving<'_> {
     }
 }
 
-fn bind(path: &Path, create: bool) -> Step<PathBuf> {
-    if path.exists() {
-        return Ok(path.to_owned());
-    }
+/// What is bound is looked at now, for what can be said of it before anything is stopped or
+/// started; each run looks again.
+fn bind(places: &Places, path: &Path, create: bool) -> Step<()> {
     let shown = path.display();
     if !create {
-        return Err(Setback::Never(format!("{shown}, which it mounts, does not exist")));
+        let missing = || format!("{shown}, which it mounts, does not exist");
+        return found(places, path, None, missing, Setback::Never);
     }
-    match fs::create_dir_all(path) {
-        Ok(()) => Ok(path.to_owned()),
+    match places.open_or_make(path) {
+        Ok(_) => Ok(()),
+        Err(error) if Left::of(&error).is_some() => Err(left(&error)),
         Err(error) => Err(Setback::Later(format!("cannot make {shown}: {error}"))),
     }
 }
 
 /// A folder inside of a volume, wherever its links lead, as long as they stay inside.
-fn inside(whole: &Path, subpath: &str) -> Step<PathBuf> {
-    let wrong = |why: String| Setback::Never(format!("subpath `{subpath}` {why}"));
-    let whole = whole.canonicalize().map_err(|error| Setback::Later(error.to_string()))?;
-    let path = whole.join(subpath.trim_start_matches('/'));
-    let path = path.canonicalize().map_err(|_| wrong("is not in the volume".into()))?;
-    if path.starts_with(&whole) { Ok(path) } else { Err(wrong("leads out of the volume".into())) }
+fn inside(places: &Places, whole: &Path, path: &Path, subpath: &str) -> Step<()> {
+    let missing = || format!("subpath `{subpath}` is not in the volume");
+    match found(places, path, Some(whole), missing, Setback::Never) {
+        Err(Setback::Never(words)) if !words.starts_with("subpath") => {
+            Err(Setback::Never(format!("subpath `{subpath}` leads out of the volume: {words}")))
+        }
+        other => other,
+    }
+}
+
+fn found(
+    places: &Places,
+    path: &Path,
+    beneath: Option<&Path>,
+    missing: impl Fn() -> String,
+    setback: fn(String) -> Setback,
+) -> Step<()> {
+    match places.open(path, beneath) {
+        Ok(_) => Ok(()),
+        Err(error) if Left::of(&error).is_some() => Err(left(&error)),
+        Err(error) if is_missing(&error) => Err(setback(missing())),
+        Err(error) => Err(Setback::Later(format!("cannot open {}: {error}", path.display()))),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// It lasts: the link stays until a person removes it.
+fn left(error: &io::Error) -> Setback {
+    Setback::Never(places::in_words(error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+
+    fn world() -> (tempfile::TempDir, Places) {
+        let root = tempfile::tempdir().unwrap();
+        let places = Places::load(&Layout::new(root.path())).unwrap();
+        (root, places)
+    }
 
     #[test]
     fn a_missing_source_is_made_or_named() {
-        let root = tempfile::tempdir().unwrap();
+        let (root, places) = world();
         let missing = root.path().join("a/b");
-        let refused = bind(&missing, false).unwrap_err();
+        let refused = bind(&places, &missing, false).unwrap_err();
         let words = format!("{}, which it mounts, does not exist", missing.display());
         assert_eq!(refused, Setback::Never(words));
-        assert_eq!(bind(&missing, true).unwrap(), missing);
+        bind(&places, &missing, true).unwrap();
         assert!(missing.is_dir());
     }
 
     #[test]
     fn a_subpath_stays_inside() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("whole/sub")).unwrap();
-        let whole = root.path().join("whole").canonicalize().unwrap();
-        assert_eq!(inside(&whole, "sub").unwrap(), whole.join("sub"));
-        assert!(matches!(inside(&whole, "../"), Err(Setback::Never(_))));
-        assert!(matches!(inside(&whole, "none"), Err(Setback::Never(_))));
+        let (root, places) = world();
+        let whole = root.path().join("whole");
+        fs::create_dir_all(whole.join("sub")).unwrap();
+        let inside = |subpath: &str| inside(&places, &whole, &whole.join(subpath), subpath);
+        inside("sub").unwrap();
+        for (subpath, word) in
+            [("../", "leads out"), ("none", "is not in"), ("sub/none", "is not in")]
+        {
+            let Err(Setback::Never(words)) = inside(subpath) else { panic!("{subpath}") };
+            assert!(words.contains(word), "{subpath}: {words}");
+        }
     }
 }

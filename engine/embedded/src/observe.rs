@@ -126,7 +126,7 @@ fn volume(layout: &Layout, volume: &Volume, all: &[Records]) -> ObservedVolume {
     let mountpoint = volumes::mountpoint(layout, volume);
     ObservedVolume {
         spec: volume.spec.clone(),
-        message: mountpoint.as_ref().err().map(ToString::to_string),
+        message: volume.message.clone().or(mountpoint.as_ref().err().map(ToString::to_string)),
         mountpoint: mountpoint.map(|path| path.display().to_string()).unwrap_or_default(),
         created: volume.created,
         tasks: users.map(|task| task.wish.id.clone()).collect(),

@@ -6,9 +6,10 @@
 
 use crate::core::Core;
 use crate::runtime::cgroup::{Cgroup, Home};
-use crate::setback::{Setback, Step};
+use crate::setback::{self, Setback, Step};
 use crate::tasks::{self, Records};
-use crate::{Layout, blocking, network, networks, volumes};
+use crate::volumes::{self, Volume};
+use crate::{Layout, blocking, network, networks};
 use keel_engine::{EngineError, Event, Goal, MountSource, Result, TaskId};
 use std::sync::Arc;
 
@@ -69,14 +70,24 @@ fn sweep(layout: &Layout) -> Result<Vec<String>> {
         }
     }
     for volume in volumes::all(layout)?.into_iter().filter(|volume| volume.absent) {
-        let name = volume.spec.name;
-        if !all.iter().any(|task| mounts(task, &name)) {
-            volumes::remove(layout, &name)?;
-            gone.push(name);
+        if !all.iter().any(|task| mounts(task, &volume.spec.name)) {
+            gone.extend(drop_volume(layout, volume)?);
         }
     }
     strays(layout, &all);
     Ok(gone)
+}
+
+/// Its name, once it is gone. One that cannot go says why, and keeps no other from going.
+fn drop_volume(layout: &Layout, volume: Volume) -> Result<Option<String>> {
+    let Err(error) = volumes::remove(layout, &volume.spec.name) else {
+        return Ok(Some(volume.spec.name));
+    };
+    let message = Some(setback::in_words(&error));
+    if volume.message != message {
+        volumes::store(layout, &Volume { message, ..volume })?;
+    }
+    Ok(None)
 }
 
 /// Cgroups of tasks that are gone: their driver was killed between the two. What cannot go now is

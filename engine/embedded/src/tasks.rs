@@ -207,18 +207,11 @@ pub(crate) fn remove(layout: &Layout, id: &TaskId) -> Result<()> {
     let failed = |error| EngineError::failed(format!("cannot remove {}", dir.0.display()), error);
     let assignment = dir.assignment();
     for entry in fs::read_dir(&dir.0).map_err(failed)?.flatten() {
-        let path = entry.path();
-        let done = match entry.file_type() {
-            Ok(kind) if kind.is_dir() => fs::remove_dir_all(&path),
-            _ if path == assignment => Ok(()),
-            _ => fs::remove_file(&path),
-        };
-        match done {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
+        if entry.path() != assignment {
+            keel_beneath::remove(&entry.path()).map_err(failed)?;
         }
     }
-    fs::remove_dir_all(&dir.0).map_err(failed)
+    keel_beneath::remove(&dir.0).map_err(failed)
 }
 
 /// Dull wishes for tables.

@@ -3,7 +3,7 @@
 use crate::blocking::{self, failed};
 use crate::core::Core;
 use crate::tasks::{self, Taken};
-use crate::{clock, networks, record, removal, volumes};
+use crate::{clock, networks, places, record, removal, volumes};
 use keel_engine::{
     Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
     TaskAssignment, VolumeSpec,
@@ -132,7 +132,8 @@ impl Core {
                 removal::unused(&layout, "volume", &spec.name, uses)?;
                 match volumes::load(&layout, &spec.name)? {
                     Some(volume) => {
-                        volumes::store(&layout, &volumes::Volume { absent: true, ..volume })
+                        let going = volumes::Volume { absent: true, message: None, ..volume };
+                        volumes::store(&layout, &going)
                     }
                     None => Ok(()),
                 }
@@ -154,6 +155,9 @@ impl Core {
             blocking::run(move || {
                 let had = tasks::load(&layout, &given.id)?;
                 let taken = tasks::take(had.as_ref(), &given)?;
+                // Before any of the tasks that come together is made ready: links that are there
+                // already are as little to be followed. What cannot be noted now, its start says.
+                let _ = places::note(&layout, &given);
                 tasks::store(&layout, &taken, clock::now())?;
                 Ok::<_, EngineError>(taken)
             })

@@ -65,12 +65,16 @@ impl Controller {
         let absent = |spec| Assignment::Volume { spec, wanted: Presence::Absent };
         let wishes: Vec<_> = specs.into_iter().map(absent).collect();
         self.fleet().assign(&wishes).await?;
-        let gone = |seen: &Observation| {
-            let there = seen.volumes.iter().any(|volume| names.contains(&volume.spec.name));
-            (!there).then_some(())
+        // Gone, or why they cannot go.
+        let ended = |seen: &Observation| {
+            let there = seen.volumes.iter().filter(|volume| names.contains(&volume.spec.name));
+            let there: Vec<_> = there.collect();
+            let message = there.iter().find_map(|volume| volume.message.clone());
+            (there.is_empty() || message.is_some()).then_some(message)
         };
-        match self.fleet().until(Some(Instant::now() + PATIENCE), gone).await? {
-            Some(()) => Ok(names.into_iter().collect()),
+        match self.fleet().until(Some(Instant::now() + PATIENCE), ended).await? {
+            Some(None) => Ok(names.into_iter().collect()),
+            Some(Some(message)) => Err(Refusal::conflict(message)),
             None => Err(Refusal::conflict("the volumes are still there")),
         }
     }

@@ -5,11 +5,12 @@ use super::capabilities;
 use super::overlay::Layers;
 use super::seal;
 use crate::layout::Layout;
+use crate::places::{self, Places};
 use crate::record::Work;
 use crate::runtime::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle};
 use keel_engine::{Device, TaskAssignment, TaskSpec};
 use nix::sys::resource::{Resource, getrlimit};
-use rustix::fs::{FileType, major, minor, stat};
+use rustix::fs::{FileType, Stat, fstat, major, minor, stat};
 use rustix::thread::CapabilitySet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -71,18 +72,19 @@ pub fn prepare(request: &Prepare<'_>) -> Result<Bundle, PrepareError> {
         layers: Layers { lower: request.work.layers.clone(), upper: Some((upper, work)) },
         cgroup: format!("{}/{short_id}", request.layout.cgroup()),
         mounts: request.mounts.clone(),
-        devices: devices(task)?,
+        devices: devices(request.layout, task)?,
         hard_limits: hard_limits(),
         capabilities: own_capabilities(),
     };
     Ok(bundle(task, request.image, &host)?)
 }
 
-fn devices(task: &TaskSpec) -> Result<Vec<DeviceNode>, PrepareError> {
+fn devices(layout: &Layout, task: &TaskSpec) -> Result<Vec<DeviceNode>, PrepareError> {
     let mut nodes = Vec::new();
     for device in &task.devices {
         let what = || format!("find device `{}`", device.source);
-        let found = named(device).map_err(|source| PrepareError::Host { what: what(), source })?;
+        let found = Places::load(layout).and_then(|places| named(&places, device));
+        let found = found.map_err(|source| PrepareError::Host { what: what(), source })?;
         nodes.extend(found);
     }
     if task.privileged {
@@ -93,13 +95,14 @@ fn devices(task: &TaskSpec) -> Result<Vec<DeviceNode>, PrepareError> {
     Ok(nodes)
 }
 
-/// The device, or all below a folder.
-fn named(device: &Device) -> io::Result<Vec<DeviceNode>> {
-    let source = Path::new(&device.source);
-    if fs::metadata(source)?.is_dir() {
-        return below(source, &device.target, &device.permissions);
+/// The device, or all below a folder. A container that writes to where it is grants no other one.
+fn named(places: &Places, device: &Device) -> io::Result<Vec<DeviceNode>> {
+    let found = places.open(Path::new(&device.source), None);
+    let found = found.map_err(|error| io::Error::other(places::in_words(&error)))?;
+    if found.is_folder {
+        return below(&found.path, &device.target, &device.permissions);
     }
-    let node = node(source, &device.target, &device.permissions)?;
+    let node = node(&fstat(&found.opened)?, &device.target, &device.permissions);
     node.map(|node| vec![node]).ok_or_else(|| io::Error::other("not a device"))
 }
 
@@ -118,20 +121,19 @@ fn below(folder: &Path, target: &str, access: &str) -> io::Result<Vec<DeviceNode
         if kind.is_dir() {
             nodes.extend(below(&entry.path(), &target, access)?);
         } else if !kind.is_symlink() {
-            nodes.extend(node(&entry.path(), &target, access)?);
+            nodes.extend(node(&stat(entry.path())?, &target, access));
         }
     }
     Ok(nodes)
 }
 
-fn node(path: &Path, target: &str, access: &str) -> io::Result<Option<DeviceNode>> {
-    let stat = stat(path)?;
+fn node(stat: &Stat, target: &str, access: &str) -> Option<DeviceNode> {
     let block = match FileType::from_raw_mode(stat.st_mode) {
         FileType::BlockDevice => true,
         FileType::CharacterDevice => false,
-        _ => return Ok(None),
+        _ => return None,
     };
-    Ok(Some(DeviceNode {
+    Some(DeviceNode {
         path: target.to_owned(),
         block,
         major: major(stat.st_rdev),
@@ -140,7 +142,7 @@ fn node(path: &Path, target: &str, access: &str) -> io::Result<Option<DeviceNode
         uid: stat.st_uid,
         gid: stat.st_gid,
         access: access.to_owned(),
-    }))
+    })
 }
 
 /// Hard limits that this program cannot raise. Where it may raise all, there is still a ceiling
@@ -179,4 +181,28 @@ fn own_capabilities() -> BTreeSet<String> {
     let has = |(number, _): &(usize, &&str)| own.bits() & 1 << number != 0;
     let all = capabilities::ALL.iter().enumerate();
     all.filter(has).map(|(_, name)| (*name).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_device_is_found_by_the_hosts_own_links_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let written = folder.path().join("volumes/a/data");
+        fs::create_dir_all(&written).unwrap();
+        let find = |path: &Path| {
+            symlink("/dev/null", path).unwrap();
+            let (source, target) = (path.display().to_string(), "/dev/x".to_owned());
+            let device = Device { source, target, permissions: "rwm".into() };
+            named(&Places::load(&layout).unwrap(), &device)
+        };
+        let found = find(&folder.path().join("null")).unwrap();
+        assert_eq!((found[0].major, found[0].minor), (1, 3));
+        let refused = find(&written.join("null")).unwrap_err().to_string();
+        assert!(refused.contains("is a link that leaves"), "{refused}");
+    }
 }

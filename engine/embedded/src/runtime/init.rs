@@ -4,15 +4,18 @@ use super::bundle::SELF;
 use super::channel::Channel;
 use super::execute::{Filter, Program};
 use super::failure::{Failure, Step};
-use super::oci::Spec;
+use super::oci::{Mount, Spec};
 use super::options::Options;
 use super::spawn::Stdio;
 use super::{mounts, rootfs, seal, terminal};
+use crate::layout::TaskDir;
+use crate::places::{self, Places};
 use nix::sched::CloneFlags;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fs::Mode;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -79,22 +82,31 @@ pub fn use_stdio(
 
 /// Binds, as mounts of their own, by their place in the specification's list.
 fn parts(dir: &Path, spec: &Spec) -> Result<BTreeMap<usize, OwnedFd>, Failure> {
+    let layout = TaskDir(dir.to_owned()).layout();
+    let layout = layout.ok_or(io::ErrorKind::InvalidInput).step("find the root")?;
+    // Anew at each run: containers that ran since may have left links.
+    let places = Places::load(&layout).step("read which folders containers write")?;
     let mut parts = BTreeMap::new();
     for (at, mount) in spec.mounts.iter().enumerate() {
-        let source = match mount.kind.as_deref() {
-            Some("bind") => mount.source.clone().unwrap_or_default(),
+        match mount.kind.as_deref() {
+            Some("bind") => parts.insert(at, bound(&places, mount)?),
             Some(SELF) => {
                 let copy = mount.source.as_deref().unwrap_or(Path::new(""));
-                parts.insert(at, init_program(dir, copy)?);
-                continue;
+                parts.insert(at, init_program(dir, copy)?)
             }
-            _ => continue,
+            _ => None,
         };
-        let options = Options::sort(mount.words());
-        let part = mounts::part_of_host(&source, &options);
-        parts.insert(at, part.step(format_args!("bind `{}`", source.display()))?);
     }
     Ok(parts)
+}
+
+/// What is mounted is what was opened: its path is not looked at again.
+fn bound(places: &Places, mount: &Mount) -> Result<OwnedFd, Failure> {
+    let source = mount.source.as_deref().unwrap_or(Path::new(""));
+    let step = format_args!("bind `{}`", source.display()).to_string();
+    let found = places.open(source, mount.beneath.as_deref());
+    let found = found.map_err(|error| Failure::at(&step, places::in_words(&error)))?;
+    mounts::part_opened(found.opened.as_fd(), &Options::sort(mount.words())).step(step)
 }
 
 /// The program that is process 1 of a container with `init: true`: a copy of this one that is the

@@ -30,9 +30,18 @@ pub fn file_system(kind: &str, name: &str, options: &Options) -> io::Result<Owne
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
-/// What the host has at `source`, as a mount of its own.
+/// What the host has at `source`, a path that no container has a hand in, as a mount of its own.
 pub fn part_of_host(source: &Path, options: &Options) -> io::Result<OwnedFd> {
-    let tree = clone_at(CWD, source, options.recursive)?;
+    part(CWD, source, options)
+}
+
+/// What was opened on the host, as a mount of its own.
+pub fn part_opened(opened: BorrowedFd<'_>, options: &Options) -> io::Result<OwnedFd> {
+    part(opened, Path::new(""), options)
+}
+
+fn part(folder: BorrowedFd<'_>, path: &Path, options: &Options) -> io::Result<OwnedFd> {
+    let tree = clone_at(folder, path, options.recursive)?;
     change_mount(tree.as_fd(), change(options))?;
     Ok(tree)
 }

@@ -54,6 +54,9 @@ pub struct Mount {
     pub source: Option<PathBuf>,
     /// As `mount -o` has them.
     pub options: Vec<String>,
+    /// Of a bind: a folder on the way to its source that no link in it leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beneath: Option<PathBuf>,
 }
 
 impl Mount {

@@ -3,12 +3,12 @@
 //! # Invariants
 //! - A volume is `volumes/NAME/{spec,data}`; it exists when `spec` does.
 //! - An anonymous volume belongs to one task, and passes to the one that replaces it.
-//! - Content of an image is copied into an empty volume once; a copy cut short is done again.
+//! - Content of an image comes into an empty volume once; what was cut short is gone on with.
 
 mod copy_up;
+mod fill;
 
 use crate::blocking::failed;
-use crate::runtime::overlay;
 use crate::{Layout, clock, record};
 use keel_engine::{EngineError, Result, TaskAssignment, TaskId, VolumeSpec};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub(crate) struct Volume {
     pub(crate) created: u64,
     /// It shall go once no task uses it.
     pub(crate) absent: bool,
+    /// Why it could not go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
     /// Whose it is, if it has no name of its own.
     pub(crate) owner: Option<Owner>,
 }
@@ -72,7 +75,7 @@ pub(crate) fn ensure(layout: &Layout, spec: &VolumeSpec) -> Result<Volume> {
     let known = load(layout, &spec.name)?;
     let volume = match known {
         Some(known) if !known.absent => return Ok(known),
-        Some(known) => Volume { absent: false, ..known },
+        Some(known) => Volume { absent: false, message: None, ..known },
         None => Volume { spec: spec.clone(), created: clock::now(), ..Volume::default() },
     };
     mountpoint(layout, &volume)?;
@@ -110,14 +113,24 @@ pub(crate) fn mountpoint(layout: &Layout, volume: &Volume) -> Result<PathBuf> {
     }
 }
 
+/// Where a part of a volume, or all of it, is mounted from, and the folder that the part stays in.
+pub(crate) fn place(
+    layout: &Layout,
+    volume: &Volume,
+    subpath: Option<&str>,
+) -> Result<(PathBuf, Option<PathBuf>)> {
+    let whole = mountpoint(layout, volume)?;
+    Ok(match subpath {
+        Some(subpath) => (whole.join(subpath.trim_start_matches('/')), Some(whole)),
+        None => (whole, None),
+    })
+}
+
 /// Deletes a volume with its data. What a bind leads to stays.
 pub(crate) fn remove(layout: &Layout, name: &str) -> Result<()> {
     let folder = layout.volumes().join(name);
     let failed = failed(format!("cannot remove {}", folder.display()));
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
-    }
+    keel_beneath::remove(&folder).map_err(failed)
 }
 
 /// Whose anonymous volume a task takes over for a path: its own, that of the task it replaces, or
@@ -179,19 +192,7 @@ pub(crate) fn seed(
     if !volume.spec.driver_opts.is_empty() {
         return Ok(());
     }
-    let folder = layout.volumes().join(&volume.spec.name);
-    let (data, mark) = (folder.join("data"), folder.join("filling"));
-    let cut_short = mark.exists();
-    if !cut_short && fs::read_dir(&data)?.next().is_some() {
-        return Ok(());
-    }
-    let place = folder.join("image");
-    fs::create_dir_all(&place)?;
-    fs::write(&mark, "")?;
-    let copy = |image: &Path| copy_up::from_image(image, Path::new(at), &data);
-    overlay::view(layers, &place, copy).map_err(io::Error::other)??;
-    fs::remove_dir(&place)?;
-    fs::remove_file(&mark)
+    fill::fill(&layout.volumes().join(&volume.spec.name), layers, Path::new(at))
 }
 
 #[cfg(test)]

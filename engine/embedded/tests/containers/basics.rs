@@ -104,6 +104,7 @@ fn file_systems(lab: &Lab) {
          df -k /scratch | tail -n 1; mount | grep -c secrets",
     );
     let mount = |target: &str, read_only| HostMount {
+        beneath: None,
         source: volume.clone(),
         target: target.into(),
         read_only,

@@ -158,6 +158,7 @@ fn no_way_out_of_the_root(lab: &Lab) {
     fs::create_dir_all(upper.join("target")).unwrap();
     std::os::unix::fs::symlink("../../../../target", upper.join("link")).unwrap();
     task.mounts = vec![keel_embedded::runtime::HostMount {
+        beneath: None,
         source: volume,
         target: "/link".into(),
         read_only: false,

@@ -7,13 +7,16 @@ use keel_embedded::runtime::cgroup::Cgroup;
 use keel_engine::fields::Field;
 use keel_engine::{
     Assignment, Content, Depth, Digest, Engine, EngineError, FileMount, Mount, MountSource,
-    Observation, Phase, Port, Presence, Protocol, Value, VolumeSpec,
+    Observation, ObservedTask, Phase, Port, Presence, Protocol, RestartPolicy, Value, VolumeSpec,
 };
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
     ("a_volume_outlives_its_tasks", || Box::pin(a_volume_outlives_its_tasks())),
+    ("a_part_of_a_volume_stays_in_it", || Box::pin(a_part_of_a_volume_stays_in_it())),
     ("an_anonymous_volume_passes_on", || Box::pin(an_anonymous_volume_passes_on())),
     ("a_touched_limit_is_found_and_healed", || Box::pin(a_touched_limit_is_found_and_healed())),
     ("a_torn_firewall_is_found_and_healed", || Box::pin(a_torn_firewall_is_found_and_healed())),
@@ -56,6 +59,56 @@ async fn a_volume_outlives_its_tasks() {
     lab.remove(&reads).await;
     lab.engine().assign(&[wish(Presence::Absent)]).await.unwrap();
     lab.until("the volume goes", Depth::State, |seen| seen.volumes.is_empty()).await;
+    lab.clean().await;
+}
+
+/// Another container has the whole volume, and puts links where this one's part is.
+async fn a_part_of_a_volume_stays_in_it() {
+    let lab = Lab::open().await;
+    let data = lab.layout.volumes().join("shop_data/data");
+    fs::create_dir_all(data.join("else")).unwrap();
+    fs::write(data.join("else/file"), "inside").unwrap();
+    fs::write(lab.layout.root().join("file"), "outside").unwrap();
+    let leaf = data.join("sub/leaf");
+    let plant = |target: &str| {
+        let _ = fs::remove_dir_all(data.join("sub"));
+        fs::create_dir(data.join("sub")).unwrap();
+        symlink(target.replace('@', lab.layout.root().to_str().unwrap()), &leaf).unwrap();
+    };
+    let part = |name: &str, words: &[&str]| {
+        let subpath = Some("sub/leaf".to_owned());
+        let mut wish = lab.task(name, words);
+        let source = MountSource::Volume { name: "shop_data".into(), nocopy: false, subpath };
+        Arc::make_mut(&mut wish.spec).volumes.push(mount(source));
+        wish
+    };
+    for (at, target) in
+        ["@", "../../../..", "/proc/1/root@", "../../data/../../.."].iter().enumerate()
+    {
+        plant(target);
+        let wish = part(&format!("reads{at}"), &["cat", "/data/file"]);
+        lab.assign(&wish).await;
+        let refused = lab.until_phase(&wish, Phase::Rejected).await.message.unwrap_or_default();
+        assert!(refused.contains("is a link that leaves"), "{target}: {refused}");
+        lab.remove(&wish).await;
+    }
+    plant("../else");
+    let mut wish = part("stays", &["stay", "begun"]);
+    Arc::make_mut(&mut wish.spec).restart = RestartPolicy::Always;
+    lab.assign(&wish).await;
+    let runs = lab.until_phase(&wish, Phase::Running).await;
+    let seen = fs::read_to_string(format!("/proc/{}/root/data/file", runs.pid.unwrap()));
+    assert_eq!(seen.unwrap(), "inside", "a link that stays in the volume is followed");
+    plant("@");
+    let pid = i32::try_from(runs.pid.unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    let refused = |task: &ObservedTask| {
+        task.phase == Phase::Backoff
+            && task.message.as_ref().is_some_and(|text| text.contains("is a link that leaves"))
+    };
+    lab.until_task(&wish, "its next run is refused", refused).await;
+    lab.remove(&wish).await;
     lab.clean().await;
 }
 

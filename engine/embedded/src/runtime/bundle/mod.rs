@@ -11,6 +11,7 @@
 //!   container's own files; [`GROUPS`] holds further groups.
 //! - A mount of type [`FILE`] is content copied to memory, with `mode=`, `uid=`, `gid=`; one of
 //!   type [`SELF`] is this very program, as the container's init.
+//! - A bind's source is opened anew at each run, and `beneath` names a folder that it stays in.
 
 mod limits;
 mod mounts;
@@ -55,10 +56,12 @@ pub struct ImageFacts {
 }
 
 /// A mount whose source on the host is known: a volume's folder, a bind, a revision's file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostMount {
     /// Absolute path on the host; it exists.
     pub source: PathBuf,
+    /// A folder on the way there that no link in it leaves: the volume that it is a part of.
+    pub beneath: Option<PathBuf>,
     /// Absolute path in the container.
     pub target: String,
     /// No writing.

@@ -37,6 +37,7 @@ fn mount(kind: &str, source: PathBuf, target: &str, options: &[&str]) -> Mount {
         kind: Some(kind.to_owned()),
         source: Some(source),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
+        beneath: None,
     }
 }
 
@@ -64,7 +65,9 @@ fn usual(task: &TaskSpec) -> Vec<Mount> {
 fn bind(volume: &HostMount) -> Mount {
     let access = if volume.read_only { "ro" } else { "rw" };
     let propagation = volume.propagation.as_deref().unwrap_or("rprivate");
-    mount("bind", volume.source.clone(), &volume.target, &["rbind", access, propagation])
+    let source = volume.source.clone();
+    let bind = mount("bind", source, &volume.target, &["rbind", access, propagation]);
+    Mount { beneath: volume.beneath.clone(), ..bind }
 }
 
 /// docker's defaults come first, so that `exec` and its like undo them.

@@ -85,6 +85,7 @@ fn the_dull_case_is_dockers() {
 #[test]
 fn own_mounts_come_last_by_depth_and_replace_the_usual_ones() {
     let bind = |target: &str| HostMount {
+        beneath: None,
         source: "/srv".into(),
         target: target.into(),
         read_only: true,
