@@ -31,6 +31,7 @@ mod owners;
 mod pass;
 mod progress;
 mod queue;
+mod reader;
 mod recall;
 mod record;
 mod refresh;

@@ -220,12 +220,12 @@ impl Source {
                 let location = shown_url(&config.url);
                 let (folder, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
-                let git = Git { config: *config, folder, data };
+                let git = Git { config: *config, folder, data, state: settings.state() };
                 (Kind::Git(Box::new(git)), location, BTreeMap::new(), poll)
             }
             From::Directory { path, globs, poll } => {
                 let location = path.display().to_string();
-                let directory = Directory::new(path, globs);
+                let directory = Directory::new(path, globs, settings.state());
                 let environment = settings.environment.clone();
                 let poll = poll.unwrap_or(directory::RECHECK);
                 (Kind::Directory(directory), location, environment, poll)
@@ -392,7 +392,7 @@ impl Source {
         files: &StackFiles,
         paths: &BTreeSet<PathBuf>,
     ) -> Result<Vec<String>, SourceError> {
-        let (Kind::Git(git), StackFiles::Checkout { root, data }) = (&self.kind, files) else {
+        let (Kind::Git(git), StackFiles::Checkout { root, data, .. }) = (&self.kind, files) else {
             return Ok(Vec::new());
         };
         let (checkout, data, paths) = (root.clone(), data.clone(), paths.clone());

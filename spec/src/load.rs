@@ -62,9 +62,19 @@ pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<I
     unset::drop_consequences(&mut problems, &sources.unfilled.into_inner());
     unset::explain(&mut problems, &sources.unset.into_inner(), &texts);
     problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
+    problems.iter_mut().for_each(|problem| conceal(problem, &texts));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
     let paths = sources.paths.into_inner();
     (Loaded { stack, name, problems, texts, paths }, model)
+}
+
+/// Says of a problem in a file that may not be quoted what kind it is, and where: its own words may
+/// hold some of the file's, and get into records and messages.
+fn conceal(problem: &mut Problem, texts: &Texts) {
+    if problem.span.as_ref().is_some_and(|span| texts.is_hidden(&span.file)) {
+        problem.message = problem.code.title().to_owned();
+        (problem.label, problem.hint) = (None, None);
+    }
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.

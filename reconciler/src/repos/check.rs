@@ -2,7 +2,7 @@
 
 use super::RepoError;
 use crate::config::{Follow, From, SourceConfig};
-use crate::find::{holding_stacks, stacks_matching_any};
+use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::load::{Reading, StackFiles, refuse_twins};
 use crate::source::{checkout, interpolated};
 use git2::{Oid, Repository};
@@ -83,10 +83,14 @@ pub fn check(
         checkout::export(&opened, Oid::from_str(commit)?, &root)
     };
     export().map_err(failed)?;
-    let found = stacks_matching_any(&root, &config.paths).map_err(|error| failed(error.into()))?;
+    let found = stacks_in_checkout(&root, &config.paths).map_err(|error| failed(error.into()))?;
     let reading = Reading {
         owner: Owner::Source { name: source.name.clone(), location: config.url.clone() },
-        files: StackFiles::Checkout { root: root.clone(), data: data.to_owned() },
+        files: StackFiles::Checkout {
+            root: root.clone(),
+            data: data.to_owned(),
+            state: state(repo),
+        },
         revision: Some(commit.to_owned()),
         environment: interpolated(&source.env, Some(commit)),
         profiles: vec![],
@@ -106,6 +110,11 @@ pub fn check(
         checked.warnings.push(nothing(&config.paths, &holding_stacks(&root).unwrap_or_default()));
     }
     Ok(checked)
+}
+
+/// The root that `repos/NAME.git` is below.
+fn state(repo: &Path) -> Option<PathBuf> {
+    repo.ancestors().nth(2).map(Path::to_owned)
 }
 
 fn nothing(globs: &[String], elsewhere: &[String]) -> String {
