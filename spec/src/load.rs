@@ -19,6 +19,7 @@ use crate::item::{Entry, Item, Node};
 use crate::judge;
 use crate::keys::Place;
 use crate::merge;
+use crate::permission;
 use crate::problem::Problem;
 use crate::project::Project;
 use crate::resources;
@@ -102,8 +103,10 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     let base: Arc<Path> = tidy(&sources.project.dir).into();
     let composer = Composer::new(sources);
     let paths = sources.compose_files(&environment);
+    let listed = environment.get("COMPOSE_FILE").and_then(|variable| variable.at.clone());
+    let listed = listed.filter(|_| sources.project.files.is_empty());
     let files: Vec<Parsed> =
-        paths.iter().filter_map(|path| composer.parse(path, &base, None)).collect();
+        paths.iter().filter_map(|path| composer.parse(path, &base, listed.as_ref())).collect();
     let name = name(sources, &files, &environment);
     let variable = Variable { value: name.clone().unwrap_or_default(), at: None };
     environment.set("COMPOSE_PROJECT_NAME", variable);
@@ -122,6 +125,9 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     };
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.clone().unwrap_or_default(), &environment, sources);
+    if let Some(permits) = &sources.project.permits {
+        permission::judge(&model, &stack.name, permits, &sources.problems);
+    }
     checks::check(&stack, &model, &sources.problems);
     warnings::warn(&stack, &model, sources);
     checks::drop_absent(&mut stack);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::code::Code;
 use crate::files::{Files, Kind, LARGEST, tidy};
+use crate::permission::Permission;
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::span::{Span, Texts};
@@ -46,15 +47,27 @@ impl<'a> Sources<'a> {
         tidy(&base.join(written))
     }
 
+    /// What is at a path; of one that may not be read that it is there, so that it is refused.
     pub(crate) fn kind(&self, path: &Path) -> Kind {
         self.paths.borrow_mut().insert(path.to_owned());
-        self.files.kind(path)
+        if self.may_read(path) { self.files.kind(path) } else { Kind::Other }
+    }
+
+    fn may_read(&self, path: &Path) -> bool {
+        self.project.permits.as_ref().is_none_or(|permits| permits.reads(path))
     }
 
     /// Reads a file that must be there. `asked` is where it is asked for.
     pub(crate) fn read(&self, path: &Path, asked: Option<&Span>) -> Option<Source> {
         let file = self.shown(path);
         self.paths.borrow_mut().insert(path.to_owned());
+        if let Some(permits) = self.project.permits.as_ref().filter(|permits| !permits.reads(path))
+        {
+            let what = format!("the file `{}`", path.display());
+            let problem = permits.refusal(&what, Permission::HostPaths);
+            self.problems.add(Problem { span: asked.cloned(), ..problem });
+            return None;
+        }
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
