@@ -151,6 +151,7 @@ impl Reader<'_> {
             env_files: asked.env_files.iter().map(|file| settled(file)).collect(),
             home: env::get(env::HOME).map(Into::into),
             policy: self.policy.clone(),
+            permits: None,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
 mod accept;
+pub mod allowed;
 mod answers;
 pub mod ask;
 mod blocking;

@@ -14,7 +14,7 @@ use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{self, Context, Sources, lower};
 use keel_spec::files::tidy;
-use keel_spec::{Code, Files, Kind, Problem, Project, Rendered, Severity, Texts};
+use keel_spec::{Code, Files, Kind, Permits, Problem, Project, Rendered, Severity, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ pub struct Reading {
     pub home: Option<PathBuf>,
     /// Defaults of the stacks' policies.
     pub policy: Policy,
+    /// What the stacks may have of the host; `None`: all that Compose can ask for.
+    pub permits: Option<Permits>,
 }
 
 /// One stack, loaded or refused.
@@ -61,6 +63,8 @@ pub struct LoadedStack {
     pub problems: Vec<Problem>,
     /// What its files say, where they are right; with the texts that problems point into.
     pub stack: Option<keel_spec::Stack>,
+    /// The texts that its problems point into.
+    pub(crate) texts: Texts,
     /// Paths in the repository that its tasks see below the source's data folder.
     pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
@@ -132,6 +136,7 @@ impl Reading {
             warnings: vec![],
             problems: vec![],
             stack: None,
+            texts: Texts::default(),
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
             answers: Answers::default(),
@@ -155,7 +160,7 @@ impl Reading {
             out.lowered = None;
         }
         out.problems = problems;
-        out.stack = loaded.stack;
+        (out.stack, out.texts) = (loaded.stack, loaded.texts);
         (out.answers, out.took) = (files.answers(), began.elapsed());
         out
     }
@@ -176,6 +181,7 @@ impl Reading {
             environment: self.environment.clone(),
             env_files: self.env_files.clone(),
             profiles: self.profiles.clone(),
+            permits: self.permits.clone(),
         }
     }
 
@@ -282,6 +288,14 @@ impl FolderFiles {
 }
 
 impl StackFiles {
+    /// The folder whose files are those of the source's stacks.
+    pub(crate) fn home(&self) -> &Path {
+        match self {
+            Self::Folder(files) => files.served.as_deref().unwrap_or(&files.stack),
+            Self::Checkout { root, .. } => root,
+        }
+    }
+
     /// The same for one stack, read by this project.
     #[must_use]
     pub(crate) fn of(&self, project: &Project) -> Self {

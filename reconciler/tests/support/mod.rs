@@ -131,6 +131,7 @@ impl World {
             env_files: vec![],
             home: None,
             policy: Policy { settle: 0, ..Policy::default() },
+            permits: None,
         };
         let found = stacks_at(&dir).unwrap();
         let loaded = reading.load(&found[0]);
