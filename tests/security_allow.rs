@@ -152,7 +152,7 @@ fn who_serves_refuses_it_too_and_says_so() {
     assert!(checked.code == 1 && checked.stderr.contains("compose.yaml:6:17"), "{checked:?}");
     let words =
         "`privileged` of service `app` needs `privileged`, which source here does not allow";
-    let told = || host.keel(&["status"]).stdout.contains(words).then_some(());
+    let told = || host.overview().contains(words).then_some(());
     until("status says so", told, || serve.said() + &host.overview());
     assert_eq!(host.container("app-app-1").unwrap()["id"], before["id"]);
 

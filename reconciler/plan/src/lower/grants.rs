@@ -84,7 +84,8 @@ impl Lowering<'_> {
                         io::ErrorKind::IsADirectory => ("it is a folder".to_owned(), None),
                         _ => (error.to_string(), None),
                     };
-                    let message = format!("cannot read `{}` for `{name}`: {why}", path.display());
+                    let shown = self.in_repository(&path).unwrap_or(&path).display();
+                    let message = format!("cannot read `{shown}` for `{name}`: {why}");
                     let problem = Problem::new(Code::Unreadable, message);
                     Box::new(Problem { hint: hint.map(str::to_owned), ..problem })
                 })
