@@ -166,7 +166,6 @@ impl Reading {
     }
 
     /// The stack's model alone.
-    #[must_use]
     pub fn render(&self, found: &Found) -> Rendered {
         let project = self.project(found);
         keel_spec::render(&project, &self.files.of(&project))
