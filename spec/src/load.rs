@@ -25,7 +25,7 @@ use crate::project::Project;
 use crate::resources;
 use crate::service::Service;
 use crate::source::Sources;
-use crate::span::{Origins, Span, Texts};
+use crate::span::{Origins, Span, Texts, Via};
 use crate::stack::Stack;
 use crate::unset;
 use crate::warnings;
@@ -72,10 +72,12 @@ pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<I
 /// Says of a problem in a file that may not be quoted what kind it is, and where: its own words may
 /// hold some of the file's, and get into records and messages.
 fn conceal(problem: &mut Problem, texts: &Texts) {
-    if problem.span.as_ref().is_some_and(|span| texts.is_hidden(&span.file)) {
-        problem.message = problem.code.title().to_owned();
-        (problem.label, problem.hint) = (None, None);
-    }
+    let Some(span) = problem.span.as_mut().filter(|span| texts.is_hidden(&span.file)) else {
+        return;
+    };
+    span.via.retain(|link| !matches!(link.how, Via::Variable(_)));
+    problem.message = problem.code.title().to_owned();
+    (problem.service, problem.label, problem.hint) = (None, None, None);
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.
