@@ -6,17 +6,20 @@ use crate::env;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{config, environment};
-use crate::root::settled;
+use crate::root::{self, settled};
 use crate::show::problem;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keel_embedded::Layout;
 use keel_engine::{Content, StackName};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_reconciler::ask::Submission;
 use keel_reconciler::find::{COMPOSE_FILES, Found, stacks_at};
-use keel_reconciler::load::{LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts};
+use keel_reconciler::load::{
+    FolderFiles, LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts,
+};
 use keel_reconciler::work_tree::with_commit;
-use keel_spec::Project;
+use keel_spec::Rendered;
 use std::path::{Path, PathBuf};
 
 /// The file name that stands for standard input.
@@ -40,20 +43,22 @@ impl Asked {
 }
 
 /// Every stack that is asked for, loaded or refused.
-pub fn stacks(asked: &Asked, policy: Policy) -> Result<Vec<LoadedStack>> {
-    let mut stacks = load_all(&found(asked)?, &asked.files, &policy);
+pub fn stacks(context: &Context, asked: &Asked, policy: Policy) -> Result<Vec<LoadedStack>> {
+    let reader = Reader { asked: &asked.files, policy, state: root::layout(&context.global.root) };
+    let mut stacks = load_all(&found(asked)?, &reader);
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     Ok(stacks)
 }
 
 /// Loads all of them, on as many threads as there are processors: none needs another.
-fn load_all(found: &[Found], asked: &Files, policy: &Policy) -> Vec<LoadedStack> {
+fn load_all(found: &[Found], reader: &Reader<'_>) -> Vec<LoadedStack> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     if threads == 1 || found.len() < 2 {
-        return found.iter().map(|found| load(found, asked, policy)).collect();
+        return found.iter().map(|found| reader.reading(found).load(found)).collect();
     }
-    let share = |part: &[Found]| part.iter().map(|found| load(found, asked, policy)).collect();
+    let share =
+        |part: &[Found]| part.iter().map(|found| reader.reading(found).load(found)).collect();
     std::thread::scope(|scope| {
         let parts = found.chunks(found.len().div_ceil(threads));
         let threads: Vec<_> = parts.map(|part| scope.spawn(move || share(part))).collect();
@@ -125,28 +130,36 @@ fn move_to(found: &mut Found, dir: &Path) {
     (found.dir, found.shown) = (settled(dir), String::new());
 }
 
-/// How a stack is read: in the environment of the caller, and as it asked.
-fn load(found: &Found, asked: &Files, policy: &Policy) -> LoadedStack {
-    reading(found, asked, policy.clone()).load(found)
+/// How stacks are read: in the environment of the caller, and as it asked.
+struct Reader<'a> {
+    asked: &'a Files,
+    policy: Policy,
+    state: Layout,
 }
 
-fn reading(found: &Found, asked: &Files, policy: Policy) -> Reading {
-    Reading {
-        owner: Owner::Cli { path: found.dir.display().to_string() },
-        files: StackFiles::Folder,
-        revision: None,
-        environment: with_commit(environment(), &found.dir),
-        profiles: asked.profiles.clone(),
-        name: asked.project_name.clone(),
-        env_files: asked.env_files.iter().map(|file| settled(file)).collect(),
-        home: env::get(env::HOME).map(Into::into),
-        policy,
+impl Reader<'_> {
+    fn reading(&self, found: &Found) -> Reading {
+        let asked = self.asked;
+        let state = Some(self.state.root().to_owned());
+        Reading {
+            owner: Owner::Cli { path: found.dir.display().to_string() },
+            files: StackFiles::Folder(FolderFiles::new(None, state)),
+            revision: None,
+            environment: with_commit(environment(), &found.dir),
+            profiles: asked.profiles.clone(),
+            name: asked.project_name.clone(),
+            env_files: asked.env_files.iter().map(|file| settled(file)).collect(),
+            home: env::get(env::HOME).map(Into::into),
+            policy: self.policy.clone(),
+            permits: None,
+        }
     }
 }
 
 /// The same for whoever wants its model alone.
-pub fn project(found: &Found, asked: &Files) -> Project {
-    reading(found, asked, Policy::default()).project(found)
+pub fn rendered(context: &Context, found: &Found, asked: &Files) -> Rendered {
+    let (policy, state) = (Policy::default(), root::layout(&context.global.root));
+    Reader { asked, policy, state }.reading(found).render(found)
 }
 
 /// People find a file by the path that they wrote, not by the one that it has.
@@ -178,7 +191,7 @@ pub fn one(context: &Context, asked: &Asked) -> Result<Submission> {
 
 /// All stacks that are asked for, ready to be handed over; a refused one ends the command.
 pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
-    let stacks = stacks(asked, config(context)?.policy)?;
+    let stacks = stacks(context, asked, config(context)?.policy)?;
     let mut ready = Vec::new();
     for stack in stacks {
         problem::tell(&context.screen, &stack.errors, &stack.warnings);
@@ -193,7 +206,7 @@ pub fn many(context: &Context, asked: &Asked) -> Result<Vec<Submission>> {
 /// is only below it is not meant.
 pub fn name_here(context: &Context) -> Option<StackName> {
     let asked = Asked { path: ".".into(), files: context.files.clone() };
-    match stacks(&asked, Policy::default()).ok()?.as_slice() {
+    match stacks(context, &asked, Policy::default()).ok()?.as_slice() {
         [stack] if stack.dir == settled(Path::new(".")) => stack.name.clone(),
         _ => None,
     }
@@ -201,7 +214,7 @@ pub fn name_here(context: &Context) -> Option<StackName> {
 
 /// What the stack that is asked for is called, as far as its files say so.
 pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
-    let stacks = stacks(asked, Policy::default())?;
+    let stacks = stacks(context, asked, Policy::default())?;
     match stacks.as_slice() {
         [LoadedStack { name: Some(name), .. }] => Ok(name.clone()),
         [stack] => {

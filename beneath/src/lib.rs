@@ -37,6 +37,9 @@ pub enum Refused {
     /// A folder, device, pipe or socket where a file is read.
     #[error("it is not a regular file")]
     NotAFile,
+    /// What the kernel makes up for whoever reads it, such as /proc/self/environ.
+    #[error("it is made up by the kernel for whoever reads it")]
+    MadeUp,
     /// A file with more bytes than are read.
     #[error("it has more than {0} bytes")]
     TooLarge(u64),
@@ -198,6 +201,9 @@ fn read_whole(what: BorrowedFd<'_>, most: u64) -> io::Result<Vec<u8>> {
     if kind_of(what)? != Kind::File {
         return Err(Refused::NotAFile.into());
     }
+    if rustix::fs::fstatfs(what)?.f_type == rustix::fs::PROC_SUPER_MAGIC {
+        return Err(Refused::MadeUp.into());
+    }
     let path = format!("/proc/self/fd/{}", what.as_raw_fd());
     let file = rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut content = Vec::new();
@@ -265,5 +271,6 @@ mod tests {
         assert_eq!(refused(folder.read("".as_ref(), 9)), Some(Refused::NotAFile));
         assert_eq!(folder.read("none".as_ref(), 9).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(refused(read("/dev/zero".as_ref(), 9)), Some(Refused::NotAFile));
+        assert_eq!(refused(read("/proc/self/environ".as_ref(), 9)), Some(Refused::MadeUp));
     }
 }

@@ -50,7 +50,6 @@ pub(crate) struct Answers {
 enum Answer {
     Kind(Kind),
     Content(Option<Stamp>),
-    Names(Option<Vec<String>>),
     /// It may have changed since without a trace.
     Unsure,
 }
@@ -101,7 +100,6 @@ impl Answer {
         match self {
             Self::Kind(kind) => Files::kind(files, path) == *kind,
             Self::Content(stamp) => Stamp::of(path) == *stamp,
-            Self::Names(names) => Files::list(files, path).ok() == *names,
             Self::Unsure => false,
         }
     }
@@ -157,7 +155,7 @@ impl<'a> Asked<'a> {
     /// Notes that a path was asked for, before it is answered: what changes meanwhile is seen.
     fn note(&self, path: &Path, answer: impl FnOnce(&Path) -> Answer) {
         let mut answers = self.noted();
-        let place = self.files.place(path);
+        let place = self.files.place(path).path();
         if let StackFiles::Checkout { root, .. } = self.files
             && let Ok(in_repo) = path.strip_prefix(root)
         {
@@ -193,16 +191,20 @@ impl Files for Asked<'_> {
         kind
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let names = Files::list(self.files, path);
-        self.note(path, |_| Answer::Names(names.as_ref().ok().cloned()));
-        names
+    fn is_quotable(&self, path: &Path) -> bool {
+        Files::is_quotable(self.files, path)
     }
 }
 
 impl Sources for Asked<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        Files::read(self, path)
+        self.note(path, Answer::content);
+        Sources::read(self.files, path)
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Digest> {
+        self.note(path, Answer::content);
+        self.files.digest(path)
     }
 
     fn kind(&self, path: &Path) -> Kind {
@@ -231,6 +233,10 @@ mod tests {
     use super::*;
     use std::fs;
 
+    fn a_folder() -> StackFiles {
+        StackFiles::Folder(crate::load::FolderFiles::default())
+    }
+
     fn changes(paths: &[&str]) -> Changes {
         Changes::Paths(paths.iter().map(PathBuf::from).collect())
     }
@@ -250,11 +256,11 @@ mod tests {
         let asked = ["a/compose.yaml", "conf", "missing.env"].map(PathBuf::from);
         let answers = Answers { tracked: asked.into(), ..Answers::default() };
         for (path, expected) in cases {
-            let held = answers.hold(&changes(&[path]), &StackFiles::Folder);
+            let held = answers.hold(&changes(&[path]), &a_folder());
             assert_eq!(!held, expected, "{path}");
         }
-        assert!(answers.hold(&changes(&[]), &StackFiles::Folder), "the same commit");
-        assert!(!answers.hold(&Changes::Unknown, &StackFiles::Folder));
+        assert!(answers.hold(&changes(&[]), &a_folder()), "the same commit");
+        assert!(!answers.hold(&Changes::Unknown, &a_folder()));
     }
 
     /// As if it had been written long ago.
@@ -272,7 +278,7 @@ mod tests {
         fs::write(root.join("a/compose.yaml"), "image: x").unwrap();
         fs::write(root.join("a/commit.yaml"), "image: x:${KEEL_SHORT_COMMIT}").unwrap();
         std::os::unix::fs::symlink("a", root.join("link")).unwrap();
-        let files = StackFiles::Checkout { root: root.clone(), data: data.clone() };
+        let files = StackFiles::Checkout { root: root.clone(), data: data.clone(), state: None };
         let asked = |path: &str| {
             let asked = Asked::new(&files);
             let _ = Files::read(&asked, &root.join(path));
@@ -305,13 +311,13 @@ mod tests {
         assert!(!stamp.is_settled(now), "its record was changed a moment ago");
         assert!(stamp.is_settled(now + STEP + Duration::from_secs(1)));
         let answer = Answer::Content(Some(stamp));
-        assert!(answer.holds(&path, &StackFiles::Folder));
+        assert!(answer.holds(&path, &a_folder()));
         let other = folder.path().join("other");
         fs::write(&other, "2").unwrap();
         settle(&other);
         fs::rename(&other, &path).unwrap();
-        assert!(!answer.holds(&path, &StackFiles::Folder), "another of the same size and time");
+        assert!(!answer.holds(&path, &a_folder()), "another of the same size and time");
         fs::remove_file(&path).unwrap();
-        assert!(!answer.holds(&path, &StackFiles::Folder));
+        assert!(!answer.holds(&path, &a_folder()));
     }
 }

@@ -19,11 +19,11 @@ mod sources;
 
 use crate::yaml::{Trouble, parse};
 use keel_plan::desired::Policy;
-use keel_spec::Code;
+use keel_spec::{Code, Permission, Permits};
 use reader::Reader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use duration::parse_duration;
@@ -43,6 +43,8 @@ pub struct SourceConfig {
     pub from: From,
     /// Variables that its stacks may interpolate; they win over `.env`.
     pub env: BTreeMap<String, String>,
+    /// What its stacks may have of the host; `None`: all that Compose can ask for.
+    pub allow: Option<BTreeSet<Permission>>,
     /// Who may say that there was a push.
     pub webhook: Option<WebhookConfig>,
     /// Where its commits get their status.
@@ -53,7 +55,15 @@ impl SourceConfig {
     /// One of which nothing else is said.
     #[must_use]
     pub fn new(name: impl Into<String>, from: From) -> Self {
-        Self { name: name.into(), from, env: BTreeMap::new(), webhook: None, forge: None }
+        let (env, allow, webhook, forge) = Default::default();
+        Self { name: name.into(), from, env, allow, webhook, forge }
+    }
+
+    /// The same for what reads its stacks, whose own files are below this folder.
+    #[must_use]
+    pub fn permits(&self, base: &Path) -> Option<Permits> {
+        let (source, base) = (self.name.clone(), base.to_owned());
+        self.allow.clone().map(|words| Permits { source, base, words })
     }
 }
 

@@ -26,7 +26,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use keel_engine::{Duplex, Event, Open, StackName};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -61,6 +61,13 @@ pub struct Settings {
     pub destinations: Vec<Destination>,
     /// What this host is called in what they are told.
     pub host: String,
+}
+
+impl Settings {
+    /// The root that all of this is below.
+    pub(crate) fn state(&self) -> Option<PathBuf> {
+        self.records.parent().map(Path::to_owned)
+    }
 }
 
 /// The controller of a root. Cheap to clone: all clones are the same one.

@@ -1,6 +1,7 @@
 //! Where stacks are below a path: the one rule for sources and command lines.
 
 use fast_glob::glob_match;
+use keel_beneath::Refused;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +83,20 @@ pub fn stacks_matching_any(root: &Path, patterns: &[String]) -> io::Result<Vec<F
     found.sort_by(|one, other| one.dir.cmp(&other.dir));
     found.dedup_by(|one, other| one.dir == other.dir);
     Ok(found)
+}
+
+/// The same in a checkout, whose links are of whoever pushes: none of them makes a folder of the host
+/// be listed.
+pub fn stacks_in_checkout(root: &Path, patterns: &[String]) -> io::Result<Vec<Found>> {
+    let within = keel_beneath::Folder::open(root)?;
+    let leads_out = |pattern: &&String| {
+        let path = pattern.trim_matches('/');
+        within.kind(path.as_ref()).is_err_and(|error| Refused::of(&error) == Some(Refused::Leaves))
+    };
+    match patterns.iter().find(leads_out) {
+        Some(_) => Err(io::Error::other("it is a link that leaves the repository")),
+        None => stacks_matching_any(root, patterns),
+    }
 }
 
 /// Every folder below `root` that holds a Compose file, relative to it: for people whose globs

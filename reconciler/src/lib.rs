@@ -9,6 +9,7 @@
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
 mod accept;
+pub mod allowed;
 mod answers;
 pub mod ask;
 mod blocking;
@@ -31,6 +32,7 @@ mod owners;
 mod pass;
 mod progress;
 mod queue;
+mod reader;
 mod recall;
 mod record;
 mod refresh;

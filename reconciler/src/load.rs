@@ -8,11 +8,13 @@
 use crate::answers::{Answers, Asked};
 use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
+use crate::reader::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
 use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
-use keel_plan::lower::{Base, Context, Sources, lower};
-use keel_spec::{Code, Files, Kind, Problem, Project, Severity, Texts};
+use keel_plan::lower::{self, Context, Sources, lower};
+use keel_spec::files::tidy;
+use keel_spec::{Code, Files, Kind, Permits, Problem, Project, Rendered, Severity, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,6 +40,8 @@ pub struct Reading {
     pub home: Option<PathBuf>,
     /// Defaults of the stacks' policies.
     pub policy: Policy,
+    /// What the stacks may have of the host; `None`: all that Compose can ask for.
+    pub permits: Option<Permits>,
 }
 
 /// One stack, loaded or refused.
@@ -59,6 +63,8 @@ pub struct LoadedStack {
     pub problems: Vec<Problem>,
     /// What its files say, where they are right; with the texts that problems point into.
     pub stack: Option<keel_spec::Stack>,
+    /// The texts that its problems point into.
+    pub(crate) texts: Texts,
     /// Paths in the repository that its tasks see below the source's data folder.
     pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
@@ -115,7 +121,9 @@ impl Reading {
     #[must_use]
     pub fn load(&self, found: &Found) -> LoadedStack {
         let began = Instant::now();
-        let (project, files) = (self.project(found), Asked::new(&self.files));
+        let project = self.project(found);
+        let files = self.files.of(&project);
+        let files = Asked::new(&files);
         let loaded = keel_spec::load(&project, &files);
         let mut problems = loaded.problems;
         let revision = self.revision.clone().unwrap_or_else(|| revision_of(&loaded.texts));
@@ -128,6 +136,7 @@ impl Reading {
             warnings: vec![],
             problems: vec![],
             stack: None,
+            texts: Texts::default(),
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
             answers: Answers::default(),
@@ -151,14 +160,18 @@ impl Reading {
             out.lowered = None;
         }
         out.problems = problems;
-        out.stack = loaded.stack;
+        (out.stack, out.texts) = (loaded.stack, loaded.texts);
         (out.answers, out.took) = (files.answers(), began.elapsed());
         out
     }
 
-    /// What [`keel_spec`] is asked for.
-    #[must_use]
-    pub fn project(&self, found: &Found) -> Project {
+    /// The stack's model alone.
+    pub fn render(&self, found: &Found) -> Rendered {
+        let project = self.project(found);
+        keel_spec::render(&project, &self.files.of(&project))
+    }
+
+    fn project(&self, found: &Found) -> Project {
         Project {
             dir: found.dir.clone(),
             files: found.files.clone(),
@@ -167,14 +180,15 @@ impl Reading {
             environment: self.environment.clone(),
             env_files: self.env_files.clone(),
             profiles: self.profiles.clone(),
+            permits: self.permits.clone(),
         }
     }
 
     fn context(&self, found: &Found, revision: String) -> Context {
         let base = match &self.files {
-            StackFiles::Folder => Base::Folder { root: found.dir.clone() },
-            StackFiles::Checkout { root, data } => {
-                Base::Git { checkout: root.clone(), data: data.clone() }
+            StackFiles::Folder(_) => lower::Base::Folder { root: found.dir.clone() },
+            StackFiles::Checkout { root, data, .. } => {
+                lower::Base::Git { checkout: root.clone(), data: data.clone() }
             }
         };
         let (owner, policy) = (self.owner.clone(), self.policy.clone());
@@ -239,7 +253,7 @@ fn content_files(stack: &keel_spec::Stack) -> BTreeSet<PathBuf> {
 #[derive(Debug, Clone)]
 pub enum StackFiles {
     /// In a folder of this machine, which is its own.
-    Folder,
+    Folder(FolderFiles),
     /// In an immutable checkout; what it rightly lacks (`.env`, secrets) is below `data`, at the
     /// same place.
     Checkout {
@@ -247,58 +261,150 @@ pub enum StackFiles {
         root: PathBuf,
         /// `data/SOURCE` below the root.
         data: PathBuf,
+        /// Evenkeel's own root: containers write into its folders, too.
+        state: Option<PathBuf>,
     },
 }
 
-impl StackFiles {
-    /// The path itself, or its place below `data` where the checkout lacks it.
-    pub(crate) fn place(&self, path: &Path) -> PathBuf {
-        let Self::Checkout { root, data } = self else { return path.to_owned() };
-        match path.strip_prefix(root) {
-            Ok(in_repo) if !path.exists() => data.join(in_repo),
-            _ => path.to_owned(),
-        }
+/// Files of this machine.
+#[derive(Debug, Clone, Default)]
+pub struct FolderFiles {
+    served: Option<PathBuf>,
+    state: Option<PathBuf>,
+    /// The folder of the stack that is read.
+    stack: PathBuf,
+    /// What a person named.
+    named: BTreeSet<PathBuf>,
+}
+
+impl FolderFiles {
+    /// Of the folder that is served; `None`: a person reads, and may see what they may read.
+    /// `state` is Evenkeel's own root.
+    #[must_use]
+    pub fn new(served: Option<PathBuf>, state: Option<PathBuf>) -> Self {
+        Self { served, state, ..Self::default() }
     }
 }
 
-/// Where links lead; of one that leads nowhere yet, where it says.
-fn led(path: &Path) -> Option<PathBuf> {
-    if let Ok(end) = path.canonicalize() {
-        return Some(end);
+impl StackFiles {
+    /// The folder whose files are those of the source's stacks.
+    pub(crate) fn home(&self) -> &Path {
+        match self {
+            Self::Folder(files) => files.served.as_deref().unwrap_or(&files.stack),
+            Self::Checkout { root, .. } => root,
+        }
     }
-    let target = std::fs::read_link(path).ok()?;
-    let parent = path.parent()?.canonicalize().ok()?;
-    Some(keel_spec::files::tidy(&parent.join(target)))
+
+    /// The same for one stack, read by this project.
+    #[must_use]
+    pub(crate) fn of(&self, project: &Project) -> Self {
+        let Self::Folder(files) = self else { return self.clone() };
+        let asked = project.files.iter().chain(&project.env_files);
+        let named = asked.map(|path| tidy(&project.dir.join(path))).collect();
+        Self::Folder(FolderFiles { stack: project.dir.clone(), named, ..files.clone() })
+    }
+
+    /// As they were when this stack was loaded.
+    pub(crate) fn again(&self, loaded: &LoadedStack) -> Self {
+        let Self::Folder(files) = self else { return self.clone() };
+        Self::Folder(FolderFiles { stack: loaded.dir.clone(), ..files.clone() })
+    }
+
+    /// Where a path is looked for.
+    pub(crate) fn place(&self, path: &Path) -> Place {
+        let bases = self.bases(path);
+        match self {
+            Self::Folder(files) if files.named.contains(path) => Place::Named(path.to_owned()),
+            Self::Folder(_) => Place::of(path, &bases),
+            Self::Checkout { data, .. } => match Place::of(path, &bases) {
+                Place::Beneath(base, below)
+                    if base == bases[0]
+                        && Place::Beneath(base.clone(), below.clone()).kind() == Kind::Missing =>
+                {
+                    Place::Beneath(data_base(data), below)
+                }
+                place => place,
+            },
+        }
+    }
+
+    /// What nothing leads out of, the narrowest first.
+    fn bases(&self, path: &Path) -> Vec<Base> {
+        let (mut bases, state) = match self {
+            Self::Folder(FolderFiles { served, state, stack, .. }) => {
+                let served = served.iter();
+                let served = served.map(|folder| Base::new(folder, "the folder that is served"));
+                (
+                    std::iter::once(Base::new(stack, "the stack's folder")).chain(served).collect(),
+                    state,
+                )
+            }
+            Self::Checkout { root, data, state } => {
+                (vec![Base::new(root, "the repository"), data_base(data)], state)
+            }
+        };
+        bases.extend(state.as_deref().map(|state| own_folder(state, path)));
+        bases
+    }
+}
+
+fn data_base(data: &Path) -> Base {
+    Base::new(data, format!("`{}`", data.display()))
+}
+
+/// The folder below Evenkeel's root that is one task's, volume's or source's, where the path is in it.
+fn own_folder(state: &Path, path: &Path) -> Base {
+    let inside = path.strip_prefix(state).unwrap_or(Path::new(""));
+    let parts: Vec<_> = inside.components().collect();
+    // Two parts name it, and there must be something left to read in it.
+    let folder: PathBuf = parts.iter().take(2.min(parts.len().saturating_sub(1))).collect();
+    let folder = state.join(folder);
+    let called = format!("`{}`", folder.display());
+    Base::new(&folder, called)
 }
 
 impl Files for StackFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if self.leaves(path) {
-            return Err(io::Error::other("it is a link that leaves the repository"));
+        self.content(path, MOST_OF_A_TEXT)
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        self.place(path).kind()
+    }
+
+    fn is_quotable(&self, path: &Path) -> bool {
+        match (self, self.place(path)) {
+            (Self::Folder(FolderFiles { served: None, .. }), _) | (_, Place::Named(_)) => true,
+            (Self::Folder(files), Place::Beneath(base, _)) => {
+                base.path == files.stack || Some(&base.path) == files.served.as_ref()
+            }
+            (Self::Checkout { root, .. }, Place::Beneath(base, _)) => base.path == *root,
+            (_, Place::Host(_)) => false,
         }
+    }
+}
+
+impl StackFiles {
+    fn content(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let place = self.place(path);
-        std::fs::read(&place).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if place != path => {
-                let place = place.display();
-                let words = format!("it is neither in the revision nor at `{place}`");
+        place.read(most).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if place.path() != path => {
+                let place = place.path();
+                let words = format!("it is neither in the revision nor at `{}`", place.display());
                 io::Error::new(io::ErrorKind::NotFound, words)
             }
             _ => error,
         })
     }
-
-    fn kind(&self, path: &Path) -> Kind {
-        keel_spec::Folder::default().kind(&self.place(path))
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        keel_spec::Folder::default().list(path)
-    }
 }
 
 impl Sources for StackFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        Files::read(self, path)
+        self.content(path, MOST_OF_A_CONTENT)
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Digest> {
+        self.place(path).digest()
     }
 
     fn kind(&self, path: &Path) -> Kind {
@@ -312,8 +418,7 @@ impl Sources for StackFiles {
 
     fn leaves(&self, path: &Path) -> bool {
         let Self::Checkout { root, .. } = self else { return false };
-        let (Ok(root), true) = (root.canonicalize(), path.starts_with(root)) else { return false };
-        led(path).is_some_and(|end| !end.starts_with(root))
+        Place::of(path, &[Base::new(root, "the repository")]).leaves()
     }
 }
 

@@ -35,7 +35,8 @@ impl Recall {
         let stack = &self.stacks.get(shown)?.stack;
         let printed_with_commit = stack.lowered.is_none() && *changes != unchanged();
         let whole = stack.lowered.as_ref().is_none_or(|(desired, _)| has_its_files(desired));
-        let same = !printed_with_commit && whole && stack.answers.hold(changes, files);
+        let same =
+            !printed_with_commit && whole && stack.answers.hold(changes, &files.again(stack));
         same.then(|| stack.clone())
     }
 

@@ -12,6 +12,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use check::loaded;
 pub use check::{Checked, Pushed, check};
 
 /// Where they are, and what their hooks call.

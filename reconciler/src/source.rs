@@ -29,6 +29,7 @@ use directory::Directory;
 use git::Git;
 use keel_engine::{Mount, MountSource};
 use keel_plan::desired::{Desired, Owner, Policy};
+use keel_spec::{Permission, Permits};
 use seed::Sides;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -184,6 +185,7 @@ pub(crate) struct Source {
     environment: BTreeMap<String, String>,
     home: Option<PathBuf>,
     policy: Policy,
+    allow: Option<BTreeSet<Permission>>,
     poll: Duration,
     failures: AtomicU32,
     /// A repository of our own.
@@ -212,7 +214,7 @@ pub(crate) struct Loaded {
 
 impl Source {
     pub fn new(config: SourceConfig, settings: &Settings) -> Self {
-        let SourceConfig { name, from, env, webhook: _, forge: _ } = config;
+        let SourceConfig { name, from, env, allow, webhook: _, forge: _ } = config;
         let own =
             matches!(&from, From::Git(git) if Path::new(&git.url) == settings.repos.path(&name));
         let (kind, location, mut environment, poll) = match from {
@@ -220,13 +222,13 @@ impl Source {
                 let location = shown_url(&config.url);
                 let (folder, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
-                let git = Git { config: *config, folder, data };
+                let git = Git { config: *config, folder, data, state: settings.state() };
                 (Kind::Git(Box::new(git)), location, BTreeMap::new(), poll)
             }
             From::Directory { path, globs, poll } => {
                 let location = path.display().to_string();
-                let directory = Directory::new(path, globs);
-                let environment = settings.environment.clone();
+                let directory = Directory::new(path, globs, settings.state());
+                let environment = lent(settings, allow.is_some());
                 let poll = poll.unwrap_or(directory::RECHECK);
                 (Kind::Directory(directory), location, environment, poll)
             }
@@ -236,7 +238,7 @@ impl Source {
         let owner = Owner::Source { name, location };
         let (home, policy) = (settings.home.clone(), settings.policy.clone());
         let (failures, fetched, last) = Default::default();
-        Self { kind, owner, environment, home, policy, poll, failures, own, fetched, last }
+        Self { kind, owner, environment, home, policy, allow, poll, failures, own, fetched, last }
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -376,7 +378,14 @@ impl Source {
             env_files: vec![],
             home: self.home.clone(),
             policy: self.policy.clone(),
+            permits: self.permits(&snapshot.files),
         }
+    }
+
+    fn permits(&self, files: &StackFiles) -> Option<Permits> {
+        let Owner::Source { name, .. } = &self.owner else { return None };
+        let (source, base) = (name.clone(), files.home().to_owned());
+        self.allow.clone().map(|words| Permits { source, base, words })
     }
 
     /// From now on a change in a folder is a hint, to be followed after a pause.
@@ -392,7 +401,7 @@ impl Source {
         files: &StackFiles,
         paths: &BTreeSet<PathBuf>,
     ) -> Result<Vec<String>, SourceError> {
-        let (Kind::Git(git), StackFiles::Checkout { root, data }) = (&self.kind, files) else {
+        let (Kind::Git(git), StackFiles::Checkout { root, data, .. }) = (&self.kind, files) else {
             return Ok(Vec::new());
         };
         let (checkout, data, paths) = (root.clone(), data.clone(), paths.clone());
@@ -427,6 +436,12 @@ impl Source {
         }
         pause(self.poll, self.failures.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// What of the controller's own variables a folder's stacks see: none where somebody else may write
+/// them, since tokens are among them.
+fn lent(settings: &Settings, is_limited: bool) -> BTreeMap<String, String> {
+    if is_limited { BTreeMap::new() } else { settings.environment.clone() }
 }
 
 /// What may be interpolated: of a Git source also its commit.

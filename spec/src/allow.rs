@@ -57,8 +57,8 @@ pub(crate) fn allows(stack: Option<&Stack>, texts: &Texts, problem: &Problem) ->
 
 fn by_comment(texts: &Texts, span: &Span, code: Code) -> bool {
     let names = |line: &str| comment(line).any(|word| word.eq_ignore_ascii_case(code.id()));
-    let above = span.line.checked_sub(1).and_then(|line| texts.line(&span.file, line));
-    texts.line(&span.file, span.line).is_some_and(names)
+    let above = span.line.checked_sub(1).and_then(|line| texts.any_line(&span.file, line));
+    texts.any_line(&span.file, span.line).is_some_and(names)
         || above.is_some_and(|line| line.trim_start().starts_with('#') && names(line))
 }
 

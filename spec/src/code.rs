@@ -87,6 +87,7 @@ codes! {
     OutsideRepository "E0703",
     Config "E0704",
     ConfigFile "E0705",
+    NotAllowed "E0706",
     NotRunYet "W0101",
     Limited "W0102",
     HostPorts "W0103",

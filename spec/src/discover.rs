@@ -37,7 +37,7 @@ impl Sources<'_> {
         let defaults = match self.project.env_files.as_slice() {
             [] if off => BTreeMap::new(),
             [] if !listed.is_empty() => self.env_files_of(&listed, &outer),
-            [] => self.dotenv(&tidy(&dir.join(".env")), &outer),
+            [] => self.dotenv(&tidy(&dir.join(".env")), None, &outer),
             files => self.env_files_of(files, &outer),
         };
         outer.with_defaults(defaults)
@@ -53,10 +53,16 @@ impl Sources<'_> {
     }
 
     /// A `.env` that may be missing.
-    pub(crate) fn dotenv(&self, path: &Path, outer: &Environment) -> BTreeMap<String, Variable> {
+    pub(crate) fn dotenv(
+        &self,
+        path: &Path,
+        asked: Option<&Span>,
+        outer: &Environment,
+    ) -> BTreeMap<String, Variable> {
         match self.kind(path) {
-            Kind::File => self.env_file(path, None, outer),
-            _ => BTreeMap::new(),
+            Kind::Missing | Kind::Dir => BTreeMap::new(),
+            // What is there and cannot be read says so: its variables must not be missed in silence.
+            Kind::File | Kind::Other => self.env_file(path, asked, outer),
         }
     }
 
@@ -125,7 +131,7 @@ impl Sources<'_> {
     fn found(&self) -> Vec<PathBuf> {
         let here = |names: &[&str]| -> Vec<PathBuf> {
             let paths = names.iter().map(|name| tidy(&self.project.dir.join(name)));
-            paths.filter(|path| self.kind(path) == Kind::File).collect()
+            paths.filter(|path| matches!(self.kind(path), Kind::File | Kind::Other)).collect()
         };
         let base = self.only_one(here(&NAMES));
         if base.is_none() {

@@ -17,14 +17,20 @@ pub enum Kind {
     Missing,
 }
 
+/// Larger files are refused: no Compose or env file is written by hand at that size.
+pub const LARGEST: u64 = 16 << 20;
+
 /// Reads files by paths; what they are relative to is the implementor's.
 pub trait Files: Send + Sync {
     /// The whole content of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// What is at a path, symbolic links followed.
     fn kind(&self, path: &Path) -> Kind;
-    /// The names in a folder, sorted.
-    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Whether what is in a file may be quoted in problems, which get into records and messages:
+    /// not that of a file that only happens to be named, such as one of the host.
+    fn is_quotable(&self, _path: &Path) -> bool {
+        true
+    }
 }
 
 /// The file system. Relative paths are relative to `root`.
@@ -52,14 +58,6 @@ impl Files for Folder {
             Ok(_) => Kind::Other,
             Err(_) => Kind::Missing,
         }
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let mut names = std::fs::read_dir(self.root.join(path))?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect::<io::Result<Vec<_>>>()?;
-        names.sort();
-        Ok(names)
     }
 }
 
@@ -90,16 +88,6 @@ impl Files for Memory {
             false if self.files.keys().any(|file| file.starts_with(&path)) => Kind::Dir,
             false => Kind::Missing,
         }
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        let path = tidy(path);
-        let below = self.files.keys().filter_map(|file| file.strip_prefix(&path).ok());
-        let mut names: Vec<String> = below
-            .filter_map(|rest| Some(rest.components().next()?.as_os_str().to_string_lossy().into()))
-            .collect();
-        names.dedup();
-        if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
     }
 }
 
@@ -137,11 +125,9 @@ mod tests {
         let both: [&dyn Files; 2] = [&folder, &memory];
         for files in both {
             assert_eq!(files.read("sub/../a".as_ref()).unwrap(), b"one");
-            assert_eq!(files.list("".as_ref()).unwrap(), ["a", "sub"]);
             let kinds = ["a", "sub", "nope"].map(|path| files.kind(path.as_ref()));
             assert_eq!(kinds, [Kind::File, Kind::Dir, Kind::Missing]);
             assert_eq!(files.read("nope".as_ref()).unwrap_err().kind(), io::ErrorKind::NotFound);
-            assert_eq!(files.list("nope".as_ref()).unwrap_err().kind(), io::ErrorKind::NotFound);
         }
     }
 

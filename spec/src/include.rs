@@ -120,7 +120,9 @@ impl Composer<'_> {
         let outer = around.environment.clone();
         let named = texts(item.get("env_file"));
         if named.is_empty() {
-            let own = self.sources.dotenv(&Sources::path(base, ".env"), &outer);
+            let folder = item.get("project_directory").unwrap_or(item);
+            let path = Sources::path(base, ".env");
+            let own = self.sources.dotenv(&path, Some(&folder.span), &outer);
             return outer.with_defaults(own);
         }
         let mut found = BTreeMap::new();

@@ -166,6 +166,12 @@ impl Place {
         self.below.get(key).or_else(|| self.below.get("*"))
     }
 
+    /// The same, with the table's own word for it.
+    pub(crate) fn step(&self, key: &str) -> Option<(&'static str, &Self)> {
+        let found = self.below.get_key_value(key).or_else(|| self.below.get_key_value("*"))?;
+        Some((found.0, found.1))
+    }
+
     /// Whether two keys are known in one mapping, here or anywhere below.
     pub(crate) fn has_beside(&self, one: &str, other: &str) -> bool {
         let here = self.below.contains_key(one) && self.below.contains_key(other);

@@ -19,12 +19,13 @@ use crate::item::{Entry, Item, Node};
 use crate::judge;
 use crate::keys::Place;
 use crate::merge;
+use crate::permission;
 use crate::problem::Problem;
 use crate::project::Project;
 use crate::resources;
 use crate::service::Service;
 use crate::source::Sources;
-use crate::span::{Origins, Span, Texts};
+use crate::span::{Origins, Span, Texts, Via};
 use crate::stack::Stack;
 use crate::unset;
 use crate::warnings;
@@ -62,9 +63,21 @@ pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<I
     unset::drop_consequences(&mut problems, &sources.unfilled.into_inner());
     unset::explain(&mut problems, &sources.unset.into_inner(), &texts);
     problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
+    problems.iter_mut().for_each(|problem| conceal(problem, &texts));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
     let paths = sources.paths.into_inner();
     (Loaded { stack, name, problems, texts, paths }, model)
+}
+
+/// Says of a problem in a file that may not be quoted what kind it is, and where: its own words may
+/// hold some of the file's, and get into records and messages.
+fn conceal(problem: &mut Problem, texts: &Texts) {
+    let Some(span) = problem.span.as_mut().filter(|span| texts.is_hidden(&span.file)) else {
+        return;
+    };
+    span.via.retain(|link| !matches!(link.how, Via::Variable(_)));
+    problem.message = problem.code.title().to_owned();
+    (problem.service, problem.label, problem.hint) = (None, None, None);
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.
@@ -92,8 +105,10 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     let base: Arc<Path> = tidy(&sources.project.dir).into();
     let composer = Composer::new(sources);
     let paths = sources.compose_files(&environment);
+    let listed = environment.get("COMPOSE_FILE").and_then(|variable| variable.at.clone());
+    let listed = listed.filter(|_| sources.project.files.is_empty());
     let files: Vec<Parsed> =
-        paths.iter().filter_map(|path| composer.parse(path, &base, None)).collect();
+        paths.iter().filter_map(|path| composer.parse(path, &base, listed.as_ref())).collect();
     let name = name(sources, &files, &environment);
     let variable = Variable { value: name.clone().unwrap_or_default(), at: None };
     environment.set("COMPOSE_PROJECT_NAME", variable);
@@ -112,6 +127,9 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
     };
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
     let mut stack = decode(&model, name.clone().unwrap_or_default(), &environment, sources);
+    if let Some(permits) = &sources.project.permits {
+        permission::judge(&model, &stack.name, permits, &sources.problems);
+    }
     checks::check(&stack, &model, &sources.problems);
     warnings::warn(&stack, &model, sources);
     checks::drop_absent(&mut stack);

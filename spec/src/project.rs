@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::permission::Permits;
+
 /// What [`crate::load()`] is asked for. Everything that the outside decides is in here.
 #[derive(Debug, Clone, Default)]
 pub struct Project {
@@ -21,6 +23,8 @@ pub struct Project {
     pub env_files: Vec<PathBuf>,
     /// Profiles that are on, beside those of `COMPOSE_PROFILES`; `*` is all.
     pub profiles: Vec<String>,
+    /// What the stack may have of its host; `None`: all that Compose can ask for.
+    pub permits: Option<Permits>,
 }
 
 impl Project {

@@ -8,13 +8,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use crate::code::Code;
-use crate::files::{Files, Kind, tidy};
+use crate::files::{Files, Kind, LARGEST, tidy};
+use crate::permission::Permission;
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::span::{Span, Texts};
-
-/// Larger files are refused: no Compose or env file is written by hand at that size.
-const MAX_SIZE: usize = 16 << 20;
 
 /// Reads files of one project and keeps their texts.
 pub(crate) struct Sources<'a> {
@@ -49,15 +47,27 @@ impl<'a> Sources<'a> {
         tidy(&base.join(written))
     }
 
+    /// What is at a path; of one that may not be read that it is there, so that it is refused.
     pub(crate) fn kind(&self, path: &Path) -> Kind {
         self.paths.borrow_mut().insert(path.to_owned());
-        self.files.kind(path)
+        if self.may_read(path) { self.files.kind(path) } else { Kind::Other }
+    }
+
+    fn may_read(&self, path: &Path) -> bool {
+        self.project.permits.as_ref().is_none_or(|permits| permits.reads(path))
     }
 
     /// Reads a file that must be there. `asked` is where it is asked for.
     pub(crate) fn read(&self, path: &Path, asked: Option<&Span>) -> Option<Source> {
         let file = self.shown(path);
         self.paths.borrow_mut().insert(path.to_owned());
+        if let Some(permits) = self.project.permits.as_ref().filter(|permits| !permits.reads(path))
+        {
+            let what = format!("the file `{}`", path.display());
+            let problem = permits.refusal(&what, Permission::HostPaths);
+            self.problems.add(Problem { span: asked.cloned(), ..problem });
+            return None;
+        }
         let bytes = match self.files.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -66,9 +76,14 @@ impl<'a> Sources<'a> {
                 return None;
             }
         };
-        let text: Arc<str> = self.decoded(&file, bytes)?.into();
-        self.texts.borrow_mut().insert(file.clone(), text.clone());
-        Some(Source { file, text })
+        let text = self.decoded(&file, bytes).map(Arc::<str>::from);
+        if let Some(text) = &text {
+            self.texts.borrow_mut().insert(file.clone(), text.clone());
+        }
+        if !self.files.is_quotable(path) {
+            self.texts.borrow_mut().hide(&file);
+        }
+        Some(Source { file, text: text? })
     }
 
     /// What to do about a file that is missing, by what is there instead of it.
@@ -112,7 +127,11 @@ impl<'a> Sources<'a> {
             io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
             _ => error.to_string(),
         };
-        let mut problem = Problem::new(Code::Unreadable, format!("cannot read `{file}`: {why}"));
+        let code = match error.kind() {
+            io::ErrorKind::FileTooLarge => Code::TooLarge,
+            _ => Code::Unreadable,
+        };
+        let mut problem = Problem::new(code, format!("cannot read `{file}`: {why}"));
         problem.span = asked.cloned();
         problem.hint = hint.filter(|_| error.kind() == io::ErrorKind::NotFound);
         self.problems.add(problem);
@@ -120,8 +139,8 @@ impl<'a> Sources<'a> {
 
     /// UTF-8, or the problem at the first byte that is none.
     fn decoded(&self, file: &Arc<str>, bytes: Vec<u8>) -> Option<String> {
-        if bytes.len() > MAX_SIZE {
-            let message = format!("`{file}` is larger than {} MiB", MAX_SIZE >> 20);
+        if bytes.len() as u64 > LARGEST {
+            let message = format!("`{file}` is larger than {} MiB", LARGEST >> 20);
             self.problems.add(Problem::new(Code::TooLarge, message));
             return None;
         }

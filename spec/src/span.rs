@@ -180,6 +180,8 @@ pub struct Texts(BTreeMap<Arc<str>, Text>);
 #[serde(from = "Arc<str>", into = "Arc<str>")]
 struct Text {
     text: Arc<str>,
+    /// It may not be quoted: [`Texts::line`] does not give its lines.
+    hidden: bool,
     starts: OnceLock<Arc<[usize]>>,
 }
 
@@ -197,13 +199,13 @@ impl Text {
 
 impl From<Arc<str>> for Text {
     fn from(text: Arc<str>) -> Self {
-        Self { text, starts: OnceLock::new() }
+        Self { text, hidden: false, starts: OnceLock::new() }
     }
 }
 
 impl From<Text> for Arc<str> {
     fn from(text: Text) -> Self {
-        text.text
+        if text.hidden { "".into() } else { text.text }
     }
 }
 
@@ -226,8 +228,26 @@ impl Texts {
         self.0.get(file).map(|text| &text.text)
     }
 
-    /// One line of a file, counted from 1, without its end.
+    /// From now on nobody is shown a line of this file.
+    pub(crate) fn hide(&mut self, file: &str) {
+        if let Some(text) = self.0.get_mut(file) {
+            text.hidden = true;
+        }
+    }
+
+    /// Whether lines of this file are shown to nobody.
+    pub(crate) fn is_hidden(&self, file: &str) -> bool {
+        self.0.get(file).is_some_and(|text| text.hidden)
+    }
+
+    /// One line of a file, counted from 1, without its end; `None` also for a file that may not be
+    /// quoted.
     pub fn line(&self, file: &str, line: u32) -> Option<&str> {
+        self.any_line(file, line).filter(|_| !self.is_hidden(file))
+    }
+
+    /// The same for whoever shows it to nobody.
+    pub(crate) fn any_line(&self, file: &str, line: u32) -> Option<&str> {
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
         self.0.get(file)?.line(index)
     }

@@ -18,6 +18,7 @@ const WITHOUT_EXAMPLE: &[Code] = &[
     Code::OutsideRepository,
     Code::Config,
     Code::ConfigFile,
+    Code::NotAllowed,
     Code::StacksConflict,
     Code::WritableFile,
     Code::HealthTimeout,

@@ -1,9 +1,11 @@
 //! What a load says beside the stack and its problems.
 
+use std::io;
 use std::path::Path;
 
+use keel_spec::problem::render;
 use keel_spec::service::MountKind;
-use keel_spec::{Link, Memory, Project, Via, load};
+use keel_spec::{Files, Kind, Link, Memory, Project, Via, load};
 
 #[test]
 fn a_refused_stack_still_has_its_name() {
@@ -82,4 +84,46 @@ fn relative_paths_start_where_their_file_says() {
     };
     assert_eq!(sources("web"), ["/a/w"]);
     assert_eq!(sources("db"), ["/a/d", "~/h"]);
+}
+
+/// Files of which only those beneath `/srv` may be quoted.
+struct Elsewhere(Memory);
+
+impl Files for Elsewhere {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.read(path)
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        self.0.kind(path)
+    }
+
+    fn is_quotable(&self, path: &Path) -> bool {
+        path.starts_with("/srv")
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_quoted_is_not_even_in_the_words_of_a_problem() {
+    let compose = "include: [/etc/base.yaml]\nservices:\n  web:\n    image: nginx:1.29\n    env_file:\n      - {path: /etc/raw, format: raw}\n      - /etc/name\n      - /etc/unset\n      - /etc/quote\n";
+    let files = Memory::default()
+        .with("/srv/blog/compose.yaml", compose)
+        .with(
+            "/etc/base.yaml",
+            "S3cret: {S3cret: 1}\nservices: {S3cret: {image: 'S3cret S3cret'}}\n",
+        )
+        .with("/etc/raw", "root S3cret\n")
+        .with("/etc/name", "S3cret S3cret=1\n")
+        .with("/etc/unset", "A=pa$S3cret\n")
+        .with("/etc/quote", "A='S3cret\n");
+    let loaded = load(&Project::new("/srv/blog"), &Elsewhere(files));
+    let places: Vec<_> = loaded.problems.iter().filter_map(|one| one.span.as_ref()).collect();
+    for file in ["base.yaml", "raw", "name", "unset", "quote"] {
+        assert!(places.iter().any(|at| at.file.ends_with(file)), "nothing is said of {file}");
+    }
+    for problem in &loaded.problems {
+        let printed = render(problem, &loaded.texts);
+        let data = serde_json::to_string(problem).unwrap();
+        assert!(!printed.contains("S3cret") && !data.contains("S3cret"), "{printed}{data}");
+    }
 }

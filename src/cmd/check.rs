@@ -49,7 +49,7 @@ enum Format {
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut stacks = Vec::new();
     for asked in asked(&args, context)? {
-        stacks.extend(load::stacks(&asked, Policy::default())?);
+        stacks.extend(load::stacks(context, &asked, Policy::default())?);
     }
     match args.format {
         Format::Text => text(&stacks, context),

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::machine::{self, repos};
 use crate::root;
 use crate::show::{outcome, problem};
-use keel_reconciler::config::{From, SourceConfig};
+use keel_reconciler::config::{Follow, From, SourceConfig};
 use keel_reconciler::repos::{Pushed, check};
 use keel_reconciler::rows::SyncAsk;
 use std::io::Read;
@@ -61,9 +61,23 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
 /// As `keel.yaml` has it, where it does.
 fn source(name: &str, context: &Context) -> Result<SourceConfig> {
     let configured = machine::config(context)?.sources.into_iter().find(|one| one.name == name);
-    let own = || repos(context, &root::layout(&context.global.root)).ok()?.source(name);
-    let own = configured.or_else(own);
-    own.ok_or_else(|| Failure::new(format!("there is no repository of a source {name}")))
+    let own = repos(context, &root::layout(&context.global.root)).ok();
+    let own = own.and_then(|repos| repos.source(name));
+    let source = match (configured, own) {
+        (Some(configured), Some(own)) => Some(on_its_branch(configured, own)),
+        (configured, own) => configured.or(own),
+    };
+    source.ok_or_else(|| Failure::new(format!("there is no repository of a source {name}")))
+}
+
+/// Where keel.yaml names no branch, it is the one that HEAD names: the repository's own.
+fn on_its_branch(mut configured: SourceConfig, own: SourceConfig) -> SourceConfig {
+    if let (From::Git(git), From::Git(own)) = (&mut configured.from, own.from)
+        && git.follow == Follow::Branch(None)
+    {
+        git.follow = own.follow;
+    }
+    configured
 }
 
 fn look(source: &SourceConfig, commit: &str, context: &Context) -> Result<Exit> {

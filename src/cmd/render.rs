@@ -75,8 +75,7 @@ fn several(asked: &Asked) -> Failure {
 fn model(asked: &Asked, args: &Args, context: &Context) -> Result<Exit> {
     let mut found = load::found(asked)?;
     let (Some(found), true) = (found.pop(), found.is_empty()) else { return Err(several(asked)) };
-    let project = load::project(&found, &asked.files);
-    let rendered = keel_spec::render(&project, &keel_spec::Folder::default());
+    let rendered = load::rendered(context, &found, &asked.files);
     let loaded = &rendered.loaded;
     // Warnings are `check`'s to tell: who renders wants the model.
     let errors = loaded.problems.iter().filter(|problem| problem.is_error());

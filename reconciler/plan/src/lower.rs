@@ -33,6 +33,10 @@ use std::path::{Path, PathBuf};
 pub trait Sources {
     /// The whole content of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Something that tells a file's content from any other.
+    fn digest(&self, path: &Path) -> io::Result<Digest> {
+        self.read(path).map(|content| Digest::of(&content))
+    }
     /// What is at a path.
     fn kind(&self, path: &Path) -> Kind;
     /// Whether the revision holds this path (relative to the repository's root): the digest of

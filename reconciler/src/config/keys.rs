@@ -24,6 +24,8 @@ pub(crate) enum Shape {
     Words(&'static [&'static str]),
     /// A list of some of these.
     SomeWords(&'static [&'static str]),
+    /// A list of some of these, or of none.
+    AnyWords(&'static [&'static str]),
     /// Known, and refused by name until a version obeys it.
     NotYet,
 }
@@ -53,7 +55,8 @@ pub(crate) const RECEIVERS: &[&str] = &["webhook", "ntfy"];
 pub(crate) const KINDS: &[&str] = &["failed", "recovered", "drift"];
 
 use Shape::{
-    Duration, Flag, List, Map as Keys, Maps, Named, NotYet, Pairs, SomeWords, Text, Texts, Words,
+    AnyWords, Duration, Flag, List, Map as Keys, Maps, Named, NotYet, Pairs, SomeWords, Text,
+    Texts, Words,
 };
 
 /// Parents come before their keys.
@@ -91,6 +94,11 @@ pub(crate) const KEYS: &[Key] = &[
         "sources.*.data-dir",
         Text,
         "Where files that Git lacks, and data beside the Compose files, are kept.",
+    ),
+    key(
+        "sources.*.allow",
+        AnyWords(keel_spec::Permission::WORDS),
+        "What its stacks may have of the host; unset, all that Compose can ask for: whoever pushes is root.",
     ),
     key("sources.*.auth", Keys, "How the Git server knows this machine."),
     key("sources.*.auth.token-file", Text, "A file with an access token, for https."),
@@ -228,6 +236,7 @@ fn property(key: &Key) -> Value {
         SomeWords(words) => {
             json!({ "type": "array", "items": { "enum": words }, "minItems": 1 })
         }
+        AnyWords(words) => json!({ "type": "array", "items": { "enum": words } }),
         Text | NotYet => json!({ "type": "string", "minLength": 1 }),
     };
     property["description"] = json!(key.about);
@@ -259,6 +268,7 @@ mod tests {
         let source = &schema["properties"]["sources"]["additionalProperties"];
         assert_eq!(source["properties"]["auth"]["properties"]["token-file"]["type"], "string");
         assert_eq!(source["additionalProperties"], false);
+        assert_eq!(source["properties"]["allow"]["minItems"], Value::Null, "none may be allowed");
         assert_eq!(source["properties"]["webhook"]["properties"]["type"]["enum"], json!(FORGES));
         assert!(source["properties"]["verify"].is_null());
         let receiver = &schema["properties"]["notify"]["items"];

@@ -120,12 +120,16 @@ impl Reader {
 
     /// Several of the words that the table has for this key.
     pub fn some_words(&mut self, item: &Item, path: &str) -> Vec<String> {
-        let Some(Shape::SomeWords(words)) = find(path).map(|row| row.shape) else { return vec![] };
+        let (words, may_be_empty) = match find(path).map(|row| row.shape) {
+            Some(Shape::SomeWords(words)) => (words, false),
+            Some(Shape::AnyWords(words)) => (words, true),
+            _ => return vec![],
+        };
         let Node::List(items) = &item.node else {
             self.wrong(item, "a list is needed here");
             return vec![];
         };
-        if items.is_empty() {
+        if items.is_empty() && !may_be_empty {
             self.wrong(item, "the list is empty: leave it out to be told of all");
         }
         items.iter().filter_map(|item| self.one_of(item, path, words)).collect()

@@ -5,7 +5,8 @@ use super::reader::Reader;
 use super::{Auth, Follow, ForgeConfig, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
 use crate::source::{Location, is_range, shown_url};
 use crate::yaml::{Item, Node};
-use std::collections::BTreeMap;
+use keel_spec::Permission;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ struct Written<'a> {
     paths: Vec<String>,
     poll: Option<Duration>,
     env: BTreeMap<String, String>,
+    allow: Option<BTreeSet<Permission>>,
     data_dir: Option<PathBuf>,
     auth: Option<(Auth, &'a Item)>,
     webhook: Option<WebhookConfig>,
@@ -61,8 +63,8 @@ impl Reader {
             }
         };
         let forge = self.forge_of(&written);
-        let Written { env, webhook, .. } = written;
-        Some(SourceConfig { name: name.to_owned(), from: from?, env, webhook, forge })
+        let Written { env, allow, webhook, .. } = written;
+        Some(SourceConfig { name: name.to_owned(), from: from?, env, allow, webhook, forge })
     }
 
     fn written<'a>(&mut self, item: &'a Item) -> Written<'a> {
@@ -84,6 +86,7 @@ impl Reader {
                 "path" => written.paths = this.globs(value),
                 "poll" => written.poll = this.poll(value),
                 "env" => written.env = this.pairs(value),
+                "allow" => written.allow = Some(this.allow(value)),
                 "data-dir" => written.data_dir = this.path(value),
                 "auth" => written.auth = this.auth(value).map(|auth| (auth, value)),
                 "webhook" => written.webhook = this.webhook(value),
@@ -209,6 +212,11 @@ impl Reader {
             (name, _) => this.wrong(value, format!("the variable `{name}` needs a text")),
         });
         pairs
+    }
+
+    fn allow(&mut self, item: &Item) -> BTreeSet<Permission> {
+        let words = self.some_words(item, "sources.*.allow");
+        words.iter().filter_map(|word| Permission::of(word)).collect()
     }
 
     fn auth(&mut self, item: &Item) -> Option<Auth> {

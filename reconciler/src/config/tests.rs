@@ -11,6 +11,7 @@ sources:
     path: [stacks/*, extra]
     poll: 10s
     env: { ZONE: eu, COUNT: 3, OLD: 0755 }
+    allow: [host-paths]
     data-dir: /srv/data/home
     auth: { token-file: /etc/keel/token }
     webhook: { type: github, secret-file: /etc/keel/hook }
@@ -40,7 +41,12 @@ registries:
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let webhook = WebhookConfig { forge: "github".into(), secret_file: "/etc/keel/hook".into() };
     let from = From::Git(Box::new(home));
-    let home = SourceConfig { name: "home".into(), from, env, webhook: Some(webhook), forge: None };
+    let home = SourceConfig {
+        env,
+        allow: Some([Permission::HostPaths].into()),
+        webhook: Some(webhook),
+        ..SourceConfig::new("home", from)
+    };
     assert_eq!(config.sources[0], home);
     let auth = Auth::Ssh {
         key: Some("/etc/keel/key".into()),

@@ -2,8 +2,8 @@
 
 use super::RepoError;
 use crate::config::{Follow, From, SourceConfig};
-use crate::find::{holding_stacks, stacks_matching_any};
-use crate::load::{Reading, StackFiles, refuse_twins};
+use crate::find::{holding_stacks, stacks_in_checkout};
+use crate::load::{LoadedStack, Reading, StackFiles, refuse_twins};
 use crate::source::{checkout, interpolated};
 use git2::{Oid, Repository};
 use keel_plan::desired::{Owner, Policy};
@@ -67,8 +67,29 @@ pub fn check(
     source: &SourceConfig,
     data: &Path,
 ) -> Result<Checked, RepoError> {
-    let failed = |source| RepoError::Make { path: repo.to_owned(), source };
     let From::Git(config) = &source.from else { return Ok(Checked::default()) };
+    let (stacks, elsewhere) = loaded(repo, quarantine, commit, source, data)?;
+    let mut checked = Checked { stacks: stacks.len(), ..Checked::default() };
+    for stack in stacks {
+        checked.errors.extend(stack.errors);
+        checked.warnings.extend(stack.warnings);
+    }
+    if checked.stacks == 0 {
+        checked.warnings.push(nothing(&config.paths, &elsewhere));
+    }
+    Ok(checked)
+}
+
+/// The stacks of a commit; where there are none, the folders that hold some all the same.
+pub(crate) fn loaded(
+    repo: &Path,
+    quarantine: Option<&Path>,
+    commit: &str,
+    source: &SourceConfig,
+    data: &Path,
+) -> Result<(Vec<LoadedStack>, Vec<String>), RepoError> {
+    let failed = |source| RepoError::Make { path: repo.to_owned(), source };
+    let From::Git(config) = &source.from else { return Ok(Default::default()) };
     let scratch = Scratch(repo.join(format!("keel-check-{}", std::process::id())));
     let root = scratch.0.join(&source.name);
     let export = || {
@@ -83,10 +104,14 @@ pub fn check(
         checkout::export(&opened, Oid::from_str(commit)?, &root)
     };
     export().map_err(failed)?;
-    let found = stacks_matching_any(&root, &config.paths).map_err(|error| failed(error.into()))?;
+    let found = stacks_in_checkout(&root, &config.paths).map_err(|error| failed(error.into()))?;
     let reading = Reading {
         owner: Owner::Source { name: source.name.clone(), location: config.url.clone() },
-        files: StackFiles::Checkout { root: root.clone(), data: data.to_owned() },
+        files: StackFiles::Checkout {
+            root: root.clone(),
+            data: data.to_owned(),
+            state: state(repo),
+        },
         revision: Some(commit.to_owned()),
         environment: interpolated(&source.env, Some(commit)),
         profiles: vec![],
@@ -94,18 +119,17 @@ pub fn check(
         env_files: vec![],
         home: None,
         policy: Policy::default(),
+        permits: source.permits(&root),
     };
     let mut stacks: Vec<_> = found.iter().map(|found| reading.load(found)).collect();
     refuse_twins(&mut stacks);
-    let mut checked = Checked { stacks: stacks.len(), ..Checked::default() };
-    for stack in stacks {
-        checked.errors.extend(stack.errors);
-        checked.warnings.extend(stack.warnings);
-    }
-    if checked.stacks == 0 {
-        checked.warnings.push(nothing(&config.paths, &holding_stacks(&root).unwrap_or_default()));
-    }
-    Ok(checked)
+    let elsewhere = if stacks.is_empty() { holding_stacks(&root).ok() } else { None };
+    Ok((stacks, elsewhere.unwrap_or_default()))
+}
+
+/// The root that `repos/NAME.git` is below.
+fn state(repo: &Path) -> Option<PathBuf> {
+    repo.ancestors().nth(2).map(Path::to_owned)
 }
 
 fn nothing(globs: &[String], elsewhere: &[String]) -> String {

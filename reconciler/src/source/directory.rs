@@ -7,7 +7,7 @@
 use super::{Snapshot, SourceError};
 use crate::blocking::off_thread;
 use crate::find::{Found, stacks_at, stacks_matching_any};
-use crate::load::StackFiles;
+use crate::load::{FolderFiles, StackFiles};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,12 +21,13 @@ pub(crate) const DEBOUNCE: Duration = Duration::from_millis(200);
 pub(crate) struct Directory {
     path: PathBuf,
     globs: Vec<String>,
+    state: Option<PathBuf>,
     watcher: Mutex<Option<RecommendedWatcher>>,
 }
 
 impl Directory {
-    pub fn new(path: PathBuf, globs: Vec<String>) -> Self {
-        Self { path, globs, watcher: Mutex::default() }
+    pub fn new(path: PathBuf, globs: Vec<String>, state: Option<PathBuf>) -> Self {
+        Self { path, globs, state, watcher: Mutex::default() }
     }
 
     fn watching(&self) -> MutexGuard<'_, Option<RecommendedWatcher>> {
@@ -46,8 +47,15 @@ impl Directory {
         let homes = found.iter().filter_map(above).filter(|home| home.starts_with(&self.path));
         let folders = found.iter().map(|Found { dir, .. }| dir.clone());
         self.watch_folders(folders.chain(homes).chain(link_homes(&self.path)));
-        let files = StackFiles::Folder;
+        let files = StackFiles::Folder(self.files());
         Ok(Arc::new(Snapshot { revision: None, found, files, elsewhere: vec![] }))
+    }
+
+    /// A served file's folder is the stack's own, and nothing else is served.
+    fn files(&self) -> FolderFiles {
+        let file = self.path.is_file().then(|| self.path.parent()).flatten();
+        let served = Some(file.unwrap_or(&self.path).to_owned());
+        FolderFiles::new(served, self.state.clone())
     }
 
     /// `hint` is called, from a thread of its own, when something may have changed.

@@ -15,7 +15,7 @@ use super::{Snapshot, SourceError, checkout, transport, words};
 use crate::answers::Changes;
 use crate::blocking::off_thread;
 use crate::config::{Follow, GitConfig};
-use crate::find::{holding_stacks, stacks_matching_any};
+use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::load::StackFiles;
 use git2::{DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, Repository};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ pub(crate) struct Git {
     pub folder: PathBuf,
     /// `data/NAME`.
     pub data: PathBuf,
+    /// Evenkeel's own root.
+    pub state: Option<PathBuf>,
 }
 
 /// How a commit stands to the one that a source has.
@@ -70,14 +72,15 @@ impl Git {
             return Ok(known);
         }
         let globs = &self.config.paths;
-        let found = stacks_matching_any(&root, globs).map_err(|source| SourceError::Folder {
+        let found = stacks_in_checkout(&root, globs).map_err(|source| SourceError::Folder {
             path: PathBuf::from(format!("{} in {}", globs.join(", "), shown_url(&self.config.url))),
             source,
         })?;
         // For the hint alone, so that a failure to look for it changes nothing.
         let elsewhere = if found.is_empty() { holding_stacks(&root).ok() } else { None };
         let elsewhere = elsewhere.unwrap_or_default();
-        let files = StackFiles::Checkout { root, data: self.data.clone() };
+        let files =
+            StackFiles::Checkout { root, data: self.data.clone(), state: self.state.clone() };
         Ok(Arc::new(Snapshot { revision: Some(commit), found, files, elsewhere }))
     }
 

@@ -11,7 +11,7 @@ use keel_plan::desired::{Owner, Policy};
 use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, StatusRow, Submission};
 use keel_reconciler::config::{From, SourceConfig};
 use keel_reconciler::find::stacks_at;
-use keel_reconciler::load::{Reading, StackFiles};
+use keel_reconciler::load::{FolderFiles, Reading, StackFiles};
 use keel_reconciler::repos::Repos;
 use keel_reconciler::{Clock, Controller, Fleet, Lines, Settings};
 use std::collections::BTreeMap;
@@ -123,7 +123,7 @@ impl World {
         let dir = self.path(name);
         let reading = Reading {
             owner: Owner::Cli { path: dir.display().to_string() },
-            files: StackFiles::Folder,
+            files: StackFiles::Folder(FolderFiles::default()),
             revision: None,
             environment: BTreeMap::new(),
             profiles: vec![],
@@ -131,6 +131,7 @@ impl World {
             env_files: vec![],
             home: None,
             policy: Policy { settle: 0, ..Policy::default() },
+            permits: None,
         };
         let found = stacks_at(&dir).unwrap();
         let loaded = reading.load(&found[0]);

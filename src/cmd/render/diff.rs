@@ -35,7 +35,7 @@ pub async fn run(asked: &Asked, format: Format, context: &Context) -> Result<Exi
 
 /// What the files mean. Warnings are `check`'s to tell.
 fn desired(asked: &Asked, context: &Context) -> Result<Desired> {
-    let mut stacks = load::stacks(asked, config(context)?.policy)?;
+    let mut stacks = load::stacks(context, asked, config(context)?.policy)?;
     let (Some(stack), true) = (stacks.pop(), stacks.is_empty()) else {
         return Err(super::several(asked));
     };

@@ -1,11 +1,13 @@
-//! Whether `keel.yaml` is sound, and the files that it names.
+//! Whether `keel.yaml` is sound, the files that it names, and what it allows its stacks.
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::machine::{Written, written_config};
+use crate::machine::{Written, repos, written_config};
+use crate::root;
 use crate::show::problem;
-use keel_reconciler::config::{Config, Looked};
+use keel_reconciler::allowed::not_allowed;
+use keel_reconciler::config::{Config, Looked, SourceConfig};
 
 /// `keel serve --check`: everything that is wrong, and what was understood.
 pub fn run(context: &Context) -> Result<Exit> {
@@ -13,7 +15,11 @@ pub fn run(context: &Context) -> Result<Exit> {
         context.screen.say("there is no configuration; all keys are optional");
         return Ok(Exit::Done);
     };
-    let Looked { errors, warnings } = written.config.look(&written.text, &written.shown);
+    let Looked { mut errors, warnings } = written.config.look(&written.text, &written.shown);
+    let layout = root::layout(&context.global.root);
+    let repos = repos(context, &layout)?;
+    let refused = |source: &SourceConfig| not_allowed(source, &repos, layout.root());
+    errors.extend(written.config.sources.iter().flat_map(refused));
     problem::tell(&context.screen, &errors, &warnings);
     let verdict = match problem::count(&errors, &warnings) {
         counted if counted.is_empty() => "no problems".to_owned(),

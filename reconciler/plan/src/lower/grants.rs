@@ -77,12 +77,17 @@ impl Lowering<'_> {
             keel_spec::Content::File(path) => {
                 let path = self.content_path(path)?;
                 self.sources.read(&path).map(Some).map_err(|error| {
-                    let why = match error.kind() {
-                        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-                        _ => error.to_string(),
+                    let (why, hint) = match error.kind() {
+                        io::ErrorKind::NotFound => {
+                            ("there is no such file".to_owned(), Some("put the file there"))
+                        }
+                        io::ErrorKind::IsADirectory => ("it is a folder".to_owned(), None),
+                        _ => (error.to_string(), None),
                     };
-                    let message = format!("cannot read `{}` for `{name}`: {why}", path.display());
-                    Box::new(Problem::new(Code::Unreadable, message).hint("put the file there"))
+                    let shown = self.in_repository(&path).unwrap_or(&path).display();
+                    let message = format!("cannot read `{shown}` for `{name}`: {why}");
+                    let problem = Problem::new(Code::Unreadable, message);
+                    Box::new(Problem { hint: hint.map(str::to_owned), ..problem })
                 })
             }
         }

@@ -98,11 +98,11 @@ impl Lowering<'_> {
         if !mount.read_only || self.sources.kind(path) != Kind::File {
             return Ok(None);
         }
-        let content = self.sources.read(path).map_err(|error| {
+        let digest = self.sources.digest(path).map_err(|error| {
             let message = format!("cannot read `{}`: {error}", path.display());
             Box::new(Problem::new(Code::Unreadable, message))
         })?;
-        Ok(Some(Digest::of(&content)))
+        Ok(Some(digest))
     }
 
     fn warn_of_a_single_file(&mut self, service: &Service, mount: &service::Mount, place: &Place) {

@@ -42,6 +42,14 @@ impl Lowering<'_> {
         }
     }
 
+    /// A path of the checkout as people know it.
+    pub(super) fn in_repository<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        match &self.context.base {
+            Base::Folder { .. } => None,
+            Base::Git { checkout, .. } => path.strip_prefix(checkout).ok(),
+        }
+    }
+
     /// A path of the stack that stays the same from revision to revision.
     pub(super) fn stable(&self, path: &Path) -> PathBuf {
         match &self.context.base {
