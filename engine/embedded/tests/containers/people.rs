@@ -12,7 +12,8 @@ pub const TESTS: &[Test] = &[
     ("who_attaches_first_hears_everything", who_attaches_first_hears_everything),
     ("input_reaches_the_process", input_reaches_the_process),
     ("a_terminal_is_one", a_terminal_is_one),
-    ("a_slow_reader_holds_nothing_up", a_slow_reader_holds_nothing_up),
+    ("a_slow_reader_misses_nothing", a_slow_reader_misses_nothing),
+    ("a_late_reader_misses_nothing_either", a_late_reader_misses_nothing_either),
     ("entering_gives_codes_and_streams", entering_gives_codes_and_streams),
     ("entering_obeys_the_request", entering_obeys_the_request),
 ];
@@ -135,13 +136,26 @@ fn a_terminal_is_one(lab: &Lab) {
     assert!(task.output().contains("said hello"));
 }
 
-fn a_slow_reader_holds_nothing_up(lab: &Lab) {
-    let mut task =
-        ready(lab.shell("head -c 5000000 /dev/zero | tr '\\0' x | fold -w 1000; echo done >&2"));
-    let _slow = Client::attach(&task);
+/// It slows the program down until it reads, and then has it all.
+fn a_slow_reader_misses_nothing(lab: &Lab) {
+    let mut task = ready(lab.shell("head -c 5000000 /dev/zero | tr '\\0' x | fold -w 999; exit 3"));
+    let mut slow = Client::attach(&task);
     task.goal(Goal::Running);
-    task.says("done");
+    // What pipe, shim and socket hold, and no more, is ahead of it.
+    task.says(&"x".repeat(999));
+    let (out, _, code) = slow.rest();
+    assert_eq!((out.matches('x').count(), code), (5_000_000, Some(3)));
+    assert_eq!(task.end().exit_code, Some(3));
+}
+
+/// Nor does one who reads only when all is over hold up what comes next.
+fn a_late_reader_misses_nothing_either(lab: &Lab) {
+    let mut task = ready(lab.shell("head -c 900000 /dev/zero | tr '\\0' x"));
+    let mut late = Client::attach(&task);
+    task.goal(Goal::Running);
     assert_eq!(task.end().exit_code, Some(0));
+    let (out, _, code) = late.rest();
+    assert_eq!((out.len(), code), (900_000, Some(0)));
 }
 
 fn entering_gives_codes_and_streams(lab: &Lab) {

@@ -89,10 +89,16 @@ fn frozen(task: &Task<'_>) -> PathBuf {
 fn a_pipe_for_a_file_is_not_waited_for(lab: &Lab) {
     for trick in ["mkfifo /etc/passwd", "ln -s /dev/zero /etc/passwd"] {
         let task = lab.shell(&format!("rm /etc/passwd; {trick}; exit 3"));
-        let task = task.spec(|spec| spec.restart = RestartPolicy::OnFailure { max: 1 }).launch();
+        let again = RestartPolicy::OnFailure { max: 1 };
+        let of = |user: &str| (again, Some(user.to_owned()));
+        let task = task.spec(|spec| (spec.restart, spec.user) = of("root")).launch();
         let state = task.end();
         let message = state.message.unwrap_or_default();
-        assert!(message.contains("/etc/passwd: it is no plain file"), "{trick}: {message}");
+        assert!(message.contains("/etc/passwd: it is not a regular file"), "{trick}: {message}");
+        // Who is a number needs no file, and can go in and mend it.
+        let task = lab.shell(&format!("rm /etc/passwd; {trick}; exit 3"));
+        let task = task.spec(|spec| (spec.restart, spec.user) = of("0")).launch();
+        assert_eq!(task.end().exit_code, Some(3));
     }
 }
 
