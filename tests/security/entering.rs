@@ -1,12 +1,12 @@
 //! Starting and entering: leaked descriptors as working folders and programs, keel's own file,
 //! helpers that are visible inside.
 
-use super::bench::{Bench, IMAGE, done, service};
-use super::doors;
+use super::bench::{Bench, done, service};
 use super::support::until;
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 /// The ways by which descriptor N can be named, {} standing for N.
 const FORMS: [&str; 4] =
@@ -69,40 +69,119 @@ fn exec_enters_no_leaked_folder() {
     bench.finish(&[]);
 }
 
-/// One stack has a service for each place; what starts at all says where it is.
+/// One stack has a service for each place; what starts at all says where it is. A way up after the
+/// descriptor matters: who drops `..` from a text before it looks has looked at another folder.
 #[test]
 fn start_enters_no_leaked_folder() {
     let bench = Bench::new();
     let canary = bench.witness.secret_file().display().to_string();
     let mut services = json!({});
     let mut starts = |name: String, keys: Value| {
-        let mut service = service(keys);
-        service["command"] = json!(["prober", "cwd", canary]);
-        service["restart"] = json!("on-failure:1");
-        services[name] = service;
+        services[name] = service(keys);
     };
-    for number in 3..=16 {
+    let command = json!(["prober", "cwd", canary]);
+    for number in 3..=14 {
         let place = FORMS[number % FORMS.len()].replace("{}", &number.to_string());
-        starts(format!("own{number}"), json!({ "working_dir": place }));
-        let config = json!({ "WorkingDir": format!("/proc/self/fd/{number}/..") });
-        if number < 10 {
-            let image = bench.image(&config, None);
-            starts(format!("image{number}"), json!({ "image": image }));
-        }
+        let place = place + &"/..".repeat(1 + number % 3);
+        starts(format!("own{number}"), json!({ "working_dir": place, "command": command }));
+        let up = format!("/proc/self/fd/{number}/..");
+        starts(format!("up{number}"), json!({ "working_dir": up, "command": command }));
     }
-    let names: Vec<_> = services.as_object().unwrap().keys().cloned().collect();
-    bench.up("places", &json!({ "services": services }));
-    for name in names {
-        let task = format!("places-{name}-1");
-        let ended = || {
-            let row = bench.container(&task)?;
-            matches!(row["state"].as_str(), Some("exited" | "failed" | "dead")).then_some(row)
-        };
-        let row = until(&format!("{task} ends"), ended, || bench.overview());
-        let said = bench.logs(&task);
-        bench.witness.kept_from(&said);
+    let layer = bench.path("layer");
+    fs::create_dir_all(&layer).unwrap();
+    symlink("/proc/self/fd/5", layer.join("link")).unwrap();
+    for folder in ["/proc/self/fd/5/..", "/link", "/link/.."] {
+        let image = bench.image(&json!({ "WorkingDir": folder }), Some(&layer));
+        let name = format!("image{}", folder.len());
+        starts(name, json!({ "image": image, "command": command, "tty": true }));
+    }
+    for (name, said) in ends(&bench, services) {
         inside(&name, &said);
-        assert_ne!(row["exit_code"], json!(0), "{name} started: {said}");
     }
     bench.finish(&["places"]);
+}
+
+/// Starts a stack of services that end, and gives what each said.
+fn ends(bench: &Bench, services: Value) -> Vec<(String, String)> {
+    let names: Vec<_> = services.as_object().unwrap().keys().cloned().collect();
+    bench.up("places", &json!({ "services": services }));
+    let ended = |name: String| {
+        let task = format!("places-{name}-1");
+        let over = || {
+            let state = bench.container(&task)?["state"].clone();
+            (state != "running" && state != "created" && state != "starting").then_some(())
+        };
+        until(&format!("{task} ends"), over, || bench.overview());
+        (name, bench.logs(&task))
+    };
+    names.into_iter().map(ended).collect()
+}
+
+/// The host's program, by way of descriptor N.
+fn program_by(bench: &Bench, number: usize) -> String {
+    format!("/proc/self/fd/{number}{}{}", "/..".repeat(9), bench.witness.program().display())
+}
+
+#[test]
+fn no_program_of_the_host_is_executed() {
+    let bench = Bench::new();
+    let layer = bench.path("layer");
+    fs::create_dir_all(&layer).unwrap();
+    let mut services = json!({});
+    for number in 3..=12 {
+        let program = program_by(&bench, number);
+        script(&layer.join(format!("script{number}")), &program);
+        let folder = program.trim_end_matches("/program");
+        services[format!("own{number}")] = service(json!({ "entrypoint": [program] }));
+        services[format!("path{number}")] =
+            service(json!({ "entrypoint": ["program"], "environment": { "PATH": folder } }));
+        services[format!("init{number}")] = service(json!({ "command": [program], "init": true }));
+    }
+    let config = json!({ "Entrypoint": ["/script5"], "Cmd": [] });
+    let image = bench.image(&config, Some(&layer));
+    for number in 3..=12 {
+        let entrypoint = json!([format!("/script{number}")]);
+        services[format!("script{number}")] =
+            service(json!({ "image": image, "entrypoint": entrypoint }));
+    }
+    // What a container says is looked at by the bench: the host's program would be heard.
+    let heard = ends(&bench, services);
+    assert_eq!(heard.len(), 40);
+    bench.keel(&["down", "-v", "places"]).ok();
+    bench.keel(&["run", "-d", "--name", "box", "--entrypoint", "sleep", &image, "1000000"]).ok();
+    for number in 3..=10 {
+        let called = bench.exec(&[], "box", &[&program_by(&bench, number)]);
+        assert!([126, 127].contains(&called.code), "{called:?}");
+        let called = bench.exec(&["-t"], "box", &[&format!("/script{number}")]);
+        assert!([126, 127].contains(&called.code), "{called:?}");
+    }
+    bench.finish(&[]);
+}
+
+/// A script whose interpreter is this.
+fn script(path: &Path, interpreter: &str) {
+    fs::write(path, format!("#!{interpreter}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The check's program is entered by a shim, not by `exec`.
+#[test]
+fn health_checks_execute_no_program_of_the_host() {
+    let bench = Bench::new();
+    let mut services = json!({});
+    for number in 3..=12 {
+        let test = json!(["CMD", program_by(&bench, number)]);
+        let check = json!({ "test": test, "interval": "200ms", "retries": 1, "start_period": "0s" });
+        services[format!("checked{number}")] = service(
+            json!({ "command": ["sleep", "1000000"], "healthcheck": check, "working_dir": "/tmp" }),
+        );
+    }
+    bench.up("checks", &json!({ "services": services }));
+    for number in 3..=12 {
+        let name = format!("checks-checked{number}-1");
+        let judged = || bench.container(&name).filter(|row| row["health"] != "starting");
+        let row = until(&format!("{name} is judged"), judged, || bench.overview());
+        assert_eq!(row["health"], "unhealthy", "{row}");
+    }
+    bench.finish(&["checks"]);
 }

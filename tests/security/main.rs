@@ -13,3 +13,4 @@ mod doors;
 mod witness;
 
 mod entering;
+mod visible;

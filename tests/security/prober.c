@@ -38,6 +38,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -238,9 +239,11 @@ static int watch_exe(char **arguments) {
       tries++;
       int fd = open(path, O_RDONLY | O_CLOEXEC);
       if (fd < 0) continue;
-      struct stat stat;
-      fstat(fd, &stat);
-      printf("exe %u:%u %lu\n", major(stat.st_dev), minor(stat.st_dev), stat.st_ino);
+      struct stat its, own;
+      struct statfs system;
+      if (fstat(fd, &its) || fstatfs(fd, &system) || stat("/proc/self/exe", &own)) continue;
+      printf("exe %s %u:%u %lu on %lx\n", its.st_dev == own.st_dev ? "own" : "foreign", major(its.st_dev),
+             minor(its.st_dev), its.st_ino, (long)system.f_type);
       if (count < 512) held[count++] = fd;
       else close(fd);
     }
