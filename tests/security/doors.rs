@@ -13,8 +13,8 @@ pub type Said = Vec<(&'static str, String)>;
 #[track_caller]
 pub fn every(bench: &Bench, keys: Value, flags: &[&str], command: &[&str]) -> Said {
     let mut all: Said = vec![];
-    for (door, flag) in [("run", "--rm"), ("run -t", "-t"), ("run --init", "--init")] {
-        all.push((door, bench.run(&[&[flag], flags].concat(), command).ok().stdout));
+    for (door, more) in [("run", &[][..]), ("run -t", &["-t"]), ("run --init", &["--init"])] {
+        all.push((door, bench.run(&[more, flags].concat(), command).ok().stdout));
     }
     bench.up("doors", &stack(keys, &quoted(command))).ok();
     for (door, name) in [("start", "doors-plain-1"), ("tty", "doors-tty-1"), ("init", "doors-init-1")]

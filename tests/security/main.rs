@@ -12,5 +12,10 @@ mod bench;
 mod doors;
 mod witness;
 
+mod capabilities;
 mod entering;
+mod syscalls;
+mod sysctls;
+mod terminal;
+mod users;
 mod visible;
