@@ -13,7 +13,10 @@ mod doors;
 mod witness;
 
 mod capabilities;
+mod cgroups;
+mod devices;
 mod entering;
+mod neighbors;
 mod syscalls;
 mod sysctls;
 mod terminal;
