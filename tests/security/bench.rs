@@ -172,3 +172,28 @@ pub fn service(keys: Value) -> Value {
     }
     service
 }
+
+/// Starts a stack of services that end, and gives what each has said.
+#[track_caller]
+pub fn ends(bench: &Bench, stack: &str, compose: Value) -> Vec<(String, String)> {
+    let names: Vec<_> = compose["services"].as_object().unwrap().keys().cloned().collect();
+    let up = bench.up(stack, &compose);
+    // Which have ended is asked for all at once.
+    let over = || {
+        let rows = bench.ps();
+        let ended = |name: &String| {
+            let task = format!("{stack}-{name}-1");
+            rows.iter().any(|row| {
+                row["name"] == task
+                    && !["running", "created", "starting"].contains(&row["state"].as_str().unwrap_or(""))
+            })
+        };
+        names.iter().all(ended).then_some(())
+    };
+    until(&format!("{stack} ends"), over, || format!("{}\n{}", up.stderr, bench.overview()));
+    let said = |name: String| {
+        let said = bench.logs(&format!("{stack}-{name}-1"));
+        (name, said)
+    };
+    names.into_iter().map(said).collect()
+}

@@ -1,7 +1,7 @@
 //! Starting and entering: leaked descriptors as working folders and programs, keel's own file,
 //! helpers that are visible inside.
 
-use super::bench::{Bench, done, service};
+use super::bench::{Bench, done, ends, service};
 use super::support::until;
 use serde_json::{Value, json};
 use std::fs;
@@ -95,26 +95,10 @@ fn start_enters_no_leaked_folder() {
         let name = format!("image{}", folder.len());
         starts(name, json!({ "image": image, "command": command, "tty": true }));
     }
-    for (name, said) in ends(&bench, services) {
+    for (name, said) in ends(&bench, "places", json!({ "services": services })) {
         inside(&name, &said);
     }
     bench.finish(&["places"]);
-}
-
-/// Starts a stack of services that end, and gives what each said.
-fn ends(bench: &Bench, services: Value) -> Vec<(String, String)> {
-    let names: Vec<_> = services.as_object().unwrap().keys().cloned().collect();
-    bench.up("places", &json!({ "services": services }));
-    let ended = |name: String| {
-        let task = format!("places-{name}-1");
-        let over = || {
-            let state = bench.container(&task)?["state"].clone();
-            (state != "running" && state != "created" && state != "starting").then_some(())
-        };
-        until(&format!("{task} ends"), over, || bench.overview());
-        (name, bench.logs(&task))
-    };
-    names.into_iter().map(ended).collect()
 }
 
 /// The host's program, by way of descriptor N.
@@ -145,7 +129,7 @@ fn no_program_of_the_host_is_executed() {
             service(json!({ "image": image, "entrypoint": entrypoint }));
     }
     // What a container says is looked at by the bench: the host's program would be heard.
-    let heard = ends(&bench, services);
+    let heard = ends(&bench, "places", json!({ "services": services }));
     assert_eq!(heard.len(), 40);
     bench.keel(&["down", "-v", "places"]).ok();
     bench.keel(&["run", "-d", "--name", "box", "--entrypoint", "sleep", &image, "1000000"]).ok();
