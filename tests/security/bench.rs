@@ -3,6 +3,7 @@
 use super::support::{Called, Host, until};
 use super::witness::Witness;
 use serde_json::{Value, json};
+use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Stdio;
@@ -79,6 +80,12 @@ impl Bench {
         let mut call = self.host.command(env!("CARGO_BIN_EXE_keel"));
         call.args(["exec", name]).args(command).stdout(Stdio::piped()).stderr(Stdio::piped());
         Beside { child: call.spawn().expect("keel runs") }
+    }
+
+    /// `keel serve` with nothing to keep.
+    pub fn idle_serve(&self) -> super::support::Serve {
+        fs::create_dir_all(self.path("none")).unwrap();
+        self.host.serve(&["none"])
     }
 
     /// Starts the stack of this name, as far as it does.
@@ -185,7 +192,8 @@ pub fn ends(bench: &Bench, stack: &str, compose: Value) -> Vec<(String, String)>
             let task = format!("{stack}-{name}-1");
             rows.iter().any(|row| {
                 row["name"] == task
-                    && !["running", "created", "starting"].contains(&row["state"].as_str().unwrap_or(""))
+                    && !["running", "created", "starting"]
+                        .contains(&row["state"].as_str().unwrap_or(""))
             })
         };
         names.iter().all(ended).then_some(())

@@ -29,7 +29,8 @@ fn no_hierarchy_is_mounted_and_no_release_agent_is_set() {
     let bench = Bench::new();
     let in_user = format!("unshare -Ur -m sh -c '{}'", MOUNTS.replace('\'', "'\\''"));
     let open = ["--security-opt", "seccomp=unconfined"];
-    let systempaths = ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"];
+    let systempaths =
+        ["--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined"];
     for flags in [&[][..], &open, &systempaths] {
         let said = bench.run(flags, &["sh", "-c", MOUNTS]).ok();
         assert!(said.stdout.ends_with("tried\n"), "{said:?}");

@@ -41,7 +41,8 @@ fn no_device_of_the_host_opens_at_any_door() {
     refused("changed", &bench.exec(&[], "kept-box-1", &command).ok().stdout);
     // The nodes that it left in the volume are another container's.
     let volume = ["-v", "kept_nodes:/nodes"];
-    let read = ["sh", "-c", "for n in /nodes/node-*; do head -c 1 $n && echo read $n; done; echo tried"];
+    let read =
+        ["sh", "-c", "for n in /nodes/node-*; do head -c 1 $n && echo read $n; done; echo tried"];
     let said = bench.run(&volume, &read);
     assert_eq!(said.stdout, "tried\n", "{said:?}");
     let user = ["-v", "kept_nodes:/nodes", "-u", "5:5", "--security-opt", "seccomp=unconfined"];
@@ -54,7 +55,9 @@ fn nodes_in_an_image_are_no_way_to_the_device() {
     let bench = Bench::new();
     let layer = bench.path("layer");
     fs::create_dir_all(&layer).unwrap();
-    for (name, numbers) in [("disk", ["b", "254", "0"]), ("mem", ["c", "1", "1"]), ("kmsg", ["c", "1", "11"])] {
+    for (name, numbers) in
+        [("disk", ["b", "254", "0"]), ("mem", ["c", "1", "1"]), ("kmsg", ["c", "1", "11"])]
+    {
         let made = Command::new("mknod").arg(layer.join(name)).args(numbers).status();
         assert!(made.unwrap().success());
     }
@@ -71,7 +74,8 @@ fn nodes_in_an_image_are_no_way_to_the_device() {
 fn a_device_for_reading_is_for_reading() {
     let bench = Bench::new();
     let flags = ["--device", "/dev/kmsg:/dev/log:r", "--cap-add", "SYSLOG"];
-    let said = bench.said(&flags, &["prober", "open", "/dev/log", "r", "/dev/log", "w", "/dev/log", "rw"]);
+    let said =
+        bench.said(&flags, &["prober", "open", "/dev/log", "r", "/dev/log", "w", "/dev/log", "rw"]);
     assert!(result(&said, "open /dev/log r").starts_with("ok"), "{said}");
     assert_eq!(result(&said, "open /dev/log w"), "EPERM", "{said}");
     assert_eq!(result(&said, "open /dev/log rw"), "EPERM", "{said}");
@@ -86,7 +90,12 @@ fn no_device_of_the_host_is_behind_stdio() {
     let host = |name: &str| {
         use std::os::unix::fs::MetadataExt;
         let stat = fs::metadata(name).unwrap();
-        format!("{}:{} {}", rustix::fs::major(stat.dev()), rustix::fs::minor(stat.dev()), stat.ino())
+        format!(
+            "{}:{} {}",
+            rustix::fs::major(stat.dev()),
+            rustix::fs::minor(stat.dev()),
+            stat.ino()
+        )
     };
     let null = format!("device 1:3 inode {} ", host("/dev/null"));
     for (door, said) in doors::every(&bench, json!({}), &[], &["prober", "chmod-stdio"]) {

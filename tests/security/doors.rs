@@ -17,7 +17,8 @@ pub fn every(bench: &Bench, keys: Value, flags: &[&str], command: &[&str]) -> Sa
         all.push((door, bench.run(&[more, flags].concat(), command).ok().stdout));
     }
     bench.up("doors", &stack(keys, &quoted(command))).ok();
-    for (door, name) in [("start", "doors-plain-1"), ("tty", "doors-tty-1"), ("init", "doors-init-1")]
+    for (door, name) in
+        [("start", "doors-plain-1"), ("tty", "doors-tty-1"), ("init", "doors-init-1")]
     {
         all.push((door, bench.until_said(name, "done ")));
     }
@@ -51,8 +52,7 @@ fn stack(keys: Value, line: &str) -> Value {
         "f=/tmp/start; test -e $f && f=/tmp/restart; {line} >$f.new 2>&1; mv $f.new $f; \
          test $f = /tmp/restart && exec sleep 1000000"
     );
-    let check =
-        format!("test -e /tmp/health || {{ {line} >/tmp/h 2>&1; mv /tmp/h /tmp/health; }}");
+    let check = format!("test -e /tmp/health || {{ {line} >/tmp/h 2>&1; mv /tmp/h /tmp/health; }}");
     let health = json!({ "test": ["CMD", "sh", "-c", escaped(&check)], "interval": "200ms" });
     json!({ "services": {
         "plain": stays(json!({})),

@@ -44,7 +44,9 @@ fn exec_enters_no_leaked_folder() {
         symlink(format!("/proc/self/fd/{number}"), layer.join(format!("to-{number}"))).unwrap();
     }
     let image = bench.image(&json!({}), Some(&layer));
-    bench.keel(&["run", "-d", "--name", "box", "-v", "kept:/volume", &image, "sleep", "1000000"]).ok();
+    bench
+        .keel(&["run", "-d", "--name", "box", "-v", "kept:/volume", &image, "sleep", "1000000"])
+        .ok();
     let links = "for n in 3 4 5 6 7 8 9; do ln -s /proc/self/fd/$n /volume/to-$n; done";
     bench.exec(&[], "box", &["sh", "-c", links]).ok();
     let canary = bench.witness.secret_file().display().to_string();
@@ -155,7 +157,8 @@ fn health_checks_execute_no_program_of_the_host() {
     let mut services = json!({});
     for number in 3..=12 {
         let test = json!(["CMD", program_by(&bench, number)]);
-        let check = json!({ "test": test, "interval": "200ms", "retries": 1, "start_period": "0s" });
+        let check =
+            json!({ "test": test, "interval": "200ms", "retries": 1, "start_period": "0s" });
         services[format!("checked{number}")] = service(
             json!({ "command": ["sleep", "1000000"], "healthcheck": check, "working_dir": "/tmp" }),
         );

@@ -13,7 +13,8 @@ fn nothing_is_shared_by_name_or_number() {
     for kind in ["abstract", "shm-sysv", "msg-sysv", "mqueue", "shm-posix"] {
         assert!(result(&own, kind).starts_with("ok"), "it is there to be found: {own}");
     }
-    let looks: [&[&str]; 3] = [&[], &["--security-opt", "seccomp=unconfined"], &["--network", "host"]];
+    let looks: [&[&str]; 3] =
+        [&[], &["--security-opt", "seccomp=unconfined"], &["--network", "host"]];
     for flags in looks {
         let said = bench.said(flags, &["prober", "ipc-look", "shared"]);
         for kind in ["abstract", "shm-sysv", "msg-sysv", "mqueue", "shm-posix"] {

@@ -71,7 +71,11 @@ impl Drop for Neighbor<'_> {
 
 /// A stack with a web server whose port 80 is published as `ports` says; its address.
 fn web(bench: &Bench, ports: &serde_json::Value) -> String {
-    let command = json!(["sh", "-c", "mkdir /www; echo the-page >/www/index.html; exec httpd -f -p 80 -h /www"]);
+    let command = json!([
+        "sh",
+        "-c",
+        "mkdir /www; echo the-page >/www/index.html; exec httpd -f -p 80 -h /www"
+    ]);
     let web = service(json!({ "command": command, "ports": ports, "init": true }));
     bench.up("web", &json!({ "services": { "web": web } })).ok();
     let pid = bench.container("web-web-1").unwrap()["pid"].as_u64().unwrap();
@@ -148,10 +152,13 @@ fn only_what_is_published_is_reached_from_the_wire() {
     let address = web(&bench, &json!(["198.51.100.1:7004:80", "127.0.0.1:7005:80"]));
     let network = address.rsplit_once('.').unwrap().0.to_owned();
     neighbor.sh(&format!("ip route add {network}.0/24 via 198.51.100.1"));
-    let published = || Some(neighbor.get("198.51.100.1:7004")).filter(|page| page.contains("the-page"));
+    let published =
+        || Some(neighbor.get("198.51.100.1:7004")).filter(|page| page.contains("the-page"));
     until("the published port answers", published, || bench.overview());
     let shut = || {
-        for target in [format!("{address}:80"), "198.51.100.1:7005".into(), "198.51.100.1:80".into()] {
+        for target in
+            [format!("{address}:80"), "198.51.100.1:7005".into(), "198.51.100.1:80".into()]
+        {
             assert_eq!(neighbor.get(&target), "", "{target}");
         }
     };
@@ -181,11 +188,16 @@ fn router_advertisements_configure_nobody() {
     bench.up("six", &stack).ok();
     let said = bench.exec(&[], "six-evil-1", &["prober", "router-advert", "eth0"]).ok().stdout;
     assert!(said.contains("router-advert ok 3"), "{said}");
-    let victim = bench.exec(&[], "six-victim-1", &["sh", "-c", "ip -6 addr; ip -6 route; cat /proc/net/if_inet6"]);
+    let victim = bench.exec(
+        &[],
+        "six-victim-1",
+        &["sh", "-c", "ip -6 addr; ip -6 route; cat /proc/net/if_inet6"],
+    );
     assert!(!victim.stdout.contains("2001:db8"), "{victim:?}");
     let host = bench.sh("ip -6 addr; ip -6 route");
     assert!(!host.contains("2001:db8") && !host.contains("fe80::99"), "{host}");
-    let own = bench.sh("for i in /proc/sys/net/ipv6/conf/kl*; do echo $i $(cat $i/disable_ipv6); done");
+    let own =
+        bench.sh("for i in /proc/sys/net/ipv6/conf/kl*; do echo $i $(cat $i/disable_ipv6); done");
     assert!(own.contains("kl") && !own.contains(" 0\n"), "bridges have IPv6: {own}");
     bench.finish(&["six"]);
 }
@@ -199,7 +211,8 @@ fn a_claimed_gateway_concerns_its_own_network_alone() {
     let gateway = format!("{}.1", address.rsplit_once('.').unwrap().0);
     bench.idle("evil", &[]);
     for claimed in [&gateway, &address, "198.51.100.1"] {
-        let said = bench.exec(&[], "evil", &["prober", "arp-claim", "eth0", claimed, "20"]).ok().stdout;
+        let said =
+            bench.exec(&[], "evil", &["prober", "arp-claim", "eth0", claimed, "20"]).ok().stdout;
         assert!(said.contains("arp-claim ok 20"), "{said}");
     }
     assert!(bench.until_get("http://127.0.0.1:7006/").contains("the-page"));
@@ -215,7 +228,8 @@ fn the_resolver_answers_its_own_and_survives_the_rest() {
     let upstream = bench.path("upstream");
     let file = format!("OPEN:{},creat,append", upstream.display());
     bench.sh("ip addr add 203.0.113.53/32 dev lo");
-    let _socat = Background::start(&bench, &["socat", "-u", "UDP-RECV:53,bind=203.0.113.53", &file]);
+    let _socat =
+        Background::start(&bench, &["socat", "-u", "UDP-RECV:53,bind=203.0.113.53", &file]);
     let inside = json!({ "command": ["sleep", "1000000"], "init": true, "networks": ["closed"],
                          "dns": ["203.0.113.53"] });
     let other = json!({ "command": ["sleep", "1000000"], "init": true, "networks": ["open"] });
@@ -225,18 +239,33 @@ fn the_resolver_answers_its_own_and_survives_the_rest() {
     });
     bench.up("names", &stack).ok();
     let ask = |name: &str, words: &str| {
-        bench.exec(&[], "names-inside-1", &["sh", "-c", &format!("timeout 3 nslookup {words} {name}; true")]).stdout
+        bench
+            .exec(
+                &[],
+                "names-inside-1",
+                &["sh", "-c", &format!("timeout 3 nslookup {words} {name}; true")],
+            )
+            .stdout
     };
     assert!(ask("inside", "").contains("Address"), "it resolves at all");
     ask("data.leaves.example", "");
     ask("data.leaves.example", "-type=txt");
     assert!(!ask("secret", "").contains("172."), "another network's name");
     let left = std::fs::read(&upstream).unwrap_or_default();
-    assert!(!String::from_utf8_lossy(&left).contains("leaves"), "the name left the internal network");
+    assert!(
+        !String::from_utf8_lossy(&left).contains("leaves"),
+        "the name left the internal network"
+    );
     let strange = [
-        "", "00", "abcd01000000000000000000", "abcd0100ffffffffffffffff", "abcd01000001000000000000c00c00010001",
-        "abcd01000001000000000000c00d00010001", "abcd0100000100000000000001610000fc0001",
-        "abcd010000010000000000000161000010ff0003", "abcd81000001000000000000016100000100ff",
+        "",
+        "00",
+        "abcd01000000000000000000",
+        "abcd0100ffffffffffffffff",
+        "abcd01000001000000000000c00c00010001",
+        "abcd01000001000000000000c00d00010001",
+        "abcd0100000100000000000001610000fc0001",
+        "abcd010000010000000000000161000010ff0003",
+        "abcd81000001000000000000016100000100ff",
         "abcd0100000200000000000001610000010001016200000100 01",
     ];
     let strange: Vec<_> = strange.iter().map(|text| text.replace(' ', "")).collect();
@@ -255,14 +284,20 @@ fn the_resolver_answers_its_own_and_survives_the_rest() {
 #[test]
 fn keels_own_sockets_are_for_nobody_inside() {
     let bench = Bench::new();
-    bench.write("idle/compose.yaml", &json!({ "services": { "box": service(json!({
-        "command": ["sleep", "1000000"], "init": true })) } }).to_string());
+    bench.write(
+        "idle/compose.yaml",
+        &json!({ "services": { "box": service(json!({
+        "command": ["sleep", "1000000"], "init": true })) } })
+        .to_string(),
+    );
     let serve = bench.serve(&["idle"]);
     bench.until_well("idle-box-1");
     let said = bench.run(&["--network", "host"], &["cat", "/proc/net/unix"]).ok().stdout;
     assert!(said.lines().count() > 1, "{said}");
-    let abstract_ones: Vec<_> =
-        said.lines().filter(|line| line.split_whitespace().last().is_some_and(|path| path.starts_with('@'))).collect();
+    let abstract_ones: Vec<_> = said
+        .lines()
+        .filter(|line| line.split_whitespace().last().is_some_and(|path| path.starts_with('@')))
+        .collect();
     assert!(abstract_ones.is_empty(), "{abstract_ones:#?}");
     // What keel listens on in the host's namespace: nothing that a bridge reaches.
     let own = bench.sh("ss -H -ltunp");
@@ -271,9 +306,16 @@ fn keels_own_sockets_are_for_nobody_inside() {
         let address = line.split_whitespace().nth(4).unwrap();
         assert!(address.starts_with("127.") || address.starts_with("[::1]"), "{line}");
     }
-    let said = bench.exec(&[], "idle-box-1", &["sh", "-c",
-        "gw=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); \
-         prober connect 169.254.169.254 80 $gw 22 $gw 80 $gw 443 $gw 2375 $gw 8080 $gw 9000"]);
+    let said = bench.exec(
+        &[],
+        "idle-box-1",
+        &[
+            "sh",
+            "-c",
+            "gw=$(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p'); \
+         prober connect 169.254.169.254 80 $gw 22 $gw 80 $gw 443 $gw 2375 $gw 8080 $gw 9000",
+        ],
+    );
     let said = said.ok().stdout;
     assert!(said.matches("connect ").count() >= 7 && !said.contains(" ok "), "{said}");
     drop(serve);

@@ -10,12 +10,52 @@ use std::os::unix::fs::symlink;
 /// What of /proc opens for writing, since root may open everything, and takes no word: what the
 /// kernel's developers gave a mode without a way to write.
 const HARMLESS: [&str; 46] = [
-    "buddyinfo", "cgroups", "cmdline", "config.gz", "consoles", "cpuinfo", "crypto", "devices",
-    "diskstats", "dma", "execdomains", "fb", "filesystems", "iomem", "ioports", "kallsyms",
-    "key-users", "kpagecgroup", "kpagecount", "kpageflags", "loadavg", "locks", "mdstat", "meminfo",
-    "misc", "modules", "pagetypeinfo", "partitions", "pressure/", "slabinfo", "softirqs", "stat",
-    "swaps", "sysvipc/", "tty/", "uptime", "version", "vmallocinfo", "vmstat", "zoneinfo", "dynamic_debug/",
-    "driver/", "allocinfo", "bootconfig", "kmsg", "mtrr",
+    "buddyinfo",
+    "cgroups",
+    "cmdline",
+    "config.gz",
+    "consoles",
+    "cpuinfo",
+    "crypto",
+    "devices",
+    "diskstats",
+    "dma",
+    "execdomains",
+    "fb",
+    "filesystems",
+    "iomem",
+    "ioports",
+    "kallsyms",
+    "key-users",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "loadavg",
+    "locks",
+    "mdstat",
+    "meminfo",
+    "misc",
+    "modules",
+    "pagetypeinfo",
+    "partitions",
+    "pressure/",
+    "slabinfo",
+    "softirqs",
+    "stat",
+    "swaps",
+    "sysvipc/",
+    "tty/",
+    "uptime",
+    "version",
+    "vmallocinfo",
+    "vmstat",
+    "zoneinfo",
+    "dynamic_debug/",
+    "driver/",
+    "allocinfo",
+    "bootconfig",
+    "kmsg",
+    "mtrr",
 ];
 
 fn only_harmless(door: &str, said: &str) {
@@ -23,9 +63,9 @@ fn only_harmless(door: &str, said: &str) {
     assert!(tried > 100, "{door}: {said}");
     for line in said.lines().filter_map(|line| line.trim().strip_prefix("writable ")) {
         let name = line.strip_prefix("/proc/").unwrap_or("");
-        let known = HARMLESS.iter().any(|known| {
-            name == *known || known.ends_with('/') && name.starts_with(*known)
-        });
+        let known = HARMLESS
+            .iter()
+            .any(|known| name == *known || known.ends_with('/') && name.starts_with(*known));
         assert!(known, "{door}: {line} can be written to");
     }
 }
@@ -37,7 +77,8 @@ fn nothing_of_the_kernels_is_writable_at_any_door() {
     for (door, said) in doors::every(&bench, json!({}), &[], &command) {
         only_harmless(door, &said);
     }
-    let said = bench.said(&["--read-only"], &["prober", "write-walk", "/proc", "/sys", "/etc", "/bin"]);
+    let said =
+        bench.said(&["--read-only"], &["prober", "write-walk", "/proc", "/sys", "/etc", "/bin"]);
     let own = said.lines().find(|line| line.starts_with("writable /bin/"));
     assert_eq!(own, None, "a read-only root: {said}");
     bench.finish(&[]);
@@ -45,9 +86,18 @@ fn nothing_of_the_kernels_is_writable_at_any_door() {
 
 /// What moby hides, kept equal to its list, and of each CPU what tells the neighbors' load.
 const HIDDEN: [&str; 12] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-    "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 
 #[test]
@@ -74,7 +124,9 @@ fn a_proc_of_ones_own_is_refused_or_harmless() {
     let look = "cat /proc/sys/net/core/somaxconn; for f in /proc/sys/kernel/core_pattern \
                 /proc/sys/kernel/panic /proc/sysrq-trigger; do (echo 7 >$f) 2>/dev/null && \
                 echo wrote $f; done; id -u; ulimit -n; echo done";
-    for place in ["/proc", "/proc/self", "/proc/sys", "/proc/sys/net", "/proc/1", "/proc/sys/kernel"] {
+    for place in
+        ["/proc", "/proc/self", "/proc/sys", "/proc/sys/net", "/proc/1", "/proc/sys/kernel"]
+    {
         for mount in [format!("--volume=fake:{place}"), format!("--tmpfs={place}")] {
             let called = bench.run(&[&[&*mount], &settings[..]].concat(), &["sh", "-c", look]);
             let refused = called.code != 0 && called.stderr.contains("/proc");
@@ -102,9 +154,16 @@ fn links_where_the_kernels_file_systems_belong() {
                 do (echo '|/evil' >$f) 2>/dev/null && test -f $f -a $f = /proc/sysrq-trigger \
                 && echo wrote $f; done; grep -c . /proc/self/mountinfo; echo done";
     for (number, (name, target)) in [
-        ("proc", "/tmp"), ("proc", "/proc/self/fd/5"), ("proc", "../../../../../../proc"),
-        ("sys", "/proc/sys"), ("dev", "/proc/sys/kernel"), ("dev", "../../../../../../dev"),
-    ].into_iter().enumerate() {
+        ("proc", "/tmp"),
+        ("proc", "/proc/self/fd/5"),
+        ("proc", "../../../../../../proc"),
+        ("sys", "/proc/sys"),
+        ("dev", "/proc/sys/kernel"),
+        ("dev", "../../../../../../dev"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let layer = bench.path(&format!("layer{number}"));
         fs::create_dir_all(&layer).unwrap();
         // A whiteout takes the folder of the layer below away.
@@ -170,13 +229,15 @@ fn texts_of_any_size_stay_in_their_field() {
         let words = json!(["sh", "-c", first, "sh", long]);
         let words = json!({ "user": "5:5", "command": words });
         // All at once would be too large a request.
-        let (name, keys) =
-            if number % 2 == 0 { (format!("env{size}"), named) } else { (format!("arg{size}"), words) };
+        let (name, keys) = if number % 2 == 0 {
+            (format!("env{size}"), named)
+        } else {
+            (format!("arg{size}"), words)
+        };
         services[name] = service(keys);
     }
     let strange = json!({ "LONG": "a\nuser=0\nLD_PRELOAD=/evil\n\u{1b}]0;x\u{7}" });
-    services["lines"] =
-        service(json!({ "user": "5:5", "command": own, "environment": strange }));
+    services["lines"] = service(json!({ "user": "5:5", "command": own, "environment": strange }));
     let many: Vec<Value> = (0..300).map(|n| json!(format!("/tmp/many/{n}"))).collect();
     services["mounts"] = service(json!({ "user": "5:5", "command": own, "tmpfs": many }));
     let heard = super::bench::ends(&bench, "texts", json!({ "services": services }));

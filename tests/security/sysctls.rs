@@ -32,11 +32,9 @@ const SETTINGS: [(&str, &str); 24] = [
 
 /// What of the host a container might have changed: everything below these folders.
 fn values(bench: &Bench) -> String {
-    bench.sh(
-        "cd /proc/sys; find kernel fs/mqueue net vm -type f ! -path 'kernel/random/*' \
+    bench.sh("cd /proc/sys; find kernel fs/mqueue net vm -type f ! -path 'kernel/random/*' \
          ! -path 'kernel/ns_last_pid' ! -path '*stat*' ! -path '*/neigh/*' | sort | \
-         while read -r f; do printf '%s: %s\\n' \"$f\" \"$(head -c 300 \"$f\" 2>/dev/null)\"; done",
-    )
+         while read -r f; do printf '%s: %s\\n' \"$f\" \"$(head -c 300 \"$f\" 2>/dev/null)\"; done")
 }
 
 #[test]

@@ -45,7 +45,10 @@ fn mounts_on_links_land_inside() {
             ("volume", json!({ "volumes": [format!("kept:{target}")] })),
             ("below", json!({ "volumes": [format!("kept:{target}/below")] })),
             ("tmpfs", json!({ "tmpfs": [target] })),
-            ("config", json!({ "configs": [{ "source": "text", "target": format!("{target}/file") }] })),
+            (
+                "config",
+                json!({ "configs": [{ "source": "text", "target": format!("{target}/file") }] }),
+            ),
             ("secret", json!({ "secrets": [{ "source": "text", "target": target }] })),
             ("folder", json!({ "working_dir": format!("{target}/made") })),
             ("device", json!({ "devices": [format!("/dev/null:{target}/node")] })),
@@ -77,10 +80,14 @@ fn mounts_on_links_land_inside() {
 fn folders_of_the_image_are_made_inside() {
     let bench = Bench::new();
     let outside = bench.witness.empty_folder().display().to_string();
-    for folder in ["/absolute/made", "/up/made", "/descriptor/x", "/first/x", "/dangling", "/loop/x"] {
-        let image = image_with_links(&bench, &json!({ "WorkingDir": folder, "Volumes": { folder: {} } }));
+    for folder in
+        ["/absolute/made", "/up/made", "/descriptor/x", "/first/x", "/dangling", "/loop/x"]
+    {
+        let image =
+            image_with_links(&bench, &json!({ "WorkingDir": folder, "Volumes": { folder: {} } }));
         for flags in [&[][..], &["--init"], &["-u", "5:5"]] {
-            let called = bench.keel(&[&["run", "--rm"], flags, &[&image, "prober", "cwd", &outside]].concat());
+            let called = bench
+                .keel(&[&["run", "--rm"], flags, &[&image, "prober", "cwd", &outside]].concat());
             bench.witness.kept_from(&called.stdout);
             assert!(called.code != 0 || called.stdout.contains("done cwd"), "{folder}: {called:?}");
             assert!(!called.stdout.contains("unreachable"), "{folder}: {called:?}");
@@ -100,11 +107,14 @@ fn an_exchanged_folder_leads_nowhere() {
     bench.idle("racer", &["-v", "raced:/v"]);
     let folder = bench.witness.empty_folder();
     let parent = folder.parent().unwrap().display();
-    for (number, to) in ["/".to_owned(), parent.to_string(), "/proc/self/fd/5/..".into(), "/proc/sys/kernel".into()]
-        .into_iter()
-        .enumerate()
+    for (number, to) in
+        ["/".to_owned(), parent.to_string(), "/proc/self/fd/5/..".into(), "/proc/sys/kernel".into()]
+            .into_iter()
+            .enumerate()
     {
-        let make = format!("cd /v; rm -rf a{number} l{number}; mkdir -p a{number}/b; ln -s {to} l{number}");
+        let make = format!(
+            "cd /v; rm -rf a{number} l{number}; mkdir -p a{number}/b; ln -s {to} l{number}"
+        );
         bench.exec(&[], "racer", &["sh", "-c", &make]).ok();
         let (a, l) = (format!("/v/a{number}"), format!("/v/l{number}"));
         let seconds = (rounds * 6).to_string();

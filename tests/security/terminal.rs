@@ -9,8 +9,14 @@ fn nothing_is_typed_into_the_callers_terminal() {
     bench.idle("box", &[]);
     let keel = env!("CARGO_BIN_EXE_keel");
     let ways = [
-        "exec -it box", "exec -t box", "exec -i box", "exec box", "run --rm -it prober:1",
-        "run --rm -i prober:1", "run --rm prober:1", "run --rm --privileged prober:1",
+        "exec -it box",
+        "exec -t box",
+        "exec -i box",
+        "exec box",
+        "run --rm -it prober:1",
+        "run --rm -i prober:1",
+        "run --rm prober:1",
+        "run --rm --privileged prober:1",
     ];
     let ways = ways.map(|way| {
         format!(

@@ -63,8 +63,12 @@ fn keels_file_is_neither_writable_nor_shared() {
     let remount = bench.exec(
         &[],
         "busy-box-1",
-        &["sh", "-c", "mount -o remount,rw,bind /sbin/docker-init; chattr -i /sbin/docker-init; \
-                       echo x >>/sbin/docker-init || mv /bin/sh /sbin/docker-init"],
+        &[
+            "sh",
+            "-c",
+            "mount -o remount,rw,bind /sbin/docker-init; chattr -i /sbin/docker-init; \
+                       echo x >>/sbin/docker-init || mv /bin/sh /sbin/docker-init",
+        ],
     );
     assert_ne!(remount.code, 0, "{remount:?}");
     bench.finish(&["busy"]);
@@ -119,7 +123,10 @@ fn helpers_have_given_everything_up_before_they_are_seen() {
             }
             "env" => {
                 let name = words.get(3).unwrap_or(&"").split('=').next().unwrap();
-                assert!(["PATH", "HOME", "HOSTNAME", "TERM"].contains(&name), "{line}: not its own");
+                assert!(
+                    ["PATH", "HOME", "HOSTNAME", "TERM"].contains(&name),
+                    "{line}: not its own"
+                );
             }
             _ => {}
         }

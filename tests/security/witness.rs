@@ -35,7 +35,8 @@ impl Witness {
         fs::set_permissions(folder.path().join("secret"), fs::Permissions::from_mode(0o600))
             .unwrap();
         fs::create_dir(folder.path().join("folder")).unwrap();
-        fs::write(folder.path().join("program"), "#!/bin/sh\necho the-hosts-program-ran\n").unwrap();
+        fs::write(folder.path().join("program"), "#!/bin/sh\necho the-hosts-program-ran\n")
+            .unwrap();
         fs::set_permissions(folder.path().join("program"), fs::Permissions::from_mode(0o755))
             .unwrap();
         let mut witness = Self { folder, secret, before: BTreeMap::new() };
@@ -132,7 +133,8 @@ fn release_agents() -> String {
 /// Those that no test makes.
 fn mounts() -> String {
     let text = fs::read_to_string("/proc/self/mounts").unwrap();
-    let ours = |line: &str| ["/run/netns", "/keel-", "/.tmp"].iter().any(|part| line.contains(part));
+    let ours =
+        |line: &str| ["/run/netns", "/keel-", "/.tmp"].iter().any(|part| line.contains(part));
     text.lines().filter(|line| !ours(line)).collect::<Vec<_>>().join("\n")
 }
 
@@ -142,7 +144,8 @@ fn devices() -> BTreeMap<String, String> {
     let look = |name: &str| {
         let stat = fs::metadata(Path::new("/dev").join(name)).ok()?;
         let device = stat.file_type().is_char_device();
-        let text = format!("{device} {:o} {}:{} {}", stat.mode(), stat.uid(), stat.gid(), stat.rdev());
+        let text =
+            format!("{device} {:o} {}:{} {}", stat.mode(), stat.uid(), stat.gid(), stat.rdev());
         Some((format!("/dev/{name}"), text))
     };
     list.into_iter().filter_map(look).collect()

@@ -113,7 +113,7 @@ pub fn until<T>(
     mut look: impl FnMut() -> Option<T>,
     explain: impl Fn() -> String,
 ) -> T {
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + DEADLINE * patience();
     loop {
         if let Some(found) = look() {
             return found;
@@ -121,6 +121,12 @@ pub fn until<T>(
         assert!(Instant::now() < end, "not in time: {what}\n{}", explain());
         std::thread::park_timeout(Duration::from_millis(20));
     }
+}
+
+/// How many times longer than on a usual machine anything may take: a virtual one without KVM sets
+/// it.
+fn patience() -> u32 {
+    std::env::var("KEEL_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// Sends a signal to a process that the test started.

@@ -187,10 +187,17 @@ fn a_parameters_name_leads_nowhere_else() {
         task.sysctls.insert(name.to_owned(), value.to_owned());
         bundle(&task, &ImageFacts::default(), &host())
     };
-    for name in ["net.core.somaxconn", "net/ipv4/conf/eth0.5/forwarding", "kernel.shm_rmid_forced"] {
+    for name in ["net.core.somaxconn", "net/ipv4/conf/eth0.5/forwarding", "kernel.shm_rmid_forced"]
+    {
         set(name, "1").unwrap();
     }
-    for name in ["net.x/../kernel/panic", "net.core..somaxconn", "net.core.somaxconn.", "net.a b", "net/./x"] {
+    for name in [
+        "net.x/../kernel/panic",
+        "net.core..somaxconn",
+        "net.core.somaxconn.",
+        "net.a b",
+        "net/./x",
+    ] {
         assert!(matches!(set(name, "1"), Err(BundleError::SysctlText(_))), "{name}");
     }
     assert!(matches!(set("net.core.somaxconn", "1\nx"), Err(BundleError::SysctlText(_))));
