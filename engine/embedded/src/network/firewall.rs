@@ -67,13 +67,15 @@ fn chains(layout: &Layout) -> Vec<Chain> {
 }
 
 /// `route_localnet` on our bridges and a translated destination would let neighbours reach what
-/// is published on 127.0.0.1 only.
+/// is published on 127.0.0.1 only; and a source in it that a container made up would be believed.
 fn raw() -> Vec<Rule> {
-    let mut exprs = vec![Expr::Meta(Meta::InputName, Reg::A)];
-    exprs.push(Expr::NotEqual(Reg::A, interface_key("lo").to_vec()));
-    exprs.extend(loopback(16));
-    exprs.push(Expr::To(Verdict::Drop));
-    vec![Rule::new("127.0.0.0/8 from elsewhere", exprs)]
+    let rule = |comment, offset| {
+        let mut exprs = vec![Expr::Meta(Meta::InputName, Reg::A)];
+        exprs.push(Expr::NotEqual(Reg::A, interface_key("lo").to_vec()));
+        exprs.extend(loopback(offset));
+        verdict(comment, exprs, Verdict::Drop)
+    };
+    vec![rule("127.0.0.0/8 from elsewhere", 16), rule("elsewhere, as from 127.0.0.0/8", 12)]
 }
 
 /// The address at this offset of the header is in 127.0.0.0/8.

@@ -74,6 +74,7 @@ pub fn prepare(request: &Prepare<'_>) -> Result<Bundle, PrepareError> {
         mounts: request.mounts.clone(),
         devices: devices(request.layout, task)?,
         hard_limits: hard_limits(),
+        throttles: throttles(),
         capabilities: own_capabilities(),
     };
     Ok(bundle(task, request.image, &host)?)
@@ -143,6 +144,18 @@ fn node(stat: &Stat, target: &str, access: &str) -> Option<DeviceNode> {
         gid: stat.st_gid,
         access: access.to_owned(),
     })
+}
+
+/// Of CPUs that come later, too, where they have a folder already.
+fn throttles() -> Vec<String> {
+    let cpus = fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let names = cpus.map(|cpu| cpu.file_name().to_string_lossy().into_owned());
+    let numbered = |name: &String| {
+        name.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok())
+    };
+    let mut names: Vec<_> = names.filter(numbered).collect();
+    names.sort();
+    names.iter().map(|name| format!("/sys/devices/system/cpu/{name}/thermal_throttle")).collect()
 }
 
 /// Hard limits that this program cannot raise. Where it may raise all, there is still a ceiling

@@ -81,11 +81,22 @@ impl Assembled {
         let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let path = &mount.destination;
         let target = if folder { self.root.folder(path)? } else { self.root.file(path)? };
+        let like_lxcfs = !folder && LXCFS.iter().any(|known| path == Path::new(known));
+        if !like_lxcfs {
+            outside_proc(target.as_fd())?;
+        }
+        if is_proc_itself(path) && !is_procfs(part.as_fd())? {
+            return Err(in_proc());
+        }
         mounts::attach(part.as_fd(), target.as_fd()).step("attach")
     }
 
     fn add_file_system(&mut self, spec: &Spec, mount: &Mount, kind: &str) -> Result<(), Failure> {
         let target = self.place(&mount.destination, kind)?;
+        outside_proc(target.as_fd())?;
+        if is_proc_itself(&mount.destination) && kind != "proc" {
+            return Err(in_proc());
+        }
         let name = mount.source.as_ref().map(|name| name.to_string_lossy());
         let options = Options::sort(mount.words());
         let made = mounts::file_system(kind, name.as_deref().unwrap_or(kind), &options);
@@ -140,6 +151,39 @@ impl Assembled {
         }
         Ok(())
     }
+}
+
+/// Files of /proc that programs like LXCFS put their own in the place of.
+const LXCFS: [&str; 8] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+];
+
+/// What `statfs` calls procfs (linux/magic.h).
+const PROCFS: i64 = 0x9fa0;
+
+fn is_procfs(place: BorrowedFd<'_>) -> Result<bool, Failure> {
+    Ok(rustix::fs::fstatfs(place).step("look at the file system")?.f_type == PROCFS)
+}
+
+/// A mount inside of /proc would hide what masks it, or be what the engine or a program writes to
+/// in its belief that the kernel listens.
+pub fn outside_proc(target: BorrowedFd<'_>) -> Result<(), Failure> {
+    if is_procfs(target)? { Err(in_proc()) } else { Ok(()) }
+}
+
+fn in_proc() -> Failure {
+    Failure::at("mount in or over /proc", "it is the kernel's: choose another target")
+}
+
+fn is_proc_itself(path: &Path) -> bool {
+    path == Path::new("/proc")
 }
 
 fn add_hierarchy(folder: BorrowedFd<'_>, name: &Path, options: &Options) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::failure::{Failure, Step};
-use super::rootfs::Assembled;
+use super::rootfs::{self, Assembled};
 use super::within::Root;
 use super::{init, mounts};
 use rustix::fs::{Mode, OFlags};
@@ -27,6 +27,8 @@ pub fn give(built: &Assembled, size: Option<(u16, u16)>, channel: &Channel) -> R
     let console = mounts::clone_at(terminals.as_fd(), Path::new(name), false);
     let console = console.step("take the terminal")?;
     let target = built.root.file(Path::new("/dev/console"))?;
+    // In a /dev of the author's it may be a link.
+    rootfs::outside_proc(target.as_fd())?;
     mounts::attach(console.as_fd(), target.as_fd()).step("mount /dev/console")?;
     channel.terminal(master.as_fd()).step("hand the terminal over")?;
     rustix::process::ioctl_tiocsctty(&slave).step("control the terminal")?;

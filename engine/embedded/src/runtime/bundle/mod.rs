@@ -112,6 +112,8 @@ pub struct HostFacts {
     pub devices: Vec<DeviceNode>,
     /// Hard limits in force, by lower-case name, where they cannot be raised.
     pub hard_limits: BTreeMap<String, u64>,
+    /// Folders by which each CPU tells how hot it is, and so what others do with it.
+    pub throttles: Vec<String>,
     /// Capabilities that this program may pass on (upper case, without `CAP_`).
     pub capabilities: BTreeSet<String>,
 }
@@ -141,6 +143,9 @@ pub enum BundleError {
     /// A kernel parameter that is not the task's alone.
     #[error("sysctl `{0}` belongs to the host: only a task with a network of its own can set it")]
     Sysctl(String),
+    /// What is no name of a kernel parameter, or no value of one.
+    #[error("sysctl `{0}`: a name is words with dots or slashes between them, a value one line")]
+    SysctlText(String),
     /// A security option that nobody knows.
     #[error("unknown security_opt `{0}`")]
     SecurityOption(String),
@@ -217,6 +222,9 @@ fn sysctls(task: &TaskSpec) -> Result<BTreeMap<String, String>, BundleError> {
         sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
     }
     for (name, value) in &task.sysctls {
+        if !is_parameter(name) || value.contains(['\0', '\n', '\r']) {
+            return Err(BundleError::SysctlText(name.clone()));
+        }
         let ours = ["kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue."];
         let ipc = ours.iter().any(|prefix| name.starts_with(prefix));
         if !(ipc || own && name.starts_with("net.") || task.privileged) {
@@ -225,6 +233,16 @@ fn sysctls(task: &TaskSpec) -> Result<BTreeMap<String, String>, BundleError> {
         sysctls.insert(name.clone(), value.clone());
     }
     Ok(sysctls)
+}
+
+/// No part of it is empty or leads up; the name of an interface may have dots where slashes part.
+fn is_parameter(name: &str) -> bool {
+    let separator = if name.contains('/') { '/' } else { '.' };
+    let part = |part: &str| {
+        !["", ".", ".."].contains(&part)
+            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.@:".contains(letter))
+    };
+    name.split(separator).all(part)
 }
 
 fn device(node: &DeviceNode) -> Device {

@@ -57,6 +57,7 @@ pub fn judge(
     if !task.privileged {
         security.seccomp = Some(seccomp::default(&granted));
         security.masked = MASKED.iter().map(|path| (*path).to_owned()).collect();
+        security.masked.extend(host.throttles.iter().cloned());
         security.read_only = READ_ONLY.iter().map(|path| (*path).to_owned()).collect();
     }
     for option in &task.security_opt {

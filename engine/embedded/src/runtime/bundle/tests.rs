@@ -180,3 +180,35 @@ fn a_docker_profile_is_lowered_by_capabilities() {
     assert_eq!(allowed(&[]), ["read", "clone"]);
     assert_eq!(allowed(&["SYS_ADMIN"]), ["read", "mount"]);
 }
+
+#[test]
+fn a_parameters_name_leads_nowhere_else() {
+    let set = |name: &str, value: &str| {
+        let mut task = task();
+        task.sysctls.insert(name.to_owned(), value.to_owned());
+        bundle(&task, &ImageFacts::default(), &host())
+    };
+    for name in ["net.core.somaxconn", "net/ipv4/conf/eth0.5/forwarding", "kernel.shm_rmid_forced"]
+    {
+        set(name, "1").unwrap();
+    }
+    for name in [
+        "net.x/../kernel/panic",
+        "net.core..somaxconn",
+        "net.core.somaxconn.",
+        "net.a b",
+        "net/./x",
+    ] {
+        assert!(matches!(set(name, "1"), Err(BundleError::SysctlText(_))), "{name}");
+    }
+    assert!(matches!(set("net.core.somaxconn", "1\nx"), Err(BundleError::SysctlText(_))));
+}
+
+/// CVE-2017-16539's kin: what tells of neighbors.
+#[test]
+fn each_cpus_heat_is_hidden() {
+    let throttle = "/sys/devices/system/cpu/cpu3/thermal_throttle";
+    let host = HostFacts { throttles: vec![throttle.to_owned()], ..host() };
+    let spec = bundle(&task(), &ImageFacts::default(), &host).unwrap().spec;
+    assert!(spec.linux.masked_paths.iter().any(|path| path == throttle));
+}
