@@ -116,7 +116,9 @@ impl ValueCompleter for Names {
             kind => asked(kind).unwrap_or_default(),
         };
         let typed = current.to_string_lossy();
-        let fitting = names.into_iter().filter(|name| name.starts_with(&*typed));
+        // A name that no terminal should print cannot be typed either.
+        let shown = |name: &String| keel_plain::line(name) == name.as_str();
+        let fitting = names.into_iter().filter(|name| name.starts_with(&*typed) && shown(name));
         let mut found: Vec<_> = fitting.map(CompletionCandidate::new).collect();
         if self.kind == Kind::PathOrStack {
             found.extend(PathCompleter::any().complete(current));

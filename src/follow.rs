@@ -9,6 +9,7 @@ use keel_api::Client;
 use keel_api::shapes::TaskRef;
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, LogOptions, Open, Phase, Place, TaskId};
+use keel_plain as plain;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -65,7 +66,7 @@ impl Follower {
 
     /// Also these, unless they are followed already.
     pub async fn add(&mut self, tasks: &[TaskRef]) -> Result<()> {
-        let names = tasks.iter().map(|task| label(task).chars().count());
+        let names = tasks.iter().map(|task| plain::line(&label(task)).chars().count());
         self.width = names.fold(self.width, usize::max);
         for task in tasks {
             if self.followed.contains(&task.id) {
@@ -81,6 +82,7 @@ impl Follower {
     }
 
     fn prefix(&self, name: &str, number: usize) -> String {
+        let name = plain::line(name);
         let text = format!("{name:width$}  | ", width = self.width);
         match self.style {
             Style::Bare | Style::Together => String::new(),
@@ -136,7 +138,7 @@ impl Follower {
                 self.ended.remove(&task.id);
             } else if let (true, Some(code)) = (self.ended.insert(task.id.clone()), task.exit_code)
             {
-                writeln!(io::stdout(), "{} exited with code {code}", label(task))?;
+                writeln!(io::stdout(), "{} exited with code {code}", plain::line(&label(task)))?;
             }
         }
         Ok(())
@@ -201,7 +203,7 @@ async fn read(mut logs: Box<dyn Duplex>, prefix: String, style: Style, tell: mps
         let lines = match frame {
             Frame::Stdout(data) | Frame::Stderr(data) if style == Style::Bare => vec![data],
             Frame::Stdout(data) | Frame::Stderr(data) => cutter.take(&data),
-            Frame::Error(text) => vec![format!("{text}\n").into_bytes()],
+            Frame::Error(text) => vec![format!("{}\n", plain::text(&text)).into_bytes()],
             Frame::Exit(_) => break,
             _ => continue,
         };

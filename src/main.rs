@@ -33,6 +33,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use std::io::{self, Write};
 
 fn main() -> ! {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -53,8 +54,13 @@ fn main() -> ! {
 }
 
 fn refused(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
     // Somebody who closed the pipe has seen enough.
-    let _ = error.print();
+    let _ = match keel_plain::text(&text) == text {
+        true => error.print(),
+        // It quotes a word that is not fit to be printed.
+        false => write!(io::stderr(), "{}", keel_plain::text(&text)),
+    };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
         _ if runs_a_container() => Exit::Container(cmd::run::OWN_FAILURE),

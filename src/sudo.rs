@@ -17,7 +17,7 @@ pub fn offer(context: &Context, why: &str) -> Failure {
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Failure::new(why).hint(advice);
     }
-    context.screen.raw(&format!("{why}. Run it again with sudo? [Y/n] "));
+    context.screen.ask(&format!("{why}. Run it again with sudo? [Y/n] "));
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     let agreed = matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes");

@@ -16,6 +16,7 @@ fn sources() -> Vec<PathBuf> {
         "src",
         "beneath",
         "durable",
+        "plain",
         "spec",
         "engine",
         "reconciler",
@@ -57,17 +58,25 @@ fn arrows_point_one_way() {
     let allowed: BTreeMap<_, &[&str]> = [
         ("beneath/Cargo.toml", &[][..]),
         ("durable/Cargo.toml", &[]),
-        ("spec/Cargo.toml", &[]),
+        ("plain/Cargo.toml", &[]),
+        ("spec/Cargo.toml", &["keel-plain"]),
         ("engine/Cargo.toml", &[]),
         ("engine/images/Cargo.toml", &["keel-engine"]),
         (
             "engine/embedded/Cargo.toml",
-            &["keel-beneath", "keel-durable", "keel-engine", "keel-images"],
+            &["keel-beneath", "keel-durable", "keel-plain", "keel-engine", "keel-images"],
         ),
-        ("reconciler/plan/Cargo.toml", &["keel-engine", "keel-spec"]),
+        ("reconciler/plan/Cargo.toml", &["keel-plain", "keel-engine", "keel-spec"]),
         (
             "reconciler/Cargo.toml",
-            &["keel-beneath", "keel-durable", "keel-engine", "keel-plan", "keel-spec"],
+            &[
+                "keel-beneath",
+                "keel-durable",
+                "keel-plain",
+                "keel-engine",
+                "keel-plan",
+                "keel-spec",
+            ],
         ),
         ("webhooks/Cargo.toml", &[]),
         ("notify/Cargo.toml", &[]),
@@ -120,6 +129,52 @@ fn unsafe_lives_in_one_place_with_its_reasons() {
             assert!(known.iter().any(|known| shown(&path).starts_with(known)), "unsafe at {place}");
             let before = &lines[number.saturating_sub(12)..number];
             assert!(before.iter().any(|line| line.contains("SAFETY:")), "no SAFETY above {place}");
+        }
+    }
+}
+
+/// Whatever is printed passes one place that escapes it: whoever adds a command cannot forget to.
+#[test]
+fn only_the_screen_prints() {
+    let printers: BTreeMap<_, &[&str]> = [
+        // Escapes all that it is given.
+        ("src/show/screen.rs", &["stdout()", "stderr()", "\\x1b"][..]),
+        // A container's own output, which is what was asked for, beside names that are escaped.
+        ("src/follow.rs", &["stdout()", "stderr()"]),
+        ("src/talk.rs", &["stdout()", "stderr()"]),
+        // Questions about the terminal alone.
+        ("src/terminal.rs", &["stdout()"]),
+        ("src/sudo.rs", &["stderr()"]),
+        // Errors of the command line, escaped.
+        ("src/main.rs", &["stderr()"]),
+        // The demo image: what runs in a container.
+        ("src/hello.rs", &["println!"]),
+        ("src/hello/http.rs", &["println!"]),
+        // Failures that escape themselves, into a container's or our own log.
+        ("engine/embedded/src/runtime/tiny_init.rs", &["println!"]),
+        ("engine/embedded/src/runtime/enter.rs", &["println!"]),
+        ("engine/embedded/src/runtime/execute.rs", &["stdout()", "stderr()"]),
+        ("engine/embedded/src/shim/mod.rs", &["println!"]),
+        ("engine/embedded/src/resolver/mod.rs", &["println!"]),
+        ("engine/embedded/src/resolver/server.rs", &["println!"]),
+    ]
+    .into();
+    for path in sources() {
+        let name = shown(&path);
+        if ["/tests/", "/benches/"].iter().any(|part| name.contains(part))
+            || name.starts_with("tests/")
+            || name.ends_with("tests.rs")
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let code: Vec<_> = code.lines().map(|line| line.split("//").next().unwrap()).collect();
+        let may = printers.get(name.as_str()).copied().unwrap_or_default();
+        for word in ["println!", "print!(", "stdout()", "stderr()", "\\x1b", "\\u{1b}"] {
+            let found = code.iter().find(|line| line.contains(word));
+            let allowed = may.contains(&word) || (word == "print!(" && may.contains(&"println!"));
+            assert!(found.is_none() || allowed, "{name} prints past the screen: {found:?}");
         }
     }
 }

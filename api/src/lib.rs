@@ -13,6 +13,8 @@
 
 pub mod client;
 mod conversation;
+mod gate;
+pub mod limits;
 mod lines;
 mod paths;
 mod refusal;

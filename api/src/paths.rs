@@ -78,5 +78,10 @@ pub const USAGE: &str = "/v1/room";
 /// `system prune`, `image prune`.
 pub const PRUNE: &str = "/v1/room/prune";
 
+/// What is answered for as long as something goes on.
+pub const LASTING: &[&str] = &[EVENTS, OPEN, CONVERGE, DOWN, ROLLBACK, SYNC, WAIT, PULL];
+/// What carries a stack's content.
+pub const SUBMITTING: &[&str] = &[PLAN, CONVERGE, RUN];
+
 /// What an upgraded connection speaks.
 pub const PROTOCOL: &str = "keel-frames";

@@ -29,7 +29,7 @@ fn status(kind: RefusalKind) -> StatusCode {
         RefusalKind::Conflict | RefusalKind::TakenOver => StatusCode::CONFLICT,
         RefusalKind::Invalid => StatusCode::BAD_REQUEST,
         RefusalKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-        RefusalKind::NeedsDaemon => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalKind::NeedsDaemon | RefusalKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -8,7 +8,7 @@ mod stacks;
 
 use crate::refusal::{Ask, Refused};
 use crate::shapes::{Hint, Info, InspectAsk};
-use crate::{lines, paths};
+use crate::{limits, lines, paths};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -17,11 +17,6 @@ use axum::{Json, Router};
 use futures_util::StreamExt;
 use keel_reconciler::Controller;
 use keel_reconciler::ask::{Refusal, RefusalKind};
-
-/// A request's body, but for what carries a stack's content.
-const BODY: usize = 1 << 20;
-/// A submission: base64 of configs and secrets.
-const SUBMISSION: usize = 64 << 20;
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -40,7 +35,7 @@ pub fn router(api: Api) -> Router {
         .route(paths::PLAN, post(stacks::plan))
         .route(paths::CONVERGE, post(stacks::converge))
         .route(paths::RUN, post(containers::run))
-        .layer(DefaultBodyLimit::max(SUBMISSION));
+        .layer(DefaultBodyLimit::max(limits::SUBMISSION));
     Router::new()
         .route(paths::INFO, get(info))
         .route(paths::EVENTS, get(events))
@@ -50,7 +45,7 @@ pub fn router(api: Api) -> Router {
         .merge(sources::routes())
         .merge(containers::routes())
         .merge(resources::routes())
-        .layer(DefaultBodyLimit::max(BODY))
+        .layer(DefaultBodyLimit::max(limits::BODY))
         .merge(submissions)
         .fallback(unknown)
         .with_state(api)

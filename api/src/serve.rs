@@ -5,15 +5,26 @@
 //! - A socket that somebody answers on is never taken away from them.
 
 use crate::Client;
+use crate::gate::{Gate, Patient, Place, Progress, Waiting, keeping};
+use crate::limits;
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use tokio::io::DuplexStream;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Bytes between a command and the server in its own process.
 const IN_PROCESS: usize = 64 << 10;
@@ -21,7 +32,7 @@ const IN_PROCESS: usize = 64 << 10;
 /// A router being served. Dropping it ends it at once; [`Served::stop`] lets what is being
 /// answered finish.
 pub struct Served {
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<watch::Sender<()>>,
     task: JoinHandle<()>,
     socket: Option<PathBuf>,
 }
@@ -65,19 +76,9 @@ impl Served {
         (Self::start(InProcess(accept), router, None), Client::in_process(dial))
     }
 
-    fn start<L: Listener>(listener: L, router: Router, socket: Option<PathBuf>) -> Self
-    where
-        L::Addr: std::fmt::Debug,
-    {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
-            // A dropped sender means the same as a sent word.
-            let _ = stopped.await;
-        });
-        let task = tokio::spawn(async move {
-            // Accepting goes on through errors, so that this ends by the signal alone.
-            let _ = serving.await;
-        });
+    fn start<L: Listener>(listener: L, router: Router, socket: Option<PathBuf>) -> Self {
+        let (stop, stopped) = watch::channel(());
+        let task = tokio::spawn(serve(listener, router, stopped));
         Self { stop: Some(stop), task, socket }
     }
 
@@ -94,6 +95,74 @@ impl Drop for Served {
         if let Some(path) = &self.socket {
             // Whoever comes next replaces a socket that was left behind.
             let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Answers until `stopped` says so, by being dropped on the other side; then to the end of what is
+/// under way.
+async fn serve<L: Listener>(mut listener: L, router: Router, mut stopped: watch::Receiver<()>) {
+    let gate = Arc::new(Gate::default());
+    let (mut open, mut waiting) = (JoinSet::new(), Waiting::default());
+    loop {
+        let is_room = open.len() < limits::CONNECTIONS;
+        let stream = tokio::select! {
+            biased;
+            Some(_) = open.join_next() => continue,
+            _ = stopped.changed() => break,
+            (stream, _) = listener.accept(), if is_room => stream,
+        };
+        let progress = Arc::new(Progress::default());
+        let (router, gate) = (router.clone(), gate.clone());
+        let serving = connection(stream, router, gate, progress.clone(), stopped.clone());
+        waiting.add(progress, open.spawn(serving));
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    router: Router,
+    gate: Arc<Gate>,
+    progress: Arc<Progress>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let (router, shared) = (TowerToHyperService::new(router), progress.clone());
+    let answer = service_fn(move |request| {
+        let (router, gate, progress) = (router.clone(), gate.clone(), shared.clone());
+        async move { Ok::<_, Infallible>(answer(request, &router, &gate, &progress).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADERS)
+        .max_buf_size(limits::HEADERS_SIZE)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(Patient::new(stream, progress)), answer)
+        .with_upgrades();
+    let mut serving = std::pin::pin!(serving);
+    // One that breaks off or takes too long is the other side's loss.
+    tokio::select! {
+        _ = &mut serving => {}
+        _ = stopped.changed() => {
+            serving.as_mut().graceful_shutdown();
+            let _ = serving.await;
+        }
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    router: &TowerToHyperService<Router>,
+    gate: &Gate,
+    progress: &Progress,
+) -> Response {
+    match gate.admit(request, progress).await {
+        Err(refused) => refused.into_response(),
+        Ok(request) => {
+            let place = request.extensions().get::<Place>().cloned();
+            let Ok(response) = router.call(request).await;
+            keeping(place, response)
         }
     }
 }

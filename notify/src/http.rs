@@ -1,19 +1,12 @@
 //! The only place that speaks to the network.
 
+use crate::limits::{BODY, CONNECT, LONGEST_WAIT, WHOLE};
 use crate::request::{Answer, Request, Verdict};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-const CONNECT: Duration = Duration::from_secs(10);
-/// For all of it: whoever takes longer hangs.
-const WHOLE: Duration = Duration::from_secs(30);
-/// More than any answer that says something.
-const BODY: usize = 16 * 1024;
-/// Nobody makes us wait for longer.
-const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Sends requests. Clients are made when they are first needed, and kept.
 #[derive(Default)]
@@ -78,7 +71,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 /// In seconds; its date form is too rare to be worth it.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds = number(headers, RETRY_AFTER.as_str())?;
-    Some(Duration::from_secs(seconds).min(LONGEST))
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// What comes after it, or does not come, matters to nobody.

@@ -15,6 +15,7 @@
 mod cut;
 mod forge;
 mod http;
+pub mod limits;
 mod message;
 mod receiver;
 mod request;

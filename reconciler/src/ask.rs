@@ -448,6 +448,8 @@ pub enum RefusalKind {
     Failed,
     /// Only a running `keel serve` can do it (503).
     NeedsDaemon,
+    /// Too much is under way (503).
+    Busy,
     /// A `keel serve` came and drives from now on: to be asked there (409).
     TakenOver,
 }

@@ -15,6 +15,7 @@ mod keys;
 mod notify;
 mod policy;
 mod reader;
+mod size;
 mod sources;
 
 use crate::yaml::{Trouble, parse};
@@ -106,6 +107,8 @@ pub struct GitConfig {
     pub auth: Option<Auth>,
     /// Where what Git lacks is kept, if not below the root.
     pub data_dir: Option<PathBuf>,
+    /// Bytes that a fetch may bring, and the files of a checkout may have.
+    pub max_size: u64,
 }
 
 impl GitConfig {
@@ -113,7 +116,8 @@ impl GitConfig {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let (url, paths) = (url.into(), vec![".".to_owned()]);
-        Self { url, follow: Follow::Branch(None), paths, poll: POLL, auth: None, data_dir: None }
+        let (follow, max_size) = (Follow::Branch(None), crate::limits::GIT_SIZE);
+        Self { url, follow, paths, poll: POLL, auth: None, data_dir: None, max_size }
     }
 }
 

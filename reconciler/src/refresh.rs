@@ -331,14 +331,19 @@ fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
     named.filter(|(_, warnings)| !warnings.is_empty()).collect()
 }
 
+/// Characters of an error that are kept: it may quote what a server said.
+const LONGEST: usize = 4 << 10;
+
 fn words(name: &str, error: &RefreshError) -> String {
     let hint = match error {
         RefreshError::Source(error) => error.hint(),
         RefreshError::Contents(error) => error.hint().map(str::to_owned),
         RefreshError::Records(_) | RefreshError::Ended => None,
     };
-    let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
-    format!("error: source {name}: {}\n{hint}", with_causes(error))
+    let hint =
+        hint.map(|hint| format!("\nhint: {}\n", keel_plain::line(&hint))).unwrap_or_default();
+    let what = keel_plain::line_within(&with_causes(error), LONGEST).into_owned();
+    format!("error: source {name}: {what}\n{hint}")
 }
 
 #[cfg(test)]

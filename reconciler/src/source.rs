@@ -11,6 +11,8 @@ pub(crate) mod git;
 mod http;
 mod identity;
 mod location;
+mod meter;
+mod packs;
 mod seed;
 mod ssh;
 mod tags;

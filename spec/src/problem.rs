@@ -6,6 +6,7 @@ mod sarif;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
+use keel_plain::line;
 use serde::Serialize;
 
 pub use crate::code::{Code, Severity};
@@ -133,12 +134,12 @@ pub fn render_at(problem: &Problem, texts: &Texts, revision: Option<&str>) -> St
         Severity::Warning => "warning",
         Severity::Notice => "notice",
     };
-    let mut out = format!("{word}: {} [{}]\n", problem.message, problem.code);
+    let mut out = format!("{word}: {} [{}]\n", line(&problem.message), problem.code);
     if let Some(span) = &problem.span {
         excerpt(&mut out, span, problem.label.as_deref(), texts, revision);
     }
     if let Some(hint) = &problem.hint {
-        let _ = write!(out, "\nhint: {hint}\n");
+        let _ = write!(out, "\nhint: {}\n", line(hint));
     }
     out
 }
@@ -153,9 +154,9 @@ fn excerpt(
     let number = span.line.to_string();
     let margin = " ".repeat(number.len());
     let revision = revision.map(|id| format!(" at revision {id}")).unwrap_or_default();
-    let _ = writeln!(out, "{margin}--> {span}{revision}");
-    let Some(line) = texts.line(&span.file, span.line) else { return };
-    let (shown, column) = window(line, span.column as usize);
+    let _ = writeln!(out, "{margin}--> {}{revision}", line(&span.to_string()));
+    let Some(whole) = texts.line(&span.file, span.line) else { return };
+    let (shown, column) = window(whole, span.column as usize);
     let room = shown.chars().count().saturating_sub(column.saturating_sub(1)).max(1);
     let carets = "^".repeat((span.len as usize).clamp(1, room));
     // Tabs stay tabs in the padding, so that the caret lines up whatever width they have.
@@ -164,10 +165,10 @@ fn excerpt(
         .take(column.saturating_sub(1))
         .map(|c| if c == '\t' { c } else { ' ' })
         .collect();
-    let label = label.map(|text| format!(" {text}")).unwrap_or_default();
+    let label = label.map(|text| format!(" {}", line(text))).unwrap_or_default();
     let _ = writeln!(out, "{margin} |\n{number} | {shown}\n{margin} | {pad}{carets}{label}");
     for step in span.chain() {
-        let _ = writeln!(out, "{margin} = {step}");
+        let _ = writeln!(out, "{margin} = {}", line(&step.to_string()));
     }
 }
 
@@ -175,7 +176,8 @@ fn excerpt(
 fn window(line: &str, column: usize) -> (String, usize) {
     const WIDTH: usize = 160;
     const BEFORE: usize = 60;
-    let clean = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    // One for one, so that the caret stays in place.
+    let clean = |c: char| if keel_plain::is_unsafe(c) && c != '\t' { '\u{fffd}' } else { c };
     let skip = if column + BEFORE / 2 > WIDTH { column - BEFORE } else { 0 };
     let shown = line.chars().skip(skip).take(WIDTH).map(clean).collect::<String>();
     (shown.trim_end().to_owned(), column - skip)

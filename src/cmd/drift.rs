@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::json;
 use keel_engine::StackName;
+use keel_plain::line;
 use keel_reconciler::ask::{DriftReport, FindingRow};
 
 /// What it takes.
@@ -45,15 +46,16 @@ fn paragraph(finding: &FindingRow) -> String {
     let subject = subject.map_or(format!("node {}", finding.node), str::to_owned);
     let fixed = if finding.fixed { " (fixed)" } else { "" };
     let at = finding.at.as_ref().map(|at| format!("   {at}")).unwrap_or_default();
-    let mut text = format!(
-        "{subject}: {}{fixed}\n  desired    {}{at}\n  applied    {}\n  observed   {}\n  since      {}\n",
-        finding.field, finding.desired, finding.applied, finding.observed, finding.first_seen,
-    );
-    if let Some(cause) = &finding.cause {
-        text.push_str(&format!("  cause      {cause}\n"));
-    }
-    text.push_str(&format!("  policy     {}\n", finding.policy));
-    text
+    let mut lines = vec![
+        format!("{subject}: {}{fixed}", finding.field),
+        format!("  desired    {}{at}", finding.desired),
+        format!("  applied    {}", finding.applied),
+        format!("  observed   {}", finding.observed),
+        format!("  since      {}", finding.first_seen),
+    ];
+    lines.extend(finding.cause.iter().map(|cause| format!("  cause      {cause}")));
+    lines.push(format!("  policy     {}", finding.policy));
+    lines.iter().map(|text| format!("{}\n", line(text))).collect()
 }
 
 #[cfg(test)]

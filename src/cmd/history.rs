@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::show::{Table, ago, json};
 use keel_engine::{StackName, short};
+use keel_plain::line;
 use keel_reconciler::rows::{HistoryRow, Stages};
 
 /// What it takes.
@@ -141,13 +142,13 @@ fn whole(row: &HistoryRow, now: u64) -> String {
         lines.push(format!("  stages     {}", known.join(", ")));
     }
     for (heading, rows) in [("actions", &row.actions), ("output", &row.log)] {
-        let indented = rows.iter().map(|line| format!("    {line}"));
+        let indented = rows.iter().map(|row| format!("    {row}"));
         if !rows.is_empty() {
             lines.push(format!("  {heading}"));
             lines.extend(indented);
         }
     }
-    lines.join("\n") + "\n"
+    lines.iter().map(|text| format!("{}\n", line(text))).collect()
 }
 
 #[cfg(test)]

@@ -79,12 +79,12 @@ fn who(args: &Args, context: &Context) -> Result<(String, String)> {
         ));
     }
     let password = unseen(|| ask(context, "password: "))?;
-    context.screen.raw("\n");
+    context.screen.blank();
     Ok((user, password))
 }
 
 fn ask(context: &Context, question: &str) -> Result<String> {
-    context.screen.raw(question);
+    context.screen.ask(question);
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
     match line.trim() {

@@ -8,6 +8,7 @@ use crate::failure::Result;
 use crate::load;
 use crate::show::json;
 use crate::target::{self, Subject};
+use keel_plain::line;
 use keel_reconciler::ask::{PlanReport, PlanTarget, VerdictRow};
 
 /// What it takes.
@@ -55,7 +56,7 @@ fn text(report: &PlanReport) -> String {
         let width = stack.verdicts.iter().map(|row| subject(row).chars().count()).max();
         for row in &stack.verdicts {
             let (subject, width) = (subject(row), width.unwrap_or(0));
-            text.push_str(&format!("  {subject:width$}  {}\n", row.text));
+            text.push_str(&format!("  {subject:width$}  {}\n", line(&row.text)));
         }
     }
     text

@@ -90,7 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         .map_err(|error| Failure::caused("cannot let group keel pass", &error))?;
     let served = Served::on_socket(router, &layout.socket(), group).await?;
     context.screen.say(&format!("keel serves {described}"));
-    context.screen.say("Ctrl-C ends that, and leaves the stacks running\n");
+    context.screen.paragraph("Ctrl-C ends that, and leaves the stacks running\n");
     let ended = tokio::select! {
         ended = until_told() => ended,
         never = tell(&controller, context) => never,
@@ -164,7 +164,7 @@ async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {
         true => String::new(),
         false => format!(" --root {}", layout.root().display()),
     };
-    context.screen.say(&format!(
+    context.screen.paragraph(&format!(
         "\nnobody serves any more, but the stacks go on running: {}\n`keel down {first}{root}` removes it",
         running.join(", ")
     ));

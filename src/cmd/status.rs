@@ -41,12 +41,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
             context.screen.data(&table(&rows, now))?;
             let told = |source: &&SourceRow| args.stacks.is_empty() || is_of(&rows, source);
             let of_sources = sources.iter().filter(told).flat_map(source_notes);
-            let of_stacks = rows.iter().flat_map(|row| notes(row, now));
-            for line in of_stacks.chain(of_sources) {
+            for line in rows.iter().flat_map(|row| notes(row, now)) {
                 context.screen.say(&line);
             }
-            for line in rows.iter().flat_map(|row| warnings(row, !args.stacks.is_empty())) {
-                context.screen.say(&line);
+            let of_files = rows.iter().flat_map(|row| warnings(row, !args.stacks.is_empty()));
+            for text in of_sources.chain(of_files) {
+                context.screen.paragraph(&text);
             }
         }
     }

@@ -105,7 +105,7 @@ async fn prune(args: Prune, context: &Context) -> Result<Exit> {
 /// Asks, as docker does: only `y` is a yes.
 pub fn agreed(context: &Context, what: &[&str]) -> Result<bool> {
     let what: String = what.iter().map(|line| format!("  - {line}\n")).collect();
-    context.screen.raw(&format!(
+    context.screen.ask(&format!(
         "WARNING! This will remove:\n{what}\nAre you sure you want to continue? [y/N] "
     ));
     let mut answer = String::new();

@@ -187,7 +187,7 @@ async fn attached(
 
 /// As Ctrl-C does it; a second one kills.
 async fn stop(context: &Context, stack: &StackName) -> Result<()> {
-    context.screen.say(&format!("\nstopping {stack} (Ctrl-C again to kill it)"));
+    context.screen.paragraph(&format!("\nstopping {stack} (Ctrl-C again to kill it)"));
     let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
     // Interrupted before anything was made, there is nothing to stop.
     let targets = target::spread(&connection.client, &[stack.to_string()]).await;

@@ -4,5 +4,6 @@ use serde::Serialize;
 
 /// As JSON, for standard output.
 pub fn render(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).expect("the API's shapes have text keys only")
+    let text = serde_json::to_string_pretty(value).expect("the API's shapes have text keys only");
+    keel_plain::json(&text).into_owned()
 }

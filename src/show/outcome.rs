@@ -51,11 +51,11 @@ fn ended(screen: &Screen, outcome: Outcome, notes: &[String]) -> Exit {
         match outcome {
             Outcome::Done => screen.say(note),
             Outcome::Failed | Outcome::Unhealthy if note.starts_with("hint:") => {
-                screen.raw("\n");
+                screen.blank();
                 screen.problem(note);
             }
             Outcome::Failed | Outcome::Unhealthy if has_heading(note) => screen.problem(note),
-            Outcome::Failed => screen.problem(&format!("error: {note}")),
+            Outcome::Failed => screen.error(note),
             Outcome::Unhealthy | Outcome::TakenOver => screen.warn(note),
         }
     }

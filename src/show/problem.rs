@@ -7,7 +7,7 @@ pub fn tell(screen: &Screen, errors: &[String], warnings: &[String]) {
     let worth_it = |text: &&String| !(screen.quiet() && text.starts_with("notice:"));
     for text in errors.iter().chain(warnings).filter(worth_it) {
         screen.problem(text);
-        screen.raw("\n");
+        screen.blank();
     }
 }
 

@@ -52,28 +52,21 @@ impl<'a> Board<'a> {
     }
 
     fn draw(&mut self) {
-        let mut text = String::new();
-        if self.drawn > 0 {
-            text.push_str(&format!("\x1b[{}A", self.drawn));
-        }
-        for line in &self.lines {
-            text.push_str(&format!("\r\x1b[K{}\n", self.painted(line)));
-        }
-        self.drawn = self.lines.len();
-        self.screen.raw(&text);
+        let lines: Vec<_> = self.lines.iter().map(marked).collect();
+        self.screen.redraw(self.drawn, &lines);
+        self.drawn = lines.len();
     }
+}
 
-    fn painted(&self, line: &Line) -> String {
-        let (mark, colour) = match () {
-            () if line.failed => ("x", Colour::Red),
-            () if is_final(&line.what) => ("+", Colour::Green),
-            () => (".", Colour::Yellow),
-        };
-        let text = plain(line);
-        // A line that wraps would break the counting of lines.
-        let text: String = text.chars().take(76).collect();
-        format!(" {} {text}", self.screen.word(mark, colour))
-    }
+fn marked(line: &Line) -> (&'static str, Colour, String) {
+    let (mark, colour) = match () {
+        () if line.failed => ("x", Colour::Red),
+        () if is_final(&line.what) => ("+", Colour::Green),
+        () => (".", Colour::Yellow),
+    };
+    // A line that wraps would break the counting of lines.
+    let text = keel_plain::line(&plain(line)).chars().take(76).collect();
+    (mark, colour, text)
 }
 
 /// Whether the word says that something is over.

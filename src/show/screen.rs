@@ -2,11 +2,17 @@
 //!
 //! # Invariants
 //! - Only what was asked for goes to standard output.
+//! - Whatever is printed was escaped here, whoever wrote it: no command can forget to. Only a
+//!   container's own output, which is not printed here, comes as it is.
 //! - No escape sequence reaches what is not a terminal, nor anybody who set `NO_COLOR`.
 
 use crate::env;
 use crate::failure::Failure;
+use keel_plain as plain;
 use std::io::{self, IsTerminal, Write};
+
+/// Characters of one line that are shown: it may hold what a stranger wrote.
+const LONGEST: usize = 8 << 10;
 
 /// Where a command speaks.
 #[derive(Debug, Clone)]
@@ -46,9 +52,9 @@ impl Colour {
         }
     }
 
-    /// The text in this colour.
+    /// The text, as one line, in this colour.
     pub fn paint(self, text: &str) -> String {
-        format!("\x1b[{}m{text}\x1b[0m", self.code())
+        format!("\x1b[{}m{}\x1b[0m", self.code(), plain::line(text))
     }
 }
 
@@ -86,6 +92,7 @@ impl Screen {
         if text.is_empty() {
             return Ok(());
         }
+        let text = plain::text(text);
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') {
@@ -97,17 +104,45 @@ impl Screen {
     /// A line about what goes on.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            self.write(line);
+            self.write(&plain::line_within(line, LONGEST));
         }
+    }
+
+    /// Several lines about what goes on.
+    pub fn paragraph(&self, text: &str) {
+        if !self.quiet {
+            self.write(&plain::text(text));
+        }
+    }
+
+    /// An empty line.
+    pub fn blank(&self) {
+        self.write("");
+    }
+
+    /// A question, to be answered behind it.
+    pub fn ask(&self, question: &str) {
+        self.raw(&plain::text(question));
     }
 
     /// A line that a quiet person needs too.
     pub fn warn(&self, line: &str) {
-        self.write(&format!("{} {line}", self.word("warning:", Colour::Yellow)));
+        self.write(&format!(
+            "{} {}",
+            self.word("warning:", Colour::Yellow),
+            plain::line_within(line, LONGEST)
+        ));
     }
 
-    /// Text that is ready to print, however quiet; its first word is coloured.
+    /// A line about what failed, however quiet.
+    pub fn error(&self, line: &str) {
+        let line = plain::line_within(line, LONGEST);
+        self.write(&format!("{} {line}", self.word("error:", Colour::Red)));
+    }
+
+    /// A text of several lines, however quiet; its first word is coloured.
     pub fn problem(&self, text: &str) {
+        let text = &*plain::text(text);
         let words = [
             ("error:", Colour::Red),
             ("warning:", Colour::Yellow),
@@ -131,19 +166,29 @@ impl Screen {
     /// Why the command ends.
     pub fn failure(&self, failure: &Failure) {
         let Failure::Error { message, hint, .. } = failure else { return };
-        self.write(&format!("{} {message}", self.word("error:", Colour::Red)));
+        self.error(message);
         if let Some(hint) = hint {
-            self.write(&format!("\n{} {hint}", self.word("hint:", Colour::Cyan)));
+            self.write(&format!("\n{} {}", self.word("hint:", Colour::Cyan), plain::text(hint)));
         }
     }
 
+    /// Marked lines of standard error, over as many that were drawn before.
+    pub fn redraw(&self, over: usize, lines: &[(&str, Colour, String)]) {
+        let up = if over > 0 { format!("\x1b[{over}A") } else { String::new() };
+        let draw = |(mark, colour, text): &(&str, Colour, String)| {
+            format!("\r\x1b[K {} {}\n", self.word(mark, *colour), plain::line(text))
+        };
+        let lines: String = lines.iter().map(draw).collect();
+        self.raw(&(up + &lines));
+    }
+
     /// A word of standard error, coloured where that is wanted.
-    pub fn word(&self, text: &str, colour: Colour) -> String {
+    fn word(&self, text: &str, colour: Colour) -> String {
         if self.err_colour { colour.paint(text) } else { text.to_owned() }
     }
 
-    /// Raw text to standard error: progress that moves the cursor.
-    pub fn raw(&self, text: &str) {
+    /// What was escaped.
+    fn raw(&self, text: &str) {
         // Nobody is left to tell that nobody listens.
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }

@@ -1,5 +1,7 @@
 //! Listings as docker prints them: columns apart by three spaces, nothing drawn.
 
+use keel_plain::line;
+
 /// Rows under headings.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -13,9 +15,9 @@ impl Table {
         Self { rows: vec![headings.map(str::to_owned).to_vec()] }
     }
 
-    /// One more row.
+    /// One more row; each cell as one line.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.rows.push(cells.iter().map(|cell| line(cell).into_owned()).collect());
     }
 
     /// As text, each row a line.
@@ -26,11 +28,11 @@ impl Table {
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<_> = (0..columns).map(width).collect();
-        self.rows.iter().map(|row| line(row, &widths)).collect()
+        self.rows.iter().map(|row| padded(row, &widths)).collect()
     }
 }
 
-fn line(row: &[String], widths: &[usize]) -> String {
+fn padded(row: &[String], widths: &[usize]) -> String {
     let mut text = String::new();
     for (cell, width) in row.iter().zip(widths) {
         text.push_str(cell);
@@ -42,6 +44,17 @@ fn line(row: &[String], widths: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_is_one_line_without_escapes() {
+        let mut table = Table::new(["NAME", "STATE"]);
+        table.row(["a\x1b[2J\nb".into(), "running".into()]);
+        table.row(["c".into(), "running".into()]);
+        assert_eq!(
+            table.render(),
+            "NAME              STATE\na\\u{1b}[2J\\nb   running\nc                 running\n"
+        );
+    }
 
     #[test]
     fn columns_line_up_and_nothing_trails() {

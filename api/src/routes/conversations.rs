@@ -2,6 +2,8 @@
 
 use super::Api;
 use crate::conversation::{Conversation, bridge};
+use crate::gate::Place;
+use crate::limits;
 use crate::paths;
 use crate::refusal::{Refused, invalid};
 use axum::body::{Body, to_bytes};
@@ -11,8 +13,6 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use keel_engine::Open;
 
-const ASK: usize = 1 << 20;
-
 /// Opens it with the task first, so that a refusal is still an HTTP answer.
 pub async fn open(State(api): State<Api>, mut request: Request) -> Result<Response, Refused> {
     if !wants_frames(request.headers()) {
@@ -20,10 +20,12 @@ pub async fn open(State(api): State<Api>, mut request: Request) -> Result<Respon
         return Err(invalid(message).into());
     }
     let upgrade = hyper::upgrade::on(&mut request);
+    let place = request.extensions_mut().remove::<Place>();
     let what = asked(request.into_body()).await?;
     let task = api.controller.open(what).await?;
     // Only the conversation itself lives on, so that whoever serves can stop without it.
     tokio::spawn(async move {
+        let _place = place;
         // An error here is a person who went away between asking and upgrading.
         if let Ok(upgraded) = upgrade.await {
             bridge(task, Box::new(Conversation::new(TokioIo::new(upgraded)))).await;
@@ -38,7 +40,7 @@ fn wants_frames(headers: &HeaderMap) -> bool {
 }
 
 async fn asked(body: Body) -> Result<Open, Refused> {
-    let bytes = to_bytes(body, ASK).await;
+    let bytes = to_bytes(body, limits::BODY).await;
     let bytes = bytes.map_err(|_| invalid("the request is too large"))?;
     let what = serde_json::from_slice(&bytes);
     Ok(what.map_err(|error| invalid(format!("the request makes no sense: {error}")))?)

@@ -17,6 +17,7 @@ mod health;
 mod images;
 pub mod layout;
 mod lease;
+pub mod limits;
 mod lock;
 mod logs;
 mod mounts;

@@ -183,10 +183,7 @@ fn hunks(from: &Lines, to: &Lines) -> Vec<Hunk> {
 
 /// A value of several lines is still one.
 fn line(path: &str, value: &str) -> String {
-    format!(
-        "{path}: {}",
-        value.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
-    )
+    format!("{}: {}", keel_plain::line(path), keel_plain::line(value))
 }
 
 impl Hunk {

@@ -2,6 +2,7 @@
 //! not here, and the schema for editors is made from it.
 
 use crate::config::duration::PATTERN;
+use crate::config::size;
 use serde_json::{Map, Value, json};
 
 /// What a key takes.
@@ -21,6 +22,7 @@ pub(crate) enum Shape {
     Maps,
     Flag,
     Duration,
+    Size,
     Words(&'static [&'static str]),
     /// A list of some of these.
     SomeWords(&'static [&'static str]),
@@ -55,7 +57,7 @@ pub(crate) const RECEIVERS: &[&str] = &["webhook", "ntfy"];
 pub(crate) const KINDS: &[&str] = &["failed", "recovered", "drift"];
 
 use Shape::{
-    AnyWords, Duration, Flag, List, Map as Keys, Maps, Named, NotYet, Pairs, SomeWords, Text,
+    AnyWords, Duration, Flag, List, Map as Keys, Maps, Named, NotYet, Pairs, Size, SomeWords, Text,
     Texts, Words,
 };
 
@@ -83,6 +85,11 @@ pub(crate) const KEYS: &[Key] = &[
         "sources.*.path",
         Texts,
         "Globs: every folder that matches and holds a Compose file is a stack.",
+    ),
+    key(
+        "sources.*.max-size",
+        Size,
+        "Bytes that a fetch may bring, and the files of a checkout may have: 2GiB.",
     ),
     key("sources.*.poll", Duration, "Between two looks: 60s for `git`, 30s for `dir`."),
     key(
@@ -232,6 +239,7 @@ fn property(key: &Key) -> Value {
         }
         Flag => json!({ "type": "boolean" }),
         Duration => json!({ "type": "string", "pattern": PATTERN, "examples": ["1m30s"] }),
+        Size => json!({ "type": "string", "pattern": size::PATTERN, "examples": ["500MiB"] }),
         Words(words) => json!({ "enum": words }),
         SomeWords(words) => {
             json!({ "type": "array", "items": { "enum": words }, "minItems": 1 })

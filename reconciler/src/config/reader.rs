@@ -2,6 +2,7 @@
 
 use super::duration::parse_duration;
 use super::keys::{Shape, below, find};
+use super::size::parse_size;
 use super::{Named, Role};
 use crate::yaml::{Item, Key, Node, Trouble};
 use std::path::{Path, PathBuf};
@@ -165,6 +166,15 @@ impl Reader {
             self.wrong(item, format!("`{text}` is no duration, such as `90s`, `2m` or `1m30s`"));
         }
         duration
+    }
+
+    pub fn size(&mut self, item: &Item) -> Option<u64> {
+        let text = self.text(item)?;
+        let size = parse_size(&text).filter(|size| *size > 0);
+        if size.is_none() {
+            self.wrong(item, format!("`{text}` is no size, such as `500MiB` or `2GiB`"));
+        }
+        size
     }
 
     pub fn millis(&mut self, item: &Item) -> Option<u64> {

@@ -3,6 +3,7 @@
 use super::globs::fault;
 use super::reader::Reader;
 use super::{Auth, Follow, ForgeConfig, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
+use crate::limits;
 use crate::source::{Location, is_range, shown_url};
 use crate::yaml::{Item, Node};
 use keel_spec::Permission;
@@ -23,6 +24,7 @@ struct Written<'a> {
     tag: Option<(String, &'a Item)>,
     paths: Vec<String>,
     poll: Option<Duration>,
+    max_size: Option<u64>,
     env: BTreeMap<String, String>,
     allow: Option<BTreeSet<Permission>>,
     data_dir: Option<PathBuf>,
@@ -85,6 +87,7 @@ impl Reader {
                 "tag" => written.tag = this.tag(value).map(|text| (text, value)),
                 "path" => written.paths = this.globs(value),
                 "poll" => written.poll = this.poll(value),
+                "max-size" => written.max_size = this.size(value),
                 "env" => written.env = this.pairs(value),
                 "allow" => written.allow = Some(this.allow(value)),
                 "data-dir" => written.data_dir = this.path(value),
@@ -93,7 +96,10 @@ impl Reader {
                 "forge" => written.forge = Some(value),
                 _ => {}
             }
-            if matches!(key, "branch" | "commit" | "tag" | "data-dir" | "auth" | "forge") {
+            if matches!(
+                key,
+                "branch" | "commit" | "tag" | "data-dir" | "auth" | "forge" | "max-size"
+            ) {
                 written.of_git.push(value);
             }
         });
@@ -111,6 +117,7 @@ impl Reader {
             poll: written.poll.unwrap_or(POLL),
             auth: written.auth.as_ref().map(|(auth, _)| auth.clone()),
             data_dir: written.data_dir.clone(),
+            max_size: written.max_size.unwrap_or(limits::GIT_SIZE),
             url,
         })))
     }
@@ -137,7 +144,7 @@ impl Reader {
         for at in &written.of_git {
             self.wrong(
                 at,
-                "`branch`, `commit`, `tag`, `auth`, `forge` and `data-dir` are about `git`, not about `dir`",
+                "`branch`, `commit`, `tag`, `auth`, `forge`, `max-size` and `data-dir` are about `git`, not about `dir`",
             );
         }
         Some(From::Directory {

@@ -10,6 +10,7 @@ sources:
     branch: main
     path: [stacks/*, extra]
     poll: 10s
+    max-size: 500MiB
     env: { ZONE: eu, COUNT: 3, OLD: 0755 }
     allow: [host-paths]
     data-dir: /srv/data/home
@@ -33,6 +34,7 @@ registries:
         follow: Follow::Branch(Some("main".into())),
         paths: vec!["stacks/*".into(), "extra".into()],
         poll: Duration::from_secs(10),
+        max_size: 500 << 20,
         auth: Some(Auth::Token { file: "/etc/keel/token".into(), username: None }),
         data_dir: Some("/srv/data/home".into()),
         ..GitConfig::new("https://git.example.org/home.git")
@@ -157,7 +159,7 @@ reports: {}
 
     hint: did you mean `branch`?
 
-    error: `branch`, `commit`, `tag`, `auth`, `forge` and `data-dir` are about `git`, not about `dir` [E0704]
+    error: `branch`, `commit`, `tag`, `auth`, `forge`, `max-size` and `data-dir` are about `git`, not about `dir` [E0704]
      --> /etc/keel/keel.yaml:9:27
       |
     9 |   c: { dir: /srv, branch: main }
@@ -221,6 +223,7 @@ fn what_could_never_work_is_refused_at_its_place() {
         ("tag: '>=new'", "`>=new` is no range of versions"),
         ("path: [a, ../b]", "`../b` can match nothing: it leaves the source"),
         ("path: []", "the list is empty"),
+        ("max-size: 5 apples", "`5 apples` is no size"),
         ("poll: 0s", "oftener than each `100ms`"),
         ("env: { A B: 1 }", "`A B` is no name of a variable"),
     ];

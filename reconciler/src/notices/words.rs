@@ -45,12 +45,12 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
         author,
         subject,
         reason: line(&reason),
-        tried,
+        tried: line(&tried),
         since: rfc3339(since),
         at: rfc3339(now),
         commands,
         findings: vec![],
-        title,
+        title: line(&title),
         text: String::new(),
     };
     message.text = text(&message, since, now);
@@ -117,13 +117,14 @@ fn text(message: &Message, since: u64, now: u64) -> String {
     });
     lines.extend(message.commands.iter().map(|command| format!("`{command}`")));
     lines.retain(|line| !line.is_empty());
-    lines.join("\n")
+    let plain = lines.iter().map(|line| keel_plain::line(line));
+    plain.collect::<Vec<_>>().join("\n")
 }
 
 /// On one line, within limits.
 fn line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
-    let line = words.join(" ");
+    let line = keel_plain::line(&words.join(" ")).into_owned();
     if line.chars().count() <= LINE {
         return line;
     }

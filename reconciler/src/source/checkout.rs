@@ -10,9 +10,12 @@
 
 use super::SourceError;
 use super::git::disk;
+use super::meter::Allowance;
+use crate::limits;
 use git2::{
     Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
 };
+use keel_engine::Value;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -54,7 +57,11 @@ pub(crate) fn ensure(
         fs::write(fresh.join(MADE), &boot)?;
         Ok(fs::rename(&fresh, &whole)?)
     };
-    made().map_err(failed)?;
+    made().map_err(|error| {
+        // What was begun would only cost room.
+        let _ = fs::remove_dir_all(&fresh);
+        failed(error)
+    })?;
     Ok(root)
 }
 
@@ -101,12 +108,42 @@ pub(crate) fn keep(checkouts: &Path, path: &Path) -> io::Result<()> {
 /// The files of a commit, in a folder that is made for them.
 pub(crate) fn export(repo: &Repository, commit: Oid, target: &Path) -> Result<(), Failure> {
     fs::create_dir_all(target)?;
-    write_tree(repo, &repo.find_commit(commit)?.tree()?, target)
+    let most = Allowance::present().bytes;
+    let mut room = Room { entries: limits::CHECKOUT_ENTRIES, bytes: most, most };
+    write_tree(repo, &repo.find_commit(commit)?.tree()?, target, &mut room, 0)
+}
+
+/// What a checkout may hold yet. A tree that holds itself, as one name of many, is small in a pack.
+struct Room {
+    entries: u64,
+    bytes: u64,
+    most: u64,
+}
+
+impl Room {
+    fn take(&mut self, bytes: u64) -> Result<(), String> {
+        let (entries, most) = (limits::CHECKOUT_ENTRIES, Value::Bytes(self.most));
+        let left = self.entries.checked_sub(1);
+        self.entries = left.ok_or(format!("the commit holds more than {entries} files"))?;
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.ok_or(format!("the commit's files have more than {most}"))?;
+        Ok(())
+    }
 }
 
 /// By hand, since a checkout of libgit2 refuses a bare clone whose tree names a submodule, and
 /// would obey attributes. A submodule is an empty folder, as in a plain `git clone`.
-fn write_tree(repo: &Repository, tree: &Tree<'_>, target: &Path) -> Result<(), Failure> {
+fn write_tree(
+    repo: &Repository,
+    tree: &Tree<'_>,
+    target: &Path,
+    room: &mut Room,
+    depth: usize,
+) -> Result<(), Failure> {
+    if depth > limits::CHECKOUT_DEPTH {
+        let most = limits::CHECKOUT_DEPTH;
+        return Err(format!("the commit has folders within folders, more than {most}").into());
+    }
     for entry in tree {
         let name = OsStr::from_bytes(entry.name_bytes());
         if Path::new(name).components().collect::<Vec<_>>() != [Component::Normal(name)] {
@@ -116,10 +153,19 @@ fn write_tree(repo: &Repository, tree: &Tree<'_>, target: &Path) -> Result<(), F
         match entry.kind() {
             Some(ObjectType::Tree) => {
                 fs::create_dir(&path)?;
-                write_tree(repo, &repo.find_tree(entry.id())?, &path)?;
+                room.take(0)?;
+                write_tree(repo, &repo.find_tree(entry.id())?, &path, room, depth + 1)?;
             }
-            Some(ObjectType::Blob) => write_blob(&repo.find_blob(entry.id())?, &path, &entry)?,
-            _ => fs::create_dir(&path)?,
+            Some(ObjectType::Blob) => {
+                // Its size is known before its content is unpacked.
+                let (size, _) = repo.odb()?.read_header(entry.id())?;
+                room.take(size as u64)?;
+                write_blob(&repo.find_blob(entry.id())?, &path, &entry)?;
+            }
+            _ => {
+                room.take(0)?;
+                fs::create_dir(&path)?;
+            }
         }
     }
     Ok(())
@@ -200,6 +246,44 @@ pub(crate) fn set_aside(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A tree that holds the one before it under each of these names, so often.
+    fn nested(repo: &Repository, names: &[&str], depth: usize) -> Oid {
+        let blob = repo.blob(b"x").unwrap();
+        let mut builder = repo.treebuilder(None).unwrap();
+        builder.insert("file", blob, 0o100_644).unwrap();
+        let mut tree = builder.write().unwrap();
+        for _ in 0..depth {
+            let mut builder = repo.treebuilder(None).unwrap();
+            for name in names {
+                builder.insert(name, tree, 0o040_000).unwrap();
+            }
+            tree = builder.write().unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn a_commit_that_unfolds_without_end_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repository::init_bare(folder.path().join("repo")).unwrap();
+        let written = |tree: Oid, entries: u64, bytes: u64| {
+            let target = tempfile::tempdir().unwrap();
+            let mut room = Room { entries, bytes, most: bytes };
+            let tree = repo.find_tree(tree).unwrap();
+            let done = write_tree(&repo, &tree, target.path(), &mut room, 0);
+            done.map_err(|error| error.to_string())
+        };
+        let bomb = nested(&repo, &["a", "b", "c", "d"], 40);
+        let told = written(bomb, 300, 1 << 20).unwrap_err();
+        assert!(told.contains("more than 500000 files"), "{told}");
+        let told = written(nested(&repo, &["a"], 200), 300, 1 << 20).unwrap_err();
+        assert!(told.contains("folders within folders, more than 128"), "{told}");
+        let many = nested(&repo, &["a", "b"], 3);
+        let told = written(many, 300, 7).unwrap_err();
+        assert!(told.contains("more than 7B"), "{told}");
+        assert_eq!(written(many, 22, 8), Ok(()));
+    }
 
     #[test]
     fn the_last_few_and_those_in_use_stay() {

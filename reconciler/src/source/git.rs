@@ -10,14 +10,18 @@
 
 use super::identity::Identity;
 use super::location::{Location, shown_url};
+use super::meter::{Allowance, TOO_LONG};
 use super::tags::Range;
 use super::{Snapshot, SourceError, checkout, transport, words};
 use crate::answers::Changes;
 use crate::blocking::off_thread;
 use crate::config::{Follow, GitConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
+use crate::limits;
 use crate::load::StackFiles;
-use git2::{DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, Repository};
+use git2::{
+    DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, RemoteCallbacks, Repository,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,13 +64,15 @@ impl Git {
         transport::register().map_err(|error| self.told(&error))?;
         let identity = Identity::of(self.config.auth.as_ref())
             .map_err(|(path, source)| SourceError::Credentials { path, source })?;
-        let (commit, root) = identity.during(|| match self.checked_out() {
+        let allowance = Allowance::new(self.config.max_size);
+        let looked = || match self.checked_out() {
             Err(error) if damaged(&error) => {
                 self.drop_clone()?;
                 self.checked_out()
             }
             other => other,
-        })?;
+        };
+        let (commit, root) = identity.during(|| allowance.during(looked))?;
         let commit = commit.to_string();
         if let Some(known) = known.filter(|known| known.revision.as_ref() == Some(&commit)) {
             return Ok(known);
@@ -132,6 +138,7 @@ impl Git {
     fn repo(&self) -> Result<Repository, SourceError> {
         let path = self.clone_path();
         if let Ok(repo) = Repository::open_bare(&path) {
+            drop_begun_packs(&path);
             return Ok(repo);
         }
         self.drop_clone()?;
@@ -184,6 +191,10 @@ impl Git {
         if !here(repo) {
             let specs = ["+refs/heads/*:refs/keel/*", "+refs/tags/*:refs/keel-tags/*"];
             let mut remote = self.connected(repo)?;
+            let count = remote.list().map_err(|error| self.told(&error))?.len();
+            if count > limits::GIT_REFERENCES {
+                return Err(self.failed((many(count), Some(FOLLOW.to_owned()))));
+            }
             self.bring(&mut remote, &specs.map(str::to_owned))?;
             let _ = remote.disconnect();
         }
@@ -216,10 +227,17 @@ impl Git {
     }
 
     fn bring(&self, remote: &mut Remote<'_>, specs: &[String]) -> Result<(), SourceError> {
-        let mut options = FetchOptions::new();
+        let (mut options, mut told) = (FetchOptions::new(), RemoteCallbacks::new());
+        let allowance = Allowance::present();
+        // Also while deltas are unpacked, when nothing is read any more.
+        told.transfer_progress(move |_| !allowance.left().is_zero());
         options.download_tags(git2::AutotagOption::None).update_fetchhead(false);
+        options.remote_callbacks(told);
         let fetched = remote.fetch(specs, Some(&mut options), Some("fetch"));
-        fetched.map_err(|error| self.broke_off(error))
+        fetched.map_err(|error| match allowance.left().is_zero() {
+            true => self.failed((TOO_LONG.to_owned(), None)),
+            false => self.broke_off(error),
+        })
     }
 
     /// A fetch that began well: what the clone's own files are to blame for is told apart.
@@ -289,6 +307,25 @@ fn full(error: &git2::Error) -> bool {
 
 pub(super) fn disk(what: String, source: Box<dyn std::error::Error + Send + Sync>) -> SourceError {
     SourceError::Disk { what, source }
+}
+
+fn many(count: usize) -> String {
+    let most = limits::GIT_REFERENCES;
+    format!(
+        "the server has {count} branches and tags, and at most {most} are searched for a commit"
+    )
+}
+
+const FOLLOW: &str = "follow a `branch` or `tag` instead";
+
+/// What a fetch left that did not come to its end: nobody else fetches into this clone.
+fn drop_begun_packs(clone: &Path) {
+    let Ok(packs) = std::fs::read_dir(clone.join("objects/pack")) else { return };
+    let begun = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"pack_");
+    for pack in packs.flatten().filter(|pack| begun(&pack.file_name())) {
+        // It costs room, and is tried again at the next look.
+        let _ = std::fs::remove_file(pack.path());
+    }
 }
 
 fn remove_all(path: &Path) -> std::io::Result<()> {

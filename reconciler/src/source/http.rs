@@ -1,19 +1,17 @@
 //! Git's smart protocol over HTTP(S), as a subtransport of libgit2: it asks, we carry.
 
 use super::identity::Identity;
+use super::meter::{Allowance, Meter, TOO_LONG, Topic};
+use crate::limits;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{Error, ErrorClass, ErrorCode};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use std::io::{self, Read, Write};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// Until an answer begins: where the branches are is told at once, a pack may be long in the making.
-const FIRST_WORD: Duration = Duration::from_secs(20);
-/// Without a single byte from the server.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// One connection to one repository. Lives on a thread where waiting is allowed.
 pub(crate) struct Http {
@@ -22,6 +20,7 @@ pub(crate) struct Http {
     identity: Identity,
     /// Where the first answer really came from: a server may have moved the repository.
     moved_to: Mutex<Option<String>>,
+    meter: Arc<Mutex<Meter>>,
 }
 
 impl Http {
@@ -31,11 +30,13 @@ impl Http {
         let client = Client::builder()
             .user_agent(concat!("git/2 keel/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .read_timeout(limits::GIT_SILENCE)
             .build()
             .map_err(|error| unreachable_server(&error))?;
         let (runtime, identity) = (Handle::current(), Identity::present());
-        Ok(Self { client, runtime, identity, moved_to: Mutex::default() })
+        let meter = Meter::new(Topic::References, Allowance::present());
+        let (moved_to, meter) = (Mutex::default(), Arc::new(Mutex::new(meter)));
+        Ok(Self { client, runtime, identity, moved_to, meter })
     }
 
     fn base(&self, url: &str) -> String {
@@ -56,11 +57,16 @@ impl Http {
         if let Some(base) = moved_base(url, response.url(), PAGE) {
             *self.moved_to.lock().expect("nothing panics with it") = Some(base);
         }
-        Ok(Stream { runtime: self.runtime.clone(), stage: Stage::Answer(response, Vec::new(), 0) })
+        Ok(self.stream(Topic::References, Stage::Answer(response, Vec::new(), 0)))
+    }
+
+    fn stream(&self, topic: Topic, stage: Stage) -> Stream {
+        self.meter.lock().expect("nothing panics with it").begin(topic);
+        Stream { runtime: self.runtime.clone(), meter: self.meter.clone(), stage }
     }
 
     fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, Error> {
-        let request = request.timeout(FIRST_WORD);
+        let request = request.timeout(limits::GIT_FIRST_WORD);
         let response = self.runtime.block_on(request.send()).map_err(|e| unreachable_server(&e))?;
         let named = matches!(self.identity, Identity::Basic { .. })
             || Url::parse(url).is_ok_and(|url| !url.username().is_empty());
@@ -155,7 +161,7 @@ impl SmartSubtransport for Http {
                     .header("content-type", "application/x-git-upload-pack-request")
                     .header("accept", "application/x-git-upload-pack-result");
                 let stage = Stage::Question(Some(request), Vec::new());
-                Ok(Box::new(Stream { runtime: self.runtime.clone(), stage }))
+                Ok(Box::new(self.stream(Topic::Pack, stage)))
             }
             Service::ReceivePackLs | Service::ReceivePack => {
                 Err(Error::from_str("nothing is ever pushed to a source"))
@@ -168,9 +174,16 @@ impl SmartSubtransport for Http {
     }
 }
 
+/// Not for longer than the whole fetch may take.
+async fn within<T>(until: Instant, work: impl Future<Output = T>) -> io::Result<T> {
+    let done = tokio::time::timeout_at(until.into(), work).await;
+    done.map_err(|_| io::Error::other(TOO_LONG))
+}
+
 /// A question that is written, then its answer that is read.
 struct Stream {
     runtime: Handle,
+    meter: Arc<Mutex<Meter>>,
     stage: Stage,
 }
 
@@ -183,7 +196,9 @@ impl Stream {
     fn ask(&mut self) -> io::Result<()> {
         let Stage::Question(request, body) = &mut self.stage else { return Ok(()) };
         let request = request.take().ok_or_else(|| io::Error::other("it was asked already"))?;
-        let answer = self.runtime.block_on(request.body(std::mem::take(body)).send());
+        let sending = request.body(std::mem::take(body)).send();
+        let until = self.meter.lock().expect("nothing panics with it").until();
+        let answer = self.runtime.block_on(within(until, sending))?;
         let answer = answer.map_err(|error| io::Error::other(unreachable_server(&error)))?;
         if let Some(refused) = refusal(answer.status(), true) {
             return Err(io::Error::other(refused));
@@ -200,9 +215,13 @@ impl Read for Stream {
             return Err(io::Error::other("a question has no answer yet"));
         };
         while *at == chunk.len() {
-            let next = self.runtime.block_on(response.chunk());
+            let mut meter = self.meter.lock().expect("nothing panics with it");
+            let next = self.runtime.block_on(within(meter.until(), response.chunk()))?;
             match next.map_err(|error| io::Error::other(broken(&error)))? {
-                Some(next) => (*chunk, *at) = (next.to_vec(), 0),
+                Some(next) => {
+                    meter.take(&next, Instant::now()).map_err(io::Error::other)?;
+                    (*chunk, *at) = (next.to_vec(), 0);
+                }
                 None => return Ok(0),
             }
         }

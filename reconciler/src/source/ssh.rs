@@ -3,20 +3,18 @@
 
 use super::identity::Identity;
 use super::location::Location;
+use super::meter::{Allowance, Meter, TOO_LONG, Topic};
 use super::words::of_complaint;
+use crate::limits;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{Error, ErrorClass, ErrorCode};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// Until the other side says a word of Git: a login that ends nowhere must not be waited for.
-const FIRST_WORD: Duration = Duration::from_secs(20);
+use std::time::Instant;
 
 /// One connection; the program ends with it.
 #[derive(Default)]
@@ -28,7 +26,8 @@ pub(crate) struct Ssh {
 #[derive(Default)]
 struct Running {
     child: Mutex<Option<Child>>,
-    late: AtomicBool,
+    /// Why it was ended before its time.
+    late: Mutex<Option<&'static str>>,
 }
 
 impl Running {
@@ -40,17 +39,31 @@ impl Running {
         }
     }
 
-    /// Ends the program unless what is given is dropped in time.
-    fn watched(self: &Arc<Self>) -> Sender<()> {
+    /// Ends the program where nothing is heard for too long, or all of it takes too long. A login
+    /// that ends nowhere must not be waited for.
+    fn watched(self: &Arc<Self>, allowance: Allowance) -> Sender<()> {
         let (heard, silence) = mpsc::channel();
         let running = self.clone();
         std::thread::spawn(move || {
-            if silence.recv_timeout(FIRST_WORD) == Err(RecvTimeoutError::Timeout) {
-                running.late.store(true, Ordering::SeqCst);
-                running.end();
+            let (mut patience, mut why) = (limits::GIT_FIRST_WORD, SILENT);
+            let ended = loop {
+                match silence.recv_timeout(patience.min(allowance.left())) {
+                    Ok(()) => (patience, why) = (limits::GIT_SILENCE, FELL_SILENT),
+                    Err(ended) => break ended,
+                }
+            };
+            if ended == RecvTimeoutError::Disconnected {
+                return;
             }
+            let why = if allowance.left().is_zero() { TOO_LONG } else { why };
+            *running.late.lock().expect("nothing panics with it") = Some(why);
+            running.end();
         });
         heard
+    }
+
+    fn late(&self) -> Option<&'static str> {
+        *self.late.lock().expect("nothing panics with it")
     }
 }
 
@@ -77,8 +90,10 @@ impl SmartSubtransport for Ssh {
             return Err(Error::from_str("the program `ssh` has no pipes"));
         };
         *self.running.child.lock().expect("nothing panics with it") = Some(child);
-        let (running, silent) = (self.running.clone(), Some(self.running.watched()));
-        Ok(Box::new(Pipes { stdin, stdout, stderr, running, silent }))
+        let allowance = Allowance::present();
+        let (running, heard) = (self.running.clone(), self.running.watched(allowance));
+        let meter = Meter::new(Topic::ReferencesFirst, allowance);
+        Ok(Box::new(Pipes { stdin, stdout, stderr, running, heard, silent: true, meter }))
     }
 
     fn close(&self) -> Result<(), Error> {
@@ -143,31 +158,41 @@ fn quoted(path: &str) -> String {
     format!("{home}'{}'", rest.replace('\'', r"'\''"))
 }
 
+const SILENT: &str = "the server does not answer in time";
+const FELL_SILENT: &str = "the server fell silent in the middle of its answer";
+
 struct Pipes {
     stdin: ChildStdin,
     stdout: ChildStdout,
     stderr: ChildStderr,
     running: Arc<Running>,
+    /// Told at each word.
+    heard: Sender<()>,
     /// Until the first word.
-    silent: Option<Sender<()>>,
+    silent: bool,
+    meter: Meter,
 }
 
 impl Read for Pipes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.stdout.read(buffer)?;
         if count > 0 {
-            self.silent = None;
-        }
-        if self.silent.is_none() {
+            self.silent = false;
+            // Whoever watches is gone only where it gave up.
+            let _ = self.heard.send(());
+            self.meter.take(&buffer[..count], Instant::now()).map_err(io::Error::other)?;
             return Ok(count);
         }
-        if self.running.late.load(Ordering::SeqCst) {
-            return Err(io::Error::other("the server does not answer in time"));
+        if let Some(why) = self.running.late() {
+            return Err(io::Error::other(why));
+        }
+        if !self.silent {
+            return Ok(0);
         }
         // It ended without a word of Git: what it complained of is the reason.
-        let mut complaint = String::new();
-        let _ = self.stderr.read_to_string(&mut complaint);
-        Err(io::Error::other(of_complaint(&complaint)))
+        let mut complaint = Vec::new();
+        let _ = self.stderr.by_ref().take(limits::GIT_COMPLAINT).read_to_end(&mut complaint);
+        Err(io::Error::other(of_complaint(&String::from_utf8_lossy(&complaint))))
     }
 }
 

@@ -70,6 +70,14 @@ fn network(message: &str) -> Option<&'static str> {
     if has("bad packet length") || has("could not read refs") || has("names nowhere") {
         return Some("what answers there does not speak Git: check the URL, and any proxy between");
     }
+    if has("more than") && has("the pack") && !has("beside the pack") {
+        return Some(
+            "the source stays at the revision that it has; if the repository is really that large, raise its `max-size`",
+        );
+    }
+    if has("more than") || has("too slow") || has("takes longer") {
+        return Some("the source stays at the revision that it has, and is tried again by itself");
+    }
     if has("answers 5") || has("answers 429") || has("in the middle") {
         return Some("it is tried again by itself");
     }

@@ -120,7 +120,7 @@ fn header(text: &str) -> Option<&'static str> {
 }
 
 fn is_printable(c: char) -> bool {
-    !c.is_control() && !matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+    !keel_plain::is_unsafe(c)
 }
 
 /// A text on one line.
@@ -156,6 +156,9 @@ fn quoted(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             c if is_printable(c) => out.push(c),
+            c if u32::from(c) > 0xffff => {
+                let _ = write!(out, "\\U{:08X}", u32::from(c));
+            }
             c => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
@@ -187,6 +190,7 @@ mod tests {
             ("a #b", r##""a #b""##),
             ("*a", r#""*a""#),
             ("a\tb\u{1}", r#""a\tb\u0001""#),
+            ("a\u{202e}b\u{e0041}", r#""a\u202Eb\U000E0041""#),
             ("say \"hi\"", r#""say \"hi\"""#),
         ];
         for (text, wanted) in cases {

@@ -2,6 +2,7 @@
 
 use super::containers::Containers;
 use crate::show::room;
+use keel_plain::line;
 use keel_reconciler::ask::{ContainerRow, SourceRow, StatusRow, WarningRow};
 use keel_reconciler::rows::ClearedRow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,7 +130,7 @@ impl Watch {
 
 fn warning(row: &WarningRow) -> String {
     let at = if row.at.is_empty() { String::new() } else { format!("{}: ", row.at) };
-    format!("warning: {at}{} [{}]", row.message, row.code)
+    format!("warning: {}{} [{}]", line(&at), line(&row.message), row.code)
 }
 
 fn change(

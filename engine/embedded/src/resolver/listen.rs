@@ -7,6 +7,7 @@
 use super::answer::{Outcome, answer, failure};
 use super::forward::{Upstream, read_framed, write_framed};
 use super::zone::Zone;
+use crate::limits::{NAMES_IDLE, NAMES_IN_FLIGHT};
 use crate::network::nft::batch::Batch;
 use crate::network::nft::expr::{Expr, Meta, Reg};
 use crate::network::nft::{Base, Family, Hook, Rule};
@@ -24,9 +25,6 @@ use tokio::task::JoinSet;
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 const PORT: u16 = 40_353;
 const TABLE: &str = "keel_names";
-/// Questions of one task that wait for an answer at a time, and its TCP connections.
-const IN_FLIGHT: usize = 128;
-const IDLE: Duration = Duration::from_secs(10);
 /// `accept` fails at once, and for as long as there is no file descriptor for it.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
 
@@ -99,7 +97,7 @@ pub(super) async fn serve(
         view,
         upstream,
         turn: AtomicUsize::new(0),
-        places: Semaphore::new(IN_FLIGHT),
+        places: Semaphore::new(NAMES_IN_FLIGHT),
     });
     let mut work = JoinSet::new();
     let mut buffer = vec![0; 4096];
@@ -111,7 +109,7 @@ pub(super) async fn serve(
                 let Ok((length, client)) = received else { continue };
                 let (service, udp) = (Arc::clone(&service), Arc::clone(&udp));
                 let question = buffer[..length].to_vec();
-                if work.len() >= IN_FLIGHT * 2 {
+                if work.len() >= NAMES_IN_FLIGHT * 2 {
                     continue; // the client asks again
                 }
                 work.spawn(async move {
@@ -125,7 +123,7 @@ pub(super) async fn serve(
                     tokio::time::sleep(OUT_OF_FILES).await;
                     continue;
                 };
-                if work.len() < IN_FLIGHT * 2 {
+                if work.len() < NAMES_IN_FLIGHT * 2 {
                     let service = Arc::clone(&service);
                     work.spawn(async move { service.converse(stream).await });
                 }
@@ -160,9 +158,13 @@ impl Service {
 
     /// One TCP connection: questions one after the other.
     async fn converse(&self, mut stream: tokio::net::TcpStream) {
-        while let Ok(Ok(question)) = tokio::time::timeout(IDLE, read_framed(&mut stream)).await {
+        while let Ok(Ok(question)) =
+            tokio::time::timeout(NAMES_IDLE, read_framed(&mut stream)).await
+        {
             let Some(answer) = self.answer(&question, false).await else { return };
-            if write_framed(&mut stream, &answer).await.is_err() {
+            // Whoever asks and does not listen keeps a place as long as whoever says nothing.
+            let told = tokio::time::timeout(NAMES_IDLE, write_framed(&mut stream, &answer)).await;
+            if !matches!(told, Ok(Ok(()))) {
                 return;
             }
         }

@@ -10,9 +10,13 @@ pub const NOT_EXECUTABLE: i32 = 126;
 /// There is no such program.
 pub const NOT_FOUND: i32 = 127;
 
-/// A start that failed.
+/// Characters of a message that are shown, and of a program's name in it: both may be a stranger's.
+const LONGEST: usize = 2 << 10;
+const NAME: usize = 256;
+
+/// A start that failed. It is shown as one line, without what a terminal would obey.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{}", keel_plain::line_within(message, LONGEST))]
 pub struct Failure {
     /// 125 to 127.
     pub code: i32,
@@ -29,6 +33,7 @@ impl Failure {
     /// The program could not be executed; docker's words.
     #[must_use]
     pub fn exec(program: &str, cause: &io::Error) -> Self {
+        let program = &*keel_plain::line_within(program, NAME);
         let absent = matches!(cause.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR));
         let message = match cause.raw_os_error() {
             _ if absent && !program.contains('/') => {
@@ -67,10 +72,11 @@ mod tests {
             ("/nope", libc::ENOENT, 127, "exec: \"/nope\": no such file or directory"),
             ("/etc/passwd", libc::EACCES, 126, "exec: \"/etc/passwd\": permission denied"),
             ("/etc", libc::EISDIR, 126, "exec: \"/etc\": is a directory"),
+            ("/\x1b[2J\n", libc::ENOENT, 127, r#"exec: "/\u{1b}[2J\n": no such file or directory"#),
         ];
         for (program, errno, code, message) in cases {
             let failure = Failure::exec(program, &io::Error::from_raw_os_error(errno));
-            assert_eq!((failure.code, failure.message.as_str()), (code, message));
+            assert_eq!((failure.code, failure.to_string().as_str()), (code, message));
         }
     }
 }

@@ -39,8 +39,8 @@ impl Supervisor {
 
     fn could_not_begin(&mut self, failure: &Failure) {
         self.state.started = Some(clock::now());
-        self.state.message = Some(failure.message.clone());
-        let text = format!("{}\n", failure.message).into_bytes();
+        self.state.message = Some(failure.to_string());
+        let text = format!("{failure}\n").into_bytes();
         self.attached.tell(|| super::frame(Stream::Stderr, &text));
         self.ended(Ending::Code(failure.code), None);
     }
