@@ -109,9 +109,10 @@ fn terminal(mut command: Command, stdin: bool, answer: Answer) -> io::Result<()>
         let came = tokio::task::spawn_blocking(move || door.receive()).await;
         match came {
             Ok(Ok(Some(Message::Terminal(main)))) => converse(main, hears, stdin, &says).await,
-            // What kept it from starting, as its output.
-            _ => maybe(error.map(|error| relay::output(error, says.clone(), Frame::Stdout))).await,
+            _ => {}
         }
+        // What kept it from starting, as its output.
+        maybe(error.map(|error| relay::output(error, says.clone(), Frame::Stdout))).await;
         finish(child, &says).await;
     });
     Ok(())

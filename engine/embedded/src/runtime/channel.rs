@@ -5,7 +5,6 @@
 //!   executed: the descriptor is closed by exec.
 
 use super::failure::Failure;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -13,7 +12,6 @@ use rustix::net::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
 /// What is told.
 #[derive(Debug)]
@@ -75,20 +73,6 @@ impl Channel {
         }
         sendmsg(&self.0, &parts, &mut ancillary, SendFlags::NOSIGNAL)?;
         Ok(())
-    }
-
-    /// Waits for a message or the end; `false` when the time is over.
-    pub fn has_word(&self, until: Option<Instant>) -> io::Result<bool> {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
-        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], left.as_ref()) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => self.has_word(until),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The next message; `None` at the end.

@@ -51,11 +51,13 @@ fn run(dir: &Path) -> Result<i32, Failure> {
     let signals = SigSet::all();
     signals.thread_block().step("block signals")?;
     let started = inside(dir, &process, &exec, None, None)?;
-    if let Some(master) = started.terminal {
+    if let Some(master) = &started.terminal {
         let door = io::stdin().as_fd().try_clone_to_owned().step("hand the terminal over")?;
         Channel::from(door).terminal(master.as_fd()).step("hand the terminal over")?;
     }
-    Ok(tiny_init::attend(nix::unistd::Pid::from_raw(started.pid.cast_signed()), &signals))
+    let pid = nix::unistd::Pid::from_raw(started.pid.cast_signed());
+    let code = tiny_init::attend(pid, &signals);
+    started.failure().map_or(Ok(code), Err)
 }
 
 fn not_running() -> Failure {
@@ -71,7 +73,7 @@ pub fn inside(
     stdio: Option<(OwnedFd, OwnedFd)>,
     limit: Option<Duration>,
 ) -> Result<Started, Failure> {
-    spawn::by_stage(limit, |channel| {
+    spawn::enter(limit, |channel| {
         let spec = spawn::specification(dir)?;
         let program = program(Program::prepare(&spec)?, exec);
         let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(not_running)?;
@@ -93,8 +95,8 @@ pub fn inside(
             let root = Root::open(Path::new("/")).step("open the root")?;
             terminal::give_inside(&root, channel)?;
         }
-        let settled = program.settle(channel.as_fd(), program.filter_of_entering())?;
-        spawn::birth_inside(channel, || match lead(exec.tty) {
+        let settled = program.settle(None, program.filter_of_entering())?;
+        Ok(move || match lead(exec.tty) {
             Ok(()) => settled.execute(),
             Err(failure) => failure,
         })

@@ -64,17 +64,22 @@ impl Program {
     }
 
     /// Makes this process what is to be executed, but for that. Inside of the container's mount
-    /// namespace; of descriptors it keeps its standard ones and `channel`.
-    pub fn settle(&self, channel: BorrowedFd<'_>, filter: Filter) -> Result<Settled, Failure> {
+    /// namespace; of descriptors it keeps its standard ones and `channel`, which exec closes.
+    pub fn settle(
+        &self,
+        channel: Option<BorrowedFd<'_>>,
+        filter: Filter,
+    ) -> Result<Settled, Failure> {
         let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
-        let keep = [input.as_fd(), output.as_fd(), error.as_fd(), channel];
+        let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
+        let keep: Vec<_> = stdio.into_iter().chain(channel).collect();
         sys::close_all_but(&keep).step("close descriptors")?;
         self.leave_keys()?;
         let root = Root::open(Path::new("/")).step("open the root")?;
-        own_null(&root, &keep[..3]).step("use the container's /dev/null")?;
+        own_null(&root, &stdio).step("use the container's /dev/null")?;
         let identity = self.identity(&root)?;
         let environment = self.environment(&identity)?;
-        own_stdio(identity.uid, &keep[..3])?;
+        own_stdio(identity.uid, &stdio)?;
         enter_folder(&root, &self.process.cwd)?;
         drop(root);
         self.limit()?;

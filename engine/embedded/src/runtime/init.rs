@@ -43,7 +43,7 @@ impl Container {
             Ok(program) => program,
             Err(failure) => return failure,
         };
-        match program.settle(channel.as_fd(), Filter::Early) {
+        match program.settle(Some(channel.as_fd()), Filter::Early) {
             Ok(settled) => settled.execute(),
             Err(failure) => failure,
         }

@@ -9,7 +9,7 @@
 //! - Before anything of the container's choosing is resolved or executed, every descriptor that is
 //!   not the container's is closed.
 //! - What appears among a container's processes has no more rights than they, its own environment
-//!   and descriptors, and does nothing but execute ([`birth_inside`]).
+//!   and descriptors, and does nothing but execute ([`enter`]).
 //! - No parent-death signal is set on a container's first process: it outlives its shim.
 
 use super::cgroup::{Cgroup, DeviceRule};
@@ -18,7 +18,8 @@ use super::failure::{CANNOT_START, Failure, Step};
 use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use crate::layout::TaskDir;
-use crate::sys::{self, Clone3, Cloned};
+use crate::sys::{self, Board, Clone3, Cloned};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
 };
@@ -54,11 +55,35 @@ pub struct Started {
     pub terminal: Option<OwnedFd>,
     /// What this kernel did not grant.
     pub warnings: Vec<String>,
+    /// Where one that entered leaves why its program could not be executed.
+    board: Option<Board>,
+}
+
+impl Started {
+    /// A process that is there already.
+    #[cfg(test)]
+    pub(crate) fn of(pid: Pid) -> Self {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let pid = pid.as_raw_nonzero().get().cast_unsigned();
+        Self { pid, pidfd, terminal: None, warnings: Vec::new(), board: None }
+    }
+
+    /// Why its program could not be executed; only a process that entered says so here, once it
+    /// has ended. The container may have had a hand in it.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        failure_on(self.board.as_ref()?)
+    }
+}
+
+fn failure_on(board: &Board) -> Option<Failure> {
+    let (code, message) = board.text()?;
+    Some(Failure { code: i32::try_from(code).unwrap_or(CANNOT_START), message })
 }
 
 /// Starts the container of a task by its `config.json`.
 pub fn start(dir: &Path, stdio: Stdio) -> Result<Started, Failure> {
-    by_stage(None, |channel| {
+    by_stage(|channel| {
         let spec = specification(dir)?;
         let cgroup = prepare_cgroup(&spec)?;
         let container = init::Container::prepare(dir, spec, stdio)?;
@@ -75,13 +100,8 @@ pub fn specification(dir: &Path) -> Result<Spec, Failure> {
     serde_json::from_reader(read).map_err(|error| Failure::at("read config.json", error))
 }
 
-/// Runs `stage` in a process of its own and hears what becomes of the process it makes. With a
-/// limit, it is given up after that: a container that somebody has frozen holds whoever enters it.
-pub fn by_stage(
-    limit: Option<Duration>,
-    stage: impl FnOnce(&Channel) -> Result<(), Failure>,
-) -> Result<Started, Failure> {
-    let until = limit.map(|limit| Instant::now() + limit);
+/// Runs `stage` in a process of its own and hears what becomes of the process it makes.
+fn by_stage(stage: impl FnOnce(&Channel) -> Result<(), Failure>) -> Result<Started, Failure> {
     let (ours, theirs) = Channel::pair().step("make a socket pair")?;
     match sys::clone3(Clone3::default()).step("fork")? {
         Cloned::Child => {
@@ -94,16 +114,109 @@ pub fn by_stage(
         }
         Cloned::Parent(pid) => {
             drop(theirs);
-            let heard = hear(&ours, until);
-            if until.is_some_and(|until| until <= Instant::now()) {
-                // Its end may not come for long; whoever reaps everything reaps it.
-                kill(pid);
-            } else {
-                reap(pid);
-            }
+            let heard = hear(&ours);
+            reap(pid);
             heard
         }
     }
+}
+
+/// Makes a process that appears among those of a container. `stage` becomes, in a process of its
+/// own, what that one is to be, and gives its last steps, which never return. With a limit, it is
+/// given up after that: a container that somebody has frozen holds whoever enters it.
+///
+/// The new process has no descriptor to tell anything over, since the container may trace it: what
+/// is to be said is left in memory.
+pub fn enter<L: FnOnce() -> Failure>(
+    limit: Option<Duration>,
+    stage: impl FnOnce(&Channel) -> Result<L, Failure>,
+) -> Result<Started, Failure> {
+    let until = limit.map(|limit| Instant::now() + limit);
+    let board = Board::new().step("share memory")?;
+    let (ours, theirs) = Channel::pair().step("make a socket pair")?;
+    match sys::clone3(Clone3::default()).step("fork")? {
+        Cloned::Child => {
+            let _only_forward = OnlyForward;
+            if let Err(failure) = stage(&theirs).and_then(|last| appear(&board, last)) {
+                board.leave_text(failure.code.cast_unsigned(), &failure.message);
+            }
+            sys::exit_now(0)
+        }
+        Cloned::Parent(stage) => {
+            drop(theirs);
+            let terminal =
+                entered(stage, until).and_then(|()| terminal_from(&ours)).inspect_err(|_| {
+                    board.number().filter(|pid| is_child(*pid)).into_iter().for_each(kill)
+                })?;
+            let Some(pid) = board.number().filter(|pid| is_child(*pid)) else {
+                let died = || Failure::at("start", "the stage process died");
+                return Err(failure_on(&board).unwrap_or_else(died));
+            };
+            Ok(Started {
+                pid,
+                pidfd: handle(pid)?,
+                terminal,
+                warnings: Vec::new(),
+                board: Some(board),
+            })
+        }
+    }
+}
+
+/// Waits for a stage's end. One that is given up is killed; its end may not come for long, and
+/// whoever reaps everything reaps it.
+fn entered(stage: u32, until: Option<Instant>) -> Result<(), Failure> {
+    if let Some(until) = until {
+        let left = until.saturating_duration_since(Instant::now());
+        if !ends_within(stage, left).step("wait for the stage process")? {
+            kill(stage);
+            return Err(Failure::at("start", "the container lets nobody in: is it frozen?"));
+        }
+    }
+    reap(stage);
+    Ok(())
+}
+
+fn ends_within(pid: u32, left: Duration) -> std::io::Result<bool> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or(std::io::ErrorKind::InvalidInput)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    let end = Instant::now() + left;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left =
+            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&left)) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other? > 0),
+        }
+    }
+}
+
+/// The terminal that the stage made, if it did.
+fn terminal_from(channel: &Channel) -> Result<Option<OwnedFd>, Failure> {
+    match channel.receive().step("hear of the new process")? {
+        Some(Message::Terminal(master)) => Ok(Some(master)),
+        _ => Ok(None),
+    }
+}
+
+/// Makes the process, as the caller's sibling.
+fn appear(board: &Board, last: impl FnOnce() -> Failure) -> Result<(), Failure> {
+    match sys::clone_sibling().step("make the process")? {
+        Cloned::Parent(pid) => board.leave_number(pid),
+        Cloned::Child => {
+            let _only_forward = OnlyForward;
+            let failure = last();
+            board.leave_text(failure.code.cast_unsigned(), &failure.message);
+            sys::exit_now(failure.code)
+        }
+    }
+    Ok(())
+}
+
+fn handle(pid: u32) -> Result<OwnedFd, Failure> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or(std::io::ErrorKind::InvalidInput);
+    pidfd_open(pid.step("read its pid")?, PidfdFlags::empty()).step("open a handle of the process")
 }
 
 /// Waits until the other end tells its pid, or why it could not come up.
@@ -115,19 +228,11 @@ pub fn hear_of(channel: &Channel) -> Result<(), Failure> {
     }
 }
 
-fn hear(channel: &Channel, until: Option<Instant>) -> Result<Started, Failure> {
+fn hear(channel: &Channel) -> Result<Started, Failure> {
     let (mut born, mut terminal, mut failed, mut warnings) = (None, None, None, Vec::new());
-    loop {
-        if !channel.has_word(until).step("hear of the new process")? {
-            born.into_iter().for_each(kill);
-            return Err(Failure::at("start", "the container lets nobody in: is it frozen?"));
-        }
-        let Some(message) = channel.receive().step("hear of the new process")? else { break };
+    while let Some(message) = channel.receive().step("hear of the new process")? {
         match message {
-            // Only what can be ours, and once: a container that may trace could speak for a
-            // process of its own that is about to be executed.
-            Message::Born(pid) if born.is_none() && is_child(pid) => born = Some(pid),
-            Message::Born(_) => {}
+            Message::Born(pid) => born = Some(pid),
             Message::Terminal(master) => terminal = Some(master),
             Message::Warning(text) => warnings.push(text),
             Message::Failed(failure) => failed = Some(failure),
@@ -140,10 +245,7 @@ fn hear(channel: &Channel, until: Option<Instant>) -> Result<Started, Failure> {
         return Err(failure);
     }
     let pid = born.ok_or_else(|| Failure::at("start", "the stage process died"))?;
-    let handle = Pid::from_raw(pid.cast_signed()).ok_or(std::io::ErrorKind::InvalidInput);
-    let handle = handle.step("read its pid")?;
-    let pidfd = pidfd_open(handle, PidfdFlags::empty()).step("open a handle of the process")?;
-    Ok(Started { pid, pidfd, terminal, warnings })
+    Ok(Started { pid, pidfd: handle(pid)?, terminal, warnings, board: None })
 }
 
 /// Whether it is a child that is not reaped yet.
@@ -180,12 +282,6 @@ fn birth(
     };
     let join = || cgroup.join(born_inside).step("join the cgroup");
     live(cloned, channel, || join().err().unwrap_or_else(life))
-}
-
-/// Clones a process that is in the caller's cgroup and in the namespaces that it joined for its
-/// children. From here on processes of the container may see it.
-pub fn birth_inside(channel: &Channel, life: impl FnOnce() -> Failure) -> Result<(), Failure> {
-    live(sys::clone_sibling(), channel, life)
 }
 
 fn sibling(namespaces: i32) -> u64 {

@@ -27,6 +27,14 @@ pub enum Unknown {
         /// `passwd` or `group`.
         file: &'static str,
     },
+    /// What an image's files could pass off for another user than was meant.
+    #[error("{kind} `{name}` looks like a number: write its decimal digits alone")]
+    Spelled {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// As written.
+        name: String,
+    },
     /// A number that the kernel has no user for.
     #[error("{kind} {number} is out of range: the largest is {largest}", largest = LARGEST)]
     Number {
@@ -140,10 +148,16 @@ fn unknown(name: &str, kind: &'static str, file: &'static str) -> Unknown {
     Unknown::Name { kind, name: name.to_owned(), file }
 }
 
-/// What is written in digits, and nothing else, is a number.
+/// What is written in digits, and nothing else, is a number; other spellings of one are no name.
 fn number(text: &str, kind: &'static str) -> Result<Option<u32>, Unknown> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let bare = text.trim().trim_start_matches(['+', '-']);
+    let digits = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+    let hexadecimal = bare.strip_prefix("0x").or_else(|| bare.strip_prefix("0X"));
+    if !digits && hexadecimal.is_none() {
         return Ok(None);
+    }
+    if !digits || bare != text {
+        return Err(Unknown::Spelled { kind, name: text.to_owned() });
     }
     let number = || Unknown::Number { kind, number: text.to_owned() };
     id(text).map(Some).ok_or_else(number)
@@ -203,10 +217,18 @@ mod tests {
             assert_eq!(who(&format!("{user}:1001")), Ok((uid, 1001)), "{user}");
         }
         assert_eq!(who("4294967294"), Ok((LARGEST, 0)));
-        assert_eq!(who("+5"), Ok((5, 5)), "no number, so a name that the file has");
-        for user in
-            ["4294967295", "4294967296", "0x0", " 7", "app", "low", "plus", "99999999999999999999"]
-        {
+        for user in [
+            "+5",
+            "-1",
+            "4294967295",
+            "4294967296",
+            "0x0",
+            " 7",
+            "app",
+            "low",
+            "plus",
+            "99999999999999999999",
+        ] {
             assert!(who(user).is_err(), "{user}: {:?}", who(user));
         }
         for group in ["4294967295", "all", "-1", "+0", " 0"] {

@@ -4,6 +4,7 @@ use super::streams;
 use crate::record::{HealthPlan, Process};
 use crate::runtime::enter;
 use crate::runtime::failure::{Failure, Step};
+use crate::runtime::spawn::Started;
 use keel_engine::Exec;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -24,7 +25,7 @@ const PIPE: usize = 64 << 10;
 pub struct Probe {
     /// Its process, our child.
     pub pid: u32,
-    pidfd: OwnedFd,
+    started: Started,
     output: Option<OwnedFd>,
     heard: Vec<u8>,
     /// When it began.
@@ -45,7 +46,7 @@ impl Probe {
         let started = enter::inside(dir, inside, &exec, Some(stdio), Some(timeout.min(ENTERING)))?;
         Ok(Self {
             pid: started.pid,
-            pidfd: started.pidfd,
+            started,
             output: Some(ours),
             heard: Vec::new(),
             began,
@@ -84,7 +85,7 @@ impl Probe {
         // It leads its session and is not reaped yet: nobody else has this number.
         let _ = killpg(Pid::from_raw(self.pid.cast_signed()), Signal::SIGKILL);
         // It may not have come that far.
-        let _ = crate::sys::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let _ = crate::sys::send_signal(self.started.pidfd.as_fd(), libc::SIGKILL);
     }
 
     /// It takes too long, which counts as a failure each time that the next one would be due: one
@@ -101,7 +102,8 @@ impl Probe {
     #[must_use]
     pub fn finish(mut self) -> Option<String> {
         self.hear();
-        (!self.late).then(|| self.said())
+        let failure = self.started.failure();
+        (!self.late).then(|| failure.map_or_else(|| self.said(), |failure| failure.message))
     }
 
     fn said(&self) -> String {
@@ -113,7 +115,7 @@ impl Probe {
 mod tests {
     use super::*;
     use rustix::pipe::fcntl_setpipe_size;
-    use rustix::process::{PidfdFlags, getpid, pidfd_open};
+    use rustix::process::getpid;
 
     #[test]
     fn one_look_reads_no_more_than_a_pipe_holds() {
@@ -123,7 +125,7 @@ mod tests {
         let began = Instant::now();
         let mut probe = Probe {
             pid: std::process::id(),
-            pidfd: pidfd_open(getpid(), PidfdFlags::empty()).unwrap(),
+            started: Started::of(getpid()),
             output: Some(ours),
             heard: Vec::new(),
             began,

@@ -1,6 +1,7 @@
 //! The only module with `unsafe`: kernel calls that no safe crate offers.
 //! Typed values in, owned values or `io::Error` out. One call per function. No policy.
 
+mod board;
 pub(crate) mod child;
 mod link;
 mod mount;
@@ -8,6 +9,7 @@ mod process;
 pub(crate) mod ready;
 mod security;
 
+pub use board::Board;
 pub use link::bring_loopback_up;
 pub use mount::{MountChange, change_mount};
 pub use process::{
