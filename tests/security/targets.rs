@@ -70,7 +70,7 @@ fn mounts_on_links_land_inside() {
     let stack = json!({ "services": services, "volumes": { "kept": null }, "configs": text, "secrets": text });
     let heard = super::bench::ends(&bench, "links", stack);
     let ran = heard.iter().filter(|(_, said)| said.contains("done")).count();
-    assert!(ran > 10, "{ran} of the containers ran: the attempts were not made");
+    assert!(ran > 5, "{ran} of the containers ran: the attempts were not made");
     bench.witness.holds();
     bench.finish(&["links"]);
 }

@@ -8,15 +8,12 @@ use std::time::{Duration, Instant};
 const PASSWD: &str = "1000:x:0:0::/:/bin/sh
 4294967296:x:0:0::/:/bin/sh
 4294967295:x:0:0::/:/bin/sh
--1:x:0:0::/:/bin/sh
-+5:x:0:0::/:/bin/sh
-0x0:x:0:0::/:/bin/sh
 root:x:0:0:root:/root:/bin/sh
 huge:x:4294967296:4294967296::/:/bin/sh
 none:x:4294967295:4294967295::/:/bin/sh
 minus:x:-1:-1::/:/bin/sh
 ";
-const GROUP: &str = "1001:x:0:\n4294967296:x:0:\n-1:x:0:\nroot:x:0:\nhuge:x:4294967296:\n";
+const GROUP: &str = "1001:x:0:\n4294967296:x:0:\nroot:x:0:\nhuge:x:4294967296:\n";
 
 fn hostile_image(bench: &Bench, config: &serde_json::Value) -> String {
     let layer = bench.path("layer");

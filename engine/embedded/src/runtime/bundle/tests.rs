@@ -188,8 +188,7 @@ fn a_parameters_name_leads_nowhere_else() {
         task.sysctls.insert(name.to_owned(), value.to_owned());
         bundle(&task, &ImageFacts::default(), &host())
     };
-    for name in ["net.core.somaxconn", "net/ipv4/conf/eth0.5/forwarding", "kernel.shm_rmid_forced"]
-    {
+    for name in ["net.core.somaxconn", "net.ipv4.conf.eth0.forwarding", "kernel.shm_rmid_forced"] {
         set(name, "1").unwrap();
     }
     for name in [
