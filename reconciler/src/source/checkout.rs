@@ -8,8 +8,8 @@
 //!   was made before the machine started is compared with the commit before it is used. What tasks
 //!   mount of it is, since they start without Git.
 
-use super::SourceError;
 use super::git::disk;
+use super::{SourceError, entries};
 use git2::{
     Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
 };
@@ -18,7 +18,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Beside a checkout: the start of the machine in which it was made or compared last.
 const MADE: &str = ".made";
@@ -109,20 +109,23 @@ pub(crate) fn export(repo: &Repository, commit: Oid, target: &Path) -> Result<()
 fn write_tree(repo: &Repository, tree: &Tree<'_>, target: &Path) -> Result<(), Failure> {
     for entry in tree {
         let name = OsStr::from_bytes(entry.name_bytes());
-        if Path::new(name).components().collect::<Vec<_>>() != [Component::Normal(name)] {
-            return Err(format!("the commit holds a file named `{}`", name.display()).into());
+        if let Some(fault) = entries::fault(name) {
+            return Err(entries::told(name, fault));
         }
-        let path = target.join(name);
-        match entry.kind() {
-            Some(ObjectType::Tree) => {
-                fs::create_dir(&path)?;
-                write_tree(repo, &repo.find_tree(entry.id())?, &path)?;
-            }
-            Some(ObjectType::Blob) => write_blob(&repo.find_blob(entry.id())?, &path, &entry)?,
-            _ => fs::create_dir(&path)?,
-        }
+        write_entry(repo, &entry, &target.join(name)).map_err(|error| entries::within(name, error))?;
     }
     Ok(())
+}
+
+fn write_entry(repo: &Repository, entry: &TreeEntry<'_>, path: &Path) -> Result<(), Failure> {
+    match entry.kind() {
+        Some(ObjectType::Tree) => {
+            fs::create_dir(path)?;
+            write_tree(repo, &repo.find_tree(entry.id())?, path)
+        }
+        Some(ObjectType::Blob) => Ok(write_blob(&repo.find_blob(entry.id())?, path, entry)?),
+        _ => Ok(fs::create_dir(path)?),
+    }
 }
 
 fn write_blob(blob: &Blob<'_>, path: &Path, entry: &TreeEntry<'_>) -> io::Result<()> {
