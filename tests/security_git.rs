@@ -2,12 +2,13 @@
 
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use support::raw_git::{RawRepo, all_below};
+use support::scripted::{Scripted, advertises, leads};
 use support::{Host, Serve, until};
 
 /// An `ssh` that writes down its words and variables, and lets a shell do what it was asked to, as the
@@ -58,7 +59,8 @@ fn until_all_fail(host: &Host, serve: &Serve, count: usize) -> Vec<Value> {
 /// Addresses that carry `touch PWNED` to whoever takes a part of them for an option or a command.
 #[test]
 fn an_address_is_never_an_option_or_a_command() {
-    let host = host_with_ssh();
+    let mut host = host_with_ssh();
+    host.environment.push(("FORGE_TOKEN".to_owned(), "s3cret".to_owned()));
     // In the folder of whoever runs it: `serve`, or `ssh`.
     let witnesses = [host.path("pwned"), host.path("bin/pwned")];
     let payload = "touch pwned";
@@ -86,7 +88,7 @@ fn an_address_is_never_an_option_or_a_command() {
         "transport::https://host/x",
         "git://host/x",
         "ftp://host/x",
-        "HTTPS://host/x\u{7f}",
+        "HTTPS://host/x",
         "https://good.example\n.evil.example/x",
         "https://good.example\r\nX-Header: 1/x",
         "https:///x",
@@ -130,7 +132,12 @@ fn an_address_is_never_an_option_or_a_command() {
     until_all_fail(&host, &serve, data.len());
     let calls = calls(&host);
     assert_eq!(calls.len(), data.iter().filter(|url| url.contains("host") || url.contains("[::1]")).count(), "{calls:?}");
-    for (words, _) in &calls {
+    for (words, variables) in &calls {
+        let names = variables.iter().filter_map(|variable| variable.split('=').next());
+        let known = ["PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "LANG", "LC_ALL", "PWD"];
+        let foreign: Vec<_> = names.filter(|name| !known.contains(name) && *name != "_").collect();
+        assert_eq!(foreign, Vec::<&str>::new(), "variables of ours that `ssh` got");
+        assert!(words.iter().any(|word| word == "ForwardAgent=no"), "{words:?}");
         let operands = words.iter().position(|word| word == "--").expect("operands are told apart");
         let options = words[..operands].concat();
         assert!(words.len() == operands + 3 && !options.contains("touch"), "{words:?}");
@@ -293,5 +300,73 @@ fn odd_entries_of_a_tree_are_plain_data() {
     assert!(!witness.exists(), "a program of the tree ran");
     drop(serve);
     host.keel(&["down", "odd"]);
+    host.finish();
+}
+
+/// Servers that lead elsewhere, at each step of a fetch, and one that says aloud what it was shown.
+#[test]
+fn credentials_go_to_nobody_else_and_are_told_nowhere() {
+    let host = Host::bare();
+    let page = |path: &str| format!("{path}/info/refs?service=git-upload-pack");
+    let here = |path: &str| format!("http://127.0.0.1:8430{}", page(path));
+    let evil = |path: &str| format!("http://127.0.0.1:8431{}", page(path));
+    let refs = advertises(&[("refs/heads/main", &"1".repeat(40))]);
+    let rules = json!({
+        "/port/info/refs": leads(302, &evil("/x")),
+        "/name/info/refs": leads(301, &format!("http://localhost:8431{}", page("/x"))),
+        "/user/info/refs": leads(302, &format!("http://evil:s3cret-of-evil@127.0.0.1:8431{}", page("/x"))),
+        "/file/info/refs": leads(302, "file:///etc/passwd"),
+        "/gopher/info/refs": leads(302, "gopher://127.0.0.1:8431/x"),
+        "/far/info/refs": leads(302, &here("/far2")),
+        "/far2/info/refs": leads(307, &evil("/x")),
+        "/circle/info/refs": leads(302, &here("/circle")),
+        "/pack/info/refs": refs,
+        "/pack/git-upload-pack": leads(307, "http://127.0.0.1:8431/pack/git-upload-pack"),
+        "/moved/info/refs": leads(302, &here("/moved2")),
+        "/moved2/info/refs": json!({ "status": 401, "body": "{authorization}" }),
+        "/echo/info/refs": json!({ "status": 500, "type": "text/plain", "body": "{authorization}" }),
+    });
+    let asked = Scripted::new(&host, 8430, &rules);
+    let other = Scripted::new(&host, 8431, &json!({}));
+    let names = ["port", "name", "user", "file", "gopher", "far", "circle", "pack", "moved", "echo"];
+    let token = host.write("token", "s3cret-token\n");
+    let mut config = "sources:\n".to_owned();
+    for name in names {
+        let auth = format!("auth: {{ username: me, password-file: {} }}", token.display());
+        let named = format!("http://me:s3cret-in-url@127.0.0.1:8430/{name}");
+        writeln!(config, "  {name}-a: {{ git: \"http://127.0.0.1:8430/{name}\", {auth}, branch: main }}")
+            .expect("a text");
+        writeln!(config, "  {name}-b: {{ git: \"{named}\", branch: main }}").expect("a text");
+    }
+    host.write("keel.yaml", &config);
+    let serve = host.serve(&[]);
+    let rows = until_all_fail(&host, &serve, names.len() * 2);
+    let shown = |row: &&Value| row["name"] == "port-a" || row["name"] == "user-b";
+    for row in rows.iter().filter(shown) {
+        let told = row["problems"].to_string();
+        assert!(told.contains("the server leads to http://127.0.0.1:8431"), "{told}");
+    }
+    assert_eq!(other.asked(), Vec::<Value>::new(), "nobody else is asked anything");
+    let proven = asked.asked().iter().filter(|one| one["headers"]["authorization"].is_string()).count();
+    assert!(proven >= names.len() * 2, "the server that is named was shown who asks");
+
+    // `bWU6` is `me:` as basic authentication writes it.
+    let secret = |text: &str| text.contains("s3cret") || text.contains("bWU6");
+    let said = [&["status"][..], &["source", "ls"], &["history"], &["status", "--format", "json"]];
+    for words in said {
+        let called = host.keel(words);
+        assert!(!secret(&(called.stdout.clone() + &called.stderr)), "{words:?}: {called:?}");
+    }
+    assert!(!secret(&serve.said()), "{}", serve.said());
+    assert!(!secret(&Value::from(rows).to_string()));
+    for file in all_below(&host.root()) {
+        let text = fs::read(host.root().join(&file)).unwrap_or_default();
+        assert!(!secret(&String::from_utf8_lossy(&text)), "{file} holds a secret");
+    }
+    for name in ["cmdline", "environ"] {
+        let text = fs::read(format!("/proc/{}/{name}", serve.pid())).expect("it runs");
+        assert!(!secret(&String::from_utf8_lossy(&text)), "{name}");
+    }
+    drop((serve, asked, other));
     host.finish();
 }

@@ -14,6 +14,7 @@
 pub mod client;
 mod conversation;
 mod lines;
+mod pages;
 mod paths;
 mod refusal;
 mod routes;

@@ -67,6 +67,9 @@ fn network(message: &str) -> Option<&'static str> {
     if has("unknown remote object format") {
         return Some("only repositories of SHA-1 objects can be read, which is what forges make");
     }
+    if has("the server leads to") {
+        return Some("where the repository has moved there, name that address in keel.yaml");
+    }
     if has("bad packet length") || has("could not read refs") || has("names nowhere") {
         return Some("what answers there does not speak Git: check the URL, and any proxy between");
     }
