@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use support::git::{Repo, serve as git_serve};
 use support::raw_git::{RawRepo, all_below};
 use support::scripted::{Scripted, advertises, leads};
 use support::{Host, Serve, until};
@@ -14,7 +15,7 @@ use support::{Host, Serve, until};
 /// An `ssh` that writes down its words and variables, and lets a shell do what it was asked to, as the
 /// other side would.
 const SSH: &str = r#"#!/bin/sh
-{ for word; do printf '%s\036' "$word"; done; printf '\035'; env -0 | tr '\0\n' '\036 '; printf '\n\035\n'; } >> "$0.log"
+{ for word; do printf '%s\036' "$word"; done; printf '\035'; env -0 | tr '\0\n' '\036 '; printf '\n\035\n'; } > "$0.log.$$"
 for word; do last=$word; done
 cd "${0%/*}" && exec sh -c "$last"
 "#;
@@ -31,7 +32,10 @@ fn host_with_ssh() -> Host {
 
 /// Each call of that `ssh`: its words, and its variables.
 fn calls(host: &Host) -> Vec<(Vec<String>, Vec<String>)> {
-    let log = fs::read_to_string(host.path("bin/ssh.log")).unwrap_or_default();
+    let logs = fs::read_dir(host.path("bin")).expect("a folder").flatten();
+    let log = |entry: fs::DirEntry| fs::read_to_string(entry.path()).expect("a text");
+    let is_log = |entry: &fs::DirEntry| entry.path().display().to_string().contains("ssh.log");
+    let log: String = logs.filter(is_log).map(log).collect();
     let words = |text: &str| {
         text.split('\u{1e}').map(|word| word.trim().to_owned()).filter(|w| !w.is_empty()).collect()
     };
@@ -95,7 +99,8 @@ fn an_address_is_never_an_option_or_a_command() {
     ];
     for url in refused {
         let url = url.replace("PAYLOAD", payload);
-        let config = host.write("refused.yaml", &format!("sources:\n  a: {{ git: {} }}\n", quoted(&url)));
+        let config =
+            host.write("refused.yaml", &format!("sources:\n  a: {{ git: {} }}\n", quoted(&url)));
         let checked = host.keel(&["--config", &config.display().to_string(), "serve", "--check"]);
         let all = checked.stdout + &checked.stderr;
         assert!(checked.code == 1 && all.contains("no address of a repository"), "{url:?}: {all}");
@@ -131,7 +136,11 @@ fn an_address_is_never_an_option_or_a_command() {
     let serve = host.serve(&[]);
     until_all_fail(&host, &serve, data.len());
     let calls = calls(&host);
-    assert_eq!(calls.len(), data.iter().filter(|url| url.contains("host") || url.contains("[::1]")).count(), "{calls:?}");
+    assert_eq!(
+        calls.len(),
+        data.iter().filter(|url| url.contains("host") || url.contains("[::1]")).count(),
+        "{calls:?}"
+    );
     for (words, variables) in &calls {
         let names = variables.iter().filter_map(|variable| variable.split('=').next());
         let known = ["PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "LANG", "LC_ALL", "PWD"];
@@ -159,7 +168,10 @@ fn a_tree_writes_nothing_outside_and_nothing_that_a_program_obeys() {
     fs::create_dir(&outside).expect("a folder");
     let monitor = host.write("monitor", &format!("#!/bin/sh\ntouch {}\n", witness.display()));
     fs::set_permissions(&monitor, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    let settings = format!("[core]\n\tbare = false\n\trepositoryformatversion = 0\n\tfsmonitor = {}\n", monitor.display());
+    let settings = format!(
+        "[core]\n\tbare = false\n\trepositoryformatversion = 0\n\tfsmonitor = {}\n",
+        monitor.display()
+    );
     let mut config = "sources:\n".to_owned();
     let mut cases: Vec<(String, String)> = vec![];
     let mut add = |name: &str, shown: &str, build: &dyn Fn(&RawRepo, &str) -> String| {
@@ -183,9 +195,23 @@ fn a_tree_writes_nothing_outside_and_nothing_that_a_program_obeys() {
         ])
     };
     // As a folder that Git obeys, whatever the file system thinks of case, dots and what nobody sees.
-    for name in [".git", ".GIT", ".gIt", "git~1", "GIT~1", ".g\u{200c}it", ".git\u{feff}", ".git ", ".git.", ".git::$INDEX_ALLOCATION"] {
+    for name in [
+        ".git",
+        ".GIT",
+        ".gIt",
+        "git~1",
+        "GIT~1",
+        ".g\u{200c}it",
+        ".git\u{feff}",
+        ".git ",
+        ".git.",
+        ".git::$INDEX_ALLOCATION",
+    ] {
         add(name, name, &|repo, compose| {
-            repo.tree(&[("40000", name.as_bytes(), &inner(repo)), ("100644", b"compose.yaml", compose)])
+            repo.tree(&[
+                ("40000", name.as_bytes(), &inner(repo)),
+                ("100644", b"compose.yaml", compose),
+            ])
         });
     }
     add("a file .git", ".git", &|repo, compose| {
@@ -205,12 +231,20 @@ fn a_tree_writes_nothing_outside_and_nothing_that_a_program_obeys() {
     add("a link, and a folder of its name", "d", &|repo, compose| {
         let link = repo.blob(&to);
         let below = repo.tree(&[("100755", b"evil", compose)]);
-        repo.tree(&[("120000", b"d", &link), ("100644", b"compose.yaml", compose), ("40000", b"d", &below)])
+        repo.tree(&[
+            ("120000", b"d", &link),
+            ("100644", b"compose.yaml", compose),
+            ("40000", b"d", &below),
+        ])
     });
     add("a folder, and a link of its name", "d", &|repo, compose| {
         let link = repo.blob(&to);
         let below = repo.tree(&[("100755", b"evil", compose)]);
-        repo.tree(&[("40000", b"d", &below), ("120000", b"d", &link), ("100644", b"compose.yaml", compose)])
+        repo.tree(&[
+            ("40000", b"d", &below),
+            ("120000", b"d", &link),
+            ("100644", b"compose.yaml", compose),
+        ])
     });
     add("a link, and a file of its name", "sub/d", &|repo, compose| {
         let link = repo.blob(&format!("{to}/evil"));
@@ -278,14 +312,19 @@ fn odd_entries_of_a_tree_are_plain_data() {
         ("100644", b"~$(touch x)", &compose),
     ]));
     let url = repo.path.display();
-    host.write("keel.yaml", &format!("sources:\n  odd: {{ git: {url}, branch: main, poll: 1h }}\n"));
+    host.write(
+        "keel.yaml",
+        &format!("sources:\n  odd: {{ git: {url}, branch: main, poll: 1h }}\n"),
+    );
     let serve = host.serve(&[]);
     let checkouts = host.root().join("sources/odd/checkouts");
-    let there = || all_below(&checkouts).into_iter().find(|path| path.ends_with("/compose.yaml"));
+    let whole = |path: &String| !path.starts_with('.') && path.ends_with("/compose.yaml");
+    let there = || all_below(&checkouts).into_iter().find(whole);
     let found = until("it is checked out", there, || serve.said());
     let root = checkouts.join(Path::new(&found).parent().expect("a folder"));
     for entry in fs::read_dir(&root).expect("a folder").flatten() {
-        let (name, meta) = (entry.file_name(), entry.path().symlink_metadata().expect("it is there"));
+        let (name, meta) =
+            (entry.file_name(), entry.path().symlink_metadata().expect("it is there"));
         let mode = meta.permissions().mode() & 0o7777;
         let sound = match name.to_str() {
             Some("hooks" | "sub") => meta.is_dir() && mode == 0o755,
@@ -328,14 +367,18 @@ fn credentials_go_to_nobody_else_and_are_told_nowhere() {
     });
     let asked = Scripted::new(&host, 8430, &rules);
     let other = Scripted::new(&host, 8431, &json!({}));
-    let names = ["port", "name", "user", "file", "gopher", "far", "circle", "pack", "moved", "echo"];
+    let names =
+        ["port", "name", "user", "file", "gopher", "far", "circle", "pack", "moved", "echo"];
     let token = host.write("token", "s3cret-token\n");
     let mut config = "sources:\n".to_owned();
     for name in names {
         let auth = format!("auth: {{ username: me, password-file: {} }}", token.display());
         let named = format!("http://me:s3cret-in-url@127.0.0.1:8430/{name}");
-        writeln!(config, "  {name}-a: {{ git: \"http://127.0.0.1:8430/{name}\", {auth}, branch: main }}")
-            .expect("a text");
+        writeln!(
+            config,
+            "  {name}-a: {{ git: \"http://127.0.0.1:8430/{name}\", {auth}, branch: main }}"
+        )
+        .expect("a text");
         writeln!(config, "  {name}-b: {{ git: \"{named}\", branch: main }}").expect("a text");
     }
     host.write("keel.yaml", &config);
@@ -347,7 +390,8 @@ fn credentials_go_to_nobody_else_and_are_told_nowhere() {
         assert!(told.contains("the server leads to http://127.0.0.1:8431"), "{told}");
     }
     assert_eq!(other.asked(), Vec::<Value>::new(), "nobody else is asked anything");
-    let proven = asked.asked().iter().filter(|one| one["headers"]["authorization"].is_string()).count();
+    let proven =
+        asked.asked().iter().filter(|one| one["headers"]["authorization"].is_string()).count();
     assert!(proven >= names.len() * 2, "the server that is named was shown who asks");
 
     // `bWU6` is `me:` as basic authentication writes it.
@@ -368,5 +412,173 @@ fn credentials_go_to_nobody_else_and_are_told_nowhere() {
         assert!(!secret(&String::from_utf8_lossy(&text)), "{name}");
     }
     drop((serve, asked, other));
+    host.finish();
+}
+
+/// A server whose references are no names of references, and whose HEAD leads elsewhere.
+#[test]
+fn a_reference_is_no_path() {
+    let host = Host::bare();
+    let commit = "1".repeat(40);
+    let hostile = [
+        "refs/heads/../../../outside/x",
+        "refs/heads/--upload-pack=touch pwned",
+        "refs/heads/a\u{7f}b",
+        "refs/heads/.lock",
+        "refs/heads/x.lock",
+        "refs/heads/@{-1}",
+        "refs/tags/../../x",
+        "refs/heads/",
+    ];
+    let mut rules = serde_json::Map::new();
+    let mut config = "sources:\n".to_owned();
+    let mut count = 0;
+    for (number, name) in hostile.iter().enumerate() {
+        rules.insert(
+            format!("/r{number}/info/refs"),
+            advertises(&[("HEAD", &commit), (name, &commit)]),
+        );
+        let short = name.trim_start_matches("refs/heads/").trim_start_matches("refs/tags/");
+        let url = format!("\"http://127.0.0.1:8430/r{number}\"");
+        for (key, value) in
+            [("branch", quoted(short)), ("tag", quoted(short)), ("commit", quoted(&commit))]
+        {
+            let checked = format!("sources:\n  a: {{ git: {url}, {key}: {value} }}\n");
+            let file = host.write("checked.yaml", &checked).display().to_string();
+            if host.keel(&["--config", &file, "serve", "--check"]).code == 0 {
+                writeln!(config, "  r{number}-{key}: {{ git: {url}, {key}: {value}, poll: 1h }}")
+                    .expect("a text");
+                count += 1;
+            }
+        }
+        // Whatever HEAD is said to be.
+        writeln!(config, "  r{number}-head: {{ git: {url}, poll: 1h }}").expect("a text");
+        count += 1;
+    }
+    let server = Scripted::new(&host, 8430, &Value::Object(rules));
+    host.write("keel.yaml", &config);
+    let before = all_below(&host.path("")).len();
+    let serve = host.serve(&[]);
+    for row in until_all_fail(&host, &serve, count) {
+        let made = host
+            .root()
+            .join("sources")
+            .join(row["name"].as_str().expect("a name"))
+            .join("repo/refs");
+        let files = all_below(&made).into_iter().filter(|path| made.join(path).is_file());
+        assert_eq!(files.collect::<Vec<_>>(), Vec::<String>::new(), "{row}");
+    }
+    assert!(before > 0 && !host.path("outside").exists() && !host.path("pwned").exists());
+    assert!(
+        !all_below(&host.root())
+            .iter()
+            .any(|path| path.ends_with(".lock") && path.contains("repo"))
+    );
+    drop((serve, server));
+    host.finish();
+}
+
+/// A revision that has a folder where the one before had a link, a container that puts links in the way
+/// of what is brought next, and a link in the revision that leads to the host's files.
+#[test]
+fn what_tasks_write_to_is_filled_within_its_folder() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    let outside = host.path("outside");
+    fs::create_dir(&outside).expect("a folder");
+    let canary = host.write("canary", "untouched");
+    let compose = |mounts: &str| {
+        format!(
+            "services:\n  app:\n    image: busybox:1\n    init: true\n    command: sleep 1000000\n    volumes: [{mounts}]\n"
+        )
+    };
+    repo.write("one/compose.yaml", &compose("'./d:/d'"));
+    repo.write("one/d/file", "1");
+    std::os::unix::fs::symlink(&outside, repo.tree.join("one/d/sub")).expect("a link");
+    repo.push("a link");
+    let serve = git_serve(&host, &repo);
+    host.until_well("one-app-1");
+    let data = host.root().join("data/default/one");
+    assert!(data.join("d/sub").is_symlink());
+    host.keel(&[
+        "exec",
+        "one-app-1",
+        "ln",
+        "-s",
+        &canary.display().to_string(),
+        "/d/file.keel-new",
+    ])
+    .ok();
+
+    fs::remove_file(repo.tree.join("one/d/sub")).expect("it is there");
+    repo.write("one/d/sub/evil", "evil");
+    repo.write("one/d/file", "2");
+    repo.push("a folder in its place");
+    let brought =
+        || fs::read_to_string(data.join("d/file")).is_ok_and(|text| text == "2").then_some(());
+    until("the next revision is brought", brought, || {
+        format!("{}{}", serve.said(), host.overview())
+    });
+    std::os::unix::fs::symlink("/etc", repo.tree.join("one/away")).expect("a link");
+    repo.write("one/compose.yaml", &compose("'./d:/d', './away/hostname:/h'"));
+    repo.push("a link out");
+    serve.until_said("`./away/hostname` leaves the repository");
+    assert_eq!(
+        all_below(&outside),
+        Vec::<String>::new(),
+        "written through the link of the revision before"
+    );
+    assert_eq!(fs::read_to_string(&canary).expect("it is there"), "untouched");
+    assert_eq!(fs::read_to_string(data.join("d/sub/evil")).expect("it is there"), "evil");
+    assert!(!data.join("away/hostname").is_file(), "a file of the host was copied");
+    drop(serve);
+    host.keel(&["down", "-v", "one"]).ok();
+    drop(repo);
+    host.finish();
+}
+
+/// Two sources with one stack's name, a tag that is moved, a repository that belongs to somebody else.
+#[test]
+fn who_owns_a_stack_is_said_and_kept() {
+    let host = Host::new();
+    let stack = |what: &str| {
+        format!(
+            "name: shop\nservices:\n  app:\n    image: busybox:1\n    init: true\n    command: [sh, -c, 'echo {what}; exec sleep 1000000']\n"
+        )
+    };
+    let made = |name: &str, what: &str| {
+        let repo = RawRepo::new(host.path(&format!("git/{name}")));
+        let compose = repo.blob(&stack(what));
+        repo.commit(&repo.tree(&[("100644", b"compose.yaml", &compose)]));
+        repo
+    };
+    let (first, second, third) =
+        (made("first", "first"), made("second", "second"), made("third", "third"));
+    let source = |name: &str, repo: &RawRepo| {
+        format!("  {name}: {{ git: {}, branch: main, poll: 200ms }}\n", repo.path.display())
+    };
+    let registries = "registries:\n  docker.io: { mirrors: [\"http://127.0.0.1:5000\"] }\n";
+    host.write("keel.yaml", &format!("{registries}sources:\n{}", source("first", &first)));
+    let serve = host.serve(&[]);
+    let app = host.until_well("shop-app-1");
+    drop(serve);
+    host.sh(&format!("chown -R 65534 {}", third.path.display()));
+    let all =
+        [source("first", &first), source("second", &second), source("third", &third)].concat();
+    host.write("keel.yaml", &format!("{registries}sources:\n{all}"));
+    let serve = host.serve(&[]);
+    serve.until_said("belongs to source first");
+    serve.until_said("the repository belongs to another user");
+    let still = host.container("shop-app-1").expect("it runs on");
+    assert_eq!((&still["id"], &still["pid"]), (&app["id"], &app["pid"]));
+    // Its owner moves the branch to a commit that does not follow the one before: that is followed.
+    let compose = first.blob(&stack("forced"));
+    let forced = first.commit(&first.tree(&[("100644", b"compose.yaml", &compose)]));
+    host.until_ended("shop", &forced, "succeeded");
+    fs::remove_file(first.path.join("refs/heads/main")).expect("it is there");
+    serve.until_said("has no branch `main`");
+    host.until_well("shop-app-1");
+    drop(serve);
+    host.keel(&["down", "shop"]).ok();
     host.finish();
 }

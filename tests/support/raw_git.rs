@@ -81,7 +81,9 @@ pub fn all_below(folder: &Path) -> Vec<String> {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(all_below(&entry.path()).into_iter().map(|below| format!("{name}/{below}")));
+            found.extend(
+                all_below(&entry.path()).into_iter().map(|below| format!("{name}/{below}")),
+            );
         }
         found.push(name);
     }

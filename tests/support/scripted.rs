@@ -24,7 +24,15 @@ impl Scripted {
         let url = format!("http://127.0.0.1:{port}/");
         until(
             "the server answers",
-            || host.command("curl").args(["-s", &url]).output().ok()?.status.success().then_some(()),
+            || {
+                host.command("curl")
+                    .args(["-s", &url])
+                    .output()
+                    .ok()?
+                    .status
+                    .success()
+                    .then_some(())
+            },
             String::new,
         );
         std::fs::write(server.folder.join("requests"), "").expect("the file can be written");

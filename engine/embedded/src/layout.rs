@@ -267,7 +267,11 @@ mod tests {
         };
         fs::set_permissions(layout.images(), fs::Permissions::from_mode(0o755)).unwrap();
         layout.make_root().unwrap();
-        assert_eq!((inner("images"), inner("records")), (0o700, 0o700), "what is in it stays closed");
+        assert_eq!(
+            (inner("images"), inner("records")),
+            (0o700, 0o700),
+            "what is in it stays closed"
+        );
         assert!(!layout.tasks().exists());
         layout.make_tasks().unwrap();
         assert_eq!(inner("tasks"), 0o700);

@@ -22,6 +22,7 @@ pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) ->
         .or_else(|| namespace(facts, want))
         .or_else(|| image(facts, draft, want))
         .or_else(|| resources(facts, want))
+        .or_else(|| name(facts, draft, want))
         .or_else(|| port(facts, draft, want))
 }
 
@@ -138,6 +139,7 @@ pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Opti
         let external = |want| resources(facts, want).filter(|h| matches!(h, Hold::NotFound { .. }));
         let hold = image(facts, draft, want)
             .or_else(|| external(want))
+            .or_else(|| name(facts, draft, want))
             .or_else(|| port(facts, draft, want))?;
         Some((slot, hold))
     })?;
@@ -225,6 +227,21 @@ pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Opti
     let name = &volume.spec.name;
     let owner = format!("{owner}: volume {name}, which `external: true` shares");
     Some(Hold::OwnedBy { owner })
+}
+
+/// A name that another stack's container has, or one of `run`: whoever names it means that one.
+fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
+    let name = &want.spec.container_name;
+    let tasks = &facts.inputs.observation.tasks;
+    let other =
+        tasks.iter().find(|task| task.spec.container_name == *name && !is_ours(facts, task))?;
+    draft.wake(facts.now().saturating_add(AGAIN));
+    let whose = match other.place.slot() {
+        Some(slot) => format!("stack {}", slot.stack),
+        None => "`keel run`".to_owned(),
+    };
+    let what = format!("a container of {whose} is called {name}; choose another `container_name`");
+    Some(Hold::Failed { what })
 }
 
 /// A published port that somebody else holds, and keeps. Tasks of one service share theirs. That

@@ -112,7 +112,8 @@ fn write_tree(repo: &Repository, tree: &Tree<'_>, target: &Path) -> Result<(), F
         if let Some(fault) = entries::fault(name) {
             return Err(entries::told(name, fault));
         }
-        write_entry(repo, &entry, &target.join(name)).map_err(|error| entries::within(name, error))?;
+        write_entry(repo, &entry, &target.join(name))
+            .map_err(|error| entries::within(name, error))?;
     }
     Ok(())
 }

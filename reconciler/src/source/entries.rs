@@ -56,7 +56,8 @@ pub(super) fn within(name: &OsStr, error: Failure) -> Failure {
         }
         Err(other) => other,
     };
-    let why = error.downcast_ref().and_then(of_system).or_else(|| error.downcast_ref().and_then(of_git));
+    let why =
+        error.downcast_ref().and_then(of_system).or_else(|| error.downcast_ref().and_then(of_git));
     why.map_or(error, |why| told(name, why))
 }
 
@@ -82,13 +83,28 @@ mod tests {
     #[test]
     fn only_names_that_lead_elsewhere_or_that_git_obeys_are_refused() {
         let refused = [
-            "", ".", "..", "a/b", "/a", "a/", ".git", ".Git", "GIT~1", ".git.", ".git ", ".git . .",
-            ".g\u{200c}it", "\u{feff}.git", ".git:stream", ".git::$INDEX_ALLOCATION",
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/a",
+            "a/",
+            ".git",
+            ".Git",
+            "GIT~1",
+            ".git.",
+            ".git ",
+            ".git . .",
+            ".g\u{200c}it",
+            "\u{feff}.git",
+            ".git:stream",
+            ".git::$INDEX_ALLOCATION",
         ];
         for name in refused {
             assert!(fault(OsStr::new(name)).is_some(), "{name:?}");
         }
-        let sound = [".gitignore", ".github", "git", "git~2", "...", "a b\r", ".git-hooks", "x.git", "-x"];
+        let sound =
+            [".gitignore", ".github", "git", "git~2", "...", "a b\r", ".git-hooks", "x.git", "-x"];
         for name in sound {
             assert_eq!(fault(OsStr::new(name)), None, "{name:?}");
         }

@@ -73,7 +73,9 @@ fn is_destination(text: &str) -> bool {
     let (user, host) = text.rsplit_once('@').unwrap_or(("git", text));
     let is_word = |word: &str, more: &[u8]| {
         let sound = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"._-".contains(&b);
-        !word.is_empty() && !word.starts_with('-') && word.bytes().all(|b| sound(b) || more.contains(&b))
+        !word.is_empty()
+            && !word.starts_with('-')
+            && word.bytes().all(|b| sound(b) || more.contains(&b))
     };
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_host = match address {

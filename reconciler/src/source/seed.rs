@@ -296,7 +296,10 @@ mod tests {
         fs::remove_file(path("git/a/sub")).unwrap();
         world.write("git/a/sub/file", "1");
         assert_eq!(world.seed(), Vec::<String>::new());
-        assert_eq!((world.read("data/a/sub/file"), world.read("outside/file")), ("1".into(), "-".into()));
+        assert_eq!(
+            (world.read("data/a/sub/file"), world.read("outside/file")),
+            ("1".into(), "-".into())
+        );
 
         // One that a container made is its own affair, and told.
         fs::rename(path("data/a/sub"), path("data/a/aside")).unwrap();
@@ -320,9 +323,16 @@ mod tests {
         symlink(path("outside"), path("git/away")).unwrap();
         let (checkout, data) = (&path("git"), &path("data"));
         let sides = Sides { checkout, data, memory: &path("seeded") };
-        let told = sides.seed(&["a".into(), "one".into(), "away/file".into()].into()).unwrap().concat();
-        assert!(told.contains("`away/file` is not filled") && told.contains("`one` was changed"), "{told}");
-        assert_eq!((world.read("data/a/other"), world.read("outside/file")), ("2".into(), "mine".into()));
+        let told =
+            sides.seed(&["a".into(), "one".into(), "away/file".into()].into()).unwrap().concat();
+        assert!(
+            told.contains("`away/file` is not filled") && told.contains("`one` was changed"),
+            "{told}"
+        );
+        assert_eq!(
+            (world.read("data/a/other"), world.read("outside/file")),
+            ("2".into(), "mine".into())
+        );
         assert!(!path("data/away").exists());
     }
 }

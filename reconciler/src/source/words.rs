@@ -12,9 +12,10 @@ const NO_REPOSITORY: &str = "there is no Git repository at that address";
 /// Of what libgit2, our HTTP client or `ssh` says.
 pub(super) fn of(git: &GitConfig, code: ErrorCode, class: ErrorClass, message: &str) -> Words {
     let location = Location::parse(&git.url);
+    let foreign = code == ErrorCode::Owner || message.contains("is not owned by current user");
     match (code, class) {
         (ErrorCode::Auth, _) => (message.to_owned(), Some(credentials(git))),
-        (ErrorCode::Owner, _) => (
+        _ if foreign => (
             "the repository belongs to another user, and Git trusts it only when told to".into(),
             Some(format!("git config --system --add safe.directory {}", shown_url(&git.url))),
         ),

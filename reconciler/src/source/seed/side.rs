@@ -26,7 +26,10 @@ const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     Folder,
-    File { bytes: Vec<u8>, mode: RawMode },
+    File {
+        bytes: Vec<u8>,
+        mode: RawMode,
+    },
     Link(OsString),
     /// Made by somebody else, and no content of Git's.
     Other,
@@ -100,14 +103,15 @@ impl Side {
             What::File { bytes, .. } if in_place && overwrite(&folder, name, bytes)? => Ok(()),
             What::File { bytes, mode } => replace(&folder, name, |fresh| {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let mut file = File::from(rustix::fs::openat(&folder, fresh, flags, Mode::empty())?);
+                let mut file =
+                    File::from(rustix::fs::openat(&folder, fresh, flags, Mode::empty())?);
                 file.write_all(bytes)?;
                 file.set_permissions(Permissions::from_mode(mode & 0o777))?;
                 file.sync_all()
             }),
-            What::Link(target) => replace(&folder, name, |fresh| {
-                Ok(rustix::fs::symlinkat(target, &folder, fresh)?)
-            }),
+            What::Link(target) => {
+                replace(&folder, name, |fresh| Ok(rustix::fs::symlinkat(target, &folder, fresh)?))
+            }
             What::Folder | What::Other => Ok(()),
         }
     }
