@@ -6,17 +6,15 @@
 //!   host's is kept, and that is told until both are alike.
 //! - What is not tracked is never touched, and nothing is ever removed but a tracked file or link in
 //!   whose place Git has a folder now.
-//! - Nothing is read or written outside of the two folders, whatever links are in them ([`side`]).
+//! - Nothing is read or written outside of the two folders, whatever links are in them ([`Side`]).
 
-mod side;
-
-use keel_beneath::Refused;
+use keel_beneath::{Refused, Side, What};
 use keel_engine::Digest;
 use serde::{Deserialize, Serialize};
-use side::{Side, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What was decided about each file, by its path in the repository.
@@ -43,7 +41,7 @@ impl Sides<'_> {
     pub fn seed(&self, paths: &BTreeSet<PathBuf>) -> io::Result<Vec<String>> {
         let mut seeded = self.recall()?;
         let before = serde_json::to_vec(&seeded)?;
-        let (theirs, ours) = (Side::of_git(self.checkout)?, Side::of_host(self.data)?);
+        let (theirs, ours) = (Side::following(self.checkout)?, Side::exact(self.data)?);
         let seeding = Seeding { theirs, ours };
         let mut told = Vec::new();
         for path in paths {
@@ -131,8 +129,8 @@ impl Seeding {
     fn enter(&self, path: &Path, seeded: &mut Seeded) -> io::Result<bool> {
         match self.ours.look(path)? {
             Some(What::Folder) => return Ok(true),
-            Some(ours) if seeded.written.get(path) != Some(&ours.digest()) => {
-                seeded.kept.insert(path.to_owned(), What::Folder.digest());
+            Some(ours) if seeded.written.get(path) != Some(&digest(&ours)) => {
+                seeded.kept.insert(path.to_owned(), digest(&What::Folder));
                 return Ok(false);
             }
             Some(_) => self.ours.unlink(path)?,
@@ -150,29 +148,39 @@ impl Seeding {
         mounted: bool,
         seeded: &mut Seeded,
     ) -> io::Result<()> {
-        let digest = theirs.digest();
-        if [seeded.written.get(path), seeded.kept.get(path)].contains(&Some(&digest)) {
+        let wanted = digest(theirs);
+        if [seeded.written.get(path), seeded.kept.get(path)].contains(&Some(&wanted)) {
             return Ok(());
         }
-        let ours = self.ours.look(path)?.map(|ours| ours.digest());
+        let ours = self.ours.look(path)?.map(|ours| digest(&ours));
         let untouched = ours.as_ref() == seeded.written.get(path);
-        let alike = ours.as_ref() == Some(&digest);
+        let alike = ours.as_ref() == Some(&wanted);
         if untouched {
             self.ours.put(path, theirs, mounted)?;
         }
         let list = if untouched || alike { &mut seeded.written } else { &mut seeded.kept };
-        list.insert(path.to_owned(), digest);
+        list.insert(path.to_owned(), wanted);
         Ok(())
     }
 
     /// A kept file that somebody made alike is no longer told.
     fn compare(&self, seeded: &mut Seeded) -> io::Result<()> {
         for (path, theirs) in std::mem::take(&mut seeded.kept) {
-            let alike = self.ours.look(&path)?.is_some_and(|ours| ours.digest() == theirs);
+            let alike = self.ours.look(&path)?.is_some_and(|ours| digest(&ours) == theirs);
             let list = if alike { &mut seeded.written } else { &mut seeded.kept };
             list.insert(path, theirs);
         }
         Ok(())
+    }
+}
+
+/// The digest of a file's bytes, or of where a link leads. All else was made by somebody else, and is no
+/// content of Git's.
+fn digest(what: &What) -> Digest {
+    match what {
+        What::File { bytes, .. } => Digest::of(bytes),
+        What::Link(target) => Digest::of(&[b"link ", target.as_bytes()].concat()),
+        What::Folder | What::Other => Digest::of(b""),
     }
 }
 

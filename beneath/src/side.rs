@@ -1,70 +1,74 @@
-//! One side of a seeding: files below a folder that is held open.
+//! Files below a folder that is held open, looked at and put there whole.
 //!
 //! # Invariants
-//! - The way to a file of the data folder is walked name by name, and a link on it is an error:
-//!   containers write there, and the revision before may have held a link where this one holds a
+//! - The way to a file where strangers write is walked name by name, and a link on it is an error:
+//!   containers put them there, and a revision may have held a link where the next one holds a
 //!   folder (CVE-2021-21300).
 //! - What was looked at is what is read or written: by descriptor, never again by its path.
 
-use keel_beneath::Folder;
-use keel_engine::Digest;
+use crate::Folder;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// A larger file is none of Git's.
+/// A larger file is not read.
 const LARGEST: u64 = 1 << 30;
 const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
-/// What is at a path.
+/// What is at a path, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+pub enum What {
+    /// A folder.
     Folder,
+    /// A file.
     File {
+        /// Its content.
         bytes: Vec<u8>,
+        /// Its mode.
         mode: RawMode,
     },
+    /// A link, and where it leads.
     Link(OsString),
-    /// Made by somebody else, and no content of Git's.
+    /// A device, pipe or socket, or a file that is too large to be read.
     Other,
 }
 
-impl What {
-    /// The digest of a file's bytes, or of where a link leads.
-    pub fn digest(&self) -> Digest {
-        match self {
-            Self::File { bytes, .. } => Digest::of(bytes),
-            Self::Link(target) => Digest::of(&[b"link ", target.as_bytes()].concat()),
-            Self::Folder | Self::Other => Digest::of(b""),
-        }
-    }
-}
-
-/// It, and whether links on the way to a file are followed, as far as they stay below.
-pub(super) struct Side {
+/// A folder, and whether links on the way to a file in it are followed, as far as they stay below.
+#[derive(Debug)]
+pub struct Side {
     root: Folder,
     follows: bool,
 }
 
 impl Side {
-    /// A checkout.
-    pub fn of_git(root: &Path) -> io::Result<Self> {
+    /// One that strangers do not write to, such as a checkout: its links are followed.
+    ///
+    /// # Errors
+    /// Those of `openat(2)`.
+    pub fn following(root: &Path) -> io::Result<Self> {
         Ok(Self { root: Folder::open(root)?, follows: true })
     }
 
-    /// The data folder, made where it is missing.
-    pub fn of_host(root: &Path) -> io::Result<Self> {
+    /// One that strangers write to, made where it is missing.
+    ///
+    /// # Errors
+    /// Those of `openat(2)` and `mkdir(2)`.
+    pub fn exact(root: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
         Ok(Self { root: Folder::open(root)?, follows: false })
     }
 
     /// What is at a path; `None` where nothing is, or no way leads there.
+    ///
+    /// # Errors
+    /// Those of the system calls; a link on the way is [`io::ErrorKind::NotADirectory`], or
+    /// [`Refused::Leaves`](crate::Refused::Leaves) where links are followed.
     pub fn look(&self, path: &Path) -> io::Result<Option<What>> {
         let nowhere = |error: &io::Error| {
             let blocked = !self.follows && error.kind() == io::ErrorKind::NotADirectory;
@@ -80,22 +84,38 @@ impl Side {
     }
 
     /// The names in a folder.
+    ///
+    /// # Errors
+    /// Those of the system calls; a link on the way is [`io::ErrorKind::NotADirectory`], or
+    /// [`Refused::Leaves`](crate::Refused::Leaves) where links are followed.
     pub fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
         self.root.names(path)
     }
 
     /// Makes a folder, and what leads to it.
+    ///
+    /// # Errors
+    /// Those of the system calls; a link on the way is [`io::ErrorKind::NotADirectory`], or
+    /// [`Refused::Leaves`](crate::Refused::Leaves) where links are followed.
     pub fn make_folder(&self, path: &Path) -> io::Result<()> {
         self.walk(path, true).map(drop)
     }
 
     /// Takes a file or link away.
+    ///
+    /// # Errors
+    /// Those of the system calls; a link on the way is [`io::ErrorKind::NotADirectory`], or
+    /// [`Refused::Leaves`](crate::Refused::Leaves) where links are followed.
     pub fn unlink(&self, path: &Path) -> io::Result<()> {
         let (folder, name) = self.way(path)?;
         Ok(rustix::fs::unlinkat(&folder, name, AtFlags::empty())?)
     }
 
     /// Puts a file or link where nothing else but one is; a mounted file stays the same file.
+    ///
+    /// # Errors
+    /// Those of the system calls; a link on the way is [`io::ErrorKind::NotADirectory`], or
+    /// [`Refused::Leaves`](crate::Refused::Leaves) where links are followed.
     pub fn put(&self, path: &Path, what: &What, in_place: bool) -> io::Result<()> {
         self.make_folder(path.parent().unwrap_or(Path::new("")))?;
         let (folder, name) = self.way(path)?;
