@@ -4,7 +4,8 @@
 //! - What runs beside containers (`shim`, `net`, …) is dispatched before anything is parsed or
 //!   started, and never touches what the command line needs.
 //! - Data goes to standard output, all else to standard error; every exit code is in [`exit`].
-//! - Only this crate reads the environment, and only it wires implementations together.
+//! - Only this crate reads the environment (what `ssh` gets of it is passed on unread), and only it
+//!   wires implementations together.
 
 mod args;
 mod cmd;
@@ -81,6 +82,10 @@ fn runs_a_container() -> bool {
 const WAITING: usize = 64;
 
 fn command(cli: args::Cli) -> Exit {
+    // Whoever starts it may have another one: with none, everybody could write below the root and replace
+    // the API's socket; with a strict one, group keel could not reach it, nor containers their files. What
+    // is secret has its own mode.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let context = Context::new(cli.global, cli.files);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

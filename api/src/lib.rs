@@ -16,6 +16,7 @@ mod conversation;
 mod gate;
 pub mod limits;
 mod lines;
+mod pages;
 mod paths;
 mod refusal;
 mod routes;

@@ -8,7 +8,7 @@ mod stacks;
 
 use crate::refusal::{Ask, Refused};
 use crate::shapes::{Hint, Info, InspectAsk};
-use crate::{limits, lines, paths};
+use crate::{limits, lines, pages, paths};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -48,6 +48,7 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(limits::BODY))
         .merge(submissions)
         .fallback(unknown)
+        .layer(axum::middleware::from_fn(pages::refuse))
         .with_state(api)
 }
 

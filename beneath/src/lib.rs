@@ -8,9 +8,11 @@
 //! - Only regular files are read, without waiting for anybody, and never more than a limit.
 
 mod remove;
+mod side;
 mod walk;
 
 pub use remove::remove;
+pub use side::{Side, What};
 pub use walk::{Found, Left, Walk};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2};

@@ -7,6 +7,7 @@
 pub(crate) mod checkout;
 mod commit;
 pub(crate) mod directory;
+mod entries;
 pub(crate) mod git;
 mod http;
 mod identity;

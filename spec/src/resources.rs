@@ -75,11 +75,27 @@ fn identity(field: &Field<'_>) -> (Option<String>, bool) {
     (name.or(old), true)
 }
 
+/// That of a network or volume: what it is called on the host becomes the name of a folder and a file.
+fn named(field: &Field<'_>) -> (Option<String>, bool) {
+    let identity = identity(field);
+    let sound = |name: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed)
+    };
+    if let Some(name) = identity.0.as_ref().filter(|name| !sound(name)) {
+        let message = format!(
+            "`{name}` is no name: use letters, digits, `.`, `_` and `-`, a letter or digit first"
+        );
+        field.given("name").as_ref().unwrap_or(field).refuse(Code::BadName, message);
+    }
+    identity
+}
+
 /// Decodes one of `networks`.
 pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
     let (network, origins, held) = scoped("networks", "network", entry, problems, |field| {
         let flag = |key| field.get(key).and_then(|field| field.boolean());
-        let (name, external) = identity(field);
+        let (name, external) = named(field);
         let ipam = field.get("ipam");
         let below = |key: &str| ipam.as_ref().and_then(|ipam| ipam.get(key));
         let driver = field.get("driver").and_then(|field| driver(&field, &["bridge", "default"]));
@@ -144,7 +160,7 @@ fn subnet(text: &str) -> Option<Subnet> {
 /// Decodes one of `volumes`.
 pub(crate) fn volume(entry: &Entry, problems: &Problems) -> Volume {
     let (volume, origins, held) = scoped("volumes", "volume", entry, problems, |field| {
-        let (name, external) = identity(field);
+        let (name, external) = named(field);
         let beside = ["driver", "driver_opts", "labels"].into_iter().find_map(|key| field.get(key));
         if let (true, Some(other)) = (external, &beside) {
             let message = format!("{} cannot stand beside `external`", other.name());

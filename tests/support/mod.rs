@@ -8,7 +8,9 @@
 pub mod disk;
 pub mod git;
 pub mod hostile;
+pub mod raw_git;
 pub mod receiver;
+pub mod scripted;
 
 use serde_json::Value;
 use std::fs::{self, File};

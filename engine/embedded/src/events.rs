@@ -20,7 +20,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(layout: &crate::Layout) -> io::Result<Self> {
-        std::fs::create_dir_all(layout.tasks())?;
+        layout.make_tasks()?;
         let watch = Watch::new()?;
         let all = watch.add(&layout.tasks())?;
         Ok(Self { watch, folders: Mutex::default(), all })

@@ -4,16 +4,21 @@
 //! - Two roots on one machine never share a name: links, tables, cgroups and sockets carry
 //!   [`Layout::key`], which derives from the root's path.
 //! - A root that is made here is closed to others: images hold programs with the setuid bit and
-//!   device nodes, volumes and records whatever they like.
+//!   device nodes, volumes and records whatever they like. What holds them is closed once more, for
+//!   a root that its owner opens, at each start (CVE-2021-41091).
 
 use keel_engine::TaskId;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The root that an installation has unless told otherwise.
 pub const DEFAULT_ROOT: &str = "/var/lib/keel";
+
+/// What no other user has a business in. `data` and `repos` are not among them: people put files there.
+const CLOSED: [&str; 8] =
+    ["tasks", "images", "volumes", "networks", "secrets", "programs", "records", "sources"];
 
 /// The paths and names of one root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +48,15 @@ impl Layout {
             fs::create_dir_all(parent)?;
         }
         match DirBuilder::new().mode(0o710).create(&self.root) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        CLOSED.iter().try_for_each(|name| close(&self.root.join(name)))
+    }
+
+    /// Makes the folder of all tasks where it is missing: the sign that a root is in use.
+    pub(crate) fn make_tasks(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(self.tasks())
     }
 
     /// Six hexadecimal digits that tell this root's things from another's.
@@ -134,6 +145,19 @@ impl Layout {
     #[must_use]
     pub fn bridge(&self, network: &str) -> String {
         format!("kl{}-{}", self.key, &keel_engine::Digest::of(network.as_bytes()).hex()[..6])
+    }
+}
+
+/// Takes what others may do with a folder away. `tasks` alone is not made for that.
+fn close(folder: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(folder) {
+        // Somebody keeps it elsewhere, and has closed it there or not.
+        Ok(found) if !found.is_dir() => Ok(()),
+        Ok(found) if found.permissions().mode() & 0o077 == 0 => Ok(()),
+        Ok(_) => fs::set_permissions(folder, fs::Permissions::from_mode(0o700)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) if folder.ends_with("tasks") => Ok(()),
+        Err(_) => DirBuilder::new().recursive(true).mode(0o700).create(folder),
     }
 }
 
@@ -238,6 +262,19 @@ mod tests {
         fs::set_permissions(layout.root(), fs::Permissions::from_mode(0o755)).unwrap();
         layout.make_root().unwrap();
         assert_eq!(mode(), 0o755, "its owner may open it");
+        let inner = |name: &str| {
+            fs::metadata(layout.root().join(name)).unwrap().permissions().mode() & 0o777
+        };
+        fs::set_permissions(layout.images(), fs::Permissions::from_mode(0o755)).unwrap();
+        layout.make_root().unwrap();
+        assert_eq!(
+            (inner("images"), inner("records")),
+            (0o700, 0o700),
+            "what is in it stays closed"
+        );
+        assert!(!layout.tasks().exists());
+        layout.make_tasks().unwrap();
+        assert_eq!(inner("tasks"), 0o700);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::Layout;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 /// A root's lock, held until dropped.
@@ -98,9 +98,11 @@ impl RootLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o644)
+            .mode(0o600)
             .open(&path)
             .map_err(failed)?;
+        // Whoever may open a file may lock it, and keep us waiting.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         let how = if wait { FlockArg::LockExclusive } else { FlockArg::LockExclusiveNonblock };
         let mut file = Flock::lock(file, how).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => LockError::Held {

@@ -5,7 +5,7 @@ use crate::draft::{Draft, act, hold};
 use crate::facts::Facts;
 use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject, Verdict};
-use crate::waits::{foreign, given_up};
+use crate::waits::{foreign, foreign_volume, given_up};
 use keel_engine::{
     Assignment, Goal, ObservedNetwork, ObservedVolume, Presence, PullPolicy, Slot, TaskSpec,
 };
@@ -30,7 +30,7 @@ pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
     }
     for (name, volume) in &desired.volumes {
         let observed = observation.volumes.iter().find(|other| other.spec.name == *name);
-        draft.put(Subject::Volume(name.clone()), wanted_volume(volume, observed));
+        draft.put(Subject::Volume(name.clone()), wanted_volume(facts, volume, observed));
     }
     if facts.inputs.asked.services.is_empty() {
         leaving(facts, draft);
@@ -149,6 +149,7 @@ fn unmake(facts: &Facts<'_>, network: &ObservedNetwork, reason: Reason, action: 
 }
 
 fn wanted_volume(
+    facts: &Facts<'_>,
     volume: &crate::desired::DesiredVolume,
     observed: Option<&ObservedVolume>,
 ) -> Verdict {
@@ -160,6 +161,9 @@ fn wanted_volume(
             false => act(Action::Create, Reason::Missing, vec![wish]),
         };
     };
+    if let Some(owned) = foreign_volume(facts, observed).filter(|_| !volume.external) {
+        return hold(owned);
+    }
     let same = (&observed.spec.driver, &observed.spec.driver_opts)
         == (&volume.spec.driver, &volume.spec.driver_opts);
     match same || volume.external {

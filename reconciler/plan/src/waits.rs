@@ -9,8 +9,8 @@ use crate::memory::is_complete;
 use crate::standing::Pull;
 use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{
-    ExitCause, Health, MountSource, NetworkMode, ObservedTask, Phase, Port, PullPolicy, Slot,
-    TaskSpec,
+    ExitCause, Health, MountSource, NetworkMode, ObservedTask, ObservedVolume, Phase, Port,
+    PullPolicy, Slot, TaskSpec,
 };
 
 /// What other stacks hold is looked at again after this time.
@@ -22,6 +22,7 @@ pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) ->
         .or_else(|| namespace(facts, want))
         .or_else(|| image(facts, draft, want))
         .or_else(|| resources(facts, want))
+        .or_else(|| name(facts, draft, want))
         .or_else(|| port(facts, draft, want))
 }
 
@@ -138,6 +139,7 @@ pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Opti
         let external = |want| resources(facts, want).filter(|h| matches!(h, Hold::NotFound { .. }));
         let hold = image(facts, draft, want)
             .or_else(|| external(want))
+            .or_else(|| name(facts, draft, want))
             .or_else(|| port(facts, draft, want))?;
         Some((slot, hold))
     })?;
@@ -198,10 +200,12 @@ fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
     network.or_else(|| {
         want.spec.volumes.iter().find_map(|mount| {
             let MountSource::Volume { name, .. } = &mount.source else { return None };
-            let external = desired.volumes.get(name).is_some_and(|volume| volume.external);
-            let there = observation.volumes.iter().any(|volume| volume.spec.name == *name);
-            let what = format!("volume {name}");
-            (external && !there).then_some(Hold::NotFound { what })
+            let known = desired.volumes.get(name)?;
+            match observation.volumes.iter().find(|volume| volume.spec.name == *name) {
+                None if known.external => Some(Hold::NotFound { what: format!("volume {name}") }),
+                Some(volume) if !known.external => foreign_volume(facts, volume),
+                _ => None,
+            }
         })
     })
 }
@@ -214,6 +218,30 @@ pub(crate) fn foreign(
     let stack = labels.get(keel_engine::labels::PROJECT)?;
     let owner = format!("stack {stack}");
     (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
+}
+
+/// The stack whose data it is, if that is another one. Two stacks' names and keys can make one volume's
+/// (`a` and `b_data`, `a_b` and `data`): who wants to share says so.
+pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Option<Hold> {
+    let Hold::OwnedBy { owner } = foreign(facts, &volume.spec.labels)? else { return None };
+    let name = &volume.spec.name;
+    let owner = format!("{owner}: volume {name}, which `external: true` shares");
+    Some(Hold::OwnedBy { owner })
+}
+
+/// A name that another stack's container has, or one of `run`: whoever names it means that one.
+fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
+    let name = &want.spec.container_name;
+    let tasks = &facts.inputs.observation.tasks;
+    let other =
+        tasks.iter().find(|task| task.spec.container_name == *name && !is_ours(facts, task))?;
+    draft.wake(facts.now().saturating_add(AGAIN));
+    let whose = match other.place.slot() {
+        Some(slot) => format!("stack {}", slot.stack),
+        None => "`keel run`".to_owned(),
+    };
+    let what = format!("a container of {whose} is called {name}; choose another `container_name`");
+    Some(Hold::Failed { what })
 }
 
 /// A published port that somebody else holds, and keeps. Tasks of one service share theirs. That

@@ -8,9 +8,9 @@
 //!   was made before the machine started is compared with the commit before it is used. What tasks
 //!   mount of it is, since they start without Git.
 
-use super::SourceError;
 use super::git::disk;
 use super::meter::Allowance;
+use super::{SourceError, entries};
 use crate::limits;
 use git2::{
     Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
@@ -21,7 +21,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Beside a checkout: the start of the machine in which it was made or compared last.
 const MADE: &str = ".made";
@@ -146,29 +146,39 @@ fn write_tree(
     }
     for entry in tree {
         let name = OsStr::from_bytes(entry.name_bytes());
-        if Path::new(name).components().collect::<Vec<_>>() != [Component::Normal(name)] {
-            return Err(format!("the commit holds a file named `{}`", name.display()).into());
+        if let Some(fault) = entries::fault(name) {
+            return Err(entries::told(name, fault));
         }
-        let path = target.join(name);
-        match entry.kind() {
-            Some(ObjectType::Tree) => {
-                fs::create_dir(&path)?;
-                room.take(0)?;
-                write_tree(repo, &repo.find_tree(entry.id())?, &path, room, depth + 1)?;
-            }
-            Some(ObjectType::Blob) => {
-                // Its size is known before its content is unpacked.
-                let (size, _) = repo.odb()?.read_header(entry.id())?;
-                room.take(size as u64)?;
-                write_blob(&repo.find_blob(entry.id())?, &path, &entry)?;
-            }
-            _ => {
-                room.take(0)?;
-                fs::create_dir(&path)?;
-            }
-        }
+        write_entry(repo, &entry, &target.join(name), room, depth)
+            .map_err(|error| entries::within(name, error))?;
     }
     Ok(())
+}
+
+fn write_entry(
+    repo: &Repository,
+    entry: &TreeEntry<'_>,
+    path: &Path,
+    room: &mut Room,
+    depth: usize,
+) -> Result<(), Failure> {
+    match entry.kind() {
+        Some(ObjectType::Tree) => {
+            fs::create_dir(path)?;
+            room.take(0)?;
+            write_tree(repo, &repo.find_tree(entry.id())?, path, room, depth + 1)
+        }
+        Some(ObjectType::Blob) => {
+            // Its size is known before its content is unpacked.
+            let (size, _) = repo.odb()?.read_header(entry.id())?;
+            room.take(size as u64)?;
+            Ok(write_blob(&repo.find_blob(entry.id())?, path, entry)?)
+        }
+        _ => {
+            room.take(0)?;
+            Ok(fs::create_dir(path)?)
+        }
+    }
 }
 
 fn write_blob(blob: &Blob<'_>, path: &Path, entry: &TreeEntry<'_>) -> io::Result<()> {

@@ -5,13 +5,17 @@ use super::meter::{Allowance, Meter, TOO_LONG, Topic};
 use crate::limits;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{Error, ErrorClass, ErrorCode};
+use reqwest::redirect::{self, Attempt};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use std::error::Error as _;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 const CONNECT: Duration = Duration::from_secs(10);
+/// A repository that was moved that often is lost.
+const MOST_MOVES: usize = 10;
 
 /// One connection to one repository. Lives on a thread where waiting is allowed.
 pub(crate) struct Http {
@@ -31,6 +35,8 @@ impl Http {
             .user_agent(concat!("git/2 keel/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .read_timeout(limits::GIT_SILENCE)
+            .redirect(redirect::Policy::custom(follow))
+            .referer(false)
             .build()
             .map_err(|error| unreachable_server(&error))?;
         let (runtime, identity) = (Handle::current(), Identity::present());
@@ -87,6 +93,31 @@ impl Http {
     }
 }
 
+/// Follows a server that moved a repository, as far as it may.
+fn follow(attempt: Attempt<'_>) -> redirect::Action {
+    let faulty = attempt.previous().last().and_then(|from| fault(from, attempt.url()));
+    match faulty {
+        Some(why) => attempt.error(why),
+        None if attempt.previous().len() > MOST_MOVES => attempt.error("it leads in a circle"),
+        None => attempt.follow(),
+    }
+}
+
+/// Why a server may not lead from here to there. The operator named a host, so no server decides that
+/// another one is asked, such as one in this machine's own network; and a question that was asked over
+/// TLS is not asked again for all to hear. Pure.
+fn fault(from: &Url, to: &Url) -> Option<String> {
+    if from.path().ends_with("/git-upload-pack") {
+        return Some("the server leads elsewhere in the middle of a fetch".to_owned());
+    }
+    let encrypts = (from.scheme(), to.scheme()) == ("http", "https");
+    if from.host() == to.host() && (from.origin() == to.origin() || encrypts) {
+        return None;
+    }
+    let origin = to.origin().ascii_serialization();
+    Some(format!("the server leads to {origin}, and only the one that is named is asked"))
+}
+
 /// The new base, where the server led elsewhere. Credentials of the URL go along only to the
 /// same host.
 fn moved_base(asked: &str, came: &Url, page: &str) -> Option<String> {
@@ -125,12 +156,17 @@ fn refusal(status: StatusCode, credentials: bool) -> Option<Error> {
 
 /// In few words: the last cause says what happened, the rest is our client's anatomy.
 fn unreachable_server(error: &reqwest::Error) -> Error {
-    let mut cause: &dyn std::error::Error = error;
+    let Some(mut cause) = error.source() else {
+        // Its own words have the URL, with the password in it.
+        return Error::new(ErrorCode::GenericError, ErrorClass::Net, "the request cannot be sent");
+    };
     while let Some(source) = cause.source() {
         cause = source;
     }
     let words = if error.is_timeout() {
         "the server does not answer in time".to_owned()
+    } else if error.is_redirect() {
+        cause.to_string()
     } else {
         format!("the server cannot be reached: {cause}")
     };
@@ -263,5 +299,28 @@ mod tests {
         assert_eq!(port.as_deref(), Some("https://example.org:8443/b"));
         let plain = moved_base(asked, &came("http://example.org/b"), page);
         assert_eq!(plain.as_deref(), Some("http://example.org/b"));
+    }
+
+    #[test]
+    fn a_server_leads_to_itself_alone() {
+        let led = |from: &str, to: &str| {
+            let url = |text: &str| Url::parse(text).unwrap();
+            fault(&url(from), &url(to)).is_none()
+        };
+        assert!(led("https://example.org/a", "https://example.org/b"));
+        assert!(led("http://example.org/a", "https://example.org/a"));
+        for to in [
+            "http://example.org/a",
+            "https://example.org:8443/a",
+            "https://evil.example/a",
+            "https://example.org.evil.example/a",
+            "https://169.254.169.254/a",
+            "https://user@127.0.0.1/a",
+            "ftp://example.org/a",
+        ] {
+            assert!(!led("https://example.org/a", to), "{to}");
+        }
+        let pack = "https://example.org/a/git-upload-pack";
+        assert!(!led(pack, "https://example.org/b/git-upload-pack"));
     }
 }

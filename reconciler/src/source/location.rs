@@ -12,50 +12,89 @@ pub(crate) enum Location {
 }
 
 impl Location {
-    /// Understands a URL; `None` where the scheme is none of ours or the host could be taken for
-    /// an option.
+    /// Understands a URL; `None` where the scheme is none of ours, or a part of it could be taken for
+    /// something else: an option, a command, another line.
     pub fn parse(url: &str) -> Option<Self> {
+        if url.chars().any(char::is_control) {
+            return None;
+        }
         if let Some(rest) = url.strip_prefix("ssh://") {
             let (authority, path) = rest.split_once('/')?;
-            let (destination, port) = match authority.rsplit_once(':') {
-                Some((host, port)) => (host, Some(port.parse().ok()?)),
-                None => (authority, None),
-            };
+            let (destination, port) = split_port(authority)?;
             return ssh(destination, port, &format!("/{path}"));
         }
-        if let Some((scheme, _)) = url.split_once("://") {
+        if let Some((scheme, rest)) = url.split_once("://") {
             return match scheme {
-                "http" | "https" => Some(Self::Http),
+                "http" | "https" if !rest.starts_with('/') => Some(Self::Http),
                 "file" => Some(Self::Local),
                 _ => None,
             };
         }
-        match url.split_once(':') {
+        match split_host(url) {
             Some((host, path)) if !host.contains('/') => ssh(host, None, path),
             _ => Some(Self::Local),
         }
     }
 }
 
+/// Of `[user@]host[:port]`.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    match authority.rsplit_once(':') {
+        Some((_, rest)) if rest.ends_with(']') => Some((authority, None)),
+        Some((host, port)) => Some((host, Some(port.parse().ok()?))),
+        None => Some((authority, None)),
+    }
+}
+
+/// Of `host:path`, where the host may be `[::1]`.
+fn split_host(url: &str) -> Option<(&str, &str)> {
+    match url.split_once("]:") {
+        Some((host, path)) if host.contains('[') => Some((&url[..=host.len()], path)),
+        _ => url.split_once(':'),
+    }
+}
+
 fn ssh(destination: &str, port: Option<u16>, path: &str) -> Option<Location> {
-    if destination.is_empty() || destination.starts_with('-') || path.is_empty() {
+    // `git-upload-pack` on the other side takes a path with `-` in front for an option, and what begins
+    // with `:` is meant for another program here (`ext::sh -c …`).
+    if !is_destination(destination) || path.is_empty() || path.starts_with(['-', ':']) {
         return None;
     }
     // `ssh://host/~/repo` is relative to the home folder, as git has it.
     let path = path.strip_prefix('/').filter(|rest| rest.starts_with('~')).unwrap_or(path);
-    Some(Location::Ssh { destination: destination.to_owned(), port, path: path.to_owned() })
+    // `ssh` takes the address of a host without the brackets.
+    let destination = destination.replace(['[', ']'], "");
+    Some(Location::Ssh { destination, port, path: path.to_owned() })
 }
 
-/// The URL without user and password.
+/// Whether it is `[user@]host` to whoever reads it: `ssh`, and the shells that its configuration may hand
+/// them to (CVE-2023-51385).
+fn is_destination(text: &str) -> bool {
+    let (user, host) = text.rsplit_once('@').unwrap_or(("git", text));
+    let is_word = |word: &str, more: &[u8]| {
+        let sound = |b: u8| b.is_ascii_alphanumeric() || b >= 0x80 || b"._-".contains(&b);
+        !word.is_empty()
+            && !word.starts_with('-')
+            && word.bytes().all(|b| sound(b) || more.contains(&b))
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => is_word(address, b":%"),
+        None => is_word(host, b""),
+    };
+    is_word(user, b"+~@=\\") && is_host
+}
+
+/// The URL without user and password, or with the user alone where that is how `ssh` names a login.
 #[must_use]
 pub fn shown_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    if !matches!(scheme, "http" | "https") {
-        return url.to_owned();
-    }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    if let Some((_, host)) = authority.rsplit_once('@') {
-        return format!("{scheme}://{host}{path}");
+    if let Some((user, host)) = authority.rsplit_once('@') {
+        return match scheme {
+            "ssh" if !user.contains(':') => url.to_owned(),
+            _ => format!("{scheme}://{host}{path}"),
+        };
     }
     // A password with a slash in it makes no URL, and is not to be shown for that.
     match (reqwest::Url::parse(url), rest.rsplit_once('@')) {
@@ -86,6 +125,17 @@ mod tests {
             ("-oProxyCommand=x:a", None),
             ("ssh://-oProxyCommand=x/a", None),
             ("git://example.org/a", None),
+            ("ssh://[::1]:2222/a", ssh_at("::1", Some(2222), "/a")),
+            ("git@[fe80::1%eth0]:a", ssh_at("git@fe80::1%eth0", None, "a")),
+            ("git@-oProxyCommand=x:a", None),
+            ("$(x)@example.org:a", None),
+            ("example.org;x:a", None),
+            ("example.org:-a", None),
+            ("ext::sh -c x", None),
+            ("a::https://example.org/a", None),
+            ("https://example.org\n/a", None),
+            ("HTTPS://example.org/a", None),
+            ("https:///a", None),
         ];
         for (url, expected) in cases {
             assert_eq!(Location::parse(url), expected, "{url}");
@@ -99,5 +149,7 @@ mod tests {
         assert_eq!(shown_url("ssh://git@example.org/a"), "ssh://git@example.org/a");
         assert_eq!(shown_url("https://me:sec/ret@example.org/a"), "https://example.org/a");
         assert_eq!(shown_url("https://example.org/@me/a"), "https://example.org/@me/a");
+        assert_eq!(shown_url("ssh://me:secret@example.org/a"), "ssh://example.org/a");
+        assert_eq!(shown_url("HTTPS://me:secret@example.org/a"), "HTTPS://example.org/a");
     }
 }

@@ -4,8 +4,11 @@
 //! # Invariants
 //! - A file that was changed on this host is never overwritten: where Git changed it too, the
 //!   host's is kept, and that is told until both are alike.
-//! - What is not tracked is never touched, and nothing is ever removed.
+//! - What is not tracked is never touched, and nothing is ever removed but a tracked file or link in
+//!   whose place Git has a folder now.
+//! - Nothing is read or written outside of the two folders, whatever links are in them ([`Side`]).
 
+use keel_beneath::{Refused, Side, What};
 use keel_engine::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,24 +36,27 @@ pub(crate) struct Sides<'a> {
 
 impl Sides<'_> {
     /// Brings what the revision holds at and below these paths into the data folder. Gives the
-    /// files that differ on both sides and were left alone.
+    /// files that were left alone: those that differ on both sides, and those that links are in the
+    /// way of.
     pub fn seed(&self, paths: &BTreeSet<PathBuf>) -> io::Result<Vec<String>> {
         let mut seeded = self.recall()?;
         let before = serde_json::to_vec(&seeded)?;
+        let (theirs, ours) = (Side::following(self.checkout)?, Side::exact(self.data)?);
+        let seeding = Seeding { theirs, ours };
+        let mut told = Vec::new();
         for path in paths {
-            if self.data.join(path).symlink_metadata().is_err() {
-                let below = |file: &PathBuf, _: &mut Digest| !file.starts_with(path);
-                seeded.written.retain(below);
-                seeded.kept.retain(below);
+            match seeding.seed(path, &mut seeded) {
+                Err(error) if is_in_the_way(&error) => told.push(self.blocked(path, &error)),
+                other => other?,
             }
-            self.seed_below(path, true, &mut seeded)?;
         }
-        self.compare(&mut seeded)?;
+        seeding.compare(&mut seeded)?;
         let after = serde_json::to_vec(&seeded)?;
         if before != after {
-            replace(self.memory, |file| file.write_all(&after))?;
+            replace(self.memory, &after)?;
         }
-        Ok(seeded.kept.keys().map(|path| self.told(path)).collect())
+        told.extend(seeded.kept.keys().map(|path| self.told(path)));
+        Ok(told)
     }
 
     fn recall(&self) -> io::Result<Seeded> {
@@ -59,46 +65,6 @@ impl Sides<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Seeded::default()),
             Err(error) => Err(error),
         }
-    }
-
-    /// `mounted` is the path that a container sees, which must stay the same file.
-    fn seed_below(&self, path: &Path, mounted: bool, seeded: &mut Seeded) -> io::Result<()> {
-        let theirs = self.checkout.join(path);
-        let Ok(kind) = theirs.symlink_metadata() else { return Ok(()) };
-        if !kind.is_dir() {
-            return self.seed_file(path, mounted, seeded);
-        }
-        fs::create_dir_all(self.data.join(path))?;
-        for entry in fs::read_dir(theirs)? {
-            self.seed_below(&path.join(entry?.file_name()), false, seeded)?;
-        }
-        Ok(())
-    }
-
-    fn seed_file(&self, path: &Path, mounted: bool, seeded: &mut Seeded) -> io::Result<()> {
-        let theirs = content(&self.checkout.join(path))?;
-        let decided = [seeded.written.get(path), seeded.kept.get(path)];
-        if theirs.is_none() || decided.contains(&theirs.as_ref()) {
-            return Ok(());
-        }
-        let ours = content(&self.data.join(path))?;
-        let untouched = ours.as_ref() == seeded.written.get(path);
-        let list = if untouched || ours == theirs { &mut seeded.written } else { &mut seeded.kept };
-        if untouched {
-            copy(&self.checkout.join(path), &self.data.join(path), mounted)?;
-        }
-        list.extend(theirs.map(|theirs| (path.to_owned(), theirs)));
-        Ok(())
-    }
-
-    /// A kept file that somebody made alike is no longer told.
-    fn compare(&self, seeded: &mut Seeded) -> io::Result<()> {
-        for (path, theirs) in std::mem::take(&mut seeded.kept) {
-            let alike = content(&self.data.join(&path))?.as_ref() == Some(&theirs);
-            let list = if alike { &mut seeded.written } else { &mut seeded.kept };
-            list.insert(path, theirs);
-        }
-        Ok(())
     }
 
     fn told(&self, path: &Path) -> String {
@@ -111,58 +77,119 @@ impl Sides<'_> {
             ours.display()
         )
     }
+
+    fn blocked(&self, path: &Path, error: &io::Error) -> String {
+        format!(
+            "warning: `{}` is not filled from the revision: {error}\n\n\
+             hint: look for links in the revision and in `{}`\n",
+            path.display(),
+            self.data.display()
+        )
+    }
 }
 
-/// The digest of a file's bytes, or of where a link leads; `None` where there is neither.
-fn content(path: &Path) -> io::Result<Option<Digest>> {
-    let kind = match path.symlink_metadata() {
-        Ok(meta) => meta.file_type(),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if kind.is_symlink() {
-        let link = [b"link ", fs::read_link(path)?.as_os_str().as_bytes()].concat();
-        return Ok(Some(Digest::of(&link)));
-    }
-    // What is neither was made by somebody else, and is no content of Git's.
-    if kind.is_file() { Ok(Some(Digest::of(&fs::read(path)?))) } else { Ok(Some(Digest::of(b""))) }
+/// Whether it is links, or files in place of folders, that this failed for. They are one stack's affair
+/// alone, which a full disk is not.
+fn is_in_the_way(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
+    Refused::of(error).is_some()
+        || matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound)
 }
 
-fn copy(from: &Path, to: &Path, in_place: bool) -> io::Result<()> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let meta = from.symlink_metadata()?;
-    if meta.is_symlink() {
-        return link(from, to);
-    }
-    let bytes = fs::read(from)?;
-    if in_place && to.is_file() {
-        let mut file = File::options().write(true).truncate(true).open(to)?;
-        file.write_all(&bytes)?;
-        return file.sync_all();
-    }
-    replace(to, |file| {
-        file.set_permissions(meta.permissions())?;
-        file.write_all(&bytes)
-    })
+struct Seeding {
+    theirs: Side,
+    ours: Side,
 }
 
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+impl Seeding {
+    fn seed(&self, path: &Path, seeded: &mut Seeded) -> io::Result<()> {
+        if self.ours.look(path)?.is_none() {
+            let below = |file: &PathBuf, _: &mut Digest| !file.starts_with(path);
+            seeded.written.retain(below);
+            seeded.kept.retain(below);
+        }
+        self.seed_below(path, true, seeded)
     }
-    std::os::unix::fs::symlink(fs::read_link(from)?, to)
+
+    /// `mounted` is the path that a container sees, which must stay the same file.
+    fn seed_below(&self, path: &Path, mounted: bool, seeded: &mut Seeded) -> io::Result<()> {
+        let Some(theirs) = self.theirs.look(path)? else { return Ok(()) };
+        if theirs != What::Folder {
+            return self.seed_file(path, &theirs, mounted, seeded);
+        }
+        if self.enter(path, seeded)? {
+            for name in self.theirs.names(path)? {
+                self.seed_below(&path.join(name), false, seeded)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the host has a folder where Git has one. A file or link that was Git's own gives way to it.
+    fn enter(&self, path: &Path, seeded: &mut Seeded) -> io::Result<bool> {
+        match self.ours.look(path)? {
+            Some(What::Folder) => return Ok(true),
+            Some(ours) if seeded.written.get(path) != Some(&digest(&ours)) => {
+                seeded.kept.insert(path.to_owned(), digest(&What::Folder));
+                return Ok(false);
+            }
+            Some(_) => self.ours.unlink(path)?,
+            None => {}
+        }
+        seeded.written.remove(path);
+        self.ours.make_folder(path)?;
+        Ok(true)
+    }
+
+    fn seed_file(
+        &self,
+        path: &Path,
+        theirs: &What,
+        mounted: bool,
+        seeded: &mut Seeded,
+    ) -> io::Result<()> {
+        let wanted = digest(theirs);
+        if [seeded.written.get(path), seeded.kept.get(path)].contains(&Some(&wanted)) {
+            return Ok(());
+        }
+        let ours = self.ours.look(path)?.map(|ours| digest(&ours));
+        let untouched = ours.as_ref() == seeded.written.get(path);
+        let alike = ours.as_ref() == Some(&wanted);
+        if untouched {
+            self.ours.put(path, theirs, mounted)?;
+        }
+        let list = if untouched || alike { &mut seeded.written } else { &mut seeded.kept };
+        list.insert(path.to_owned(), wanted);
+        Ok(())
+    }
+
+    /// A kept file that somebody made alike is no longer told.
+    fn compare(&self, seeded: &mut Seeded) -> io::Result<()> {
+        for (path, theirs) in std::mem::take(&mut seeded.kept) {
+            let alike = self.ours.look(&path)?.is_some_and(|ours| digest(&ours) == theirs);
+            let list = if alike { &mut seeded.written } else { &mut seeded.kept };
+            list.insert(path, theirs);
+        }
+        Ok(())
+    }
+}
+
+/// The digest of a file's bytes, or of where a link leads. All else was made by somebody else, and is no
+/// content of Git's.
+fn digest(what: &What) -> Digest {
+    match what {
+        What::File { bytes, .. } => Digest::of(bytes),
+        What::Link(target) => Digest::of(&[b"link ", target.as_bytes()].concat()),
+        What::Folder | What::Other => Digest::of(b""),
+    }
 }
 
 /// Write-new, fsync, rename.
-fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".keel-new");
     let mut file = File::create(&fresh)?;
-    write(&mut file)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, path)
 }
@@ -263,5 +290,57 @@ mod tests {
         world.write("git/one", "2");
         world.seed();
         assert_eq!((world.read("data/one"), inode()), ("2".into(), before));
+    }
+
+    #[test]
+    fn a_link_of_the_revision_before_is_never_a_folder_of_this_one() {
+        let world = World(tempfile::tempdir().unwrap());
+        let path = |name: &str| world.0.path().join(name);
+        fs::create_dir_all(path("outside")).unwrap();
+        fs::create_dir_all(path("git/a")).unwrap();
+        std::os::unix::fs::symlink("../../outside", path("git/a/sub")).unwrap();
+        assert_eq!(world.seed(), Vec::<String>::new());
+        assert!(path("data/a/sub").is_symlink());
+        fs::remove_file(path("git/a/sub")).unwrap();
+        world.write("git/a/sub/file", "1");
+        assert_eq!(world.seed(), Vec::<String>::new());
+        assert_eq!(
+            (world.read("data/a/sub/file"), world.read("outside/file")),
+            ("1".into(), "-".into())
+        );
+
+        // One that a container made is its own affair, and told.
+        fs::rename(path("data/a/sub"), path("data/a/aside")).unwrap();
+        std::os::unix::fs::symlink("../../outside", path("data/a/sub")).unwrap();
+        world.write("git/a/sub/file", "2");
+        assert!(world.seed().concat().contains("`a/sub` was changed both"));
+        assert_eq!(world.read("outside/file"), "-");
+    }
+
+    #[test]
+    fn nothing_is_written_through_links_or_read_over_those_that_leave() {
+        use std::os::unix::fs::symlink;
+        let world = world();
+        let path = |name: &str| world.0.path().join(name);
+        world.write("outside/file", "mine");
+        symlink(path("outside/file"), path("data/a/other.keel-new")).unwrap();
+        fs::remove_file(path("data/one")).unwrap();
+        symlink(path("outside/file"), path("data/one")).unwrap();
+        world.write("git/a/other", "2");
+        world.write("git/one", "2");
+        symlink(path("outside"), path("git/away")).unwrap();
+        let (checkout, data) = (&path("git"), &path("data"));
+        let sides = Sides { checkout, data, memory: &path("seeded") };
+        let told =
+            sides.seed(&["a".into(), "one".into(), "away/file".into()].into()).unwrap().concat();
+        assert!(
+            told.contains("`away/file` is not filled") && told.contains("`one` was changed"),
+            "{told}"
+        );
+        assert_eq!(
+            (world.read("data/a/other"), world.read("outside/file")),
+            ("2".into(), "mine".into())
+        );
+        assert!(!path("data/away").exists());
     }
 }

@@ -108,10 +108,27 @@ impl Drop for Ssh {
     }
 }
 
-/// Never asks a person anything, and notices a server that went away.
+/// Never asks a person anything, and notices a server that went away. What a login of a person hands to
+/// the other side (an agent, a display, ports) is not for a server of repositories.
+const OPTIONS: [&str; 7] = [
+    "BatchMode=yes",
+    "ConnectTimeout=10",
+    "ServerAliveInterval=15",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "PermitLocalCommand=no",
+];
+
+/// What of our own variables `ssh` gets: where to find itself and the agent, and how to speak. Tokens of
+/// registries and forges may be among the others, and its configuration can send them along.
+const VARIABLES: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "LANG", "LC_ALL"];
+
 fn command(destination: &str, port: Option<u16>, path: &str, identity: &Identity) -> Command {
     let mut command = Command::new("ssh");
-    for option in ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15"] {
+    command.env_clear();
+    command.envs(VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    for option in OPTIONS {
         command.args(["-o", option]);
     }
     for option in options(identity) {

@@ -12,9 +12,10 @@ const NO_REPOSITORY: &str = "there is no Git repository at that address";
 /// Of what libgit2, our HTTP client or `ssh` says.
 pub(super) fn of(git: &GitConfig, code: ErrorCode, class: ErrorClass, message: &str) -> Words {
     let location = Location::parse(&git.url);
+    let foreign = code == ErrorCode::Owner || message.contains("is not owned by current user");
     match (code, class) {
         (ErrorCode::Auth, _) => (message.to_owned(), Some(credentials(git))),
-        (ErrorCode::Owner, _) => (
+        _ if foreign => (
             "the repository belongs to another user, and Git trusts it only when told to".into(),
             Some(format!("git config --system --add safe.directory {}", shown_url(&git.url))),
         ),
@@ -66,6 +67,9 @@ fn network(message: &str) -> Option<&'static str> {
     }
     if has("unknown remote object format") {
         return Some("only repositories of SHA-1 objects can be read, which is what forges make");
+    }
+    if has("the server leads to") {
+        return Some("where the repository has moved there, name that address in keel.yaml");
     }
     if has("bad packet length") || has("could not read refs") || has("names nowhere") {
         return Some("what answers there does not speak Git: check the URL, and any proxy between");

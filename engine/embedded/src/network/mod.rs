@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,16 @@ pub enum NetworkError {
     /// An address that is not to be had.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Another network's bridge has the name that this one's would have: names of links are short.
+    #[error("network {name} would share its bridge {bridge} with network {other}")]
+    Twin {
+        /// The one that is asked for.
+        name: String,
+        /// The one that is there.
+        other: String,
+        /// The bridge's name.
+        bridge: String,
+    },
     /// The kernel refused.
     #[error("cannot {what}")]
     Kernel {
@@ -91,6 +102,7 @@ impl NetworkError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Address(error) => error.hint(),
+            Self::Twin { .. } => Some("give it another `name`".into()),
             Self::Kernel { source, .. } => match source.raw_os_error() {
                 Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => Some(
                     "this kernel needs bridge, veth and nf_tables (modules `bridge`, `veth`, \
@@ -136,6 +148,12 @@ fn choose(
     others: &[Network],
 ) -> Result<Network, NetworkError> {
     let bridge = layout.bridge(&spec.name);
+    // Six digits are soon found that another stack's network has as well, and whoever shares a bridge
+    // shares the network.
+    if let Some(other) = others.iter().find(|other| other.bridge == bridge) {
+        let (name, other) = (spec.name.clone(), other.name.clone());
+        return Err(NetworkError::Twin { name, other, bridge });
+    }
     // One that an earlier attempt made, and whose record was not stored, is no obstacle.
     bridge::remove(&bridge).map_err(kernel(format!("delete bridge {bridge}")))?;
     let used = bridge::in_use(others).map_err(kernel("read the host's routes"))?;
@@ -143,9 +161,11 @@ fn choose(
     Ok(Network { name: spec.name.clone(), bridge, subnet, gateway, internal: spec.internal })
 }
 
-/// Two roots that choose at once would choose the same: a lock of this machine, not of a root.
+/// Two roots that choose at once would choose the same: a lock of this machine, not of a root. Nobody but
+/// root can make or lock it: `/run/lock` is everybody's.
 fn choosing() -> io::Result<Option<File>> {
-    let lock = OpenOptions::new().create(true).append(true).open("/run/lock/keel-subnets");
+    let mut options = OpenOptions::new();
+    let lock = options.create(true).append(true).mode(0o600).open("/run/keel-subnets");
     match lock {
         Ok(file) => {
             flock(&file, FlockOperation::LockExclusive)?;

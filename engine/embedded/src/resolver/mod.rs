@@ -33,9 +33,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 use serde::{Deserialize, Serialize};
 use server::End;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -72,7 +73,7 @@ pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     if is_served(layout)? {
         return Ok(());
     }
-    let log = OpenOptions::new().create(true).append(true).open(layout.run().join("net.log"))?;
+    let log = own(&layout.run().join("net.log"))?;
     let mut command = Command::new(program);
     // It outlives whoever starts it, and needs nothing of what that has in its environment.
     command.arg0("keel").env_clear().arg("net").arg(layout.root());
@@ -81,6 +82,13 @@ pub fn ensure(layout: &Layout, program: &Path) -> io::Result<()> {
     // Should it end before us, somebody must take note.
     std::thread::Builder::new().name("net-reaper".into()).spawn(move || child.wait())?;
     Ok(())
+}
+
+/// A file in a folder that others may pass: whoever may read one may lock it, and so seem to serve.
+fn own(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// The lock that `keel net` holds for its life; `None` if another one has it. A record lock, for
@@ -109,7 +117,7 @@ fn is_served(layout: &Layout) -> io::Result<bool> {
 }
 
 fn lock_file(layout: &Layout) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(layout.run().join("net.lock"))
+    own(&layout.run().join("net.lock"))
 }
 
 fn whole_file() -> libc::flock {
