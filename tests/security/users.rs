@@ -5,7 +5,9 @@ use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
 
-const PASSWD: &str = "1000:x:0:0::/:/bin/sh
+const PASSWD: &str = "+5:x:0:0::/:/bin/sh
+-1:x:0:0::/:/bin/sh
+1000:x:0:0::/:/bin/sh
 4294967296:x:0:0::/:/bin/sh
 4294967295:x:0:0::/:/bin/sh
 root:x:0:0:root:/root:/bin/sh
