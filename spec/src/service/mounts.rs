@@ -106,6 +106,11 @@ fn hold_unusual(field: &Field<'_>, mount: &Mount) {
     if !mount.target.starts_with('/') {
         field.hold("the path in the container is not absolute");
     }
+    if mount.target == "/" {
+        let message = format!("{}: nothing can be mounted at `/`", field.name());
+        let problem = Problem::new(Code::BadMount, message).at(field.place().clone());
+        field.scope.add(problem.hint("it would hide the whole image; name a folder in it"));
+    }
     let MountKind::Bind { source, .. } = &mount.kind else { return };
     if matches!(source.written.as_str(), "/var/run/docker.sock" | "/run/docker.sock") {
         field.hold("there is no Docker daemon behind this socket");

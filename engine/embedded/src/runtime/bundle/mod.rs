@@ -134,6 +134,9 @@ pub enum BundleError {
     /// Neither the task nor the image names a program.
     #[error("no command: neither the service nor its image names one")]
     NoCommand,
+    /// A mount that would hide the whole image.
+    #[error("nothing can be mounted at `/`: it would hide the whole image")]
+    Root,
     /// The image has no layers.
     #[error("the image has no layers")]
     NoLayers,
@@ -162,6 +165,9 @@ pub fn bundle(
 ) -> Result<Bundle, BundleError> {
     if host.layers.lower.is_empty() {
         return Err(BundleError::NoLayers);
+    }
+    if mounts::cover_root(task, host) {
+        return Err(BundleError::Root);
     }
     let mut warnings = Vec::new();
     let security = security::judge(task, host, &mut warnings)?;

@@ -3,7 +3,7 @@
 use super::{FILE, HostFacts, HostMount, INIT, SELF};
 use crate::runtime::oci::Mount;
 use keel_engine::{FileMount, TaskSpec, Tmpfs};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 const SHM: u64 = 64 << 20;
 
@@ -29,6 +29,21 @@ pub fn mounts(task: &TaskSpec, host: &HostFacts) -> Vec<Mount> {
     own.sort_by_key(|mount| mount.destination.components().count());
     all.extend(own);
     all
+}
+
+/// Whether something of the task's own has the root's place, in whatever spelling.
+pub fn cover_root(task: &TaskSpec, host: &HostFacts) -> bool {
+    let files = task.configs.iter().chain(&task.secrets).map(|file| &file.target);
+    let own = host.mounts.iter().map(|mount| &mount.target);
+    let mut targets = own.chain(task.tmpfs.iter().map(|tmpfs| &tmpfs.target)).chain(files);
+    targets.any(|target| {
+        let names = Path::new(target).components().fold(0_usize, |deep, part| match part {
+            Component::Normal(_) => deep + 1,
+            Component::ParentDir => deep.saturating_sub(1),
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => deep,
+        });
+        names == 0
+    })
 }
 
 fn mount(kind: &str, source: PathBuf, target: &str, options: &[&str]) -> Mount {

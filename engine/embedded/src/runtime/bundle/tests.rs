@@ -211,3 +211,17 @@ fn each_cpus_heat_is_hidden() {
     let spec = bundle(&task(), &ImageFacts::default(), &host).unwrap().spec;
     assert!(spec.linux.masked_paths.iter().any(|path| path == throttle));
 }
+
+#[test]
+fn nothing_is_mounted_at_the_root() {
+    for target in ["/", "/.", "//", "/data/.."] {
+        let mount = HostMount {
+            source: "/volumes/x/data".into(),
+            target: target.into(),
+            ..HostMount::default()
+        };
+        let host = HostFacts { mounts: vec![mount], ..host() };
+        let refused = bundle(&task(), &ImageFacts::default(), &host);
+        assert!(matches!(refused, Err(BundleError::Root)), "{target}");
+    }
+}
