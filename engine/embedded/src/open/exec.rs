@@ -107,9 +107,8 @@ fn terminal(mut command: Command, stdin: bool, answer: Answer) -> io::Result<()>
     let Answer { hears, says } = answer;
     tokio::spawn(async move {
         let came = tokio::task::spawn_blocking(move || door.receive()).await;
-        match came {
-            Ok(Ok(Some(Message::Terminal(main)))) => converse(main, hears, stdin, &says).await,
-            _ => {}
+        if let Ok(Ok(Some(Message::Terminal(main)))) = came {
+            converse(main, hears, stdin, &says).await;
         }
         // What kept it from starting, as its output.
         maybe(error.map(|error| relay::output(error, says.clone(), Frame::Stdout))).await;
