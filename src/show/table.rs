@@ -52,7 +52,7 @@ mod tests {
         table.row(["c".into(), "running".into()]);
         assert_eq!(
             table.render(),
-            "NAME              STATE\na\\u{1b}[2J\\nb   running\nc                 running\n"
+            "NAME            STATE\na\\u{1b}[2J\\nb   running\nc               running\n"
         );
     }
 
