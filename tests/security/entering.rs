@@ -92,10 +92,17 @@ fn start_enters_no_leaked_folder() {
     let layer = bench.path("layer");
     fs::create_dir_all(&layer).unwrap();
     symlink("/proc/self/fd/5", layer.join("link")).unwrap();
-    for folder in ["/proc/self/fd/5/..", "/link", "/link/.."] {
+    for folder in ["/link", "/link/./"] {
         let image = bench.image(&json!({ "WorkingDir": folder }), Some(&layer));
         let name = format!("image{}", folder.len());
         starts(name, json!({ "image": image, "command": command, "tty": true }));
+    }
+    // A way up is no image's: none is even pulled.
+    for folder in ["/proc/self/fd/5/..", "/link/.."] {
+        let image = bench.image(&json!({ "WorkingDir": folder }), Some(&layer));
+        let called = bench.keel(&["run", "--rm", &image, "prober", "cwd", &canary]);
+        let refused = format!("WorkingDir has the path `{folder}`, which holds `..`");
+        assert!(called.code == 125 && called.stderr.contains(&refused), "{called:?}");
     }
     for (name, said) in ends(&bench, "places", json!({ "services": services })) {
         inside(&name, &said);
