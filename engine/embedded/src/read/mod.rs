@@ -13,7 +13,7 @@ use crate::record::{Process, State};
 use crate::runtime::cgroup::{Cgroup, held_cpus, held_memory};
 use crate::tasks::Records;
 use crate::{clock, record};
-use keel_engine::fields::{FIELDS, Field, Readback, Row};
+use keel_engine::fields::{Cost, FIELDS, Field, Readback, Row};
 use keel_engine::{
     EngineError, ExitCause, Finding, Goal, Level, MountSource, NetworkSpec, ObservedTask, Phase,
     Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
@@ -28,8 +28,11 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
     let mut findings: Vec<_> = killed(records, seen, clock::now()).into_iter().collect();
     let process = records.state.as_ref().and_then(|state| state.process.clone());
     let Some(process) = process.filter(|_| seen.phase == Phase::Running) else { return findings };
+    // What is being changed in place is a change on its way, and no drift.
+    let changes = records.work.generation < records.wish.generation;
+    let settled = |row: &&Row| !changes || row.cost != Cost::InPlace;
     let rows = FIELDS.iter().filter(|row| row.readback != Readback::Never);
-    for row in rows {
+    for row in rows.filter(settled) {
         let task = Reading { layout, records, process: &process };
         let Some((applied, observed)) = task.row(row) else { continue };
         findings.extend(differences(row, applied, observed));
