@@ -163,16 +163,25 @@ impl Folder {
     /// As [`Folder::at`], and those of `getdents(2)`.
     pub fn names(&self, path: &Path) -> io::Result<Vec<OsString>> {
         let folder = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut names = Vec::new();
-        for entry in Dir::new(folder)? {
-            let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
-            if name != "." && name != ".." {
-                names.push(name);
-            }
-        }
+        let mut names = names(folder.as_fd())?;
         names.sort();
         Ok(names)
     }
+}
+
+/// The names in a folder that is open for reading, in the order in which they come.
+///
+/// # Errors
+/// Those of `getdents(2)`.
+pub fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let name = OsString::from_vec(entry?.file_name().to_bytes().to_vec());
+        if name != "." && name != ".." {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 impl AsFd for Folder {

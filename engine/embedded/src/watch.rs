@@ -39,7 +39,7 @@ impl Watch {
     pub(crate) fn new() -> io::Result<Self> {
         match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
             Ok(fd) => Ok(Self { fd: Some(register(fd)?), blind: AtomicBool::new(false) }),
-            Err(error) if is_used_up(error) => Ok(Self::without()),
+            Err(error) if is_used_up(error.raw_os_error()) => Ok(Self::without()),
             Err(error) => Err(error.into()),
         }
     }
@@ -65,7 +65,7 @@ impl Watch {
     fn add_for(&self, folder: &Path, what: WatchFlags) -> io::Result<i32> {
         let Some(fd) = &self.fd else { return Ok(UNWATCHED) };
         match inotify::add_watch(fd.get_ref(), folder, what | WatchFlags::ONLYDIR) {
-            Err(error) if is_used_up(error) => {
+            Err(error) if is_used_up(error.raw_os_error()) => {
                 self.blind.store(true, Ordering::Relaxed);
                 Ok(UNWATCHED)
             }
@@ -102,8 +102,9 @@ impl Watch {
 const UNWATCHED: i32 = i32::MAX;
 
 /// Whether the user's, or this process's, share of watchers is used up.
-pub(crate) fn is_used_up(error: Errno) -> bool {
-    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOSPC | Errno::NOMEM)
+/// By the kernel's number: who asks has one crate's type of it or another's.
+pub(crate) fn is_used_up(error: i32) -> bool {
+    matches!(error, libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::ENOMEM)
 }
 
 fn drain(fd: &File) -> io::Result<Vec<Change>> {

@@ -2,7 +2,7 @@
 
 use super::tasks::id_of;
 use crate::layout::Layout;
-use crate::watch::PERIOD;
+use crate::watch::{PERIOD, is_used_up};
 use keel_engine::TaskId;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
@@ -56,7 +56,7 @@ impl Records {
         std::fs::create_dir_all(layout.tasks())?;
         let told = match Told::of(layout) {
             Ok(told) => Some(told),
-            Err(error) if is_used_up(error) => None,
+            Err(error) if is_used_up(error as i32) => None,
             Err(error) => return Err(error.into()),
         };
         let mut records = Self { layout: layout.clone(), told, blind: false };
@@ -74,7 +74,7 @@ impl Records {
         let path = self.layout.task(&id).0;
         match told.inotify.get_ref().0.add_watch(&path, flags) {
             Ok(watch) => drop(told.tasks.insert(watch, id)),
-            Err(error) => self.blind |= is_used_up(error),
+            Err(error) => self.blind |= is_used_up(error as i32),
         }
     }
 
@@ -141,11 +141,6 @@ impl Told {
         let inotify = asynchronous(Watcher(inotify)).map_err(|_| Errno::ENOMEM)?;
         Ok(Self { inotify, folder, tasks: HashMap::new() })
     }
-}
-
-/// Whether the user's share of watchers is used up: root inside of a container is the same user.
-fn is_used_up(error: Errno) -> bool {
-    matches!(error, Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::ENOMEM)
 }
 
 /// Notices of the kernel about rules and links: Docker came, went, or rewrote its rules.

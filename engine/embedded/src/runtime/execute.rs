@@ -8,7 +8,7 @@
 use super::failure::{Failure, Step};
 use super::oci::{Capabilities, Process, Spec};
 use super::user::{self, Accounts, Identity, resolve};
-use super::within::Root;
+use super::within::{Root, is_null};
 use super::{capabilities, seccomp};
 use crate::sys;
 use nix::sys::resource::{Resource, setrlimit};
@@ -234,16 +234,12 @@ fn candidates(name: &str, environment: &[CString]) -> Vec<String> {
 /// Where the host's null device is a standard stream, the container's own takes its place: root
 /// inside could change the mode of the host's.
 fn own_null(root: &Root, stdio: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let null = |stat: &rustix::fs::Stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-            && stat.st_rdev == rustix::fs::makedev(1, 3)
-    };
     for fd in stdio {
-        if !rustix::fs::fstat(fd).is_ok_and(|stat| null(&stat)) {
+        if !is_null(*fd).unwrap_or(false) {
             continue;
         }
         let own = root.at(Path::new("/dev/null"), OFlags::RDWR | OFlags::NOFOLLOW)?;
-        if !null(&rustix::fs::fstat(&own)?) {
+        if !is_null(own.as_fd())? {
             return Err(io::Error::other("it is not the null device"));
         }
         match fd.as_raw_fd() {

@@ -4,8 +4,8 @@ use super::failure::{Failure, Step};
 use super::mounts;
 use super::oci::Spec;
 use super::options::Options;
-use super::within::Root;
-use rustix::fs::{FileType, OFlags, makedev};
+use super::within::{self, Root};
+use rustix::fs::{FileType, OFlags};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -75,9 +75,7 @@ impl Masks {
             self.nothing = Some(root.at(Path::new("/dev/null"), OFlags::PATH | OFlags::NOFOLLOW)?);
         }
         let null = self.nothing.as_ref().expect("it was set just now");
-        let stat = rustix::fs::fstat(null)?;
-        let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
-        if !device || stat.st_rdev != makedev(1, 3) {
+        if !within::is_null(null.as_fd())? {
             return Err(io::Error::other("/dev/null is not the null device"));
         }
         mounts::clone_at(null.as_fd(), Path::new(""), false)

@@ -5,7 +5,9 @@
 //! - What was opened is used by descriptor, never again by path.
 
 use super::failure::{Failure, Step};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, ResolveFlags, makedev, mkdirat, openat2, readlinkat,
+};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -98,6 +100,13 @@ impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Whether what was opened is the null device, and not something else of that name.
+pub fn is_null(opened: BorrowedFd<'_>) -> io::Result<bool> {
+    let stat = rustix::fs::fstat(opened)?;
+    let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    Ok(device && stat.st_rdev == makedev(1, 3))
 }
 
 fn create(parent: BorrowedFd<'_>, name: &OsStr, kind: OFlags) -> io::Result<()> {

@@ -15,7 +15,7 @@
 
 use super::copy_up;
 use crate::runtime::overlay;
-use keel_beneath::Folder;
+use keel_beneath::{Folder, names as names_in};
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, fsync, mkdirat, renameat, renameat_with, statat, syncfs,
     unlinkat,
@@ -90,7 +90,7 @@ fn move_in(
 
 /// Moves what is in one folder into another.
 fn settle(from: BorrowedFd<'_>, to: BorrowedFd<'_>, names: Names) -> io::Result<()> {
-    for name in copy_up::names(from)? {
+    for name in names_in(from)? {
         match renameat_with(from, &name, to, &name, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(Errno::EXIST) if names == Names::Kept => {}
@@ -157,7 +157,7 @@ fn exists(folder: BorrowedFd<'_>, name: impl AsRef<OsStr>) -> io::Result<bool> {
 }
 
 fn is_empty(folder: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(copy_up::names(folder)?.is_empty())
+    Ok(names_in(folder)?.is_empty())
 }
 
 #[cfg(test)]
