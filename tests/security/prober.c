@@ -224,20 +224,23 @@ static int ptrace_new(char **arguments) {
 }
 
 /* watch-exe SECONDS: keeps the program file of each new process open, and writes to it once nobody
- * runs it any more. */
+ * runs it any more. A process that cannot be looked at yet is tried again for as long as it is there:
+ * it may be about to execute. */
 static int watch_exe(char **arguments) {
   static unsigned char seen[1 << 22];
-  int found[64], held[512], count = 0, tries = 0;
-  scan(seen, found, 64);
+  int found[256], held[512], waiting = 0, count = 0, tries = 0;
+  scan(seen, found, 256);
   printf("ready\n");
   fflush(stdout);
   for (double end = now() + number(arguments[0]); now() < end;) {
-    int new = scan(seen, found, 64);
-    for (int at = 0; at < new; at++) {
+    int there = waiting + scan(seen, found + waiting, 256 - waiting);
+    waiting = 0;
+    for (int at = 0; at < there; at++) {
       char path[64];
       snprintf(path, sizeof path, "/proc/%d/exe", found[at]);
       tries++;
       int fd = open(path, O_RDONLY | O_CLOEXEC);
+      if (fd < 0 && errno == EACCES) found[waiting++] = found[at];
       if (fd < 0) continue;
       struct stat its, own;
       struct statfs system;
