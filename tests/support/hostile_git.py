@@ -1,6 +1,9 @@
-"""A Git server with ill intent: hostile_git.py PORT. What it does is the repository's name."""
+"""A Git server with ill intent: hostile_git.py PORT, or `--ssh` as the command of an sshd. What it does is the
+repository's name."""
 import http.server
 import itertools
+import os
+import re
 import struct
 import sys
 import time
@@ -134,4 +137,35 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def mutter():
+    """Nothing of Git, but complaints without end, with a terminal's commands in them."""
+    while True:
+        os.write(2, b"\x1b]0;taken over\x07\x1b[31mkeel: all is well\n" * 1000)
+
+
+def ssh():
+    """The same over a login; the service is not named there."""
+    deed = re.search("[a-z]+", os.environ["SSH_ORIGINAL_COMMAND"].removeprefix("git-upload-pack"))[0]
+    if deed == "mute":
+        time.sleep(1000)
+    if deed == "mutter":
+        mutter()
+    told, packed = DEEDS[deed]
+    out = sys.stdout.buffer
+
+    def say(pieces):
+        for piece in pieces:
+            out.write(piece.removeprefix(HEAD))
+            out.flush()
+
+    say(told())
+    # The last word of what is wanted.
+    while b"done" not in os.read(0, 65536):
+        pass
+    say(packed())
+
+
+if sys.argv[1] == "--ssh":
+    ssh()
+    sys.exit()
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Server).serve_forever()

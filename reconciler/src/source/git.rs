@@ -160,6 +160,10 @@ impl Git {
 
     fn connected<'a>(&self, repo: &'a Repository) -> Result<Remote<'a>, SourceError> {
         let mut remote = repo.remote_anonymous(&self.config.url).map_err(|e| self.told(&e))?;
+        // Rules such as `insteadOf` change the address after it was judged, and to whom a login goes.
+        if remote.url().ok() != Some(self.config.url.as_str()) {
+            return Err(self.failed(words::led_elsewhere()));
+        }
         remote.connect(Direction::Fetch).map_err(|error| self.told(&error))?;
         Ok(remote)
     }

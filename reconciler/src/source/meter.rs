@@ -105,6 +105,11 @@ impl Meter {
         (self.topic, self.at) = (topic, START);
     }
 
+    /// Whether the branches and tags that come first are over.
+    pub fn has_told(&self) -> bool {
+        self.topic != Topic::ReferencesFirst
+    }
+
     /// When all of it must be over.
     pub fn until(&self) -> Instant {
         self.allowance.until

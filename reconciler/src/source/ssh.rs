@@ -39,16 +39,21 @@ impl Running {
         }
     }
 
-    /// Ends the program where nothing is heard for too long, or all of it takes too long. A login
-    /// that ends nowhere must not be waited for.
-    fn watched(self: &Arc<Self>, allowance: Allowance) -> Sender<()> {
+    /// Ends the program where the branches are not told in time, nothing is heard for too long, or all
+    /// of it takes too long. A login that ends nowhere must not be waited for. What it is sent at each
+    /// word: whether the branches have been told.
+    fn watched(self: &Arc<Self>, allowance: Allowance) -> Sender<bool> {
         let (heard, silence) = mpsc::channel();
         let running = self.clone();
         std::thread::spawn(move || {
-            let (mut patience, mut why) = (limits::GIT_FIRST_WORD, SILENT);
+            let (begin, mut told, mut why) = (Instant::now(), false, SILENT);
             let ended = loop {
+                let patience = match told {
+                    true => limits::GIT_SILENCE,
+                    false => limits::GIT_FIRST_WORD.saturating_sub(begin.elapsed()),
+                };
                 match silence.recv_timeout(patience.min(allowance.left())) {
-                    Ok(()) => (patience, why) = (limits::GIT_SILENCE, FELL_SILENT),
+                    Ok(now) => (told, why) = (now, FELL_SILENT),
                     Err(ended) => break ended,
                 }
             };
@@ -184,7 +189,7 @@ struct Pipes {
     stderr: ChildStderr,
     running: Arc<Running>,
     /// Told at each word.
-    heard: Sender<()>,
+    heard: Sender<bool>,
     /// Until the first word.
     silent: bool,
     meter: Meter,
@@ -195,9 +200,9 @@ impl Read for Pipes {
         let count = self.stdout.read(buffer)?;
         if count > 0 {
             self.silent = false;
-            // Whoever watches is gone only where it gave up.
-            let _ = self.heard.send(());
             self.meter.take(&buffer[..count], Instant::now()).map_err(io::Error::other)?;
+            // Whoever watches is gone only where it gave up.
+            let _ = self.heard.send(self.meter.has_told());
             return Ok(count);
         }
         if let Some(why) = self.running.late() {

@@ -7,6 +7,18 @@ use git2::{ErrorClass, ErrorCode};
 /// What was wrong, and what to do about it.
 pub(super) type Words = (String, Option<String>);
 
+/// Of an address that is not the one of `keel.yaml` any more.
+pub(super) fn led_elsewhere() -> Words {
+    (
+        "Git's own configuration on this machine leads to another address".to_owned(),
+        Some(
+            "name that address itself in keel.yaml, or remove the rule: \
+             git config --show-origin --get-regexp 'url\\..*\\.insteadof'"
+                .to_owned(),
+        ),
+    )
+}
+
 const NO_REPOSITORY: &str = "there is no Git repository at that address";
 
 /// Of what libgit2, our HTTP client or `ssh` says.
