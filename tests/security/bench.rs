@@ -11,6 +11,25 @@ use std::process::Stdio;
 /// The image with a shell and the prober.
 pub const IMAGE: &str = "prober:1";
 
+/// Of `security_opt`.
+const UNCONFINED: &str = "seccomp=unconfined";
+
+/// Whether every attack is made without the filter of system calls: by hand, to see what holds then.
+fn is_unconfined() -> bool {
+    std::env::var_os("KEEL_UNCONFINED").is_some()
+}
+
+/// How `/proc/self/status` says that there is a filter, where there is to be one.
+pub fn filter_mode() -> &'static str {
+    if is_unconfined() { "Seccomp:\t0" } else { "Seccomp:\t2" }
+}
+
+fn unconfine(service: &mut Value) {
+    let mut options = service["security_opt"].as_array().cloned().unwrap_or_default();
+    options.push(json!(UNCONFINED));
+    service["security_opt"] = json!(options);
+}
+
 /// A host that is attacked.
 pub struct Bench {
     host: Host,
@@ -48,9 +67,19 @@ impl Bench {
         format!("{name}:1")
     }
 
+    /// `keel`, as a person calls it.
+    pub fn keel(&self, arguments: &[&str]) -> Called {
+        match arguments {
+            ["run", rest @ ..] if is_unconfined() => {
+                self.host.keel(&[&["run", "--security-opt", UNCONFINED], rest].concat())
+            }
+            _ => self.host.keel(arguments),
+        }
+    }
+
     /// `keel run --rm` with the prober's image.
     pub fn run(&self, flags: &[&str], command: &[&str]) -> Called {
-        let called = self.host.keel(&[&["run", "--rm"], flags, &[IMAGE], command].concat());
+        let called = self.keel(&[&["run", "--rm"], flags, &[IMAGE], command].concat());
         self.checked(called)
     }
 
@@ -66,7 +95,7 @@ impl Bench {
     #[track_caller]
     pub fn idle(&self, name: &str, flags: &[&str]) {
         let end = ["--init", IMAGE, "sleep", "1000000"];
-        self.host.keel(&[&["run", "-d", "--name", name], flags, &end[..]].concat()).ok();
+        self.keel(&[&["run", "-d", "--name", name], flags, &end[..]].concat()).ok();
     }
 
     /// `keel exec`.
@@ -77,9 +106,7 @@ impl Bench {
 
     /// A program inside that goes on while others act; its output is asked for in the end.
     pub fn beside(&self, name: &str, command: &[&str]) -> Beside {
-        let mut call = self.host.command(env!("CARGO_BIN_EXE_keel"));
-        call.args(["exec", name]).args(command).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Beside { child: call.spawn().expect("keel runs") }
+        Beside::calling(self, &[&["exec", name], command].concat())
     }
 
     /// `keel serve` with nothing to keep.
@@ -90,6 +117,11 @@ impl Bench {
 
     /// Starts the stack of this name, as far as it does.
     pub fn up(&self, name: &str, compose: &Value) -> Called {
+        let mut compose = compose.clone();
+        if is_unconfined() {
+            let services = compose["services"].as_object_mut().expect("services are an object");
+            services.values_mut().for_each(unconfine);
+        }
         self.host.write(&format!("{name}/compose.yaml"), &compose.to_string());
         let called = self.host.keel_in(&self.host.path(name), &["up", "-d"]);
         self.checked(called)
@@ -141,6 +173,13 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// `keel` with these words.
+    pub fn calling(host: &Host, words: &[&str]) -> Self {
+        let mut call = host.command(env!("CARGO_BIN_EXE_keel"));
+        call.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { child: call.spawn().expect("keel runs") }
+    }
+
     /// What it said by its end.
     pub fn end(self) -> String {
         let output = self.child.wait_with_output().expect("it is ours");

@@ -57,6 +57,27 @@ fn counters_of_all_do_not_stop_others() {
     bench.finish(&[]);
 }
 
+/// Six containers with all the conversations that they may have, about half as many again as one
+/// process may have open by default.
+#[test]
+fn conversations_about_names_leave_names_to_others() {
+    let bench = Bench::new();
+    // The limit that a login or a unit has, whatever this test was started with.
+    bench.sh(&format!("prlimit --pid {} --nofile=1024:", std::process::id()));
+    let talks = service(json!({ "command": ["prober", "hold-names", "300"], "init": true }));
+    let services: serde_json::Map<String, Value> =
+        (0..6).map(|number| (format!("greedy{number}"), talks.clone())).collect();
+    bench.up("talk", &json!({ "services": services })).ok();
+    for number in 0..6 {
+        bench.until_said(&format!("talk-greedy{number}-1"), "done hold");
+    }
+    others_live(&bench, "conversations about names");
+    let net = fs::read_to_string(bench.root().join("run/net.log")).unwrap_or_default();
+    assert!(!net.contains("Too many open files"), "{net}");
+    bench.keel(&["down", "-v", "talk"]).ok();
+    bench.finish(&[]);
+}
+
 /// Processes, with a limit and by a fork bomb, which is killed in the end.
 #[test]
 fn processes_without_number_are_killed_and_others_start() {
@@ -151,8 +172,13 @@ fn conversations_that_are_cut_leave_nothing() {
     bench.exec(&[], "box", &["true"]).ok();
     let (before, _) = held(serve.pid().into());
     let rounds = if std::env::var_os("KEEL_RACES").is_some() { 1000 } else { 20 };
+    let ways: [&[&str]; 3] = [
+        &["exec", "box", "sleep", "3"],
+        &["exec", "-t", "box", "sleep", "3"],
+        &["logs", "-f", "box"],
+    ];
     for round in 0..rounds {
-        let cut: Beside = bench.beside("box", &["sleep", "3"]);
+        let cut = Beside::calling(&bench, ways[round % ways.len()]);
         if round % 2 == 0 {
             bench.exec(&[], "box", &["true"]).ok();
         }

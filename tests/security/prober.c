@@ -593,6 +593,27 @@ static int exchange(char **arguments) {
   return 0;
 }
 
+/* A conversation with the container's own name server. */
+static int name_server(void) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
+  inet_pton(AF_INET, "127.0.0.11", &to.sin_addr);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  return connect(fd, (void *)&to, sizeof to) ? -1 : fd;
+}
+
+/* hold-names NUMBER: so many conversations at a time, each made anew before it is cut off. */
+static int hold_names(char **arguments) {
+  int held[1024], wanted = number(arguments[0]);
+  for (int at = 0; at < wanted; at++) held[at] = name_server();
+  printf("held names\ndone hold\n");
+  fflush(stdout);
+  for (int at = 0;; at = (at + 1) % wanted) {
+    close(held[at]);
+    held[at] = name_server();
+    usleep(6000000 / wanted);
+  }
+}
+
 /* hold KIND NUMBER: as many as there are, until killed. */
 static int hold(char **arguments) {
   const char *kind = arguments[0];
@@ -881,7 +902,7 @@ static const struct { const char *name; int (*run)(char **); } commands[] = {
   {"chmod-stdio", chmod_stdio}, {"syscall", native}, {"x32", x32}, {"int80", int80}, {"socket", open_socket},
   {"sockets", sockets}, {"calls", calls}, {"tiocsti", tiocsti}, {"write-walk", write_walk},
   {"mknod-open", mknod_open}, {"open", open_paths}, {"open-by-handle", open_by_handle}, {"exchange", exchange},
-  {"hold", hold}, {"flows", flows}, {"ipc-make", ipc_make}, {"ipc-look", ipc_look}, {"keyring", keyring},
+  {"hold", hold}, {"hold-names", hold_names}, {"flows", flows}, {"ipc-make", ipc_make}, {"ipc-look", ipc_look}, {"keyring", keyring},
   {"kill-all", kill_all}, {"raw-udp", raw_udp}, {"frame-udp", frame_udp}, {"arp-claim", arp_claim},
   {"router-advert", router_advert}, {"connect", connect_to}, {"dns-raw", dns_raw}, {"dns-flood", dns_flood},
 };

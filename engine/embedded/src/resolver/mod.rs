@@ -172,6 +172,7 @@ fn serves(task: &TaskDir) -> io::Result<bool> {
 pub fn main(layout: &Layout) -> i32 {
     let _ = setsid(); // fails where it leads a session already
     let _ = std::env::set_current_dir("/");
+    allow_files();
     let home = Home::of(&layout.cgroup()).ok().flatten();
     // Where it may not, it ends with whoever started it, and is started again.
     let _ = home.as_ref().map(Home::enter);
@@ -184,6 +185,14 @@ pub fn main(layout: &Layout) -> i32 {
             1
         }
     }
+}
+
+/// The usual 1024 open files are used up by four containers that hold all the connections they may.
+fn allow_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Without it there are fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn run(layout: &Layout) -> io::Result<()> {
