@@ -327,3 +327,98 @@ fn drift_is_told_once_and_a_test_message_arrives() {
     drop((serve, people, repo));
     host.finish();
 }
+
+/// A receiver is a stranger, too: it leads no message and no token elsewhere, and what it says is no
+/// terminal's command.
+#[test]
+fn a_receiver_leads_nobody_elsewhere_and_commands_no_terminal() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    let (people, other) = (Receiver::new(&host, 9001), Receiver::new(&host, 9002));
+    let [token, key, split] = [("t", "tk_secret"), ("k", SECRET), ("c", "a\r\nX-Injected: yes")]
+        .map(|(name, text)| secret(&host, name, text));
+    let secrets = format!("token-file: {token}, secret-file: {key}");
+    let hook = people.url("/hook/path-that-is-a-secret");
+    let receivers = format!(
+        "  - {{ webhook: \"{hook}\", {secrets} }}\n  - {{ ntfy: \"{}\", token-file: {token} }}\n",
+        people.url("/ntfy/keel")
+    );
+    configure(&host, &repo, "", &receivers);
+    let try_with = |answer: &str| {
+        people.answers(answer);
+        let tried = host.keel(&["notify", "test"]);
+        for private in ["tk_secret", SECRET, "path-that-is-a-secret", "\u{1b}", "\u{7}"] {
+            assert!(!tried.stderr.contains(private), "{answer}: {private:?} in {tried:?}");
+        }
+        assert_eq!(
+            tried.stderr.matches("curl evil").count(),
+            tried.stderr.matches("taken").count()
+        );
+        tried
+    };
+    for to in [
+        other.url("/x"),
+        "http://169.254.169.254/".into(),
+        "file:///etc/passwd".into(),
+        "gopher://a/".into(),
+    ] {
+        let tried = try_with(&format!("lead {to}"));
+        assert!(
+            tried.code == 1 && tried.stderr.contains("redirects are not followed"),
+            "{to}: {tried:?}"
+        );
+    }
+    assert!(other.got("").is_empty(), "{:?}", other.got(""));
+    let sworn = try_with("swear");
+    assert!(
+        sworn.code == 1 && sworn.stderr.lines().all(|line| !line.starts_with("error: run")),
+        "{sworn:?}"
+    );
+    assert_eq!(try_with("endless").code, 0, "an answer is read to a limit");
+
+    // A real server of today, which would rather speak HTTP/2.
+    host.sh(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls.key -out tls.pem \
+           -subj /CN=people -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE 2>/dev/null",
+    );
+    let config = format!(
+        "daemon off; pid none; error_log stderr; events {{}} http {{ access_log off; \
+         server {{ listen 127.0.0.1:9443 ssl http2; ssl_certificate {0}/tls.pem; ssl_certificate_key {0}/tls.key; \
+         location / {{ return 204; }} }} }}",
+        host.path("").display()
+    );
+    let config = host.write("nginx.conf", &config);
+    let mut nginx =
+        host.command("nginx").arg("-c").arg(config).spawn().expect("nginx is installed");
+    let up = || {
+        let asked = host.command("curl").args(["-ks", "https://127.0.0.1:9443/"]).status();
+        asked.is_ok_and(|status| status.success()).then_some(())
+    };
+    until("nginx answers", up, String::new);
+    configure(&host, &repo, "", "  - { webhook: \"https://127.0.0.1:9443/hook\" }\n");
+    let mut test = host.command(env!("CARGO_BIN_EXE_keel"));
+    test.args(["notify", "test"]).env("SSL_CERT_FILE", host.path("tls.pem"));
+    let tried = test.output().expect("keel runs");
+    assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+    nginx.kill().expect("it is ours");
+    nginx.wait().expect("it is ours");
+
+    // A token cannot become a header of its own, and nothing but http and https is spoken.
+    configure(&host, &repo, "", &format!("  - {{ webhook: \"{hook}\", token-file: {split} }}\n"));
+    let before = people.got("").len();
+    let tried = try_with("200");
+    assert!(tried.code == 1 && people.got("").len() == before, "{tried:?}");
+    for url in [
+        "gopher://127.0.0.1/",
+        "file:///etc/passwd",
+        "http://a\\r\\nb/",
+        "http://u:p@127.0.0.1:9001/",
+    ] {
+        host.write("keel.yaml", &format!("notify:\n  - {{ webhook: \"{url}\" }}\n"));
+        let checked = host.keel(&["serve", "--check"]);
+        assert!(checked.code != 0 && checked.stderr.contains("keel.yaml:2:"), "{url}: {checked:?}");
+        assert!(!checked.stderr.contains("u:p@"), "{checked:?}");
+    }
+    drop((people, other, repo));
+    host.finish();
+}

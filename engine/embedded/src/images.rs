@@ -139,7 +139,12 @@ impl Images {
         }
         let (images, reference) = (Arc::clone(self), reference.to_owned());
         tokio::spawn(async move {
-            images.pull_in_turn(&reference, &parsed).await;
+            let (pulling, name) = (Arc::clone(&images), reference.clone());
+            let pull = async move { pulling.pull_in_turn(&name, &parsed).await };
+            // Whoever waits is told also of what should never happen.
+            if tokio::spawn(pull).await.is_err() {
+                images.ended(&reference, Some(broke_off()));
+            }
             // Nobody may wait for it.
             let _ = done.send(true);
         });
@@ -157,7 +162,7 @@ impl Images {
         };
         let report = |progress: Progress| self.progress(reference, progress);
         let pulled = self.store.pull(parsed, &Platform::host(), &self.registries, &report).await;
-        self.ended(reference, pulled.err());
+        self.ended(reference, pulled.err().map(|error| failure(&error)));
     }
 
     fn progress(&self, reference: &str, progress: Progress) {
@@ -168,15 +173,11 @@ impl Images {
         self.known(reference, |known| known.layers.insert(layer, (done, total)));
     }
 
-    fn ended(&self, reference: &str, error: Option<keel_images::Error>) {
+    fn ended(&self, reference: &str, failure: Option<Failure>) {
         self.known(reference, |known| {
             known.going = None;
             known.pulls += 1;
-            known.failure = error.map(|error| Failure {
-                words: in_words(&error) + &remedy(&error),
-                transient: error.is_transient(),
-                missing: error.is_missing(),
-            });
+            known.failure = failure;
         });
         // It has ended: should this file stay, the next driver pulls once more than needed.
         let _ = std::fs::remove_file(self.asked_for(reference));
@@ -350,6 +351,19 @@ fn unknown(reference: &str) -> ObservedImage {
     ObservedImage { reference: reference.to_owned(), ..ObservedImage::default() }
 }
 
+fn failure(error: &keel_images::Error) -> Failure {
+    Failure {
+        words: in_words(error) + &remedy(error),
+        transient: error.is_transient(),
+        missing: error.is_missing(),
+    }
+}
+
+fn broke_off() -> Failure {
+    let words = "the pull broke off by a fault of keel's own: please report what it printed";
+    Failure { words: words.to_owned(), transient: false, missing: false }
+}
+
 fn absent(reference: &str) -> Failure {
     let words = format!("image {reference} is not on this node, and may not be pulled");
     Failure { words, transient: false, missing: true }
@@ -359,7 +373,7 @@ fn absent(reference: &str) -> Failure {
 fn remedy(error: &keel_images::Error) -> String {
     use keel_images::Error;
     let persons = matches!(error, Error::Denied { .. } | Error::Misled { .. });
-    let told = persons || error.is_full_disk();
+    let told = persons || error.is_untrusted() || error.is_full_disk();
     let hint = error.hint().filter(|_| told);
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
 }

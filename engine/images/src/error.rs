@@ -1,5 +1,6 @@
 //! What can go wrong with images, in words for the person who has to act on it.
 
+use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
@@ -226,6 +227,9 @@ impl Error {
             Self::Denied { registry, with_login: true, .. } => {
                 format!("the stored credentials are refused; `keel login {registry}` renews them")
             }
+            Self::Unreachable { registry, source, .. } if tls_failure(source).is_some() => {
+                untrusted(registry, tls_failure(source)?)?
+            }
             Self::Unreachable { source, .. } if source.is_connect() => {
                 "check the address, the proxy and the network; a registry without TLS must be \
                  listed as insecure, and HTTPS needs the system's CA certificates"
@@ -281,12 +285,55 @@ impl Error {
         }
     }
 
+    /// Whether the other side could not prove who it is, and somebody has to act.
+    pub fn is_untrusted(&self) -> bool {
+        let Self::Unreachable { registry, source, .. } = self else { return false };
+        tls_failure(source).and_then(|failure| untrusted(registry, failure)).is_some()
+    }
+
     pub(crate) fn io(
         doing: &'static str,
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
+    }
+}
+
+/// What TLS says of a connection that did not come about, wherever in its causes.
+fn tls_failure(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = error.source();
+    while let Some(cause) = next {
+        // An I/O error does not name what it wraps among its causes.
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = wrapped.and_then(|wrapped| wrapped.downcast_ref()) {
+            return Some(found);
+        }
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+    }
+    None
+}
+
+/// What to do about it; `None` for what may pass.
+fn untrusted(registry: &str, failure: &rustls::Error) -> Option<String> {
+    match failure {
+        rustls::Error::InvalidMessage(_) => Some(format!(
+            "it does not speak TLS; over a network that you trust, plain HTTP is allowed by \
+             `registries: {{ \"{registry}\": {{ insecure: true }} }}` in keel.yaml"
+        )),
+        rustls::Error::InvalidCertificate(_) => Some(
+            "a registry's certificate must be valid, for that name, and from a CA that this system \
+             trusts (a CA of your own: into /usr/local/share/ca-certificates, then \
+             `update-ca-certificates`, and restart `keel serve`)"
+                .into(),
+        ),
+        _ => None,
     }
 }
 

@@ -195,7 +195,9 @@ impl Reader {
     /// Where something answers over HTTP.
     pub fn http_url(&mut self, item: &Item) -> Option<String> {
         let text = self.text(item)?;
-        let url = reqwest::Url::parse(&text).ok();
+        // The parser leaves line breaks out silently, which makes another address.
+        let url = Some(text.as_str()).filter(|text| !text.contains(char::is_control));
+        let url = url.and_then(|text| reqwest::Url::parse(text).ok());
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         let Some(url) = url.filter(reqwest::Url::has_host) else {
             self.wrong(

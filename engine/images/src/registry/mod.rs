@@ -359,7 +359,8 @@ fn tls(roots: rustls::RootCertStore) -> rustls::ClientConfig {
         .expect("ring knows the default protocol versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // The client is built without HTTP/2, which servers would choose if it were offered.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
 }
 
