@@ -410,9 +410,8 @@ impl Engine for Fake {
     async fn observe(&self, depth: Depth) -> Result<Observation> {
         let inner = self.inner();
         let mut tasks: Vec<_> = inner.tasks.values().cloned().collect();
-        if depth == Depth::State {
-            tasks.iter_mut().for_each(|task| task.findings.clear());
-        }
+        let far = tasks.iter_mut().filter(|task| !depth.is_close(&task.place));
+        far.for_each(|task| task.findings.clear());
         Ok(Observation {
             node: self.node.clone(),
             at: inner.now,
@@ -422,7 +421,7 @@ impl Engine for Fake {
             images: inner.images.values().cloned().collect(),
             disk: inner.disk,
             foreign: vec![],
-            findings: if depth == Depth::Fields { inner.findings.clone() } else { vec![] },
+            findings: if depth != Depth::State { inner.findings.clone() } else { vec![] },
         })
     }
 

@@ -8,12 +8,26 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How closely to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Depth {
     /// What the tasks' own records say, and whether their processes live.
     State,
     /// Also every field that can be read back from the kernel or disk.
     Fields,
+    /// The same of one stack's tasks and networks; of the others only their state.
+    FieldsOf(StackName),
+}
+
+impl Depth {
+    /// Whether the fields of a task at this place are read.
+    #[must_use]
+    pub fn is_close(&self, place: &Place) -> bool {
+        match self {
+            Self::State => false,
+            Self::Fields => true,
+            Self::FieldsOf(stack) => place.slot().is_some_and(|slot| slot.stack == *stack),
+        }
+    }
 }
 
 /// All that exists on one node.

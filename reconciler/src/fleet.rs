@@ -37,7 +37,7 @@ impl Fleet {
 
     /// Looks at every node at once.
     pub async fn observe(&self, depth: Depth) -> Result<Observation> {
-        let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth))).await;
+        let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth.clone()))).await;
         looks.into_iter().try_fold(Observation::default(), |all, one| Ok(joined(all, one?)))
     }
 

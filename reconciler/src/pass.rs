@@ -141,7 +141,7 @@ impl Controller {
 
     /// How closely the next pass of a stack looks: closely once where drift was found.
     fn depth_for(&self, stack: &StackName) -> Depth {
-        if self.take_suspect(stack) { Depth::Fields } else { Depth::State }
+        if self.take_suspect(stack) { Depth::FieldsOf(stack.clone()) } else { Depth::State }
     }
 }
 

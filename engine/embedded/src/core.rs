@@ -10,6 +10,7 @@ use crate::events::Watched;
 use crate::images::Images;
 use crate::names::Keeper;
 use crate::networks::Networks;
+use crate::observe::Looked;
 use crate::open::Waiting;
 use crate::record::Process;
 use crate::setback::{Setback, pause};
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) images: Arc<Images>,
     pub(crate) networks: Networks,
+    /// For looks at everything.
+    pub(crate) looked: Looked,
     pub(crate) events: broadcast::Sender<Event>,
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
@@ -94,6 +97,7 @@ impl Core {
             images,
             events,
             networks: Networks::default(),
+            looked: Looked::default(),
             taking: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
             busy: watch::Sender::new(0),

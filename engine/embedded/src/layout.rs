@@ -210,6 +210,12 @@ impl TaskDir {
         self.0.join("signalled")
     }
 
+    /// Every file that is read to know what the task is and does.
+    #[must_use]
+    pub fn records(&self) -> [PathBuf; 5] {
+        [self.assignment(), self.following(), self.work(), self.state(), self.signalled()]
+    }
+
     /// The OCI runtime specification of its runs.
     #[must_use]
     pub fn config(&self) -> PathBuf {

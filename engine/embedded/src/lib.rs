@@ -34,6 +34,7 @@ pub mod probe;
 mod read;
 mod reap;
 pub mod record;
+mod remembered;
 mod removal;
 pub mod resolver;
 mod room;

@@ -44,8 +44,8 @@ impl Networks {
     }
 }
 
-/// Every network, ordered by name.
-pub(crate) fn all(layout: &Layout) -> Result<Vec<Stored>> {
+/// The names of all networks, ordered.
+pub(crate) fn names(layout: &Layout) -> Result<Vec<String>> {
     let folder = layout.networks();
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -53,14 +53,18 @@ pub(crate) fn all(layout: &Layout) -> Result<Vec<Stored>> {
         Err(error) => return Err(failed(format!("cannot read {}", folder.display()))(error)),
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let names = names.filter(|name| !name.starts_with('.'));
-    let networks = names.filter_map(|name| load(layout, &name).transpose());
-    let mut networks = networks.collect::<Result<Vec<_>>>()?;
-    networks.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
-    Ok(networks)
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    Ok(names)
 }
 
-fn load(layout: &Layout, name: &str) -> Result<Option<Stored>> {
+/// Every network, ordered by name.
+pub(crate) fn all(layout: &Layout) -> Result<Vec<Stored>> {
+    let names = names(layout)?;
+    names.iter().filter_map(|name| load(layout, name).transpose()).collect()
+}
+
+pub(crate) fn load(layout: &Layout, name: &str) -> Result<Option<Stored>> {
     let path = layout.networks().join(name);
     record::load(&path).map_err(failed(format!("cannot read {}", path.display())))
 }

@@ -1,6 +1,9 @@
 //! What exists: from the records, and from what lives.
 
 use crate::core::Core;
+use crate::network::Scope;
+use crate::networks::Stored;
+use crate::remembered::Remembered;
 use crate::step::Alive;
 use crate::tasks::{self, Records};
 use crate::volumes::{self, Volume};
@@ -9,10 +12,39 @@ use crate::{
 };
 use keel_engine::{
     Depth, ExitCause, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase,
-    Result,
+    Result, TaskId,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// What a look found, for the next one.
+#[derive(Default)]
+pub(crate) struct Looked {
+    tasks: Remembered<TaskId, Records>,
+    networks: Remembered<String, Stored>,
+}
+
+impl Looked {
+    fn tasks(&self, layout: &Layout) -> Result<Vec<Arc<Records>>> {
+        let ids = tasks::ids(layout)?;
+        self.tasks.keep(&ids.iter().cloned().collect());
+        let load = |id: &TaskId| {
+            let files = layout.task(id).records();
+            self.tasks.get(id, &files, || tasks::load(layout, id)).transpose()
+        };
+        ids.iter().filter_map(load).collect()
+    }
+
+    fn networks(&self, layout: &Layout) -> Result<Vec<Arc<Stored>>> {
+        let names = networks::names(layout)?;
+        self.networks.keep(&names.iter().cloned().collect());
+        let load = |name: &String| {
+            let file = layout.networks().join(name);
+            self.networks.get(name, &[file], || networks::load(layout, name)).transpose()
+        };
+        names.iter().filter_map(load).collect()
+    }
+}
 
 impl Core {
     /// Looks at everything.
@@ -31,14 +63,17 @@ impl Core {
 
     fn look_at_own(&self, depth: Depth) -> Result<Observation> {
         let layout = &self.layout;
-        let all = tasks::load_all(layout)?;
-        let stored = networks::all(layout)?;
-        let mut tasks: Vec<_> = all.iter().map(task).collect();
+        let all = self.looked.tasks(layout)?;
+        let stored = self.looked.networks(layout)?;
+        let mut tasks: Vec<_> = all.iter().map(|records| task(records)).collect();
         let mut findings = Vec::new();
-        if depth == Depth::Fields {
-            let made = stored.iter().filter_map(|network| network.made.clone()).collect::<Vec<_>>();
-            let mut of_network = read::networks(layout, &stored, &made, &mut findings)?;
+        if depth != Depth::State {
+            let scope = scope_of(&depth, &all, &stored);
+            let mut of_network = read::networks(layout, &stored, &scope, &mut findings)?;
             for (task, records) in tasks.iter_mut().zip(&all) {
+                if !depth.is_close(&task.place) {
+                    continue;
+                }
                 task.findings = read::task(layout, records, task);
                 task.findings.extend(of_network.remove(&task.id).unwrap_or_default());
             }
@@ -56,6 +91,17 @@ impl Core {
             findings,
         })
     }
+}
+
+/// What is read back: the networks that a task that is looked at closely is in, or that are its stack's.
+fn scope_of(depth: &Depth, all: &[Arc<Records>], stored: &[Arc<Stored>]) -> Scope {
+    let Depth::FieldsOf(stack) = depth else { return Scope::All };
+    let close = || all.iter().filter(|records| depth.is_close(&records.latest().place));
+    let joined = close().flat_map(|records| &records.work.endpoints);
+    let own = stored.iter().filter(|stored| read::stack_of(&stored.spec).as_ref() == Some(stack));
+    let own = own.map(|stored| stored.spec.name.clone());
+    let networks = joined.map(|endpoint| endpoint.network.clone()).chain(own).collect();
+    Scope::Of { networks, tasks: close().map(|records| records.wish.id.clone()).collect() }
 }
 
 fn task(records: &Records) -> ObservedTask {
@@ -106,7 +152,7 @@ fn task(records: &Records) -> ObservedTask {
     }
 }
 
-fn network(layout: &Layout, stored: &networks::Stored, all: &[Records]) -> ObservedNetwork {
+fn network(layout: &Layout, stored: &Stored, all: &[Arc<Records>]) -> ObservedNetwork {
     let name = &stored.spec.name;
     let made = stored.made.as_ref();
     let users = all.iter().filter(|task| removal::joins(task, name));
@@ -121,7 +167,7 @@ fn network(layout: &Layout, stored: &networks::Stored, all: &[Records]) -> Obser
     }
 }
 
-fn volume(layout: &Layout, volume: &Volume, all: &[Records]) -> ObservedVolume {
+fn volume(layout: &Layout, volume: &Volume, all: &[Arc<Records>]) -> ObservedVolume {
     let users = all.iter().filter(|task| removal::mounts(task, &volume.spec.name));
     let mountpoint = volumes::mountpoint(layout, volume);
     ObservedVolume {

@@ -13,7 +13,7 @@ use keel_engine::{Digest, ExitCause, Health, PublishedPort};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -133,7 +133,10 @@ impl Process {
     /// The process with this pid as it is now; `None` if there is none (or only a zombie).
     #[must_use]
     pub fn find(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Longer than any line, and read at once: every look at every task asks this.
+        let mut line = [0; 1024];
+        let length = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        let stat = String::from_utf8_lossy(&line[..length]);
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let status = fields.next()?;
         let start_time = fields.nth(18)?.parse().ok()?;

@@ -31,6 +31,7 @@ use crate::record::Endpoint;
 use keel_engine::{NetworkSpec, TaskId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::Ipv4Addr;
@@ -219,21 +220,49 @@ pub fn disconnect(endpoint: &Endpoint) -> Result<(), NetworkError> {
     veth::disconnect(endpoint).map_err(kernel(format!("leave {}", endpoint.network)))
 }
 
+/// Whose bridges and ports [`check`] reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    All,
+    /// Those of some networks, by name, and of some tasks.
+    Of {
+        /// Networks.
+        networks: BTreeSet<String>,
+        /// Tasks.
+        tasks: BTreeSet<TaskId>,
+    },
+}
+
+impl Scope {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of { networks, .. } => networks.contains(name),
+        }
+    }
+}
+
 /// What differs from what was made: bridges, their addresses, chains, rules, port tables (by the
-/// tasks' records as they are now). Empty on an untouched host.
-pub fn check(layout: &Layout, networks: &[Network]) -> Result<Vec<NetworkFinding>, NetworkError> {
+/// tasks' records as they are now). Empty on an untouched host. The firewall is one for all, so `networks`
+/// are all that there are.
+pub fn check(
+    layout: &Layout,
+    networks: &[Network],
+    scope: &Scope,
+) -> Result<Vec<NetworkFinding>, NetworkError> {
     if networks.is_empty() {
         return Ok(Vec::new());
     }
     let mut findings = Vec::new();
-    for network in networks {
+    for network in networks.iter().filter(|network| scope.has(&network.name)) {
         let what = format!("read bridge {}", network.bridge);
         findings.extend(bridge::differences(network).map_err(kernel(what))?);
     }
     let read = || kernel("read the firewall's table");
     findings.extend(firewall::differences(layout, networks).map_err(read())?);
     findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
-    findings.extend(settled(|| crate::resolver::findings(layout)).map_err(read())?);
+    findings.extend(settled(|| crate::resolver::findings(layout, scope)).map_err(read())?);
     Ok(findings)
 }
 

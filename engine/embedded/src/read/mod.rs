@@ -7,7 +7,7 @@
 pub(crate) mod inside;
 
 use crate::Layout;
-use crate::network::{self, Network, NetworkFinding};
+use crate::network::{self, Network, NetworkFinding, Scope};
 use crate::networks::Stored;
 use crate::record::{Process, State};
 use crate::runtime::cgroup::{Cgroup, held_cpus, held_memory};
@@ -19,6 +19,7 @@ use keel_engine::{
     Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long a process that was killed from outside is told of, once it runs again.
 const TOLD: u64 = 24 * 60 * 60 * 1000;
@@ -274,11 +275,12 @@ fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
 /// `rest`.
 pub(crate) fn networks(
     layout: &Layout,
-    stored: &[Stored],
-    made: &[Network],
+    stored: &[Arc<Stored>],
+    scope: &Scope,
     rest: &mut Vec<Finding>,
 ) -> Result<BTreeMap<TaskId, Vec<Finding>>> {
-    let found = network::check(layout, made)
+    let made: Vec<Network> = stored.iter().filter_map(|stored| stored.made.clone()).collect();
+    let found = network::check(layout, &made, scope)
         .map_err(|error| EngineError::failed("cannot read the networks back", error))?;
     let mut of_tasks: BTreeMap<TaskId, Vec<Finding>> = BTreeMap::new();
     for found in found {
@@ -304,7 +306,7 @@ pub(crate) fn networks(
 
 /// What belongs to one network is its stack's; what all share (the firewall, `keel net`) is a
 /// finding of every stack that has a network here, since none of them is as it was applied.
-fn of_stacks(stored: &[Stored], found: &NetworkFinding) -> Vec<Finding> {
+fn of_stacks(stored: &[Arc<Stored>], found: &NetworkFinding) -> Vec<Finding> {
     let concerned = stored.iter().filter(|stored| match &found.network {
         Some(network) => stored.spec.name == *network,
         None => stored.made.is_some(),
@@ -330,7 +332,8 @@ fn of_stacks(stored: &[Stored], found: &NetworkFinding) -> Vec<Finding> {
     stacks.into_iter().map(|stack| finding(Some(stack))).collect()
 }
 
-fn stack_of(network: &NetworkSpec) -> Option<StackName> {
+/// The stack that a network belongs to.
+pub(crate) fn stack_of(network: &NetworkSpec) -> Option<StackName> {
     StackName::new(network.labels.get(keel_engine::labels::PROJECT)?.as_str()).ok()
 }
 
@@ -353,7 +356,7 @@ mod tests {
                 gateway: "172.20.0.1".parse().unwrap(),
                 internal: false,
             });
-            Stored { spec, made, ..Stored::default() }
+            Arc::new(Stored { spec, made, ..Stored::default() })
         };
         let all = [
             stored("blog_default", Some("blog")),

@@ -18,9 +18,9 @@ mod watch;
 mod zone;
 
 use crate::layout::{Layout, TaskDir};
-use crate::network::NetworkFinding;
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
+use crate::network::{NetworkFinding, Scope};
 use crate::record::{Process, Work, load, note};
 use crate::runtime::cgroup::Home;
 use crate::sys;
@@ -220,8 +220,14 @@ fn run(layout: &Layout) -> io::Result<()> {
 }
 
 /// What of `keel net` and the port tables is not as the tasks' records ask.
-pub(crate) fn findings(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
-    let tasks = tasks::read_all(layout)?;
+pub(crate) fn findings(layout: &Layout, scope: &Scope) -> io::Result<Vec<NetworkFinding>> {
+    let tasks = match scope {
+        Scope::All => tasks::read_all(layout)?,
+        Scope::Of { tasks, .. } => {
+            let read = |id: &TaskId| Some((id.clone(), tasks::read(&layout.task(id))?));
+            tasks.iter().filter_map(read).collect()
+        }
+    };
     let needed = tasks.values().any(tasks::Task::attached);
     let mut findings = port_findings(layout, &tasks)?;
     if needed && (!layout.run().exists() || !is_served(layout)?) {

@@ -103,7 +103,7 @@ impl Lab {
         let mut events = self.engine().events();
         let wait = async {
             loop {
-                let seen = self.engine().observe(depth).await.unwrap();
+                let seen = self.engine().observe(depth.clone()).await.unwrap();
                 if holds(&seen) {
                     return seen;
                 }
@@ -113,7 +113,7 @@ impl Lab {
         };
         match tokio::time::timeout(PATIENCE, wait).await {
             Ok(seen) => seen,
-            Err(_) => panic!("{what}: {:#?}", self.engine().observe(depth).await),
+            Err(_) => panic!("{what}: {:#?}", self.engine().observe(depth.clone()).await),
         }
     }
 

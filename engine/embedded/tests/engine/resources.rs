@@ -7,7 +7,8 @@ use keel_embedded::runtime::cgroup::Cgroup;
 use keel_engine::fields::Field;
 use keel_engine::{
     Assignment, Content, Depth, Digest, Engine, EngineError, FileMount, Mount, MountSource,
-    Observation, ObservedTask, Phase, Port, Presence, Protocol, RestartPolicy, Value, VolumeSpec,
+    Observation, ObservedTask, Phase, Place, Port, Presence, Protocol, RestartPolicy, Slot,
+    StackName, Value, VolumeSpec,
 };
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -144,6 +145,8 @@ async fn a_touched_limit_is_found_and_healed() {
         (Some((64 << 20) + 1), Some(500_000_000), Some(99));
     spec.sysctls.insert("net.ipv4.ip_unprivileged_port_start".into(), "80".into());
     spec.ulimits.insert("nofile".into(), keel_engine::Ulimit { soft: 512, hard: 1024 });
+    let stack = StackName::new("shop").unwrap();
+    wish.place = Place::Slot(Slot { stack, service: "web".into(), slot: "1".into() });
     lab.assign(&wish).await;
     lab.until_phase(&wish, Phase::Running).await;
     let findings =
@@ -158,6 +161,12 @@ async fn a_touched_limit_is_found_and_healed() {
         (&found[0].applied, &found[0].observed),
         (&Value::Bytes(64 << 20), &Value::Bytes(32 << 20))
     );
+    // A look at one stack finds the same there, and reads nobody else's fields.
+    for (stack, many) in [("shop", 1), ("another", 0)] {
+        let closely = Depth::FieldsOf(StackName::new(stack).unwrap());
+        let seen = lab.engine().observe(closely).await.unwrap();
+        assert_eq!(seen.tasks[0].findings.len(), many, "{stack}");
+    }
     wish.generation = 2;
     lab.assign(&wish).await;
     lab.engine().idle().await;

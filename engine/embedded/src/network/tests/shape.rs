@@ -1,7 +1,9 @@
 //! The shape of networks: who is apart from whom, other firewalls, drift.
 
 use super::world::{HOST, OUTSIDE, World, wait_for};
-use crate::network::{NetworkFinding, check, disconnect, ensure_network, remove_network, repair};
+use crate::network::{
+    NetworkFinding, Scope, check, disconnect, ensure_network, remove_network, repair,
+};
 use keel_engine::{NetworkSpec, Protocol};
 
 const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
@@ -90,7 +92,9 @@ fn drift_is_named_and_repaired() {
     world.serve_to(&one);
     let table = world.layout.table();
     let bridge = &network.bridge;
-    let found = |world: &World| world.host.enter(|| check(&world.layout, &world.list())).unwrap();
+    let found = |world: &World| {
+        world.host.enter(|| check(&world.layout, &world.list(), &Scope::All)).unwrap()
+    };
     wait_for("the port is published", || found(&world).is_empty());
 
     let port = format!("published port 8080/tcp: {}:80 -> missing", one.address());
@@ -167,7 +171,8 @@ fn a_keel_net_that_is_gone_is_a_finding() {
     let mut world = World::new();
     world.network("blog", false);
     let one = world.task("blog-web-1", "web", &["blog"], &[], &[]);
-    let found = || text(&world.host.enter(|| check(&world.layout, &world.list())).unwrap());
+    let found =
+        || text(&world.host.enter(|| check(&world.layout, &world.list(), &Scope::All)).unwrap());
     assert_eq!(found(), ["process keel net: running -> missing"]);
     world.serve_to(&one);
     assert_eq!(found(), Vec::<String>::new());

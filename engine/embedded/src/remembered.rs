@@ -1,0 +1,145 @@
+//! Records that were read before: every pass looks at every task, and most have not changed.
+//!
+//! # Invariants
+//! - What is remembered of a file is used only while the file system says that it is the same file with the
+//!   same content: every record is written anew and renamed into place, or changed in place, and either shows
+//!   in a [`Stamp`].
+//! - A file that was changed a moment ago is read again: two changes within one tick of the file system's
+//!   clock look alike.
+
+use keel_engine::Result;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// Longer than a tick of the kernel's clock for files, which is 10 ms at most.
+const RECENT: Duration = Duration::from_millis(50);
+
+/// What tells one content of a file from another; `None` where there is no file.
+type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
+
+/// Records by a key, each with the stamps of the files that it was read from.
+pub(crate) struct Remembered<K, T> {
+    known: Mutex<HashMap<K, (Vec<Stamp>, Arc<T>)>>,
+}
+
+impl<K, T> Default for Remembered<K, T> {
+    fn default() -> Self {
+        Self { known: Mutex::default() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
+    /// What these files hold: as remembered, or as it is read now.
+    pub(crate) fn get<P: AsRef<Path>>(
+        &self,
+        key: &K,
+        files: &[P],
+        read: impl FnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
+        // Before the content: what changes in between is found to be changed by the next look.
+        let stamps: Vec<Stamp> = files.iter().map(|file| stamp(file.as_ref())).collect();
+        if let Some((as_before, record)) = self.known().get(key)
+            && *as_before == stamps
+        {
+            return Ok(Some(Arc::clone(record)));
+        }
+        let record = read()?.map(Arc::new);
+        match &record {
+            Some(record) if !stamps.iter().any(is_recent) => {
+                self.known().insert(key.clone(), (stamps, Arc::clone(record)));
+            }
+            _ => drop(self.known().remove(key)),
+        }
+        Ok(record)
+    }
+
+    /// Forgets all but these.
+    pub(crate) fn keep(&self, keys: &HashSet<K>) {
+        self.known().retain(|key, _| keys.contains(key));
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<K, (Vec<Stamp>, Arc<T>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stamp(file: &Path) -> Stamp {
+    let stat = file.symlink_metadata().ok()?;
+    let (changed, written) = ((stat.ctime(), stat.ctime_nsec()), (stat.mtime(), stat.mtime_nsec()));
+    Some((stat.dev(), stat.ino(), stat.size(), changed.0, changed.1, written.0, written.1))
+}
+
+fn is_recent(stamp: &Stamp) -> bool {
+    let Some((_, _, _, seconds, nanoseconds, ..)) = *stamp else { return false };
+    let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds))
+    else {
+        return true;
+    };
+    let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+    // A time to come says nothing: the clock was set back.
+    SystemTime::now().duration_since(changed).map_or(true, |age| age < RECENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::fs;
+
+    /// Makes a file old enough to be remembered, as far as its own time goes.
+    fn settle(file: &Path) {
+        let age = || {
+            let changed = file.metadata().unwrap();
+            let changed = Duration::new(changed.ctime().cast_unsigned(), 0);
+            SystemTime::UNIX_EPOCH.elapsed().unwrap().saturating_sub(changed)
+        };
+        let end = std::time::Instant::now() + Duration::from_secs(10);
+        while age() < RECENT + Duration::from_secs(1) {
+            assert!(std::time::Instant::now() < end);
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_once_until_it_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("record"), folder.path().join("following"));
+        let (remembered, reads) = (Remembered::<u8, String>::default(), Cell::new(0));
+        let look = || {
+            let read = || {
+                reads.set(reads.get() + 1);
+                Ok(fs::read_to_string(&file).ok())
+            };
+            remembered.get(&1, &[&file, &other], read).unwrap().map(|text| (*text).clone())
+        };
+        assert_eq!((look(), reads.get()), (None, 1));
+        fs::write(&file, "a").unwrap();
+        settle(&file);
+        assert_eq!((look(), look()), (Some("a".into()), Some("a".into())));
+        assert_eq!(reads.get(), 2, "the second time it is remembered");
+
+        // As records are written: the same size, at once.
+        let replace = |text: &str| {
+            fs::write(folder.path().join("new"), text).unwrap();
+            fs::rename(folder.path().join("new"), &file).unwrap();
+        };
+        for text in ["b", "c", "d"] {
+            replace(text);
+            assert_eq!(look().as_deref(), Some(text));
+        }
+        fs::write(&file, "e").unwrap();
+        assert_eq!(look().as_deref(), Some("e"), "in place");
+        settle(&file);
+        let before = (look(), reads.get());
+        fs::write(&other, "").unwrap();
+        assert_eq!((look(), reads.get()), (before.0, before.1 + 1), "a file more");
+        fs::remove_file(&file).unwrap();
+        assert_eq!(look(), None);
+        remembered.keep(&HashSet::new());
+        assert!(remembered.known().is_empty());
+    }
+}
