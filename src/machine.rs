@@ -85,21 +85,32 @@ pub fn settings(
     sources: Option<Vec<SourceConfig>>,
 ) -> Result<Settings> {
     let below = |name: &str| layout.root().join(name);
+    let (config, repos) = (config(context)?, repos(context, layout)?);
+    let serve = sources.is_some();
+    let sources = sources.unwrap_or_else(|| with_own(config.sources, repos.sources()));
     Ok(Settings {
         records: below("records"),
         sources_dir: below("sources"),
         data: below("data"),
-        repos: repos(context, layout)?,
+        repos,
         fleet: Fleet::of(root::node(), engine),
-        serve: sources.is_some(),
-        sources: sources.unwrap_or_default(),
-        policy: config(context)?.policy,
+        serve,
+        sources,
+        policy: config.policy,
         environment: environment(),
         home: env::get(env::HOME).map(PathBuf::from),
         clock: Clock::system(),
         destinations: vec![],
         host: root::node(),
     })
+}
+
+/// With the repositories of our own that are not among them.
+pub fn with_own(mut sources: Vec<SourceConfig>, own: Vec<SourceConfig>) -> Vec<SourceConfig> {
+    let unnamed = |one: &SourceConfig| sources.iter().all(|other| other.name != one.name);
+    let own: Vec<_> = own.into_iter().filter(unnamed).collect();
+    sources.extend(own);
+    sources
 }
 
 /// What `keel.yaml` says, where there is one.

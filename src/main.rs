@@ -22,6 +22,7 @@ mod hello;
 mod load;
 mod machine;
 mod oneoff;
+mod preview;
 mod root;
 mod show;
 mod sudo;

@@ -15,6 +15,10 @@ pub const STATUS: &str = "/v1/stacks/status";
 pub const HISTORY: &str = "/v1/stacks/history";
 /// What a pass would do.
 pub const PLAN: &str = "/v1/stacks/plan";
+/// The sources that a push can be previewed for.
+pub const PREVIEW_SOURCES: &str = "/v1/preview/sources";
+/// What a push would do.
+pub const PREVIEW: &str = "/v1/preview";
 /// What a stack shall be, as stored.
 pub const DESIRED: &str = "/v1/stacks/desired";
 /// `up`, `apply`.
@@ -81,7 +85,7 @@ pub const PRUNE: &str = "/v1/room/prune";
 /// What is answered for as long as something goes on.
 pub const LASTING: &[&str] = &[EVENTS, OPEN, CONVERGE, DOWN, ROLLBACK, SYNC, WAIT, PULL];
 /// What carries a stack's content.
-pub const SUBMITTING: &[&str] = &[PLAN, CONVERGE, RUN];
+pub const SUBMITTING: &[&str] = &[PLAN, CONVERGE, RUN, PREVIEW];
 
 /// What an upgraded connection speaks.
 pub const PROTOCOL: &str = "keel-frames";

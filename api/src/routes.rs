@@ -33,6 +33,7 @@ type Answer<T> = Result<Json<T>, Refused>;
 pub fn router(api: Api) -> Router {
     let submissions = Router::new()
         .route(paths::PLAN, post(stacks::plan))
+        .route(paths::PREVIEW, post(stacks::preview))
         .route(paths::CONVERGE, post(stacks::converge))
         .route(paths::RUN, post(containers::run))
         .layer(DefaultBodyLimit::max(limits::SUBMISSION));

@@ -99,10 +99,10 @@ async fn store(
         back
     };
     let back = records.change_standing(&desired.stack, welcome).await?;
-    let standing = before.as_ref().map_or(Stands::Not, |before| stands(before, desired));
-    if standing != Stands::Whole {
+    let standing = before.as_ref().map_or(Match::Different, |before| compared(before, desired));
+    if standing != Match::Identical {
         source.keep_files(desired).await?;
-        if standing == Stands::Not {
+        if standing == Match::Different {
             let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
             controller.fleet().assign(&contents).await.map_err(RefreshError::Contents)?;
             let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
@@ -111,7 +111,7 @@ async fn store(
         }
         records.put_desired(desired).await?;
     }
-    if back || standing == Stands::Not {
+    if back || standing == Match::Different {
         controller.stacks().hint(desired.stack.clone());
     }
     Ok(kept)
@@ -119,19 +119,19 @@ async fn store(
 
 /// How what was desired stands to what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stands {
+pub(crate) enum Match {
     /// It says all that comes: that a later commit says the same is no news, and written nowhere.
-    Whole,
+    Identical,
     /// It means the same, and lines have moved: that is what people are shown.
-    Meaning,
+    SameMeaning,
     /// It means something else, or what it names is gone.
-    Not,
+    Different,
 }
 
-fn stands(before: &Desired, coming: &Desired) -> Stands {
+pub(crate) fn compared(before: &Desired, coming: &Desired) -> Match {
     let there = aligned(coming.clone(), before);
     if there == *before && has_its_files(before) {
-        return Stands::Whole;
+        return Match::Identical;
     }
     let mut there = there;
     for (service, old) in there.services.values_mut().zip(before.services.values()) {
@@ -146,7 +146,7 @@ fn stands(before: &Desired, coming: &Desired) -> Stands {
     for (volume, old) in there.volumes.values_mut().zip(before.volumes.values()) {
         volume.origin.clone_from(&old.origin);
     }
-    if there == *before { Stands::Meaning } else { Stands::Not }
+    if there == *before { Match::SameMeaning } else { Match::Different }
 }
 
 /// With the earlier one's name of the revision, and its checkout where the same content is there.

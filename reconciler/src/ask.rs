@@ -5,6 +5,7 @@
 //! - Times are RFC 3339 in UTC where people or scripts read them.
 //! - No answer carries the content of a secret or config.
 
+use crate::preview::StackChange;
 use crate::rows::TroubleRow;
 use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
@@ -266,6 +267,24 @@ pub struct PlanReport {
     pub version: u32,
     /// By name.
     pub stacks: Vec<StackPlan>,
+    /// What of it has not been pushed; empty where that was not asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub previews: Vec<PreviewRow>,
+}
+
+/// What a plan is a preview of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PreviewRow {
+    /// The source that it would come from.
+    pub source: String,
+    /// The branch that is checked out, or the name that was asked for; empty where there is none.
+    pub branch: String,
+    /// The commit; empty where there is none yet.
+    pub commit: String,
+    /// Files that differ from that commit.
+    pub uncommitted: usize,
+    /// All of that in one line, then one for each thing to know of it.
+    pub lines: Vec<String>,
 }
 
 /// The plan of one stack.
@@ -275,6 +294,9 @@ pub struct StackPlan {
     pub stack: String,
     /// Its revision.
     pub revision: String,
+    /// Of a preview: whether the stack comes, stays or goes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<StackChange>,
     /// Verdicts in the plan's order.
     pub verdicts: Vec<VerdictRow>,
 }

@@ -44,7 +44,7 @@ pub struct Settings {
     pub repos: Repos,
     /// The nodes.
     pub fleet: Fleet,
-    /// What to watch; ignored unless [`serve`](Self::serve).
+    /// What to watch with [`serve`](Self::serve); without it they are only what a preview is for.
     pub sources: Vec<SourceConfig>,
     /// Defaults of every stack's policy.
     pub policy: Policy,
@@ -210,6 +210,18 @@ impl Controller {
     /// Every source, by name.
     pub(crate) fn configured(&self) -> Arc<Sources> {
         self.shared.sources.lock().expect("nothing panics with it").clone()
+    }
+
+    /// The same, and where nothing serves those that would be.
+    pub(crate) fn known_sources(&self) -> Sources {
+        if self.serves() {
+            return Sources::clone(&self.configured());
+        }
+        let settings = self.settings();
+        let open = |config: &SourceConfig| {
+            (config.name.clone(), Arc::new(Source::new(config.clone(), settings)))
+        };
+        settings.sources.iter().map(open).collect()
     }
 
     /// One more source, from now on; false where there is one of its name.

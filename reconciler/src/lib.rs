@@ -31,6 +31,7 @@ pub mod operation;
 mod outcome;
 mod owners;
 mod pass;
+pub mod preview;
 mod progress;
 mod queue;
 mod reader;

@@ -9,6 +9,7 @@ mod inspect;
 mod networks;
 mod oneoff;
 mod plans;
+mod preview;
 mod ps;
 mod rollback;
 mod room;

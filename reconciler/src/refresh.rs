@@ -258,7 +258,7 @@ fn revision_of(snapshot: &Snapshot, stacks: &[LoadedStack]) -> String {
 
 /// Which stack each folder stands for. A file that cannot be read any more stands for the stack
 /// that it was, so that a typo never removes one.
-fn names_of(stacks: &[LoadedStack], last: &SourceRecord) -> BTreeMap<String, StackName> {
+pub(crate) fn names_of(stacks: &[LoadedStack], last: &SourceRecord) -> BTreeMap<String, StackName> {
     let name = |stack: &LoadedStack| {
         let known = stack.name.clone().or_else(|| last.folders.get(&stack.shown).cloned());
         Some((stack.shown.clone(), known?))

@@ -12,6 +12,7 @@ pub(crate) mod git;
 mod http;
 mod identity;
 mod location;
+mod look;
 mod meter;
 mod packs;
 mod seed;
@@ -26,6 +27,7 @@ use crate::config::{Follow, From, SourceConfig};
 use crate::controller::Settings;
 use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
+use crate::preview::ServedSource;
 use crate::recall::{Recall, unchanged};
 use crate::record::Commit;
 use directory::Directory;
@@ -43,6 +45,7 @@ use std::time::Duration;
 pub(crate) use git::Known;
 pub(crate) use location::Location;
 pub use location::shown_url;
+pub(crate) use look::{Look, Wanted};
 pub(crate) use tags::is_range;
 
 /// The longest pause after failures in a row.
@@ -97,6 +100,18 @@ pub enum SourceError {
         url: String,
         /// What was asked for.
         commit: String,
+    },
+    /// It has no such branch, tag or commit.
+    #[error("{url} has no branch, tag or commit `{revision}`")]
+    NoRevision {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+        /// What was meant, perhaps.
+        nearest: Option<String>,
+        /// Some of what is there.
+        there: Vec<String>,
     },
     /// The repository, or its server.
     #[error("cannot fetch {url}: {what}")]
@@ -156,6 +171,11 @@ impl SourceError {
                 let newest: Vec<_> = there.iter().rev().take(SHOWN).map(String::as_str).collect();
                 Some(format!("it has {}", newest.join(", ")))
             }
+            Self::NoRevision { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::NoRevision { there, .. } if there.is_empty() => {
+                Some("it has no branches at all: push one".to_owned())
+            }
+            Self::NoRevision { there, .. } => Some(format!("it has {}", there.join(", "))),
             Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
             Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
             Self::Folder { .. } => {
@@ -383,6 +403,51 @@ impl Source {
             policy: self.policy.clone(),
             permits: self.permits(&snapshot.files),
         }
+    }
+
+    /// Something else than what it follows; `None`: a folder has nothing else.
+    pub async fn look(&self, wanted: Wanted) -> Result<Option<Look>, SourceError> {
+        match &self.kind {
+            Kind::Git(git) => Ok(Some(git.look(wanted).await?)),
+            Kind::Directory(_) => Ok(None),
+        }
+    }
+
+    /// Its folder as it is, without a word to whoever watches it; `None`: it is a repository.
+    pub fn folder_now(&self) -> Result<Option<Snapshot>, SourceError> {
+        match &self.kind {
+            Kind::Git(_) => Ok(None),
+            Kind::Directory(directory) => directory.now().map(Some),
+        }
+    }
+
+    /// What can be previewed for it.
+    pub fn served(&self, name: &str, revision: String) -> ServedSource {
+        let location = match &self.owner {
+            Owner::Source { location, .. } => location.clone(),
+            Owner::Cli { .. } => String::new(),
+        };
+        let (branch, fixed) = match &self.kind {
+            Kind::Git(git) => match &git.config.follow {
+                Follow::Branch(branch) => (branch.clone(), None),
+                Follow::Tag(tag) => (None, Some(format!("tag {tag}"))),
+                Follow::Commit(commit) => {
+                    (None, Some(format!("commit {}", keel_engine::short(commit))))
+                }
+            },
+            Kind::Directory(_) => (None, None),
+        };
+        let (folder, paths) = match &self.kind {
+            Kind::Git(git) => (false, git.config.paths.clone()),
+            Kind::Directory(directory) => (true, directory.globs().to_vec()),
+        };
+        ServedSource { name: name.to_owned(), location, folder, branch, fixed, paths, revision }
+    }
+
+    /// Loads all of a snapshot, remembering nothing.
+    pub fn read(&self, snapshot: &Snapshot) -> Vec<LoadedStack> {
+        let reading = self.reading(snapshot);
+        snapshot.found.iter().map(|found| reading.load(found)).collect()
     }
 
     fn permits(&self, files: &StackFiles) -> Option<Permits> {

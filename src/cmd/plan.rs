@@ -6,15 +6,19 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
-use crate::show::json;
+use crate::preview::{self, Wish};
+use crate::show::{json, problem};
 use crate::target::{self, Subject};
+use keel_api::Client;
+use keel_engine::short;
 use keel_plain::line;
-use keel_reconciler::ask::{PlanReport, PlanTarget, VerdictRow};
+use keel_reconciler::ask::{PlanReport, PlanTarget, StackPlan, VerdictRow};
+use keel_reconciler::preview::StackChange;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  keel plan stacks/shop\n  keel plan -f compose.yaml -f compose.prod.yaml\n\nExit code 2 means that something would be done."
+    after_help = "Examples:\n  keel plan stacks/shop\n  keel plan -f compose.yaml -f compose.prod.yaml\n  keel plan shop --revision v1.4\n\nIn the work tree of a source, the plan is a preview: what a push of the tree would do, with everything in it that Git does not ignore, committed or not.\n\nExit code 2 means that something would be done."
 )]
 pub struct Args {
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
@@ -23,36 +27,65 @@ pub struct Args {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
+    wish: Wish,
+    #[command(flatten)]
     listing: Listing,
 }
 
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
-    let targets = match &subject {
+    let connection = connect(context, Need::Read, "keel plan").await?;
+    let planned = planned(context, &connection.client, &subject, &args.wish).await;
+    connection.close().await;
+    let (report, errors) = planned?;
+    match args.listing.format {
+        Format::Json => context.screen.data(&json::render(&report))?,
+        Format::Table => context.screen.data(&text(&report))?,
+    }
+    problem::tell(&context.screen, &errors, &[]);
+    let acts =
+        report.stacks.iter().flat_map(|stack| &stack.verdicts).any(|row| row.action.is_some());
+    Ok(match (errors.is_empty(), acts) {
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::Differences,
+        (true, false) => Exit::Done,
+    })
+}
+
+/// The plan, and why a push would have stacks refused.
+async fn planned(
+    context: &Context,
+    client: &Client,
+    subject: &Subject,
+    wish: &Wish,
+) -> Result<(PlanReport, Vec<String>)> {
+    let previews = match subject {
+        Subject::Files(asked) => preview::of_path(context, client, asked, wish).await?,
+        Subject::Stack(name) if wish.is_firm() => preview::of_stack(client, name, wish).await?,
+        Subject::Stack(_) => vec![],
+    };
+    if !previews.is_empty() {
+        return Ok(preview::report(previews));
+    }
+    let targets = match subject {
         Subject::Stack(name) => vec![PlanTarget::Stack(name.clone())],
         Subject::Files(asked) => {
             let stacks = load::many(context, asked)?;
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     };
-    let connection = connect(context, Need::Read, "keel plan").await?;
-    target::known(&connection.client, &subject).await?;
-    let report = connection.client.plan(&targets).await?;
-    connection.close().await;
-    match args.listing.format {
-        Format::Json => context.screen.data(&json::render(&report))?,
-        Format::Table => context.screen.data(&text(&report))?,
-    }
-    let acts =
-        report.stacks.iter().flat_map(|stack| &stack.verdicts).any(|row| row.action.is_some());
-    Ok(if acts { Exit::Differences } else { Exit::Done })
+    target::known(client, subject).await?;
+    Ok((client.plan(&targets).await?, vec![]))
 }
 
 fn text(report: &PlanReport) -> String {
     let mut text = String::new();
+    for note in report.previews.iter().flat_map(|row| &row.lines) {
+        text.push_str(&format!("{}\n", line(note)));
+    }
     for stack in &report.stacks {
-        text.push_str(&format!("{} at {}\n", stack.stack, stack.revision));
+        text.push_str(&heading(stack));
         let width = stack.verdicts.iter().map(|row| subject(row).chars().count()).max();
         for row in &stack.verdicts {
             let (subject, width) = (subject(row), width.unwrap_or(0));
@@ -62,6 +95,19 @@ fn text(report: &PlanReport) -> String {
     text
 }
 
+fn heading(stack: &StackPlan) -> String {
+    let at = match short(&stack.revision) {
+        "" => String::new(),
+        revision => format!(" at {revision}"),
+    };
+    let change = match stack.change {
+        Some(StackChange::Added) => " (new)",
+        Some(StackChange::Removed) => " (no longer in the source)",
+        Some(StackChange::Kept) | None => "",
+    };
+    format!("{}{at}{change}\n", stack.stack)
+}
+
 fn subject(row: &VerdictRow) -> &str {
     row.slot.as_deref().or(row.resource.as_deref()).unwrap_or("stack")
 }
@@ -69,7 +115,6 @@ fn subject(row: &VerdictRow) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keel_reconciler::ask::StackPlan;
 
     #[test]
     fn a_plan_reads_like_a_list() {
@@ -85,8 +130,9 @@ mod tests {
             row(None, Some("network hello_default"), "create: it does not exist"),
             row(Some("web.1"), None, "start: no task runs here"),
         ];
-        let stack = StackPlan { stack: "hello".into(), revision: "3f9c2a1".into(), verdicts };
-        insta::assert_snapshot!(text(&PlanReport { version: 1, stacks: vec![stack] }), @r"
+        let stack =
+            StackPlan { stack: "hello".into(), revision: "3f9c2a1".into(), change: None, verdicts };
+        insta::assert_snapshot!(text(&PlanReport { version: 1, stacks: vec![stack], previews: vec![] }), @r"
         hello at 3f9c2a1
           network hello_default  create: it does not exist
           web.1                  start: no task runs here

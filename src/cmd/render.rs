@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::load::{self, Asked};
+use crate::preview::Wish;
 use crate::show::{json, problem};
 use crate::target;
 use clap::ValueEnum;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  keel render blog/\n  keel render -f compose.yaml -f compose.prod.yaml --origins\n  keel render --hash blog/\n  keel render --diff blog/\n\nRendering what was rendered gives the same text. Exit code 2 of --diff means that something differs; it reads the records of the root, so it needs root or a running `keel serve`."
+    after_help = "Examples:\n  keel render blog/\n  keel render -f compose.yaml -f compose.prod.yaml --origins\n  keel render --hash blog/\n  keel render --diff blog/\n\nRendering what was rendered gives the same text. Exit code 2 of --diff means that something differs; it reads the records of the root, so it needs root or a running `keel serve`. In the work tree of a source it shows what a push of the tree would change."
 )]
 pub struct Args {
     /// A Compose file, or the folder that holds it; the current folder unless given
@@ -36,6 +37,8 @@ pub struct Args {
     /// Print what differs from what the stack was last told to be, as a unified diff
     #[arg(long, conflicts_with_all = ["hash", "origins"])]
     diff: bool,
+    #[command(flatten)]
+    wish: Wish,
 }
 
 /// How a model is printed.
@@ -53,7 +56,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let files = args.files.clone().after(&context.files);
     let asked = asked(args.path.clone(), files)?;
     match args.diff {
-        true => diff::run(&asked, args.format, context).await,
+        true => diff::run(&asked, &args, context).await,
+        false if args.wish.is_firm() => {
+            Err(Failure::usage("`--revision` and `--source` are for `--diff`"))
+        }
         false => model(&asked, &args, context),
     }
 }

@@ -12,6 +12,7 @@ use keel_reconciler::ask::{
     ContainerRow, ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, Progress, RunAnswer,
     RunAsk, SourceRow, StatusRow, TaskAsk,
 };
+use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
 use keel_reconciler::rows::{
     DeliveryRow, HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PruneAsk, PrunedRow,
     PsAsk, PullAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone,
@@ -52,6 +53,16 @@ impl Client {
     /// What a pass would do now. No targets: every stack that is known.
     pub async fn plan(&self, targets: &[PlanTarget]) -> Result<PlanReport> {
         self.ask(paths::PLAN, &targets).await
+    }
+
+    /// The sources that a push can be previewed for.
+    pub async fn served_sources(&self) -> Result<Vec<ServedSource>> {
+        self.get(paths::PREVIEW_SOURCES).await
+    }
+
+    /// What a push would do.
+    pub async fn preview(&self, ask: &PreviewAsk) -> Result<PreviewAnswer> {
+        self.ask(paths::PREVIEW, ask).await
     }
 
     /// What a stack shall be, as stored last.

@@ -6,11 +6,12 @@ use crate::shapes::{MaybeStack, Stacks};
 use crate::{lines, paths};
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use keel_engine::StackName;
 use keel_plan::desired::Desired;
 use keel_reconciler::ask::{ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, StatusRow};
+use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
 use keel_reconciler::rows::{HistoryRow, RollbackAsk, SuspendAsk};
 
 /// Those whose bodies are small.
@@ -18,6 +19,7 @@ pub fn routes() -> Router<Api> {
     Router::new()
         .route(paths::STATUS, post(status))
         .route(paths::HISTORY, post(history))
+        .route(paths::PREVIEW_SOURCES, get(served_sources))
         .route(paths::DESIRED, post(desired))
         .route(paths::DOWN, post(down))
         .route(paths::DRIFT, post(drift))
@@ -43,6 +45,14 @@ pub async fn plan(
     Ask(targets): Ask<Vec<PlanTarget>>,
 ) -> Answer<PlanReport> {
     Ok(Json(api.controller.plan(targets).await?))
+}
+
+async fn served_sources(State(api): State<Api>) -> Answer<Vec<ServedSource>> {
+    Ok(Json(api.controller.served_sources().await?))
+}
+
+pub async fn preview(State(api): State<Api>, Ask(ask): Ask<PreviewAsk>) -> Answer<PreviewAnswer> {
+    Ok(Json(api.controller.preview(ask).await?))
 }
 
 pub async fn converge(State(api): State<Api>, Ask(ask): Ask<ConvergeAsk>) -> Response {

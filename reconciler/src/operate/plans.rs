@@ -28,7 +28,7 @@ impl Controller {
             stacks.push(self.planned(&stack, desired.as_ref(), &observation).await?);
         }
         stacks.sort_by(|a, b| a.stack.cmp(&b.stack));
-        Ok(PlanReport { version: 1, stacks })
+        Ok(PlanReport { version: 1, stacks, previews: vec![] })
     }
 
     /// What a stack shall be, as stored last; `None`: nothing is known of it.
@@ -52,7 +52,7 @@ impl Controller {
     ) -> Result<StackPlan, Refusal> {
         let owner = self.records().owner(stack).await?;
         let standing = self.records().standing(stack).await?;
-        let plan = keel_plan::plan(&Inputs {
+        Ok(stack_plan(&Inputs {
             stack,
             desired,
             owner: owner.as_ref(),
@@ -60,10 +60,16 @@ impl Controller {
             observation,
             asked: Asked::default(),
             now: self.now(),
-        });
-        let verdicts = text::rows(&plan).into_iter().map(shown).collect();
-        Ok(StackPlan { stack: stack.to_string(), revision: plan.revision, verdicts })
+        }))
     }
+}
+
+/// What a pass over these would do.
+pub(super) fn stack_plan(inputs: &Inputs<'_>) -> StackPlan {
+    let plan = keel_plan::plan(inputs);
+    let verdicts = text::rows(&plan).into_iter().map(shown).collect();
+    let (stack, revision) = (inputs.stack.to_string(), plan.revision);
+    StackPlan { stack, revision, change: None, verdicts }
 }
 
 fn shown(row: text::Row) -> VerdictRow {

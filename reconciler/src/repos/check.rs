@@ -4,7 +4,8 @@ use super::RepoError;
 use crate::config::{Follow, From, SourceConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::load::{LoadedStack, Reading, StackFiles, refuse_twins};
-use crate::source::{checkout, interpolated};
+use crate::source::checkout::{self, Target};
+use crate::source::interpolated;
 use git2::{Oid, Repository};
 use keel_plan::desired::{Owner, Policy};
 use std::path::{Path, PathBuf};
@@ -101,7 +102,7 @@ pub(crate) fn loaded(
         if let Some(quarantine) = quarantine.and_then(Path::to_str) {
             opened.odb()?.add_disk_alternate(quarantine)?;
         }
-        checkout::export(&opened, Oid::from_str(commit)?, &root)
+        checkout::export(&opened, Target::Commit(Oid::from_str(commit)?), &root)
     };
     export().map_err(failed)?;
     let found = stacks_in_checkout(&root, &config.paths).map_err(|error| failed(error.into()))?;

@@ -53,7 +53,7 @@ pub(crate) fn ensure(
                 fs::remove_dir_all(leftover)?;
             }
         }
-        export(repo, commit, &fresh.join(name))?;
+        export(repo, Target::Commit(commit), &fresh.join(name))?;
         fs::write(fresh.join(MADE), &boot)?;
         Ok(fs::rename(&fresh, &whole)?)
     };
@@ -105,12 +105,25 @@ pub(crate) fn keep(checkouts: &Path, path: &Path) -> io::Result<()> {
     way.try_for_each(|above| File::open(above)?.sync_all())
 }
 
-/// The files of a commit, in a folder that is made for them.
-pub(crate) fn export(repo: &Repository, commit: Oid, target: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(target)?;
+/// What is written out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// The files of a commit.
+    Commit(Oid),
+    /// A tree that no commit has yet.
+    Tree(Oid),
+}
+
+/// Its files, in a folder that is made for them.
+pub(crate) fn export(repo: &Repository, what: Target, folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder)?;
     let most = Allowance::present().bytes;
     let mut room = Room { entries: limits::CHECKOUT_ENTRIES, bytes: most, most };
-    write_tree(repo, &repo.find_commit(commit)?.tree()?, target, &mut room, 0)
+    let tree = match what {
+        Target::Commit(commit) => repo.find_commit(commit)?.tree()?,
+        Target::Tree(tree) => repo.find_tree(tree)?,
+    };
+    write_tree(repo, &tree, folder, &mut room, 0)
 }
 
 /// What a checkout may hold yet. A tree that holds itself, as one name of many, is small in a pack.

@@ -34,13 +34,23 @@ impl Directory {
         self.watcher.lock().expect("nothing panics while it holds the watcher")
     }
 
+    /// Globs below it.
+    pub fn globs(&self) -> &[String] {
+        &self.globs
+    }
+
+    /// What is there, without watching it.
+    pub fn now(&self) -> Result<Snapshot, SourceError> {
+        let found = stacks_of(&self.path, &self.globs);
+        let found =
+            found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
+        let files = StackFiles::Folder(self.files());
+        Ok(Snapshot { revision: None, found, files, elsewhere: vec![] })
+    }
+
     pub async fn look(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (path, globs) = (self.path.clone(), self.globs.clone());
-        let look = move || match path.is_file() {
-            true => stacks_at(&path),
-            false => stacks_matching_any(&path, &globs),
-        };
-        let found = off_thread(look).await;
+        let found = off_thread(move || stacks_of(&path, &globs)).await;
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
         let above = |Found { dir, .. }: &Found| dir.parent().map(Path::to_owned);
@@ -85,6 +95,10 @@ impl Directory {
             let _ = watcher.watch(&folder, RecursiveMode::NonRecursive);
         }
     }
+}
+
+fn stacks_of(path: &Path, globs: &[String]) -> std::io::Result<Vec<Found>> {
+    if path.is_file() { stacks_at(path) } else { stacks_matching_any(path, globs) }
 }
 
 /// The folders that hold a symbolic link on the way to this path: where such a link is swapped for

@@ -158,7 +158,7 @@ impl Git {
         self.folder.join("repo")
     }
 
-    fn connected<'a>(&self, repo: &'a Repository) -> Result<Remote<'a>, SourceError> {
+    pub(super) fn connected<'a>(&self, repo: &'a Repository) -> Result<Remote<'a>, SourceError> {
         let mut remote = repo.remote_anonymous(&self.config.url).map_err(|e| self.told(&e))?;
         // Rules such as `insteadOf` change the address after it was judged, and to whom a login goes.
         if remote.url().ok() != Some(self.config.url.as_str()) {
@@ -230,7 +230,11 @@ impl Git {
         Ok(commit.map_err(|error| self.unreadable(error))?.id())
     }
 
-    fn bring(&self, remote: &mut Remote<'_>, specs: &[String]) -> Result<(), SourceError> {
+    pub(super) fn bring(
+        &self,
+        remote: &mut Remote<'_>,
+        specs: &[String],
+    ) -> Result<(), SourceError> {
         let (mut options, mut told) = (FetchOptions::new(), RemoteCallbacks::new());
         let allowance = Allowance::present();
         // Also while deltas are unpacked, when nothing is read any more.
@@ -269,7 +273,7 @@ impl Git {
     }
 
     /// The folder that a repository's own root is shown as: the last word of its address.
-    fn repo_name(&self) -> String {
+    pub(super) fn repo_name(&self) -> String {
         let url = self.config.url.trim_end_matches('/');
         let last = url.rsplit(['/', ':']).next().unwrap_or_default();
         let name = last.strip_suffix(".git").unwrap_or(last);
@@ -282,7 +286,7 @@ impl Git {
         SourceError::Fetch { url: shown_url(&self.config.url), what, hint }
     }
 
-    fn told(&self, error: &git2::Error) -> SourceError {
+    pub(super) fn told(&self, error: &git2::Error) -> SourceError {
         self.failed(words::of(&self.config, error.code(), error.class(), error.message()))
     }
 }

@@ -1,36 +1,99 @@
 //! `keel render --diff`: what the files mean, against what the stack was last told to be.
 
-use super::Format;
+use super::{Args, Format};
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::load::{self, Asked};
 use crate::machine::config;
+use crate::preview::{self, Preview};
 use crate::show::{json, problem};
+use keel_api::Client;
 use keel_engine::short;
 use keel_plan::desired::Desired;
 use keel_plan::lines::{self, Lines};
 use serde_json::json;
 
+/// One stack, as it is and as it would be.
+struct Sides {
+    stored: Option<Desired>,
+    desired: Option<Desired>,
+}
+
 /// Does it.
-pub async fn run(asked: &Asked, format: Format, context: &Context) -> Result<Exit> {
-    let desired = desired(asked, context)?;
+pub async fn run(asked: &Asked, args: &Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel render --diff").await?;
-    let stored = connection.client.desired(&desired.stack).await;
+    let compared = compared(asked, args, &connection.client, context).await;
     connection.close().await;
-    let stored = stored?;
-    let (from, to) = (stored.as_ref().map(lines::of).unwrap_or_default(), lines::of(&desired));
-    match format {
-        Format::Yaml => context.screen.data(&text(&desired, stored.as_ref(), &from, &to))?,
-        Format::Json => context.screen.data(&json::render(&json!({
-            "version": 1,
-            "stack": desired.stack,
-            "revision": stored.as_ref().map(|stored| &stored.revision),
-            "differences": lines::differing(&from, &to),
-        })))?,
+    let (lines, sides, errors) = compared?;
+    lines.iter().for_each(|line| context.screen.say(line));
+    match (args.format, sides.as_slice()) {
+        (Format::Yaml, sides) => {
+            context.screen.data(&sides.iter().map(text).collect::<String>())?;
+        }
+        (Format::Json, [only]) => context.screen.data(&json::render(&shape(only)))?,
+        (Format::Json, several) => {
+            let stacks: Vec<_> = several.iter().map(shape).collect();
+            context.screen.data(&json::render(&json!({ "version": 1, "stacks": stacks })))?;
+        }
     }
-    Ok(if from == to { Exit::Done } else { Exit::Differences })
+    problem::tell(&context.screen, &errors, &[]);
+    Ok(match (errors.is_empty(), sides.iter().all(Sides::are_alike)) {
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::Done,
+        (true, false) => Exit::Differences,
+    })
+}
+
+/// What is compared: lines about it, its stacks, and why others would be refused.
+async fn compared(
+    asked: &Asked,
+    args: &Args,
+    client: &Client,
+    context: &Context,
+) -> Result<(Vec<String>, Vec<Sides>, Vec<String>)> {
+    let previews = preview::of_path(context, client, asked, &args.wish).await?;
+    if previews.is_empty() {
+        let desired = desired(asked, context)?;
+        let stored = client.desired(&desired.stack).await?;
+        return Ok((vec![], vec![Sides { stored, desired: Some(desired) }], vec![]));
+    }
+    let (mut lines, mut sides, mut errors) = (vec![], vec![], vec![]);
+    for Preview { row, answer } in previews {
+        lines.extend(row.lines);
+        errors.extend(answer.errors);
+        let stacks = answer.stacks.into_iter();
+        sides.extend(stacks.map(|one| Sides { stored: one.stored, desired: one.desired }));
+    }
+    Ok((lines, sides, errors))
+}
+
+impl Sides {
+    fn lines(&self) -> (Lines, Lines) {
+        let of = |side: &Option<Desired>| side.as_ref().map(lines::of).unwrap_or_default();
+        (of(&self.stored), of(&self.desired))
+    }
+
+    fn are_alike(&self) -> bool {
+        let (from, to) = self.lines();
+        from == to
+    }
+
+    fn stack(&self) -> String {
+        let either = self.desired.as_ref().or(self.stored.as_ref());
+        either.map(|side| side.stack.to_string()).unwrap_or_default()
+    }
+}
+
+fn shape(sides: &Sides) -> serde_json::Value {
+    let (from, to) = sides.lines();
+    json!({
+        "version": 1,
+        "stack": sides.stack(),
+        "revision": sides.stored.as_ref().map(|stored| &stored.revision),
+        "differences": lines::differing(&from, &to),
+    })
 }
 
 /// What the files mean. Warnings are `check`'s to tell.
@@ -44,13 +107,13 @@ fn desired(asked: &Asked, context: &Context) -> Result<Desired> {
     Ok(desired)
 }
 
-fn text(desired: &Desired, stored: Option<&Desired>, from: &Lines, to: &Lines) -> String {
-    let old = match stored {
-        Some(stored) => {
-            format!("{} at {}, {}", stored.stack, short(&stored.revision), stored.owner)
-        }
-        None => "/dev/null".to_owned(),
-    };
-    let new = format!("{}, {}", desired.stack, desired.owner);
-    lines::unified((&old, from), (&new, to))
+fn text(sides: &Sides) -> String {
+    let nothing = || "/dev/null".to_owned();
+    let at =
+        |side: &Desired| format!("{} at {}, {}", side.stack, short(&side.revision), side.owner);
+    let of = |side: &Desired| format!("{}, {}", side.stack, side.owner);
+    let old = sides.stored.as_ref().map_or_else(nothing, at);
+    let new = sides.desired.as_ref().map_or_else(nothing, of);
+    let (from, to) = sides.lines();
+    lines::unified((&old, &from), (&new, &to))
 }

@@ -22,10 +22,7 @@ pub fn of(
     configured: Vec<SourceConfig>,
     own: Vec<SourceConfig>,
 ) -> Result<Vec<SourceConfig>> {
-    let mut sources = configured;
-    let unnamed = |one: &SourceConfig| sources.iter().all(|other| other.name != one.name);
-    let own: Vec<_> = own.into_iter().filter(unnamed).collect();
-    sources.extend(own);
+    let mut sources = crate::machine::with_own(configured, own);
     let named = given(args)?;
     sources.retain(|source| named.iter().all(|given| given.name != source.name));
     sources.extend(named);
