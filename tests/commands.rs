@@ -280,7 +280,7 @@ fn plan_and_check_tell_without_touching() {
     host.write("work/compose.yaml", STACK);
     let folder = host.path("work");
     let check = host.keel_in(&folder, &["check"]).ok();
-    assert_eq!(check.stdout, "", "{check:?}");
+    assert_eq!((&*check.stdout, &*check.stderr), ("work: no problems\n", ""), "{check:?}");
     let plan = host.keel_in(&folder, &["plan", "--format", "json"]);
     assert_eq!(plan.code, 2, "there are differences: {plan:?}");
     assert_eq!(

@@ -212,7 +212,7 @@ fn whoever_hangs_or_is_away_slows_no_deployment_and_is_told_later() {
     repo.push("typo");
     hanging.until_got("/hook", 1, explain);
     serve.until_said("cannot be reached: ");
-    let status = host.keel(&["status"]).ok().stderr;
+    let status = host.keel(&["status"]).ok().stdout;
     assert!(
         status.contains("webhook 127.0.0.1:9002 ") && status.contains(" is not reached, first "),
         "{status}"
@@ -237,7 +237,7 @@ fn whoever_hangs_or_is_away_slows_no_deployment_and_is_told_later() {
     let got = hanging.until_got("/hook", 3, explain);
     assert_eq!(got[0]["json"]["id"], got[1]["json"]["id"], "the one in flight, once more");
     assert_eq!(kinds(&got[1..]), ["failed shop", "recovered shop"]);
-    let status = || (!host.keel(&["status"]).stderr.contains("is not reached")).then_some(());
+    let status = || (!host.keel(&["status"]).stdout.contains("is not reached")).then_some(());
     until("all of them are reached", status, || host.overview());
     host.keel(&["down", "-v", "shop"]).ok();
     drop((serve, hanging, away, repo));
@@ -293,12 +293,12 @@ fn drift_is_told_once_and_a_test_message_arrives() {
     let repo = Repo::new(&host);
     let mut people = Receiver::new(&host, 9001);
     configure(&host, &repo, "", &format!("  - {{ webhook: \"{}\" }}\n", people.url("/hook")));
-    let tried = host.keel(&["notify", "test"]).ok().stderr;
+    let tried = host.keel(&["notify", "test"]).ok().stdout;
     assert!(tried.contains("webhook 127.0.0.1:9001 ") && tried.contains(": sent"), "{tried}");
     assert_eq!(people.got("/hook")[0]["json"]["kind"], "test");
     people.answers("401");
     let tried = host.keel(&["notify", "test"]);
-    assert!(tried.code == 1 && tried.stderr.contains("answered 401"), "{tried:?}");
+    assert!(tried.code == 1 && tried.stdout.contains("answered 401"), "{tried:?}");
     people.answers("200");
 
     let limited = good(1).replace("    init: true\n", "    init: true\n    mem_limit: 64m\n");

@@ -171,7 +171,7 @@ fn a_push_is_checked_deployed_and_answered() {
     let says = || host.keel(&["logs", "one-app-1"]).stdout.contains("version 5").then_some(());
     until("the next serve deploys it", says, || format!("{}\n{}", serve.said(), host.overview()));
     let status = host.keel(&["status"]).ok();
-    assert!(!status.stderr.contains("source quiet"), "{}", status.stderr);
+    assert!(!status.stdout.contains("source quiet"), "{}", status.stdout);
     assert!(!serve.said().contains("source quiet"), "{}", serve.said());
 
     drop(serve);

@@ -239,7 +239,7 @@ fn a_bad_file_touches_only_its_own_stack() {
     let why = format!("revision {} refused: stacks/bad/compose.yaml:", &second[..12]);
     assert!(operation["reason"].as_str().unwrap().starts_with(&why), "{row}");
     assert_eq!(host.keel(&["status", "--exit-code", "bad"]).code, 1);
-    let night = host.keel(&["status", "bad"]).ok().stderr;
+    let night = host.keel(&["status", "bad"]).ok().stdout;
     let told = [
         format!("revision {}, by ", &second[..12]),
         ": second".to_owned(),

@@ -111,14 +111,13 @@ fn a_killed_shim_costs_only_supervision_and_is_replaced() {
 /// another boot.
 fn reboot(host: &Host) {
     let root = host.root().to_string_lossy().into_owned();
-    for row in host.ps() {
-        if let Some(pid) = row["pid"].as_u64() {
-            signal(u32::try_from(pid).unwrap(), "KILL");
-        }
-    }
+    let pids: Vec<_> = host.ps().iter().filter_map(|row| row["pid"].as_u64()).collect();
+    let pids: String = pids.iter().map(|pid| format!(" {pid}")).collect();
+    // Whoever watches goes before what is watched: a machine that goes down is nobody's kill.
     let script = format!(
         "for p in $(grep -l -a -s -F '{root}' /proc/[0-9]*/cmdline | cut -d/ -f3); do \
-           tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | grep -q keel && kill -9 $p 2>/dev/null; done; true"
+           tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | grep -q keel && kill -9 $p 2>/dev/null; done; \
+         for p in{pids}; do kill -9 $p 2>/dev/null; done; true"
     );
     Command::new("sh").args(["-c", &script]).status().expect("sh runs");
     let gone = || host.leftovers().iter().all(|line| !line.starts_with("process")).then_some(());
@@ -131,15 +130,13 @@ fn reboot(host: &Host) {
             .expect("find runs");
     }
     fs::remove_dir_all(host.root().join("run")).ok();
-    let task = fs::read_dir(host.root().join("tasks")).unwrap();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    for folder in task.flatten() {
-        for name in ["state", "work"] {
-            let path = folder.path().join(name);
-            if let Ok(text) = fs::read_to_string(&path) {
-                fs::write(&path, text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"))
-                    .unwrap();
-            }
+    let entries = |folder: &str| fs::read_dir(host.root().join(folder)).unwrap().flatten();
+    let of_tasks = entries("tasks").flat_map(|task| ["state", "work"].map(|n| task.path().join(n)));
+    for path in of_tasks.chain(entries("networks").map(|network| network.path())) {
+        if let Ok(text) = fs::read_to_string(&path) {
+            fs::write(&path, text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"))
+                .unwrap();
         }
     }
 }
@@ -162,6 +159,11 @@ fn after_a_reboot_everything_starts_again_without_registry_or_source() {
     assert!(host.until_get("http://127.0.0.1:8090/").contains("nginx"));
     let asker = host.container("life-asker-1").unwrap();
     assert_eq!(asker["state"], "exited", "what a person stopped stays stopped: {}", serve.said());
+    let drift = host.keel(&["drift"]);
+    assert_eq!((drift.code, drift.stdout.trim()), (0, "no drift"), "{drift:?}");
+    // What goes while the machine runs is drift still.
+    host.sh("nft flush ruleset");
+    assert_eq!(host.keel(&["drift"]).code, 2, "{}", host.overview());
     drop(serve);
     host.keel(&["down", "-v", "life"]).ok();
     host.finish();

@@ -25,9 +25,9 @@ fn warnings_and_conflicts_are_told_once() {
         (&rows()[0]["code"], &rows()[0]["at"]),
         (&"W0308".into(), &"b/compose.yaml:7:13".into())
     );
-    let all = host.keel(&["status"]).stderr;
+    let all = host.keel(&["status"]).stdout;
     assert!(all.contains("b: 1 warning; `keel status b` shows it"), "{all}");
-    let one = host.keel(&["status", "b"]).stderr;
+    let one = host.keel(&["status", "b"]).stdout;
     assert!(one.contains(conflict) && one.contains("\n7 |     ports: ['8080:80']"), "{one}");
 
     // Another revision with the same warning, and one in which it is mended.
@@ -72,5 +72,60 @@ fn a_crash_loop_is_told_calmly() {
     serve.until_said("shop is healthy");
     host.keel(&["down", "shop"]).ok();
     drop(serve);
+    host.finish();
+}
+
+#[test]
+fn a_status_gives_each_services_reason_and_says_that_nobody_reconciles() {
+    let host = Host::new();
+    host.write(
+        "mixed/compose.yaml",
+        "services:\n  made:\n    build: .\n  after:\n    image: busybox:1\n    depends_on: [made]\n  \
+         apart:\n    image: busybox:1\n    networks: [lan]\n  fine:\n    image: busybox:1\n    \
+         init: true\n    command: sleep 1000000\nnetworks:\n  lan: { external: true, name: the-lan }\n",
+    );
+    assert_eq!(host.keel(&["up", "-d", "./mixed"]).code, 1);
+    let status = host.keel(&["status"]).ok();
+    for words in [
+        "mixed: made is held: `build`",
+        "mixed: after.1: not run yet: `depends_on.made`",
+        "mixed: apart.1: network the-lan does not exist",
+        "`keel serve` is not running",
+    ] {
+        assert!(status.stdout.contains(words), "{words}: {status:?}");
+    }
+    assert_eq!(status.stderr, "", "all of it is the answer");
+    let data = host.keel(&["status", "--format", "json"]).ok();
+    assert_eq!(data.json()[0]["stack"], "mixed");
+    let serve = host.serve(&["mixed"]);
+    let status = host.keel(&["status"]).ok();
+    assert!(!status.stdout.contains("is not running"), "{status:?}");
+    drop(serve);
+    host.keel(&["down", "mixed"]).ok();
+    host.finish();
+}
+
+#[test]
+fn a_commit_of_no_meaning_is_not_what_runs_instead_of_one_that_failed() {
+    let host = Host::new();
+    let repo = support::git::Repo::new(&host);
+    let never = "services:\n  app: { image: 'busybox:1', command: 'false', restart: always }\n";
+    repo.write("never/compose.yaml", never);
+    let first = repo.push("first");
+    let serve = support::git::serve(&host, &repo);
+    host.until_ended("never", &first, "failed");
+    // Another line of the same meaning, then none of the stack's at all.
+    for (file, text) in [("never/compose.yaml", format!("# x\n{never}")), ("README", "x".into())] {
+        repo.write(file, &text);
+        let commit = repo.push("no meaning");
+        let read = || host.keel(&["source", "ls"]).stdout.contains(&commit[..12]).then_some(());
+        until("the commit is read", read, || serve.said());
+        let status = host.keel(&["status", "never"]).ok().stdout;
+        assert!(status.contains("nothing was good before it"), "{status}");
+        assert!(!status.contains("runs instead") && !status.contains("runs on"), "{status}");
+    }
+    drop(serve);
+    host.keel(&["down", "never"]).ok();
+    drop(repo);
     host.finish();
 }

@@ -118,7 +118,7 @@ fn the_configuration_is_looked_at_with_the_files_that_it_names() {
     host.sh(&format!("chmod 600 {}", secret.display()));
     host.write("keel.yaml", &config(&secret.display().to_string()));
     let sound = host.keel(&["serve", "--check"]).ok();
-    assert!(sound.stderr.contains("keel.yaml: no problems"), "{sound:?}");
+    assert!(sound.stdout.contains("keel.yaml: no problems"), "{sound:?}");
     host.sh(&format!("chmod 644 {}", secret.display()));
     let open = host.keel(&["serve", "--check"]).ok();
     assert!(open.stderr.contains("warning: everybody may read") && open.stderr.contains("[W0312]"));

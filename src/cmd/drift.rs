@@ -28,7 +28,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     connection.close().await;
     match args.listing.format {
         Format::Json => context.screen.data(&json::render(&report))?,
-        Format::Table if report.findings.is_empty() => context.screen.say("no drift"),
+        Format::Table if report.findings.is_empty() => context.screen.data("no drift")?,
         Format::Table => context.screen.data(&text(&report))?,
     }
     let open = report.findings.iter().any(|finding| !finding.fixed);

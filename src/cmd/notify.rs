@@ -30,7 +30,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     let mut exit = Exit::Done;
     for one in &receivers {
         let (line, arrived) = told(one, &one.tell(&message, &http).await);
-        context.screen.say(&line);
+        context.screen.data(&line)?;
         if !arrived {
             exit = Exit::Failed;
         }

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::{Table, ago, json};
+use keel_api::Client;
 use keel_engine::StackName;
 use keel_reconciler::ask::{SourceRow, StatusRow};
 use keel_reconciler::rows::{DeliveryRow, TroubleRow};
@@ -29,32 +30,56 @@ pub struct Args {
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel status").await?;
-    let rows = connection.client.status(args.stacks.clone()).await?;
-    let sources = connection.client.sources().await?;
-    // An older daemon knows none.
-    let deliveries = connection.client.deliveries().await.unwrap_or_default();
+    let told = told(&connection.client, &args).await;
     connection.close().await;
+    let told = told?;
+    let deliveries = told.deliveries.iter().map(|row| undelivered(row, ago::now()));
     match args.listing.format {
-        Format::Json => context.screen.data(&json::render(&rows))?,
+        Format::Json => {
+            context.screen.data(&json::render(&told.rows))?;
+            deliveries.for_each(|line| context.screen.warn(&line));
+        }
         Format::Table => {
-            let now = ago::now();
-            context.screen.data(&table(&rows, now))?;
-            let told = |source: &&SourceRow| args.stacks.is_empty() || is_of(&rows, source);
-            let of_sources = sources.iter().filter(told).flat_map(source_notes);
-            for line in rows.iter().flat_map(|row| notes(row, now)) {
-                context.screen.say(&line);
-            }
-            let of_files = rows.iter().flat_map(|row| warnings(row, !args.stacks.is_empty()));
-            for text in of_sources.chain(of_files) {
-                context.screen.paragraph(&text);
-            }
+            let deliveries: Vec<_> = deliveries.map(|line| format!("warning: {line}")).collect();
+            let about = about_all(&told, &args.stacks, ago::now());
+            let lines: Vec<_> =
+                about.iter().chain(&deliveries).map(|line| format!("{line}\n")).collect();
+            context.screen.data(&(table(&told.rows, ago::now()) + &lines.concat()))?;
         }
     }
-    for line in deliveries.iter().map(|row| undelivered(row, ago::now())) {
-        context.screen.warn(&line);
-    }
-    let well = rows.iter().all(|row| row.sync == "InSync" && row.health == "Healthy");
+    let well = told.rows.iter().all(|row| row.sync == "InSync" && row.health == "Healthy");
     Ok(if args.exit_code && !well { Exit::Failed } else { Exit::Done })
+}
+
+/// What was answered.
+struct Told {
+    rows: Vec<StatusRow>,
+    sources: Vec<SourceRow>,
+    deliveries: Vec<DeliveryRow>,
+    /// Somebody reconciles.
+    serves: bool,
+}
+
+async fn told(client: &Client, args: &Args) -> Result<Told> {
+    let rows = client.status(args.stacks.clone()).await?;
+    let sources = client.sources().await?;
+    // An older daemon knows none.
+    let deliveries = client.deliveries().await.unwrap_or_default();
+    Ok(Told { rows, sources, deliveries, serves: client.info().await?.serve })
+}
+
+/// What is to be said beside the table. It is part of the answer: whoever keeps that has it, too.
+fn about_all(told: &Told, asked: &[StackName], now: u64) -> Vec<String> {
+    let mut lines: Vec<_> = told.rows.iter().flat_map(|row| notes(row, now)).collect();
+    let concerned = |source: &&SourceRow| asked.is_empty() || is_of(&told.rows, source);
+    lines.extend(told.sources.iter().filter(concerned).flat_map(source_notes));
+    lines.extend(told.rows.iter().flat_map(|row| warnings(row, !asked.is_empty())));
+    if !told.serves {
+        lines.push(
+            "`keel serve` is not running: what runs goes on, and nothing is reconciled".into(),
+        );
+    }
+    lines
 }
 
 fn table(rows: &[StatusRow], now: u64) -> String {
@@ -83,13 +108,15 @@ fn notes(row: &StatusRow, now: u64) -> Vec<String> {
     // A suspension is told below, with its remedy.
     let notes = row.notes.iter().filter(|note| !note.starts_with("suspended"));
     let mut lines: Vec<_> = notes.map(|note| format!("{stack}: {note}")).collect();
+    let reason = &row.operation.reason;
+    let said = row.notes.iter().any(|note| note.contains(reason) || reason.contains(note.as_str()));
     let why = match row.operation.state.as_str() {
         "failed" => true,
         "held" => row.suspended.is_none(),
         _ => false,
     };
-    if why && lines.is_empty() {
-        lines.push(format!("{stack}: {}: {}", row.operation.state, row.operation.reason));
+    if why && !said {
+        lines.push(format!("{stack}: {}: {reason}", row.operation.state));
     }
     lines.extend(row.trouble.iter().flat_map(|trouble| about(trouble, now)));
     if let Some(suspended) = &row.suspended {

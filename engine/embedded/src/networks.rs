@@ -29,6 +29,17 @@ pub(crate) struct Stored {
     pub(crate) made: Option<Network>,
     /// Why it could not be made or removed.
     pub(crate) message: Option<String>,
+    /// The start of the machine in which it was made whole last; empty in records of older versions.
+    #[serde(default)]
+    pub(crate) boot: String,
+}
+
+impl Stored {
+    /// Whether it was made since the machine started. What a start takes away, no person did: until a
+    /// task asks for the network again, there is nothing that it should be.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        self.made.is_some() && (self.boot.is_empty() || self.boot == record::boot_id())
+    }
 }
 
 /// The one place for changes of networks.
@@ -130,8 +141,15 @@ pub(crate) fn make(layout: &Layout, name: &str) -> Result<()> {
     let others: Vec<_> =
         made(layout)?.into_values().filter(|other| other.name != stored.spec.name).collect();
     match network::ensure_network(layout, &stored.spec, stored.made.as_ref(), &others) {
-        Ok(made) if stored.made.as_ref() == Some(&made) && stored.message.is_none() => Ok(()),
-        Ok(made) => store(layout, &Stored { made: Some(made), message: None, ..stored }),
+        Ok(made) => {
+            let after = Stored {
+                made: Some(made),
+                message: None,
+                boot: record::boot_id(),
+                ..stored.clone()
+            };
+            if after == stored { Ok(()) } else { store(layout, &after) }
+        }
         Err(error) => {
             let hint = error.hint();
             let what = format!("network {name}: {}", in_words(&error));

@@ -5,6 +5,7 @@ use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
 use crate::standing::Taken;
+use crate::text::of_hold;
 use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{Goal, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
@@ -267,12 +268,31 @@ fn not_begun(facts: &Facts<'_>) -> Vec<(u8, String)> {
     }
     let entries = crate::plan(facts.inputs).entries.into_iter();
     let why = entries.filter_map(|entry| match (entry.subject, entry.verdict) {
-        (Subject::Slot(slot), Verdict::Hold(Hold::Failed { what })) if empty(&slot) => {
-            Some((0, format!("{} {what}", facts::short(&slot))))
+        (Subject::Slot(slot), Verdict::Hold(hold)) if empty(&slot) => {
+            // What holds a service is told of the service itself.
+            let own = facts.slots.get(&slot)?.want.as_ref()?.service.held.is_empty();
+            let (rank, why) = why_empty(&hold).filter(|_| own)?;
+            Some((rank, format!("{}{why}", facts::short(&slot))))
         }
         _ => None,
     });
     why.collect()
+}
+
+/// Why a slot is without a task, where nothing else of the notes says so.
+fn why_empty(hold: &Hold) -> Option<(u8, String)> {
+    match hold {
+        Hold::Failed { what } => Some((0, format!(" {what}"))),
+        Hold::RunsInDocker { .. } | Hold::NotFound { .. } | Hold::NotRunYet { .. } => {
+            Some((2, format!(": {}", of_hold(hold))))
+        }
+        Hold::AwaitingDependency { .. }
+        | Hold::AwaitingHealth { .. }
+        | Hold::AwaitingImage { failure: None, .. }
+        | Hold::InProgress { .. } => Some((3, format!(": {}", of_hold(hold)))),
+        // Told with the stack or the image; or a person's own doing.
+        _ => None,
+    }
 }
 
 fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<(u8, String)> {

@@ -111,8 +111,9 @@ impl Controller {
             trouble: None,
         };
         let bad = desired.as_ref().filter(|desired| standing.bad.contains_key(&desired.hash));
+        let good = standing.good_desired.as_ref().map(|good| good.revision.clone());
         let bad = bad.map_or(Bad::No, |desired| match desired.policy.rollback {
-            true => Bad::GivesWay,
+            true => good.map_or(Bad::Alone, Bad::GivesWay),
             false => Bad::Stays,
         });
         let last = operation.as_ref().map(|last| last.revision.clone()).unwrap_or_default();
@@ -134,7 +135,7 @@ impl Controller {
         }
         if is_troubled(row) {
             let history = self.records().history(stack).await?;
-            row.trouble = Some(trouble(row, &tried.0, &history, tried.1));
+            row.trouble = Some(trouble(row, &tried.0, &history, &tried.1));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::history::{Entry, History};
 use crate::operation::OperationState;
 use crate::rows::TroubleRow;
 use keel_engine::short;
+use keel_plan::status::Sync;
 
 /// Whether it failed, or is not well.
 pub(super) fn is_troubled(row: &StatusRow) -> bool {
@@ -13,19 +14,21 @@ pub(super) fn is_troubled(row: &StatusRow) -> bool {
 }
 
 /// Whether a revision failed before, and what its policy makes of that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Bad {
     /// It did not.
     No,
-    /// It gives way to what was good before, if anything was.
-    GivesWay,
+    /// It gives way to this revision, which was good.
+    GivesWay(String),
+    /// It stays, since nothing was good before it.
+    Alone,
     /// It stays where it is (`rollback: false`).
     Stays,
 }
 
 /// Of a stack that is [troubled](is_troubled), since its last operation was `at` this revision.
 /// What is known bad is tried again only when its meaning changes, or a person says so.
-pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: Bad) -> TroubleRow {
+pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: &Bad) -> TroubleRow {
     let failed = row.operation.state == OperationState::Failed.word();
     let entry = failed.then(|| beginning(history, at)).flatten();
     let stack = &row.stack;
@@ -33,7 +36,7 @@ pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: Bad) ->
     if let Some(entry) = entry {
         commands = vec![format!("keel history show {}", entry.number)];
     }
-    if bad != Bad::No {
+    if *bad != Bad::No {
         commands.push(format!("keel sync {stack} --retry"));
     }
     let revision = entry.map(|entry| entry.revision.clone()).unwrap_or_default();
@@ -55,19 +58,21 @@ fn beginning<'a>(history: &'a History, revision: &str) -> Option<&'a Entry> {
     newest_first.skip_while(|entry| !failed(entry)).take_while(failed).last()
 }
 
-/// What keel did about it.
-fn tried(row: &StatusRow, failed: &str, bad: Bad) -> Option<String> {
+/// What keel did about it. A commit that means the same as the one that failed is none that runs
+/// instead, whatever it is called.
+fn tried(row: &StatusRow, failed: &str, bad: &Bad) -> Option<String> {
     let runs = short(&row.revision);
-    if bad != Bad::No {
-        let kept = match row.revision == failed || runs.is_empty() {
-            _ if bad == Bad::Stays => "it is left as it is, by `rollback: false`".to_owned(),
-            true => "nothing was good before it, so it is left as it is".to_owned(),
-            false => format!("revision {runs} runs instead"),
-        };
-        return Some(format!("{kept}; not tried again until its commit or its files change"));
-    }
-    let other = !failed.is_empty() && row.revision != failed && !runs.is_empty();
-    other.then(|| format!("revision {runs} runs on"))
+    let kept = match bad {
+        Bad::Stays => "it is left as it is, by `rollback: false`".to_owned(),
+        Bad::Alone => "nothing was good before it, so it is left as it is".to_owned(),
+        Bad::GivesWay(good) => format!("revision {} runs instead", short(good)),
+        Bad::No => {
+            let is_applied = row.sync == Sync::InSync.to_string();
+            let other = !failed.is_empty() && row.revision != failed && !runs.is_empty();
+            return (other && !is_applied).then(|| format!("revision {runs} runs on"));
+        }
+    };
+    Some(format!("{kept}; not tried again until its commit or its files change"))
 }
 
 #[cfg(test)]
@@ -109,27 +114,32 @@ mod tests {
             entry(4, "r3", Failed),
             entry(5, "r1", Succeeded),
         ]);
-        let told = |row: &StatusRow, bad| {
+        let told = |row: &StatusRow, bad: &Bad| {
             let TroubleRow { since, revision, author, subject, tried, commands } =
                 is_troubled(row).then(|| trouble(row, "r3", &history, bad))?;
             let tried = tried.unwrap_or_default();
             Some(format!("{since} {revision} {author} {subject}: {tried}: {}", commands.join(", ")))
         };
-        assert_eq!(told(&row("succeeded", "Healthy", "r1"), Bad::No), None);
-        assert_eq!(told(&row("running", "Progressing", "r1"), Bad::No), None);
+        assert_eq!(told(&row("succeeded", "Healthy", "r1"), &Bad::No), None);
+        assert_eq!(told(&row("running", "Progressing", "r1"), &Bad::No), None);
         let cases = [
-            (row("failed", "Healthy", "r1"), Bad::GivesWay),
-            (row("failed", "Degraded", "r3"), Bad::GivesWay),
+            (row("failed", "Healthy", "r1"), Bad::GivesWay("r1".into())),
+            (row("failed", "Degraded", "r3"), Bad::Alone),
+            // A commit of no meaning came meanwhile.
+            (row("failed", "Degraded", "r4"), Bad::Alone),
             (row("failed", "Degraded", "r3"), Bad::Stays),
             (row("failed", "Healthy", "r1"), Bad::No),
+            (StatusRow { sync: "InSync".into(), ..row("failed", "Healthy", "r4") }, Bad::No),
             (row("succeeded", "Degraded", "r1"), Bad::No),
         ];
-        let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, *bad)).collect();
+        let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, bad)).collect();
         insta::assert_snapshot!(all.join("\n"), @r"
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs instead; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: it is left as it is, by `rollback: false`; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs on: keel history show 3
+        1970-01-01T00:00:03Z r3 Ann faster: : keel history show 3
         1970-01-01T00:00:09Z   : : keel logs shop
         ");
     }

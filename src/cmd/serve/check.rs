@@ -12,7 +12,7 @@ use keel_reconciler::config::{Config, Looked, SourceConfig};
 /// `keel serve --check`: everything that is wrong, and what was understood.
 pub fn run(context: &Context) -> Result<Exit> {
     let Some(written) = written_config(context)? else {
-        context.screen.say("there is no configuration; all keys are optional");
+        context.screen.data("there is no configuration; all keys are optional")?;
         return Ok(Exit::Done);
     };
     let Looked { mut errors, warnings } = written.config.look(&written.text, &written.shown);
@@ -25,7 +25,7 @@ pub fn run(context: &Context) -> Result<Exit> {
         counted if counted.is_empty() => "no problems".to_owned(),
         counted => counted,
     };
-    context.screen.say(&format!("{}: {verdict}", written.shown));
+    context.screen.data(&format!("{}: {verdict}", written.shown))?;
     Ok(if errors.is_empty() { Exit::Done } else { Exit::Failed })
 }
 

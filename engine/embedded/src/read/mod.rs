@@ -279,9 +279,16 @@ pub(crate) fn networks(
     scope: &Scope,
     rest: &mut Vec<Finding>,
 ) -> Result<BTreeMap<TaskId, Vec<Finding>>> {
+    let of_this_boot: BTreeSet<&str> =
+        stored.iter().filter(|one| one.is_of_this_boot()).map(|one| &*one.spec.name).collect();
+    if of_this_boot.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let made: Vec<Network> = stored.iter().filter_map(|stored| stored.made.clone()).collect();
-    let found = network::check(layout, &made, scope)
+    let mut found = network::check(layout, &made, scope)
         .map_err(|error| EngineError::failed("cannot read the networks back", error))?;
+    let counts = |name: &String| of_this_boot.contains(name.as_str());
+    found.retain(|found| found.network.as_ref().is_none_or(counts));
     let mut of_tasks: BTreeMap<TaskId, Vec<Finding>> = BTreeMap::new();
     for found in found {
         if found.tasks.is_empty() {

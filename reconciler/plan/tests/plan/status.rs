@@ -29,9 +29,9 @@ fn three_answers_are_never_mixed() {
     let text: String =
         cases.iter().map(|(name, world)| format!("{name}: {}", said(world))).collect();
     insta::assert_snapshot!(text, @r#"
-    nothing yet: OutOfSync Missing {"web": (0, 1)} []
+    nothing yet: OutOfSync Missing {"web": (0, 1)} ["web.1: waits for image nginx:1"]
     all well: InSync Healthy {"web": (1, 1)} []
-    pushed: OutOfSync Progressing {"web": (1, 1)} []
+    pushed: OutOfSync Progressing {"web": (1, 1)} ["web.1: waits for image nginx:2"]
     under way: OutOfSync Progressing {"web": (1, 1)} []
     failed and back: OutOfSync Healthy {"web": (1, 1)} ["revision r2 failed: web.1 not healthy after 120 s"]
     crashes from the start: InSync Degraded {"web": (1, 1)} ["revision r1 failed: web.1 exited (1) 3 times", "web.1 crashed 3 times"]
