@@ -14,7 +14,7 @@ use keel_embedded::Layout;
 use keel_engine::{Content, StackName};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_reconciler::ask::Submission;
-use keel_reconciler::find::{COMPOSE_FILES, Found, stacks_at};
+use keel_reconciler::find::{COMPOSE_FILES, Found, stacks_at, stacks_below};
 use keel_reconciler::load::{
     FolderFiles, LoadedStack, Reading, StackFiles, refuse_twins, warn_of_conflicts,
 };
@@ -22,6 +22,8 @@ use keel_reconciler::work_tree::with_commit;
 use keel_spec::Rendered;
 use std::path::{Path, PathBuf};
 
+/// Folders that an error names.
+const NAMED: usize = 5;
 /// The file name that stands for standard input.
 const STDIN: &str = "-";
 
@@ -44,11 +46,15 @@ impl Asked {
 
 /// Every stack that is asked for, loaded or refused.
 pub fn stacks(context: &Context, asked: &Asked, policy: Policy) -> Result<Vec<LoadedStack>> {
-    let reader = Reader { asked: &asked.files, policy, state: root::layout(&context.global.root) };
-    let mut stacks = load_all(&found(asked)?, &reader);
+    let mut stacks = all(context, &found(asked)?, &asked.files, policy);
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     Ok(stacks)
+}
+
+/// The same of those that were found, each judged by itself alone.
+pub fn all(context: &Context, found: &[Found], asked: &Files, policy: Policy) -> Vec<LoadedStack> {
+    load_all(found, &Reader { asked, policy, state: root::layout(&context.global.root) })
 }
 
 /// Loads all of them, on as many threads as there are processors: none needs another.
@@ -80,7 +86,12 @@ pub fn found(asked: &Asked) -> Result<Vec<Found>> {
         .map_err(|error| Failure::caused(format!("cannot read `{}`", path.display()), &error))?;
     if found.is_empty() {
         let message = format!("no Compose file in `{}` or its subfolders", path.display());
-        return Err(Failure::new(message).hint("write a `compose.yaml` there, or name its path"));
+        let elsewhere = stacks_below(&settled(path)).unwrap_or_default();
+        let some: Vec<_> = elsewhere.iter().take(NAMED).map(|found| &*found.shown).collect();
+        return Err(Failure::new(message).hint(match some.is_empty() {
+            true => "write a `compose.yaml` there, or name its path".to_owned(),
+            false => format!("there are some in {}: name one of these folders", some.join(", ")),
+        }));
     }
     let mut found: Vec<_> = found.into_iter().map(|found| shown_as_written(found, path)).collect();
     if let Some(dir) = &asked.files.project_directory {

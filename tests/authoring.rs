@@ -109,3 +109,71 @@ fn codes_and_schemas_are_explained() {
     let own = json(&keel(folder.path(), &["schema", "x-keel"]));
     assert_eq!(own["properties"]["drift"]["enum"], serde_json::json!(["heal", "report"]));
 }
+
+#[test]
+fn a_repository_is_checked_from_its_root() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let write = |name: &str, text: &str| {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("it is writable");
+        std::fs::write(path, text).expect("likewise");
+    };
+    for name in ["stacks/a", "stacks/b", "lab/deep/c"] {
+        write(
+            &format!("{name}/compose.yaml"),
+            "services: {web: {image: 'nginx:1', environment: {PLACE: '${PLACE:?}'}, privileged: true}}\n",
+        );
+    }
+    write(
+        "keel.yaml",
+        "sources:\n  home: { git: https://git.example.org/home, path: stacks/*, env: { PLACE: attic }, allow: [] }\n  \
+         lab: { dir: ./lab, path: '**', env: { PLACE: lab } }\n",
+    );
+    let said = |words: &[&str]| {
+        let words = [&["check", "--config", "keel.yaml"], words].concat();
+        let output = keel(root, &words);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let verdicts = |words: &[&str]| -> Vec<String> {
+        let (_, out, _) = said(words);
+        out.lines().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(verdicts(&[]), ["lab/deep/c", "stacks/a", "stacks/b"]);
+    for words in [
+        &["stacks/*"][..],
+        &["./stacks/*/compose.yaml"],
+        &["--path", "stacks/*"],
+        &["stacks", "--path", "a", "--path", "b"],
+        &["stacks/a", "stacks/b"],
+        &["stacks"],
+    ] {
+        let trimmed: Vec<_> =
+            verdicts(words).iter().map(|name| name.trim_start_matches("./").to_owned()).collect();
+        assert_eq!(trimmed, ["stacks/a", "stacks/b"], "{words:?}");
+    }
+    let (code, out, err) = said(&["nowhere/*"]);
+    assert_eq!((code, &*out), (Some(1), ""), "{err}");
+    let (code, _, err) = said(&["--path", "nowhere/*"]);
+    assert!(code == Some(1) && err.contains("there are some in lab/deep/c, stacks/a"), "{err}");
+
+    // A source brings its globs, variables and limits.
+    let (code, out, err) = said(&["lab"]);
+    assert_eq!((code, verdicts(&["lab"]).len()), (Some(1), 1), "a folder is no source: {out}{err}");
+    std::fs::rename(root.join("lab"), root.join("moved")).expect("it is ours");
+    let config = std::fs::read_to_string(root.join("keel.yaml")).expect("it is there");
+    write("keel.yaml", &config.replace("./lab", &root.join("moved").display().to_string()));
+    let (code, out, err) = said(&["lab"]);
+    assert!(code == Some(0) && out.contains("deep/c"), "{out}{err}");
+    let (code, _, err) = said(&["home"]);
+    assert!(code == Some(1) && err.contains("no work tree"), "{err}");
+    let git = std::process::Command::new("git").args(["init", "-q"]).current_dir(root).status();
+    assert!(git.expect("git is installed").success());
+    let (code, out, err) = said(&["home"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains("stacks/a:") && !out.contains("deep"), "{out}");
+    assert!(err.contains("`privileged`") && !err.contains("[E0202]"), "{err}");
+    let (code, _, err) = said(&["hom"]);
+    assert!(code == Some(1) && err.contains("keel.yaml names home, lab"), "{err}");
+}

@@ -18,8 +18,10 @@ mod reader;
 mod size;
 mod sources;
 
+use crate::load::{FolderFiles, Reading, StackFiles};
+use crate::source::interpolated;
 use crate::yaml::{Trouble, parse};
-use keel_plan::desired::Policy;
+use keel_plan::desired::{Owner, Policy};
 use keel_spec::{Code, Permission, Permits};
 use reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +67,40 @@ impl SourceConfig {
     pub fn permits(&self, base: &Path) -> Option<Permits> {
         let (source, base) = (self.name.clone(), base.to_owned());
         self.allow.clone().map(|words| Permits { source, base, words })
+    }
+
+    /// How its stacks are read from files of its repository, or from its folder, that are here:
+    /// `data` is where it finds what Git lacks, `state` Evenkeel's own root.
+    #[must_use]
+    pub fn reading(
+        &self,
+        root: &Path,
+        data: &Path,
+        state: Option<PathBuf>,
+        commit: Option<&str>,
+    ) -> Reading {
+        let (location, files) = match &self.from {
+            From::Git(config) => {
+                let (root, data) = (root.to_owned(), data.to_owned());
+                (config.url.clone(), StackFiles::Checkout { root, data, state })
+            }
+            From::Directory { path, .. } => {
+                let files = FolderFiles::new(Some(root.to_owned()), state);
+                (path.display().to_string(), StackFiles::Folder(files))
+            }
+        };
+        Reading {
+            owner: Owner::Source { name: self.name.clone(), location },
+            files,
+            revision: commit.map(str::to_owned),
+            environment: interpolated(&self.env, commit),
+            profiles: vec![],
+            name: None,
+            env_files: vec![],
+            home: None,
+            policy: Policy::default(),
+            permits: self.permits(root),
+        }
     }
 }
 

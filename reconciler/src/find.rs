@@ -2,6 +2,8 @@
 
 use fast_glob::glob_match;
 use keel_beneath::Refused;
+use std::ffi::OsStr;
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +68,49 @@ pub fn stacks_matching(root: &Path, pattern: &str) -> io::Result<Vec<Found>> {
         .into_iter()
         .map(|dir| Found { shown: relative(root, &dir), files: vec![], dir })
         .collect())
+}
+
+/// Whether a path is a glob to people: it has wildcards, and nothing is called so.
+#[must_use]
+pub fn is_glob(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains(['*', '?', '[', '{'])) && !path.exists()
+}
+
+/// The folder that a glob starts from, and the rest of it.
+#[must_use]
+pub fn split_glob(path: &Path) -> (PathBuf, String) {
+    let wild = |part: &std::path::Component<'_>| {
+        part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{'])
+    };
+    let parts: Vec<_> = path.components().collect();
+    let first = parts.iter().position(wild).unwrap_or(parts.len());
+    let joined = |parts: &[std::path::Component<'_>]| parts.iter().collect::<PathBuf>();
+    (joined(&parts[..first]), joined(&parts[first..]).to_string_lossy().into_owned())
+}
+
+/// How deep below a folder its stacks are looked for, and among how many entries: it may be the
+/// root of a file system.
+const DEEP: usize = 5;
+const MANY: usize = 20_000;
+
+/// Every stack below a folder. Hidden folders hold none, nor do those that cannot be read.
+pub fn stacks_below(root: &Path) -> io::Result<Vec<Found>> {
+    std::fs::read_dir(root)?;
+    let (mut found, mut level, mut seen) = (Vec::new(), vec![root.to_owned()], 0);
+    for _ in 0..=DEEP {
+        let entries = level.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let entries: Vec<_> = entries.flatten().flatten().take(MANY - seen).collect();
+        seen += entries.len();
+        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+        let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let folders =
+            entries.iter().filter(|entry| is_folder(entry) && !hidden(&entry.file_name()));
+        level = folders.map(DirEntry::path).collect();
+        found.extend(level.iter().filter(|dir| holds_stack(dir)).cloned());
+    }
+    found.sort();
+    let shown = |dir: PathBuf| Found { shown: relative(root, &dir), files: vec![], dir };
+    Ok(found.into_iter().map(shown).collect())
 }
 
 /// The same for any of several globs; each stack once. A path below `root` that is not there matches

@@ -146,7 +146,8 @@ impl Reading {
             out.name = StackName::new(stack.name.as_str()).ok();
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &files, &self.context(found, revision));
-            problems.extend(lowered.problems.into_iter().filter(|found| !stack.allows(found)));
+            let found = lowered.problems.into_iter().filter(|found| !stack.allows(found));
+            problems.extend(keel_spec::problem::gathered(found.collect()));
             out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
         }

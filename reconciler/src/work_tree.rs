@@ -100,6 +100,12 @@ impl WorkTree {
         Ok(root.map(|root| Self { repo, root }))
     }
 
+    /// Its own folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where a path is in it; empty for its root.
     #[must_use]
     pub fn below(&self, path: &Path) -> Option<String> {

@@ -189,11 +189,6 @@ impl Check<'_> {
 
     fn names(&self, service: &Service) {
         let Some(name) = &service.container_name else { return };
-        if name.is_empty() {
-            let message = format!("the `container_name` of service `{}` is empty", service.name);
-            let hint = Some("name it, or leave the key out".to_owned());
-            return self.error(service, "container_name", Code::BadName, message, hint);
-        }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.len() < 2
             || !name.starts_with(|c: char| c.is_ascii_alphanumeric())

@@ -22,6 +22,7 @@ mod conflicts;
 mod decode;
 mod discover;
 mod dotenv;
+mod empty;
 mod env_files;
 mod environment;
 mod extends;

@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::compose::{Composer, Parsed, Surroundings};
 use crate::decode::{Field, Scope};
 use crate::discover::normal_name;
+use crate::empty;
 use crate::env_files;
 use crate::environment::{Environment, Variable};
 use crate::extension::Policy;
@@ -20,7 +21,7 @@ use crate::judge;
 use crate::keys::Place;
 use crate::merge;
 use crate::permission;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::project::Project;
 use crate::resources;
 use crate::service::Service;
@@ -63,6 +64,7 @@ pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<I
     unset::drop_consequences(&mut problems, &sources.unfilled.into_inner());
     unset::explain(&mut problems, &sources.unset.into_inner(), &texts);
     problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
+    let mut problems = problem::gathered(problems);
     problems.iter_mut().for_each(|problem| conceal(problem, &texts));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });
     let paths = sources.paths.into_inner();
@@ -78,6 +80,7 @@ fn conceal(problem: &mut Problem, texts: &Texts) {
     span.via.retain(|link| !matches!(link.how, Via::Variable(_)));
     problem.message = problem.code.title().to_owned();
     (problem.service, problem.label, problem.hint) = (None, None, None);
+    problem.others.clear();
 }
 
 /// By position, files in the order in which they were first spoken of; each problem once.
@@ -126,6 +129,7 @@ fn stack(sources: &Sources<'_>) -> (Option<String>, Option<(Stack, Item)>) {
         return (name, None);
     };
     merge::settle(&mut model, &mut Vec::new(), &sources.problems);
+    empty::drop_empty(&mut model);
     let mut stack = decode(&model, name.clone().unwrap_or_default(), &environment, sources);
     if let Some(permits) = &sources.project.permits {
         permission::judge(&model, &stack.name, permits, &sources.problems);

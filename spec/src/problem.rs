@@ -1,5 +1,6 @@
 //! What is wrong with a stack, as data, and how it reads as text.
 
+mod gather;
 mod json;
 mod sarif;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 pub use crate::code::{Code, Severity};
 use crate::span::{Span, Texts};
+pub use gather::gathered;
 pub use json::json;
 pub use sarif::sarif;
 
@@ -25,6 +27,8 @@ pub struct Problem {
     pub message: String,
     /// The service it is about, where it is about one.
     pub service: Option<String>,
+    /// Further services that share the place, and that the message names.
+    pub others: Vec<String>,
     /// The text it is about.
     pub span: Option<Span>,
     /// What to say under the caret, where that adds something.
@@ -37,7 +41,8 @@ impl Problem {
     /// A problem of this kind; the code says how bad it is.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let (severity, message) = (code.severity(), message.into());
-        Self { severity, code, message, service: None, span: None, label: None, hint: None }
+        let (service, others, span, label, hint) = Default::default();
+        Self { severity, code, message, service, others, span, label, hint }
     }
 
     /// The same problem, at this place.

@@ -1,14 +1,13 @@
 //! `keel check`: all problems of Compose files, with the lines that they are about.
 
+mod asked;
+
 use crate::args::Files;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::load::{self, Asked};
 use crate::show::{json, problem};
-use crate::target;
 use clap::ValueEnum;
-use keel_plan::desired::Policy;
 use keel_reconciler::load::LoadedStack;
 use keel_spec::Severity;
 use serde_json::{Value, json};
@@ -17,12 +16,15 @@ use std::path::PathBuf;
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  keel check stacks/\n  keel check -f compose.yaml -f compose.prod.yaml\n  keel check --format sarif stacks/ > keel.sarif\n\nExit code 1 means errors; warnings alone are 0, unless --strict. `keel explain CODE` says more about a problem."
+    after_help = "Examples:\n  keel check stacks/\n  keel check -f compose.yaml -f compose.prod.yaml\n  keel check --path 'stacks/*'\n  keel check --format sarif stacks/ > keel.sarif\n\nExit code 1 means errors; warnings alone are 0, unless --strict. `keel explain CODE` says more about a problem."
 )]
 pub struct Args {
-    /// Compose files, or folders that hold them; the current folder unless given
-    #[arg(value_name = "PATH")]
+    /// Compose files, folders, globs, or a source of keel.yaml; the current folder unless given
+    #[arg(value_name = "PATH|SOURCE")]
     paths: Vec<PathBuf>,
+    /// A glob of folders below PATH, as a source has it; may be given several times
+    #[arg(long = "path", value_name = "GLOB")]
+    globs: Vec<String>,
     #[command(flatten)]
     files: Files,
     /// Fail for warnings, too
@@ -47,12 +49,9 @@ enum Format {
 
 /// Does it.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
-    let mut stacks = Vec::new();
-    for asked in asked(&args, context)? {
-        stacks.extend(load::stacks(context, &asked, Policy::default())?);
-    }
+    let stacks = asked::loaded(&args, context)?;
     match args.format {
-        Format::Text => text(&stacks, context),
+        Format::Text => text(&stacks, context)?,
         Format::Json => context.screen.data(&json::render(&shape(&stacks)))?,
         Format::Sarif => {
             let problems = stacks.iter().flat_map(|stack| &stack.problems);
@@ -69,23 +68,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 /// Each path, else the current folder; or the files that are named.
-fn asked(args: &Args, context: &Context) -> Result<Vec<Asked>> {
-    let files = args.files.clone().after(&context.files);
-    if let (Some(path), false) = (args.paths.first(), files.files.is_empty()) {
-        return Err(target::named_twice(&path.display().to_string()));
-    }
-    let asked = |path: &PathBuf| Asked { path: path.clone(), files: files.clone() };
-    match args.paths.as_slice() {
-        [] => Ok(vec![asked(&PathBuf::from("."))]),
-        paths => Ok(paths.iter().map(asked).collect()),
-    }
-}
-
-fn text(stacks: &[LoadedStack], context: &Context) {
+fn text(stacks: &[LoadedStack], context: &Context) -> Result<()> {
     for stack in stacks {
         problem::tell(&context.screen, &stack.errors, &stack.warnings);
-        context.screen.say(&verdict(stack));
+        context.screen.data(&verdict(stack))?;
     }
+    Ok(())
 }
 
 /// `stacks/blog: 2 errors`.

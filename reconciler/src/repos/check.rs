@@ -3,11 +3,9 @@
 use super::RepoError;
 use crate::config::{Follow, From, SourceConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
-use crate::load::{LoadedStack, Reading, StackFiles, refuse_twins};
+use crate::load::{LoadedStack, refuse_twins};
 use crate::source::checkout::{self, Target};
-use crate::source::interpolated;
 use git2::{Oid, Repository};
-use keel_plan::desired::{Owner, Policy};
 use std::path::{Path, PathBuf};
 
 /// One reference of a push.
@@ -106,22 +104,7 @@ pub(crate) fn loaded(
     };
     export().map_err(failed)?;
     let found = stacks_in_checkout(&root, &config.paths).map_err(|error| failed(error.into()))?;
-    let reading = Reading {
-        owner: Owner::Source { name: source.name.clone(), location: config.url.clone() },
-        files: StackFiles::Checkout {
-            root: root.clone(),
-            data: data.to_owned(),
-            state: state(repo),
-        },
-        revision: Some(commit.to_owned()),
-        environment: interpolated(&source.env, Some(commit)),
-        profiles: vec![],
-        name: None,
-        env_files: vec![],
-        home: None,
-        policy: Policy::default(),
-        permits: source.permits(&root),
-    };
+    let reading = source.reading(&root, data, state(repo), Some(commit));
     let mut stacks: Vec<_> = found.iter().map(|found| reading.load(found)).collect();
     refuse_twins(&mut stacks);
     let elsewhere = if stacks.is_empty() { holding_stacks(&root).ok() } else { None };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Problem;
 use crate::span::{Link, Span};
 
-/// The problem with its place and chain: `{code, name, severity, message, service, file, line,
+/// The problem with its place and chain: `{code, name, severity, message, service, others, file, line,
 /// column, length, label, hint, chain: [{how, file, line, column}]}`. What it has not is absent.
 pub fn json(problem: &Problem) -> Value {
     let mut object = Map::new();
@@ -19,6 +19,8 @@ pub fn json(problem: &Problem) -> Value {
     put("severity", json!(problem.severity));
     put("message", json!(problem.message));
     put("service", json!(problem.service));
+    let others = (!problem.others.is_empty()).then_some(&problem.others);
+    put("others", json!(others));
     put("label", json!(problem.label));
     put("hint", json!(problem.hint));
     if let Some(span) = &problem.span {
