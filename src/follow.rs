@@ -1,16 +1,23 @@
 //! Output of tasks as it comes: of one as `docker logs` shows it, of several each line with its
 //! container's name, as docker compose does.
 
-use crate::failure::Result;
+mod position;
+
+use crate::connect::{Connection, unasked};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::show::ago;
 use crate::show::screen::Colour;
 use crate::target;
 use futures_util::StreamExt;
-use keel_api::Client;
 use keel_api::shapes::TaskRef;
+use keel_api::{Client, ClientError};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, LogOptions, Open, Phase, Place, TaskId};
 use keel_plain as plain;
-use std::collections::BTreeSet;
+use keel_reconciler::ask::RefusalKind;
+use position::{Position, Stamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -22,6 +29,12 @@ const COLOURS: [Colour; 5] =
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A task's output is on disk before its end is; whoever reads it needs a moment to hand it on.
 const QUIET: Duration = Duration::from_millis(200);
+/// Streams of whoever went away end soon.
+const RELEASE: Duration = Duration::from_secs(2);
+/// How long somebody may be away who restarts.
+const AWAY: Duration = Duration::from_secs(60);
+/// Between two tries to find somebody.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +51,25 @@ pub enum Style {
 }
 
 /// Prints output of tasks as it comes.
-pub struct Follower {
+///
+/// # Invariants
+/// - Whoever answers may go away and come back: each line is printed once all the same.
+pub struct Follower<'a> {
+    context: &'a Context,
     client: Client,
+    /// Whoever answers since the first one went away.
+    own: Option<Connection>,
     options: LogOptions,
     style: Style,
     width: usize,
+    /// When it began, for logs of which only the end was wanted.
+    began: u64,
+    prefixes: BTreeMap<TaskId, String>,
     followed: BTreeSet<TaskId>,
+    /// How far each has been read whose stream ended.
+    read: BTreeMap<TaskId, Position>,
     ended: BTreeSet<TaskId>,
-    readers: JoinSet<()>,
+    readers: JoinSet<(TaskId, Position)>,
     tell: mpsc::Sender<Line>,
     lines: mpsc::Receiver<Line>,
 }
@@ -56,27 +80,65 @@ struct Line {
     error: bool,
 }
 
-impl Follower {
+/// Why following ended for now.
+enum Pause {
+    /// All of it has ended.
+    Over,
+    /// Nobody answers any more.
+    Lost,
+}
+
+impl<'a> Follower<'a> {
     /// Follows nothing yet.
-    pub fn new(client: Client, options: LogOptions, style: Style) -> Self {
+    pub fn new(context: &'a Context, client: Client, options: LogOptions, style: Style) -> Self {
         let (tell, lines) = mpsc::channel(64);
-        let (followed, ended, readers) = Default::default();
-        Self { client, options, style, width: 0, followed, ended, readers, tell, lines }
+        let (prefixes, followed, read, ended, readers) = Default::default();
+        let (own, width, began) = (None, 0, ago::now());
+        Self {
+            context,
+            client,
+            own,
+            options,
+            style,
+            width,
+            began,
+            prefixes,
+            followed,
+            read,
+            ended,
+            readers,
+            tell,
+            lines,
+        }
     }
 
-    /// Also these, unless they are followed already.
+    /// Also these, unless they are followed already; each on from where it was read to.
     pub async fn add(&mut self, tasks: &[TaskRef]) -> Result<()> {
+        Ok(self.open(tasks).await?)
+    }
+
+    async fn open(&mut self, tasks: &[TaskRef]) -> std::result::Result<(), ClientError> {
         let names = tasks.iter().map(|task| plain::line(&label(task)).chars().count());
         self.width = names.fold(self.width, usize::max);
         for task in tasks {
-            if self.followed.contains(&task.id) {
+            let at = self.read.get(&task.id).cloned().unwrap_or_default();
+            if self.followed.contains(&task.id) || at.is_last {
                 continue;
             }
-            let what = Open::Logs { task: task.id.clone(), options: self.options.clone() };
-            let logs = self.client.open(&what).await?;
-            let prefix = self.prefix(&label(task), self.followed.len());
+            let options = at.options(&self.options, self.began, self.read.contains_key(&task.id));
+            let logs = self.client.open(&Open::Logs { task: task.id.clone(), options }).await?;
+            let prefix = self.prefix(&label(task), self.prefixes.len());
+            let prefix = self.prefixes.entry(task.id.clone()).or_insert(prefix).clone();
             self.followed.insert(task.id.clone());
-            self.readers.spawn(read(logs, prefix, self.style, self.tell.clone()));
+            let reader = Reading {
+                prefix,
+                style: self.style,
+                stamped: self.options.follow,
+                keep_stamps: self.options.timestamps,
+                until: self.options.until.is_some(),
+                tell: self.tell.clone(),
+            };
+            self.readers.spawn(reader.read(logs, task.id.clone(), at));
         }
         Ok(())
     }
@@ -98,27 +160,90 @@ impl Follower {
     }
 
     /// Prints the output of whatever the words mean, new tasks included, until all of them have
-    /// ended.
+    /// ended. Where whoever answers goes away, it goes on with whoever comes.
     pub async fn follow(&mut self, words: &[String]) -> Result<()> {
+        while let Pause::Lost = self.follow_while_answered(words).await? {
+            self.print_rest(RELEASE).await?;
+            self.reconnect().await?;
+        }
+        if let Some(own) = self.own.take() {
+            own.close().await;
+        }
+        Ok(())
+    }
+
+    async fn follow_while_answered(&mut self, words: &[String]) -> Result<Pause> {
         let client = self.client.clone();
-        let mut hints = client.events().await?;
+        let Ok(mut hints) = client.events().await else { return Ok(Pause::Lost) };
         loop {
-            let tasks = meant(&client, words).await;
-            self.add(&tasks).await?;
+            let tasks = match meant(&client, words).await {
+                Err(error) if is_lost(&error) => return Ok(Pause::Lost),
+                tasks => tasks?,
+            };
+            match self.open(&tasks).await {
+                Err(error) if is_lost(&error) => return Ok(Pause::Lost),
+                // It went away just now.
+                Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::NotFound => {}
+                done => done?,
+            }
             self.announce(&tasks)?;
             if tasks.iter().all(is_over) {
-                while let Ok(more) = tokio::time::timeout(QUIET, self.print_next()).await {
-                    if !more? {
-                        break;
-                    }
+                self.print_rest(QUIET).await?;
+                // What is left may be one that broke off.
+                if tasks.iter().all(|task| self.followed.contains(&task.id) || self.is_read(task)) {
+                    return Ok(Pause::Over);
                 }
-                return Ok(());
+                tokio::time::sleep(QUIET).await;
+                continue;
             }
             tokio::select! {
-                Some(_) = hints.next() => {}
+                hint = hints.next() => if hint.is_none() && client.info().await.is_err() {
+                    return Ok(Pause::Lost);
+                },
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 more = self.print_always() => more?,
             }
+        }
+    }
+
+    fn is_read(&self, task: &TaskRef) -> bool {
+        self.read.get(&task.id).is_some_and(|at| at.is_last)
+    }
+
+    /// Prints what is there, until nothing comes for so long.
+    async fn print_rest(&mut self, quiet: Duration) -> Result<()> {
+        while let Ok(more) = tokio::time::timeout(quiet, self.print_next()).await {
+            if !more? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds whoever answers now: a new `keel serve`, or for root this process itself. Nothing tells
+    /// when a socket is listened on again.
+    async fn reconnect(&mut self) -> Result<()> {
+        if let Some(own) = self.own.take() {
+            own.close().await;
+        }
+        let (end, mut told) = (tokio::time::Instant::now() + AWAY, false);
+        loop {
+            if let Some(found) = unasked(self.context).await {
+                if found.client.info().await.is_ok() {
+                    self.client = found.client.clone();
+                    self.own = Some(found);
+                    return Ok(());
+                }
+                found.close().await;
+            }
+            if tokio::time::Instant::now() > end {
+                let message = "the connection to keel broke, and nobody answers any more";
+                return Err(Failure::new(message).hint("start `keel serve` again"));
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.context.screen.say("waiting for `keel serve`; the containers run on");
+            }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 
@@ -153,14 +278,23 @@ impl Follower {
                     print(&line)?;
                     return Ok(true);
                 }
-                ended = self.readers.join_next() => {
-                    if ended.is_none() && self.lines.is_empty() {
-                        return Ok(false);
+                ended = self.readers.join_next() => match ended {
+                    Some(Ok((task, at))) => {
+                        self.followed.remove(&task);
+                        self.read.insert(task, at);
                     }
+                    Some(Err(_)) => {}
+                    None if self.lines.is_empty() => return Ok(false),
+                    None => {}
                 }
             }
         }
     }
+}
+
+/// Nobody is there any more, or is not keel.
+fn is_lost(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Broken(_))
 }
 
 fn print(line: &Line) -> Result<()> {
@@ -176,12 +310,15 @@ fn print(line: &Line) -> Result<()> {
 }
 
 /// What is gone meanwhile means nothing more.
-async fn meant(client: &Client, words: &[String]) -> Vec<TaskRef> {
+async fn meant(
+    client: &Client,
+    words: &[String],
+) -> std::result::Result<Vec<TaskRef>, ClientError> {
     let mut tasks = Vec::new();
     for word in words {
-        tasks.extend(target::tasks(client, word).await.unwrap_or_default());
+        tasks.extend(target::still_meant(client, word).await?);
     }
-    tasks
+    Ok(tasks)
 }
 
 fn is_over(task: &TaskRef) -> bool {
@@ -196,26 +333,78 @@ fn label(task: &TaskRef) -> String {
     }
 }
 
-async fn read(mut logs: Box<dyn Duplex>, prefix: String, style: Style, tell: mpsc::Sender<Line>) {
-    let mut cutter = Cutter::default();
-    while let Some(frame) = logs.receive().await {
-        let error = style == Style::Bare && matches!(frame, Frame::Stderr(_));
-        let lines = match frame {
-            Frame::Stdout(data) | Frame::Stderr(data) if style == Style::Bare => vec![data],
-            Frame::Stdout(data) | Frame::Stderr(data) => cutter.take(&data),
-            Frame::Error(text) => vec![format!("{}\n", plain::text(&text)).into_bytes()],
-            Frame::Exit(_) => break,
-            _ => continue,
-        };
-        for text in lines {
-            if tell.send(Line { prefix: prefix.clone(), text, error }).await.is_err() {
-                return;
+/// How one stream is read.
+struct Reading {
+    prefix: String,
+    style: Style,
+    /// Lines begin with their times, so that reading can go on elsewhere.
+    stamped: bool,
+    /// Those are to be shown.
+    keep_stamps: bool,
+    /// It ends by itself at some time.
+    until: bool,
+    tell: mpsc::Sender<Line>,
+}
+
+impl Reading {
+    /// Reads until the stream ends, from a position on. Gives the one that it came to.
+    async fn read(
+        self,
+        mut logs: Box<dyn Duplex>,
+        task: TaskId,
+        mut at: Position,
+    ) -> (TaskId, Position) {
+        let mut cutter = Cutter { begun: std::mem::take(&mut at.begun) };
+        let mut resumed = at.resumed();
+        while let Some(frame) = logs.receive().await {
+            let (data, is_error) = match frame {
+                Frame::Stdout(data) => (data, false),
+                Frame::Stderr(data) => (data, true),
+                Frame::Error(text) => {
+                    at.is_last = true;
+                    let text = format!("{}\n", plain::text(&text)).into_bytes();
+                    let _ = self.tell.send(self.line(text, false)).await;
+                    break;
+                }
+                Frame::Exit(_) => break,
+                _ => continue,
+            };
+            let stamp = if self.stamped { Stamp::of(&data) } else { None };
+            if resumed.skips(stamp.as_ref()) {
+                continue;
             }
+            let data = match stamp {
+                Some(stamp) if !self.keep_stamps => data[stamp.length..].to_vec(),
+                _ => data,
+            };
+            let lines = match self.style {
+                Style::Bare => vec![data],
+                _ => cutter.take(&data),
+            };
+            for text in lines {
+                // The receiver goes away only with the whole command.
+                let error = is_error && self.style == Style::Bare;
+                if self.tell.send(self.line(text, error)).await.is_err() {
+                    return (task, at);
+                }
+            }
+            at.note(stamp.as_ref());
         }
+        at.is_last |= self.until || !self.stamped;
+        match at.is_last {
+            true => {
+                if let Some(text) = cutter.rest() {
+                    let _ = self.tell.send(self.line(text, false)).await;
+                }
+            }
+            // Its end may be read elsewhere.
+            false => at.begun = cutter.begun,
+        }
+        (task, at)
     }
-    if let Some(text) = cutter.rest() {
-        // The receiver goes away only with the whole command.
-        let _ = tell.send(Line { prefix, text, error: false }).await;
+
+    fn line(&self, text: Vec<u8>, error: bool) -> Line {
+        Line { prefix: self.prefix.clone(), text, error }
     }
 }
 

@@ -16,7 +16,7 @@ use keel_engine::StackName;
 use keel_reconciler::ask::RefusalKind;
 use std::path::Path;
 
-pub use tasks::{in_full, spread, tasks};
+pub use tasks::{in_full, spread, still_meant, tasks};
 
 /// A path or a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -57,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         _ if args.no_log_prefix => Style::Together,
         _ => Style::Named { coloured: context.screen.colours_data() },
     };
-    let mut follower = Follower::new(connection.client.clone(), options, style);
+    let mut follower = Follower::new(context, connection.client.clone(), options, style);
     if args.follow {
         follower.follow(&words).await?;
     } else {

@@ -169,7 +169,7 @@ async fn attached(
     let client = connection.client.clone();
     let options = LogOptions { follow: true, since: Some(since), ..LogOptions::default() };
     let style = Style::Named { coloured: context.screen.colours_data() };
-    let mut follower = Follower::new(client, options, style);
+    let mut follower = Follower::new(context, client, options, style);
     context.screen.say("showing its output; Ctrl-C stops the stack");
     let words = [stack.to_string()];
     tokio::select! {

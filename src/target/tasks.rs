@@ -54,6 +54,26 @@ pub async fn tasks(client: &Client, word: &str) -> Result<Vec<TaskRef>> {
     Ok(all)
 }
 
+/// The same while they are followed: what is gone means nothing more.
+pub async fn still_meant(
+    client: &Client,
+    word: &str,
+) -> std::result::Result<Vec<TaskRef>, ClientError> {
+    let gone = |error: &ClientError| matches!(error, ClientError::Refused(refusal) if refusal.kind == RefusalKind::NotFound);
+    match client.resolve(word).await {
+        Err(error) if gone(&error) => {}
+        tasks => return tasks,
+    }
+    let mut all = Vec::new();
+    for service in services_of(client, word).await?.into_iter().flatten() {
+        match client.resolve(&service).await {
+            Err(error) if gone(&error) => {}
+            tasks => all.extend(tasks?),
+        }
+    }
+    Ok(all)
+}
+
 /// Targets with each stack's name replaced by its services, for what acts on targets alone.
 pub async fn spread(client: &Client, words: &[String]) -> Result<Vec<String>> {
     let mut all = Vec::new();
@@ -75,7 +95,10 @@ async fn spread_one(client: &Client, word: &str) -> Result<Vec<String>> {
 }
 
 /// `STACK/SERVICE` of every service that has a container, if the word is a stack that has any.
-async fn services_of(client: &Client, word: &str) -> Result<Option<Vec<String>>> {
+async fn services_of(
+    client: &Client,
+    word: &str,
+) -> std::result::Result<Option<Vec<String>>, ClientError> {
     let Ok(name) = StackName::new(word) else { return Ok(None) };
     let rows = client.ps(&PsAsk { all: true, stacks: vec![name], services: vec![] }).await?;
     let named = rows.iter().map(|row| format!("{}/{}", row.stack, row.service));
