@@ -149,11 +149,14 @@ pub enum Command {
 /// Whether it reads Compose files, or means services of their stack.
 fn reads_files(command: &Command) -> bool {
     use Command::{
-        Apply, Check, Down, Exec, Kill, Logs, Plan, Render, Restart, Rm, Start, Stop, Up,
+        Apply, Check, Down, Exec, Kill, Logs, Plan, Render, Restart, Rm, Run, Start, Stop, Up,
     };
     let reads = matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_));
     reads
-        || matches!(command, Exec(_) | Logs(_) | Start(_) | Stop(_) | Restart(_) | Kill(_) | Rm(_))
+        || matches!(
+            command,
+            Exec(_) | Run(_) | Logs(_) | Start(_) | Stop(_) | Restart(_) | Kill(_) | Rm(_)
+        )
 }
 
 /// Runs one.

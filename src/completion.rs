@@ -73,9 +73,9 @@ fn named(arg: Arg) -> Arg {
     let first_only = names.len() > 1;
     let kind = match names.first().map(|name| name.as_str()) {
         Some("STACK") => Kind::Stack,
-        Some("PATH|STACK") => Kind::PathOrStack,
+        Some("PATH|STACK" | "PATH|STACK|SERVICE") => Kind::PathOrStack,
         Some("TARGET" | "NAME|ID") => Kind::Target,
-        Some("IMAGE") => Kind::Image,
+        Some("IMAGE" | "IMAGE|SERVICE") => Kind::Image,
         Some("VOLUME") => Kind::Volume,
         Some("NETWORK") => Kind::Network,
         Some("SOURCE") => Kind::Source,

@@ -223,6 +223,17 @@ pub fn name_here(context: &Context) -> Option<StackName> {
     }
 }
 
+/// The stack of the current folder, or of the files that were named, and whether it has a service of
+/// this name; nothing is told.
+pub fn service_here(context: &Context, files: &Files, service: &str) -> Option<StackName> {
+    let asked = Asked { path: ".".into(), files: files.clone() };
+    let stacks = stacks(context, &asked, Policy::default()).ok()?;
+    let [one] = stacks.as_slice() else { return None };
+    let here = !files.files.is_empty() || one.dir == settled(Path::new("."));
+    let stack = one.stack.as_ref().filter(|_| here || files.project_directory.is_some())?;
+    stack.services.contains_key(service).then(|| one.name.clone()).flatten()
+}
+
 /// What the stack that is asked for is called, as far as its files say so.
 pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
     let stacks = stacks(context, asked, Policy::default())?;

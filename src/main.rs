@@ -29,11 +29,12 @@ mod sudo;
 mod talk;
 mod target;
 mod terminal;
+mod unknown;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use std::io::{self, Write};
 
@@ -56,6 +57,15 @@ fn main() -> ! {
 }
 
 fn refused(error: &clap::Error) -> Exit {
+    if let Some(ContextValue::String(word)) = error
+        .get(ContextKind::InvalidSubcommand)
+        .filter(|_| error.kind() == ErrorKind::InvalidSubcommand)
+    {
+        let arguments: Vec<_> = std::env::args().skip(1).collect();
+        let failure = unknown::told(&arguments, word);
+        show::Screen::new(false).failure(&failure);
+        return failure.exit();
+    }
     let text = error.render().to_string();
     // Somebody who closed the pipe has seen enough.
     let _ = match keel_plain::text(&text) == text {

@@ -69,7 +69,7 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     pub network_alias: Vec<String>,
     /// The host's name inside
-    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    #[arg(short = 'h', long, value_name = "NAME", help_heading = "Network")]
     pub hostname: Option<String>,
     /// A name server
     #[arg(long, value_name = "IP", help_heading = "Network")]
@@ -150,6 +150,61 @@ pub fn spec(
     limits(&mut spec, flags)?;
     rights(&mut spec, flags)?;
     Ok(spec)
+}
+
+/// What a service's specification makes with the flags and the command, as with `docker compose run`:
+/// it publishes nothing, answers to no name, and is not started again, unless a flag says so.
+pub fn over(
+    service: &TaskSpec,
+    flags: &Flags,
+    command: &[String],
+    caller: &Caller<'_>,
+) -> Result<TaskSpec> {
+    let given = spec(flags, &service.image, command, caller)?;
+    let mut all = service.clone();
+    (all.ports, all.restart) = (given.ports, given.restart);
+    for attachment in &mut all.networks {
+        (attachment.aliases, attachment.ipv4_address) = (vec![], None);
+    }
+    if given.network_mode != NetworkMode::Networks || !given.networks.is_empty() {
+        (all.network_mode, all.networks) = (given.network_mode, given.networks);
+    }
+    if given.entrypoint.is_some() {
+        // A program without its arguments, as docker has it.
+        (all.entrypoint, all.command) = (given.entrypoint, None);
+    }
+    all.command = given.command.or(all.command);
+    all.environment.extend(given.environment);
+    all.labels.extend(given.labels);
+    all.sysctls.extend(given.sysctls);
+    all.ulimits.extend(given.ulimits);
+    all.cap_add.extend(given.cap_add);
+    all.cap_drop.extend(given.cap_drop);
+    all.volumes.retain(|mount| given.volumes.iter().all(|other| other.target != mount.target));
+    all.volumes.extend(given.volumes);
+    all.tmpfs.extend(given.tmpfs);
+    all.devices.extend(given.devices);
+    all.security_opt.extend(given.security_opt);
+    all.group_add.extend(given.group_add);
+    all.dns.extend(given.dns);
+    all.extra_hosts.extend(given.extra_hosts);
+    all.working_dir = given.working_dir.or(all.working_dir);
+    all.user = given.user.or(all.user);
+    all.hostname = given.hostname.or(all.hostname);
+    all.stop_signal = given.stop_signal.or(all.stop_signal);
+    all.stop_grace_period = given.stop_grace_period.or(all.stop_grace_period);
+    all.healthcheck = given.healthcheck.or(all.healthcheck);
+    all.shm_size = given.shm_size.or(all.shm_size);
+    all.mem_limit = given.mem_limit.or(all.mem_limit);
+    all.cpus = given.cpus.or(all.cpus);
+    all.pids_limit = given.pids_limit.or(all.pids_limit);
+    all.init |= given.init;
+    all.read_only |= given.read_only;
+    all.privileged |= given.privileged;
+    if flags.pull.is_some() {
+        all.pull_policy = given.pull_policy;
+    }
+    Ok(all)
 }
 
 fn process(spec: &mut TaskSpec, flags: &Flags, caller: &Caller<'_>) -> Result<()> {
@@ -284,6 +339,7 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
+    #[command(disable_help_flag = true)]
     struct Line {
         #[command(flatten)]
         flags: Flags,

@@ -78,7 +78,7 @@ pub async fn of_path(
     let Some(folder) = folder else { return nowhere(wish, "files that are named have no source") };
     let served = client.served_sources().await?;
     let of_folder: Vec<_> = served.iter().filter(|one| is_folder_around(one, &folder)).collect();
-    let tree = match (of_folder.is_empty(), WorkTree::around(&folder)) {
+    let tree = match (of_folder.is_empty(), WorkTree::around(existing(&folder))) {
         (false, _) => None,
         (true, Ok(tree)) => tree,
         (true, Err(error)) if served.is_empty() && !wish.is_firm() => {
@@ -135,6 +135,11 @@ fn folder_of(path: &Path) -> Option<PathBuf> {
     }
     let own = path.file_name().is_some_and(|name| COMPOSE_FILES.iter().any(|own| name == *own));
     path.parent().filter(|_| own).map(Path::to_owned)
+}
+
+/// The folder itself, or what is left of the way to it: a stack that the tree removes has none.
+fn existing(folder: &Path) -> &Path {
+    folder.ancestors().find(|above| above.exists()).unwrap_or(folder)
 }
 
 fn nowhere(wish: &Wish, why: &str) -> Result<Vec<Preview>> {

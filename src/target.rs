@@ -2,15 +2,16 @@
 //!
 //! # Invariants
 //! - For `plan`, `apply`, `up` and `down`, an argument with `/` or `.` is a path, else a stack's
-//!   name; none is the current folder.
+//!   name; none is the current folder. For `up` it is a service first, where docker compose has it so.
 //! - For all others it is a stack's name or a target, never a path.
 
 mod tasks;
 
 use crate::args::Files;
+use crate::connect::unasked;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use crate::load::Asked;
+use crate::load::{self, Asked};
 use keel_api::{Client, ClientError};
 use keel_engine::StackName;
 use keel_reconciler::ask::RefusalKind;
@@ -53,6 +54,23 @@ impl Subject {
             Self::Stack(name) => name.to_string(),
         }
     }
+}
+
+/// Whether a word is a service, as docker compose has it: always where files or a project are named,
+/// else where the current folder's stack has it and no other stack is called so.
+pub async fn is_service(context: &Context, files: &Files, word: &str) -> bool {
+    if !files.is_empty() {
+        return true;
+    }
+    let Some(here) = load::service_here(context, files, word) else { return false };
+    let Ok(name) = StackName::new(word) else { return true };
+    if name == here {
+        return true;
+    }
+    let Some(connection) = unasked(context).await else { return true };
+    let known = connection.client.status(vec![name]).await.is_ok();
+    connection.close().await;
+    !known
 }
 
 /// Files and a path besides.

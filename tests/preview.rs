@@ -107,6 +107,8 @@ fn a_plan_in_a_work_tree_is_what_a_push_of_it_does() {
     assert!(["one", "two", "three", "four"].iter().all(|name| acts(name) > 0), "{json}");
     let only = plan(&host, &repo, &["stacks/one"]);
     assert!(only.stdout.contains("one at") && !only.stdout.contains("three at"), "{only:?}");
+    let gone = plan(&host, &repo, &["stacks/two"]);
+    assert!(gone.code == 2 && gone.stdout.contains("two at"), "{gone:?}");
     let file = plan(&host, &repo, &["stacks/one/compose.yaml"]);
     assert_eq!(file.stdout, only.stdout);
 

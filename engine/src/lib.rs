@@ -188,6 +188,12 @@ impl EngineError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Conflict { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
+            Self::NotFound { kind: "network", .. } => {
+                Some("`keel network ls` lists them, and `keel network create NAME` creates one")
+            }
+            Self::NotFound { kind: "volume", .. } => {
+                Some("`keel volume ls` lists them, and `keel volume create NAME` creates one")
+            }
             Self::OldGeneration { .. } | Self::NotFound { .. } | Self::Driven { .. } => None,
         }
     }

@@ -288,8 +288,16 @@ mod tests {
         let failed = Hold::Failed { what: "not healthy after 5 s".into() };
         let cases = [
             (Subject::Slot(slot.clone()), failed, "web.1 not healthy after 5 s"),
-            (Subject::Slot(slot), network(), "web.1: network lan does not exist"),
-            (Subject::Network("lan".into()), network(), "network lan does not exist"),
+            (
+                Subject::Slot(slot),
+                network(),
+                "web.1: network lan does not exist: `keel network create lan` creates it",
+            ),
+            (
+                Subject::Network("lan".into()),
+                network(),
+                "network lan does not exist: `keel network create lan` creates it",
+            ),
         ];
         for (subject, hold, expected) in cases {
             assert_eq!(line(&Entry { subject, verdict: Verdict::Hold(hold) }), expected);

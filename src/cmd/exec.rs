@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::talk::{End, Manner, nobody, talk};
-use crate::target;
+use crate::{target, terminal};
 use keel_api::shapes::TaskRef;
 use keel_engine::{Exec, Open, Phase};
 
@@ -57,6 +57,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
+    if !args.detach {
+        terminal::demand(args.interactive, args.tty)?;
+    }
     let command = args.target.split_off(1);
     let connection = connect(context, Need::Read, "keel exec").await?;
     let word = target::in_full(context, &connection.client, &args.target[..1]).await?;

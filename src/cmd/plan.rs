@@ -76,7 +76,13 @@ async fn planned(
         }
     };
     target::known(client, subject).await?;
-    Ok((client.plan(&targets).await?, vec![]))
+    let report = client.plan(&targets).await?;
+    let held = report.stacks.iter().flat_map(|stack| &stack.verdicts);
+    let is_anothers = held.filter_map(|row| row.hold.as_deref()).any(|hold| hold == "owned-by");
+    if is_anothers && matches!(subject, Subject::Files(_)) && !client.info().await?.serve {
+        context.screen.say("what a push of it would do is known to a running `keel serve`");
+    }
+    Ok((report, vec![]))
 }
 
 fn text(report: &PlanReport) -> String {

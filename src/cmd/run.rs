@@ -1,5 +1,7 @@
 //! `keel run`: a command in a new container, outside of every stack.
 
+mod service;
+
 use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -7,11 +9,15 @@ use crate::failure::{Failure, Result};
 use crate::machine::environment;
 use crate::oneoff::{self, Caller, Flags};
 use crate::talk::{End, Manner, talk};
+use crate::terminal;
 use futures_util::StreamExt;
 use keel_api::shapes::Until;
 use keel_api::{Client, ClientError};
 use keel_engine::{Open, Phase, TaskId};
 use keel_reconciler::ask::{RefusalKind, RunAnswer, RunAsk, TaskAsk, TaskVerb};
+use service::Service;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -19,7 +25,8 @@ use tokio::sync::mpsc;
 /// What it takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  keel run --rm -it debian:12 bash\n\nExit code: the command's own; 125 to 127 if it could not be run."
+    disable_help_flag = true,
+    after_help = "Examples:\n  keel run --rm -it debian:12 bash\n  keel run --rm web ./manage.py migrate\n\nExit code: the command's own; 125 to 127 if it could not be run."
 )]
 pub struct Args {
     /// Start it and print its id
@@ -39,12 +46,18 @@ pub struct Args {
     name: Option<String>,
     #[command(flatten)]
     flags: Flags,
-    /// The image; then the command, instead of the image's
+    /// Print help; `-h` is the host's name here, as with docker
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// Of a service: without starting what it depends on
+    #[arg(long)]
+    no_deps: bool,
+    /// The image, or a service of the current folder's stack; then the command, instead of its own
     #[arg(
         required = true,
         num_args = 1..,
         trailing_var_arg = true,
-        value_names = ["IMAGE", "COMMAND"]
+        value_names = ["IMAGE|SERVICE", "COMMAND"]
     )]
     pub(crate) image: Vec<String>,
 }
@@ -72,8 +85,23 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 async fn launch(args: Args, context: &Context) -> Result<Exit> {
-    let ask = ask(&args)?;
+    if !args.detach {
+        terminal::demand(args.interactive, args.tty)?;
+    }
+    let service = Service::meant(&args.image[0], context)?;
+    let own = if service.is_none() { Some(ask(&args)?) } else { None };
     let mut connection = connect(context, Need::Drive, WHO).await?;
+    let ask = match (service, own) {
+        (Some(service), _) => service.ask(&args, &mut connection, context).await,
+        (None, own) => Ok(own.expect("it is one or the other")),
+    };
+    let ask = match ask {
+        Ok(ask) => ask,
+        Err(failure) => {
+            connection.close().await;
+            return Err(failure);
+        }
+    };
     let made = connection.client.run(&ask).await?;
     let started = async {
         if args.detach {
@@ -93,18 +121,34 @@ async fn launch(args: Args, context: &Context) -> Result<Exit> {
     end
 }
 
-fn ask(args: &Args) -> Result<RunAsk> {
+/// What is read where the command was given.
+struct Here {
+    folder: PathBuf,
+    environment: BTreeMap<String, String>,
+    env_files: Vec<String>,
+}
+
+impl Here {
+    fn as_caller(&self) -> Caller<'_> {
+        let (folder, environment) = (&self.folder, &self.environment);
+        Caller { folder, environment, env_files: self.env_files.clone() }
+    }
+}
+
+fn caller_of(args: &Args) -> Result<Here> {
     let folder = std::env::current_dir()
         .map_err(|error| Failure::caused("cannot find the current folder", &error))?;
-    let read = |path: &std::path::PathBuf| {
+    let read = |path: &PathBuf| {
         std::fs::read_to_string(path)
             .map_err(|error| Failure::caused(format!("cannot read `{}`", path.display()), &error))
     };
     let env_files = args.flags.env_file.iter().map(read).collect::<Result<_>>()?;
-    let environment = environment();
-    let caller = Caller { folder: &folder, environment: &environment, env_files };
+    Ok(Here { folder, environment: environment(), env_files })
+}
+
+fn ask(args: &Args) -> Result<RunAsk> {
     let (image, command) = args.image.split_first().expect("the arguments demand one");
-    let mut spec = oneoff::spec(&args.flags, image, command, &caller)?;
+    let mut spec = oneoff::spec(&args.flags, image, command, &caller_of(args)?.as_caller())?;
     (spec.tty, spec.stdin_open) = (args.tty, args.interactive);
     let name = args.name.clone().unwrap_or_default();
     spec.container_name.clone_from(&name);

@@ -38,8 +38,9 @@ pub struct Args {
     /// Take the stack from its present owner
     #[arg(long)]
     take_over: bool,
-    /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given
-    #[arg(value_name = "PATH|STACK")]
+    /// Files (anything with a `/` or `.`), a stack, or a service of the current folder's stack, which
+    /// is meant unless given
+    #[arg(value_name = "PATH|STACK|SERVICE")]
     subject: Option<String>,
     #[command(flatten)]
     files: Files,
@@ -60,7 +61,7 @@ enum Pull {
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let since = ago::now();
-    let (subject, services) = asked(&args, context)?;
+    let (subject, services) = asked(&args, context).await?;
     let (target, stack) = target_of(context, &subject)?;
     let ask = ask(&args, target, services);
     let who = format!("keel up {stack}");
@@ -87,13 +88,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     attached(connection, context, &stack, since).await
 }
 
-/// The stack and its services. Where `-f` names the files, services are all that is left to name.
-fn asked(args: &Args, context: &Context) -> Result<(Subject, Vec<String>)> {
+/// The stack and its services. A word is a service where the files are named or the current folder's
+/// stack has it, as with docker compose, but for one that is the name of another stack.
+async fn asked(args: &Args, context: &Context) -> Result<(Subject, Vec<String>)> {
     let (files, mut services) = (args.files.clone(), args.services.clone());
-    let named = !files.files.is_empty() || !context.files.files.is_empty();
+    let all = files.clone().after(&context.files);
     let subject = match &args.subject {
-        Some(service) if named && !service.contains(['/', '.']) => {
-            services.insert(0, service.clone());
+        Some(word)
+            if !word.contains(['/', '.']) && target::is_service(context, &all, word).await =>
+        {
+            services.insert(0, word.clone());
             None
         }
         subject => subject.as_deref(),

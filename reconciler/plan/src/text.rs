@@ -253,9 +253,19 @@ pub fn of_hold(hold: &Hold) -> String {
             format!("not run yet: `{field}`: {why}{at}")
         }
         Hold::RunsInDocker { container } => format!("runs in Docker as {container}"),
-        Hold::NotFound { what } => format!("{what} does not exist"),
+        Hold::NotFound { what } => not_found(what),
         Hold::Kept { why } => format!("kept: {why}"),
         Hold::ReportOnly => "drifted, and the policy is to report only".into(),
+    }
+}
+
+/// What others have to make, with the command that does.
+fn not_found(what: &str) -> String {
+    match what.split_once(' ') {
+        Some((kind @ ("network" | "volume"), name)) => {
+            format!("{what} does not exist: `keel {kind} create {name}` creates it")
+        }
+        _ => format!("{what} does not exist"),
     }
 }
 

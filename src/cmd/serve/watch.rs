@@ -224,21 +224,41 @@ fn places(stack: &str, service: &str, containers: &[ContainerRow]) -> Vec<String
     let of_service = containers.iter().filter(|row| row.stack == stack && row.service == service);
     let ports: BTreeSet<_> = of_service
         .flat_map(|row| &row.ports)
-        .map(|port| (port.published, port.protocol.as_str(), port.host_ip.as_str()))
+        .map(|port| (port.published, port.target, port.protocol.as_str(), port.host_ip.as_str()))
         .collect();
-    ports.into_iter().map(|(port, protocol, ip)| place(port, protocol, ip)).collect()
+    ports
+        .into_iter()
+        .map(|(port, target, protocol, ip)| place(port, target, protocol, ip))
+        .collect()
 }
 
-fn place(port: u16, protocol: &str, ip: &str) -> String {
+/// Ports in containers where programs answer browsers, beside those from 8000 to 8112. Of others nobody
+/// knows what they speak, so that nothing is said of it.
+const BROWSED: &[u16] = &[
+    80, 81, 2283, 2342, 3000, 3001, 4200, 5000, 5173, 5601, 5984, 6767, 7474, 7878, 8123, 8181,
+    8200, 8384, 8686, 8787, 8888, 8989, 9000, 9001, 9090, 9091, 9093, 9200, 9696, 15672, 19999,
+    32400,
+];
+
+fn scheme(target: u16) -> Option<&'static str> {
+    match target {
+        443 | 8443 | 9443 => Some("https"),
+        8000..=8112 => Some("http"),
+        other => BROWSED.contains(&other).then_some("http"),
+    }
+}
+
+fn place(port: u16, target: u16, protocol: &str, ip: &str) -> String {
     let host = match ip {
         "" | "0.0.0.0" | "::" | "127.0.0.1" | "::1" => "localhost",
         other => other,
     };
-    match (protocol, port) {
-        ("tcp", 80) => format!("http://{host}"),
-        ("tcp", 443) => format!("https://{host}"),
-        ("tcp", port) => format!("http://{host}:{port}"),
-        (protocol, port) => format!("{host}:{port}/{protocol}"),
+    match (protocol, scheme(target), port) {
+        ("tcp", Some("http"), 80) => format!("http://{host}"),
+        ("tcp", Some("https"), 443) => format!("https://{host}"),
+        ("tcp", Some(scheme), port) => format!("{scheme}://{host}:{port}"),
+        ("tcp", None, port) => format!("{host}:{port}"),
+        (protocol, _, port) => format!("{host}:{port}/{protocol}"),
     }
 }
 
@@ -306,6 +326,22 @@ pub mod samples {
 mod tests {
     use super::samples::{container, stack};
     use super::*;
+
+    #[test]
+    fn only_what_answers_browsers_is_shown_as_a_url() {
+        let cases = [
+            (80, 80, "tcp", "http://localhost"),
+            (8080, 80, "tcp", "http://localhost:8080"),
+            (443, 443, "tcp", "https://localhost"),
+            (53, 53, "tcp", "localhost:53"),
+            (53, 53, "udp", "localhost:53/udp"),
+            (80, 5432, "tcp", "localhost:80"),
+            (2222, 22, "tcp", "localhost:2222"),
+        ];
+        for (published, target, protocol, expected) in cases {
+            assert_eq!(place(published, target, protocol, "0.0.0.0"), expected);
+        }
+    }
 
     #[test]
     fn a_warning_is_told_once_and_many_are_counted() {

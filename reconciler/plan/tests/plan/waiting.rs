@@ -209,9 +209,9 @@ fn a_network_that_leaves_waits_for_nobody_who_is_held() {
     (0..9).for_each(|_| _ = world.step());
     insta::assert_snapshot!(world.all(), @r"
     image nginx:1           hold: converged
-    network lan             hold: network lan does not exist
+    network lan             hold: network lan does not exist: `keel network create lan` creates it
     network shop_default    hold: kept: it is not in the source, but tasks are still on it
-    web.1                   hold: network lan does not exist
+    web.1                   hold: network lan does not exist: `keel network create lan` creates it
     ");
     assert_eq!(world.running(), "shop-web-1=nginx:1");
 }
@@ -223,8 +223,8 @@ fn what_is_external_must_exist() {
     world.node.image("nginx:1");
     insta::assert_snapshot!(world.all(), @r"
     image nginx:1           hold: converged
-    network shop_default    hold: network shop_default does not exist
-    web.1                   hold: network shop_default does not exist
+    network shop_default    hold: network shop_default does not exist: `keel network create shop_default` creates it
+    web.1                   hold: network shop_default does not exist: `keel network create shop_default` creates it
     ");
 }
 
