@@ -143,7 +143,7 @@ fn only_the_screen_prints() {
         ("src/follow.rs", &["stdout()", "stderr()"]),
         ("src/talk.rs", &["stdout()", "stderr()"]),
         // Questions about the terminal alone.
-        ("src/terminal.rs", &["stdout()"]),
+        ("src/terminal.rs", &["stdout()", "stderr()"]),
         ("src/sudo.rs", &["stderr()"]),
         // Errors of the command line, escaped.
         ("src/main.rs", &["stderr()"]),
