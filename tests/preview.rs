@@ -228,3 +228,79 @@ fn another_revision_is_previewed_by_its_branch_tag_or_digits() {
     drop(repo);
     host.finish();
 }
+
+#[test]
+fn repositories_of_our_own_and_served_folders_are_previewed_too() {
+    let host = Host::new();
+    let plain = "services: {app: {image: 'busybox:1', init: true, command: sleep 1000000}}\n";
+    host.write("live/local/compose.yaml", plain);
+    let serve = host.serve(&["live"]);
+    host.until_well("local-app-1");
+    let folder = host.keel(&["plan", "./live/local"]).ok();
+    assert!(folder.stdout.starts_with("preview of source default: the folder "), "{folder:?}");
+    assert!(!folder.stdout.contains("belongs to"), "{folder:?}");
+    assert_eq!(host.keel(&["plan", "./live"]).code, 0);
+    host.keel(&["render", "--diff", "./live/local"]).ok();
+
+    let bare = host.keel(&["source", "create", "--bare", "home"]).ok().stdout.trim().to_owned();
+    let work = host.path("work");
+    host.sh(&format!(
+        "git clone -q {bare} {work} 2>/dev/null; cd {work} && git checkout -q -B main && \
+         git config user.name Ann && git config user.email ann@example.org",
+        work = work.display()
+    ));
+    host.write("work/compose.yaml", &plain.replace("app:", "fresh:"));
+    let before = host.keel_in(&work, &["plan"]);
+    assert_eq!(before.code, 2, "{before:?}");
+    for words in
+        ["source home: branch main, which has no commit yet, with 1 uncommitted file", "(new)"]
+    {
+        assert!(before.stdout.contains(words), "{words}: {before:?}");
+    }
+    // The same repository by another way.
+    host.sh(&format!("git -C {} remote set-url origin root@box:{bare}", work.display()));
+    assert_eq!(host.keel_in(&work, &["plan"]).stdout, before.stdout);
+    // No remote at all, and nothing in common: it is no source's.
+    host.sh(&format!("git -C {} remote remove origin", work.display()));
+    let nobodys = host.keel_in(&work, &["plan"]);
+    assert!(nobodys.code == 2 && !nobodys.stdout.contains("preview"), "{nobodys:?}");
+    let named = host.keel_in(&work, &["plan", "--source", "home"]);
+    assert_eq!((named.code, &named.stdout), (2, &before.stdout), "{named:?}");
+    let wrong = host.keel_in(&work, &["plan", "--source", "hom"]);
+    assert!(wrong.code == 1 && wrong.stderr.contains("there is default, home"), "{wrong:?}");
+
+    host.write("work/compose.yaml", "services: {fresh: {imagee: x}}\n");
+    let refused = host.keel_in(&work, &["plan", "--source", "home"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stdout.contains("its repository refuses a push with mistakes"), "{refused:?}");
+    host.write("work/compose.yaml", &plain.replace("app:", "fresh:"));
+
+    host.sh(&format!(
+        "cd {} && git add -A && git commit -qm first && git push -q {bare} main",
+        work.display()
+    ));
+    // By the commit that both have.
+    let after = host.keel_in(&work, &["plan"]).ok();
+    assert!(
+        after.stdout.starts_with("preview of a push to source home: branch main at "),
+        "{after:?}"
+    );
+    let behind = host.path("behind");
+    host.sh(&format!(
+        "git clone -q {bare} {0} && cp -r {0} {1}",
+        behind.display(),
+        host.path("old").display()
+    ));
+    host.write("behind/compose.yaml", &plain.replace("app:", "newer:"));
+    host.sh(&format!(
+        "cd {} && git -c user.name=A -c user.email=a@example.org commit -qam newer && git push -q origin main",
+        behind.display()
+    ));
+    let old = host.keel_in(&host.path("old"), &["plan"]);
+    assert!(old.stdout.contains("a push needs a merge first"), "{old:?}");
+    for stack in ["local", "home"] {
+        host.keel(&["down", stack]).ok();
+    }
+    drop(serve);
+    host.finish();
+}

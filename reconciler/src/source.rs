@@ -273,6 +273,11 @@ impl Source {
         self.own && matches!(error, SourceError::NoBranch { there, .. } if there.is_empty())
     }
 
+    /// Whether it is a repository of our own, which takes no push with a mistake in it.
+    pub fn is_own(&self) -> bool {
+        self.own
+    }
+
     pub fn owner(&self) -> &Owner {
         &self.owner
     }

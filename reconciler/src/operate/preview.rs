@@ -85,6 +85,10 @@ impl Controller {
         let owned = owned(source, self).await?;
         let held = too_much_gone(&owned, &named)
             .map(|why| format!("it would be held until `keel confirm {}`: {why}", whole.name));
+        let wrong = stacks.iter().any(|stack| !stack.errors.is_empty());
+        let refused = (wrong && source.is_own()).then(|| {
+            "its repository refuses a push with mistakes: nothing of it is taken".to_owned()
+        });
         // As closely as whoever applies it will look.
         let observation = self.fleet().observe(Depth::Fields).await?;
         let meant: Vec<_> = stacks.iter().filter(|stack| whole.is_meant(stack)).collect();
@@ -109,7 +113,7 @@ impl Controller {
             source: whole.name.clone(),
             revision,
             present: record.revision.clone(),
-            notes: held.into_iter().collect(),
+            notes: refused.into_iter().chain(held).collect(),
             errors: lines(|stack| &stack.errors),
             warnings: lines(|stack| &stack.warnings),
             stacks: answers,

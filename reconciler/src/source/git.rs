@@ -57,10 +57,7 @@ impl Git {
     }
 
     fn fetch_now(&self, known: Option<Arc<Snapshot>>) -> Result<Arc<Snapshot>, SourceError> {
-        if Location::parse(&self.config.url).is_none() {
-            let hint = "http(s)://, ssh://, user@host:path, file:// or a plain path".to_owned();
-            return Err(self.failed(("this is no address of a repository".into(), Some(hint))));
-        }
+        self.has_address()?;
         transport::register().map_err(|error| self.told(&error))?;
         let identity = Identity::of(self.config.auth.as_ref())
             .map_err(|(path, source)| SourceError::Credentials { path, source })?;
@@ -88,6 +85,15 @@ impl Git {
         let files =
             StackFiles::Checkout { root, data: self.data.clone(), state: self.state.clone() };
         Ok(Arc::new(Snapshot { revision: Some(commit), found, files, elsewhere }))
+    }
+
+    /// One that comes from the command line was not judged with the configuration.
+    pub(super) fn has_address(&self) -> Result<(), SourceError> {
+        if Location::parse(&self.config.url).is_none() {
+            let hint = "http(s)://, ssh://, user@host:path, file:// or a plain path".to_owned();
+            return Err(self.failed(("this is no address of a repository".into(), Some(hint))));
+        }
+        Ok(())
     }
 
     /// Which files differ between two commits.

@@ -131,6 +131,7 @@ impl Git {
 
     /// The same, asked of the server.
     fn brought(&self, repo: &Repository, name: &str) -> Result<Oid, SourceError> {
+        self.has_address()?;
         let identity = Identity::of(self.config.auth.as_ref())
             .map_err(|(path, source)| SourceError::Credentials { path, source })?;
         identity.during(|| {
