@@ -9,6 +9,7 @@ mod down;
 mod drift;
 mod exec;
 mod explain;
+mod gone;
 mod history;
 mod image;
 mod images;

@@ -108,6 +108,11 @@ fn small_things_are_answered_as_docker_does() {
     let used = host.keel(&["rmi", "-f", "nosuch", "busybox"]);
     assert!(used.code == 1 && used.stderr.contains("in use"), "{used:?}");
 
+    for kind in ["volume", "network"] {
+        let gone = host.keel(&[kind, "rm", "-f", "nosuch"]).ok();
+        assert!(gone.stderr.contains(&format!("no such {kind}: nosuch")), "{gone:?}");
+    }
+
     let says = |called: Called, message: &str, hint: &str| {
         assert_eq!(called.code, 64, "{called:?}");
         assert!(called.stderr.contains(message) && called.stderr.contains(hint), "{called:?}");

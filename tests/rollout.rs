@@ -291,7 +291,8 @@ fn an_image_that_is_not_in_the_registry_yet_is_awaited_while_the_old_runs_on() {
     let second = site.push(&two("busybox:built-later", "2"));
     let told = || {
         let row = host.status("one")?;
-        row["notes"].to_string().contains("image busybox:built-later").then_some(row)
+        let running = row["operation"]["state"] == "running";
+        (running && row["notes"].to_string().contains("image busybox:built-later")).then_some(row)
     };
     let row = until("it is awaited", told, || host.overview());
     assert_eq!(

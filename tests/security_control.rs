@@ -395,7 +395,7 @@ fn a_name_in_a_compose_file_is_no_path_or_option() {
             }
             // What Compose lets be a key, and an empty name is none that was given.
             let key = matches!(number, 1 | 5 | 6) && name == "-x";
-            if !(key || name.is_empty() && matches!(number, 3 | 4)) {
+            if !(key || name.is_empty() && matches!(number, 2..=4)) {
                 assert_eq!(checked.code, 1, "{body}{}{}", checked.stdout, checked.stderr);
             }
         }

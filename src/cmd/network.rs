@@ -1,6 +1,7 @@
 //! `keel network ls | create | rm | inspect`.
 
 use crate::args::{Format, Listing, pair};
+use crate::cmd::gone;
 use crate::cmd::inspect;
 use crate::connect::{Need, connect};
 use crate::context::Context;
@@ -75,7 +76,7 @@ pub struct Create {
 /// `network rm`.
 #[derive(Debug, clap::Args)]
 pub struct Rm {
-    /// Do not complain about what is not there
+    /// Do not fail for what is not there
     #[arg(short, long)]
     force: bool,
     /// Their names or ids
@@ -154,9 +155,10 @@ async fn create(args: Create, context: &Context) -> Result<Exit> {
 
 async fn remove(args: Rm, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel network rm").await?;
-    let ask = RemoveAsk { names: args.names, force: args.force };
-    let gone = connection.client.remove_networks(&ask).await?;
+    let client = &connection.client;
+    let remove = async |ask: &RemoveAsk| client.remove_networks(ask).await;
+    let gone = gone::remove(&args.names, args.force, context, remove).await;
     connection.close().await;
-    gone.iter().try_for_each(|name| context.screen.data(name))?;
+    gone?.iter().try_for_each(|name| context.screen.data(name))?;
     Ok(Exit::Done)
 }
