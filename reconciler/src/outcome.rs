@@ -10,7 +10,7 @@ use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
 
 /// So often a step is tried while a person waits for it.
-const ATTEMPTS: u32 = 4;
+pub(crate) const ATTEMPTS: u32 = 4;
 
 /// What a pass came to, for the status and the history. The owner is where its revision is from.
 pub(crate) fn note_of(

@@ -3,6 +3,7 @@
 
 use crate::controller::Controller;
 use crate::history::Note;
+use crate::operation::OperationState;
 use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
 use crate::refresh::milliseconds;
@@ -47,13 +48,16 @@ pub(crate) async fn pass(
     let _turn = controller.turn(stack).await; // never two at once for one stack
     let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
     let _kept = controller.keep_all().await; // nothing goes that this pass sees
-    let (depth, began) = (controller.depth_for(stack), Instant::now());
+    let (depth, began) = (controller.depth_for(stack, asked), Instant::now());
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
     let took = began.elapsed();
     if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
         // An event about the last of a stack's tasks may come after it was forgotten.
         return Ok(Passed { plan, observation, refused: None });
+    }
+    if asked.people_only {
+        return controller.for_people(stack, observation, plan).await;
     }
     controller.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
@@ -140,8 +144,32 @@ impl Controller {
     }
 
     /// How closely the next pass of a stack looks: closely once where drift was found.
-    fn depth_for(&self, stack: &StackName) -> Depth {
-        if self.take_suspect(stack) { Depth::FieldsOf(stack.clone()) } else { Depth::State }
+    fn depth_for(&self, stack: &StackName, asked: &Asked) -> Depth {
+        let close = !asked.people_only && self.take_suspect(stack);
+        if close { Depth::FieldsOf(stack.clone()) } else { Depth::State }
+    }
+
+    /// Sends what people asked of single tasks. How the stack itself is doing, the next whole pass
+    /// says; that something was done is told all the same.
+    async fn for_people(
+        &self,
+        stack: &StackName,
+        observation: Observation,
+        plan: Plan,
+    ) -> Result<Passed, PassError> {
+        let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
+        let refused = self.fleet().assign(&wishes).await.err();
+        if !wishes.is_empty() {
+            let mut note = note_of(&plan, refused.as_ref(), None, self.now());
+            let last = self.records().operation(stack).await?.unwrap_or_default();
+            if refused.is_none() {
+                let open = last.state == OperationState::Running && last.at > 0;
+                note.entry.state =
+                    if open { OperationState::Running } else { OperationState::Succeeded };
+            }
+            self.records().tell(stack, &note).await?;
+        }
+        Ok(Passed { plan, observation, refused })
     }
 }
 

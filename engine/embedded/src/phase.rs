@@ -29,6 +29,9 @@ fn living(records: &Records) -> Phase {
     match (activity, records.wish.goal) {
         // Its namespace, with its addresses, is its shim's until that ends.
         (Activity::Exited, Goal::Stopped | Goal::Removed) => Phase::Draining,
+        (Activity::Running | Activity::Exited, Goal::Running) if ends_first(records) => {
+            Phase::Draining
+        }
         (Activity::Waiting, _) => Phase::Preparing,
         (Activity::Running, Goal::Stopped | Goal::Removed) | (Activity::Draining, _) => {
             Phase::Draining
@@ -37,6 +40,14 @@ fn living(records: &Records) -> Phase {
         (Activity::Backoff, _) => Phase::Backoff,
         (Activity::Exited, _) => Phase::Exited,
     }
+}
+
+/// Whether the process that runs is ended for another one, by what was decided: also before its shim
+/// has heard of that.
+fn ends_first(records: &Records) -> bool {
+    let run = records.state.as_ref().map_or(0, |state| state.run);
+    let launched = records.work.stage == Stage::Launched;
+    launched && (records.is_to_begin_anew() || run < records.work.run)
 }
 
 #[cfg(test)]

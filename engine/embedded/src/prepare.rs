@@ -199,7 +199,7 @@ fn address(error: AddressError) -> Setback {
 
 /// `hosts`, `hostname` and `resolv.conf`: those of the task whose namespace it joins, where it
 /// joins one.
-fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
+pub(crate) fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
     let joined = wish.joins.as_ref().map(|other| tasks::load(layout, other)).transpose()?.flatten();
     let endpoints = joined.as_ref().map_or(&work.endpoints, |other| &other.work.endpoints);
     let made = networks::made(layout)?;

@@ -6,6 +6,7 @@
 //! - A shim that lives is never started twice, and a process that lives is never left without one.
 
 use crate::record::{Activity, Stage, State};
+use crate::shim::ends_with_its_shim;
 use crate::tasks::Records;
 use keel_engine::{ExitCause, Goal, Place, RestartPolicy};
 
@@ -82,6 +83,7 @@ fn running(records: &Records, alive: Alive, boot: &str) -> Step {
         return match stage {
             _ if over => Step::Rest,
             Stage::Launched if is_current(records) => Step::Rest,
+            Stage::Launched if ends_with_its_shim(&records.wish, &records.work) => Step::Stop,
             Stage::Launched => Step::Update,
             _ => Step::Launch,
         };
@@ -106,6 +108,8 @@ fn after_exit(records: &Records) -> Step {
     match state.exit_cause {
         Some(ExitCause::Interrupted) if begins_at_boot(records) => Step::Launch,
         Some(ExitCause::Unknown) if begins_again(records) => Step::Launch,
+        // The run before was ended for one that never began.
+        _ if state.run < records.work.run => Step::Launch,
         _ if records.wish.auto_remove => Step::Remove,
         _ => Step::Rest,
     }

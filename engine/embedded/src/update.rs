@@ -40,6 +40,11 @@ impl Core {
             let (layout, wish) = (self.layout.clone(), wish.clone());
             blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
         }
+        if wish.anew {
+            // What the host says may have changed since the run before.
+            let (layout, wish, work) = (self.layout.clone(), wish.clone(), work.clone());
+            blocking::run(move || prepare::files(&layout, &wish, &work)).await?;
+        }
         let digest = work.digest.clone();
         if let Some(image) =
             digest.and_then(|digest| self.images.by_digest(&wish.spec.image, &digest).ok()?)
@@ -52,7 +57,7 @@ impl Core {
         let waits = state.as_ref().is_some_and(|state| state.activity == Activity::Backoff);
         // A running process keeps what it has mounted, deleted or not: only a new one has the new
         // folder.
-        if waits || lost {
+        if waits || lost || wish.anew {
             work.run = wish.generation;
         }
         self.store_work(&wish.id, work).await?;

@@ -62,6 +62,7 @@ impl Controller {
             pull: ask.pull,
             services: ask.services,
             take_over: ask.take_over,
+            people_only: false,
         };
         self.drive(&stack, asked, Stay::of(ask.detach), lines).await
     }

@@ -43,6 +43,8 @@ impl Controller {
             auto_remove,
             remove_volumes: false,
             force: false,
+            anew: false,
+            grace: None,
         };
         let network = default_network(&wish.spec);
         let task = Assignment::Task(Box::new(wish));

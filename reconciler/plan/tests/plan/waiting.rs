@@ -239,7 +239,7 @@ fn a_dependent_that_asks_for_it_is_restarted_after_an_update() {
     let mut world = world.push("db", "pg:2", "r2").converge();
     let after = world.node.named("shop-api-1").clone();
     assert!(after.id == before.id && after.started > before.started);
-    assert!(world.standing.restart.is_empty());
+    assert!(world.standing.asks.is_empty());
     let generation = world.standing.generation;
     let world = world.converge();
     assert_eq!(world.standing.generation, generation, "once");

@@ -1,0 +1,305 @@
+//! What people do with single containers is decided as a push is: what shares a network or asked to
+//! follow goes along, an interrupted word is gone on with, and nothing of it is a change.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::process::{Child, Stdio};
+use support::{Host, Serve, signal, until};
+
+/// `app` and `web` are in the network of `vpn`.
+const SHARED: &str = "services:
+  vpn:
+    image: busybox:1
+    init: true
+    restart: always
+    command: sleep 1000000
+  app:
+    image: busybox:1
+    init: true
+    network_mode: service:vpn
+    command: sleep 1000000
+  web:
+    image: busybox:1
+    restart: always
+    network_mode: service:vpn
+    command: [sh, -c, 'trap exit TERM; while :; do sleep 0.1; done']
+";
+
+/// The number of the network namespace of a container's process.
+fn namespace(host: &Host, name: &str) -> Option<String> {
+    let pid = host.container(name)?["pid"].as_u64()?;
+    let link = fs::read_link(format!("/proc/{pid}/ns/net")).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+/// Waits until the others are in the network that a container has now, and that one leads somewhere.
+#[track_caller]
+fn until_joined(host: &Host, parent: &str, others: &[&str]) {
+    let joined = || {
+        let theirs = namespace(host, parent)?;
+        let all = others.iter().all(|name| namespace(host, name).as_ref() == Some(&theirs));
+        let linked = host.keel(&["exec", others[0], "ip", "addr"]).stdout.contains("eth0");
+        (all && linked).then_some(())
+    };
+    until(&format!("{others:?} are in the network of {parent}"), joined, || host.overview());
+}
+
+fn shared(host: &Host) {
+    host.write("stacks/shared/compose.yaml", SHARED);
+}
+
+#[test]
+fn what_shares_a_network_has_the_live_one_after_every_word() {
+    let host = Host::new();
+    shared(&host);
+    let serve = host.serve(&["stacks"]);
+    let all = ["shared-app-1", "shared-web-1"];
+    all.iter().for_each(|name| drop(host.until_well(name)));
+    let words: &[&[&[&str]]] = &[
+        &[&["restart", "-t", "1", "shared/vpn"]],
+        &[&["stop", "-t", "1", "shared/vpn"], &["start", "shared-vpn-1"]],
+        &[&["kill", "shared-vpn-1"], &["restart", "shared/vpn"]],
+        &[&["restart", "-t", "1", "shared-app-1"]],
+        &[&["rm", "-f", "shared-vpn-1"], &["up", "-d", "shared", "vpn"]],
+        &[&["up", "-d", "--force-recreate", "shared", "vpn"]],
+    ];
+    for word in words {
+        word.iter().for_each(|arguments| drop(host.keel(arguments).ok()));
+        until_joined(&host, "shared-vpn-1", &all);
+    }
+    drop(serve);
+    host.keel(&["down", "shared"]).ok();
+    host.finish();
+}
+
+#[test]
+fn without_a_daemon_the_word_itself_takes_them_along() {
+    let host = Host::new();
+    host.write("shared/compose.yaml", SHARED);
+    host.keel(&["up", "-d", "./shared"]).ok();
+    host.keel(&["stop", "-t", "1", "shared/vpn"]).ok();
+    host.keel(&["start", "shared/vpn"]).ok();
+    assert_eq!(namespace(&host, "shared-app-1"), namespace(&host, "shared-vpn-1"));
+    host.keel(&["restart", "-t", "1", "shared/vpn"]).ok();
+    assert_eq!(namespace(&host, "shared-app-1"), namespace(&host, "shared-vpn-1"));
+    until_joined(&host, "shared-vpn-1", &["shared-app-1"]);
+    host.keel(&["up", "-d", "--force-recreate", "./shared", "vpn"]).ok();
+    until_joined(&host, "shared-vpn-1", &["shared-app-1"]);
+    host.keel(&["down", "shared"]).ok();
+    host.finish();
+}
+
+/// Ends a container's processes as somebody with root on the host would.
+fn kill_all(host: &Host, name: &str) {
+    let row = host.container(name).unwrap();
+    let state = host.root().join("tasks").join(row["id"].as_str().unwrap()).join("state");
+    let state: Value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
+    for process in ["shim", "process"] {
+        signal(u32::try_from(state[process]["pid"].as_u64().unwrap()).unwrap(), "KILL");
+    }
+}
+
+#[test]
+fn a_network_that_was_lost_with_its_owner_is_drift_and_heals() {
+    let host = Host::new();
+    shared(&host);
+    let serve = host.serve(&["stacks"]);
+    let all = ["shared-app-1", "shared-web-1"];
+    all.iter().for_each(|name| drop(host.until_well(name)));
+    // With its supervisor goes the namespace; the policy brings another.
+    kill_all(&host, "shared-vpn-1");
+    until_joined(&host, "shared-vpn-1", &all);
+    serve.kill();
+    // Nobody looks meanwhile: the drift is told, and healed by the next that comes.
+    kill_all(&host, "shared-vpn-1");
+    host.keel(&["start", "--boot"]).ok();
+    host.until_well("shared-vpn-1");
+    let drift = host.keel(&["drift", "shared"]);
+    assert!(drift.code == 2 && drift.stdout.contains("network_mode"), "{}", drift.stdout);
+    let serve = host.serve(&["stacks"]);
+    until_joined(&host, "shared-vpn-1", &all);
+    drop(serve);
+    host.keel(&["down", "shared"]).ok();
+    host.finish();
+}
+
+const FOLLOWING: &str = "services:
+  db:
+    image: busybox:1
+    init: true
+    restart: always
+    command: sleep 1000000
+  api:
+    image: busybox:1
+    init: true
+    command: sleep 1000000
+    depends_on: { db: { condition: service_started, restart: true } }
+  web:
+    image: busybox:1
+    init: true
+    command: sleep 1000000
+    depends_on: [api]
+";
+
+fn pid(host: &Host, name: &str) -> u64 {
+    host.until_well(name)["pid"].as_u64().unwrap()
+}
+
+#[test]
+fn who_asked_to_follow_a_restart_does_with_a_daemon_or_without() {
+    for served in [false, true] {
+        let host = Host::new();
+        host.write("stacks/fol/compose.yaml", FOLLOWING);
+        let serve = served.then(|| host.serve(&["stacks"]));
+        if !served {
+            host.keel(&["up", "-d", "./stacks/fol"]).ok();
+        }
+        let pids = || ["fol-db-1", "fol-api-1", "fol-web-1"].map(|name| pid(&host, name));
+        let before = pids();
+        host.keel(&["restart", "-t", "1", "fol/db"]).ok();
+        let after = pids();
+        assert!(after[0] != before[0] && after[1] != before[1], "{before:?} {after:?}");
+        assert_eq!(after[2], before[2], "it did not ask");
+        // Its own policy restarts it: that is nobody's decision.
+        signal(u32::try_from(after[0]).unwrap(), "KILL");
+        let again = || host.container("fol-db-1").filter(|row| row["pid"] != after[0]);
+        until("db runs again", again, || host.overview());
+        assert_eq!(pid(&host, "fol-api-1"), after[1]);
+        let text = host.keel(&["history", "fol", "--format", "json"]).ok().stdout;
+        assert!(text.contains("asked for by `keel restart`"), "{text}");
+        drop(serve);
+        host.keel(&["down", "fol"]).ok();
+        host.finish();
+    }
+}
+
+#[test]
+fn a_time_to_end_of_its_own_is_no_change() {
+    let host = Host::new();
+    host.write("stacks/fol/compose.yaml", FOLLOWING);
+    let serve = host.serve(&["stacks"]);
+    host.until_well("fol-web-1");
+    for arguments in [
+        &["stop", "-t", "30", "fol/db"][..],
+        &["start", "fol/db"],
+        &["restart", "-t", "7", "fol/db", "fol-web-1"],
+        &["stop", "-t", "0", "fol/api"],
+    ] {
+        host.keel(arguments).ok();
+        let plan = host.keel(&["plan", "fol"]);
+        assert!(!plan.stdout.contains("stop_grace_period"), "{arguments:?}: {}", plan.stdout);
+        assert_eq!(host.status("fol").unwrap()["sync"], "InSync", "{arguments:?}");
+    }
+    host.keel(&["start", "fol/api"]).ok();
+    let settled = || (host.keel(&["plan", "fol"]).code == 0).then_some(());
+    until("nothing is to be done", settled, || host.keel(&["plan", "fol"]).stdout);
+    drop(serve);
+    host.keel(&["down", "fol"]).ok();
+    host.finish();
+}
+
+/// Ends when it is told so by a file; SIGTERM is not heard.
+const STUBBORN: &str = "services:
+  one:
+    image: busybox:1
+    stop_grace_period: 4s
+    command: [sh, -c, 'trap : TERM; while :; do sleep 0.1; done']
+  two:
+    image: busybox:1
+    stop_grace_period: 4s
+    command: [sh, -c, 'trap : TERM; while :; do sleep 0.1; done']
+  joined:
+    image: busybox:1
+    network_mode: service:one
+    stop_grace_period: 4s
+    command: [sh, -c, 'trap : TERM; while :; do sleep 0.1; done']
+";
+const STUBBORNS: [&str; 3] = ["stub-one-1", "stub-two-1", "stub-joined-1"];
+
+/// `keel` in the background.
+struct Background(Child);
+
+impl Background {
+    fn keel(host: &Host, arguments: &[&str], log: &str) -> Self {
+        let mut command = host.command(env!("CARGO_BIN_EXE_keel"));
+        command.args(arguments).stdout(Stdio::null());
+        command.stderr(fs::File::create(host.path(log)).unwrap());
+        Self(command.spawn().unwrap())
+    }
+
+    fn end(mut self, name: &str) {
+        signal(self.0.id(), name);
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until_stopping(host: &Host, name: &str) {
+    let draining = || host.container(name).filter(|row| row["state"] == "draining");
+    until("it is being stopped", draining, || host.overview());
+}
+
+#[track_caller]
+fn until_all_run_anew(host: &Host, before: &[u64; 3]) {
+    let anew = || {
+        let now = STUBBORNS.map(|name| {
+            host.container(name).filter(|row| row["state"] == "running")?["pid"].as_u64()
+        });
+        now.iter().zip(before).all(|(now, was)| now.is_some_and(|now| now != *was)).then_some(())
+    };
+    until("each was restarted", anew, || host.overview());
+}
+
+#[test]
+fn a_restart_that_is_interrupted_is_gone_on_with() {
+    let host = Host::new();
+    host.write("stub/compose.yaml", STUBBORN);
+    host.keel(&["up", "-d", "./stub"]).ok();
+    for by in ["INT", "KILL"] {
+        let before = STUBBORNS.map(|name| pid(&host, name));
+        let restart = Background::keel(&host, &["restart", "stub"], "restart.log");
+        STUBBORNS.iter().for_each(|name| until_stopping(&host, name));
+        restart.end(by);
+        // Two have all that they need; whose network is another's waits for whoever comes next.
+        let status = host.keel(&["status", "stub", "--format", "json"]).ok().stdout;
+        assert!(!status.contains("stopped by a person"), "{by}: {status}");
+        host.keel(&["start", "--boot"]).ok();
+        until_all_run_anew(&host, &before);
+    }
+    host.keel(&["down", "stub"]).ok();
+    host.finish();
+}
+
+#[test]
+fn a_restart_outlives_the_daemon_and_a_stop_outranks_it() {
+    let host = Host::new();
+    host.write("stacks/stub/compose.yaml", STUBBORN);
+    let serve: Serve = host.serve(&["stacks"]);
+    let before = STUBBORNS.map(|name| pid(&host, name));
+    let restart = Background::keel(&host, &["restart", "stub"], "restart.log");
+    STUBBORNS.iter().for_each(|name| until_stopping(&host, name));
+    serve.kill();
+    drop(restart);
+    let serve = host.serve(&["stacks"]);
+    until_all_run_anew(&host, &before);
+    // A stop in the middle of another one is the last word.
+    let restart = Background::keel(&host, &["restart", "stub/two"], "restart.log");
+    until_stopping(&host, "stub-two-1");
+    host.keel(&["stop", "-t", "1", "stub/two"]).ok();
+    drop(restart);
+    assert_eq!(host.container("stub-two-1").unwrap()["state"], "exited");
+    let latched = host.keel(&["status", "stub"]);
+    assert!((latched.stdout + &latched.stderr).contains("stopped by a person"));
+    drop(serve);
+    host.keel(&["down", "stub"]).ok();
+    host.finish();
+}
