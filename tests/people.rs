@@ -303,3 +303,106 @@ fn a_restart_outlives_the_daemon_and_a_stop_outranks_it() {
     host.keel(&["down", "stub"]).ok();
     host.finish();
 }
+
+/// A program of somebody else that listens on a port of the host.
+struct Listener(Child);
+
+impl Listener {
+    fn on(host: &Host, port: u16) -> Self {
+        let mut command = host.command("python3");
+        command.args(["-m", "http.server", &port.to_string()]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let listener = Self(child.unwrap_or_else(|error| panic!("python3: {error}")));
+        let local = format!(":{port:04X} ");
+        let bound = || host.sh("cat /proc/net/tcp").contains(&local).then_some(());
+        until("somebody has the port", bound, String::new);
+        listener
+    }
+
+    fn end(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const WEB: &str = "services:
+  web:
+    image: busybox:1
+    init: true
+    ports: ['8095:80']
+    environment: { VERSION: 'one' }
+    command: sleep 1000000
+";
+
+#[test]
+fn whatever_waits_for_a_port_says_so_once_and_who_has_it() {
+    let host = Host::new();
+    host.write("stacks/port/compose.yaml", WEB);
+    host.keel(&["up", "-d", "./stacks/port"]).ok();
+    host.keel(&["stop", "-t", "1", "port/web"]).ok();
+    for arguments in [&["start", "port/web"][..], &["restart", "port/web"], &["up", "-d", "port"]] {
+        let listener = Listener::on(&host, 8095);
+        let mut waiting = Background::keel(&host, arguments, "waiting.log");
+        let said = || fs::read_to_string(host.path("waiting.log")).unwrap();
+        let holder =
+            format!("port 8095/tcp on 0.0.0.0 is taken by python3 (pid {})", listener.0.id());
+        until("it says what it waits for", || said().contains(&holder).then_some(()), said);
+        listener.end();
+        let ended = || waiting.0.try_wait().unwrap();
+        assert!(until("it goes on", ended, said).success(), "{arguments:?}: {}", said());
+        assert_eq!(said().matches(&holder).count(), 1, "once: {}", said());
+        host.until_well("port-web-1");
+        host.keel(&["stop", "-t", "1", "port/web"]).ok();
+    }
+    // For good: it is told, and stays asked.
+    let listener = Listener::on(&host, 8095);
+    let start = host.keel(&["start", "port/web"]);
+    assert_eq!(start.code, 1, "{}", start.stderr);
+    assert!(start.stderr.contains("does not start: port 8095/tcp"), "{}", start.stderr);
+    let serve = host.serve(&["stacks"]);
+    serve.until_said(&format!(
+        "port-web-1: waits: port 8095/tcp on 0.0.0.0 is taken by python3 (pid {}",
+        listener.0.id()
+    ));
+    listener.end();
+    host.until_well("port-web-1");
+    assert_eq!(serve.said().matches("port-web-1: waits").count(), 1, "{}", serve.said());
+    drop(serve);
+    host.keel(&["down", "port"]).ok();
+    host.finish();
+}
+
+#[test]
+fn what_only_waits_for_a_port_is_in_nobodys_way() {
+    let host = Host::new();
+    for stack in ["idle", "runs"] {
+        host.write(&format!("{stack}/compose.yaml"), WEB);
+    }
+    host.keel(&["up", "-d", "./idle"]).ok();
+    host.keel(&["stop", "-t", "1", "idle/web"]).ok();
+    host.keel(&["up", "-d", "./runs"]).ok();
+    let start = host.keel(&["start", "idle/web"]);
+    assert!(start.code == 1 && start.stderr.contains("taken by runs/web"), "{}", start.stderr);
+    for version in ["two", "three"] {
+        host.write("runs/compose.yaml", &WEB.replace("one", version));
+        host.keel(&["apply", "./runs"]).ok();
+        assert!(host.keel(&["exec", "runs-web-1", "env"]).stdout.contains(version));
+    }
+    host.keel(&["restart", "-t", "1", "runs/web"]).ok();
+    host.until_well("runs-web-1");
+    let start = host.keel(&["start", "idle/web"]);
+    assert!(start.stderr.contains("taken by runs/web"), "{}", start.stderr);
+    // Nobody has it any more: the one that waits gets it.
+    host.keel(&["down", "runs"]).ok();
+    host.keel(&["start", "idle/web"]).ok();
+    host.until_well("idle-web-1");
+    host.keel(&["down", "idle"]).ok();
+    host.finish();
+}

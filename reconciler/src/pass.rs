@@ -7,12 +7,13 @@ use crate::operation::OperationState;
 use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
 use crate::refresh::milliseconds;
-use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId};
+use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId, Turn};
 use keel_plan::desired::Owner;
 use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedMutexGuard;
 
 /// For reading the output of what failed.
 const OUTPUT_TIME: Duration = Duration::from_secs(5);
@@ -68,6 +69,7 @@ pub(crate) async fn pass(
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
     controller.chronicle(stack, &note, &plan).await?; // edge: disk
     controller.remember_good(stack, &plan).await?; // edge: disk
+    controller.forget_gone(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, observation, refused })
 }
 
@@ -141,6 +143,29 @@ impl Controller {
         let images = plan.standing.good_images.clone();
         let good = Good { desired: desired.clone(), images, at: self.now() };
         self.records().add_good(stack, &good).await
+    }
+
+    /// Of what was to go and is gone nothing is remembered. In the stack's turn, in which whoever brings
+    /// it back writes, too; else what they wrote would go with it.
+    async fn forget_gone(&self, stack: &StackName, plan: &Plan) -> Result<(), RecordError> {
+        if !plan.is_gone() || plan.standing.suspended.is_some() {
+            return Ok(());
+        }
+        let now = self.records().standing(stack).await?;
+        if now.removed.is_some() && now.suspended.is_none() {
+            self.records().forget(stack).await?;
+            self.concerns(|concerns| concerns.forget(stack));
+        }
+        Ok(())
+    }
+
+    /// While this is held no pass looks at the stack or forgets it, here or in another process.
+    pub(crate) async fn writing(
+        &self,
+        stack: &StackName,
+    ) -> Result<(OwnedMutexGuard<()>, Vec<Turn>), EngineError> {
+        let turn = self.turn(stack).await;
+        Ok((turn, self.fleet().turn().await?))
     }
 
     /// How closely the next pass of a stack looks: closely once where drift was found.

@@ -13,6 +13,8 @@ pub(crate) fn phase(records: &Records, alive: Alive, boot: &str) -> Phase {
     let next = crate::step::next(records, alive, boot);
     match (records.wish.goal, records.work.stage) {
         (Goal::Removed, _) => Phase::Draining,
+        // Its stop is done, and the wish that waited for that follows.
+        (Goal::Stopped, _) if records.following.is_some() => Phase::Preparing,
         (Goal::Stopped, _) => Phase::Exited,
         (_, Stage::Rejected) if next == Step::Rest => Phase::Rejected,
         (Goal::Ready, Stage::Ready) => Phase::Ready,

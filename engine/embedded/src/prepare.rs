@@ -12,7 +12,7 @@ use crate::resolver::etc::{HostFiles, etc};
 use crate::runtime::PrepareError;
 use crate::setback::{Setback, Step};
 use crate::shim::signal_number;
-use crate::step::Alive;
+use crate::step::{self, Alive};
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, health, images, networks, record, runtime};
 use keel_engine::{Goal, TaskAssignment};
@@ -165,6 +165,7 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
     work.endpoints = endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
     let claims: Vec<_> = others
         .iter()
+        .filter(|other| claims_ports(other))
         .flat_map(|other| {
             let port = |port| Claim { owner: owner(&other.wish), port };
             other.work.ports.iter().cloned().map(port)
@@ -180,6 +181,21 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
 fn holds(other: &Records) -> bool {
     let alive = Alive::of(other);
     alive.shim || alive.process || other.wish.goal < Goal::Stopped || other.following.is_some()
+}
+
+/// Whether a task keeps its ports from others: it runs, or is on its way to. One that waits for
+/// something, or has ended and rests, reserves nothing against what runs.
+fn claims_ports(other: &Records) -> bool {
+    let alive = Alive::of(other);
+    let is_due = || step::next(other, alive, &record::boot_id()) != step::Step::Rest;
+    alive.shim
+        || alive.process
+        || match other.work.stage {
+            Stage::Preparing => other.work.attempts == 0,
+            Stage::Ready => true,
+            Stage::Launched => is_due(),
+            Stage::Pending | Stage::Rejected | Stage::Removing => false,
+        }
 }
 
 /// Who shares a published port: the tasks of one service.

@@ -45,17 +45,16 @@ impl Controller {
         ask: ConvergeAsk,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let stack = match ask.target {
-            PlanTarget::Stack(stack) => stack,
-            PlanTarget::Submitted(submission) => self.submit(*submission, ask.take_over).await?,
+        let stack = match &ask.target {
+            PlanTarget::Stack(stack) => stack.clone(),
+            PlanTarget::Submitted(submission) => submission.desired.stack.clone(),
         };
-        let Some(desired) = self.records().desired(&stack).await? else {
-            return Err(unknown_stack(&stack));
-        };
-        if !ask.keep_stopped {
-            let lifted = wanted_services(&desired, &ask.services);
-            self.records().change_standing(&stack, |standing| lift(standing, &lifted)).await?;
+        let writing = self.writing(&stack).await?;
+        if let PlanTarget::Submitted(submission) = ask.target {
+            self.submit(*submission, ask.take_over).await?;
         }
+        self.wanted_again(&stack, &ask.services, ask.keep_stopped).await?;
+        drop(writing);
         let asked = Asked {
             recreate: ask.recreate,
             resolve: ask.resolve,
@@ -65,6 +64,23 @@ impl Controller {
             people_only: false,
         };
         self.drive(&stack, asked, Stay::of(ask.detach), lines).await
+    }
+
+    /// A person wants it up: what they or others held back is so no longer.
+    async fn wanted_again(
+        &self,
+        stack: &StackName,
+        services: &[String],
+        keep_stopped: bool,
+    ) -> Result<(), Refusal> {
+        let Some(desired) = self.records().desired(stack).await? else {
+            return Err(unknown_stack(stack));
+        };
+        if !keep_stopped {
+            let lifted = wanted_services(&desired, services);
+            self.records().change_standing(stack, |standing| lift(standing, &lifted)).await?;
+        }
+        Ok(())
     }
 
     /// Stores what somebody loaded: contents first, then what names them.

@@ -235,3 +235,19 @@ fn what_is_gone_is_asked_nothing() {
     world.pass();
     assert!(world.standing.asks.is_empty());
 }
+
+#[test]
+fn a_signal_that_a_person_sent_ends_it_as_its_policy_says() {
+    for (restart, expected) in [
+        (keel_engine::RestartPolicy::No, "db.1: hold: failed: exited (143)"),
+        (keel_engine::RestartPolicy::OnFailure { max: 1 }, "db.1: hold: failed: exited (143)"),
+        (keel_engine::RestartPolicy::Always, "db.1: start: it exited (143)"),
+    ] {
+        let mut world = restarts().edit("db", |s| s.spec.restart = restart).converge();
+        let db = world.node.named("shop-db-1");
+        (db.phase, db.exit_code, db.exit_cause) =
+            (Phase::Exited, Some(143), Some(ExitCause::Stopped));
+        (db.started, db.finished) = (Some(0), Some(100_000));
+        assert!(world.shown().contains(expected), "{}", world.shown());
+    }
+}
