@@ -88,6 +88,13 @@ fn without_a_daemon_the_word_itself_takes_them_along() {
     until_joined(&host, "shared-vpn-1", &["shared-app-1"]);
     host.keel(&["up", "-d", "--force-recreate", "./shared", "vpn"]).ok();
     until_joined(&host, "shared-vpn-1", &["shared-app-1"]);
+    let far = ["run", "-d", "--name", "far", "--init", "--restart", "always"];
+    let network = ["--network", "container:shared-vpn-1", "busybox:1", "sleep", "1000000"];
+    host.keel(&[&far[..], &network].concat()).ok();
+    host.keel(&["stop", "-t", "1", "shared/vpn"]).ok();
+    host.keel(&["start", "shared/vpn"]).ok();
+    until_joined(&host, "shared-vpn-1", &["shared-app-1", "far"]);
+    host.keel(&["rm", "-f", "far"]).ok();
     host.keel(&["down", "shared"]).ok();
     host.finish();
 }

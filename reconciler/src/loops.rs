@@ -146,6 +146,7 @@ async fn look_for_drift(controller: Controller) {
         for stack in drift::differing(&controller).await.unwrap_or_default() {
             controller.look_closely(stack);
         }
+        let _ = controller.rejoin_oneoffs().await;
         controller.herald().ring();
     }
 }

@@ -92,4 +92,23 @@ mod tests {
             assert_eq!(phase(&records, alive, ""), expected, "{name}");
         }
     }
+
+    #[test]
+    fn what_is_ended_for_another_run_is_draining_at_once() {
+        let mut wish = sample::wish(2, Goal::Running);
+        wish.anew = true;
+        let state = State { activity: Activity::Running, run: 1, ..State::default() };
+        let work = Work { stage: Stage::Launched, generation: 1, run: 1, ..Work::default() };
+        let mut records = sample::records(wish, work, Some(state));
+        let both = Alive { shim: true, process: true };
+        assert_eq!(phase(&records, both, ""), Phase::Draining, "nobody has told its shim yet");
+        (records.work.generation, records.work.run) = (2, 2);
+        assert_eq!(phase(&records, both, ""), Phase::Draining, "its shim has not heard yet");
+        records.state.as_mut().unwrap().run = 2;
+        assert_eq!(phase(&records, both, ""), Phase::Running);
+        records.wish.goal = Goal::Stopped;
+        records.following = Some(sample::wish(3, Goal::Running));
+        let none = Alive { shim: false, process: false };
+        assert_eq!(phase(&records, none, ""), Phase::Preparing, "a start follows the stop");
+    }
 }

@@ -234,6 +234,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_anew_goes_on_wherever_it_was_cut_short() {
+        use keel_engine::NetworkMode;
+        let behind = |activity| {
+            let mut records = records(Goal::Running, Stage::Launched, true, Some(activity));
+            records.wish.anew = true;
+            records
+        };
+        assert_eq!(next(&behind(Activity::Running), BOTH, "now"), Step::Update);
+        assert_eq!(next(&behind(Activity::Running), PROCESS, "now"), Step::Adopt);
+        let mut joined = behind(Activity::Running);
+        std::sync::Arc::make_mut(&mut joined.wish.spec).network_mode =
+            NetworkMode::Service("vpn".into());
+        assert_eq!(next(&joined, BOTH, "now"), Step::Stop, "its shim joins another namespace");
+        joined.state.as_mut().unwrap().activity = Activity::Exited;
+        assert_eq!(next(&joined, NONE, "now"), Step::Launch);
+        // The run before was ended, and whoever was to begin the next one died.
+        let mut owed = records(Goal::Running, Stage::Launched, false, Some(Activity::Exited));
+        (owed.work.run, owed.state.as_mut().unwrap().run) = (2, 1);
+        assert_eq!(next(&owed, NONE, "now"), Step::Launch);
+    }
+
+    #[test]
     fn the_wish_that_waited_for_a_stop_follows_it() {
         let mut records = records(Goal::Stopped, Stage::Launched, true, Some(Activity::Exited));
         records.following = Some(sample::wish(3, Goal::Running));

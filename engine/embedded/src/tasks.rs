@@ -332,6 +332,21 @@ mod tests {
     }
 
     #[test]
+    fn a_run_anew_that_has_not_begun_is_owed_by_the_next_wish() {
+        let anew = TaskAssignment { anew: true, grace: Some(7), ..wish(2, Goal::Running) };
+        let mut had = had(anew, Activity::Running);
+        (had.work.stage, had.work.generation) = (Stage::Launched, 1);
+        let next = |had: &Records, goal| match take(Some(had), &wish(3, goal)).unwrap() {
+            Taken::Now(wish) => (wish.anew, wish.grace),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(next(&had, Goal::Running), (true, Some(7)), "healed or updated meanwhile");
+        assert_eq!(next(&had, Goal::Stopped), (false, None), "a stop is the last word");
+        had.work.generation = 2;
+        assert_eq!(next(&had, Goal::Running), (false, None), "it is on its way");
+    }
+
+    #[test]
     fn a_start_that_overtakes_a_stop_survives_on_disk() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());

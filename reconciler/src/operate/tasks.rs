@@ -10,14 +10,17 @@
 mod vigil;
 
 use super::converge::Later;
+use super::oneoff::next_of;
 use super::target::{listed_names, newest, resolve};
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
+use crate::outcome::ATTEMPTS;
 use crate::rows::TaskDone;
 use futures_util::future::join_all;
 use keel_engine::{
-    Assignment, Depth, Goal, ObservedTask, Open, Phase, Slot, StackName, TaskAssignment, TaskId,
+    Assignment, Depth, Goal, Observation, ObservedTask, Open, Phase, Slot, StackName,
+    TaskAssignment, TaskId,
 };
 use keel_plan::Asked;
 use keel_plan::standing::{Ask, AskVerb, Standing};
@@ -29,6 +32,8 @@ use vigil::Vigil;
 
 /// Between two looks when no event comes; events may be skipped.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So long a command stays for one-offs that go along with what it started.
+const REJOIN: Duration = Duration::from_secs(60);
 
 /// Whom it is told what is waited for.
 pub(super) struct Teller(Option<mpsc::UnboundedSender<Acting>>);
@@ -120,7 +125,24 @@ impl Controller {
         let stacks = stacks.iter().map(|(stack, tasks)| self.in_stack(stack, tasks, ask, teller));
         let alone = alone.into_iter().map(|task| self.one_off(task, verb, ask, teller));
         let (stacks, alone) = tokio::join!(join_all(stacks), join_all(alone));
-        stacks.into_iter().chain(alone).collect()
+        stacks.into_iter().chain(alone).collect::<Result<(), _>>()?;
+        if matches!(verb, AskVerb::Start | AskVerb::Restart) {
+            self.until_rejoined().await?;
+        }
+        Ok(())
+    }
+
+    /// One-offs that share a network go along, too. Without a daemon nobody else brings them there.
+    async fn until_rejoined(&self) -> Result<(), Refusal> {
+        let rejoining = self.rejoin_oneoffs().await?;
+        let is_on_its_way = |task: &ObservedTask| {
+            let phase = matches!(task.phase, Phase::Draining | Phase::Preparing | Phase::Pending);
+            rejoining.contains(&task.id) && phase && task.attempts < ATTEMPTS
+        };
+        let over = |seen: &Observation| (!seen.tasks.iter().any(is_on_its_way)).then_some(());
+        let deadline = (!rejoining.is_empty()).then(|| Instant::now() + REJOIN);
+        self.fleet().until(deadline, over).await?;
+        Ok(())
     }
 
     /// A decision of the planner: passes that move nothing else, until it has come true.
@@ -235,7 +257,7 @@ fn wish_of(task: &ObservedTask, verb: AskVerb, ask: &TaskAsk) -> TaskAssignment 
         force: matches!(verb, AskVerb::Kill | AskVerb::Remove { .. })
             || (verb == AskVerb::Stop && ask.timeout == Some(0)),
         remove_volumes: verb == AskVerb::Remove { volumes: true },
-        ..TaskAssignment::again(task, goal, task.generation + 1)
+        ..next_of(task, goal)
     }
 }
 
