@@ -167,6 +167,18 @@ pub(crate) fn awaited(plan: &Plan) -> Vec<String> {
     plan.entries.iter().filter(open).map(line).collect()
 }
 
+/// Slots that wait, each with what for. How an image comes is told of the image.
+pub(crate) fn waiting(plan: &Plan) -> Vec<(Slot, String)> {
+    let waits = |entry: &Entry| match (&entry.subject, &entry.verdict) {
+        (_, Verdict::Hold(Hold::AwaitingImage { .. })) => None,
+        (Subject::Slot(slot), Verdict::Hold(hold)) if !hold.is_final() => {
+            Some((slot.clone(), text::of_hold(hold)))
+        }
+        _ => None,
+    };
+    plan.entries.iter().filter_map(waits).collect()
+}
+
 /// Whether nothing but health and time is waited for.
 pub(crate) fn only_health_is_open(plan: &Plan) -> bool {
     plan.entries.iter().all(|entry| match &entry.verdict {
