@@ -186,9 +186,11 @@ impl Controller {
         let refused = self.fleet().assign(&wishes).await.err();
         if !wishes.is_empty() {
             let mut note = note_of(&plan, refused.as_ref(), None, self.now());
-            let last = self.records().operation(stack).await?.unwrap_or_default();
             if refused.is_none() {
-                let open = last.state == OperationState::Running && last.at > 0;
+                // What is under way goes on; else this is an operation of its own, and done.
+                let history = self.records().history(stack).await?;
+                let last = history.0.last().map(|last| (last.state, &last.revision));
+                let open = last == Some((OperationState::Running, &plan.revision));
                 note.entry.state =
                     if open { OperationState::Running } else { OperationState::Succeeded };
             }

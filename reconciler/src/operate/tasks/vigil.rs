@@ -102,7 +102,12 @@ impl<'a> Vigil<'a> {
         match task.phase {
             Phase::Rejected => Err(rejected(task)),
             Phase::Running => Ok(true),
-            Phase::Exited | Phase::Backoff => Ok(task.started != awaited.started),
+            Phase::Exited | Phase::Backoff if task.started != awaited.started => Ok(true),
+            // Nothing is on its way any more: its turn in the slot is over.
+            Phase::Exited if self.began.elapsed() > PATIENCE => {
+                Err(Refusal::conflict(format!("container {} is not started", awaited.name))
+                    .hint("`keel status` says what its stack is at"))
+            }
             _ if is_vain(task) => Err(vain(task)),
             _ => Ok(false),
         }
