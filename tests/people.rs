@@ -373,6 +373,10 @@ fn whatever_waits_for_a_port_says_so_once_and_who_has_it() {
     let start = host.keel(&["start", "port/web"]);
     assert_eq!(start.code, 1, "{}", start.stderr);
     assert!(start.stderr.contains("does not start: port 8095/tcp"), "{}", start.stderr);
+    let stop = host.keel(&["stop", "port/web"]).ok();
+    assert!(!stop.stderr.contains("waits"), "it waits for nothing any more: {}", stop.stderr);
+    assert_eq!(host.container("port-web-1").unwrap()["state"], "exited");
+    assert_eq!(host.keel(&["start", "port/web"]).code, 1);
     let serve = host.serve(&["stacks"]);
     serve.until_said(&format!(
         "port-web-1: waits: port 8095/tcp on 0.0.0.0 is taken by python3 (pid {}",

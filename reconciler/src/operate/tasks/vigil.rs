@@ -185,6 +185,7 @@ impl<'a> Vigil<'a> {
     fn waits_for(&self, task: &ObservedTask) -> Option<String> {
         let late = self.began.elapsed() > WORTH_TELLING;
         match task.phase {
+            Phase::Pending | Phase::Preparing if task.goal != Goal::Running => None,
             Phase::Pending | Phase::Preparing if task.attempts > 0 => task.message.clone(),
             Phase::Pending | Phase::Preparing if late && task.digest.is_none() => {
                 Some(format!("image {} is on its way", task.spec.image))
