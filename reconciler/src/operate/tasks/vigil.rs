@@ -184,8 +184,10 @@ impl<'a> Vigil<'a> {
 
     fn waits_for(&self, task: &ObservedTask) -> Option<String> {
         let late = self.began.elapsed() > WORTH_TELLING;
+        let starts = matches!(self.ask.verb, TaskVerb::Start | TaskVerb::Restart);
         match task.phase {
-            Phase::Pending | Phase::Preparing if task.goal != Goal::Running => None,
+            // A stop ends all other waiting.
+            Phase::Pending | Phase::Preparing if !starts => None,
             Phase::Pending | Phase::Preparing if task.attempts > 0 => task.message.clone(),
             Phase::Pending | Phase::Preparing if late && task.digest.is_none() => {
                 Some(format!("image {} is on its way", task.spec.image))
