@@ -417,3 +417,34 @@ fn what_only_waits_for_a_port_is_in_nobodys_way() {
     host.keel(&["down", "idle"]).ok();
     host.finish();
 }
+
+#[test]
+fn a_restart_begins_with_what_the_host_has_now() {
+    let host = Host::new();
+    let node = host.path("stick");
+    let plug = |number: u32| {
+        let _ = fs::remove_file(&node);
+        host.sh(&format!("mknod {} c 1 {number}", node.display()));
+    };
+    plug(3);
+    let stack = format!(
+        "services:\n  one:\n    image: busybox:1\n    init: true\n    command: sleep 1000000\n    \
+         devices: ['{}:/dev/stick']\n",
+        node.display()
+    );
+    host.write("dev/compose.yaml", &stack);
+    host.keel(&["up", "-d", "./dev"]).ok();
+    let number = || host.keel(&["exec", "dev-one-1", "stat", "-c", "%T", "/dev/stick"]).ok().stdout;
+    assert_eq!(number(), "3\n");
+    plug(5);
+    host.keel(&["restart", "-t", "1", "dev/one"]).ok();
+    assert_eq!(number(), "5\n", "it was plugged in again");
+    // What is not there any more: it cannot begin, which is said, and begins once it is there again.
+    fs::remove_file(&node).unwrap();
+    host.keel(&["restart", "-t", "1", "dev/one"]);
+    plug(5);
+    host.keel(&["restart", "-t", "1", "dev/one"]).ok();
+    host.until_well("dev-one-1");
+    host.keel(&["down", "dev"]).ok();
+    host.finish();
+}

@@ -110,11 +110,37 @@ fn ready(
     contents(layout, &wish)?;
     let mounts = crate::mounts::resolve(layout, &wish, image, &mut work, first)?;
     place(layout, &wish, &mut work)?;
+    bundle(layout, &wish, &mut work, image, mounts)?;
+    work.stage = Stage::Ready;
+    tasks::note_work(&layout.task(&wish.id), &work)?;
+    Ok(Prepared { wish, work })
+}
+
+/// What the host, the image and the specification say now, for another run of a task that keeps its
+/// namespace, addresses and ports: a device may have another number by now.
+pub(crate) fn renew(
+    layout: &Layout,
+    wish: &TaskAssignment,
+    work: &mut Work,
+    image: &Image,
+) -> Step<()> {
+    contents(layout, wish)?;
+    let mounts = crate::mounts::resolve(layout, wish, image, work, false)?;
+    bundle(layout, wish, work, image, mounts)
+}
+
+/// The files of the next run.
+fn bundle(
+    layout: &Layout,
+    wish: &TaskAssignment,
+    work: &mut Work,
+    image: &Image,
+    mounts: Vec<runtime::HostMount>,
+) -> Step<()> {
     let dir = layout.task(&wish.id);
-    files(layout, &wish, &work)?;
+    files(layout, wish, work)?;
     let facts = images::facts(image);
-    let request =
-        runtime::Prepare { layout, assignment: &wish, work: &work, image: &facts, mounts };
+    let request = runtime::Prepare { layout, assignment: wish, work, image: &facts, mounts };
     let bundle = runtime::prepare(&request).map_err(|error| match error {
         PrepareError::Bundle(_) => Setback::never(&error),
         _ => Setback::later(&error),
@@ -123,10 +149,8 @@ fn ready(
         .map_err(std::io::Error::from)
         .and_then(|bytes| record::replace(&dir.config(), &bytes, 0o600))
         .map_err(|error| Setback::Later(format!("cannot write config.json: {error}")))?;
-    work.stage = Stage::Ready;
     work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
-    tasks::note_work(&dir, &work)?;
-    Ok(Prepared { wish, work })
+    Ok(())
 }
 
 fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
@@ -215,7 +239,7 @@ fn address(error: AddressError) -> Setback {
 
 /// `hosts`, `hostname` and `resolv.conf`: those of the task whose namespace it joins, where it
 /// joins one.
-pub(crate) fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
+fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
     let joined = wish.joins.as_ref().map(|other| tasks::load(layout, other)).transpose()?.flatten();
     let endpoints = joined.as_ref().map_or(&work.endpoints, |other| &other.work.endpoints);
     let made = networks::made(layout)?;
