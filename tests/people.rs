@@ -104,9 +104,13 @@ fn kill_all(host: &Host, name: &str) {
     let row = host.container(name).unwrap();
     let state = host.root().join("tasks").join(row["id"].as_str().unwrap()).join("state");
     let state: Value = serde_json::from_slice(&fs::read(state).unwrap()).unwrap();
-    for process in ["shim", "process"] {
-        signal(u32::try_from(state[process]["pid"].as_u64().unwrap()).unwrap(), "KILL");
-    }
+    let pids = ["shim", "process"].map(|who| state[who]["pid"].as_u64().unwrap());
+    pids.iter().for_each(|pid| signal(u32::try_from(*pid).unwrap(), "KILL"));
+    let is_dead = |pid: &u64| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+    };
+    until("both are dead", || pids.iter().all(is_dead).then_some(()), String::new);
 }
 
 #[test]
