@@ -32,7 +32,9 @@ pub(crate) fn named<'a, R: Borrow<Records>>(all: &'a [R], name: &str) -> Option<
         let id = records.wish.id.as_str();
         records.wish.spec.container_name == name || (name.len() >= 4 && id.starts_with(name))
     };
-    all.iter().map(R::borrow).filter(is_meant)
+    all.iter()
+        .map(R::borrow)
+        .filter(is_meant)
         .max_by_key(|records| (holder(records).is_some(), records.work.created))
 }
 
