@@ -26,6 +26,9 @@ pub(crate) struct Passed {
     pub refused: Option<EngineError>,
 }
 
+/// The turn of a stack, and the turns of the nodes.
+pub(crate) type Writing = (OwnedMutexGuard<()>, Vec<Turn>);
+
 /// Why there was no pass.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PassError {
@@ -160,10 +163,7 @@ impl Controller {
     }
 
     /// While this is held no pass looks at the stack or forgets it, here or in another process.
-    pub(crate) async fn writing(
-        &self,
-        stack: &StackName,
-    ) -> Result<(OwnedMutexGuard<()>, Vec<Turn>), EngineError> {
+    pub(crate) async fn writing(&self, stack: &StackName) -> Result<Writing, EngineError> {
         let turn = self.turn(stack).await;
         Ok((turn, self.fleet().turn().await?))
     }
