@@ -179,6 +179,33 @@ fn only_the_screen_prints() {
     }
 }
 
+/// What a task of a stack shall be, the planner alone decides: only a pass hands over what it planned, and
+/// whoever looks after tasks of no stack.
+#[test]
+fn no_door_leads_past_the_plan() {
+    let may = [
+        // Its wishes are the plan's.
+        "reconciler/src/pass.rs",
+        // `keel run`, and what people do with that.
+        "reconciler/src/operate/oneoff.rs",
+        "reconciler/src/operate/tasks.rs",
+    ];
+    for path in sources() {
+        let name = shown(&path);
+        let outside = ["reconciler/src/", "api/src/", "src/"].iter().any(|at| name.starts_with(at));
+        if !outside || may.contains(&name.as_str()) || name.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in ["Assignment::Task(Box", "TaskAssignment", "plan.wishes()"] {
+            // What events may come of it.
+            let known = name == "reconciler/src/concerns.rs" && word == "plan.wishes()";
+            assert!(known || !code.contains(word), "{name} decides about tasks: {word}");
+        }
+    }
+}
+
 /// A map that names what is not there is worse than none.
 #[test]
 fn the_pages_name_files_that_exist() {

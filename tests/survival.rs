@@ -22,6 +22,11 @@ const STACK: &str = "services:
     image: busybox:1
     init: true
     command: sleep 1000000
+  inside:
+    image: busybox:1
+    init: true
+    network_mode: service:web
+    command: sleep 1000000
   once:
     image: busybox:1
     command: 'true'
@@ -157,6 +162,15 @@ fn after_a_reboot_everything_starts_again_without_registry_or_source() {
     let serve = host.serve(&["empty"]);
     host.until_well("life-web-1");
     assert!(host.until_get("http://127.0.0.1:8090/").contains("nginx"));
+    let namespace = |name| {
+        let pid = host.container(name)?["pid"].as_u64()?;
+        fs::read_link(format!("/proc/{pid}/ns/net")).ok()
+    };
+    let joined = || {
+        let web = namespace("life-web-1")?;
+        (namespace("life-inside-1")? == web).then_some(())
+    };
+    until("what shares a network has the new one", joined, || host.overview());
     let asker = host.container("life-asker-1").unwrap();
     assert_eq!(asker["state"], "exited", "what a person stopped stays stopped: {}", serve.said());
     let drift = host.keel(&["drift"]);

@@ -75,8 +75,12 @@ fn while_one_command_awaits_health_others_have_their_turns() {
     assert_eq!(host.keel(&["run", "--rm", "busybox:1", "echo", "done"]).ok().stdout, "done\n");
     host.keel(&["down", "other"]).ok();
     assert!(up.waits(), "nobody said that db is well");
+    let said = || fs::read_to_string(host.path("waiting.log")).unwrap();
+    let why = "Service app.1  Waiting: waits for db to be healthy";
+    until("it says what it waits for", || said().contains(why).then_some(()), said);
     host.keel(&["exec", "slow-db-1", "touch", "/well"]).ok();
     assert_eq!(up.code(&host), Some(0));
+    assert_eq!(said().matches(why).count(), 1, "{}", said());
     host.until_well("slow-app-1");
     host.keel(&["down", "slow"]).ok();
     host.finish();

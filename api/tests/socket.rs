@@ -95,7 +95,8 @@ async fn a_one_off_goes_all_the_way() {
 
     let rows = host.client.ps(&PsAsk { all: true, ..PsAsk::default() }).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["job"]);
-    let stop = TaskAsk { targets: vec!["job".into()], verb: TaskVerb::Stop, timeout: None };
+    let stop =
+        TaskAsk { targets: vec!["job".into()], verb: TaskVerb::Stop, timeout: None, again: false };
     assert_eq!(host.client.act(&stop).await.unwrap()[0].containers, ["job"]);
     let over = host.client.wait(&made.id, Until::Exited).await.unwrap();
     assert_eq!(over.phase, Phase::Exited);

@@ -116,6 +116,15 @@ pub struct TaskAssignment {
     /// With goal Stopped or Removed: SIGKILL at once (`kill`, `rm -f`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+    /// With goal Running: the process that runs now is ended first, and another one follows, whatever
+    /// dies in between. A task that shares another's network namespace then joins the one that this
+    /// has now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
+    /// Milliseconds between the signal and SIGKILL, where this decision has its own (`stop -t`): the
+    /// specification stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<u64>,
 }
 
 impl TaskAssignment {
@@ -136,6 +145,14 @@ impl TaskAssignment {
             auto_remove: task.auto_remove,
             remove_volumes: false,
             force: false,
+            anew: false,
+            grace: None,
         }
+    }
+
+    /// How long its process has to end after the signal.
+    #[must_use]
+    pub fn grace_ms(&self) -> u64 {
+        self.grace.unwrap_or_else(|| self.spec.grace_ms())
     }
 }

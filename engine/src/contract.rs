@@ -37,6 +37,7 @@ pub struct Subject<'a> {
 pub async fn suite(subject: &Subject<'_>) {
     subject.an_image_comes().await;
     subject.a_task_runs_stops_runs_again_and_goes().await;
+    subject.a_run_anew_is_another_process_of_the_same_task().await;
     subject.assigning_twice_is_once().await;
     subject.an_old_generation_is_refused().await;
     subject.a_goal_only_moves_forward().await;
@@ -73,6 +74,8 @@ impl Subject<'_> {
             auto_remove: false,
             remove_volumes: true,
             force: false,
+            anew: false,
+            grace: None,
         }
     }
 
@@ -132,6 +135,33 @@ impl Subject<'_> {
         self.assign(&wish).await;
         let again = self.until_phase(&wish.id, Phase::Running).await;
         assert_eq!(again.created, first.created, "it is the same task");
+        self.remove(wish).await;
+    }
+
+    async fn a_run_anew_is_another_process_of_the_same_task(&self) {
+        let mut wish = self.task("anew", 1, Goal::Running);
+        self.assign(&wish).await;
+        let first = self.until_phase(&wish.id, Phase::Running).await;
+        (wish.generation, wish.anew, wish.grace) = (2, true, Some(100));
+        self.assign(&wish).await;
+        let promise = "a run anew follows the one before";
+        let again = |seen: &Observation| {
+            find(seen, &wish.id).is_some_and(|task| {
+                let younger = task.pid.is_some() && task.pid != first.pid;
+                task.phase == Phase::Running && younger && task.generation == 2
+            })
+        };
+        let seen = self.until(promise, again).await;
+        let second = find(&seen, &wish.id).expect("it was just found");
+        assert_eq!(
+            (&second.spec, second.restarts),
+            (&first.spec, 0),
+            "its own grace changes nothing"
+        );
+        self.assign(&wish).await;
+        (self.pause)().await;
+        let third = self.until_phase(&wish.id, Phase::Running).await;
+        assert_eq!(third.pid, second.pid, "once");
         self.remove(wish).await;
     }
 

@@ -293,10 +293,18 @@ impl Inner {
         };
         (task.generation, task.goal, task.spec) = (wish.generation, wish.goal, wish.spec.clone());
         (task.revision, task.origins) = (wish.revision.clone(), wish.origins.clone());
+        task.joins.clone_from(&wish.joins);
         task.findings.clear();
         match wish.goal {
             Goal::Ready => task.phase = Phase::Ready,
-            Goal::Running => self.run(&mut task),
+            Goal::Running => {
+                let before = task.pid.filter(|_| wish.anew);
+                if before.is_some() {
+                    ended(&mut task, 143, ExitCause::Stopped, self.now);
+                }
+                self.run(&mut task);
+                task.pid = task.pid.map(|pid| before.map_or(pid, |before| before + 1_000));
+            }
             Goal::Stopped => ended(&mut task, 143, ExitCause::Stopped, self.now),
             Goal::Removed => {}
         }
@@ -382,6 +390,7 @@ fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
         spec: wish.spec.clone(),
         digest: wish.digest.clone(),
         joins: wish.joins.clone(),
+        apart: false,
         revision: wish.revision.clone(),
         origins: wish.origins.clone(),
         auto_remove: wish.auto_remove,

@@ -95,7 +95,7 @@ pub const FIELDS: &[Row] = &[
     row("volumes", Field::Volumes, Cost::Replace, Readback::Kernel, |t| mounts(&t.volumes)),
     row("configs", Field::Configs, Cost::Replace, Readback::Never, |t| words(&t.configs)),
     row("secrets", Field::Secrets, Cost::Replace, Readback::Never, |t| words(&t.secrets)),
-    row("network_mode", Field::NetworkMode, Cost::Replace, Readback::Never, |t| word(&t.network_mode)),
+    row("network_mode", Field::NetworkMode, Cost::Replace, Readback::Kernel, |t| word(&t.network_mode)),
     row("networks", Field::Networks, Cost::Replace, Readback::Kernel, |t| words(&t.networks)),
     row("ports", Field::Ports, Cost::Replace, Readback::Kernel, |t| ports(&t.ports)),
     row("dns", Field::Dns, Cost::Replace, Readback::Never, |t| list(&t.dns)),

@@ -128,6 +128,9 @@ pub struct ObservedTask {
     /// Whose network namespace it shares.
     #[serde(default)]
     pub joins: Option<TaskId>,
+    /// The task that it joins has another network namespace by now: nothing leads out of its own.
+    #[serde(default)]
+    pub apart: bool,
     /// The revision that it was assigned with.
     #[serde(default)]
     pub revision: String,

@@ -81,6 +81,8 @@ async fn store(
 ) -> Result<Vec<String>, RefreshError> {
     let Some((desired, contents)) = &stack.lowered else { return Ok(vec![]) };
     let (records, source) = (controller.records(), coming.source);
+    // One that has just left may be about to be forgotten: then this comes after it.
+    let _writing = controller.writing(&desired.stack).await.map_err(RefreshError::Contents)?;
     let before = records.desired(&desired.stack).await?;
     let owner = before.as_ref().map(|before| &before.owner);
     match claim(owner, source.owner(), &stack.dir, coming.take_over) {

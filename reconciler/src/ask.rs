@@ -6,7 +6,7 @@
 //! - No answer carries the content of a secret or config.
 
 use crate::preview::StackChange;
-use crate::rows::TroubleRow;
+use crate::rows::{TaskDone, TroubleRow};
 use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
 use serde::{Deserialize, Serialize};
@@ -379,6 +379,26 @@ pub struct TaskAsk {
     /// Seconds between signal and SIGKILL, instead of the task's own (`-t`).
     #[serde(default)]
     pub timeout: Option<u64>,
+    /// It was asked before, of somebody who does not drive any more: a restart is not done twice.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// What is told of it, line by line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acting {
+    /// A container waits for something.
+    Waits {
+        /// Its name.
+        container: String,
+        /// What for: `port 80/tcp on 0.0.0.0 is taken by python3 (pid 4509)`.
+        why: String,
+    },
+    /// It is done; the last line.
+    Done(Vec<TaskDone>),
+    /// It cannot be done; the last line.
+    Refused(Refusal),
 }
 
 /// What to do with tasks.

@@ -3,7 +3,8 @@
 //! # Invariants
 //! - A pass that did nothing, and ended as the one before, adds nothing.
 //! - Only the last entry can be open (`running`); another revision closes it.
-//! - Equal entries in a row are one, counted; only the last [`KEPT`] are kept.
+//! - Equal entries in a row are one, counted, also where a few take turns; only the last [`KEPT`] are
+//!   kept, those that brought a revision before others.
 //! - What an entry says was done are the plan's words: no content of a secret or config.
 
 use crate::operation::{Operation, OperationState};
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) const A_LOOK: &str = "a look";
 /// Entries that are kept for each stack.
 const KEPT: usize = 50;
+/// Entries that are kept whatever they tell of, the latest.
+const LATEST: usize = 10;
+/// So many entries that take turns again and again are still told once.
+const ROUND: usize = 3;
 /// Actions that are kept for each entry; a stack of this size is not read line by line.
 const ACTIONS: usize = 100;
 
@@ -148,22 +153,53 @@ impl History {
             entry.go_on(note);
             self.0.push(entry);
         }
-        self.collapse();
-        self.0.drain(..self.0.len().saturating_sub(KEPT));
-    }
-
-    /// What ended as the one before it did is the same once more.
-    fn collapse(&mut self) {
-        let [.., before, last] = &mut self.0[..] else { return };
-        let same = |entry: &Entry| {
-            let words = (entry.trigger.clone(), entry.revision.clone(), entry.reason.clone());
-            (words, entry.state, entry.actions.clone())
-        };
-        if last.state != OperationState::Running && same(before) == same(last) {
-            (before.until, before.times) = (last.until, before.times + last.times);
-            self.0.pop();
+        (1..=ROUND).for_each(|length| self.collapse(length));
+        while self.0.len() > KEPT {
+            self.0.remove(self.least());
         }
     }
+
+    /// What ended as the ones before it did is the same once more: one entry, or a few that take turns
+    /// (it fails, it runs, it fails).
+    fn collapse(&mut self, length: usize) {
+        let Some(middle) = self.0.len().checked_sub(length).filter(|middle| *middle >= length)
+        else {
+            return;
+        };
+        let (before, last) = self.0.split_at_mut(middle);
+        let before = &mut before[middle - length..];
+        // Pushed forth and back is no such round.
+        let one_revision = last.iter().all(|entry| entry.revision == last[0].revision);
+        let round = length == 1 || (one_revision && last.iter().all(|entry| entry.plan.is_none()));
+        if !round || !before.iter().zip(last.iter()).all(|(one, other)| one.is_alike(other)) {
+            return;
+        }
+        before.iter_mut().zip(last).for_each(|(one, again)| one.happened_again(again));
+        self.0.truncate(middle);
+    }
+
+    /// The entry that is missed least: the oldest that brought no revision, but for the latest.
+    fn least(&self) -> usize {
+        let old = &self.0[..self.0.len().saturating_sub(LATEST)];
+        old.iter().position(|entry| entry.plan.is_none()).unwrap_or(0)
+    }
+}
+
+/// What is said, but for what counts up from one time to the next: how often, and the number of a
+/// process.
+pub(crate) fn gist(text: &str) -> String {
+    let mut gist = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, number) = rest.split_at(at);
+        let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        let (digits, after) = number.split_at(end);
+        gist.push_str(before);
+        let counts = after.starts_with(" times") || before.ends_with("pid ");
+        gist.push_str(if counts { "#" } else { digits });
+        rest = after;
+    }
+    gist + rest
 }
 
 /// Something was done, or it is another trouble, or the trouble is over.
@@ -178,12 +214,32 @@ fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
             last.state != OperationState::Succeeded && note.state == OperationState::Succeeded
         }
         Some(last) => {
-            (&last.revision, last.state, &last.reason) != (&note.revision, note.state, &note.reason)
+            (&last.revision, last.state, gist(&last.reason))
+                != (&note.revision, note.state, gist(&note.reason))
         }
     }
 }
 
 impl Entry {
+    /// Whether both tell of the same, ended the same way.
+    fn is_alike(&self, other: &Self) -> bool {
+        let gists = |entry: &Self| entry.actions.iter().map(|one| gist(one)).collect::<Vec<_>>();
+        let (one, two) = (self, other);
+        other.state != OperationState::Running
+            && (&one.trigger, &one.revision, one.state) == (&two.trigger, &two.revision, two.state)
+            && gist(&one.reason) == gist(&two.reason)
+            && gists(one) == gists(two)
+    }
+
+    fn happened_again(&mut self, again: &Self) {
+        (self.until, self.times) = (again.until, self.times + again.times);
+        self.reason.clone_from(&again.reason);
+        self.actions.clone_from(&again.actions);
+        if !again.log.is_empty() {
+            self.log.clone_from(&again.log);
+        }
+    }
+
     fn go_on(&mut self, note: &Note) {
         let (before, now) = (self.clone(), &note.entry);
         self.does_also(now);
@@ -305,6 +361,56 @@ mod tests {
             |at| [note("r1", Running, &["restart web.1"], at), note("r1", Succeeded, &[], at + 1)];
         let text = told(&[heal(1), heal(5), heal(8)].concat());
         assert_eq!(text, "1 r1 succeeded ×3 1-9 [\"restart web.1\"]\n");
+    }
+
+    #[test]
+    fn a_crash_loop_is_a_few_entries_and_deploys_stay() {
+        let crashed = |times: u64, at| {
+            let mut note = note("r2", Failed, &[], at);
+            note.entry.trigger = A_LOOK.into();
+            note.entry.reason = format!("web.1 exited (3) {times} times");
+            note
+        };
+        let deploy = |revision: &str, at| {
+            let mut note = note(revision, Succeeded, &["replace web.1"], at);
+            (note.arrives, note.entry.plan) = (true, Some(4));
+            note
+        };
+        let mut notes = vec![deploy("r1", 1), deploy("r2", 2)];
+        for round in 1..400 {
+            notes.push(crashed(round, round * 10));
+            notes.push(note("r2", Succeeded, &[], round * 10 + 5));
+        }
+        let mut other = note("r2", Failed, &[], 5_000);
+        other.entry.reason = "web.1 exited (137) 3 times".into();
+        notes.push(other);
+        insta::assert_snapshot!(told(&notes), @r#"
+        1 r1 succeeded ×1 1-1 ["replace web.1"]
+        2 r2 succeeded ×1 2-2 ["replace web.1"]
+        3 r2 web.1 exited (3) 399 times ×399 10-3990 []
+        4 r2 succeeded ×399 15-3995 []
+        801 r2 web.1 exited (137) 3 times ×1 5000-5000 []
+        "#);
+        // Whatever never is the same takes no deploy's place.
+        let mut notes = vec![deploy("r1", 1), deploy("r2", 2)];
+        let other = |at| note("r2", Succeeded, &[&format!("start web.{at}")], at);
+        notes.extend((10..200).map(other));
+        let text = told(&notes);
+        assert!(text.starts_with("1 r1 ") && text.contains("\n2 r2 "), "{text}");
+        assert_eq!(text.lines().count(), KEPT);
+    }
+
+    #[test]
+    fn what_counts_up_is_no_other_reason() {
+        for (one, other, same) in [
+            ("web.1 exited (3) 3 times", "web.1 exited (3) 17 times", true),
+            ("taken by python3 (pid 45)", "taken by python3 (pid 4509)", true),
+            ("web.1 exited (3) 3 times", "web.1 exited (1) 3 times", false),
+            ("web.1 exited (3) 3 times", "web.2 exited (3) 3 times", false),
+            ("port 80 is taken", "port 8080 is taken", false),
+        ] {
+            assert_eq!(gist(one) == gist(other), same, "{one} / {other}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
     let again = match pass(&stack, &Asked::default(), &controller).await {
         Ok(passed) => {
             controller.remember_unwritten(&stack, None);
-            after(&stack, &passed, &controller).await
+            after(&passed, &controller)
         }
         Err(error) => {
             note_failure(&stack, &error, &controller).await;
@@ -69,12 +69,9 @@ async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
     again
 }
 
-async fn after(stack: &StackName, passed: &Passed, controller: &Controller) -> Option<Duration> {
+fn after(passed: &Passed, controller: &Controller) -> Option<Duration> {
     let suspended = passed.plan.standing.suspended.is_some();
     if passed.plan.is_gone() && !suspended {
-        // Its source no longer names it, and nothing is left: so nothing is to be remembered.
-        let _ = controller.records().forget(stack).await;
-        controller.concerns(|concerns| concerns.forget(stack));
         return None;
     }
     if passed.refused.is_some() {
@@ -149,6 +146,7 @@ async fn look_for_drift(controller: Controller) {
         for stack in drift::differing(&controller).await.unwrap_or_default() {
             controller.look_closely(stack);
         }
+        let _ = controller.rejoin_oneoffs().await;
         controller.herald().ring();
     }
 }

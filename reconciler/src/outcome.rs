@@ -10,7 +10,7 @@ use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
 
 /// So often a step is tried while a person waits for it.
-const ATTEMPTS: u32 = 4;
+pub(crate) const ATTEMPTS: u32 = 4;
 
 /// What a pass came to, for the status and the history. The owner is where its revision is from.
 pub(crate) fn note_of(
@@ -165,6 +165,18 @@ pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
 pub(crate) fn awaited(plan: &Plan) -> Vec<String> {
     let open = |entry: &&Entry| state_of_verdict(&entry.verdict) == OperationState::Running;
     plan.entries.iter().filter(open).map(line).collect()
+}
+
+/// Slots that wait, each with what for. How an image comes is told of the image.
+pub(crate) fn waiting(plan: &Plan) -> Vec<(Slot, String)> {
+    let waits = |entry: &Entry| match (&entry.subject, &entry.verdict) {
+        (_, Verdict::Hold(Hold::AwaitingImage { .. })) => None,
+        (Subject::Slot(slot), Verdict::Hold(hold)) if !hold.is_final() => {
+            Some((slot.clone(), text::of_hold(hold)))
+        }
+        _ => None,
+    };
+    plan.entries.iter().filter_map(waits).collect()
 }
 
 /// Whether nothing but health and time is waited for.

@@ -3,15 +3,17 @@
 
 use crate::controller::Controller;
 use crate::history::Note;
+use crate::operation::OperationState;
 use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
 use crate::refresh::milliseconds;
-use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId};
+use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId, Turn};
 use keel_plan::desired::Owner;
 use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedMutexGuard;
 
 /// For reading the output of what failed.
 const OUTPUT_TIME: Duration = Duration::from_secs(5);
@@ -23,6 +25,9 @@ pub(crate) struct Passed {
     /// What the nodes refused; the next pass tries again or decides otherwise.
     pub refused: Option<EngineError>,
 }
+
+/// The turn of a stack, and the turns of the nodes.
+pub(crate) type Writing = (OwnedMutexGuard<()>, Vec<Turn>);
 
 /// Why there was no pass.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +52,16 @@ pub(crate) async fn pass(
     let _turn = controller.turn(stack).await; // never two at once for one stack
     let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
     let _kept = controller.keep_all().await; // nothing goes that this pass sees
-    let (depth, began) = (controller.depth_for(stack), Instant::now());
+    let (depth, began) = (controller.depth_for(stack, asked), Instant::now());
     let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
     let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
     let took = began.elapsed();
     if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
         // An event about the last of a stack's tasks may come after it was forgotten.
         return Ok(Passed { plan, observation, refused: None });
+    }
+    if asked.people_only {
+        return controller.for_people(stack, observation, plan).await;
     }
     controller.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
@@ -64,6 +72,7 @@ pub(crate) async fn pass(
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
     controller.chronicle(stack, &note, &plan).await?; // edge: disk
     controller.remember_good(stack, &plan).await?; // edge: disk
+    controller.forget_gone(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, observation, refused })
 }
 
@@ -139,9 +148,55 @@ impl Controller {
         self.records().add_good(stack, &good).await
     }
 
+    /// Of what was to go and is gone nothing is remembered. In the stack's turn, in which whoever brings
+    /// it back writes, too; else what they wrote would go with it.
+    async fn forget_gone(&self, stack: &StackName, plan: &Plan) -> Result<(), RecordError> {
+        if !plan.is_gone() || plan.standing.suspended.is_some() {
+            return Ok(());
+        }
+        let now = self.records().standing(stack).await?;
+        if now.removed.is_some() && now.suspended.is_none() {
+            self.records().forget(stack).await?;
+            self.concerns(|concerns| concerns.forget(stack));
+        }
+        Ok(())
+    }
+
+    /// While this is held no pass looks at the stack or forgets it, here or in another process.
+    pub(crate) async fn writing(&self, stack: &StackName) -> Result<Writing, EngineError> {
+        let turn = self.turn(stack).await;
+        Ok((turn, self.fleet().turn().await?))
+    }
+
     /// How closely the next pass of a stack looks: closely once where drift was found.
-    fn depth_for(&self, stack: &StackName) -> Depth {
-        if self.take_suspect(stack) { Depth::FieldsOf(stack.clone()) } else { Depth::State }
+    fn depth_for(&self, stack: &StackName, asked: &Asked) -> Depth {
+        let close = !asked.people_only && self.take_suspect(stack);
+        if close { Depth::FieldsOf(stack.clone()) } else { Depth::State }
+    }
+
+    /// Sends what people asked of single tasks. How the stack itself is doing, the next whole pass
+    /// says; that something was done is told all the same.
+    async fn for_people(
+        &self,
+        stack: &StackName,
+        observation: Observation,
+        plan: Plan,
+    ) -> Result<Passed, PassError> {
+        let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
+        let refused = self.fleet().assign(&wishes).await.err();
+        if !wishes.is_empty() {
+            let mut note = note_of(&plan, refused.as_ref(), None, self.now());
+            if refused.is_none() {
+                // What is under way goes on; else this is an operation of its own, and done.
+                let history = self.records().history(stack).await?;
+                let last = history.0.last().map(|last| (last.state, &last.revision));
+                let open = last == Some((OperationState::Running, &plan.revision));
+                note.entry.state =
+                    if open { OperationState::Running } else { OperationState::Succeeded };
+            }
+            self.records().tell(stack, &note).await?;
+        }
+        Ok(Passed { plan, observation, refused })
     }
 }
 

@@ -6,7 +6,7 @@
 //! - No record holds the content of a secret or config.
 
 use crate::ask::WarningRow;
-use crate::history::{Arrival, History, Note};
+use crate::history::{Arrival, History, Note, gist};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Store, StoreError};
 use keel_engine::{Digest, StackName};
@@ -286,10 +286,12 @@ impl Records {
     pub async fn finish(&self, stack: &StackName, note: &Note) -> Result<()> {
         let operation = note.operation();
         let change = |last: &mut Operation| {
-            let same = (&last.revision, last.state, &last.reason)
-                == (&operation.revision, operation.state, &operation.reason);
-            if !same {
-                *last = operation.clone();
+            let same = (&last.revision, last.state, gist(&last.reason))
+                == (&operation.revision, operation.state, gist(&operation.reason));
+            let since = last.at;
+            last.clone_from(&operation);
+            if same {
+                last.at = since;
             }
             !same
         };

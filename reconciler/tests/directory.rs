@@ -288,3 +288,33 @@ async fn globs_of_a_folder_find_new_stacks_below_it() {
     world.until_running(&[("a-s-1", "i:1"), ("b-s-1", "i:3"), ("db-s-1", "i:2")]).await;
     controller.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_folder_that_comes_back_at_once_is_not_lost() {
+    let world = World::new();
+    let names = ["a", "b", "c"];
+    let written = |name: &str| world.write(&format!("stacks/{name}/compose.yaml"), &one(1));
+    names.iter().for_each(|name| written(name));
+    // Nothing but hints: no later look saves what one has lost.
+    let controller = world.serve(vec![watched(&world, "stacks")]).await;
+    let all = ["a-s-1", "b-s-1", "c-s-1"].map(|name| (name, "i:1"));
+    world.until_running(&all).await;
+    for round in 0..60 {
+        std::fs::remove_dir_all(world.path("stacks/b")).unwrap();
+        controller.hint_source("default").unwrap();
+        let going = async || {
+            let rows = status(&controller).await;
+            let gone = rows.iter().all(|row| row.stack != "b");
+            gone || world.running().await.len() == 2
+        };
+        until("it goes", going).await;
+        // Anywhere between its last task's end and its being forgotten.
+        for _ in 0..round * 4 {
+            tokio::task::yield_now().await;
+        }
+        written("b");
+        controller.hint_source("default").unwrap();
+        world.until_running(&all).await;
+    }
+    controller.stop().await;
+}

@@ -34,7 +34,7 @@ fn world() -> World {
 
 fn ask(verb: TaskVerb, targets: &[&str]) -> TaskAsk {
     let targets = targets.iter().map(|target| (*target).to_owned()).collect();
-    TaskAsk { targets, verb, timeout: None }
+    TaskAsk { targets, verb, timeout: None, again: false }
 }
 
 const ALL: [(&str, &str); 3] =

@@ -20,25 +20,29 @@ pub async fn act(
     let mut connection = connect(context, Need::Drive, who).await?;
     let targets = target::in_full(context, &connection.client, targets).await?;
     let targets = target::spread(&connection.client, &targets).await?;
-    let ask = TaskAsk { targets, verb, timeout };
+    let ask = TaskAsk { targets, verb, timeout, again: false };
     let done = through(&mut connection, context, who, &ask).await?;
     connection.close().await;
     print(context, &done)?;
     Ok(Exit::Done)
 }
 
-/// Asks whoever drives: a `keel serve` that comes in the middle, too, since the same word said again
-/// leads to the same end.
+/// Asks whoever drives: a `keel serve` that comes in the middle, too, which goes on with what was asked.
 pub async fn through(
     connection: &mut Connection,
     context: &Context,
     who: &str,
     ask: &TaskAsk,
 ) -> Result<Vec<TaskDone>> {
+    let mut ask = ask.clone();
+    let waits = |container: &str, why: &str| {
+        context.screen.say(&format!("{container} waits: {why}"));
+    };
     loop {
-        match connection.client.act(ask).await {
+        match connection.client.acting(&ask, waits).await {
             Err(ClientError::Refused(refusal)) if refusal.kind == RefusalKind::TakenOver => {
                 connection.follow(context, who).await?;
+                ask.again = true;
             }
             done => return Ok(done?),
         }

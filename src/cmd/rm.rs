@@ -33,11 +33,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let targets = target::in_full(context, &connection.client, &args.targets).await?;
     let targets = target::spread(&connection.client, &targets).await?;
     if args.stop {
-        let ask = TaskAsk { targets: targets.clone(), verb: TaskVerb::Stop, timeout: None };
+        let ask =
+            TaskAsk { targets: targets.clone(), verb: TaskVerb::Stop, timeout: None, again: false };
         through(&mut connection, context, who, &ask).await?;
     }
     let verb = TaskVerb::Remove { force: args.force, volumes: args.volumes };
-    let ask = TaskAsk { targets, verb, timeout: None };
+    let ask = TaskAsk { targets, verb, timeout: None, again: false };
     let done = through(&mut connection, context, who, &ask).await?;
     connection.close().await;
     print(context, &done)?;

@@ -198,6 +198,7 @@ async fn started(client: &Client, made: &RunAnswer, until: Until) -> Result<()> 
         targets: vec![made.id.as_str().to_owned()],
         verb: TaskVerb::Remove { force: true, volumes: true },
         timeout: None,
+        again: false,
     };
     client.act(&gone).await?;
     Err(Failure::new(task.message.unwrap_or_else(|| "the container cannot be started".to_owned())))

@@ -196,7 +196,7 @@ async fn stop(context: &Context, stack: &StackName) -> Result<()> {
     // Interrupted before anything was made, there is nothing to stop.
     let targets = target::spread(&connection.client, &[stack.to_string()]).await;
     let targets = targets.unwrap_or_default();
-    let asked = |verb| TaskAsk { targets: targets.clone(), verb, timeout: None };
+    let asked = |verb| TaskAsk { targets: targets.clone(), verb, timeout: None, again: false };
     let client = connection.client.clone();
     let stopping = asked(TaskVerb::Stop);
     tokio::select! {

@@ -1,16 +1,17 @@
 //! One method for each route.
 
-use super::{Client, Lines, Result, request};
+use super::{Client, ClientError, Lines, Result, request};
 use crate::paths;
 use crate::shapes::{
     Hint, Info, InspectAsk, MaybeStack, Name, Stacks, StartAsk, TaskRef, Until, WaitAsk,
 };
+use futures_util::StreamExt;
 use hyper::Method;
 use keel_engine::{StackName, TaskId};
 use keel_plan::desired::Desired;
 use keel_reconciler::ask::{
-    ContainerRow, ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, Progress, RunAnswer,
-    RunAsk, SourceRow, StatusRow, TaskAsk,
+    Acting, ContainerRow, ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, Progress,
+    RunAnswer, RunAsk, SourceRow, StatusRow, TaskAsk,
 };
 use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
 use keel_reconciler::rows::{
@@ -137,7 +138,20 @@ impl Client {
 
     /// `start`, `stop`, `restart`, `kill`, `rm`.
     pub async fn act(&self, ask: &TaskAsk) -> Result<Vec<TaskDone>> {
-        self.ask(paths::ACT, ask).await
+        self.acting(ask, |_, _| {}).await
+    }
+
+    /// The same; told each container that waits, and what for.
+    pub async fn acting(&self, ask: &TaskAsk, waits: impl Fn(&str, &str)) -> Result<Vec<TaskDone>> {
+        let mut lines = self.lines(request(Method::POST, paths::ACT, Some(ask))?).await?;
+        while let Some(line) = lines.next().await {
+            match line? {
+                Acting::Waits { container, why } => waits(&container, &why),
+                Acting::Done(done) => return Ok(done),
+                Acting::Refused(refusal) => return Err(ClientError::Refused(refusal)),
+            }
+        }
+        Err(ClientError::Broken("the answer ended before its last line".into()))
     }
 
     /// Waits for a task, as long as it takes.

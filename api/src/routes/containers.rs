@@ -1,17 +1,18 @@
 //! `ps`, targets, `start`, `stop`, `restart`, `kill`, `rm`, `run`, and waiting for a task.
 
 use super::{Answer, Api};
-use crate::paths;
 use crate::refusal::Ask;
 use crate::shapes::{Name, StartAsk, TaskRef, WaitAsk};
+use crate::{lines, paths};
 use axum::extract::State;
+use axum::response::Response;
 use axum::routing::post;
 use axum::{Json, Router};
 use futures_util::StreamExt;
 use keel_engine::ObservedTask;
 use keel_reconciler::Controller;
 use keel_reconciler::ask::{ContainerRow, Refusal, RunAnswer, RunAsk, TaskAsk};
-use keel_reconciler::rows::{PsAsk, TaskDone};
+use keel_reconciler::rows::PsAsk;
 use std::time::Duration;
 
 /// Hints may be lost: a waiting person is given the truth at least this often.
@@ -36,8 +37,8 @@ async fn resolve(State(api): State<Api>, Ask(ask): Ask<Name>) -> Answer<Vec<Task
     Ok(Json(tasks.into_iter().map(reference).collect()))
 }
 
-async fn act(State(api): State<Api>, Ask(ask): Ask<TaskAsk>) -> Answer<Vec<TaskDone>> {
-    Ok(Json(api.controller.tasks(ask).await?))
+async fn act(State(api): State<Api>, Ask(ask): Ask<TaskAsk>) -> Response {
+    lines::answer(api.controller.act(ask))
 }
 
 pub async fn run(State(api): State<Api>, Ask(ask): Ask<RunAsk>) -> Answer<RunAnswer> {

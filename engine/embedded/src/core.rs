@@ -12,13 +12,13 @@ use crate::names::Keeper;
 use crate::networks::Networks;
 use crate::observe::Looked;
 use crate::open::Waiting;
-use crate::record::Process;
+use crate::record::{Activity, Process};
 use crate::setback::{Setback, pause};
 use crate::step::{self, Alive, Step};
 use crate::sys::ready::register;
 use crate::tasks::Records;
 use crate::{Layout, Options, Turn, blocking, record, tasks};
-use keel_engine::{EngineError, Event, TaskId};
+use keel_engine::{EngineError, Event, Goal, TaskId};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -76,6 +76,8 @@ enum Then {
     Again,
     /// Until something changes; the shim's end is such a change.
     Rest(Option<Process>),
+    /// The same, with something left to do after that.
+    Await(Option<Process>),
     Retry(Duration),
     Gone,
 }
@@ -215,6 +217,12 @@ impl Core {
                         () = end_of(shim) => driver.wake(&self.busy),
                     }
                 }
+                Then::Await(shim) => {
+                    tokio::select! {
+                        () = driver.woken.notified() => {}
+                        () = end_of(shim) => {}
+                    }
+                }
                 Then::Retry(pause) => {
                     driver.pace().waits = true;
                     driver.rest(&self.busy);
@@ -251,6 +259,7 @@ impl Core {
             return resting(records, alive);
         }
         let waits_for = (step == Step::Stop).then(|| records.state.clone()?.shim).flatten();
+        let goes_on = records.latest().goal == Goal::Running;
         let done = self.step(step, records, alive, driver).await;
         // Nobody may listen.
         let _ = self.events.send(Event::Task(id.clone()));
@@ -259,6 +268,8 @@ impl Core {
         }
         match done {
             Ok(()) if step == Step::Remove => Then::Gone,
+            // What is ended for another run is not done before that has begun.
+            Ok(()) if step == Step::Stop && goes_on => Then::Await(waits_for),
             Ok(()) if step == Step::Stop => Then::Rest(waits_for),
             Ok(()) | Err(Setback::Superseded) => Then::Again,
             Err(setback) => self.note(id, setback).await,
@@ -325,7 +336,11 @@ impl Core {
 }
 
 fn resting(records: Records, alive: Alive) -> Then {
-    Then::Rest(records.state.and_then(|state| state.shim).filter(|_| alive.shim))
+    let over = records.state.as_ref().is_some_and(|state| state.activity == Activity::Exited);
+    let goes_on = over && records.wish.goal == Goal::Running;
+    let shim = records.state.and_then(|state| state.shim).filter(|_| alive.shim);
+    // Its run is over, and it is about to end: what follows is decided then.
+    if goes_on && shim.is_some() { Then::Await(shim) } else { Then::Rest(shim) }
 }
 
 impl Drivers {

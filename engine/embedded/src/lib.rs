@@ -22,6 +22,7 @@ mod lock;
 mod logs;
 mod mounts;
 mod names;
+mod namespaces;
 pub mod network;
 mod networks;
 mod observe;

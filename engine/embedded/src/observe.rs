@@ -8,7 +8,8 @@ use crate::step::Alive;
 use crate::tasks::{self, Records};
 use crate::volumes::{self, Volume};
 use crate::{
-    Layout, blocking, clock, foreign, health, networks, phase, read, record, removal, room,
+    Layout, blocking, clock, foreign, health, namespaces, networks, phase, read, record, removal,
+    room,
 };
 use keel_engine::{
     Depth, ExitCause, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase,
@@ -65,7 +66,7 @@ impl Core {
         let layout = &self.layout;
         let all = self.looked.tasks(layout)?;
         let stored = self.looked.networks(layout)?;
-        let mut tasks: Vec<_> = all.iter().map(|records| task(records)).collect();
+        let mut tasks: Vec<_> = all.iter().map(|records| task(records, &all)).collect();
         let mut findings = Vec::new();
         if depth != Depth::State {
             let scope = scope_of(&depth, &all, &stored);
@@ -104,7 +105,7 @@ fn scope_of(depth: &Depth, all: &[Arc<Records>], stored: &[Arc<Stored>]) -> Scop
     Scope::Of { networks, tasks: close().map(|records| records.wish.id.clone()).collect() }
 }
 
-fn task(records: &Records) -> ObservedTask {
+fn task(records: &Records, all: &[Arc<Records>]) -> ObservedTask {
     let alive = Alive::of(records);
     let phase = phase::phase(records, alive, &record::boot_id());
     let (wish, work) = (records.latest(), &records.work);
@@ -129,6 +130,7 @@ fn task(records: &Records) -> ObservedTask {
         spec: wish.spec.clone(),
         digest: work.digest.clone().or_else(|| wish.digest.clone()),
         joins: wish.joins.clone(),
+        apart: namespaces::is_apart(records, all),
         revision: wish.revision.clone(),
         origins: wish.origins.clone(),
         auto_remove: wish.auto_remove,

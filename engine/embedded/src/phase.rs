@@ -13,6 +13,8 @@ pub(crate) fn phase(records: &Records, alive: Alive, boot: &str) -> Phase {
     let next = crate::step::next(records, alive, boot);
     match (records.wish.goal, records.work.stage) {
         (Goal::Removed, _) => Phase::Draining,
+        // Its stop is done, and the wish that waited for that follows.
+        (Goal::Stopped, _) if records.following.is_some() => Phase::Preparing,
         (Goal::Stopped, _) => Phase::Exited,
         (_, Stage::Rejected) if next == Step::Rest => Phase::Rejected,
         (Goal::Ready, Stage::Ready) => Phase::Ready,
@@ -29,6 +31,9 @@ fn living(records: &Records) -> Phase {
     match (activity, records.wish.goal) {
         // Its namespace, with its addresses, is its shim's until that ends.
         (Activity::Exited, Goal::Stopped | Goal::Removed) => Phase::Draining,
+        (Activity::Running | Activity::Exited, Goal::Running) if ends_first(records) => {
+            Phase::Draining
+        }
         (Activity::Waiting, _) => Phase::Preparing,
         (Activity::Running, Goal::Stopped | Goal::Removed) | (Activity::Draining, _) => {
             Phase::Draining
@@ -37,6 +42,14 @@ fn living(records: &Records) -> Phase {
         (Activity::Backoff, _) => Phase::Backoff,
         (Activity::Exited, _) => Phase::Exited,
     }
+}
+
+/// Whether the process that runs is ended for another one, by what was decided: also before its shim
+/// has heard of that.
+fn ends_first(records: &Records) -> bool {
+    let run = records.state.as_ref().map_or(0, |state| state.run);
+    let launched = records.work.stage == Stage::Launched;
+    launched && (records.is_to_begin_anew() || run < records.work.run)
 }
 
 #[cfg(test)]
@@ -78,5 +91,24 @@ mod tests {
             let alive = Alive { shim: lives, process: lives };
             assert_eq!(phase(&records, alive, ""), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_ended_for_another_run_is_draining_at_once() {
+        let mut wish = sample::wish(2, Goal::Running);
+        wish.anew = true;
+        let state = State { activity: Activity::Running, run: 1, ..State::default() };
+        let work = Work { stage: Stage::Launched, generation: 1, run: 1, ..Work::default() };
+        let mut records = sample::records(wish, work, Some(state));
+        let both = Alive { shim: true, process: true };
+        assert_eq!(phase(&records, both, ""), Phase::Draining, "nobody has told its shim yet");
+        (records.work.generation, records.work.run) = (2, 2);
+        assert_eq!(phase(&records, both, ""), Phase::Draining, "its shim has not heard yet");
+        records.state.as_mut().unwrap().run = 2;
+        assert_eq!(phase(&records, both, ""), Phase::Running);
+        records.wish.goal = Goal::Stopped;
+        records.following = Some(sample::wish(3, Goal::Running));
+        let none = Alive { shim: false, process: false };
+        assert_eq!(phase(&records, none, ""), Phase::Preparing, "a start follows the stop");
     }
 }

@@ -12,7 +12,7 @@ use crate::resolver::etc::{HostFiles, etc};
 use crate::runtime::PrepareError;
 use crate::setback::{Setback, Step};
 use crate::shim::signal_number;
-use crate::step::Alive;
+use crate::step::{self, Alive};
 use crate::tasks::{self, Records};
 use crate::{Layout, blocking, health, images, networks, record, runtime};
 use keel_engine::{Goal, TaskAssignment};
@@ -110,11 +110,37 @@ fn ready(
     contents(layout, &wish)?;
     let mounts = crate::mounts::resolve(layout, &wish, image, &mut work, first)?;
     place(layout, &wish, &mut work)?;
+    bundle(layout, &wish, &mut work, image, mounts)?;
+    work.stage = Stage::Ready;
+    tasks::note_work(&layout.task(&wish.id), &work)?;
+    Ok(Prepared { wish, work })
+}
+
+/// What the host, the image and the specification say now, for another run of a task that keeps its
+/// namespace, addresses and ports: a device may have another number by now.
+pub(crate) fn renew(
+    layout: &Layout,
+    wish: &TaskAssignment,
+    work: &mut Work,
+    image: &Image,
+) -> Step<()> {
+    contents(layout, wish)?;
+    let mounts = crate::mounts::resolve(layout, wish, image, work, false)?;
+    bundle(layout, wish, work, image, mounts)
+}
+
+/// The files of the next run.
+fn bundle(
+    layout: &Layout,
+    wish: &TaskAssignment,
+    work: &mut Work,
+    image: &Image,
+    mounts: Vec<runtime::HostMount>,
+) -> Step<()> {
     let dir = layout.task(&wish.id);
-    files(layout, &wish, &work)?;
+    files(layout, wish, work)?;
     let facts = images::facts(image);
-    let request =
-        runtime::Prepare { layout, assignment: &wish, work: &work, image: &facts, mounts };
+    let request = runtime::Prepare { layout, assignment: wish, work, image: &facts, mounts };
     let bundle = runtime::prepare(&request).map_err(|error| match error {
         PrepareError::Bundle(_) => Setback::never(&error),
         _ => Setback::later(&error),
@@ -123,10 +149,8 @@ fn ready(
         .map_err(std::io::Error::from)
         .and_then(|bytes| record::replace(&dir.config(), &bytes, 0o600))
         .map_err(|error| Setback::Later(format!("cannot write config.json: {error}")))?;
-    work.stage = Stage::Ready;
     work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
-    tasks::note_work(&dir, &work)?;
-    Ok(Prepared { wish, work })
+    Ok(())
 }
 
 fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
@@ -165,6 +189,7 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
     work.endpoints = endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
     let claims: Vec<_> = others
         .iter()
+        .filter(|other| claims_ports(other))
         .flat_map(|other| {
             let port = |port| Claim { owner: owner(&other.wish), port };
             other.work.ports.iter().cloned().map(port)
@@ -180,6 +205,21 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
 fn holds(other: &Records) -> bool {
     let alive = Alive::of(other);
     alive.shim || alive.process || other.wish.goal < Goal::Stopped || other.following.is_some()
+}
+
+/// Whether a task keeps its ports from others: it runs, or is on its way to. One that waits for
+/// something, or has ended and rests, reserves nothing against what runs.
+fn claims_ports(other: &Records) -> bool {
+    let alive = Alive::of(other);
+    let is_due = || step::next(other, alive, &record::boot_id()) != step::Step::Rest;
+    alive.shim
+        || alive.process
+        || match other.work.stage {
+            Stage::Preparing => other.work.attempts == 0,
+            Stage::Ready => true,
+            Stage::Launched => is_due(),
+            Stage::Pending | Stage::Rejected | Stage::Removing => false,
+        }
 }
 
 /// Who shares a published port: the tasks of one service.

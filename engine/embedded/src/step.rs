@@ -6,6 +6,7 @@
 //! - A shim that lives is never started twice, and a process that lives is never left without one.
 
 use crate::record::{Activity, Stage, State};
+use crate::shim::ends_with_its_shim;
 use crate::tasks::Records;
 use keel_engine::{ExitCause, Goal, Place, RestartPolicy};
 
@@ -82,6 +83,7 @@ fn running(records: &Records, alive: Alive, boot: &str) -> Step {
         return match stage {
             _ if over => Step::Rest,
             Stage::Launched if is_current(records) => Step::Rest,
+            Stage::Launched if ends_with_its_shim(&records.wish, &records.work) => Step::Stop,
             Stage::Launched => Step::Update,
             _ => Step::Launch,
         };
@@ -106,6 +108,8 @@ fn after_exit(records: &Records) -> Step {
     match state.exit_cause {
         Some(ExitCause::Interrupted) if begins_at_boot(records) => Step::Launch,
         Some(ExitCause::Unknown) if begins_again(records) => Step::Launch,
+        // The run before was ended for one that never began.
+        _ if state.run < records.work.run => Step::Launch,
         _ if records.wish.auto_remove => Step::Remove,
         _ => Step::Rest,
     }
@@ -227,6 +231,28 @@ mod tests {
         assert_eq!(next(&records, NONE, "later"), Step::Launch, "a slot's task");
         records.wish.goal = Goal::Stopped;
         assert_eq!(next(&records, NONE, "later"), Step::Rest, "stopped by a person");
+    }
+
+    #[test]
+    fn a_run_anew_goes_on_wherever_it_was_cut_short() {
+        use keel_engine::NetworkMode;
+        let behind = |activity| {
+            let mut records = records(Goal::Running, Stage::Launched, true, Some(activity));
+            records.wish.anew = true;
+            records
+        };
+        assert_eq!(next(&behind(Activity::Running), BOTH, "now"), Step::Update);
+        assert_eq!(next(&behind(Activity::Running), PROCESS, "now"), Step::Adopt);
+        let mut joined = behind(Activity::Running);
+        std::sync::Arc::make_mut(&mut joined.wish.spec).network_mode =
+            NetworkMode::Service("vpn".into());
+        assert_eq!(next(&joined, BOTH, "now"), Step::Stop, "its shim joins another namespace");
+        joined.state.as_mut().unwrap().activity = Activity::Exited;
+        assert_eq!(next(&joined, NONE, "now"), Step::Launch);
+        // The run before was ended, and whoever was to begin the next one died.
+        let mut owed = records(Goal::Running, Stage::Launched, false, Some(Activity::Exited));
+        (owed.work.run, owed.state.as_mut().unwrap().run) = (2, 1);
+        assert_eq!(next(&owed, NONE, "now"), Step::Launch);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - A start that overtakes an unfinished stop waits in `following`, so that the stop is done
 //!   first, whatever dies in between.
 
-use crate::record::{self, State, Work};
+use crate::record::{self, Stage, State, Work};
 use crate::{Layout, TaskDir};
 use keel_engine::fields::Cost;
 use keel_engine::{EngineError, Goal, Result, TaskAssignment, TaskId, cost_of, diff};
@@ -36,6 +36,15 @@ impl Records {
         killed.zip(self.signalled).is_some_and(|((at, by), (sent, signal))| {
             by == signal && (sent..sent + SIGNALLED).contains(&at)
         })
+    }
+
+    /// Whether its wish asks for a younger process than the one that it was launched with, and no
+    /// step has been made towards that.
+    pub(crate) fn is_to_begin_anew(&self) -> bool {
+        self.wish.goal == Goal::Running
+            && self.wish.anew
+            && self.work.stage == Stage::Launched
+            && self.work.generation < self.wish.generation
     }
 
     /// The newest wish.
@@ -118,6 +127,7 @@ pub(crate) fn take(had: Option<&Records>, given: &TaskAssignment) -> Result<Take
     }
     let wanted =
         if given.generation == latest.generation { advanced(latest, given) } else { given.clone() };
+    let wanted = with_what_is_due(had, wanted);
     if wanted == *latest {
         return Ok(Taken::Already);
     }
@@ -125,6 +135,13 @@ pub(crate) fn take(had: Option<&Records>, given: &TaskAssignment) -> Result<Take
     let stops_first =
         had.wish.goal == Goal::Stopped && wanted.goal < Goal::Stopped && unfinished(had);
     Ok(if stops_first { Taken::Next(Box::new(wanted)) } else { Taken::Now(Box::new(wanted)) })
+}
+
+/// A run anew that the last decision asked for, and that has not begun, is owed by the next one too.
+fn with_what_is_due(had: &Records, wanted: TaskAssignment) -> TaskAssignment {
+    let due = had.is_to_begin_anew() && had.following.is_none() && wanted.goal == Goal::Running;
+    let grace = wanted.grace.or(had.wish.grace.filter(|_| due));
+    TaskAssignment { anew: wanted.anew || due, grace, ..wanted }
 }
 
 /// Within a generation only the goal moves, and only forward; what goes with it comes along.
@@ -136,6 +153,8 @@ fn advanced(latest: &TaskAssignment, given: &TaskAssignment) -> TaskAssignment {
         goal: given.goal,
         force: latest.force || given.force,
         remove_volumes: latest.remove_volumes || given.remove_volumes,
+        anew: latest.anew || given.anew,
+        grace: given.grace.or(latest.grace),
         ..latest.clone()
     }
 }
@@ -236,6 +255,8 @@ pub(crate) mod sample {
             auto_remove: false,
             remove_volumes: false,
             force: false,
+            anew: false,
+            grace: None,
         }
     }
 
@@ -308,6 +329,21 @@ mod tests {
         assert!(matches!(with(|spec| spec.mem_limit = Some(1 << 26)), Ok(Taken::Now(_))));
         let refused = with(|spec| spec.image = "caddy".into()).unwrap_err();
         assert!(refused.to_string().starts_with("`image` of task"), "{refused}");
+    }
+
+    #[test]
+    fn a_run_anew_that_has_not_begun_is_owed_by_the_next_wish() {
+        let anew = TaskAssignment { anew: true, grace: Some(7), ..wish(2, Goal::Running) };
+        let mut had = had(anew, Activity::Running);
+        (had.work.stage, had.work.generation) = (Stage::Launched, 1);
+        let next = |had: &Records, goal| match take(Some(had), &wish(3, goal)).unwrap() {
+            Taken::Now(wish) => (wish.anew, wish.grace),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(next(&had, Goal::Running), (true, Some(7)), "healed or updated meanwhile");
+        assert_eq!(next(&had, Goal::Stopped), (false, None), "a stop is the last word");
+        had.work.generation = 2;
+        assert_eq!(next(&had, Goal::Running), (false, None), "it is on its way");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod inside;
 
 use crate::core::Core;
-use crate::record::{Activity, Endpoint, Process};
+use crate::record::{Activity, Endpoint, Process, Work};
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::spawn::specification;
 use crate::setback::{Setback, Step};
@@ -13,8 +13,9 @@ use crate::work::{namespace_path, nudge};
 use crate::{
     TaskDir, blocking, mounts, network, networks, prepare, read, record, resolver, runtime,
 };
-use keel_engine::TaskSpec;
 use keel_engine::fields::{Cost, FIELDS, Field};
+use keel_engine::{TaskAssignment, TaskSpec};
+use keel_images::Image;
 use std::io;
 use std::sync::Arc;
 
@@ -40,24 +41,40 @@ impl Core {
             let (layout, wish) = (self.layout.clone(), wish.clone());
             blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
         }
+        work.message = None;
         let digest = work.digest.clone();
         if let Some(image) =
             digest.and_then(|digest| self.images.by_digest(&wish.spec.image, &digest).ok()?)
         {
             prepare::describe(&mut work, &wish, &image);
+            if wish.anew {
+                work = self.renewed(&wish, work, image).await?;
+            }
         }
         work.generation = wish.generation;
-        (work.attempts, work.message) = (0, None);
+        work.attempts = 0;
         // A person who starts it again does not wait for the back-off.
         let waits = state.as_ref().is_some_and(|state| state.activity == Activity::Backoff);
         // A running process keeps what it has mounted, deleted or not: only a new one has the new
         // folder.
-        if waits || lost {
+        if waits || lost || wish.anew {
             work.run = wish.generation;
         }
         self.store_work(&wish.id, work).await?;
         nudge(state.as_ref());
         Ok(())
+    }
+
+    /// Makes ready what the next run begins with. Where that cannot be, it begins with what there is.
+    async fn renewed(&self, wish: &TaskAssignment, work: Work, image: Image) -> Step<Work> {
+        let _turn = self.networks.turn().await;
+        let (layout, wish) = (self.layout.clone(), wish.clone());
+        blocking::run(move || {
+            let mut renewed = work.clone();
+            let done = prepare::renew(&layout, &wish, &mut renewed, &image);
+            Ok(if done.is_ok() { renewed } else { work })
+        })
+        .await
     }
 
     /// Makes volumes anew that were deleted under the running process; whether there were any.

@@ -8,7 +8,7 @@ use crate::setback::{self, Setback};
 use crate::shim::{Launch, Network};
 use crate::step::{Alive, Step};
 use crate::tasks::{self, Records};
-use crate::{blocking, clock, network, resolver};
+use crate::{blocking, clock, namespaces, network, resolver};
 use keel_engine::{ExitCause, NetworkMode, TaskAssignment, TaskId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -97,10 +97,15 @@ impl Core {
     }
 
     async fn namespace_of(&self, other: &TaskId) -> setback::Step<Network> {
-        let state = self.records(other).await?.and_then(|records| records.state);
+        let records = self.records(other).await?;
+        let name = records.as_ref().map_or_else(
+            || format!("task {}, which is gone", other.short()),
+            |records| records.wish.spec.container_name.clone(),
+        );
+        let state = records.and_then(|records| records.state);
         match state.and_then(|state| state.shim).filter(Process::lives) {
             Some(shim) => Ok(Network::Join(namespace_path(&shim))),
-            None => Err(Setback::Later(format!("waits for the network of task {other}"))),
+            None => Err(Setback::Later(format!("waits for the network of {name}"))),
         }
     }
 
@@ -108,11 +113,7 @@ impl Core {
     async fn named(&self, name: &str) -> setback::Step<Option<TaskId>> {
         let (layout, name) = (self.layout.clone(), name.to_owned());
         let all = blocking::run(move || tasks::load_all(&layout)).await?;
-        let is_meant = |records: &&Records| {
-            let id = records.wish.id.as_str();
-            records.wish.spec.container_name == name || (name.len() >= 4 && id.starts_with(&name))
-        };
-        Ok(all.iter().find(is_meant).map(|records| records.wish.id.clone()))
+        Ok(namespaces::named(&all, &name).map(|records| records.wish.id.clone()))
     }
 
     async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> setback::Step<()> {

@@ -183,14 +183,17 @@ fn exited(task: &ObservedTask, patience: Patience) -> Condition {
         Some(ExitCause::Stopped) if patience.before_deploy && task.goal == Goal::Running => {
             failed("was killed by a person".to_owned())
         }
-        Some(ExitCause::Stopped) => in_progress("it is being started"),
         Some(ExitCause::KilledFromOutside) => Condition::Killed { from: again(task) },
         Some(ExitCause::Interrupted | ExitCause::Unknown) => {
             Condition::Ended { exit_code: code, from: again(task) }
         }
         // Its shim has gone with it, and its node has not written down yet what that means.
         None if code.is_none() => in_progress("it has ended, and its node finds out how"),
-        Some(ExitCause::Own | ExitCause::OutOfMemory) | None => match task.spec.restart {
+        // A person's signal ended it; what follows is its policy's to say, as for any end of its own.
+        Some(ExitCause::Own | ExitCause::OutOfMemory | ExitCause::Stopped) | None => match task
+            .spec
+            .restart
+        {
             RestartPolicy::Always | RestartPolicy::UnlessStopped => {
                 Condition::Ended { exit_code: code, from: again(task) }
             }

@@ -11,10 +11,10 @@ pub(crate) struct Draft {
     verdicts: BTreeMap<Subject, Verdict>,
     /// Services of which a slot is set in motion by this plan.
     pub moved: BTreeSet<String>,
-    /// Slots whose restart is over.
-    pub restarted: BTreeSet<String>,
-    /// Slots that begin a restart.
-    pub restarting: BTreeSet<String>,
+    /// Tasks of which something was asked that is over.
+    pub answered: BTreeSet<TaskId>,
+    /// Tasks for which this plan does what was asked.
+    pub given: BTreeSet<TaskId>,
     /// References that are asked for now.
     pub pulled: BTreeSet<String>,
     /// Jobs that are started before the deploy, each with its task.
@@ -31,8 +31,8 @@ impl Draft {
             generation,
             verdicts: BTreeMap::new(),
             moved: BTreeSet::new(),
-            restarted: BTreeSet::new(),
-            restarting: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            given: BTreeSet::new(),
             pulled: BTreeSet::new(),
             jobs: Vec::new(),
             prunes_once_good: false,
@@ -50,6 +50,14 @@ impl Draft {
 
     pub fn verdict(&self, subject: &Subject) -> Option<&Verdict> {
         self.verdicts.get(subject)
+    }
+
+    /// Every wish so far.
+    pub fn wishes(&self) -> impl Iterator<Item = &Assignment> {
+        self.verdicts.values().flat_map(|verdict| match verdict {
+            Verdict::Act { wishes, .. } => wishes.as_slice(),
+            Verdict::Hold(_) => &[],
+        })
     }
 
     /// In the order of subjects: resources, then slots by name; `web.2` before `web.10`.

@@ -5,6 +5,7 @@ use crate::Inputs;
 use crate::condition::{available_since, is_still};
 use crate::desired::{DesiredService, Order};
 use crate::facts::short;
+use crate::standing::AskVerb;
 use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
 use keel_engine::{
     Assignment, Goal, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskSpec,
@@ -119,7 +120,11 @@ impl<'a> Check<'a> {
             Assignment::Volume { spec, wanted: Presence::Absent } => Some(spec.name.clone()),
             _ => None,
         });
-        let anonymous = self.task_wishes().filter(|wish| wish.remove_volumes);
+        let asked = |wish: &TaskAssignment| {
+            let ask = self.inputs.standing.asks.get(&wish.id);
+            ask.is_some_and(|ask| ask.verb == AskVerb::Remove { volumes: true })
+        };
+        let anonymous = self.task_wishes().filter(|wish| wish.remove_volumes && !asked(wish));
         let anonymous = anonymous.map(|wish| format!("those of {}", wish.id));
         let by_policy = |name: &String| {
             let Some(desired) = self.inputs.desired else { return false };
@@ -301,8 +306,7 @@ impl<'a> Check<'a> {
                 Assignment::Task(task) => {
                     let known = self.known(task);
                     known.is_none_or(|known| known.spec != task.spec)
-                        || task.goal == Goal::Removed
-                        || (task.goal == Goal::Stopped
+                        || (task.goal >= Goal::Stopped
                             && !matches!(reason, Reason::Asked { .. } | Reason::Follows { .. }))
                 }
                 _ => false,

@@ -17,7 +17,7 @@ use crate::draft::{Draft, hold};
 use crate::facts::{Facts, Occupants, Want};
 use crate::memory::asked_for;
 use crate::verdict::{Hold, Subject, Verdict};
-use keel_engine::{ForeignContainer, MountSource, Slot, diff};
+use keel_engine::{ForeignContainer, Goal, MountSource, NetworkMode, Phase, Slot, diff};
 use leaving::leaving;
 use person::by_a_person;
 
@@ -38,6 +38,16 @@ pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
     known_bad(facts, draft);
 }
 
+/// Only what people asked of single tasks, and what follows from that.
+pub(crate) fn asked_slots(facts: &Facts<'_>, draft: &mut Draft) {
+    for (slot, occupants) in &facts.slots {
+        let verdict = by_a_person(facts, draft, slot, occupants);
+        let verdict = verdict.unwrap_or_else(|| hold(not_asked()));
+        draft.put(Subject::Slot(slot.clone()), verdict);
+    }
+    known_bad(facts, draft);
+}
+
 fn slot_verdict(
     facts: &Facts<'_>,
     draft: &mut Draft,
@@ -51,7 +61,7 @@ fn slot_verdict(
         return hold(Hold::Suspended { by: suspended.by.clone(), since: suspended.since });
     }
     if let Some(why) = occupants.want.as_ref().and_then(|want| not_here(facts, want)) {
-        return hold(why);
+        return led(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));
     }
     if let Some(why) = before_deploy::wait(facts, draft, slot, occupants) {
         return keep_up::keep_up(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));
@@ -69,13 +79,37 @@ fn slot_verdict(
     }
 }
 
+/// What was not asked for follows what was all the same, if its file says so.
+fn led(
+    facts: &Facts<'_>,
+    draft: &mut Draft,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+) -> Option<Verdict> {
+    let (want, task) = (occupants.want.as_ref()?, occupants.current?);
+    let left_out = !asked_for(facts.inputs, want.name) && occupants.rest.is_empty();
+    let runs = left_out && task.phase == Phase::Running && task.goal == Goal::Running;
+    let judge = Judge { facts, draft, slot, want };
+    let service = judge.leader(task).filter(|_| runs)?;
+    Some(person::follow(draft, task, &service))
+}
+
+/// Whether it runs in the namespace of what was asked for: it goes where that goes.
+fn is_drawn_along(facts: &Facts<'_>, want: &Want<'_>) -> bool {
+    let NetworkMode::Service(host) = &want.spec.network_mode else { return false };
+    let own = facts.slots.iter().filter(|(slot, _)| slot.service == want.name);
+    // Also while it is stopped for its successor.
+    let ran = own.flat_map(|(_, all)| all.all()).any(|task| task.started.is_some());
+    ran && asked_for(facts.inputs, host)
+}
+
 fn not_asked() -> Hold {
     Hold::Kept { why: "it is not among the services asked for".into() }
 }
 
 /// What keeps a service from being touched at all.
 pub(crate) fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
-    if !asked_for(facts.inputs, want.name) {
+    if !asked_for(facts.inputs, want.name) && !is_drawn_along(facts, want) {
         return Some(not_asked());
     }
     if let Some(held) = want.service.held.first() {

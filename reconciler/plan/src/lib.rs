@@ -29,6 +29,7 @@ pub mod status;
 pub mod text;
 pub mod verdict;
 
+mod asks;
 mod condition;
 mod draft;
 mod facts;
@@ -82,6 +83,8 @@ pub struct Asked {
     pub services: Vec<String>,
     /// Take the stack from its present owner.
     pub take_over: bool,
+    /// Only what people asked of single tasks, and what follows from that: nothing else is moved.
+    pub people_only: bool,
 }
 
 /// Compares what the revision asks for with what the node reports.
@@ -90,6 +93,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         return held_whole(&with_pin(inputs), &Hold::OwnedBy { owner: owner.to_string() });
     }
     let inputs = &with_pin(inputs);
+    if inputs.asked.people_only {
+        return of_people(inputs);
+    }
     let mut memory = memory::open(inputs);
     let standing = memory.standing.clone();
     let facts = Facts::new(inputs, &standing, planned(inputs, &standing));
@@ -108,6 +114,15 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             judge::slots(&facts, &mut draft);
         }
     }
+    finish(&facts, draft, &mut memory)
+}
+
+/// What was asked of single tasks, and nothing else: what is remembered of rollouts stays as it is.
+fn of_people(inputs: &Inputs<'_>) -> Plan {
+    let mut memory = Memory { standing: inputs.standing.clone(), learned: Vec::new() };
+    let facts = Facts::new(inputs, inputs.standing, planned(inputs, inputs.standing));
+    let mut draft = Draft::new(next_generation(&facts));
+    judge::asked_slots(&facts, &mut draft);
     finish(&facts, draft, &mut memory)
 }
 
@@ -172,8 +187,7 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         let of = facts.desired.map(|desired| desired.hash.clone()).unwrap_or(Digest::of(b""));
         standing.jobs.insert(service.clone(), standing::Job { task: task.clone(), of });
     }
-    standing.restart.extend(draft.restarting.iter().cloned());
-    standing.restart.retain(|slot| !draft.restarted.contains(slot));
+    asks::settle(facts, &draft, &mut standing.asks);
     for reference in &draft.pulled {
         let now = facts.now();
         let pull = standing::Pull { at: now, since: now, beyond: None };
@@ -184,7 +198,8 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
     if entries.iter().any(assigns_a_task) {
         standing.generation = generation;
     }
-    if standing.removed.is_none() && standing.suspended.is_none() {
+    let whole = !facts.inputs.asked.people_only;
+    if whole && standing.removed.is_none() && standing.suspended.is_none() {
         memory.settle(facts, &entries);
     }
     let memory = Memory {

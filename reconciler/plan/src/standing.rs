@@ -16,8 +16,10 @@ pub struct Standing {
     pub suspended: Option<Suspended>,
     /// Slots (`web.1`) that a person stopped; lifted by `start`, `restart` or `up`.
     pub stopped: BTreeSet<String>,
-    /// Slots that a person asked to be started anew: assigned Stopped, then Running.
-    pub restart: BTreeSet<String>,
+    /// What people asked of single tasks, and what follows from that for others: each stays until its
+    /// node has taken the wish, so that nothing asked for is lost whoever dies in between.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub asks: BTreeMap<TaskId, Ask>,
     /// Whose it was before it was taken over, and when that was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken: Option<Taken>,
@@ -63,6 +65,60 @@ pub struct Standing {
     /// Pulls that were asked for and whose answer has not been used yet, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pulls: BTreeMap<String, Pull>,
+}
+
+/// What was asked of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What.
+    pub verb: AskVerb,
+    /// Milliseconds between the signal and SIGKILL, where they said how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<u64>,
+    /// The generation of the wish that carries it out; it is over once the task has that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<u64>,
+    /// Nobody asked for it, but what it depends on was restarted: it waits until that is of use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Leader>,
+}
+
+impl Ask {
+    /// A person's word.
+    #[must_use]
+    pub fn of(verb: AskVerb) -> Self {
+        Self { verb, grace: None, given: None, follows: None }
+    }
+}
+
+/// What can be asked of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskVerb {
+    /// That it runs.
+    Start,
+    /// Another process, after the one that runs.
+    Restart,
+    /// No process.
+    Stop,
+    /// The same, at once.
+    Kill,
+    /// That nothing is left of it.
+    Remove {
+        /// Its anonymous volumes go too.
+        volumes: bool,
+    },
+}
+
+/// The restart that another one follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// Of which service.
+    pub service: String,
+    /// Of which task.
+    pub task: TaskId,
+    /// By which decision.
+    pub generation: u64,
 }
 
 /// Why one task is replaced without a change of its specification.

@@ -296,10 +296,20 @@ fn holder<'a, 's>(
             .place
             .slot()
             .is_some_and(|slot| slot.stack == *facts.inputs.stack && slot.service == name);
-        !same && !is_still(task) && which(task)
+        !same && holds_ports(task) && which(task)
     });
-    let mut pairs = others.flat_map(|task| spec.ports.iter().map(move |port| (port, task)));
-    pairs.find(|(port, task)| task.spec.ports.iter().any(|other| clash(port, other)))
+    let pairs = others.flat_map(|task| spec.ports.iter().map(move |port| (port, task)));
+    let clashing =
+        pairs.filter(|(port, task)| task.spec.ports.iter().any(|other| clash(port, other)));
+    // The first that has it, before any that is on its way.
+    clashing.min_by_key(|(_, task)| task.pid.is_none())
+}
+
+/// Whether a task keeps its ports from others: what only waits for something (for this very port, say)
+/// reserves nothing against what runs.
+fn holds_ports(task: &ObservedTask) -> bool {
+    let waits = matches!(task.phase, Phase::Pending | Phase::Preparing) && task.attempts > 0;
+    !is_still(task) && !waits
 }
 
 fn clash(a: &Port, b: &Port) -> bool {

@@ -32,6 +32,8 @@ pub(crate) fn new_task(
         auto_remove: false,
         remove_volumes: false,
         force: false,
+        anew: false,
+        grace: None,
     }))
 }
 

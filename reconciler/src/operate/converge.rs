@@ -6,11 +6,12 @@ use crate::fleet::next_by;
 use crate::history::{Entry, Note};
 use crate::operation::OperationState;
 use crate::outcome::{
-    awaited, ending, only_health_is_open, only_missing_images_are_open, only_vain_attempts_are_open,
+    awaited, ending, only_health_is_open, only_missing_images_are_open,
+    only_vain_attempts_are_open, waiting,
 };
 use crate::owners::{Claim, claim};
 use crate::pass::{PassError, Passed, pass};
-use crate::progress::Scene;
+use crate::progress::{Scene, step};
 use crate::record::RecordError;
 use base64::Engine as _;
 use futures_util::StreamExt;
@@ -29,6 +30,8 @@ use tokio::time::Instant;
 
 /// Without a health check's own limits.
 const LEAST_HEALTH_TIME: u64 = 120_000;
+/// Who waits for so long wonders what for.
+const WONDERS: Duration = Duration::from_secs(5);
 /// A look without an event: events may be skipped, and the plan may wait for time alone.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -45,25 +48,42 @@ impl Controller {
         ask: ConvergeAsk,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let stack = match ask.target {
-            PlanTarget::Stack(stack) => stack,
-            PlanTarget::Submitted(submission) => self.submit(*submission, ask.take_over).await?,
+        let stack = match &ask.target {
+            PlanTarget::Stack(stack) => stack.clone(),
+            PlanTarget::Submitted(submission) => submission.desired.stack.clone(),
         };
-        let Some(desired) = self.records().desired(&stack).await? else {
-            return Err(unknown_stack(&stack));
-        };
-        if !ask.keep_stopped {
-            let lifted = wanted_services(&desired, &ask.services);
-            self.records().change_standing(&stack, |standing| lift(standing, &lifted)).await?;
+        let writing = self.writing(&stack).await?;
+        if let PlanTarget::Submitted(submission) = ask.target {
+            self.submit(*submission, ask.take_over).await?;
         }
+        self.wanted_again(&stack, &ask.services, ask.keep_stopped).await?;
+        drop(writing);
         let asked = Asked {
             recreate: ask.recreate,
             resolve: ask.resolve,
             pull: ask.pull,
             services: ask.services,
             take_over: ask.take_over,
+            people_only: false,
         };
         self.drive(&stack, asked, Stay::of(ask.detach), lines).await
+    }
+
+    /// A person wants it up: what they or others held back is so no longer.
+    async fn wanted_again(
+        &self,
+        stack: &StackName,
+        services: &[String],
+        keep_stopped: bool,
+    ) -> Result<(), Refusal> {
+        let Some(desired) = self.records().desired(stack).await? else {
+            return Err(unknown_stack(stack));
+        };
+        if !keep_stopped {
+            let lifted = wanted_services(&desired, services);
+            self.records().change_standing(stack, |standing| lift(standing, &lifted)).await?;
+        }
+        Ok(())
     }
 
     /// Stores what somebody loaded: contents first, then what names them.
@@ -232,6 +252,8 @@ struct Story {
     failures: Vec<String>,
     /// When the images were there; the health time counts from then.
     ready: Option<Instant>,
+    /// What is waited for, by what it is about, since when, and whether that was told.
+    waits: BTreeMap<String, (String, Instant, bool)>,
 }
 
 impl Story {
@@ -246,7 +268,8 @@ impl Story {
         let resources = resources.collect();
         let scene = Scene::of_stack(&seen, stack, &resources).with_images(&seen, &images);
         let stack = stack.clone();
-        Ok(Self { stack, resources, images, scene, begun: false, failures: vec![], ready: None })
+        let (begun, failures, ready, waits) = (false, vec![], None, BTreeMap::new());
+        Ok(Self { stack, resources, images, scene, begun, failures, ready, waits })
     }
 
     async fn go_on(
@@ -259,7 +282,8 @@ impl Story {
             Scene::of_stack(seen, &self.stack, &self.resources).with_images(seen, &self.images);
         let running = if self.begun { vec![] } else { self.scene.running() };
         self.begun = true;
-        for step in running.into_iter().chain(now.since(&self.scene)) {
+        let waits = self.waits_worth_telling(passed);
+        for step in running.into_iter().chain(now.since(&self.scene)).chain(waits) {
             // Nobody listens any more: the caller went away, and so do we.
             lines.send(step).await.map_err(|_| Refusal::invalid("nobody listens"))?;
         }
@@ -274,6 +298,31 @@ impl Story {
         let began = self.ready.filter(|_| !preparing).unwrap_or_else(Instant::now);
         self.ready = Some(began);
         Ok(())
+    }
+
+    /// What has been waited for so long that whoever looks on wonders: once for each reason.
+    fn waits_worth_telling(&mut self, passed: &Passed) -> Vec<Progress> {
+        let (open, before) = (waiting(&passed.plan), std::mem::take(&mut self.waits));
+        let mut told = Vec::new();
+        for (slot, why) in open {
+            let container = self.tasks(&passed.observation).find(|t| t.place.slot() == Some(&slot));
+            if container.is_some_and(|task| task.attempts > 0) {
+                continue; // Its progress says what it lacks.
+            }
+            let subject = match container {
+                Some(task) => format!("Container {}", task.spec.container_name),
+                None => format!("Service {}.{}", slot.service, slot.slot),
+            };
+            let known = before.get(&subject).filter(|(reason, ..)| *reason == why);
+            let (since, mut said) =
+                known.map_or((Instant::now(), false), |(_, since, said)| (*since, *said));
+            if !said && since.elapsed() > WONDERS {
+                told.push(step(&subject, "Waiting", false, Some(why.clone())));
+                said = true;
+            }
+            self.waits.insert(subject, (why, since, said));
+        }
+        told
     }
 
     fn tasks<'a>(

@@ -60,9 +60,6 @@ impl Controller {
             }
             self.pause(&passed, &mut events).await;
         }
-        if !serves {
-            self.records().forget(&stack).await?;
-        }
         Ok((Outcome::Done, vec![]))
     }
 

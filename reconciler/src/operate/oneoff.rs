@@ -3,9 +3,10 @@
 use crate::ask::{Refusal, RunAnswer, RunAsk};
 use crate::controller::Controller;
 use keel_engine::{
-    Assignment, Attachment, Depth, Goal, NetworkMode, NetworkSpec, Observation, Place, Presence,
-    TaskAssignment, TaskId, TaskSpec,
+    Assignment, Attachment, Depth, EngineError, Goal, NetworkMode, NetworkSpec, Observation,
+    ObservedTask, Phase, Place, Presence, RestartPolicy, TaskAssignment, TaskId, TaskSpec,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// docker's name for the network of containers that name none.
@@ -43,6 +44,8 @@ impl Controller {
             auto_remove,
             remove_volumes: false,
             force: false,
+            anew: false,
+            grace: None,
         };
         let network = default_network(&wish.spec);
         let task = Assignment::Task(Box::new(wish));
@@ -50,6 +53,23 @@ impl Controller {
         let wishes = network.iter().cloned().chain([task]).chain(network.clone());
         self.fleet().assign(&wishes.collect::<Vec<_>>()).await?;
         Ok(RunAnswer { id, name })
+    }
+
+    /// One-offs that were left alone in a network namespace, while the container that they share it with
+    /// has another one by now, begin anew in that one. Not those that are run once: whoever ran them
+    /// decides whether they may be run twice. Gives those.
+    pub(crate) async fn rejoin_oneoffs(&self) -> Result<BTreeSet<TaskId>, EngineError> {
+        let seen = self.fleet().observe(Depth::State).await?;
+        let is_alone = |task: &&ObservedTask| {
+            let again = task.spec.restart != RestartPolicy::No;
+            task.place.slot().is_none() && task.apart && again && task.phase == Phase::Running
+        };
+        let alone: Vec<_> = seen.tasks.iter().filter(is_alone).collect();
+        let anew =
+            |task: &ObservedTask| TaskAssignment { anew: true, ..next_of(task, Goal::Running) };
+        let wish = |task: &&ObservedTask| Assignment::Task(Box::new(anew(task)));
+        self.fleet().assign(&alone.iter().map(wish).collect::<Vec<_>>()).await?;
+        Ok(alone.into_iter().map(|task| task.id.clone()).collect())
     }
 
     /// Starts a one-off that was made with [`RunAsk::attach`], once somebody is attached.
@@ -62,6 +82,11 @@ impl Controller {
         let wish = TaskAssignment::again(task, Goal::Running, task.generation);
         Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
     }
+}
+
+/// The same task for the next decision about it: it counts for itself.
+pub(super) fn next_of(task: &ObservedTask, goal: Goal) -> TaskAssignment {
+    TaskAssignment::again(task, goal, task.generation + 1)
 }
 
 /// The network of one-offs that name none goes with the last of them.

@@ -82,7 +82,7 @@ impl Controller {
             return Ok(targets);
         }
         let verb = TaskVerb::Remove { force: false, volumes: false };
-        self.tasks(TaskAsk { targets: targets.clone(), verb, timeout: None }).await?;
+        self.tasks(TaskAsk { targets: targets.clone(), verb, timeout: None, again: false }).await?;
         Ok(targets)
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn task(service: &str, slot: &str, digit: char, created: u64) -> Obse
         spec: Arc::new(spec),
         digest: None,
         joins: None,
+        apart: false,
         revision: "r1".into(),
         origins: serde_json::Value::Null,
         auto_remove: false,

@@ -1,30 +1,76 @@
 //! `start`, `stop`, `restart`, `kill`, `rm`: a person's word about single tasks.
 //!
 //! # Invariants
-//! - A stop is a latch of the slot, recorded before the task is told: no pass starts it again.
-//! - Each word is a decision, with a generation of its own.
+//! - A word about a stack's task is a decision of the planner, as a push is: it is put into the stack's
+//!   memory, and a pass carries it out with a generation of its own. Whoever dies meanwhile, the next pass
+//!   goes on with it. Only tasks of no stack are told directly: nobody plans for them.
+//! - A stop is a latch of the slot: no pass starts it again.
+//! - Nothing but what was asked, and what follows from it, is moved.
 
+mod vigil;
+
+use super::converge::Later;
+use super::oneoff::next_of;
 use super::target::{listed_names, newest, resolve};
-use crate::ask::{Refusal, TaskAsk, TaskVerb};
-use crate::controller::Controller;
+use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
+use crate::controller::{Controller, Lines};
+use crate::fleet::next_by;
+use crate::outcome::ATTEMPTS;
 use crate::rows::TaskDone;
+use futures_util::future::join_all;
 use keel_engine::{
-    Assignment, Depth, Goal, Observation, ObservedTask, Open, Phase, Place, Slot, TaskAssignment,
-    TaskId,
+    Assignment, Depth, Goal, Observation, ObservedTask, Open, Phase, Slot, StackName,
+    TaskAssignment, TaskId,
 };
+use keel_plan::Asked;
+use keel_plan::standing::{Ask, AskVerb, Standing};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use vigil::Vigil;
 
-/// Beyond the grace period, before it is said that a task does not stop or start.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks when no event comes; events may be skipped.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// So long a command stays for one-offs that go along with what it started.
+const REJOIN: Duration = Duration::from_secs(60);
+
+/// Whom it is told what is waited for.
+pub(super) struct Teller(Option<mpsc::UnboundedSender<Acting>>);
+
+impl Teller {
+    fn tell(&self, acting: Acting) {
+        // Nobody may listen.
+        let _ = self.0.as_ref().map(|lines| lines.send(acting));
+    }
+}
 
 impl Controller {
-    /// Does it, and waits until it is done (stopped, started, gone). All targets are resolved
-    /// before anything is done.
+    /// Does it, and waits until it is done (stopped, started, gone); tells what is waited for. What was
+    /// asked is done also when nobody listens to the end.
+    pub fn act(&self, ask: TaskAsk) -> Lines<Acting> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (listening, controller) = (sender.clone(), self.clone());
+        tokio::spawn(async move {
+            let teller = Teller(Some(sender));
+            let ended = tokio::select! {
+                ended = controller.acted(&ask, &teller) => ended,
+                () = listening.closed() => return,
+            };
+            teller.tell(ended.map_or_else(Acting::Refused, Acting::Done));
+        });
+        Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|line| (line, receiver))
+        }))
+    }
+
+    /// The same, in silence.
     pub async fn tasks(&self, ask: TaskAsk) -> Result<Vec<TaskDone>, Refusal> {
+        self.acted(&ask, &Teller(None)).await
+    }
+
+    /// All targets are resolved before anything is done.
+    async fn acted(&self, ask: &TaskAsk, teller: &Teller) -> Result<Vec<TaskDone>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
         let names = listed_names(&seen);
         let filled = newest(&seen);
@@ -44,11 +90,11 @@ impl Controller {
         for (_, tasks) in &meant {
             tasks.iter().try_for_each(|task| allowed(task, &ask.verb))?;
         }
-        let all = || meant.iter().flat_map(|(_, tasks)| tasks.iter().copied());
-        let doings = all().map(|task| self.do_one(task, &ask));
-        for done in futures_util::future::join_all(doings).await {
-            done?;
-        }
+        let all: BTreeMap<&TaskId, &ObservedTask> = meant
+            .iter()
+            .flat_map(|(_, tasks)| tasks.iter().map(|task| (&task.id, *task)))
+            .collect();
+        self.do_all(all.into_values().collect(), ask, teller).await?;
         let done = |(target, tasks): &(&String, Vec<&ObservedTask>)| TaskDone {
             target: (*target).clone(),
             containers: tasks.iter().map(|task| names[&task.id].clone()).collect(),
@@ -57,81 +103,99 @@ impl Controller {
         Ok(meant.iter().map(done).collect())
     }
 
-    async fn do_one(&self, task: &ObservedTask, ask: &TaskAsk) -> Result<(), Refusal> {
-        match &ask.verb {
-            TaskVerb::Start => self.start_task(task).await,
-            TaskVerb::Stop => self.stop_task(task, ask.timeout).await,
-            TaskVerb::Restart => {
-                let runs = task.phase == Phase::Running || task.phase == Phase::Backoff;
-                if runs {
-                    self.stop_task(task, ask.timeout).await?;
-                }
-                self.start_task(&self.looked_up(&task.id).await?).await
-            }
-            TaskVerb::Kill { signal } if is_kill(signal) => self.stop_task(task, Some(0)).await,
-            TaskVerb::Kill { signal } => self.signal(task, signal).await,
-            TaskVerb::Remove { volumes, .. } => self.remove_task(task, *volumes).await,
-        }
-    }
-
-    /// The task as it is now.
-    async fn looked_up(&self, id: &TaskId) -> Result<ObservedTask, Refusal> {
-        let seen = self.fleet().observe(Depth::State).await?;
-        seen.tasks.into_iter().find(|task| task.id == *id).ok_or_else(gone)
-    }
-
-    async fn start_task(&self, task: &ObservedTask) -> Result<(), Refusal> {
-        let before = task.started;
-        if task.phase == Phase::Running && task.goal == Goal::Running {
-            return self.unlatch(task).await.map(drop);
-        }
-        let turn = self.turn_of_stack(task).await;
-        let generation = self.unlatch(task).await?;
-        let wish = TaskAssignment::again(task, Goal::Running, generation);
-        self.tell(wish).await?;
-        drop(turn);
-        let began = |task: Option<&ObservedTask>| {
-            let Some(task) = task else { return Some(Err(gone())) };
-            match task.phase {
-                Phase::Rejected => Some(Err(rejected(task))),
-                Phase::Running => Some(Ok(())),
-                Phase::Exited | Phase::Backoff if task.started != before => Some(Ok(())),
-                _ => None,
-            }
+    async fn do_all(
+        &self,
+        tasks: Vec<&ObservedTask>,
+        ask: &TaskAsk,
+        teller: &Teller,
+    ) -> Result<(), Refusal> {
+        let Some(verb) = verb_of(ask) else {
+            let TaskVerb::Kill { signal } = &ask.verb else { return Ok(()) };
+            let signals = tasks.iter().map(|task| self.signal(task, signal));
+            return join_all(signals).await.into_iter().collect();
         };
-        self.wait_for(&task.id, None, "start", began).await
-    }
-
-    async fn stop_task(&self, task: &ObservedTask, timeout: Option<u64>) -> Result<(), Refusal> {
-        let turn = self.turn_of_stack(task).await;
-        let generation = self.latch(task).await?;
-        let mut wish = TaskAssignment::again(task, Goal::Stopped, generation);
-        wish.force = timeout == Some(0);
-        if let Some(seconds) = timeout.filter(|seconds| *seconds > 0) {
-            Arc::make_mut(&mut wish.spec).stop_grace_period = Some(seconds * 1000);
+        let mut stacks: BTreeMap<&StackName, Vec<&ObservedTask>> = BTreeMap::new();
+        let mut alone = Vec::new();
+        for task in tasks {
+            match task.place.slot() {
+                Some(slot) => stacks.entry(&slot.stack).or_default().push(task),
+                None => alone.push(task),
+            }
         }
-        let grace = Duration::from_millis(wish.spec.grace_ms());
-        self.tell(wish).await?;
-        drop(turn);
-        let ended = |task: Option<&ObservedTask>| {
-            let over = |task: &ObservedTask| {
-                matches!(task.phase, Phase::Exited | Phase::Rejected) && task.pid.is_none()
-            };
-            task.is_none_or(over).then_some(Ok(()))
-        };
-        self.wait_for(&task.id, Some(grace), "stop", ended).await
+        let stacks = stacks.iter().map(|(stack, tasks)| self.in_stack(stack, tasks, ask, teller));
+        let alone = alone.into_iter().map(|task| self.one_off(task, verb, ask, teller));
+        let (stacks, alone) = tokio::join!(join_all(stacks), join_all(alone));
+        stacks.into_iter().chain(alone).collect::<Result<(), _>>()?;
+        if matches!(verb, AskVerb::Start | AskVerb::Restart) {
+            self.until_rejoined().await?;
+        }
+        Ok(())
     }
 
-    async fn remove_task(&self, task: &ObservedTask, volumes: bool) -> Result<(), Refusal> {
-        let turn = self.turn_of_stack(task).await;
-        let generation = self.latch(task).await?;
-        let mut wish = TaskAssignment::again(task, Goal::Removed, generation);
-        (wish.force, wish.remove_volumes) = (true, volumes);
-        self.tell(wish).await?;
-        drop(turn);
-        let grace = Some(Duration::from_millis(task.spec.grace_ms()));
-        let away = |task: Option<&ObservedTask>| task.is_none().then_some(Ok(()));
-        self.wait_for(&task.id, grace, "remove", away).await
+    /// One-offs that share a network go along, too. Without a daemon nobody else brings them there.
+    async fn until_rejoined(&self) -> Result<(), Refusal> {
+        let rejoining = self.rejoin_oneoffs().await?;
+        let is_on_its_way = |task: &ObservedTask| {
+            let phase = matches!(task.phase, Phase::Draining | Phase::Preparing | Phase::Pending);
+            rejoining.contains(&task.id) && phase && task.attempts < ATTEMPTS
+        };
+        let over = |seen: &Observation| (!seen.tasks.iter().any(is_on_its_way)).then_some(());
+        let deadline = (!rejoining.is_empty()).then(|| Instant::now() + REJOIN);
+        self.fleet().until(deadline, over).await?;
+        Ok(())
+    }
+
+    /// A decision of the planner: passes that move nothing else, until it has come true.
+    async fn in_stack(
+        &self,
+        stack: &StackName,
+        tasks: &[&ObservedTask],
+        ask: &TaskAsk,
+        teller: &Teller,
+    ) -> Result<(), Refusal> {
+        let _later = Later { controller: self, stack };
+        let mut events = self.events();
+        let word = |standing: &mut Standing| {
+            tasks.iter().for_each(|task| record(standing, task, ask));
+        };
+        self.records().change_standing(stack, word).await?;
+        let mut vigil = Vigil::over(tasks, ask, teller);
+        vigil.serves = self.serves();
+        let asked = Asked { people_only: true, ..Asked::default() };
+        loop {
+            let passed = self.pass_for_person(stack, &asked).await?;
+            if let Some(refused) = passed.refused {
+                return Err(refused.into());
+            }
+            if vigil.look(&passed.observation, &passed.plan.standing)? {
+                return Ok(());
+            }
+            next_by(&mut events, Instant::now() + LOOK_AGAIN).await;
+        }
+    }
+
+    /// A task of no stack has nobody who decides about it.
+    async fn one_off(
+        &self,
+        task: &ObservedTask,
+        verb: AskVerb,
+        ask: &TaskAsk,
+        teller: &Teller,
+    ) -> Result<(), Refusal> {
+        let mut events = self.events();
+        let starts = verb == AskVerb::Start;
+        if !(starts && task.phase == Phase::Running && task.goal == Goal::Running) {
+            let wish = Assignment::Task(Box::new(wish_of(task, verb, ask)));
+            self.fleet().assign(&[wish]).await?;
+        }
+        let mut vigil = Vigil::over(&[task], ask, teller);
+        loop {
+            let seen = self.fleet().observe(Depth::State).await?;
+            if vigil.look(&seen, &Standing::default())? {
+                return Ok(());
+            }
+            next_by(&mut events, Instant::now() + LOOK_AGAIN).await;
+        }
     }
 
     async fn signal(&self, task: &ObservedTask, signal: &str) -> Result<(), Refusal> {
@@ -144,69 +208,56 @@ impl Controller {
         }
         Ok(())
     }
+}
 
-    async fn tell(&self, wish: TaskAssignment) -> Result<(), Refusal> {
-        Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
-    }
+/// What is asked of the planner; `None` for a signal that ends nothing by our doing.
+fn verb_of(ask: &TaskAsk) -> Option<AskVerb> {
+    Some(match &ask.verb {
+        TaskVerb::Start => AskVerb::Start,
+        TaskVerb::Stop => AskVerb::Stop,
+        TaskVerb::Restart => AskVerb::Restart,
+        TaskVerb::Kill { signal } => is_kill(signal).then_some(AskVerb::Kill)?,
+        TaskVerb::Remove { volumes, .. } => AskVerb::Remove { volumes: *volumes },
+    })
+}
 
-    /// From the decision to the wish: a pass in between would follow the decision by a wish of a
-    /// higher number, and this one would be refused.
-    async fn turn_of_stack(&self, task: &ObservedTask) -> Option<OwnedMutexGuard<()>> {
-        match task.place.slot() {
-            Some(slot) => Some(self.turn(&slot.stack).await),
-            None => None,
+/// Puts the word into the stack's memory: what it means for the slot, and what is to be done now.
+fn record(standing: &mut Standing, task: &ObservedTask, ask: &TaskAsk) {
+    let (Some(verb), Some(slot)) = (verb_of(ask), task.place.slot()) else { return };
+    let slot = format!("{}.{}", slot.service, slot.slot);
+    let known = standing.asks.contains_key(&task.id);
+    match verb {
+        // Said again because somebody else drives now: it was heard the first time.
+        AskVerb::Restart if ask.again && !known => return,
+        AskVerb::Start | AskVerb::Restart => drop(standing.stopped.remove(&slot)),
+        AskVerb::Stop | AskVerb::Kill | AskVerb::Remove { .. } => {
+            standing.stopped.insert(slot);
         }
     }
-
-    /// No pass starts the slot until somebody says so. Gives the decision's number.
-    async fn latch(&self, task: &ObservedTask) -> Result<u64, Refusal> {
-        self.decide(task, |standing, slot| {
-            standing.stopped.insert(slot.clone());
-            standing.restart.remove(&slot);
-        })
-        .await
+    if !(ask.again && known) {
+        let said = Ask { grace: grace_of(ask), ..Ask::of(verb) };
+        standing.asks.insert(task.id.clone(), said);
     }
+}
 
-    async fn unlatch(&self, task: &ObservedTask) -> Result<u64, Refusal> {
-        self.decide(task, |standing, slot| {
-            standing.stopped.remove(&slot);
-        })
-        .await
-    }
+fn grace_of(ask: &TaskAsk) -> Option<u64> {
+    ask.timeout.map(|seconds| seconds.saturating_mul(1_000))
+}
 
-    /// One decision more of the task's stack; a one-off counts for itself.
-    async fn decide(
-        &self,
-        task: &ObservedTask,
-        change: impl Fn(&mut keel_plan::standing::Standing, String),
-    ) -> Result<u64, Refusal> {
-        let Place::Slot(slot) = &task.place else { return Ok(task.generation + 1) };
-        let one_more = |standing: &mut keel_plan::standing::Standing| {
-            change(standing, slot_name(slot));
-            standing.generation = standing.generation.max(task.generation) + 1;
-            standing.generation
-        };
-        let number = self.records().change_standing(&slot.stack, one_more).await?;
-        if self.serves() {
-            self.stacks().hint(slot.stack.clone());
-        }
-        Ok(number)
-    }
-
-    async fn wait_for(
-        &self,
-        id: &TaskId,
-        grace: Option<Duration>,
-        what: &str,
-        done: impl Fn(Option<&ObservedTask>) -> Option<Result<(), Refusal>>,
-    ) -> Result<(), Refusal> {
-        // A start may have to bring an image first, which takes as long as it takes.
-        let deadline = grace.map(|grace| Instant::now() + grace + PATIENCE);
-        let find = |seen: &Observation| done(seen.tasks.iter().find(|task| task.id == *id));
-        match self.fleet().until(deadline, find).await? {
-            Some(done) => done,
-            None => Err(Refusal::conflict(format!("container {id} does not {what}"))),
-        }
+fn wish_of(task: &ObservedTask, verb: AskVerb, ask: &TaskAsk) -> TaskAssignment {
+    let goal = match verb {
+        AskVerb::Start | AskVerb::Restart => Goal::Running,
+        AskVerb::Stop | AskVerb::Kill => Goal::Stopped,
+        AskVerb::Remove { .. } => Goal::Removed,
+    };
+    let lives = matches!(task.phase, Phase::Running | Phase::Backoff);
+    TaskAssignment {
+        anew: verb == AskVerb::Restart && lives && task.goal == Goal::Running,
+        grace: grace_of(ask),
+        force: matches!(verb, AskVerb::Kill | AskVerb::Remove { .. })
+            || (verb == AskVerb::Stop && ask.timeout == Some(0)),
+        remove_volumes: verb == AskVerb::Remove { volumes: true },
+        ..next_of(task, goal)
     }
 }
 
@@ -239,17 +290,4 @@ fn allowed(task: &ObservedTask, verb: &TaskVerb) -> Result<(), Refusal> {
 fn is_kill(signal: &str) -> bool {
     let word = signal.to_ascii_uppercase();
     matches!(word.strip_prefix("SIG").unwrap_or(&word), "KILL" | "9" | "")
-}
-
-fn slot_name(slot: &Slot) -> String {
-    format!("{}.{}", slot.service, slot.slot)
-}
-
-fn gone() -> Refusal {
-    Refusal::conflict("the container was removed meanwhile")
-}
-
-fn rejected(task: &ObservedTask) -> Refusal {
-    let why = task.message.as_deref().unwrap_or("it cannot become what was asked");
-    Refusal::conflict(format!("container {} cannot start: {why}", task.spec.container_name))
 }

@@ -174,6 +174,9 @@ fn word(row: &ContainerRow) -> String {
             Some(why) => format!("cannot be started: {why}"),
             None => "cannot be started".to_owned(),
         },
+        ("pending" | "preparing", _) if row.message.is_some() => {
+            format!("waits: {}", row.message.as_deref().unwrap_or_default())
+        }
         (state, _) => state.to_owned(),
     }
 }

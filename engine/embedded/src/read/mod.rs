@@ -15,8 +15,8 @@ use crate::tasks::Records;
 use crate::{clock, record};
 use keel_engine::fields::{Cost, FIELDS, Field, Readback, Row};
 use keel_engine::{
-    EngineError, ExitCause, Finding, Goal, Level, MountSource, NetworkSpec, ObservedTask, Phase,
-    Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
+    EngineError, ExitCause, Finding, Goal, Level, MountSource, NetworkMode, NetworkSpec,
+    ObservedTask, Phase, Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
     let settled = |row: &&Row| !changes || row.cost != Cost::InPlace;
     let rows = FIELDS.iter().filter(|row| row.readback != Readback::Never);
     for row in rows.filter(settled) {
-        let task = Reading { layout, records, process: &process };
+        let task = Reading { layout, records, process: &process, apart: seen.apart };
         let Some((applied, observed)) = task.row(row) else { continue };
         findings.extend(differences(row, applied, observed));
     }
@@ -77,6 +77,8 @@ struct Reading<'a> {
     layout: &'a Layout,
     records: &'a Records,
     process: &'a Process,
+    /// It shares the namespace of a task that has another one by now.
+    apart: bool,
 }
 
 impl Reading<'_> {
@@ -111,6 +113,7 @@ impl Reading<'_> {
             Field::Ulimits => self.ulimits(),
             Field::Image => self.image(),
             Field::Networks => Some(self.networks()),
+            Field::NetworkMode => Some(self.namespace()),
             Field::Volumes => self.volumes(),
             // The elements of the port tables are read for all tasks at once.
             Field::Ports => None,
@@ -136,7 +139,6 @@ impl Reading<'_> {
             | Field::Tmpfs
             | Field::Configs
             | Field::Secrets
-            | Field::NetworkMode
             | Field::Dns
             | Field::ExtraHosts
             | Field::Healthcheck
@@ -171,6 +173,20 @@ impl Reading<'_> {
         let whole = work.layers.iter().all(|layer| layer.is_dir());
         let observed = if whole { digest.clone() } else { "layers missing".to_owned() };
         Some((Value::Text(digest), Value::Text(observed)))
+    }
+
+    /// Whose network namespace it is in.
+    fn namespace(&self) -> (Value, Value) {
+        let applied = match &self.records.wish.spec.network_mode {
+            NetworkMode::Service(name) => format!("service:{name}"),
+            NetworkMode::Container(name) => format!("container:{name}"),
+            NetworkMode::Networks | NetworkMode::Host | NetworkMode::None => {
+                return (Value::Unset, Value::Unset);
+            }
+        };
+        let observed =
+            if self.apart { format!("{applied}, as it was before") } else { applied.clone() };
+        (Value::Text(applied), Value::Text(observed))
     }
 
     fn networks(&self) -> (Value, Value) {

@@ -29,6 +29,7 @@ mod wait;
 mod wish;
 
 pub use orders::signal_number;
+pub use wish::ends_with_its_shim;
 
 use crate::layout::{Layout, TaskDir};
 use crate::record::{self, Activity, Process, State};

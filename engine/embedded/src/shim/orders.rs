@@ -49,7 +49,7 @@ impl Orders {
             run: work.run,
             restart: spec.restart,
             stop_signal: signal.and_then(signal_number).unwrap_or(libc::SIGTERM),
-            grace: Duration::from_millis(spec.grace_ms()),
+            grace: Duration::from_millis(assignment.grace_ms()),
             served: spec.network_mode == NetworkMode::Networks
                 && !(spec.networks.is_empty() && spec.ports.is_empty()),
             tty: spec.tty,

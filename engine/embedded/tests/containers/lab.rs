@@ -89,6 +89,8 @@ impl Lab {
             auto_remove: false,
             remove_volumes: false,
             force: false,
+            anew: false,
+            grace: None,
         };
         let layers = vec![self.layer.clone()];
         let work = Work { stage: Stage::Launched, run: 1, layers, ..Work::default() };

@@ -78,6 +78,8 @@ impl Lab {
             auto_remove: false,
             remove_volumes: false,
             force: false,
+            anew: false,
+            grace: None,
         }
     }
 

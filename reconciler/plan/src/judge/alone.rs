@@ -1,12 +1,11 @@
 //! The right task, alone in its slot: changed in place, healed, started again, or left as it is.
 
 use super::Judge;
-use super::person::start;
+use super::person::{follow, start};
 use super::reasons::{located, open};
 use crate::condition::{Condition, Fault, available_since};
 use crate::desired::DriftPolicy;
 use crate::draft::{act, hold};
-use crate::facts::short;
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason, Verdict};
 use crate::wish;
@@ -95,9 +94,7 @@ impl Judge<'_, '_> {
 
     fn well(&mut self, task: &ObservedTask) -> Verdict {
         if let Some(service) = self.leader(task) {
-            self.draft.restarting.insert(short(self.slot));
-            let wish = wish::again(task, Goal::Stopped, self.draft.generation);
-            return act(Action::Restart, Reason::Follows { service }, vec![wish]);
+            return follow(self.draft, task, &service);
         }
         let findings = open(&task.findings);
         if findings.is_empty() {
@@ -111,7 +108,7 @@ impl Judge<'_, '_> {
     }
 
     /// A dependency with `restart: true` that was replaced since this task started.
-    fn leader(&self, task: &ObservedTask) -> Option<String> {
+    pub(super) fn leader(&self, task: &ObservedTask) -> Option<String> {
         let started = task.started?;
         let follow = self.want.service.depends_on.iter().filter(|dependency| dependency.restart);
         follow

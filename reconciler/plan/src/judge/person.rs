@@ -1,26 +1,31 @@
-//! What a person decided about a slot: latches, starts, restarts.
+//! What a person decided about a slot: what they asked of its tasks, and latches. And what follows from
+//! that by itself: a task that was left alone in a network namespace that was shared.
+//!
+//! # Invariants
+//! - A person's word comes before everything that a revision asks for, on any stack.
+//! - What was asked stays in the stack's memory until its task has the wish: it is done at least once,
+//!   and asked of a task that has a successor never.
 
 use crate::condition::is_still;
 use crate::draft::{Draft, act, hold};
 use crate::facts::{Facts, Occupants, short};
+use crate::standing::{Ask, AskVerb, Leader};
 use crate::verdict::{Action, Hold, Reason, Verdict};
 use crate::wish;
-use keel_engine::{Goal, ObservedTask, Slot};
+use keel_engine::{Assignment, Goal, NetworkMode, ObservedTask, Phase, Slot, TaskAssignment};
 
-/// Latches and restarts work on any stack, a suspended one too.
+/// What is to be done in a slot before anything else is looked at.
 pub(super) fn by_a_person(
     facts: &Facts<'_>,
     draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
 ) -> Option<Verdict> {
-    let name = short(slot);
-    if facts.standing.restart.contains(&name) && occupants.current.is_none() {
-        // Nothing to stop: what fills the slot next is a new run anyway.
-        draft.restarted.insert(name.clone());
+    if let Some(verdict) = asked_of(facts, draft, occupants) {
+        return Some(verdict);
     }
     occupants.want.as_ref()?;
-    if facts.standing.stopped.contains(&name) {
+    if facts.standing.stopped.contains(&short(slot)) {
         return Some(stopped(draft, occupants));
     }
     let suspended = facts.standing.suspended.is_some();
@@ -28,12 +33,12 @@ pub(super) fn by_a_person(
         // Two tasks live in the slot: that has to end first.
         return None;
     }
-    let task = occupants.current.or(occupants.rest.first().copied().filter(|_| suspended))?;
-    if facts.standing.restart.contains(&name) {
-        draft.restarted.remove(&name);
-        return restart(draft, &name, task);
+    let task = occupants.current.or(occupants.rest.first().copied());
+    if let Some(verdict) = task.and_then(|task| rejoin(facts, draft, task)) {
+        return Some(verdict);
     }
-    let started = suspended && task.goal == Goal::Stopped && is_still(task);
+    let task = task.filter(|_| suspended)?;
+    let started = task.goal == Goal::Stopped && is_still(task);
     started.then(|| start(draft, task, "start"))
 }
 
@@ -52,28 +57,145 @@ fn stopped(draft: &Draft, occupants: &Occupants<'_>) -> Verdict {
     }
 }
 
-/// Stopped, then started: the same task, the same writable layer.
-fn restart(draft: &mut Draft, name: &str, task: &ObservedTask) -> Option<Verdict> {
-    match (task.goal, is_still(task)) {
-        (Goal::Removed, _) => None,
-        (_, true) => {
-            draft.restarted.insert(name.to_owned());
-            Some(start(draft, task, "restart"))
+/// What was asked of the slot's tasks and is still to be done.
+fn asked_of(facts: &Facts<'_>, draft: &mut Draft, occupants: &Occupants<'_>) -> Option<Verdict> {
+    let mut verdict: Option<(Action, Reason)> = None;
+    let mut wishes = Vec::new();
+    for task in occupants.all() {
+        let Some(ask) = facts.standing.asks.get(&task.id) else { continue };
+        match answer(facts, occupants, task, ask) {
+            Answer::Over => drop(draft.answered.insert(task.id.clone())),
+            Answer::NotYet => {}
+            Answer::Now => {
+                draft.given.insert(task.id.clone());
+                wishes.push(wish_of(facts, task, ask, draft.generation));
+                verdict.get_or_insert_with(|| (action(ask.verb), reason(ask)));
+            }
         }
-        (Goal::Stopped, false) => {
-            Some(hold(Hold::InProgress { what: "it is being stopped".into() }))
+    }
+    verdict.map(|(action, reason)| act(action, reason, wishes))
+}
+
+/// What becomes of an ask in this pass.
+enum Answer {
+    /// It is done, or there is nothing left to do.
+    Over,
+    /// What it follows is not of use yet.
+    NotYet,
+    /// Its wish is due.
+    Now,
+}
+
+fn answer(facts: &Facts<'_>, occupants: &Occupants<'_>, task: &ObservedTask, ask: &Ask) -> Answer {
+    let taken = ask.given.is_some_and(|given| task.generation >= given);
+    if taken || task.goal == Goal::Removed {
+        return Answer::Over;
+    }
+    let others_live = occupants.all().any(|other| other.id != task.id && !is_still(other));
+    let done = match ask.verb {
+        AskVerb::Start => {
+            task.goal < Goal::Stopped && !is_still(task) && task.phase != Phase::Backoff
         }
-        (Goal::Ready | Goal::Running, false) => {
-            let wish = wish::again(task, Goal::Stopped, draft.generation);
-            Some(act(Action::Restart, asked("restart"), vec![wish]))
+        AskVerb::Stop | AskVerb::Kill => task.goal == Goal::Stopped && is_still(task),
+        AskVerb::Restart => ask.follows.is_some() && is_still(task),
+        AskVerb::Remove { .. } => false,
+    };
+    let begins = matches!(ask.verb, AskVerb::Start | AskVerb::Restart) && is_still(task);
+    match &ask.follows {
+        // It has a successor, which runs: two of a slot are for rollouts alone.
+        _ if done || (begins && others_live) => Answer::Over,
+        Some(leader) => follows(facts, leader),
+        None => Answer::Now,
+    }
+}
+
+/// Whether what was restarted is of use again: then those that asked for it follow.
+fn follows(facts: &Facts<'_>, leader: &Leader) -> Answer {
+    let mut slots = facts.slots.iter().filter(|(slot, _)| slot.service == leader.service);
+    let task = slots.find_map(|(slot, all)| {
+        let task = all.current.filter(|task| task.id == leader.task)?;
+        (!facts.standing.stopped.contains(&short(slot))).then_some(task)
+    });
+    match task {
+        // It was stopped or replaced meanwhile; who follows a replacement is seen by that.
+        None => Answer::Over,
+        Some(task) if is_still(task) && task.phase == Phase::Rejected => Answer::Over,
+        Some(task) => {
+            let began = task.generation >= leader.generation;
+            let of_use = began && crate::condition::available_since(task).is_some();
+            if of_use { Answer::Now } else { Answer::NotYet }
         }
     }
 }
 
+fn wish_of(facts: &Facts<'_>, task: &ObservedTask, ask: &Ask, generation: u64) -> Assignment {
+    let goal = match ask.verb {
+        AskVerb::Start | AskVerb::Restart => Goal::Running,
+        AskVerb::Stop | AskVerb::Kill => Goal::Stopped,
+        AskVerb::Remove { .. } => Goal::Removed,
+    };
+    let mut wish = joined(facts, TaskAssignment::again(task, goal, generation));
+    wish.anew = ask.verb == AskVerb::Restart && !is_still(task);
+    wish.force = matches!(ask.verb, AskVerb::Kill | AskVerb::Remove { .. });
+    wish.force |= ask.verb == AskVerb::Stop && ask.grace == Some(0);
+    wish.remove_volumes = ask.verb == AskVerb::Remove { volumes: true };
+    wish.grace = ask.grace;
+    Assignment::Task(Box::new(wish))
+}
+
+/// What runs next shares the namespace that there is now: that task may have been replaced since.
+fn joined(facts: &Facts<'_>, wish: TaskAssignment) -> TaskAssignment {
+    let NetworkMode::Service(host) = &wish.spec.network_mode else { return wish };
+    let now = facts.host(host).map(|task| task.id.clone());
+    TaskAssignment { joins: now.or_else(|| wish.joins.clone()), ..wish }
+}
+
+fn action(verb: AskVerb) -> Action {
+    match verb {
+        AskVerb::Start => Action::Start,
+        AskVerb::Restart => Action::Restart,
+        AskVerb::Stop | AskVerb::Kill => Action::Stop,
+        AskVerb::Remove { .. } => Action::Remove,
+    }
+}
+
+fn reason(ask: &Ask) -> Reason {
+    let command = match (&ask.follows, ask.verb) {
+        (Some(leader), _) => return Reason::Follows { service: leader.service.clone() },
+        (None, AskVerb::Start) => "start",
+        (None, AskVerb::Restart) => "restart",
+        (None, AskVerb::Stop) => "stop",
+        (None, AskVerb::Kill) => "kill",
+        (None, AskVerb::Remove { .. }) => "rm",
+    };
+    asked(command)
+}
+
+/// A task that was left alone in a network namespace while the task that it shares it with has
+/// another one by now: it begins anew, in that one. However that came about (a person's start, a crash,
+/// a reboot), and whatever the policy for drift: nobody else did it.
+fn rejoin(facts: &Facts<'_>, draft: &Draft, task: &ObservedTask) -> Option<Verdict> {
+    let runs = matches!(task.phase, Phase::Running | Phase::Backoff) && task.goal == Goal::Running;
+    if !task.apart || !runs {
+        return None;
+    }
+    // Only `keel run` shares the network of a container by its name.
+    let NetworkMode::Service(service) = &task.spec.network_mode else { return None };
+    let host = facts.host(service)?;
+    (task.joins.as_ref() == Some(&host.id)).then(|| follow(draft, task, service))
+}
+
+/// Restarts a task after another service.
+pub(super) fn follow(draft: &Draft, task: &ObservedTask, service: &str) -> Verdict {
+    let mut wish = TaskAssignment::again(task, Goal::Running, draft.generation);
+    wish.anew = true;
+    let reason = Reason::Follows { service: service.to_owned() };
+    act(Action::Restart, reason, vec![Assignment::Task(Box::new(wish))])
+}
+
 pub(super) fn start(draft: &Draft, task: &ObservedTask, command: &str) -> Verdict {
-    let action = if command == "restart" { Action::Restart } else { Action::Start };
     let wish = wish::again(task, Goal::Running, draft.generation);
-    act(action, asked(command), vec![wish])
+    act(Action::Start, asked(command), vec![wish])
 }
 
 pub(super) fn asked(command: &str) -> Reason {

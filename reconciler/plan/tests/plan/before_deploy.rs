@@ -3,6 +3,7 @@
 use crate::world::{World, stack};
 use keel_engine::{ExitCause, Goal, Phase, RestartPolicy};
 use keel_plan::desired::Condition;
+use keel_plan::standing::AskVerb;
 use keel_plan::verdict::Learned;
 
 /// An app with a database, and a job that needs the database.
@@ -231,7 +232,7 @@ fn the_first_revision_starts_nothing_before_its_job_is_done() {
     migrate.1: hold: failed: exited (1) and its policy is `restart: no`
     ");
     assert_eq!(world.running(), "shop-db-1=pg:1");
-    world.standing.restart.insert("migrate.1".into());
+    world.asks("shop-migrate-1", AskVerb::Restart);
     insta::assert_snapshot!(world.shown(), @r"
     app.1: hold: waits for migrate to be completed
     db.1: hold: converged

@@ -3,6 +3,7 @@
 use crate::world::stack;
 use keel_engine::RestartPolicy;
 use keel_plan::desired::Condition;
+use keel_plan::standing::AskVerb;
 
 #[test]
 fn a_job_runs_once_for_its_specification() {
@@ -79,6 +80,6 @@ fn a_job_that_fails_is_not_run_again() {
     });
     let mut world = world.converge();
     insta::assert_snapshot!(world.shown(), @"migrate.1: hold: failed: exited (1) and its policy is `restart: no`");
-    world.standing.restart.insert("migrate.1".into());
+    world.asks("shop-migrate-1", AskVerb::Restart);
     insta::assert_snapshot!(world.shown(), @"migrate.1: restart: asked for by `keel restart`");
 }

@@ -6,6 +6,7 @@ mod drift;
 mod gate;
 mod jobs;
 mod node;
+mod person;
 mod pinned;
 mod random;
 mod removal;

@@ -87,6 +87,10 @@ impl Node {
         task.revision.clone_from(&wish.revision);
         task.origins = wish.origins.clone();
         task.findings.clear();
+        if wish.anew && matches!(task.phase, Phase::Running | Phase::Backoff) {
+            (task.phase, task.restarts) = (Phase::Draining, 0);
+        }
+        task.joins.clone_from(&wish.joins);
         if again {
             (task.phase, task.exit_code, task.exit_cause) = (Phase::Pending, None, None);
             task.restarts = 0;
@@ -121,6 +125,7 @@ fn new(wish: &TaskAssignment, at: u64) -> ObservedTask {
         spec: wish.spec.clone(),
         digest: Some(Digest::of(wish.spec.image.as_bytes())),
         joins: wish.joins.clone(),
+        apart: false,
         revision: wish.revision.clone(),
         origins: wish.origins.clone(),
         auto_remove: false,
@@ -174,7 +179,10 @@ fn run(task: &mut ObservedTask, at: u64) {
             task.health = if sick { Health::Unhealthy } else { Health::Healthy };
         }
         Phase::Running | Phase::Exited | Phase::Rejected => {}
-        Phase::Draining => task.phase = Phase::Running,
+        Phase::Draining => {
+            (task.phase, task.started, task.apart) = (Phase::Running, Some(at), false);
+            task.health = if checked { Health::Starting } else { Health::None };
+        }
     }
 }
 

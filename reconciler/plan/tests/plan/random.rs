@@ -4,6 +4,7 @@
 use crate::world::{World, stack};
 use keel_engine::RestartPolicy;
 use keel_plan::desired::{Condition, Order};
+use keel_plan::standing::AskVerb;
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -70,7 +71,9 @@ fn happen(mut world: World, happening: &Happening) -> World {
         }
         Happening::Start => world.standing.stopped.clear(),
         Happening::Restart { service } => {
-            world.standing.restart.insert(format!("{}.1", SERVICES[*service]));
+            let name = format!("shop-{}-1", SERVICES[*service]);
+            world.standing.stopped.remove(&format!("{}.1", SERVICES[*service]));
+            world.asks(&name, AskVerb::Restart);
         }
         Happening::Recreate => world.asked.recreate = true,
         Happening::Lose { service } => {

@@ -4,7 +4,7 @@ use crate::node::Node;
 use crate::world::{World, stack};
 use keel_engine::{ExitCause, Phase};
 use keel_plan::desired::{Held, Owner};
-use keel_plan::standing::Suspended;
+use keel_plan::standing::{AskVerb, Suspended};
 
 fn running() -> World {
     stack().wants("web", "nginx:1").converge()
@@ -39,7 +39,7 @@ fn every_slot_gets_one_verdict() {
         ("left the source", running().without("web")),
         ("left the source, prune off", with(|w| w.desired.policy.prune = false).without("web")),
         ("stopped by a person", with(|w| _ = w.standing.stopped.insert("web.1".into()))),
-        ("restarted by a person", with(|w| _ = w.standing.restart.insert("web.1".into()))),
+        ("restarted by a person", with(|w| w.asks("shop-web-1", AskVerb::Restart))),
         ("suspended", with(|w| w.standing.suspended = Some(suspended)).push("web", "n:2", "r2")),
         ("somebody else's", with(|w| w.owner = Some(Owner::Cli { path: "/else".into() }))),
         (
@@ -130,12 +130,12 @@ fn a_person_s_stop_lasts_until_they_start_it() {
 fn a_restart_is_the_same_task_run_again_once() {
     let mut world = running();
     let before = world.node.named("shop-web-1").clone();
-    world.standing.restart.insert("web.1".into());
+    world.asks("shop-web-1", AskVerb::Restart);
     let mut world = world.converge();
     let after = world.node.named("shop-web-1").clone();
     assert_eq!(before.id, after.id);
     assert!(after.started > before.started && after.generation > before.generation);
-    assert!(world.standing.restart.is_empty());
+    assert!(world.standing.asks.is_empty());
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn a_dependent_that_asks_for_it_is_restarted_after_an_update() {
     let mut world = world.push("db", "pg:2", "r2").converge();
     let after = world.node.named("shop-api-1").clone();
     assert!(after.id == before.id && after.started > before.started);
-    assert!(world.standing.restart.is_empty());
+    assert!(world.standing.asks.is_empty());
     let generation = world.standing.generation;
     let world = world.converge();
     assert_eq!(world.standing.generation, generation, "once");
@@ -281,4 +281,27 @@ fn until_all_images_are_there_nothing_old_is_touched() {
     ");
     world.node.unknown.clear();
     assert_eq!(world.converge().running(), "shop-api-1=api:2 shop-new-1=new:1 shop-web-1=later");
+}
+
+#[test]
+fn what_only_waits_reserves_no_port() {
+    for (attempts, expected) in [(0, "web.1: hold: failed: port"), (3, "web.1: replace")] {
+        let mut world = stack().wants("web", "web:1").edit("web", |s| {
+            s.spec.ports = vec![port(80)];
+        });
+        world = world.converge();
+        let mut other = world.node.named("shop-web-1").clone();
+        let slot = keel_engine::Slot {
+            stack: keel_engine::StackName::new("other").unwrap(),
+            service: "web".into(),
+            slot: "1".into(),
+        };
+        (other.id, other.place) =
+            (keel_engine::TaskId::from_seed("other"), keel_engine::Place::Slot(slot));
+        std::sync::Arc::make_mut(&mut other.spec).container_name = "other-web-1".into();
+        (other.phase, other.pid, other.attempts) = (keel_engine::Phase::Preparing, None, attempts);
+        world.node.seen.tasks.push(other);
+        let world = world.edit("web", |s| s.spec.working_dir = Some("/new".into()));
+        assert!(world.shown().starts_with(expected), "{attempts}: {}", world.shown());
+    }
 }

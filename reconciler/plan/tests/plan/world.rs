@@ -9,7 +9,7 @@ use keel_plan::desired::{
     Condition, DependsOn, Desired, DesiredNetwork, DesiredService, DesiredVolume, Origin, Owner,
     Policy, Run,
 };
-use keel_plan::standing::Standing;
+use keel_plan::standing::{Ask, AskVerb, Standing};
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs, invariants, text};
 use std::collections::BTreeMap;
@@ -168,6 +168,15 @@ impl World {
             self.desired.services.iter().map(|(n, s)| (n, &s.hash, s.replicas, s.run)).collect();
         self.desired.hash = digest_of(&services);
         self
+    }
+
+    /// A person asks something of a container, if there is one of this name.
+    pub fn asks(&mut self, name: &str, verb: AskVerb) {
+        let named = |task: &&keel_engine::ObservedTask| task.spec.container_name == name;
+        let task = self.node.seen.tasks.iter().filter(named).max_by_key(|task| task.created);
+        if let Some(task) = task {
+            self.standing.asks.insert(task.id.clone(), Ask::of(verb));
+        }
     }
 
     pub fn inputs(&self) -> Inputs<'_> {

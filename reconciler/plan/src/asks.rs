@@ -1,0 +1,66 @@
+//! What was asked of single tasks: what becomes of it after a plan, and who follows a restart.
+
+use crate::condition::is_still;
+use crate::draft::Draft;
+use crate::facts::{Facts, short};
+use crate::standing::{Ask, AskVerb, Leader};
+use keel_engine::{Assignment, Goal, ObservedTask, TaskAssignment, TaskId};
+use std::collections::BTreeMap;
+
+/// Notes what this plan does of it, and what follows from what it does.
+pub(crate) fn settle(facts: &Facts<'_>, draft: &Draft, asks: &mut BTreeMap<TaskId, Ask>) {
+    asks.retain(|id, _| {
+        !draft.answered.contains(id) && facts.tasks().any(|(_, task)| task.id == *id)
+    });
+    for id in &draft.given {
+        if let Some(ask) = asks.get_mut(id) {
+            ask.given = Some(draft.generation);
+        }
+    }
+    for (id, ask) in followers(facts, draft) {
+        asks.entry(id).or_insert(ask);
+    }
+}
+
+/// Tasks that asked to be restarted with what they depend on (`depends_on.restart`).
+fn followers(facts: &Facts<'_>, draft: &Draft) -> Vec<(TaskId, Ask)> {
+    let restarts = facts.tasks().filter_map(|(slot, task)| {
+        let leader = Leader {
+            service: slot.service.clone(),
+            task: task.id.clone(),
+            generation: draft.generation,
+        };
+        wish_for(draft, task).filter(|wish| begins_again(task, wish)).map(|_| leader)
+    });
+    restarts.flat_map(|leader| followers_of(facts, draft, &leader)).collect()
+}
+
+fn wish_for<'d>(draft: &'d Draft, task: &ObservedTask) -> Option<&'d TaskAssignment> {
+    draft.wishes().find_map(|wish| match wish {
+        Assignment::Task(wish) if wish.id == task.id => Some(wish.as_ref()),
+        _ => None,
+    })
+}
+
+/// Whether a task that ran before runs anew by this wish.
+fn begins_again(task: &ObservedTask, wish: &TaskAssignment) -> bool {
+    let ran = task.started.is_some();
+    wish.goal == Goal::Running && ran && (wish.anew || is_still(task))
+}
+
+fn followers_of(facts: &Facts<'_>, draft: &Draft, leader: &Leader) -> Vec<(TaskId, Ask)> {
+    let follows = |service: &crate::desired::DesiredService| {
+        let mut of = service.depends_on.iter();
+        of.any(|dependency| dependency.restart && dependency.service == leader.service)
+    };
+    let wanted = facts.slots.iter().filter_map(|(slot, all)| {
+        let want = all.want.as_ref().filter(|want| follows(want.service))?;
+        let latched = facts.standing.stopped.contains(&short(slot));
+        let task = all.current.filter(|task| !latched && !is_still(task))?;
+        (!want.service.runs_before_deploy() && wish_for(draft, task).is_none()).then_some(task)
+    });
+    let ask = |task: &ObservedTask| {
+        (task.id.clone(), Ask { follows: Some(leader.clone()), ..Ask::of(AskVerb::Restart) })
+    };
+    wanted.map(ask).collect()
+}
