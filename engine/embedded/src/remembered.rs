@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// Longer than a tick of the kernel's clock for files, which is 10 ms at most.
@@ -23,8 +23,10 @@ type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 /// Records by a key, each with the stamps of the files that it was read from.
 pub(crate) struct Remembered<K, T> {
-    known: Mutex<HashMap<K, (Vec<Stamp>, Arc<T>)>>,
+    known: Mutex<Known<K, T>>,
 }
+
+type Known<K, T> = HashMap<K, (Vec<Stamp>, Arc<T>)>;
 
 impl<K, T> Default for Remembered<K, T> {
     fn default() -> Self {
@@ -62,7 +64,7 @@ impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
         self.known().retain(|key, _| keys.contains(key));
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<K, (Vec<Stamp>, Arc<T>)>> {
+    fn known(&self) -> MutexGuard<'_, Known<K, T>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
