@@ -88,6 +88,7 @@ codes! {
     Config "E0704",
     ConfigFile "E0705",
     NotAllowed "E0706",
+    NotFetched "E0707",
     NotRunYet "W0101",
     Limited "W0102",
     HostPorts "W0103",

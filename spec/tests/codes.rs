@@ -19,6 +19,7 @@ const WITHOUT_EXAMPLE: &[Code] = &[
     Code::Config,
     Code::ConfigFile,
     Code::NotAllowed,
+    Code::NotFetched,
     Code::StacksConflict,
     Code::WritableFile,
     Code::HealthTimeout,

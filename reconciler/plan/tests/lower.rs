@@ -3,7 +3,7 @@
 
 use keel_engine::{Digest, MountSource};
 use keel_plan::desired::{Desired, Owner, Policy, locate};
-use keel_plan::lower::{Base, Context, Lowered, Sources, lower};
+use keel_plan::lower::{Base, Context, Lack, Lowered, Sources, lower};
 use keel_spec::{Code, Files, Kind, Memory, Project};
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +37,9 @@ impl Sources for Facts {
     }
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         self.tracked.get(in_repo).cloned()
+    }
+    fn lacks(&self, _: &Path) -> Option<Lack> {
+        None
     }
     fn leaves(&self, _: &Path) -> bool {
         false

@@ -51,6 +51,7 @@ impl Lowering<'_> {
                 travels = propagation.and_then(word).map(str::to_owned);
                 let place = self.place(source)?;
                 self.warn_of_a_single_file(service, mount, &place);
+                self.must_be_whole(&place)?;
                 digest = self.file_digest(mount, &place)?;
                 self.bind(place, *create_host_path)
             }
@@ -63,6 +64,18 @@ impl Lowering<'_> {
             propagation: travels,
             digest,
         }))
+    }
+
+    /// Nobody wants an empty folder, or a pointer to a file, in place of what is kept elsewhere.
+    fn must_be_whole(&self, place: &Place) -> Attempt<()> {
+        let path = match (place, &self.context.base) {
+            (Place::Repo(path), Base::Git { checkout, .. }) => checkout.join(path),
+            (Place::Folder(path), _) => path.clone(),
+            (Place::Host(_) | Place::Repo(_), _) => return Ok(()),
+        };
+        let Some(lack) = self.sources.lacks(&path) else { return Ok(()) };
+        let problem = Problem::new(Code::NotFetched, lack.why);
+        Err(Box::new(Problem { hint: lack.hint, ..problem }))
     }
 
     fn bind(&mut self, place: Place, create: bool) -> MountSource {
