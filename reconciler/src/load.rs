@@ -184,7 +184,12 @@ impl Reading {
             out.name = StackName::new(stack.name.as_str()).ok();
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &files, &self.context(found, revision));
-            problems.extend(lowered.problems.into_iter().filter(|found| !stack.allows(found)));
+            let limited = problems.iter().any(|problem| problem.code == Code::NotAllowed);
+            // Who may not name the host's files is not told which of them there are.
+            let told = |found: &Problem| !(limited && found.code == Code::MissingSource);
+            problems.extend(
+                lowered.problems.into_iter().filter(|found| !stack.allows(found) && told(found)),
+            );
             out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
         }

@@ -20,10 +20,12 @@ const WITHOUT_EXAMPLE: &[Code] = &[
     Code::ConfigFile,
     Code::NotAllowed,
     Code::NotFetched,
+    Code::MissingSource,
     Code::StacksConflict,
     Code::WritableFile,
     Code::HealthTimeout,
     Code::OpenSecret,
+    Code::FolderForFile,
     Code::More,
 ];
 

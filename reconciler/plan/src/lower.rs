@@ -13,6 +13,7 @@ mod deploy;
 mod grants;
 mod health;
 mod limits;
+mod missing;
 mod mounts;
 mod networks;
 mod origins;

@@ -3,6 +3,7 @@
 //! In a Git source it is decided for each path over the whole stack: what is tracked, and
 //! read-only in every mount, comes from the revision; all else lives in the source's data folder.
 
+use super::missing::Bind;
 use super::origins::sorted;
 use super::paths::Place;
 use super::{Attempt, Base, Lowering};
@@ -27,7 +28,7 @@ impl Lowering<'_> {
     pub(super) fn mounts(&mut self, service: &Service, origins: &mut Origins) -> Vec<Mount> {
         let mut mounts = Vec::new();
         for (index, mount) in service.mounts.iter().enumerate() {
-            match self.mount(service, mount) {
+            match self.mount(service, mount, &format!("volumes[{index}]")) {
                 Ok(lowered) => mounts.extend(lowered.map(|mount| (index, mount))),
                 Err(problem) => self.report(*problem, service, &format!("volumes[{index}]")),
             }
@@ -36,7 +37,12 @@ impl Lowering<'_> {
         sorted(mounts, "volumes", origins, |mount| mount.target.clone())
     }
 
-    fn mount(&mut self, service: &Service, mount: &service::Mount) -> Attempt<Option<Mount>> {
+    fn mount(
+        &mut self,
+        service: &Service,
+        mount: &service::Mount,
+        field: &str,
+    ) -> Attempt<Option<Mount>> {
         let mut digest = None;
         let mut travels = None;
         let source = match &mount.kind {
@@ -52,6 +58,9 @@ impl Lowering<'_> {
                 let place = self.place(source)?;
                 self.warn_of_a_single_file(service, mount, &place);
                 self.must_be_whole(&place)?;
+                let (written, target, create) = (source, &*mount.target, *create_host_path);
+                let bind = Bind { written, target, create, place: &place };
+                self.source_must_be_there(&bind, service, field)?;
                 digest = self.file_digest(mount, &place)?;
                 self.bind(place, *create_host_path)
             }
