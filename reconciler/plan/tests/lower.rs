@@ -302,7 +302,7 @@ fn a_missing_file_is_an_error_from_git_and_a_warning_elsewhere() {
         ("./data:/data", None, None),
         ("./nginx.conf/:/etc/nginx/nginx.conf", None, None),
         ("/etc/app.conf:/etc/app.conf", Some(Code::MissingSource), Some(Code::FolderForFile)),
-        ("/etc/hosts:/etc/hosts", None, None),
+        ("/etc/hosts:/etc/hosts:ro", None, None),
         ("/etc/timezone:/etc/timezone:ro", Some(Code::FolderForFile), Some(Code::FolderForFile)),
         ("./state/app.db:/app.db", Some(Code::FolderForFile), Some(Code::FolderForFile)),
         ("./other/app.db:/app.db", Some(Code::MissingSource), Some(Code::FolderForFile)),
