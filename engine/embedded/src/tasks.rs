@@ -164,8 +164,8 @@ fn unfinished(had: &Records) -> bool {
 pub(crate) fn store(layout: &Layout, taken: &Taken, now: u64) -> Result<()> {
     let (Taken::Now(wish) | Taken::Next(wish)) = taken else { return Ok(()) };
     let dir = layout.task(&wish.id);
-    if !dir.0.exists() {
-        fs::create_dir_all(&dir.0).map_err(|error| unwritable(&dir.0, error))?;
+    if !dir.assignment().exists() {
+        keel_durable::make_folder(&dir.0, 0o755).map_err(|error| unwritable(&dir.0, error))?;
         // The folder is synced with the wish.
         note_work(&dir, &Work { created: now, ..Work::default() })?;
     }
@@ -232,6 +232,7 @@ pub(crate) mod sample {
             replaces: None,
             revision: String::new(),
             origins: serde_json::Value::Null,
+            avoids: Vec::new(),
             goal,
             auto_remove: false,
             remove_volumes: false,

@@ -8,8 +8,7 @@ use keel_engine::{
     Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
     TaskAssignment, VolumeSpec,
 };
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::sync::Arc;
 
 impl Core {
@@ -52,7 +51,9 @@ impl Core {
         let folder = self.layout.secrets();
         let path = folder.join(content.digest.hex());
         blocking::run(move || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            if !folder.is_dir() {
+                keel_durable::make_folder(&folder, 0o700)?;
+            }
             if path.exists() {
                 // Young again: a task that names it is on its way.
                 return fs::File::open(&path)?.set_modified(std::time::SystemTime::now());
