@@ -52,7 +52,7 @@ fn address(host: &Host, container: &str) -> Option<String> {
 fn nobody_gets_by_chance_what_another_one_asks_for() {
     let host = Host::new();
     let stack = host.write("fix/compose.yaml", FIXED);
-    host.keel(&["up", stack.parent().unwrap().to_str().unwrap()]).ok();
+    host.keel(&["up", "-d", stack.parent().unwrap().to_str().unwrap()]).ok();
     assert_eq!(address(&host, "fix-early-1").as_deref(), Some("10.77.0.3"));
     assert_eq!(address(&host, "fix-late-1").as_deref(), Some("10.77.0.2"));
 
@@ -65,12 +65,12 @@ networks: { theirs: { external: true, name: fix_default } }
 ";
     let more = host.write("more/compose.yaml", later);
     let more = more.parent().unwrap().to_str().unwrap().to_owned();
-    let said = host.keel(&["up", &more]);
+    let said = host.keel(&["up", "-d", &more]);
     let hint = "is taken by fix-early-1; where fix-early-1 does not ask for it, \
                 `keel restart fix-early-1` gives it another one";
     assert!(said.stderr.contains(hint), "{said:?}");
     host.keel(&["restart", "fix-early-1"]).ok();
-    host.keel(&["up", &more]).ok();
+    host.keel(&["up", "-d", &more]).ok();
     assert_eq!(address(&host, "more-app-1").as_deref(), Some("10.77.0.3"));
     assert_ne!(address(&host, "fix-early-1").as_deref(), Some("10.77.0.3"));
     host.keel(&["down", "more"]).ok();
@@ -102,5 +102,6 @@ fn what_differs_and_is_no_stacks_is_told() {
     assert_eq!(drift.code, 2, "{drift:?}");
     assert!(drift.stdout.contains("mine: bridge"), "{drift:?}");
     host.keel(&["rm", "-f", "one"]).ok();
+    host.keel(&["network", "rm", "mine"]).ok();
     host.finish();
 }
