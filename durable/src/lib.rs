@@ -59,7 +59,11 @@ pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
         }
         _ => {}
     }
-    parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    match parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all()) {
+        // What is there is not to be lost any more, and nothing was made.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other,
+    }
 }
 
 /// Makes the reserve of a root, or what it lacks; nothing where there is no room for it now.

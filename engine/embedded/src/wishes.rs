@@ -162,8 +162,10 @@ impl Core {
                 tasks::store(&layout, &taken, clock::now())?;
                 Ok::<_, EngineError>(taken)
             })
-            .await?
+            .await
         };
+        // What could not be noted may end it all the same.
+        let taken = taken.inspect_err(|_| self.wake(&wish.id))?;
         if taken != Taken::Already {
             self.watch(&wish.id);
             self.wake(&wish.id);
