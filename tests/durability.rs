@@ -30,7 +30,8 @@ fn call(line: &str) -> Option<Call> {
     // `PID mkdir("/root/tasks/x", 0755) = 0`, or with `AT_FDCWD</cwd>, ` in front of the path.
     let text = line.split_once(' ')?.1.trim_start();
     let (name, rest) = text.split_once('(')?;
-    if !rest.contains(") = 0") {
+    // How far the result is to the right differs.
+    if !rest.trim_end().ends_with("= 0") {
         return None;
     }
     let quoted = |text: &str| Some(PathBuf::from(text.split('"').nth(1)?));

@@ -3,6 +3,7 @@
 use crate::blocking::{self, failed};
 use crate::core::Core;
 use crate::tasks::{self, Taken};
+use crate::work::nudge;
 use crate::{clock, networks, places, record, removal, volumes};
 use keel_engine::{
     Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
@@ -159,13 +160,13 @@ impl Core {
                 // Before any of the tasks that come together is made ready: links that are there
                 // already are as little to be followed. What cannot be noted now, its start says.
                 let _ = places::note(&layout, &given);
-                tasks::store(&layout, &taken, clock::now())?;
+                let stored = tasks::store(&layout, &taken, clock::now());
+                // What cannot go may end all the same: nobody may be there to tell its shim later.
+                stored.inspect_err(|_| nudge(had.as_ref().and_then(|had| had.state.as_ref())))?;
                 Ok::<_, EngineError>(taken)
             })
-            .await
+            .await?
         };
-        // What could not be noted may end it all the same.
-        let taken = taken.inspect_err(|_| self.wake(&wish.id))?;
         if taken != Taken::Already {
             self.watch(&wish.id);
             self.wake(&wish.id);
