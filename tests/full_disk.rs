@@ -72,3 +72,83 @@ fn what_ends_things_or_makes_room_works_without_any() {
     drop(disk);
     host.finish();
 }
+
+#[test]
+fn on_a_disk_that_the_kernel_made_read_only_the_dead_are_dead_and_the_rest_can_be_ended() {
+    let host = Host::new();
+    let _disk = Disk::mount(&host, "300M");
+    let run = |name: &str, more: &[&str]| {
+        let words = ["run", "-d", "--name", name];
+        let command = ["busybox:1", "sleep", "1000000"];
+        host.keel(&[&words[..], more, &command[..]].concat()).ok();
+        let runs = || (host.keel(&["exec", name, "true"]).code == 0).then_some(());
+        until(&format!("{name} has begun"), runs, || host.overview());
+    };
+    run("again", &["--restart", "always"]);
+    for name in ["dead", "stopped", "killed", "removed"] {
+        run(name, &[]);
+    }
+    let pid =
+        |name: &str| u32::try_from(host.container(name).unwrap()["pid"].as_u64().unwrap()).unwrap();
+    let before = pid("again");
+    // As after an error of the disk.
+    host.sh(&format!("mount -o remount,abort {}", host.root().display()));
+    assert!(fs::write(host.root().join("more"), "").is_err(), "it is read-only");
+    support::signal(pid("dead"), "KILL");
+    support::signal(before, "KILL");
+    until_state(&host, "dead", "exited");
+    let again = || {
+        let row = host.container("again")?;
+        (row["state"] == "running" && row["pid"].as_u64()? != u64::from(before)).then_some(())
+    };
+    until("it restarts, and its new process is known", again, || host.overview());
+    host.keel(&["exec", "again", "true"]).ok();
+    host.keel(&["stop", "-t", "1", "stopped"]).ok();
+    until_state(&host, "stopped", "exited");
+    host.keel(&["kill", "killed"]).ok();
+    until_state(&host, "killed", "exited");
+    let removed = host.keel(&["rm", "-f", "removed"]);
+    assert_eq!(removed.code, 1, "{removed:?}");
+    assert!(removed.stderr.contains("Read-only file system"), "{removed:?}");
+    until_state(&host, "removed", "exited");
+    host.keel(&["kill", "again"]).ok();
+    until_state(&host, "again", "exited");
+}
+
+#[test]
+fn a_state_that_the_disk_did_not_take_is_stored_as_soon_as_it_does() {
+    let host = Host::new();
+    let disk = Disk::mount(&host, "300M");
+    host.keel(&[
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--restart",
+        "always",
+        "busybox:1",
+        "sleep",
+        "1000000",
+    ])
+    .ok();
+    let row = host.container("one").unwrap();
+    let before = u32::try_from(row["pid"].as_u64().unwrap()).unwrap();
+    let folder = host.sh(&format!("echo {}/tasks/*", host.root().display()));
+    let folder = folder.trim();
+    // Nothing can be made in it.
+    host.sh(&format!("chattr +i {folder}"));
+    support::signal(before, "KILL");
+    let again = || {
+        let row = host.container("one")?;
+        (row["state"] == "running" && row["pid"].as_u64()? != u64::from(before)).then_some(())
+    };
+    until("it restarts, and its new process is known", again, || host.overview());
+    let stored = || fs::read_to_string(format!("{folder}/state")).unwrap();
+    assert!(stored().contains(&format!("\"pid\":{before},")), "{}", stored());
+    host.sh(&format!("chattr -i {folder}"));
+    let there = || (!stored().contains(&format!("\"pid\":{before},"))).then_some(());
+    until("the disk has it", there, stored);
+    host.keel(&["rm", "-f", "one"]).ok();
+    drop(disk);
+    host.finish();
+}

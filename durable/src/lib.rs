@@ -3,15 +3,17 @@
 //! # Invariants
 //! - A reader sees the old content or the new, whole; what [`Hold::Power`] says is there after a
 //!   loss of power.
+//! - A folder that is made is entered in the one above it on the disk: a record in a folder that a loss of
+//!   power takes away is none.
 //! - A record that exists can be replaced on a disk that is full to the last byte: its new content
 //!   goes to a file of the reserve, whose blocks are allocated already, and the old file takes that
 //!   one's place there. So whatever ends something, or makes room, can note that it does.
 
 mod reserve;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What a written file outlives.
@@ -37,6 +39,30 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, hold: Hold) -> io::Result<(
     match (hold, path.parent()) {
         (Hold::Power, Some(folder)) => File::open(folder)?.sync_all(),
         _ => Ok(()),
+    }
+}
+
+/// Makes a folder with those above it, where they are missing. Once it returns, a loss of power takes none
+/// of them away, nor one that was made before by somebody who died meanwhile.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder(parent.ok_or(error)?, mode)?;
+            return make_folder(path, mode);
+        }
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    match parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all()) {
+        // What is there is not to be lost any more, and nothing was made.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other,
     }
 }
 
@@ -77,4 +103,25 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
     Ok(folder.join(format!(".{name}.{}.new", std::process::id())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn folders_are_made_with_those_above_them_and_files_are_not_taken_for_some() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("a/b/c");
+        make_folder(&deep, 0o700).expect("it is made");
+        make_folder(&deep, 0o755).expect("it is there");
+        let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&deep), mode(&folder.path().join("a"))), (0o700, 0o700));
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("a file");
+        for path in [file.clone(), file.join("below")] {
+            assert!(make_folder(&path, 0o700).is_err(), "{}", path.display());
+        }
+    }
 }

@@ -105,6 +105,9 @@ pub struct TaskAssignment {
     /// Where each field came from; handed back unread.
     #[serde(default, skip_serializing_if = "Opaque::is_null")]
     pub origins: Opaque,
+    /// Addresses that others are to have, by network: it gets none of them by chance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub avoids: Vec<(String, String)>,
     /// How far it shall get.
     pub goal: Goal,
     /// Remove it when it has ended (`run --rm`).
@@ -141,6 +144,7 @@ impl TaskAssignment {
             replaces: None,
             revision: task.revision.clone(),
             origins: task.origins.clone(),
+            avoids: Vec::new(),
             goal,
             auto_remove: task.auto_remove,
             remove_volumes: false,

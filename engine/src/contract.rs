@@ -70,6 +70,7 @@ impl Subject<'_> {
             replaces: None,
             revision: "r1".into(),
             origins: serde_json::json!({"image": seed}),
+            avoids: Vec::new(),
             goal,
             auto_remove: false,
             remove_volumes: true,

@@ -8,7 +8,7 @@
 
 use crate::load::StackFiles;
 use keel_engine::Digest;
-use keel_plan::lower::Sources;
+use keel_plan::lower::{Lack, Sources};
 use keel_spec::{Files, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -136,16 +136,24 @@ impl Stamp {
 pub(crate) struct Asked<'a> {
     files: &'a StackFiles,
     answers: Mutex<Answers>,
+    wants: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl<'a> Asked<'a> {
     pub fn new(files: &'a StackFiles) -> Self {
-        Self { files, answers: Mutex::default() }
+        Self { files, answers: Mutex::default(), wants: Mutex::default() }
     }
 
-    /// What was asked, and answered.
-    pub fn answers(self) -> Answers {
-        self.answers.into_inner().expect("nothing panics while it holds the answers")
+    /// The submodules that were missed, and what was asked and answered.
+    pub fn answers(self) -> (BTreeSet<PathBuf>, Answers) {
+        let wants = self.wants.into_inner().expect("nothing panics while it holds them");
+        (wants, self.answers.into_inner().expect("nothing panics while it holds the answers"))
+    }
+
+    /// Notes which submodules would have to be here for an answer; `whole`: also those below the path.
+    fn miss(&self, path: &Path, whole: bool) {
+        let missed = self.files.wants(path, whole);
+        self.wants.lock().expect("nothing panics while it holds them").extend(missed);
     }
 
     fn noted(&self) -> MutexGuard<'_, Answers> {
@@ -154,6 +162,7 @@ impl<'a> Asked<'a> {
 
     /// Notes that a path was asked for, before it is answered: what changes meanwhile is seen.
     fn note(&self, path: &Path, answer: impl FnOnce(&Path) -> Answer) {
+        self.miss(path, false);
         let mut answers = self.noted();
         let place = self.files.place(path).path();
         if let StackFiles::Checkout { root, .. } = self.files
@@ -218,6 +227,11 @@ impl Sources for Asked<'_> {
         self.files.tracked(in_repo)
     }
 
+    fn lacks(&self, path: &Path) -> Option<Lack> {
+        self.miss(path, true);
+        self.files.lacks(path)
+    }
+
     fn leaves(&self, path: &Path) -> bool {
         if let StackFiles::Checkout { root, .. } = self.files
             && let Ok(in_repo) = path.strip_prefix(root)
@@ -278,11 +292,13 @@ mod tests {
         fs::write(root.join("a/compose.yaml"), "image: x").unwrap();
         fs::write(root.join("a/commit.yaml"), "image: x:${KEEL_SHORT_COMMIT}").unwrap();
         std::os::unix::fs::symlink("a", root.join("link")).unwrap();
-        let files = StackFiles::Checkout { root: root.clone(), data: data.clone(), state: None };
+        let (submodules, state) = Default::default();
+        let files =
+            StackFiles::Checkout { root: root.clone(), data: data.clone(), state, submodules };
         let asked = |path: &str| {
             let asked = Asked::new(&files);
             let _ = Files::read(&asked, &root.join(path));
-            asked.answers()
+            asked.answers().1
         };
         let same = changes(&[]);
         let (plain, absent) = (asked("a/compose.yaml"), asked("a/.env"));

@@ -27,6 +27,7 @@ use reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use duration::parse_duration;
@@ -82,7 +83,8 @@ impl SourceConfig {
         let (location, files) = match &self.from {
             From::Git(config) => {
                 let (root, data) = (root.to_owned(), data.to_owned());
-                (config.url.clone(), StackFiles::Checkout { root, data, state })
+                let submodules = Arc::default();
+                (config.url.clone(), StackFiles::Checkout { root, data, state, submodules })
             }
             From::Directory { path, .. } => {
                 let files = FolderFiles::new(Some(root.to_owned()), state);

@@ -130,6 +130,31 @@ pub fn stacks_matching_any(root: &Path, patterns: &[String]) -> io::Result<Vec<F
     Ok(found)
 }
 
+/// Whether this glob may mean a folder (relative to `root`) that is not there yet, one in it or below it.
+pub fn may_match(root: &Path, pattern: &str, folder: &Path) -> bool {
+    let pattern = pattern.trim_matches('/').trim_start_matches("./");
+    let pattern = if pattern == "." { "" } else { pattern };
+    if !pattern.contains(['*', '?', '[', '{']) {
+        // A folder with a Compose file is a stack; without one, the folders in it may be some.
+        let nested =
+            folder.parent() == Some(Path::new(pattern)) && !holds_stack(&root.join(pattern));
+        return nested || Path::new(pattern).starts_with(folder);
+    }
+    // Braces and `**` may hold any number of parts.
+    if pattern.contains('{') {
+        return true;
+    }
+    let mut parts = pattern.split('/');
+    for name in folder.iter().map(|name| name.to_string_lossy()) {
+        match parts.next() {
+            Some("**") => return true,
+            Some(part) if glob_match(part, &*name) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// The same in a checkout, whose links are of whoever pushes: none of them makes a folder of the host
 /// be listed.
 pub fn stacks_in_checkout(root: &Path, patterns: &[String]) -> io::Result<Vec<Found>> {
@@ -201,6 +226,32 @@ mod tests {
         let file = stacks_at(&root.path().join("one/compose.yml")).unwrap();
         assert_eq!(file[0].files, [root.path().join("one/compose.yml")]);
         assert!(stacks_at(&root.path().join("away")).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_yet_may_match() {
+        let root = tree(&["stack/compose.yaml", "sub/readme.md"]);
+        let cases = [
+            ("stacks/*", "stacks/a", true),
+            ("stacks/*", "stacks/a/b", false),
+            ("stacks/*", "vendor/a", false),
+            ("stacks/*/prod", "stacks/a", true),
+            ("vendor/a/prod", "vendor/a", true),
+            ("vendor/a", "vendor/a", true),
+            ("vendor/ab", "vendor/a", false),
+            ("**", "x/y", true),
+            ("stacks/**", "x/y", false),
+            ("{a,b/c}", "b/c", true),
+            (".", "x", true),
+            (".", "x/y", false),
+            ("stack", "stack/x", false),
+            ("sub", "sub/x", true),
+            ("./sub/", "sub/x", true),
+        ];
+        for (pattern, folder, expected) in cases {
+            let found = may_match(root.path(), pattern, Path::new(folder));
+            assert_eq!(found, expected, "{pattern} {folder}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod find;
 pub mod fleet;
 mod guard;
 pub mod history;
+mod lfs;
 pub mod limits;
 pub mod load;
 mod loops;

@@ -37,3 +37,9 @@ pub const GIT_COMPLAINT: u64 = 64 << 10;
 pub const CHECKOUT_ENTRIES: u64 = 500_000;
 /// Folders within folders of one checkout.
 pub const CHECKOUT_DEPTH: usize = 128;
+/// Submodules of one checkout that are fetched.
+pub const SUBMODULES: usize = 64;
+/// Submodules within submodules.
+pub const SUBMODULE_DEPTH: usize = 8;
+/// Bytes of a `.gitmodules`; a larger one says nothing.
+pub const GITMODULES: u64 = 1 << 20;

@@ -8,16 +8,19 @@
 use crate::answers::{Answers, Asked};
 use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
+use crate::lfs;
 use crate::reader::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
+use crate::source::Submodules;
 use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
-use keel_plan::lower::{self, Context, Sources, lower};
+use keel_plan::lower::{self, Context, Lack, Sources, lower};
 use keel_spec::files::tidy;
 use keel_spec::{Code, Files, Kind, Permits, Problem, Project, Rendered, Severity, Texts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How stacks are read.
@@ -69,6 +72,8 @@ pub struct LoadedStack {
     pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
     pub read: BTreeSet<PathBuf>,
+    /// Submodules that it needs, and that are not here.
+    pub(crate) wants: BTreeSet<PathBuf>,
     /// All that its files were asked.
     pub(crate) answers: Answers,
     /// How long that took.
@@ -76,6 +81,38 @@ pub struct LoadedStack {
 }
 
 impl LoadedStack {
+    /// What may be in a folder that is not here.
+    pub(crate) fn away(path: &Path, dir: PathBuf, lack: &Lack) -> Self {
+        let problem = Problem::new(Code::NotFetched, lack.why.clone());
+        let problem = Problem { hint: lack.hint.clone(), ..problem };
+        Self {
+            shown: path.to_string_lossy().into_owned(),
+            dir,
+            name: None,
+            lowered: None,
+            errors: vec![keel_spec::problem::render(&problem, &Texts::default())],
+            warnings: vec![],
+            problems: vec![problem],
+            stack: None,
+            texts: Texts::default(),
+            data: BTreeSet::new(),
+            read: BTreeSet::new(),
+            wants: [path.to_owned()].into(),
+            answers: Answers::default(),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Whether it stands for a submodule that is not here.
+    pub(crate) fn is_away(&self) -> bool {
+        self.wants.contains(Path::new(&self.shown)) && self.stack.is_none()
+    }
+
+    /// The same of a folder in it.
+    pub(crate) fn hiding(&self, folder: &Path) -> Self {
+        Self { shown: folder.to_string_lossy().into_owned(), ..self.clone() }
+    }
+
     /// As it is handed to a controller; `None` for a refused one.
     #[must_use]
     pub fn submission(self) -> Option<Submission> {
@@ -139,6 +176,7 @@ impl Reading {
             texts: Texts::default(),
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
+            wants: BTreeSet::new(),
             answers: Answers::default(),
             took: Duration::ZERO,
         };
@@ -146,7 +184,11 @@ impl Reading {
             out.name = StackName::new(stack.name.as_str()).ok();
             out.read.extend(content_files(stack));
             let lowered = lower(stack, &files, &self.context(found, revision));
-            let found = lowered.problems.into_iter().filter(|found| !stack.allows(found));
+            let limited = problems.iter().any(|problem| problem.code == Code::NotAllowed);
+            // Who may not name the host's files is not told which of them there are.
+            let told = |found: &Problem| !(limited && found.code == Code::MissingSource);
+            let found = lowered.problems.into_iter();
+            let found = found.filter(|found| !stack.allows(found) && told(found));
             problems.extend(keel_spec::problem::gathered(found.collect()));
             out.data = lowered.data;
             out.lowered = Some((lowered.desired, lowered.contents));
@@ -162,7 +204,8 @@ impl Reading {
         }
         out.problems = problems;
         (out.stack, out.texts) = (loaded.stack, loaded.texts);
-        (out.answers, out.took) = (files.answers(), began.elapsed());
+        (out.wants, out.answers) = files.answers();
+        out.took = began.elapsed();
         out
     }
 
@@ -264,6 +307,8 @@ pub enum StackFiles {
         data: PathBuf,
         /// Evenkeel's own root: containers write into its folders, too.
         state: Option<PathBuf>,
+        /// What of the revision is in repositories of its own.
+        submodules: Arc<Submodules>,
     },
 }
 
@@ -318,6 +363,8 @@ impl StackFiles {
             Self::Folder(files) if files.named.contains(path) => Place::Named(path.to_owned()),
             Self::Folder(_) => Place::of(path, &bases),
             Self::Checkout { data, .. } => match Place::of(path, &bases) {
+                // The data folder does not stand in for what Git has elsewhere.
+                place if self.awaited(path).is_some() => place,
                 Place::Beneath(base, below)
                     if base == bases[0]
                         && Place::Beneath(base.clone(), below.clone()).kind() == Kind::Missing =>
@@ -340,7 +387,7 @@ impl StackFiles {
                     state,
                 )
             }
-            Self::Checkout { root, data, state } => {
+            Self::Checkout { root, data, state, .. } => {
                 (vec![Base::new(root, "the repository"), data_base(data)], state)
             }
         };
@@ -370,7 +417,11 @@ impl Files for StackFiles {
     }
 
     fn kind(&self, path: &Path) -> Kind {
-        self.place(path).kind()
+        match self.awaited(path) {
+            // Who reads it is told why it cannot be.
+            Some(_) => Kind::Other,
+            None => self.place(path).kind(),
+        }
     }
 
     fn is_quotable(&self, path: &Path) -> bool {
@@ -387,7 +438,18 @@ impl Files for StackFiles {
 
 impl StackFiles {
     fn content(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        if let Some(lack) = self.awaited(path).map(|one| self.lack(&one)) {
+            return Err(lack.into());
+        }
         let place = self.place(path);
+        let content = self.content_at(&place, path, most)?;
+        match lfs::is_pointer(&content) {
+            true => Err(self.lfs_lack(path).into()),
+            false => Ok(content),
+        }
+    }
+
+    fn content_at(&self, place: &Place, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         place.read(most).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if place.path() != path => {
                 let place = place.path();
@@ -417,9 +479,77 @@ impl Sources for StackFiles {
         tree_digest(&root.join(in_repo)).ok()
     }
 
+    fn lacks(&self, path: &Path) -> Option<Lack> {
+        let Self::Checkout { root, .. } = self else {
+            return lfs::is_pointer_in(&self.place(path)).then(|| self.lfs_lack(path));
+        };
+        if let Some(one) = self.wants(path, true).first() {
+            return Some(self.lack(one));
+        }
+        let below = self.resolved(path)?;
+        let pointer = lfs::pointer_below(&root.join(below)).ok()??;
+        Some(self.lfs_lack(&pointer))
+    }
+
     fn leaves(&self, path: &Path) -> bool {
         let Self::Checkout { root, .. } = self else { return false };
         Place::of(path, &[Base::new(root, "the repository")]).leaves()
+    }
+}
+
+impl StackFiles {
+    /// Submodules that are not here, and that this path is in; `whole`: or that something below it is in.
+    pub(crate) fn wants(&self, path: &Path, whole: bool) -> Vec<PathBuf> {
+        let Self::Checkout { root, submodules, .. } = self else { return Vec::new() };
+        if submodules.absent().next().is_none() {
+            return Vec::new();
+        }
+        let written = path.strip_prefix(root).ok().map(Path::to_owned);
+        let mut found = BTreeSet::new();
+        for path in written.into_iter().chain(self.resolved(path)) {
+            match whole {
+                true => found.extend(submodules.around(&path).map(Path::to_owned)),
+                false => found.extend(submodules.above(&path).map(Path::to_owned)),
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// The submodule that a file would be in, and that is not here.
+    fn awaited(&self, path: &Path) -> Option<PathBuf> {
+        let Self::Checkout { root, .. } = self else { return None };
+        let itself = path.strip_prefix(root).ok();
+        self.wants(path, false).into_iter().find(|one| Some(one.as_path()) != itself)
+    }
+
+    /// Where in the checkout a path leads, also where its end is not there.
+    fn resolved(&self, path: &Path) -> Option<PathBuf> {
+        let Self::Checkout { root, .. } = self else { return None };
+        let base = root.canonicalize().ok()?;
+        let way = |above: &Path| Some((above.canonicalize().ok()?, above.to_owned()));
+        let (real, above) = path.ancestors().find_map(way)?;
+        let inside = real.strip_prefix(base).ok()?;
+        Some(tidy(&inside.join(path.strip_prefix(above).ok()?)))
+    }
+
+    fn lack(&self, submodule: &Path) -> Lack {
+        let known = match self {
+            Self::Checkout { submodules, .. } => submodules.lack(submodule).cloned(),
+            Self::Folder(_) => None,
+        };
+        known.unwrap_or_else(|| {
+            let why = format!("the submodule `{}` is not fetched yet", submodule.display());
+            Lack { why, hint: None }
+        })
+    }
+
+    fn lfs_lack(&self, path: &Path) -> Lack {
+        match self {
+            Self::Checkout { root, .. } => lfs::lack(path.strip_prefix(root).unwrap_or(path)),
+            Self::Folder(files) => {
+                lfs::lack_in_folder(path.strip_prefix(&files.stack).unwrap_or(path))
+            }
+        }
     }
 }
 

@@ -344,6 +344,16 @@ impl Records {
         self.update(&key(stack, "findings"), put).await.map(drop)
     }
 
+    /// Differences that are known and no stack's.
+    pub async fn seen_of_node(&self) -> Result<Seen> {
+        Ok(self.read("findings").await?.map(|(value, _)| value).unwrap_or_default())
+    }
+
+    /// Remembers them.
+    pub async fn put_seen_of_node(&self, seen: &Seen) -> Result<()> {
+        self.update("findings", |known: &mut Seen| known.clone_from(seen)).await.map(drop)
+    }
+
     /// What is remembered of images.
     pub async fn images(&self) -> Result<Images> {
         Ok(self.read("images").await?.map(|(value, _)| value).unwrap_or_default())

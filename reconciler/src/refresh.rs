@@ -14,6 +14,7 @@ use crate::refusal::with_causes;
 use crate::source::{Loaded, Snapshot, Source, SourceError};
 use keel_engine::{EngineError, StackName, digest_of, short};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,8 @@ async fn refreshed(
         () = controller.hints().closed() => return Err(RefreshError::Ended),
     };
     let fetched = began.elapsed();
-    let Loaded { stacks, news } = source.load(&snapshot).await; // edge: disk
+    let at_once = why.cause != Cause::Poll;
+    let Loaded { snapshot, stacks, news } = source.load(&snapshot, at_once).await?; // edge: disk, network
     if !news && !why.take_over && nothing_to_do(source, &stacks, controller).await? {
         return Ok(());
     }
@@ -146,6 +148,7 @@ async fn judged(
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);
+    stacks.extend(hidden(&stacks, &before));
     let folders = names_of(&stacks, &before);
     let owned = owned(source, controller).await?;
     if stacks.is_empty() && owned.is_empty() {
@@ -264,6 +267,19 @@ pub(crate) fn names_of(stacks: &[LoadedStack], last: &SourceRecord) -> BTreeMap<
         Some((stack.shown.clone(), known?))
     };
     stacks.iter().filter_map(name).collect()
+}
+
+/// Stacks that were in a submodule, in some folder of it, which is not here now: they are not gone.
+fn hidden(stacks: &[LoadedStack], last: &SourceRecord) -> Vec<LoadedStack> {
+    let away = stacks.iter().filter(|stack| stack.is_away());
+    let within = |stack: &LoadedStack| {
+        let folders = last.folders.keys().map(PathBuf::from);
+        let below = folders.filter(|folder| {
+            folder.starts_with(&stack.shown) && folder.as_path() != Path::new(&stack.shown)
+        });
+        below.map(|folder| stack.hiding(&folder)).collect::<Vec<_>>()
+    };
+    away.flat_map(within).collect()
 }
 
 /// Which stacks cannot be used as this revision has them; the same refusal keeps its time.

@@ -87,7 +87,7 @@ impl FileStore {
     /// A store in this folder, which is made where it is missing.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        fs::create_dir_all(&root).map_err(io_error("create", &root))?;
+        keel_durable::make_folder(&root, 0o755).map_err(io_error("create", &root))?;
         Ok(Self { root })
     }
 
@@ -256,7 +256,9 @@ fn keys_below(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<()>
 /// Writes a file so that a reader, or the next start after a crash, finds the old or the new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().expect("a record's path is below the root");
-    fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+    if !folder.is_dir() {
+        keel_durable::make_folder(folder, 0o755).map_err(io_error("create", folder))?;
+    }
     // What services are given as environment is in records.
     keel_durable::replace(path, bytes, 0o600, Hold::Power).map_err(io_error("write", path))
 }

@@ -388,3 +388,24 @@ async fn a_poll_without_news_asks_once_where_the_branch_is() {
     controller.stop().await;
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mounted_file_that_is_nowhere_is_refused_until_it_is_there() {
+    let (world, repo) = (World::new(), Repo::new());
+    let mount =
+        "    volumes:\n      - ./nginx.conf:/etc/nginx/nginx.conf:ro\n      - ./html:/html\n";
+    repo.write("stacks/blog/compose.yaml", &format!("{WEB}{mount}"));
+    repo.write("stacks/other/compose.yaml", WEB);
+    repo.push();
+    let controller = world.serve(vec![source(repo.bare().to_str().unwrap(), "stacks/*")]).await;
+    world.until_running(&[("other-web-1", "nginx:1")]).await;
+    let data = world.path("root/data/home/stacks/blog/nginx.conf");
+    until_told(&controller, "stacks/blog/compose.yaml:5:9").await;
+    let told = "`./nginx.conf` is neither in the revision nor at";
+    until_told(&controller, &format!("{told} `{}`", data.display())).await;
+    assert!(!data.exists());
+    support::write(&data, "of this host");
+    world.until_running(&[("blog-web-1", "nginx:1"), ("other-web-1", "nginx:1")]).await;
+    until("nothing is told", || async { problems(&controller).await.is_empty() }).await;
+    controller.stop().await;
+}

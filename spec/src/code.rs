@@ -88,6 +88,8 @@ codes! {
     Config "E0704",
     ConfigFile "E0705",
     NotAllowed "E0706",
+    NotFetched "E0707",
+    MissingSource "E0708",
     NotRunYet "W0101",
     Limited "W0102",
     HostPorts "W0103",
@@ -111,6 +113,7 @@ codes! {
     WritableFile "W0310",
     HealthTimeout "W0311",
     OpenSecret "W0312",
+    FolderForFile "W0313",
     NoEffect "N0101",
     More "N0102",
 }

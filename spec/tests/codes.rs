@@ -19,10 +19,13 @@ const WITHOUT_EXAMPLE: &[Code] = &[
     Code::Config,
     Code::ConfigFile,
     Code::NotAllowed,
+    Code::NotFetched,
+    Code::MissingSource,
     Code::StacksConflict,
     Code::WritableFile,
     Code::HealthTimeout,
     Code::OpenSecret,
+    Code::FolderForFile,
     Code::More,
 ];
 

@@ -312,7 +312,11 @@ impl Core {
 
     pub(crate) async fn records(&self, id: &TaskId) -> keel_engine::Result<Option<Records>> {
         let (layout, id) = (self.layout.clone(), id.clone());
-        blocking::run(move || tasks::load(&layout, &id)).await
+        blocking::run(move || {
+            crate::late::settle(&layout.task(&id));
+            tasks::load(&layout, &id)
+        })
+        .await
     }
 
     /// Stores how far a step has come.

@@ -47,16 +47,13 @@ impl Layout {
         if let Some(parent) = self.root.parent() {
             fs::create_dir_all(parent)?;
         }
-        match DirBuilder::new().mode(0o710).create(&self.root) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        keel_durable::make_folder(&self.root, 0o710)?;
         CLOSED.iter().try_for_each(|name| close(&self.root.join(name)))
     }
 
     /// Makes the folder of all tasks where it is missing: the sign that a root is in use.
     pub(crate) fn make_tasks(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(self.tasks())
+        keel_durable::make_folder(&self.tasks(), 0o700)
     }
 
     /// Six hexadecimal digits that tell this root's things from another's.

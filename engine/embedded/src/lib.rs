@@ -15,6 +15,7 @@ mod events;
 mod foreign;
 mod health;
 mod images;
+mod late;
 pub mod layout;
 mod lease;
 pub mod limits;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A root's lock, held until dropped.
 #[derive(Debug)]
@@ -93,16 +93,7 @@ impl RootLock {
         let path = layout.root().join("lock");
         let failed = |source| LockError::File { path: path.clone(), source };
         layout.make_root().map_err(failed)?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        // Whoever may open a file may lock it, and keep us waiting.
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+        let (file, is_ours) = open(&path).map_err(failed)?;
         let how = if wait { FlockArg::LockExclusive } else { FlockArg::LockExclusiveNonblock };
         let mut file = Flock::lock(file, how).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => LockError::Held {
@@ -111,7 +102,9 @@ impl RootLock {
             },
             errno => failed(errno.into()),
         })?;
-        sign(&mut file, who).map_err(failed)?;
+        if is_ours {
+            sign(&mut file, who).map_err(failed)?;
+        }
         Ok(Self { _file: file })
     }
 
@@ -119,6 +112,24 @@ impl RootLock {
     #[must_use]
     pub fn holder(layout: &Layout) -> Option<Holder> {
         serde_json::from_slice(&fs::read(layout.root().join("lock")).ok()?).ok()
+    }
+}
+
+/// With whether it can be signed: on a disk that takes nothing any more it is only locked, so that what
+/// runs there can still be ended.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Ok((File::open(path)?, false))
+        }
+        opened => {
+            let file = opened?;
+            // Whoever may open a file may lock it, and keep us waiting.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            Ok((file, true))
+        }
     }
 }
 

@@ -82,8 +82,9 @@ pub(crate) fn load(layout: &Layout, name: &str) -> Result<Option<Stored>> {
 
 fn store(layout: &Layout, network: &Stored) -> Result<()> {
     let path = layout.networks().join(&network.spec.name);
-    fs::create_dir_all(layout.networks())
-        .and_then(|()| record::store(&path, network))
+    let folder = layout.networks();
+    let made = if folder.is_dir() { Ok(()) } else { keel_durable::make_folder(&folder, 0o755) };
+    made.and_then(|()| record::store(&path, network))
         .map_err(failed(format!("cannot write {}", path.display())))
 }
 

@@ -1,6 +1,7 @@
 //! What exists: from the records, and from what lives.
 
 use crate::core::Core;
+use crate::late;
 use crate::network::Scope;
 use crate::networks::Stored;
 use crate::remembered::Remembered;
@@ -30,7 +31,8 @@ impl Looked {
         let ids = tasks::ids(layout)?;
         self.tasks.keep(&ids.iter().cloned().collect());
         let load = |id: &TaskId| {
-            let files = layout.task(id).records();
+            let dir = layout.task(id);
+            let files: Vec<_> = dir.records().into_iter().chain(late::records(&dir)).collect();
             self.tasks.get(id, &files, || tasks::load(layout, id)).transpose()
         };
         ids.iter().filter_map(load).collect()
@@ -67,6 +69,11 @@ impl Core {
         let all = self.looked.tasks(layout)?;
         let stored = self.looked.networks(layout)?;
         let mut tasks: Vec<_> = all.iter().map(|records| task(records, &all)).collect();
+        for task in &mut tasks {
+            if late::late_wish(&layout.task(&task.id)).is_some() {
+                task.message = Some(UNNOTED.to_owned());
+            }
+        }
         let mut findings = Vec::new();
         if depth != Depth::State {
             let scope = scope_of(&depth, &all, &stored);
@@ -104,6 +111,10 @@ fn scope_of(depth: &Depth, all: &[Arc<Records>], stored: &[Arc<Stored>]) -> Scop
     let networks = joined.map(|endpoint| endpoint.network.clone()).chain(own).collect();
     Scope::Of { networks, tasks: close().map(|records| records.wish.id.clone()).collect() }
 }
+
+/// What a stop is that no disk knows of.
+const UNNOTED: &str = "the disk takes nothing any more, so that the stop could not be noted: \
+                       it starts again with the machine";
 
 fn task(records: &Records, all: &[Arc<Records>]) -> ObservedTask {
     let alive = Alive::of(records);

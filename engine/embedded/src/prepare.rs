@@ -6,7 +6,7 @@
 
 use crate::core::{Core, Driver};
 use crate::network::ports::{Claim, publish};
-use crate::network::{AddressError, endpoints};
+use crate::network::{AddressError, Taken, endpoints};
 use crate::record::{Endpoint, Stage, Work};
 use crate::resolver::etc::{HostFiles, etc};
 use crate::runtime::PrepareError;
@@ -186,6 +186,7 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
         .collect();
     let preferred: Vec<Endpoint> =
         work.endpoints.iter().chain(&before.endpoints).cloned().collect();
+    let taken = Taken { held: taken, promised: promised(wish, &all) };
     work.endpoints = endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
     let claims: Vec<_> = others
         .iter()
@@ -199,6 +200,23 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
     work.ports = publish(layout, &owner(wish), &wish.spec.ports, &claims, &old)
         .map_err(|error| Setback::Later(format!("{error}; {}", error.hint())))?;
     Ok(())
+}
+
+/// Addresses that others are to have, whether they have them yet or not: by network.
+fn promised(wish: &TaskAssignment, all: &[Records]) -> Vec<(String, String)> {
+    let others = all.iter().map(Records::latest);
+    let others = others.filter(|other| {
+        other.id != wish.id && other.goal != Goal::Removed && !is_same_slot(other, wish)
+    });
+    let attachments = others.flat_map(|other| &other.spec.networks);
+    let fixed =
+        attachments.filter_map(|one| Some((one.network.clone(), one.ipv4_address.clone()?)));
+    fixed.chain(wish.avoids.iter().cloned()).collect()
+}
+
+/// What the one before it in the slot fixed is its own to have.
+fn is_same_slot(one: &TaskAssignment, other: &TaskAssignment) -> bool {
+    one.place.slot().is_some() && one.place.slot() == other.place.slot()
 }
 
 /// Whether a task keeps its addresses and ports from others: not once it has stopped.

@@ -6,6 +6,7 @@
 //! - A start that overtakes an unfinished stop waits in `following`, so that the stop is done
 //!   first, whatever dies in between.
 
+use crate::late;
 use crate::record::{self, Stage, State, Work};
 use crate::{Layout, TaskDir};
 use keel_engine::fields::Cost;
@@ -70,11 +71,13 @@ pub(crate) fn ids(layout: &Layout) -> Result<Vec<TaskId>> {
 /// A task's records; `None` where there is no such task.
 pub(crate) fn load(layout: &Layout, id: &TaskId) -> Result<Option<Records>> {
     let dir = layout.task(id);
-    let Some(wish) = read::<TaskAssignment>(&dir.assignment())? else { return Ok(None) };
+    let wish = late::load_wish(&dir).map_err(|error| unreadable(&dir.assignment(), error))?;
+    let Some(wish) = wish else { return Ok(None) };
     let following = read::<TaskAssignment>(&dir.following())?
         .filter(|following| following.generation > wish.generation);
     let work = read(&dir.work())?.unwrap_or_default();
-    let (state, signalled) = (read(&dir.state())?, read(&dir.signalled())?);
+    let state = late::load_state(&dir).map_err(|error| unreadable(&dir.state(), error))?;
+    let signalled = read(&dir.signalled())?;
     Ok(Some(Records { wish, following, work, state, signalled }))
 }
 
@@ -183,15 +186,29 @@ fn unfinished(had: &Records) -> bool {
 pub(crate) fn store(layout: &Layout, taken: &Taken, now: u64) -> Result<()> {
     let (Taken::Now(wish) | Taken::Next(wish)) = taken else { return Ok(()) };
     let dir = layout.task(&wish.id);
-    if !dir.0.exists() {
-        fs::create_dir_all(&dir.0).map_err(|error| unwritable(&dir.0, error))?;
+    if !dir.assignment().exists() {
+        keel_durable::make_folder(&dir.0, 0o755).map_err(|error| unwritable(&dir.0, error))?;
         // The folder is synced with the wish.
         note_work(&dir, &Work { created: now, ..Work::default() })?;
     }
     match taken {
         Taken::Next(_) => write(&dir.following(), wish.as_ref()),
-        _ => write(&dir.assignment(), wish.as_ref()),
+        _ => store_wish(&dir, wish),
     }
+}
+
+/// On a disk that takes nothing any more, what runs there can still be ended; what is to go stays then, and
+/// whoever asked is told.
+fn store_wish(dir: &TaskDir, wish: &TaskAssignment) -> Result<()> {
+    let Err(error) = record::store(&dir.assignment(), wish) else {
+        late::forget_wish(dir);
+        return Ok(());
+    };
+    let ends = error.kind() == io::ErrorKind::ReadOnlyFilesystem && wish.goal >= Goal::Stopped;
+    if ends && late::keep_stop(dir, wish).is_ok() && wish.goal == Goal::Stopped {
+        return Ok(());
+    }
+    Err(unwritable(&dir.assignment(), error))
 }
 
 /// Makes the wish that follows the task's wish.
@@ -213,7 +230,9 @@ pub(crate) fn note_work(dir: &TaskDir, work: &Work) -> Result<()> {
 
 /// Only while no shim lives: the file is its.
 pub(crate) fn store_state(dir: &TaskDir, state: &State) -> Result<()> {
-    write(&dir.state(), state)
+    write(&dir.state(), state)?;
+    late::forget(dir);
+    Ok(())
 }
 
 fn write<T: serde::Serialize>(path: &Path, record: &T) -> Result<()> {
@@ -230,7 +249,9 @@ pub(crate) fn remove(layout: &Layout, id: &TaskId) -> Result<()> {
             keel_beneath::remove(&entry.path()).map_err(failed)?;
         }
     }
-    keel_beneath::remove(&dir.0).map_err(failed)
+    keel_beneath::remove(&dir.0).map_err(failed)?;
+    late::forget(&dir);
+    Ok(())
 }
 
 /// Dull wishes for tables.
@@ -251,6 +272,7 @@ pub(crate) mod sample {
             replaces: None,
             revision: String::new(),
             origins: serde_json::Value::Null,
+            avoids: Vec::new(),
             goal,
             auto_remove: false,
             remove_volumes: false,

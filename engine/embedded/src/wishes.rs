@@ -3,13 +3,13 @@
 use crate::blocking::{self, failed};
 use crate::core::Core;
 use crate::tasks::{self, Taken};
+use crate::work::nudge;
 use crate::{clock, networks, places, record, removal, volumes};
 use keel_engine::{
     Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
     TaskAssignment, VolumeSpec,
 };
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::sync::Arc;
 
 impl Core {
@@ -52,7 +52,9 @@ impl Core {
         let folder = self.layout.secrets();
         let path = folder.join(content.digest.hex());
         blocking::run(move || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            if !folder.is_dir() {
+                keel_durable::make_folder(&folder, 0o700)?;
+            }
             if path.exists() {
                 // Young again: a task that names it is on its way.
                 return fs::File::open(&path)?.set_modified(std::time::SystemTime::now());
@@ -158,7 +160,9 @@ impl Core {
                 // Before any of the tasks that come together is made ready: links that are there
                 // already are as little to be followed. What cannot be noted now, its start says.
                 let _ = places::note(&layout, &given);
-                tasks::store(&layout, &taken, clock::now())?;
+                let stored = tasks::store(&layout, &taken, clock::now());
+                // What cannot go may end all the same: nobody may be there to tell its shim later.
+                stored.inspect_err(|_| nudge(had.as_ref().and_then(|had| had.state.as_ref())))?;
                 Ok::<_, EngineError>(taken)
             })
             .await?

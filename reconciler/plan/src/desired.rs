@@ -215,9 +215,15 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// Fields whose keys are whatever people like, dots included.
+const OF_ANY_KEYS: [&str; 3] = ["environment", "labels", "sysctls"];
+
 /// The origin of a field, or of the nearest that holds it: `ports[0]`, else `ports`.
 #[must_use]
 pub fn locate<'a>(origins: &'a Origins, field: &str) -> Option<&'a Origin> {
+    if let Some((map, _)) = field.split_once('.').filter(|(map, _)| OF_ANY_KEYS.contains(map)) {
+        return origins.get(field).or_else(|| origins.get(map));
+    }
     let mut path = field;
     loop {
         if let Some(origin) = origins.get(path) {
@@ -320,5 +326,10 @@ mod tests {
         assert_eq!(line("ports[0]"), Some(3));
         assert_eq!(line("ports[1].target"), Some(5));
         assert_eq!(line("image"), None);
+        let origins: Origins =
+            [("labels".into(), origin(7)), ("labels.a.b".into(), origin(8))].into();
+        let line = |field| locate(&origins, field).map(|origin| origin.line);
+        assert_eq!(line("labels.a.b"), Some(8));
+        assert_eq!(line("labels.a.b.c"), Some(7), "it is another label");
     }
 }

@@ -1,9 +1,12 @@
 //! What differs between what was applied and what is, as rows for a report.
 
 use crate::Inputs;
-use crate::desired::{DesiredService, DriftPolicy, Origin, Origins, locate};
+use crate::desired::{Desired, DesiredService, DriftPolicy, Origin, Origins, locate};
 use keel_engine::fields::{Field, row_of};
-use keel_engine::{ExitCause, Finding, Goal, Level, ObservedTask, Phase, Slot, Value, digest_of};
+use keel_engine::{
+    ExitCause, Finding, Goal, Level, Observation, ObservedTask, Phase, Slot, StackName, Value,
+    digest_of,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -89,6 +92,70 @@ pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
     report
 }
 
+/// The findings that are no stack's: of containers that belong to none, of networks that a person
+/// made, of stacks that nobody knows any more.
+#[must_use]
+pub fn report_of_node(
+    observation: &Observation,
+    known: &[StackName],
+    seen: &Seen,
+    now: u64,
+) -> Report {
+    let mut report = Report::default();
+    let node = |finding: &Finding, stack: Option<&StackName>, task: &str| {
+        let stack = stack.map(ToString::to_string).unwrap_or_default();
+        let of = [stack.as_str(), task, &format!("{:?}", finding.level)];
+        let row = row(&observation.node, finding, &of);
+        Row { stack: stack.clone(), task: task.to_owned(), ..row }
+    };
+    let is_known = |stack: &StackName| known.contains(stack);
+    let tasks = observation.tasks.iter();
+    for task in tasks.filter(|task| !task.place.slot().is_some_and(|slot| is_known(&slot.stack))) {
+        let stack = task.place.slot().map(|slot| &slot.stack);
+        for finding in findings(task) {
+            let row = node(&finding, stack, &task.spec.container_name);
+            report.add(hidden(row, &finding), finding.fixed, seen, now);
+        }
+    }
+    let findings = observation.findings.iter();
+    for finding in findings.filter(|finding| !finding.stack.as_ref().is_some_and(is_known)) {
+        report.add(node(finding, finding.stack.as_ref(), ""), finding.fixed, seen, now);
+    }
+    report.keep_what_was_fixed(seen, now);
+    report.rows.sort_by_key(|row| (row.stack.clone(), row.task.clone(), row.field.clone()));
+    report
+}
+
+/// A row of what nobody asked for in a file.
+fn row(node: &str, finding: &Finding, of: &[&str]) -> Row {
+    Row {
+        id: id(&[of, &[finding.field.as_str()]].concat()),
+        stack: String::new(),
+        service: String::new(),
+        task: String::new(),
+        node: node.to_owned(),
+        level: finding.level,
+        field: finding.field.clone(),
+        desired: finding.applied.clone(),
+        at: None,
+        applied: finding.applied.clone(),
+        observed: finding.observed.clone(),
+        first_seen: 0,
+        cause: finding.cause.clone(),
+        policy: DriftPolicy::Report,
+        fixed: false,
+    }
+}
+
+/// Without the values of variables: they may be passwords.
+fn hidden(row: Row, finding: &Finding) -> Row {
+    if finding.row != Some(Field::Environment) {
+        return row;
+    }
+    let (desired, applied, observed) = (hide(row.desired), hide(row.applied), hide(row.observed));
+    Row { desired, applied, observed, ..row }
+}
+
 impl Report {
     fn add(&mut self, mut row: Row, fixed: bool, seen: &Seen, now: u64) {
         let before = seen.get(&row.id);
@@ -161,25 +228,16 @@ fn row_of_task(inputs: &Inputs<'_>, task: &ObservedTask, slot: &Slot, finding: &
         .and_then(|origins| locate(origins, &path))
         .or_else(|| service.and_then(|service| locate(&service.origins, &path)));
     let desired = service.map(|service| desired_value(service, finding)).unwrap_or_default();
-    let hidden = finding.row == Some(Field::Environment);
-    let shown = |value: Value| if hidden { hide(value) } else { value };
-    Row {
-        id: id(&[slot.to_string().as_str(), &finding.field]),
+    let row = Row {
         stack: slot.stack.to_string(),
         service: slot.service.clone(),
         task: task.spec.container_name.clone(),
-        node: inputs.observation.node.clone(),
-        level: finding.level,
-        field: finding.field.clone(),
-        desired: shown(desired),
+        desired,
         at: at.cloned(),
-        applied: shown(finding.applied.clone()),
-        observed: shown(finding.observed.clone()),
-        first_seen: 0,
-        cause: finding.cause.clone(),
         policy: service.and_then(|service| service.drift).unwrap_or(stack_policy),
-        fixed: false,
-    }
+        ..row(&inputs.observation.node, finding, &[slot.to_string().as_str()])
+    };
+    hidden(row, finding)
 }
 
 /// The field path for the origin's join. A published port is found by its address on the host
@@ -198,37 +256,27 @@ fn path_of(task: &ObservedTask, finding: &Finding) -> String {
 
 fn row_of_stack(inputs: &Inputs<'_>, finding: &Finding) -> Row {
     let desired = inputs.desired;
-    let named = |name: &String| finding.field.contains(name.as_str());
-    let network = desired.and_then(|desired| {
-        let mut networks = desired.networks.iter().filter(|(_, network)| !network.external);
-        let first =
-            desired.networks.iter().find(|(name, _)| named(name)).or_else(|| networks.next());
-        first.map(|(_, network)| network)
-    });
-    let volume = desired
-        .and_then(|desired| desired.volumes.iter().find(|(name, _)| named(name)))
-        .map(|(_, volume)| volume);
-    let at = match finding.level {
-        Level::Volume => volume.and_then(|volume| volume.origin.clone()),
-        Level::Network => network.and_then(|network| network.origin.clone()),
-        Level::Task | Level::Node => None,
-    };
+    let of = [inputs.stack.as_str(), &format!("{:?}", finding.level)];
     Row {
-        id: id(&[inputs.stack.as_str(), &format!("{:?}", finding.level), &finding.field]),
         stack: inputs.stack.to_string(),
-        service: String::new(),
-        task: String::new(),
-        node: inputs.observation.node.clone(),
-        level: finding.level,
-        field: finding.field.clone(),
-        desired: finding.applied.clone(),
-        at,
-        applied: finding.applied.clone(),
-        observed: finding.observed.clone(),
-        first_seen: 0,
-        cause: finding.cause.clone(),
+        at: desired.and_then(|desired| origin_in(desired, finding)).cloned(),
         policy: desired.map(|desired| desired.policy.drift).unwrap_or_default(),
-        fixed: false,
+        ..row(&inputs.observation.node, finding, &of)
+    }
+}
+
+/// The thing's name is the first part of the field's path (`shop_default: bridge kl…`). What all networks
+/// share has none, and is where the first of the stack's own is.
+fn origin_in<'a>(desired: &'a Desired, finding: &Finding) -> Option<&'a Origin> {
+    let named = finding.field.split_once(": ").map(|(name, _)| name);
+    match (finding.level, named) {
+        (Level::Volume, Some(name)) => desired.volumes.get(name)?.origin.as_ref(),
+        (Level::Network, Some(name)) => desired.networks.get(name)?.origin.as_ref(),
+        (Level::Network, None) => {
+            let mut own = desired.networks.values().filter(|network| !network.external);
+            own.next()?.origin.as_ref()
+        }
+        (Level::Volume, None) | (Level::Task | Level::Node, _) => None,
     }
 }
 

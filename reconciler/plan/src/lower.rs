@@ -13,6 +13,7 @@ mod deploy;
 mod grants;
 mod health;
 mod limits;
+mod missing;
 mod mounts;
 mod networks;
 mod origins;
@@ -42,8 +43,27 @@ pub trait Sources {
     /// Whether the revision holds this path (relative to the repository's root): the digest of
     /// the content (and modes) there, of a whole folder too. Always `None` outside of Git.
     fn tracked(&self, in_repo: &Path) -> Option<Digest>;
+    /// Why what is to be mounted from this path is not there as its author has it: a file, or
+    /// anything in a folder.
+    fn lacks(&self, path: &Path) -> Option<Lack>;
     /// Whether links of the revision lead from this path to a place outside of it.
     fn leaves(&self, path: &Path) -> bool;
+}
+
+/// Why something that a path names is not there, although Git has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// In a sentence, which names the path.
+    pub why: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl From<Lack> for io::Error {
+    fn from(lack: Lack) -> Self {
+        let hint = lack.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Self::other(format!("{}{hint}", lack.why))
+    }
 }
 
 /// Where the stack's own paths start.

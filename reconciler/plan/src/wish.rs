@@ -28,6 +28,7 @@ pub(crate) fn new_task(
         replaces: replaces.map(|task| task.id.clone()),
         revision: want.revision.clone(),
         origins: want.origins.clone(),
+        avoids: fixed_by_others(facts, slot, want),
         goal,
         auto_remove: false,
         remove_volumes: false,
@@ -35,6 +36,19 @@ pub(crate) fn new_task(
         anew: false,
         grace: None,
     }))
+}
+
+/// Addresses that the stack's other services fix in the networks that this one is in: they may come
+/// after it.
+fn fixed_by_others(facts: &Facts<'_>, slot: &Slot, want: &Want<'_>) -> Vec<(String, String)> {
+    let is_in = |network: &str| want.spec.networks.iter().any(|one| one.network == network);
+    let services = facts.desired.iter().flat_map(|desired| &desired.services);
+    let others = services.filter(|(name, _)| **name != slot.service);
+    let attachments = others.flat_map(|(_, service)| &service.spec.networks);
+    let fixed = attachments
+        .filter(|one| is_in(&one.network))
+        .filter_map(|one| Some((one.network.clone(), one.ipv4_address.clone()?)));
+    fixed.collect()
 }
 
 /// The same task with what was applied: healed, started, stopped, removed.

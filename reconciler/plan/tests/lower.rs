@@ -3,7 +3,7 @@
 
 use keel_engine::{Digest, MountSource};
 use keel_plan::desired::{Desired, Owner, Policy, locate};
-use keel_plan::lower::{Base, Context, Lowered, Sources, lower};
+use keel_plan::lower::{Base, Context, Lack, Lowered, Sources, lower};
 use keel_spec::{Code, Files, Kind, Memory, Project};
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +37,9 @@ impl Sources for Facts {
     }
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         self.tracked.get(in_repo).cloned()
+    }
+    fn lacks(&self, _: &Path) -> Option<Lack> {
+        None
     }
     fn leaves(&self, _: &Path) -> bool {
         false
@@ -284,4 +287,46 @@ fn policy_comes_from_outside_unless_the_stack_says_otherwise() {
     assert_eq!(serde_json::to_value(&desired.policy).unwrap()["drift"], "report");
     assert_eq!(desired.policy.settle, 10_000);
     assert_eq!(desired.services["web"].settle, Some(3_000));
+}
+
+#[test]
+fn a_missing_file_is_an_error_from_git_and_a_warning_elsewhere() {
+    let cases = [
+        (
+            "./nginx.conf:/etc/nginx/nginx.conf",
+            Some(Code::MissingSource),
+            Some(Code::FolderForFile),
+        ),
+        ("./there.conf:/etc/app.conf:ro", None, None),
+        ("./kept.conf:/etc/app.conf:ro", None, Some(Code::FolderForFile)),
+        ("./data:/data", None, None),
+        ("./nginx.conf/:/etc/nginx/nginx.conf", None, None),
+        ("/etc/app.conf:/etc/app.conf", Some(Code::MissingSource), Some(Code::FolderForFile)),
+        ("/etc/hosts:/etc/hosts:ro", None, None),
+        ("/etc/timezone:/etc/timezone:ro", Some(Code::FolderForFile), Some(Code::FolderForFile)),
+        ("./state/app.db:/app.db", Some(Code::FolderForFile), Some(Code::FolderForFile)),
+        ("./other/app.db:/app.db", Some(Code::MissingSource), Some(Code::FolderForFile)),
+        (
+            "{type: bind, source: ./data, target: /d, bind: {create_host_path: false}}",
+            Some(Code::MissingSource),
+            Some(Code::FolderForFile),
+        ),
+    ];
+    for (mount, from_git, in_folder) in cases {
+        let text = format!(
+            "services:\n  web: {{image: x, volumes: [{mount:?}]}}\n  \
+             other: {{image: x, volumes: ['./state:/s', './other:/o:ro']}}\n"
+        );
+        let text =
+            if mount.starts_with('{') { text.replace(&format!("{mount:?}"), mount) } else { text };
+        let facts = || {
+            let facts = Facts::default()
+                .with("/var/lib/keel/data/home/stacks/blog/kept.conf", "")
+                .with("/etc/hosts", "");
+            facts.tracked("stacks/blog/there.conf", "").with("/srv/blog/there.conf", "")
+        };
+        let code = |lowered: Lowered| lowered.problems.first().map(|problem| problem.code);
+        assert_eq!(code(git(&text, facts())), from_git, "{mount} from Git");
+        assert_eq!(code(folder(&text, facts())), in_folder, "{mount} in a folder");
+    }
 }

@@ -6,7 +6,7 @@ use crate::controller::Controller;
 use crate::record::RecordError;
 use keel_engine::{Depth, Level, Observation, StackName};
 use keel_plan::desired::DriftPolicy;
-use keel_plan::drift::{Row, report};
+use keel_plan::drift::{Row, report, report_of_node};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeSet;
 
@@ -22,6 +22,9 @@ impl Controller {
             }
             findings.extend(rows);
         }
+        if stack.is_none() {
+            findings.extend(self.drift_of_node(&observation).await?);
+        }
         let rows = findings.into_iter().map(shown).collect();
         Ok(DriftReport { version: 1, at: rfc3339(self.now()), findings: rows })
     }
@@ -33,6 +36,17 @@ impl Controller {
             Some(stack) if all.contains(stack) => Ok(vec![stack.clone()]),
             Some(stack) => Err(super::converge::unknown_stack(stack)),
         }
+    }
+
+    /// What differs and is no stack's.
+    async fn drift_of_node(&self, observation: &Observation) -> Result<Vec<Row>, RecordError> {
+        let known = self.records().stacks().await?;
+        let seen = self.records().seen_of_node().await?;
+        let report = report_of_node(observation, &known, &seen, self.now());
+        if report.seen != seen {
+            self.records().put_seen_of_node(&report.seen).await?;
+        }
+        Ok(report.rows)
     }
 
     /// The stack's differences; since when each is known is remembered.

@@ -40,6 +40,7 @@ impl Controller {
             replaces: None,
             revision: String::new(),
             origins: serde_json::Value::Null,
+            avoids: Vec::new(),
             goal: if attach { Goal::Ready } else { Goal::Running },
             auto_remove,
             remove_volumes: false,

@@ -6,6 +6,8 @@ use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::load::{LoadedStack, refuse_twins};
 use crate::source::checkout::{self, Target};
 use git2::{Oid, Repository};
+use keel_spec::{Code, Problem};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// One reference of a push.
@@ -70,13 +72,37 @@ pub fn check(
     let (stacks, elsewhere) = loaded(repo, quarantine, commit, source, data)?;
     let mut checked = Checked { stacks: stacks.len(), ..Checked::default() };
     for stack in stacks {
-        checked.errors.extend(stack.errors);
-        checked.warnings.extend(stack.warnings);
+        let (errors, later) = judged(stack.errors, &stack.problems, &stack.wants);
+        checked.errors.extend(errors);
+        checked.warnings.extend(later.into_iter().chain(stack.warnings));
     }
     if checked.stacks == 0 {
         checked.warnings.push(nothing(&config.paths, &elsewhere));
     }
     Ok(checked)
+}
+
+/// Of the errors of a stack, those that refuse a push: what is in submodules is not looked at before
+/// they are fetched, which is the controller's affair. With what is told of that.
+fn judged(
+    errors: Vec<String>,
+    problems: &[Problem],
+    wants: &BTreeSet<PathBuf>,
+) -> (Vec<String>, Option<String>) {
+    if wants.is_empty() {
+        return (errors, None);
+    }
+    let awaits = |problem: &&Problem| {
+        matches!(problem.code, Code::NotFetched | Code::Unreadable | Code::EnvFile)
+    };
+    let each = problems.iter().filter(|problem| problem.is_error()).zip(errors);
+    let errors = each.filter(|(problem, _)| !awaits(problem)).map(|(_, printed)| printed);
+    let named: Vec<_> = wants.iter().map(|path| path.display().to_string()).collect();
+    let later = format!(
+        "warning: the submodules {} are fetched, and what is in them is looked at, afterwards\n",
+        named.join(", ")
+    );
+    (errors.collect(), Some(later))
 }
 
 /// The stacks of a commit; where there are none, the folders that hold some all the same.

@@ -10,7 +10,7 @@
 
 use super::git::disk;
 use super::meter::Allowance;
-use super::{SourceError, entries};
+use super::{SourceError, entries, submodules};
 use crate::limits;
 use git2::{
     Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
@@ -39,7 +39,7 @@ pub(crate) fn ensure(
     let (root, boot) = (whole.join(name), boot_id());
     if root.is_dir() {
         let this_boot = fs::read_to_string(whole.join(MADE)).is_ok_and(|made| made == boot);
-        if this_boot || is_whole(repo, commit, &root) {
+        if this_boot || is_whole(repo, commit, &root, &submodules::clones(folder)) {
             // Without the note it is only compared once more.
             let _ = if this_boot { Ok(()) } else { fs::write(whole.join(MADE), &boot) };
             return Ok(root);
@@ -71,13 +71,13 @@ fn boot_id() -> String {
 }
 
 /// Whether a checkout holds all that the commit does.
-fn is_whole(repo: &Repository, commit: Oid, root: &Path) -> bool {
+fn is_whole(repo: &Repository, commit: Oid, root: &Path, modules: &[Repository]) -> bool {
     let compare = || -> Result<bool, Failure> {
         let tree = repo.find_commit(commit)?.tree()?;
         let mut whole = true;
         tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
             let path = root.join(folder).join(OsStr::from_bytes(entry.name_bytes()));
-            whole &= is_alike(repo, entry, &path).unwrap_or(false);
+            whole &= is_alike(repo, entry, &path, modules).unwrap_or(false);
             if whole { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
         })?;
         Ok(whole)
@@ -85,7 +85,15 @@ fn is_whole(repo: &Repository, commit: Oid, root: &Path) -> bool {
     compare().unwrap_or(false)
 }
 
-fn is_alike(repo: &Repository, entry: &TreeEntry<'_>, path: &Path) -> Result<bool, Failure> {
+fn is_alike(
+    repo: &Repository,
+    entry: &TreeEntry<'_>,
+    path: &Path,
+    modules: &[Repository],
+) -> Result<bool, Failure> {
+    if entry.kind() == Some(ObjectType::Commit) && submodules::is_filled(path) {
+        return Ok(modules.iter().any(|module| is_whole(module, entry.id(), path, modules)));
+    }
     if entry.kind() != Some(ObjectType::Blob) {
         return Ok(path.symlink_metadata()?.is_dir());
     }
@@ -116,24 +124,38 @@ pub(crate) enum Target {
 
 /// Its files, in a folder that is made for them.
 pub(crate) fn export(repo: &Repository, what: Target, folder: &Path) -> Result<(), Failure> {
+    export_within(repo, what, folder, &mut Room::beside(0, 0, Allowance::present().bytes))
+}
+
+/// The same, where there is not all of the room.
+pub(super) fn export_within(
+    repo: &Repository,
+    what: Target,
+    folder: &Path,
+    room: &mut Room,
+) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
-    let most = Allowance::present().bytes;
-    let mut room = Room { entries: limits::CHECKOUT_ENTRIES, bytes: most, most };
     let tree = match what {
         Target::Commit(commit) => repo.find_commit(commit)?.tree()?,
         Target::Tree(tree) => repo.find_tree(tree)?,
     };
-    write_tree(repo, &tree, folder, &mut room, 0)
+    write_tree(repo, &tree, folder, room, 0)
 }
 
 /// What a checkout may hold yet. A tree that holds itself, as one name of many, is small in a pack.
-struct Room {
+pub(super) struct Room {
     entries: u64,
     bytes: u64,
     most: u64,
 }
 
 impl Room {
+    /// Beside so many files and bytes that are there already.
+    pub fn beside(entries: u64, bytes: u64, most: u64) -> Self {
+        let entries = limits::CHECKOUT_ENTRIES.saturating_sub(entries);
+        Self { entries, bytes: most.saturating_sub(bytes), most }
+    }
+
     fn take(&mut self, bytes: u64) -> Result<(), String> {
         let (entries, most) = (limits::CHECKOUT_ENTRIES, Value::Bytes(self.most));
         let left = self.entries.checked_sub(1);
@@ -145,7 +167,8 @@ impl Room {
 }
 
 /// By hand, since a checkout of libgit2 refuses a bare clone whose tree names a submodule, and
-/// would obey attributes. A submodule is an empty folder, as in a plain `git clone`.
+/// would obey attributes. A submodule is an empty folder, as in a plain `git clone`, until a stack needs
+/// it (`submodules`).
 fn write_tree(
     repo: &Repository,
     tree: &Tree<'_>,

@@ -11,6 +11,7 @@
 use super::identity::Identity;
 use super::location::{Location, shown_url};
 use super::meter::{Allowance, TOO_LONG};
+use super::submodules::Submodules;
 use super::tags::Range;
 use super::{Snapshot, SourceError, checkout, transport, words};
 use crate::answers::Changes;
@@ -22,6 +23,7 @@ use crate::load::StackFiles;
 use git2::{
     DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, RemoteCallbacks, Repository,
 };
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,22 +71,55 @@ impl Git {
             }
             other => other,
         };
-        let (commit, root) = identity.during(|| allowance.during(looked))?;
-        let commit = commit.to_string();
+        let (oid, root) = identity.during(|| allowance.during(looked))?;
+        let commit = oid.to_string();
         if let Some(known) = known.filter(|known| known.revision.as_ref() == Some(&commit)) {
             return Ok(known);
         }
+        let repo = self.repo()?;
+        let submodules = self.submodules(&repo, oid, &root).map_err(|e| self.unreadable(e))?;
+        Ok(Arc::new(self.snapshot(&root, commit, submodules)?))
+    }
+
+    fn snapshot(
+        &self,
+        root: &Path,
+        commit: String,
+        submodules: Submodules,
+    ) -> Result<Snapshot, SourceError> {
         let globs = &self.config.paths;
-        let found = stacks_in_checkout(&root, globs).map_err(|source| SourceError::Folder {
+        let found = stacks_in_checkout(root, globs).map_err(|source| SourceError::Folder {
             path: PathBuf::from(format!("{} in {}", globs.join(", "), shown_url(&self.config.url))),
             source,
         })?;
         // For the hint alone, so that a failure to look for it changes nothing.
-        let elsewhere = if found.is_empty() { holding_stacks(&root).ok() } else { None };
+        let elsewhere = if found.is_empty() { holding_stacks(root).ok() } else { None };
         let elsewhere = elsewhere.unwrap_or_default();
-        let files =
-            StackFiles::Checkout { root, data: self.data.clone(), state: self.state.clone() };
-        Ok(Arc::new(Snapshot { revision: Some(commit), found, files, elsewhere }))
+        let files = StackFiles::Checkout {
+            root: root.to_owned(),
+            data: self.data.clone(),
+            state: self.state.clone(),
+            submodules: Arc::new(submodules),
+        };
+        Ok(Snapshot { revision: Some(commit), found, files, elsewhere })
+    }
+
+    /// Fetches these of a snapshot's submodules; the snapshot with what came of it.
+    pub async fn with_submodules(
+        &self,
+        snapshot: &Snapshot,
+        wanted: BTreeSet<PathBuf>,
+    ) -> Result<Snapshot, SourceError> {
+        let StackFiles::Checkout { root, submodules, .. } = &snapshot.files else {
+            unreachable!("a Git source has a checkout")
+        };
+        let (git, root, submodules) = (self.clone(), root.clone(), submodules.clone());
+        let revision = snapshot.revision.clone().unwrap_or_default();
+        let work = move || {
+            let after = git.fill(&root, &submodules, &wanted);
+            git.snapshot(&root, revision, after)
+        };
+        off_thread(work).await
     }
 
     /// One that comes from the command line was not judged with the configuration.
@@ -141,7 +176,7 @@ impl Git {
     }
 
     /// The clone; one that is none is made anew.
-    fn repo(&self) -> Result<Repository, SourceError> {
+    pub(super) fn repo(&self) -> Result<Repository, SourceError> {
         let path = self.clone_path();
         if let Ok(repo) = Repository::open_bare(&path) {
             drop_begun_packs(&path);
@@ -153,7 +188,7 @@ impl Git {
     }
 
     /// All that it holds is at the server.
-    fn drop_clone(&self) -> Result<(), SourceError> {
+    pub(super) fn drop_clone(&self) -> Result<(), SourceError> {
         let path = self.clone_path();
         let gone = remove_all(&path);
         gone.map_err(|error| disk(format!("remove `{}`", path.display()), error.into()))
@@ -190,7 +225,7 @@ impl Git {
     }
 
     /// One commit: servers need not hand out a commit by its name, so all branches and tags come.
-    fn keep(&self, repo: &Repository, commit: &str) -> Result<Oid, SourceError> {
+    pub(super) fn keep(&self, repo: &Repository, commit: &str) -> Result<Oid, SourceError> {
         let missing = || SourceError::NoCommit {
             url: shown_url(&self.config.url),
             commit: commit.to_owned(),
@@ -305,7 +340,7 @@ fn head_of(remote: &Remote<'_>) -> String {
 }
 
 /// Whether the clone on this machine lacks or garbles what it should hold. A full disk is none.
-fn damaged(error: &SourceError) -> bool {
+pub(super) fn damaged(error: &SourceError) -> bool {
     use ErrorClass::{Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib};
     let SourceError::Disk { source, .. } = error else { return false };
     source.downcast_ref::<git2::Error>().is_some_and(|error| {

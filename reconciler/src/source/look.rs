@@ -16,6 +16,7 @@ use crate::load::StackFiles;
 use git2::{Oid, Repository};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Branches and tags that an error names.
@@ -94,7 +95,8 @@ impl Git {
             source,
         })?;
         let (data, state) = (self.data.clone(), self.state.clone());
-        let files = StackFiles::Checkout { root, data, state };
+        let submodules = Arc::default();
+        let files = StackFiles::Checkout { root, data, state, submodules };
         let snapshot = Snapshot { revision: Some(revision), found, files, elsewhere: vec![] };
         Ok(Look { snapshot, _scratch: scratch })
     }

@@ -9,30 +9,41 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A working copy with a bare repository beside it.
-pub struct Repo {
-    folder: tempfile::TempDir,
+pub struct Repo<F = tempfile::TempDir> {
+    folder: F,
+    name: &'static str,
 }
 
 impl Repo {
     pub fn new() -> Self {
-        let repo = Self { folder: tempfile::tempdir().unwrap() };
-        let bare = repo.bare();
-        git(repo.folder.path(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
-        git(repo.folder.path(), &["clone", "-q", bare.to_str().unwrap(), "work"]);
-        git(&repo.work(), &["checkout", "-q", "-b", "main"]);
-        repo
+        Self { folder: tempfile::tempdir().unwrap(), name: "home" }.made()
+    }
+
+    /// Another one, which a server of the first one serves, too.
+    pub fn beside(&self, name: &'static str) -> Repo<&Path> {
+        Repo { folder: self.root(), name }.made()
+    }
+}
+
+impl<F: AsRef<Path>> Repo<F> {
+    fn made(self) -> Self {
+        let (bare, work) = (self.bare(), self.work());
+        git(self.root(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        git(self.root(), &["clone", "-q", bare.to_str().unwrap(), work.to_str().unwrap()]);
+        git(&self.work(), &["checkout", "-q", "-b", "main"]);
+        self
     }
 
     pub fn root(&self) -> &Path {
-        self.folder.path()
+        self.folder.as_ref()
     }
 
     pub fn bare(&self) -> PathBuf {
-        self.folder.path().join("home.git")
+        self.root().join(format!("{}.git", self.name))
     }
 
     fn work(&self) -> PathBuf {
-        self.folder.path().join("work")
+        self.root().join(if self.name == "home" { "work" } else { self.name })
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -49,6 +60,18 @@ impl Repo {
         git(&work, &["init", "-q", name]);
         git(&inner, &["commit", "-q", "--allow-empty", "-m", "inner"]);
         git(&work, &["add", name]);
+    }
+
+    /// A submodule at this commit of a repository, whatever its address means.
+    pub fn link_to(&self, name: &str, commit: &str, url: &str) {
+        let work = self.work();
+        std::fs::create_dir_all(work.join(name)).unwrap();
+        let entry = format!("160000,{commit},{name}");
+        git(&work, &["update-index", "--add", "--cacheinfo", &entry]);
+        for (key, value) in [("path", name), ("url", url)] {
+            let key = format!("submodule.{name}.{key}");
+            git(&work, &["config", "-f", ".gitmodules", &key, value]);
+        }
     }
 
     pub fn remove(&self, name: &str) {

@@ -150,8 +150,11 @@ impl AddressError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Taken { network, .. } => Some(format!(
-                "choose another `ipv4_address` in `{network}`, or none: a free one is then chosen"
+            Self::Taken { holder, .. } if holder == GATEWAY => {
+                Some("choose another `ipv4_address`, or give the network another `gateway`".into())
+            }
+            Self::Taken { holder, .. } => Some(format!(
+                "where {holder} does not ask for it, `keel restart {holder}` gives it another one; else choose another `ipv4_address`"
             )),
             Self::Overlap { .. } | Self::NoSubnet { .. } => {
                 Some("give the network a `subnet` that nothing else on this host uses".into())
@@ -161,6 +164,9 @@ impl AddressError {
         }
     }
 }
+
+/// Who has the first address of most networks.
+const GATEWAY: &str = "the gateway";
 
 /// What of the host's addresses is in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -226,9 +232,19 @@ fn parse_address(text: &str) -> Result<Ipv4Addr, AddressError> {
         .map_err(|_| AddressError::Invalid { given: text.into(), wanted: "an IPv4 address" })
 }
 
+/// What others have of a root's addresses.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// The endpoints of other tasks, each with the name to print in a conflict.
+    pub held: Vec<(String, Endpoint)>,
+    /// Addresses that other tasks are to have, by network.
+    pub promised: Vec<(String, String)>,
+}
+
 /// A task's place in each of its networks, in order. `networks` by full name; `taken` are the
 /// endpoints of the root's other tasks with the name to print in a conflict; `preferred` those of
-/// the task before it in the slot (used where free).
+/// the task before it in the slot (used where free). What is promised to others goes to nobody by
+/// chance.
 ///
 /// Names in each network: the attachment's aliases, the container's name, the short id, in this
 /// order.
@@ -236,7 +252,7 @@ pub fn endpoints(
     id: &TaskId,
     spec: &TaskSpec,
     networks: &BTreeMap<String, Network>,
-    taken: &[(String, Endpoint)],
+    taken: &Taken,
     preferred: &[Endpoint],
 ) -> Result<Vec<Endpoint>, AddressError> {
     let mut endpoints = Vec::new();
@@ -264,17 +280,22 @@ pub fn endpoints(
 fn allocate(
     network: &Network,
     attachment: &Attachment,
-    taken: &[(String, Endpoint)],
+    taken: &Taken,
     preferred: &[Endpoint],
 ) -> Result<Ipv4Addr, AddressError> {
     let mut holders: BTreeMap<Ipv4Addr, &str> = taken
+        .held
         .iter()
         .filter(|(_, endpoint)| endpoint.network == network.name)
         .filter_map(|(holder, endpoint)| Some((endpoint.ipv4.parse().ok()?, holder.as_str())))
         .collect();
-    holders.insert(network.gateway, "the gateway");
+    holders.insert(network.gateway, GATEWAY);
     if let Some(text) = &attachment.ipv4_address {
         return fixed(network, parse_address(text)?, &holders);
+    }
+    let promised = taken.promised.iter().filter(|(other, _)| *other == network.name);
+    for address in promised.filter_map(|(_, address)| address.parse().ok()) {
+        holders.entry(address).or_insert("whom it is promised to");
     }
     let old = preferred
         .iter()
@@ -362,7 +383,11 @@ mod tests {
             ipv4: address.into(),
             ..Endpoint::default()
         };
-        let taken: Vec<_> = taken.iter().map(|(who, at)| ((*who).into(), endpoint(at))).collect();
+        let (promised, held): (Vec<_>, Vec<_>) =
+            taken.iter().partition(|(who, _)| *who == "promised");
+        let held = held.iter().map(|(who, at)| ((*who).into(), endpoint(at))).collect();
+        let promised = promised.iter().map(|(_, at)| ("blog".into(), (*at).into())).collect();
+        let taken = Taken { held, promised };
         let old: Vec<_> = old.into_iter().map(endpoint).collect();
         endpoints(&TaskId::from_seed("x"), spec, &networks, &taken, &old)
     }
@@ -438,6 +463,9 @@ mod tests {
             (free.clone(), vec![("a", "10.0.0.2")], Some("10.0.0.5"), "10.0.0.5"),
             (free.clone(), vec![("a", "10.0.0.5")], Some("10.0.0.5"), "10.0.0.2"),
             (free.clone(), vec![], Some("10.9.0.5"), "10.0.0.2"),
+            (free.clone(), vec![("promised", "10.0.0.2")], None, "10.0.0.3"),
+            (free.clone(), vec![("promised", "10.0.0.5")], Some("10.0.0.5"), "10.0.0.2"),
+            (task("blog", Some("10.0.0.6")), vec![("promised", "10.0.0.6")], None, "10.0.0.6"),
             (task("blog", Some("10.0.0.6")), vec![("a", "10.0.0.2")], None, "10.0.0.6"),
             (
                 task("blog", Some("10.0.0.6")),

@@ -24,7 +24,7 @@ pub(crate) mod port_table;
 pub mod ports;
 pub(crate) mod veth;
 
-pub use addresses::{AddressError, Subnet, endpoints};
+pub use addresses::{AddressError, Subnet, Taken, endpoints};
 
 use crate::layout::Layout;
 use crate::record::Endpoint;

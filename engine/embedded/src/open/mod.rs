@@ -69,8 +69,11 @@ fn signalled(records: &Records, dir: &TaskDir, signal: &str) -> Result<Box<dyn D
     })?;
     let process = handle_of(records)?;
     // Before it is sent, so that a death by it is never taken for somebody else's deed.
-    record::store(&dir.signalled(), &(clock::now(), wanted))
-        .map_err(blocking::failed("cannot note the signal"))?;
+    match record::store(&dir.signalled(), &(clock::now(), wanted)) {
+        // What runs on a disk that takes nothing any more can be ended all the same.
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {}
+        noted => noted.map_err(blocking::failed("cannot note the signal"))?,
+    }
     sys::send_signal(process.as_fd(), wanted)
         .map_err(|error| EngineError::failed(format!("cannot send {signal}"), error))?;
     let (caller, answer) = conversation();

@@ -62,7 +62,7 @@ pub fn etc(
         writeln!(hosts, "{address}\t{alias}").expect("a string takes all");
     }
     for endpoint in endpoints {
-        writeln!(hosts, "{}\t{name}", endpoint.ipv4).expect("a string takes all");
+        writeln!(hosts, "{}\t{}", endpoint.ipv4, with_short(&name)).expect("a string takes all");
     }
     let resolv_conf = match spec.network_mode {
         NetworkMode::Host => own_servers(spec, host.resolv_conf),
@@ -90,6 +90,14 @@ fn own_servers(spec: &TaskSpec, host: &str) -> String {
     let rest = host.lines().filter(|line| !line.trim_start().starts_with("nameserver"));
     let servers = spec.dns.iter().map(|server| format!("nameserver {server}"));
     servers.chain(rest.map(str::to_owned)).map(|line| line + "\n").collect()
+}
+
+/// A whole name with its first word behind it, by which programs find themselves, too.
+fn with_short(name: &str) -> String {
+    match name.split_once('.') {
+        Some((short, _)) if !short.is_empty() => format!("{name} {short}"),
+        _ => name.to_owned(),
+    }
 }
 
 /// The container's host name.
@@ -131,6 +139,19 @@ mod tests {
             "nameserver 127.0.0.11\nsearch lan example.org\noptions ndots:0\n"
         );
         assert_eq!(files.hostname, format!("{}\n", id.short()));
+    }
+
+    #[test]
+    fn a_whole_name_has_its_short_one_beside_it() {
+        let names =
+            [("db.example.org", "db.example.org db"), ("db", "db"), (".x", ".x"), ("a.", "a. a")];
+        for (hostname, expected) in names {
+            let spec = TaskSpec { hostname: Some(hostname.into()), ..TaskSpec::default() };
+            let endpoint = Endpoint { ipv4: "172.20.0.5".into(), ..Endpoint::default() };
+            let files = etc(&TaskId::from_seed("x"), &spec, &[endpoint], None, HOST);
+            assert_eq!(files.hosts, format!("{LOCAL}172.20.0.5\t{expected}\n"));
+            assert_eq!(files.hostname, format!("{hostname}\n"));
+        }
     }
 
     #[test]

@@ -13,8 +13,9 @@ use super::oci::Capabilities;
 use super::spawn::{self, Started};
 use super::within::Root;
 use super::{capabilities, init, seal, terminal, tiny_init};
+use crate::late;
 use crate::layout::TaskDir;
-use crate::record::{self, Process, State};
+use crate::record::Process;
 use keel_engine::Exec;
 use nix::sched::CloneFlags;
 use nix::sys::signal::SigSet;
@@ -45,7 +46,7 @@ fn run(dir: &Path) -> Result<i32, Failure> {
     let request = File::open(format!("/proc/self/fd/{REQUEST}")).step("open descriptor 3")?;
     let exec: Exec = serde_json::from_reader(request)
         .map_err(|error| Failure::at("read the request from descriptor 3", error))?;
-    let state: Option<State> = record::load(&TaskDir(dir.to_owned()).state()).step("read state")?;
+    let state = late::load_state(&TaskDir(dir.to_owned())).step("read state")?;
     let process = state.and_then(|state| state.process).filter(Process::lives);
     let process = process.ok_or_else(not_running)?;
     let signals = SigSet::all();

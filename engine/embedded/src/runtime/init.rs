@@ -1,6 +1,7 @@
 //! The first process of a container, from its birth in fresh namespaces to exec.
 
 use super::bundle::SELF;
+use super::cgroup::Hierarchies;
 use super::channel::Channel;
 use super::execute::{Filter, Program};
 use super::failure::{Failure, Step};
@@ -25,6 +26,8 @@ pub struct Container {
     spec: Spec,
     place: PathBuf,
     parts: BTreeMap<usize, OwnedFd>,
+    /// As the host has them: from within a cgroup namespace none of them shows all of itself.
+    cgroups: Hierarchies,
     program: Program,
     stdio: Stdio,
 }
@@ -34,7 +37,8 @@ impl Container {
     pub fn prepare(dir: &Path, spec: Spec, stdio: Stdio) -> Result<Self, Failure> {
         let program = Program::prepare(&spec)?;
         let parts = parts(dir, &spec)?;
-        Ok(Self { spec, place: dir.to_owned(), parts, program, stdio })
+        let cgroups = Hierarchies::read().step("read the host's cgroups")?;
+        Ok(Self { spec, place: dir.to_owned(), parts, cgroups, program, stdio })
     }
 
     /// Becomes the container's program; returns only where that failed.
@@ -54,7 +58,7 @@ impl Container {
         rustix::process::setsid().step("start a session")?;
         // Only now, so that its own cgroup is the root that it sees.
         nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).step("hide the host's cgroups")?;
-        let built = rootfs::assemble(&self.spec, &self.place, self.parts)?;
+        let built = rootfs::assemble(&self.spec, &self.place, self.parts, &self.cgroups)?;
         if let Some(name) = &self.spec.hostname {
             nix::unistd::sethostname(name).step("set the host name")?;
         }

@@ -15,6 +15,7 @@ use crate::runtime::cgroup::Hierarchies;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub fn assemble(
     spec: &Spec,
     place: &Path,
     mut parts: BTreeMap<usize, OwnedFd>,
+    cgroups: &Hierarchies,
 ) -> Result<Assembled, Failure> {
     mounts::be_private().step("leave the host's mounts")?;
     let list = &spec.mounts;
@@ -42,8 +44,13 @@ pub fn assemble(
     let layers = list.iter().find(|mount| is_root(mount)).map(layers).unwrap_or_default();
     overlay::mount_on(&layers, place)?;
     let mut built = Assembled { root: Root::open(place).step("open the root")?, terminals: None };
+    built.name_mounts();
     for (at, mount) in list.iter().enumerate().filter(|(_, mount)| !is_root(mount)) {
-        built.add(spec, mount, parts.remove(&at)).map_err(|failure| naming(failure, mount))?;
+        let done = match (parts.remove(&at), mount.kind.as_deref()) {
+            (None, Some("cgroup" | "cgroup2")) => built.add_cgroups(mount, cgroups),
+            (part, _) => built.add(spec, mount, part),
+        };
+        done.map_err(|failure| naming(failure, mount))?;
     }
     for device in &spec.linux.devices {
         devices::make(&built.root, device)?;
@@ -67,11 +74,18 @@ fn naming(failure: Failure, mount: &Mount) -> Failure {
 }
 
 impl Assembled {
+    /// Old programs look for the table of mounts in /etc; an image that has it there keeps it.
+    fn name_mounts(&self) {
+        let etc = self.root.folder(Path::new("/etc"));
+        // Without it those alone do not find their way, and what is wrong with /etc is told by
+        // whatever has to be there.
+        let _ = etc.map(|etc| rustix::fs::symlinkat("/proc/mounts", &etc, "mtab"));
+    }
+
     fn add(&mut self, spec: &Spec, mount: &Mount, part: Option<OwnedFd>) -> Result<(), Failure> {
         let kind = mount.kind.as_deref().unwrap_or("bind");
         match (part, kind) {
             (Some(part), _) => self.add_part(mount, &part),
-            (None, "cgroup" | "cgroup2") => self.add_cgroups(mount),
             (None, kind) => self.add_file_system(spec, mount, kind),
         }
     }
@@ -125,10 +139,9 @@ impl Assembled {
     }
 
     /// Version 2: one file system; version 1: one for each hierarchy, in a folder of memory.
-    fn add_cgroups(&self, mount: &Mount) -> Result<(), Failure> {
+    fn add_cgroups(&self, mount: &Mount, host: &Hierarchies) -> Result<(), Failure> {
         let mut options = Options::sort(mount.words());
         let target = self.root.folder(&mount.destination)?;
-        let host = Hierarchies::read().step("read the host's cgroups")?;
         if host.v1.is_empty() {
             let made = mounts::file_system("cgroup2", "cgroup", &options).step("make it")?;
             return mounts::attach(made.as_fd(), target.as_fd()).step("attach");
@@ -145,6 +158,7 @@ impl Assembled {
             options.own = controllers.iter().map(|name| (*name).to_owned()).collect();
             let name = place.file_name().unwrap_or(place.as_os_str());
             add_hierarchy(folder.as_fd(), Path::new(name), &options).step("mount controllers")?;
+            name_each(folder.as_fd(), name, &controllers).step("name controllers")?;
         }
         if read_only {
             mounts::make_read_only(folder.as_fd(), false).step("make it read-only")?;
@@ -192,6 +206,14 @@ fn add_hierarchy(folder: BorrowedFd<'_>, name: &Path, options: &Options) -> io::
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = rustix::fs::openat(folder, name, flags, Mode::empty())?;
     mounts::attach(made.as_fd(), target.as_fd())
+}
+
+/// Controllers that share a hierarchy (`cpu,cpuacct`) are found by the name of each.
+fn name_each(folder: BorrowedFd<'_>, shared: &OsStr, controllers: &[&str]) -> io::Result<()> {
+    for controller in controllers.iter().filter(|name| OsStr::new(name) != shared) {
+        rustix::fs::symlinkat(shared, folder, *controller)?;
+    }
+    Ok(())
 }
 
 /// Kernel parameters of the container's own namespaces, through its own /proc.

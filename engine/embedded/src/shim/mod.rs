@@ -31,11 +31,13 @@ mod wish;
 pub use orders::signal_number;
 pub use wish::ends_with_its_shim;
 
+use crate::late::{self, Stored};
 use crate::layout::{Layout, TaskDir};
 use crate::record::{self, Activity, Process, State};
 use crate::runtime::failure::{CANNOT_START, Failure, Step};
 use crate::runtime::{enter, seal, tiny_init};
 use crate::sys;
+use keel_durable::Hold;
 use keel_engine::TaskId;
 use keel_engine::frames::Frame;
 use nix::sched::CloneFlags;
@@ -47,7 +49,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use supervisor::Supervisor;
+use supervisor::{FIRST_PAUSE, LONGEST_PAUSE, Supervisor};
 
 /// How a shim is started: `keel shim TASKDIR ROOT [--netns PATH | --host-network] [--adopt]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +190,7 @@ impl Shim {
             pauses: restart::Pauses::default(),
             asked: None,
             size: None,
+            unstored: None,
             buffer: Box::new([0; streams::CHUNK]),
             done: false,
             dir,
@@ -198,22 +201,33 @@ impl Shim {
         if launch.adopt {
             supervisor.adopt();
         }
+        // The first word: on a disk that takes none nothing begins.
         record::note(&supervisor.dir.state(), &supervisor.state).step("write the state")?;
+        crate::late::forget(&supervisor.dir);
         Ok(Self { supervisor, root: launch.root.clone(), id, outside })
     }
 
     fn live(mut self) {
         self.supervisor.serve();
-        let (path, state) = (self.supervisor.dir.state(), self.supervisor.state.clone());
+        let (dir, state) = (self.supervisor.dir.clone(), self.supervisor.state.clone());
         let leaves = self.supervisor.orders.auto_remove && state.activity == Activity::Exited;
         // The socket goes before the last word.
         drop(self.supervisor);
-        let _ = record::store(&path, &state);
+        last_word(&dir, &state);
         if leaves && nix::sched::setns(&self.outside, CloneFlags::CLONE_NEWNET).is_ok() {
             let mut keel = Command::new("/proc/self/exe");
             keel.arg("reap").arg(&self.root).arg(self.id.as_str());
             let _ = sys::born_with_default_signals(&mut keel).spawn();
         }
+    }
+}
+
+/// Where nothing takes it, there is nobody else who knows: it is tried until somebody does, or the task goes.
+fn last_word(dir: &TaskDir, state: &State) {
+    let mut pause = FIRST_PAUSE;
+    while late::store_state(dir, state, Hold::Power) == Stored::Nowhere && dir.0.exists() {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -224,7 +238,7 @@ fn task_id(dir: &Path) -> Result<TaskId, Failure> {
 
 /// What is left of an earlier shim's record. Without adopting, no process is known.
 fn last_state(dir: &TaskDir, adopt: bool) -> Result<State, Failure> {
-    let last: State = record::load(&dir.state()).step("read the last state")?.unwrap_or_default();
+    let last = late::load_state(dir).step("read the last state")?.unwrap_or_default();
     if adopt {
         return Ok(last);
     }

@@ -1,9 +1,10 @@
 //! What a shim goes by: the few things that it needs of the engine's records.
 
 use super::wish::{self, Wish};
+use crate::late;
 use crate::layout::TaskDir;
 use crate::record::{self, HealthPlan, Work};
-use keel_engine::{NetworkMode, RestartPolicy, TaskAssignment};
+use keel_engine::{NetworkMode, RestartPolicy};
 use nix::sys::signal::Signal;
 use std::io;
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Orders {
     /// Reads the records. `run` is [`Work::run`] that the last run was started for.
     pub fn read(dir: &TaskDir, run: u64) -> io::Result<Self> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "the task has no assignment");
-        let assignment: TaskAssignment = record::load(&dir.assignment())?.ok_or_else(missing)?;
+        let assignment = late::load_wish(dir)?.ok_or_else(missing)?;
         let work: Work = record::load(&dir.work())?.unwrap_or_default();
         let spec = &assignment.spec;
         let signal = spec.stop_signal.as_deref().or(work.stop_signal.as_deref());

@@ -17,10 +17,12 @@ use super::streams::{self, CHUNK, Got};
 use super::wait::{Ready, wait};
 use super::wish::Wish;
 use crate::clock;
+use crate::late::{self, Stored};
 use crate::layout::TaskDir;
-use crate::record::{self, Activity, State};
+use crate::record::{Activity, State};
 use crate::runtime::terminal;
 use crate::sys;
+use keel_durable::Hold;
 use keel_engine::ExitCause;
 use keel_engine::frames::Frame;
 use nix::sys::signal::Signal;
@@ -31,6 +33,11 @@ use std::time::{Duration, Instant};
 
 /// An end this soon after the shim itself was asked to end is the machine going down.
 const GOING_DOWN: Duration = Duration::from_secs(90);
+
+/// Until a state is stored that the disk did not take: from the first pause to the longest.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// See [`FIRST_PAUSE`].
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a pipe holds at the most, unless somebody with the right to raised that.
 const MOST_LEFT: usize = 1 << 20;
@@ -55,6 +62,8 @@ pub struct Supervisor {
     /// The terminal's size, as a client last gave it.
     pub(super) size: Option<(u16, u16)>,
     pub(super) buffer: Box<[u8; CHUNK]>,
+    /// The disk did not take the last state: when it is tried again, and after what pause then.
+    pub(super) unstored: Option<(Instant, Duration)>,
     pub(super) done: bool,
 }
 
@@ -75,7 +84,8 @@ impl Supervisor {
     }
 
     fn next(&self) -> Option<Instant> {
-        [self.pause, self.run.as_ref().and_then(Run::next)].into_iter().flatten().min()
+        let unstored = self.unstored.map(|(at, _)| at);
+        [self.pause, unstored, self.run.as_ref().and_then(Run::next)].into_iter().flatten().min()
     }
 
     fn handle(&mut self, what: Ready) {
@@ -220,6 +230,9 @@ impl Supervisor {
     /// Does what is due by time.
     fn advance(&mut self) {
         let now = Instant::now();
+        if self.unstored.is_some_and(|(at, _)| at <= now) {
+            self.store();
+        }
         if let Some(run) = &mut self.run {
             run.advance(now, self.orders.stop_signal, self.orders.grace);
         }
@@ -342,9 +355,13 @@ impl Supervisor {
         crate::runtime::cgroup::Cgroup::at(&self.cgroup)
     }
 
-    /// A full disk must not end a container: what could not be stored is stored with the next
-    /// change.
-    pub(super) fn store(&self) {
-        let _ = record::note(&self.dir.state(), &self.state);
+    /// A disk that takes nothing must not end a container: what could not be stored is in memory, and is
+    /// stored as soon as it can be. No disk tells when.
+    pub(super) fn store(&mut self) {
+        let before = self.unstored.take().map(|(_, pause)| pause);
+        if late::store_state(&self.dir, &self.state, Hold::Either) != Stored::OnDisk {
+            let pause = before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
+            self.unstored = Some((Instant::now() + pause, pause));
+        }
     }
 }

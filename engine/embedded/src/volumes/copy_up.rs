@@ -9,16 +9,17 @@
 use crate::runtime::within::Root;
 use keel_beneath::names;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
-    chmodat, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr, fstat, futimens, mkdirat,
-    mknodat, openat, readlinkat, statat, symlinkat, utimensat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+    XattrFlags, chmodat, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr, fstat,
+    futimens, linkat, mkdirat, mknodat, openat, openat2, readlinkat, statat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Folders one in the other; two of each depth are open at once.
 const DEEPEST: usize = 256;
@@ -34,7 +35,7 @@ const FOUND: OFlags = OFlags::RDONLY
 /// it; whether the image has that folder.
 pub(super) fn from_image(image: &Path, path: &Path, target: BorrowedFd<'_>) -> io::Result<bool> {
     match Root::open(image)?.at(path, OFlags::RDONLY | OFlags::DIRECTORY) {
-        Ok(folder) => tree(folder.as_fd(), target, 0).map(|()| true),
+        Ok(folder) => tree(folder.as_fd(), target).map(|()| true),
         Err(error) if is_none(&error) => Ok(false),
         Err(error) => Err(error),
     }
@@ -45,14 +46,27 @@ fn is_none(error: &io::Error) -> bool {
 }
 
 /// Copies a folder into another one, and makes that like it.
-pub(super) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
-    if depth > DEEPEST {
-        return Err(io::Error::other(format!("it has more than {DEEPEST} folders in each other")));
-    }
-    for name in names(from)? {
-        entry(from, to, &name, depth)?;
-    }
-    liken(from, to)
+pub(super) fn tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    Copying { top: to, at: PathBuf::new(), twins: HashMap::new() }.tree(from, to, 0)
+}
+
+/// One copy.
+struct Copying<'a> {
+    top: BorrowedFd<'a>,
+    /// Which folder below it is being copied.
+    at: PathBuf,
+    /// What was made of files with several names, by device and number.
+    twins: HashMap<(u64, u64), Made>,
+}
+
+/// A file that was made: its first name, and how it is known again.
+struct Made {
+    path: PathBuf,
+    number: (u64, u64),
+}
+
+fn number(of: &Stat) -> (u64, u64) {
+    (of.st_dev, of.st_ino)
 }
 
 /// A folder in a folder, never by a link.
@@ -60,39 +74,91 @@ pub(super) fn folder(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result
     openat(parent, name, FOUND | OFlags::DIRECTORY, Mode::empty())
 }
 
-fn entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, depth: usize) -> io::Result<()> {
-    let found = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let made = match FileType::from_raw_mode(found.st_mode) {
-        FileType::Directory => {
-            let made = mkdirat(to, name, Mode::from_raw_mode(0o700));
-            if !matches!(made, Ok(()) | Err(Errno::EXIST)) {
-                return Ok(made?);
-            }
-            let to = match folder(to, name) {
-                Err(Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-                other => other?,
-            };
-            return tree(folder(from, name)?.as_fd(), to.as_fd(), depth + 1);
+impl Copying<'_> {
+    fn tree(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> io::Result<()> {
+        if depth > DEEPEST {
+            return Err(io::Error::other(format!(
+                "it has more than {DEEPEST} folders in each other"
+            )));
         }
-        FileType::RegularFile => file(from, to, name),
-        FileType::Symlink => link(from, to, name, &found),
-        FileType::Socket => Ok(()),
-        // The sign of a removed file, in the only layer of an image.
-        FileType::CharacterDevice if found.st_rdev == 0 => Ok(()),
-        kind => node(to, name, kind, &found),
-    };
-    match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+        for name in names(from)? {
+            self.entry(from, to, &name, depth)?;
+        }
+        liken(from, to)
+    }
+
+    fn entry(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        name: &OsStr,
+        depth: usize,
+    ) -> io::Result<()> {
+        let found = statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let made = match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory => {
+                let made = mkdirat(to, name, Mode::from_raw_mode(0o700));
+                if !matches!(made, Ok(()) | Err(Errno::EXIST)) {
+                    return Ok(made?);
+                }
+                let to = match folder(to, name) {
+                    Err(Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+                    other => other?,
+                };
+                self.at.push(name);
+                self.tree(folder(from, name)?.as_fd(), to.as_fd(), depth + 1)?;
+                self.at.pop();
+                return Ok(());
+            }
+            FileType::RegularFile if found.st_nlink > 1 => self.twin(from, to, name, &found),
+            FileType::RegularFile => file(from, to, name).map(drop),
+            FileType::Symlink => link(from, to, name, &found),
+            FileType::Socket => Ok(()),
+            // The sign of a removed file, in the only layer of an image.
+            FileType::CharacterDevice if found.st_rdev == 0 => Ok(()),
+            kind => node(to, name, kind, &found),
+        };
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A file that may have another name in what is copied.
+    fn twin(
+        &mut self,
+        from: BorrowedFd<'_>,
+        to: BorrowedFd<'_>,
+        name: &OsStr,
+        found: &Stat,
+    ) -> io::Result<()> {
+        if let Some(made) = self.twins.get(&number(found))
+            && let Some(file) = self.again(made)
+        {
+            return Ok(linkat(&file, "", to, name, AtFlags::EMPTY_PATH)?);
+        }
+        let made = file(from, to, name)?;
+        let made = Made { path: self.at.join(name), number: number(&fstat(&made)?) };
+        self.twins.insert(number(found), made);
+        Ok(())
+    }
+
+    /// A file that was made, if it is still at its place: containers may write there.
+    fn again(&self, made: &Made) -> Option<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat2(self.top, &made.path, flags, Mode::empty(), resolve).ok()?;
+        (number(&fstat(&file).ok()?) == made.number).then_some(file)
     }
 }
 
-fn file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+fn file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
     let new = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let mut source = File::from(openat(from, name, FOUND, Mode::empty())?);
     let mut target = File::from(openat(to, name, new, Mode::from_raw_mode(0o600))?);
     io::copy(&mut source, &mut target)?;
-    liken(source.as_fd(), target.as_fd())
+    liken(source.as_fd(), target.as_fd())?;
+    Ok(target)
 }
 
 fn link(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &OsStr, found: &Stat) -> io::Result<()> {
@@ -176,7 +242,6 @@ mod tests {
     use keel_beneath::Folder;
     use std::fs;
     use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown, symlink};
-    use std::path::PathBuf;
 
     struct World(tempfile::TempDir);
 
@@ -233,6 +298,43 @@ mod tests {
         fs::remove_dir_all(world.at("layer/data")).unwrap();
         assert!(world.copy("/up").unwrap(), "it is the image's root");
         assert!(world.at("volume/up").is_symlink());
+    }
+
+    #[test]
+    fn the_names_of_one_file_stay_names_of_one_file() {
+        let world = World::new();
+        fs::write(world.at("layer/data/sub/one"), "text").unwrap();
+        fs::hard_link(world.at("layer/data/sub/one"), world.at("layer/data/two")).unwrap();
+        fs::hard_link(world.at("layer/data/sub/one"), world.at("layer/data/three")).unwrap();
+        fs::hard_link(world.at("layer/data/sub/one"), world.at("layer/outside")).unwrap();
+        fs::write(world.at("layer/data/alone"), "text").unwrap();
+        fs::hard_link(world.at("layer/data/alone"), world.at("layer/another")).unwrap();
+        assert!(world.copy("/data").unwrap());
+        let made = |path: &str| fs::metadata(world.at("volume").join(path)).unwrap();
+        let number = made("sub/one").ino();
+        assert_eq!((made("two").ino(), made("three").ino()), (number, number));
+        assert_eq!((made("two").nlink(), made("alone").nlink()), (3, 1));
+        assert_ne!(number, fs::metadata(world.at("layer/outside")).unwrap().ino());
+    }
+
+    #[test]
+    fn a_name_that_somebody_took_meanwhile_is_no_name_of_it() {
+        let world = World::new();
+        fs::write(world.at("layer/data/a"), "text").unwrap();
+        fs::hard_link(world.at("layer/data/a"), world.at("layer/data/b")).unwrap();
+        let target = Folder::open(&world.at("volume")).unwrap();
+        let target = target.at(Path::new("."), OFlags::RDONLY).unwrap();
+        let from = File::open(world.at("layer/data")).unwrap();
+        let found = statat(&from, "a", AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        let twins = HashMap::new();
+        let mut copying = Copying { top: target.as_fd(), at: PathBuf::new(), twins };
+        copying.twin(from.as_fd(), target.as_fd(), OsStr::new("a"), &found).unwrap();
+        fs::write(world.at("canary"), "canary").unwrap();
+        fs::remove_file(world.at("volume/a")).unwrap();
+        fs::hard_link(world.at("canary"), world.at("volume/a")).unwrap();
+        copying.twin(from.as_fd(), target.as_fd(), OsStr::new("b"), &found).unwrap();
+        assert_eq!(fs::read_to_string(world.at("volume/b")).unwrap(), "text");
+        assert_eq!(fs::metadata(world.at("canary")).unwrap().nlink(), 2);
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn move_in(
     match settle(whole.as_fd(), data, names) {
         // Somebody mounted a disk of its own there.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy_up::tree(whole.as_fd(), data, 0)?;
+            copy_up::tree(whole.as_fd(), data)?;
         }
         other => other?,
     }

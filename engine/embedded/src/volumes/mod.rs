@@ -64,9 +64,16 @@ pub(crate) fn store(layout: &Layout, volume: &Volume) -> Result<()> {
     let folder = layout.volumes().join(&volume.spec.name);
     let path = folder.join("spec");
     let failed = failed(format!("cannot write {}", path.display()));
-    fs::create_dir_all(folder.join("data"))
-        .and_then(|()| record::store(&path, volume))
-        .map_err(failed)
+    let made = || match fs::create_dir(folder.join("data")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            keel_durable::make_folder(&folder, 0o755)?;
+            fs::create_dir(folder.join("data"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // It is synced with what is written beside it.
+        other => other,
+    };
+    made().and_then(|()| record::store(&path, volume)).map_err(failed)
 }
 
 /// Makes the volume unless it is there; one that was to go stays.

@@ -74,6 +74,7 @@ impl Lab {
             replaces: None,
             revision: String::new(),
             origins: serde_json::Value::Null,
+            avoids: Vec::new(),
             goal: Goal::Running,
             auto_remove: false,
             remove_volumes: false,

@@ -51,12 +51,20 @@ pub(crate) struct StagedFolder {
     _staging: Staging,
 }
 
+/// A disk that takes nothing any more is read all the same, for whoever only looks.
+fn folder_in(temp: &Path) -> io::Result<TempDir> {
+    match TempDir::new_in(temp) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => TempDir::new(),
+        other => other,
+    }
+}
+
 impl Staging {
     pub(super) fn open(temp: &Path) -> Result<Self> {
         std::fs::create_dir_all(temp).map_err(Error::io("create", temp))?;
         clean(temp)?;
         loop {
-            let folder = TempDir::new_in(temp).map_err(Error::io("create", temp))?;
+            let folder = folder_in(temp).map_err(Error::io("create", temp))?;
             let lock = File::open(folder.path()).map_err(Error::io("open", folder.path()));
             // Somebody who cleaned just now may have taken it for a dead process's folder.
             let Ok(lock) = lock else { continue };

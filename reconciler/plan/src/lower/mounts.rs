@@ -3,6 +3,7 @@
 //! In a Git source it is decided for each path over the whole stack: what is tracked, and
 //! read-only in every mount, comes from the revision; all else lives in the source's data folder.
 
+use super::missing::Bind;
 use super::origins::sorted;
 use super::paths::Place;
 use super::{Attempt, Base, Lowering};
@@ -27,7 +28,7 @@ impl Lowering<'_> {
     pub(super) fn mounts(&mut self, service: &Service, origins: &mut Origins) -> Vec<Mount> {
         let mut mounts = Vec::new();
         for (index, mount) in service.mounts.iter().enumerate() {
-            match self.mount(service, mount) {
+            match self.mount(service, mount, &format!("volumes[{index}]")) {
                 Ok(lowered) => mounts.extend(lowered.map(|mount| (index, mount))),
                 Err(problem) => self.report(*problem, service, &format!("volumes[{index}]")),
             }
@@ -36,7 +37,12 @@ impl Lowering<'_> {
         sorted(mounts, "volumes", origins, |mount| mount.target.clone())
     }
 
-    fn mount(&mut self, service: &Service, mount: &service::Mount) -> Attempt<Option<Mount>> {
+    fn mount(
+        &mut self,
+        service: &Service,
+        mount: &service::Mount,
+        field: &str,
+    ) -> Attempt<Option<Mount>> {
         let mut digest = None;
         let mut travels = None;
         let source = match &mount.kind {
@@ -51,6 +57,10 @@ impl Lowering<'_> {
                 travels = propagation.and_then(word).map(str::to_owned);
                 let place = self.place(source)?;
                 self.warn_of_a_single_file(service, mount, &place);
+                self.must_be_whole(&place)?;
+                let (written, target, create) = (source, &*mount.target, *create_host_path);
+                let bind = Bind { written, target, create, place: &place };
+                self.source_must_be_there(&bind, service, field)?;
                 digest = self.file_digest(mount, &place)?;
                 self.bind(place, *create_host_path)
             }
@@ -63,6 +73,18 @@ impl Lowering<'_> {
             propagation: travels,
             digest,
         }))
+    }
+
+    /// Nobody wants an empty folder, or a pointer to a file, in place of what is kept elsewhere.
+    fn must_be_whole(&self, place: &Place) -> Attempt<()> {
+        let path = match (place, &self.context.base) {
+            (Place::Repo(path), Base::Git { checkout, .. }) => checkout.join(path),
+            (Place::Folder(path), _) => path.clone(),
+            (Place::Host(_) | Place::Repo(_), _) => return Ok(()),
+        };
+        let Some(lack) = self.sources.lacks(&path) else { return Ok(()) };
+        let problem = Problem::new(Code::NotFetched, lack.why);
+        Err(Box::new(Problem { hint: lack.hint, ..problem }))
     }
 
     fn bind(&mut self, place: Place, create: bool) -> MountSource {

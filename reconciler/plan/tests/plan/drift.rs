@@ -1,9 +1,9 @@
 //! What differs from what was applied: rows, healing, what is right again.
 
 use crate::world::{World, stack};
-use keel_engine::{Finding, Level, Value, fields::Field};
-use keel_plan::desired::{DriftPolicy, Origin};
-use keel_plan::drift::{Seen, report};
+use keel_engine::{Finding, Level, NetworkSpec, StackName, Value, fields::Field};
+use keel_plan::desired::{DesiredNetwork, DriftPolicy, Origin};
+use keel_plan::drift::{Seen, report, report_of_node};
 
 fn limited() -> World {
     let world = stack().wants("web", "nginx:1").edit("web", |service| {
@@ -91,4 +91,69 @@ fn what_is_right_again_is_shown_for_a_day() {
     world.node.seen.at += 60 * 60_000;
     let last = report(&world.inputs(), &third.seen);
     assert!(last.rows.is_empty() && last.seen.is_empty());
+}
+
+#[test]
+fn what_is_no_known_stacks_is_told_of_the_node() {
+    let mut world = limited();
+    let of = |stack: Option<&str>, field: &str| Finding {
+        level: Level::Network,
+        stack: stack.map(|name| StackName::new(name).unwrap()),
+        row: None,
+        field: field.into(),
+        applied: Value::Text("up".into()),
+        observed: Value::Text("missing".into()),
+        cause: None,
+        fixed: false,
+    };
+    let stray = [None, Some("away"), Some("shop")].map(|stack| of(stack, "net: bridge kl0"));
+    world.node.seen.findings = stray.to_vec();
+    let rows = |known: &[&str], seen: &Seen, world: &World| {
+        let known: Vec<_> = known.iter().map(|name| StackName::new(*name).unwrap()).collect();
+        let report = report_of_node(&world.node.seen, &known, seen, world.node.seen.at);
+        let said = |row: &keel_plan::drift::Row| {
+            format!("{}/{} {} {}", row.stack, row.task, row.field, row.fixed)
+        };
+        (report.rows.iter().map(said).collect::<Vec<_>>(), report.seen)
+    };
+    let (told, seen) = rows(&["shop"], &Seen::new(), &world);
+    assert_eq!(told, ["/ net: bridge kl0 false", "away/ net: bridge kl0 false"]);
+    assert_eq!(rows(&["shop", "away"], &Seen::new(), &world).0, ["/ net: bridge kl0 false"]);
+    let (told, _) = rows(&[], &Seen::new(), &world);
+    assert!(told.contains(&"shop/shop-web-1 mem_limit false".to_owned()), "{told:?}");
+    world.node.seen.findings.clear();
+    let (told, _) = rows(&["shop"], &seen, &world);
+    assert_eq!(told, ["/ net: bridge kl0 true", "away/ net: bridge kl0 true"]);
+}
+
+#[test]
+fn a_network_is_found_by_its_name_and_by_no_part_of_another_ones() {
+    let origin =
+        |line| Origin { file: "compose.yaml".into(), line, column: 3, len: 1, text: String::new() };
+    let mut world = limited();
+    let desired = &mut world.desired;
+    let network = |line| DesiredNetwork {
+        spec: NetworkSpec::default(),
+        external: false,
+        origin: Some(origin(line)),
+    };
+    desired.networks.insert("shop_a".into(), network(1));
+    desired.networks.insert("shop_a_b".into(), network(2));
+    let cases =
+        [("shop_a_b: bridge kl1", Some(2)), ("shop_a: bridge kl2", Some(1)), ("shop_c: x", None)];
+    for (field, line) in cases {
+        world.node.seen.findings = vec![Finding {
+            level: Level::Network,
+            stack: Some(StackName::new("shop").unwrap()),
+            row: None,
+            field: field.into(),
+            applied: Value::Unset,
+            observed: Value::Unset,
+            cause: None,
+            fixed: false,
+        }];
+        let rows = report(&world.inputs(), &Seen::new()).rows;
+        let row = rows.iter().find(|row| row.field == field).unwrap();
+        assert_eq!(row.at.as_ref().map(|at| at.line), line, "{field}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::layout::Layout;
 use crate::network::veth::inside;
-use crate::network::{Network, addresses, connect, ensure_network, teardown};
+use crate::network::{Network, Taken, addresses, connect, ensure_network, teardown};
 use crate::record::{Activity, Endpoint, Process, Stage, State, Work, store};
 use crate::resolver;
 use keel_engine::{Attachment, Health, NetworkSpec, Protocol, PublishedPort, TaskId, TaskSpec};
@@ -238,11 +238,12 @@ impl World {
             ..TaskSpec::default()
         };
         let id = TaskId::from_seed(container);
-        let taken: Vec<(String, Endpoint)> = taken
+        let held: Vec<(String, Endpoint)> = taken
             .iter()
             .flat_map(|task| task.work.endpoints.iter())
             .map(|endpoint| ("another".to_owned(), endpoint.clone()))
             .collect();
+        let taken = Taken { held, promised: Vec::new() };
         let endpoints = addresses::endpoints(&id, &spec, &self.networks, &taken, &[]).unwrap();
         let mut space = Space::new();
         self.host.enter(|| connect(&endpoints, &space.path())).unwrap();

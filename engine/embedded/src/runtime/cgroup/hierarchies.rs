@@ -13,8 +13,12 @@ pub struct Hierarchies {
     pub unified: Option<PathBuf>,
 }
 
-/// Version 1 controllers that a task is put under.
-const CONTROLLERS: &[&str] = &["blkio", "cpu", "cpuacct", "devices", "memory", "pids"];
+/// Version 1 controllers that a task is put under. Nothing is limited by `cpuset`, but a JVM that does
+/// not find it believes in none of the others.
+const CONTROLLERS: &[&str] = &["blkio", "cpu", "cpuacct", CPUSET, "devices", "memory", "pids"];
+
+/// Which processors are used, and whose memory.
+pub const CPUSET: &str = "cpuset";
 
 impl Hierarchies {
     /// Reads this process's mounts.

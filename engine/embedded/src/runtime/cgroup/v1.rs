@@ -1,5 +1,6 @@
 //! Version 1: a folder for each controller, and in a hybrid host one in the unified hierarchy.
 
+use super::hierarchies::CPUSET;
 use super::{DeviceRule, PERIOD, devices, files, nanos, v2};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,13 +34,22 @@ impl Tree {
         for folder in self.folders() {
             fs::create_dir_all(folder)?;
         }
+        if let Some(folder) = self.controllers.get(CPUSET) {
+            inherit_processors(folder)?;
+        }
         self.unified.as_ref().map_or(Ok(()), |tree| fs::create_dir_all(&tree.path))
     }
 
     /// By itself, into `tasks`: another's move into `cgroup.procs` takes a lock for milliseconds.
     pub(super) fn join(&self, born_inside: bool) -> io::Result<()> {
+        let processors = self.controllers.get(CPUSET).map(PathBuf::as_path);
         for folder in self.folders() {
-            files::write(folder, "tasks", "0")?;
+            match files::write(folder, "tasks", "0") {
+                // Of a task that an older keel started, which is in none.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && Some(folder) == processors => {}
+                other => other?,
+            }
         }
         match &self.unified {
             Some(tree) if !born_inside => tree.join(),
@@ -119,6 +129,26 @@ impl Tree {
         self.folders().into_iter().try_for_each(files::remove)?;
         self.unified.as_ref().map_or(Ok(()), v2::Tree::remove)
     }
+}
+
+/// A new cgroup has no processors, and nothing runs in it before it has some: all that the one above
+/// it has.
+fn inherit_processors(folder: &Path) -> io::Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        inherit(folder, file)?;
+    }
+    Ok(())
+}
+
+fn inherit(folder: &Path, file: &str) -> io::Result<String> {
+    let own = files::read(folder, file)?;
+    let Some(above) = folder.parent().filter(|above| own.is_empty() && above.join(file).exists())
+    else {
+        return Ok(own);
+    };
+    let value = inherit(above, file)?;
+    files::write(folder, file, &value)?;
+    Ok(value)
 }
 
 /// Without the controller, unlimited is what there is.
