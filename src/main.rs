@@ -97,6 +97,7 @@ fn command(cli: args::Cli) -> Exit {
     // the API's socket; with a strict one, group keel could not reach it, nor containers their files. What
     // is secret has its own mode.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    keel_embedded::share_arenas();
     let context = Context::new(cli.global, cli.files);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

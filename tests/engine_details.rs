@@ -67,9 +67,10 @@ networks: { theirs: { external: true, name: fix_default } }
     let more = more.parent().unwrap().to_str().unwrap().to_owned();
     let said = host.keel(&["up", "-d", &more]);
     let hint = "is taken by fix-early-1; where fix-early-1 does not ask for it, \
-                `keel restart fix-early-1` gives it another one";
+                `keel stop fix-early-1` and `keel start fix-early-1` give it another one";
     assert!(said.stderr.contains(hint), "{said:?}");
-    host.keel(&["restart", "fix-early-1"]).ok();
+    host.keel(&["stop", "-t", "0", "fix-early-1"]).ok();
+    host.keel(&["start", "fix-early-1"]).ok();
     host.keel(&["up", "-d", &more]).ok();
     assert_eq!(address(&host, "more-app-1").as_deref(), Some("10.77.0.3"));
     assert_ne!(address(&host, "fix-early-1").as_deref(), Some("10.77.0.3"));

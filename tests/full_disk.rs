@@ -152,3 +152,34 @@ fn a_state_that_the_disk_did_not_take_is_stored_as_soon_as_it_does() {
     drop(disk);
     host.finish();
 }
+
+/// Overlayfs cannot keep its upper layer everywhere: that is said when keel begins, with the remedy, and
+/// nothing is made there.
+#[test]
+fn a_root_that_cannot_hold_containers_is_refused_at_the_start() {
+    let host = Host::new();
+    let root = host.root().display().to_string();
+    host.write(
+        "stack/compose.yaml",
+        "services: { app: { image: 'busybox:1', command: sleep 1000000 } }\n",
+    );
+    host.sh(&format!(
+        "mkdir -p {root} l u w; mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w {root}"
+    ));
+    for words in
+        [&["run", "--rm", "busybox:1", "true"][..], &["up", "-d", "./stack"], &["serve", "stack"]]
+    {
+        let called = host.keel(words);
+        assert_ne!(called.code, 0, "{called:?}");
+        let told =
+            format!("the root {root} is on overlay, where overlayfs cannot keep containers' files");
+        assert!(
+            called.stderr.contains(&told) && called.stderr.contains("--root DIR"),
+            "{called:?}"
+        );
+    }
+    assert_eq!(host.sh(&format!("ls -A {root} | grep -c ground || true")).trim(), "0");
+    host.sh(&format!("umount {root}"));
+    host.keel(&["run", "--rm", "busybox:1", "true"]).ok();
+    host.finish();
+}

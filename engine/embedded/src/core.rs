@@ -8,9 +8,9 @@
 
 use crate::events::Watched;
 use crate::images::Images;
+use crate::looked::Looked;
 use crate::names::Keeper;
 use crate::networks::Networks;
-use crate::observe::Looked;
 use crate::open::Waiting;
 use crate::record::{Activity, Process};
 use crate::setback::{Setback, pause};
@@ -32,8 +32,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) images: Arc<Images>,
     pub(crate) networks: Networks,
-    /// For looks at everything.
-    pub(crate) looked: Looked,
+    /// For whoever needs all records.
+    pub(crate) looked: Arc<Looked>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
@@ -91,6 +91,7 @@ impl Core {
         watched: Arc<Watched>,
     ) -> Self {
         Self {
+            looked: Arc::new(Looked::new(&layout)),
             layout,
             watched,
             waiting: Waiting::default(),
@@ -99,7 +100,6 @@ impl Core {
             images,
             events,
             networks: Networks::default(),
-            looked: Looked::default(),
             taking: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
             busy: watch::Sender::new(0),

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::events::{self, Watched};
 use crate::images::Images;
-use crate::{Layout, Options, blocking, probe};
+use crate::{Layout, Options, blocking, ground, probe};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
@@ -34,6 +34,7 @@ impl Embedded {
             .make_root()
             .map_err(blocking::failed(format!("cannot make {}", layout.root().display())))?;
         if drive {
+            ground::check(&layout)?;
             // Without it only a full disk is harder to get out of.
             let _ = keel_durable::keep_reserve(layout.root());
         }

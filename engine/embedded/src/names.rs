@@ -4,7 +4,7 @@ use crate::core::{Core, end_of};
 use crate::record::{self, Process};
 use crate::setback::pause;
 use crate::step::Alive;
-use crate::tasks::{self, Records};
+use crate::tasks::Records;
 use crate::watch::Watch;
 use crate::{Layout, blocking, resolver};
 use std::io;
@@ -47,9 +47,9 @@ impl Core {
                     tokio::time::sleep(pause(attempts)).await;
                 }
             }
-            let layout = self.layout.clone();
+            let looked = Arc::clone(&self.looked);
             let needed = blocking::run(move || {
-                tasks::load_all(&layout).is_ok_and(|all| all.iter().any(is_named))
+                looked.tasks().is_ok_and(|all| all.iter().any(|task| is_named(task)))
             });
             if !needed.await {
                 return;

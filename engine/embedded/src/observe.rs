@@ -4,50 +4,18 @@ use crate::core::Core;
 use crate::late;
 use crate::network::Scope;
 use crate::networks::Stored;
-use crate::remembered::Remembered;
 use crate::step::Alive;
-use crate::tasks::{self, Records};
+use crate::tasks::Records;
 use crate::volumes::{self, Volume};
 use crate::{
-    Layout, blocking, clock, foreign, health, namespaces, networks, phase, read, record, removal,
-    room,
+    Layout, blocking, clock, foreign, health, namespaces, phase, read, record, removal, room,
 };
 use keel_engine::{
     Depth, ExitCause, Health, Observation, ObservedNetwork, ObservedTask, ObservedVolume, Phase,
-    Result, TaskId,
+    Result,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// What a look found, for the next one.
-#[derive(Default)]
-pub(crate) struct Looked {
-    tasks: Remembered<TaskId, Records>,
-    networks: Remembered<String, Stored>,
-}
-
-impl Looked {
-    fn tasks(&self, layout: &Layout) -> Result<Vec<Arc<Records>>> {
-        let ids = tasks::ids(layout)?;
-        self.tasks.keep(&ids.iter().cloned().collect());
-        let load = |id: &TaskId| {
-            let dir = layout.task(id);
-            let files: Vec<_> = dir.records().into_iter().chain(late::records(&dir)).collect();
-            self.tasks.get(id, &files, || tasks::load(layout, id)).transpose()
-        };
-        ids.iter().filter_map(load).collect()
-    }
-
-    fn networks(&self, layout: &Layout) -> Result<Vec<Arc<Stored>>> {
-        let names = networks::names(layout)?;
-        self.networks.keep(&names.iter().cloned().collect());
-        let load = |name: &String| {
-            let file = layout.networks().join(name);
-            self.networks.get(name, &[file], || networks::load(layout, name)).transpose()
-        };
-        names.iter().filter_map(load).collect()
-    }
-}
 
 impl Core {
     /// Looks at everything.
@@ -66,8 +34,8 @@ impl Core {
 
     fn look_at_own(&self, depth: Depth) -> Result<Observation> {
         let layout = &self.layout;
-        let all = self.looked.tasks(layout)?;
-        let stored = self.looked.networks(layout)?;
+        let all = self.looked.tasks()?;
+        let stored = self.looked.networks()?;
         let mut tasks: Vec<_> = all.iter().map(|records| task(records, &all)).collect();
         for task in &mut tasks {
             if late::late_wish(&layout.task(&task.id)).is_some() {

@@ -5,6 +5,7 @@
 //! - What was once decided for a task stays: its image's digest is never resolved anew.
 
 use crate::core::{Core, Driver};
+use crate::looked::Looked;
 use crate::network::ports::{Claim, publish};
 use crate::network::{AddressError, Taken, endpoints};
 use crate::record::{Endpoint, Stage, Work};
@@ -19,6 +20,12 @@ use keel_engine::{Goal, TaskAssignment};
 use keel_images::Image;
 use std::fs;
 use std::sync::Arc;
+
+/// The root's files, and what is known of them.
+struct Root {
+    layout: Layout,
+    looked: Arc<Looked>,
+}
 
 /// A task that is ready to be run.
 pub(crate) struct Prepared {
@@ -48,8 +55,8 @@ impl Core {
         check_signal(&wish, &image)?;
         describe(&mut work, &wish, &image);
         let _turn = self.networks.turn().await;
-        let layout = self.layout.clone();
-        let prepared = blocking::run(move || ready(&layout, wish, work, &image, first)).await?;
+        let root = Root { layout: self.layout.clone(), looked: Arc::clone(&self.looked) };
+        let prepared = blocking::run(move || ready(&root, wish, work, &image, first)).await?;
         driver.prepared(prepared.wish.generation);
         Ok(prepared)
     }
@@ -101,15 +108,16 @@ pub(crate) fn describe(work: &mut Work, wish: &TaskAssignment, image: &Image) {
 
 /// All that is the disk's and the kernel's. In the networks' turn.
 fn ready(
-    layout: &Layout,
+    root: &Root,
     wish: TaskAssignment,
     mut work: Work,
     image: &Image,
     first: bool,
 ) -> Step<Prepared> {
+    let layout = &root.layout;
     contents(layout, &wish)?;
     let mounts = crate::mounts::resolve(layout, &wish, image, &mut work, first)?;
-    place(layout, &wish, &mut work)?;
+    place(root, &wish, &mut work)?;
     bundle(layout, &wish, &mut work, image, mounts)?;
     work.stage = Stage::Ready;
     tasks::note_work(&layout.task(&wish.id), &work)?;
@@ -164,19 +172,22 @@ fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
 }
 
 /// Addresses and ports, against what the root's other tasks have.
-fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
+fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
+    let layout = &root.layout;
     for attachment in &wish.spec.networks {
         networks::make(layout, &attachment.network)?;
     }
-    let made = networks::made(layout)?;
-    let all = tasks::load_all(layout)?;
+    let networks = root.looked.networks()?;
+    let made = networks.iter().filter_map(|stored| stored.made.clone());
+    let made = made.map(|network| (network.name.clone(), network)).collect();
+    let all = root.looked.tasks()?;
     let others: Vec<_> =
         all.iter().filter(|other| other.wish.id != wish.id && holds(other)).collect();
     let before = all.iter().find(|other| Some(&other.wish.id) == wish.replaces.as_ref());
     let before = before.map(|before| before.work.clone()).unwrap_or_default();
     let name = |other: &Records| other.wish.spec.container_name.clone();
     // What is only made ready takes the address over from the task before it, when that has ended.
-    let gives_way = |other: &&&Records| {
+    let gives_way = |other: &&&Arc<Records>| {
         wish.goal == Goal::Ready && Some(&other.wish.id) == wish.replaces.as_ref()
     };
     let taken: Vec<_> = others
@@ -203,8 +214,8 @@ fn place(layout: &Layout, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
 }
 
 /// Addresses that others are to have, whether they have them yet or not: by network.
-fn promised(wish: &TaskAssignment, all: &[Records]) -> Vec<(String, String)> {
-    let others = all.iter().map(Records::latest);
+fn promised(wish: &TaskAssignment, all: &[Arc<Records>]) -> Vec<(String, String)> {
+    let others = all.iter().map(|other| other.latest());
     let others = others.filter(|other| {
         other.id != wish.id && other.goal != Goal::Removed && !is_same_slot(other, wish)
     });
@@ -221,8 +232,8 @@ fn is_same_slot(one: &TaskAssignment, other: &TaskAssignment) -> bool {
 
 /// Whether a task keeps its addresses and ports from others: not once it has stopped.
 fn holds(other: &Records) -> bool {
-    let alive = Alive::of(other);
-    alive.shim || alive.process || other.wish.goal < Goal::Stopped || other.following.is_some()
+    let alive = || Alive::of(other);
+    other.wish.goal < Goal::Stopped || other.following.is_some() || alive().shim || alive().process
 }
 
 /// Whether a task keeps its ports from others: it runs, or is on its way to. One that waits for

@@ -40,9 +40,9 @@ impl Core {
     }
 
     fn swept(&self, sweep: &Sweep) -> Result<(Swept, Option<keel_images::Trash>)> {
-        let all = tasks::load_all(&self.layout)?;
+        let all = self.looked.tasks()?;
         let mut swept = contents(&self.layout, sweep, &all);
-        let images = all.iter().flat_map(wishes).map(|wish| wish.spec.image.clone());
+        let images = all.iter().flat_map(|task| wishes(task)).map(|wish| wish.spec.image.clone());
         let needed = sweep.needed.iter().cloned().chain(images).collect();
         let own = all.iter().flat_map(|task| {
             let told = wishes(task).filter_map(|wish| wish.digest.clone());
@@ -89,12 +89,12 @@ fn time(millis: u64) -> SystemTime {
 }
 
 /// Configs and secrets. One that cannot be deleted now is tried again with the next sweep.
-fn contents(layout: &Layout, sweep: &Sweep, all: &[Records]) -> Swept {
+fn contents(layout: &Layout, sweep: &Sweep, all: &[Arc<Records>]) -> Swept {
     let files = |wish: &TaskAssignment| {
         let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
         files.map(|file| file.digest.hex().to_owned()).collect::<Vec<_>>()
     };
-    let mut kept: BTreeSet<_> = all.iter().flat_map(wishes).flat_map(files).collect();
+    let mut kept: BTreeSet<_> = all.iter().flat_map(|task| wishes(task)).flat_map(files).collect();
     kept.extend(sweep.contents.iter().map(|digest| digest.hex().to_owned()));
     let mut swept = Swept::default();
     for entry in fs::read_dir(layout.secrets()).into_iter().flatten().flatten() {

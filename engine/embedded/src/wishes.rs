@@ -84,8 +84,8 @@ impl Core {
                     || crate::images::parse(&task.wish.spec.image).is_ok_and(|own| own == parsed)
             };
             removal::unused(&core.layout, "image", &reference, uses)?;
-            let all = tasks::load_all(&core.layout)?;
-            let in_use: Vec<_> = all.into_iter().filter_map(|task| task.work.digest).collect();
+            let all = core.looked.tasks()?;
+            let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest.clone()).collect();
             core.images.remove(&reference, &in_use)
         })
         .await

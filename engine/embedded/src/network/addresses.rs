@@ -154,7 +154,7 @@ impl AddressError {
                 Some("choose another `ipv4_address`, or give the network another `gateway`".into())
             }
             Self::Taken { holder, .. } => Some(format!(
-                "where {holder} does not ask for it, `keel restart {holder}` gives it another one; else choose another `ipv4_address`"
+                "where {holder} does not ask for it, `keel stop {holder}` and `keel start {holder}` give it another one; else choose another `ipv4_address`"
             )),
             Self::Overlap { .. } | Self::NoSubnet { .. } => {
                 Some("give the network a `subnet` that nothing else on this host uses".into())

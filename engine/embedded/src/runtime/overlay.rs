@@ -90,6 +90,21 @@ pub fn view<T: Send>(
     })
 }
 
+/// Whether these layers can be written to: a file of the lower one is taken away in the upper one, in a
+/// thread with a mount namespace of its own. `place` is an empty folder to show them on.
+pub fn writable(layers: &Layers, place: &Path, file: &str) -> Result<(), Failure> {
+    let attempt = || {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
+        mounts::be_private().step("leave the host's mounts")?;
+        mount_on(layers, place)?;
+        std::fs::remove_file(place.join(file)).step("remove a file of a layer")
+    };
+    std::thread::scope(|scope| match scope.spawn(attempt).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
 /// Layers by descriptor: a path that is swapped for a link meanwhile changes nothing.
 struct Opened {
     lower: Vec<OwnedFd>,

@@ -4,6 +4,7 @@
 mod board;
 pub(crate) mod child;
 mod link;
+mod memory;
 mod mount;
 mod process;
 pub(crate) mod ready;
@@ -11,6 +12,7 @@ mod security;
 
 pub use board::Board;
 pub use link::bring_loopback_up;
+pub use memory::share_arenas;
 pub use mount::{MountChange, change_mount};
 pub use process::{
     Clone3, Cloned, born_alone, born_with_default_signals, clone_sibling, clone3, close_all_but,
