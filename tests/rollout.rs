@@ -123,14 +123,6 @@ fn success_is_never_said_of_what_crashed_in_between() {
             "restart: always\ncommand: /no/such".to_owned(),
             "exited (127) 3 times",
         ),
-        (
-            "no such folder",
-            format!(
-                "volumes: [{{ type: bind, source: {}, target: /data, bind: {{ create_host_path: false }} }}]",
-                host.path("none").display()
-            ),
-            "none, which it mounts, does not exist",
-        ),
     ];
     for (name, rest, why) in cases {
         let commit = site.push(&one(&rest));

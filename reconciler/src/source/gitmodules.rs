@@ -113,7 +113,17 @@ pub(super) fn address(source: &str, parent: &str, written: &str) -> Result<Addre
         Some(Location::Local) => {
             Err(format!("`{shown}` is a path of this machine, and nothing in Git may name one"))
         }
-        Some(Location::Http) => Ok(Address { own: same_origin(source, &url), url }),
+        Some(Location::Http) => {
+            let own = same_origin(source, &url);
+            // What a machine's own network answers over plain HTTP (metadata services, routers) is no
+            // pusher's to have asked.
+            match own || url.starts_with("https:") || source.starts_with("http:") {
+                true => Ok(Address { url, own }),
+                false => {
+                    Err(format!("`{shown}` is another server than the source's: name it by https"))
+                }
+            }
+        }
         Some(there) => match is_same_login(source, &there) {
             true => Ok(Address { url, own: true }),
             false => Err(format!(
@@ -216,7 +226,9 @@ mod tests {
             (https, "../c", Some(true)),
             (https, "https://h.org/c", Some(true)),
             (https, "https://h.org:443/c", Some(true)),
-            (https, "http://h.org/c", Some(false)),
+            (https, "http://h.org/c", None),
+            (https, "http://169.254.169.254/latest/c", None),
+            ("http://h.org/a", "http://x.org/c", Some(false)),
             (https, "https://h.org:8443/c", Some(false)),
             (https, "https://h.org.evil.org/c", Some(false)),
             (https, "https://h.org@evil.org/c", Some(false)),
