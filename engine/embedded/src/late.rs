@@ -7,7 +7,7 @@
 //! - A record in memory is newer than the one on the disk, and of this start of the machine.
 //! - It goes as soon as the disk takes what it says.
 
-use crate::layout::TaskDir;
+use crate::layout::{Layout, TaskDir};
 use crate::record::{self, State, boot_id};
 use keel_durable::Hold;
 use keel_engine::{Goal, TaskAssignment};
@@ -36,6 +36,11 @@ pub enum Stored {
     InMemory,
     /// Nothing took it.
     Nowhere,
+}
+
+/// Whether anything of this root is in memory: almost never, and every look at every task asks.
+pub(crate) fn is_any(layout: &Layout) -> bool {
+    PathBuf::from(MEMORY).join(layout.key()).exists()
 }
 
 /// A task's state, wherever it is.

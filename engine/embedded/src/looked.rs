@@ -25,9 +25,11 @@ impl Looked {
     pub(crate) fn tasks(&self) -> Result<Vec<Arc<Records>>> {
         let ids = tasks::ids(&self.layout)?;
         self.tasks.keep(&ids.iter().cloned().collect());
+        let is_late = late::is_any(&self.layout);
         let load = |id: &TaskId| {
             let dir = self.layout.task(id);
-            let files: Vec<_> = dir.records().into_iter().chain(late::records(&dir)).collect();
+            let in_memory = is_late.then(|| late::records(&dir)).into_iter().flatten();
+            let files: Vec<_> = dir.records().into_iter().chain(in_memory).collect();
             self.tasks.get(id, &files, || tasks::load(&self.layout, id)).transpose()
         };
         ids.iter().filter_map(load).collect()

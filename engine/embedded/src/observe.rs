@@ -37,8 +37,9 @@ impl Core {
         let all = self.looked.tasks()?;
         let stored = self.looked.networks()?;
         let mut tasks: Vec<_> = all.iter().map(|records| task(records, &all)).collect();
+        let is_late = late::is_any(layout);
         for task in &mut tasks {
-            if late::late_wish(&layout.task(&task.id)).is_some() {
+            if is_late && late::late_wish(&layout.task(&task.id)).is_some() {
                 task.message = Some(UNNOTED.to_owned());
             }
         }

@@ -271,11 +271,13 @@ fn view(zone: &Arc<Zone>, task: &Task) -> View {
     }
 }
 
-/// A process's network namespace, and its number.
+/// A task's network namespace by a process in it, and its number. Not the host's: a shim that goes with its
+/// task has gone back there, and what is made there stays.
 fn namespace(process: &Process) -> Option<(File, u64)> {
     let file = File::open(format!("/proc/{}/ns/net", process.pid)).ok()?;
     let inode = file.metadata().ok()?.ino();
-    process.lives().then_some((file, inode))
+    let own = std::fs::metadata("/proc/self/ns/net").ok()?.ino();
+    (inode != own && process.lives()).then_some((file, inode))
 }
 
 fn listener(netns: &File, inode: u64, view: View, upstream: &Upstream) -> io::Result<Listener> {
@@ -300,5 +302,16 @@ fn report(what: &str, done: io::Result<()>) {
             cause = error.source();
         }
         eprintln!("{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_namespace_is_no_tasks() {
+        let own = Process::find(std::process::id()).unwrap();
+        assert!(namespace(&own).is_none());
     }
 }
