@@ -198,7 +198,11 @@ fn by_policy(knot: &Knot) {
 
 fn by_restart(knot: &Knot) {
     let called = knot.host.keel(&["restart", "knot/b"]);
-    assert!((called.stdout + &called.stderr).contains(WHY), "the command says why");
+    assert!(
+        (called.stdout.clone() + &called.stderr).contains(WHY),
+        "the command says why: {called:?}\n{}",
+        knot.said()
+    );
 }
 
 fn by_death_of_the_shim(knot: &Knot) {

@@ -102,7 +102,9 @@ impl<'a> Vigil<'a> {
         match task.phase {
             Phase::Rejected => Err(rejected(task)),
             Phase::Running => Ok(true),
-            Phase::Exited | Phase::Backoff if task.started != awaited.started => Ok(true),
+            Phase::Exited | Phase::Backoff if task.started != awaited.started => {
+                never_ran(task).map_or(Ok(true), Err)
+            }
             // Nothing is on its way any more: its turn in the slot is over.
             Phase::Exited if self.began.elapsed() > PATIENCE => {
                 Err(Refusal::conflict(format!("container {} is not started", awaited.name))
@@ -218,6 +220,13 @@ fn gone() -> Refusal {
 fn rejected(task: &ObservedTask) -> Refusal {
     let why = task.message.as_deref().unwrap_or("it cannot become what was asked");
     Refusal::conflict(format!("container {} cannot start: {why}", task.spec.container_name))
+}
+
+/// What has ended may have done all that it was to do; what could not even begin has not.
+fn never_ran(task: &ObservedTask) -> Option<Refusal> {
+    let why = task.message.as_deref().filter(|_| matches!(task.exit_code, Some(125..=127)))?;
+    let name = &task.spec.container_name;
+    Some(Refusal::conflict(format!("container {name} does not start: {why}")))
 }
 
 /// What was asked stays asked.
