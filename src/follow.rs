@@ -174,7 +174,10 @@ impl<'a> Follower<'a> {
 
     async fn follow_while_answered(&mut self, words: &[String]) -> Result<Pause> {
         let client = self.client.clone();
-        let Ok(mut hints) = client.events().await else { return Ok(Pause::Lost) };
+        let mut hints = match client.events().await {
+            Err(error) if is_lost(&error) => return Ok(Pause::Lost),
+            hints => hints?,
+        };
         loop {
             let tasks = match meant(&client, words).await {
                 Err(error) if is_lost(&error) => return Ok(Pause::Lost),
