@@ -147,7 +147,10 @@ def ssh():
     """The same over a login; the service is not named there."""
     deed = re.search("[a-z]+", os.environ["SSH_ORIGINAL_COMMAND"].removeprefix("git-upload-pack"))[0]
     if deed == "mute":
-        time.sleep(1000)
+        # Until whoever waits has gone.
+        while os.read(0, 65536):
+            pass
+        return
     if deed == "mutter":
         mutter()
     told, packed = DEEDS[deed]
@@ -159,10 +162,11 @@ def ssh():
             out.flush()
 
     say(told())
-    # The last word of what is wanted.
-    while b"done" not in os.read(0, 65536):
+    # The last word of what is wanted; nothing more comes from whoever has gone.
+    while (word := os.read(0, 65536)) and b"done" not in word:
         pass
-    say(packed())
+    if word:
+        say(packed())
 
 
 if sys.argv[1] == "--ssh":
