@@ -49,6 +49,8 @@ fn end(host: Host, serve: Serve) {
 #[test]
 fn a_rule_of_gits_own_leads_no_source_elsewhere() {
     let mut host = Host::new();
+    let home = host.path("home").display().to_string();
+    host.environment.push(("HOME".to_owned(), home));
     let repo = Repo::new(&host);
     repo.write("compose.yaml", &stack("first"));
     repo.push("first");
@@ -58,10 +60,6 @@ fn a_rule_of_gits_own_leads_no_source_elsewhere() {
     aside.commit(&aside.tree(&[("100644", b"compose.yaml", &compose)]));
     let source = format!("sources:\n  home: {{ git: \"{url}\", branch: main, poll: 200ms }}\n");
     host.write("keel.yaml", &format!("{REGISTRIES}{source}"));
-    drop(repo);
-    let home = host.path("home").display().to_string();
-    host.environment.push(("HOME".to_owned(), home));
-    let _server = Ends(git_http(&host));
     let local = aside.path.display().to_string();
     for to in [local.as_str(), "http://127.0.0.1:9/", "ext::touch /tmp/x"] {
         host.write("home/.gitconfig", &format!("[url \"{to}\"]\n\tinsteadOf = {url}\n"));
@@ -74,17 +72,8 @@ fn a_rule_of_gits_own_leads_no_source_elsewhere() {
     let serve = host.serve(&[]);
     host.until_well("shop-app-1");
     until_logged(&host, "first");
+    drop(repo);
     end(host, serve);
-}
-
-fn git_http(host: &Host) -> Child {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/git_http.py");
-    let mut server = host.command("python3");
-    server.args([script, "8418"]).arg(host.path("git"));
-    let server = server.spawn().unwrap();
-    let url = "http://127.0.0.1:8418/stacks.git/info/refs?service=git-upload-pack";
-    until("the git server answers", || host.get(url), String::new);
-    server
 }
 
 /// Dates are whatever their author says: a branch is where it points to, and a tag, too, when it moves.

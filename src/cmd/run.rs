@@ -13,7 +13,7 @@ use crate::terminal;
 use futures_util::StreamExt;
 use keel_api::shapes::Until;
 use keel_api::{Client, ClientError};
-use keel_engine::{Open, Phase, TaskId};
+use keel_engine::{Digest, Open, Phase, TaskId, TaskSpec};
 use keel_reconciler::ask::{RefusalKind, RunAnswer, RunAsk, TaskAsk, TaskVerb};
 use service::Service;
 use std::collections::BTreeMap;
@@ -148,17 +148,21 @@ fn caller_of(args: &Args) -> Result<Here> {
 
 fn ask(args: &Args) -> Result<RunAsk> {
     let (image, command) = args.image.split_first().expect("the arguments demand one");
-    let mut spec = oneoff::spec(&args.flags, image, command, &caller_of(args)?.as_caller())?;
-    (spec.tty, spec.stdin_open) = (args.tty, args.interactive);
+    let spec = oneoff::spec(&args.flags, image, command, &caller_of(args)?.as_caller())?;
     let name = args.name.clone().unwrap_or_default();
+    Ok(asked(args, spec, name, Default::default()))
+}
+
+/// A container of this name, as the flags have it attached and removed.
+fn asked(
+    args: &Args,
+    mut spec: TaskSpec,
+    name: String,
+    contents: BTreeMap<Digest, String>,
+) -> RunAsk {
+    (spec.tty, spec.stdin_open) = (args.tty, args.interactive);
     spec.container_name.clone_from(&name);
-    Ok(RunAsk {
-        name,
-        spec,
-        auto_remove: args.rm,
-        attach: !args.detach,
-        contents: Default::default(),
-    })
+    RunAsk { name, spec, auto_remove: args.rm, attach: !args.detach, contents }
 }
 
 /// Attaches before the process starts, so that nothing that it says is missed.

@@ -85,16 +85,8 @@ impl Service {
             let joined = tasks.first().map(|task| task.id.as_str().to_owned());
             spec.network_mode = NetworkMode::Container(joined.unwrap_or_default());
         }
-        (spec.tty, spec.stdin_open) = (args.tty, args.interactive);
         let name = args.name.clone().unwrap_or_else(|| self.made_up(stack));
-        spec.container_name.clone_from(&name);
-        Ok(RunAsk {
-            name,
-            spec,
-            auto_remove: args.rm,
-            attach: !args.detach,
-            contents: self.submission.contents.clone(),
-        })
+        Ok(super::asked(args, spec, name, self.submission.contents.clone()))
     }
 
     /// As docker compose names them.

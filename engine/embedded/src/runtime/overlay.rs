@@ -78,28 +78,33 @@ pub fn view<T: Send>(
         // One layer is its own view; overlayfs wants two.
         [only] => Ok(look(only)),
         lower => {
-            nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-            mounts::be_private().step("leave the host's mounts")?;
+            leave_mounts()?;
             mount_on(&Layers { lower: lower.to_vec(), upper: None }, place)?;
             Ok(look(place))
         }
     };
-    std::thread::scope(|scope| match scope.spawn(see).join() {
-        Ok(seen) => seen,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+    in_a_thread(see)
 }
 
 /// Whether these layers can be written to: a file of the lower one is taken away in the upper one, in a
 /// thread with a mount namespace of its own. `place` is an empty folder to show them on.
 pub fn writable(layers: &Layers, place: &Path, file: &str) -> Result<(), Failure> {
-    let attempt = || {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-        mounts::be_private().step("leave the host's mounts")?;
+    in_a_thread(|| {
+        leave_mounts()?;
         mount_on(layers, place)?;
         std::fs::remove_file(place.join(file)).step("remove a file of a layer")
-    };
-    std::thread::scope(|scope| match scope.spawn(attempt).join() {
+    })
+}
+
+/// From now on this thread has mounts of its own.
+fn leave_mounts() -> Result<(), Failure> {
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
+    mounts::be_private().step("leave the host's mounts")
+}
+
+/// What a thread changes of itself goes with it.
+fn in_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic),
     })
