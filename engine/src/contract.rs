@@ -388,7 +388,7 @@ impl Subject<'_> {
 }
 
 fn find<'a>(seen: &'a Observation, id: &TaskId) -> Option<&'a ObservedTask> {
-    seen.tasks.iter().find(|task| task.id == *id)
+    seen.tasks.iter().map(|task| &**task).find(|task| task.id == *id)
 }
 
 async fn next_or_pause(

@@ -13,7 +13,7 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How the tasks of an image behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +42,8 @@ pub struct Fake {
 #[derive(Default)]
 struct Inner {
     now: u64,
+    /// How often it was looked at: it remembers nothing, so each look is taken for new.
+    looks: u64,
     next_port: u16,
     tasks: BTreeMap<TaskId, ObservedTask>,
     networks: BTreeMap<String, ObservedNetwork>,
@@ -417,17 +419,19 @@ fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
 #[async_trait]
 impl Engine for Fake {
     async fn observe(&self, depth: Depth) -> Result<Observation> {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        inner.looks += 1;
         let mut tasks: Vec<_> = inner.tasks.values().cloned().collect();
         let far = tasks.iter_mut().filter(|task| !depth.is_close(&task.place));
         far.for_each(|task| task.findings.clear());
         Ok(Observation {
             node: self.node.clone(),
             at: inner.now,
-            tasks,
-            networks: inner.networks.values().cloned().collect(),
-            volumes: inner.volumes.values().cloned().collect(),
-            images: inner.images.values().cloned().collect(),
+            version: inner.looks,
+            tasks: tasks.into_iter().map(Arc::new).collect(),
+            networks: inner.networks.values().cloned().map(Arc::new).collect(),
+            volumes: inner.volumes.values().cloned().map(Arc::new).collect(),
+            images: inner.images.values().cloned().map(Arc::new).collect(),
             disk: inner.disk,
             foreign: vec![],
             findings: if depth != Depth::State { inner.findings.clone() } else { vec![] },

@@ -1,8 +1,8 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    Digest, Disk, Goal, NetworkSpec, Opaque, Place, Protocol, StackName, TaskId, TaskSpec, Value,
-    VolumeSpec, fields::Field,
+    Digest, Disk, Goal, NetworkSpec, Opaque, Place, Protocol, Slot, StackName, TaskId, TaskSpec,
+    Value, VolumeSpec, fields::Field,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -38,14 +38,17 @@ pub struct Observation {
     pub node: String,
     /// When it looked.
     pub at: u64,
+    /// Goes up whenever one of these tasks, networks, volumes or images changed: whoever has an observation of
+    /// this version and depth has nothing new to see in them. Starts anew with the node's engine.
+    pub version: u64,
     /// Tasks, ordered by id.
-    pub tasks: Vec<ObservedTask>,
+    pub tasks: Vec<Arc<ObservedTask>>,
     /// Networks, ordered by name.
-    pub networks: Vec<ObservedNetwork>,
+    pub networks: Vec<Arc<ObservedNetwork>>,
     /// Volumes, ordered by name.
-    pub volumes: Vec<ObservedVolume>,
+    pub volumes: Vec<Arc<ObservedVolume>>,
     /// Images, ordered by reference.
-    pub images: Vec<ObservedImage>,
+    pub images: Vec<Arc<ObservedImage>>,
     /// The disk that all of it is on, where that can be told.
     pub disk: Option<Disk>,
     /// Containers of another engine on this host that belong to a Compose project.
@@ -53,6 +56,51 @@ pub struct Observation {
     /// What differs and belongs to no single task (a firewall rule, a bridge). Only at
     /// [`Depth::Fields`].
     pub findings: Vec<Finding>,
+}
+
+impl Observation {
+    /// Every task.
+    pub fn all_tasks(&self) -> impl Iterator<Item = &ObservedTask> + Clone {
+        self.tasks.iter().map(|task| &**task)
+    }
+
+    /// Every image.
+    pub fn all_images(&self) -> impl Iterator<Item = &ObservedImage> + Clone {
+        self.images.iter().map(|image| &**image)
+    }
+
+    /// The task of this id.
+    #[must_use]
+    pub fn task(&self, id: &TaskId) -> Option<&ObservedTask> {
+        self.all_tasks().find(|task| task.id == *id)
+    }
+
+    /// The tasks in a stack's slots.
+    pub fn tasks_of<'a>(
+        &'a self,
+        stack: &'a StackName,
+    ) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
+        let placed = self.all_tasks().filter_map(|task| Some((task.place.slot()?, task)));
+        placed.filter(move |(slot, _)| slot.stack == *stack)
+    }
+
+    /// The network of this full name.
+    #[must_use]
+    pub fn network(&self, name: &str) -> Option<&ObservedNetwork> {
+        self.networks.iter().map(|network| &**network).find(|network| network.spec.name == name)
+    }
+
+    /// The volume of this full name.
+    #[must_use]
+    pub fn volume(&self, name: &str) -> Option<&ObservedVolume> {
+        self.volumes.iter().map(|volume| &**volume).find(|volume| volume.spec.name == name)
+    }
+
+    /// The image that is asked for by this reference, as it is written.
+    #[must_use]
+    pub fn image(&self, reference: &str) -> Option<&ObservedImage> {
+        self.all_images().find(|image| image.reference == reference)
+    }
 }
 
 /// Where a task is on its way.

@@ -192,7 +192,7 @@ pub(crate) fn only_health_is_open(plan: &Plan) -> bool {
 /// daemon goes on waiting (a push may overtake its build); a person wants to know at once.
 pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Observation) -> bool {
     let refused = |reference: &str| {
-        seen.images.iter().any(|image| {
+        seen.all_images().any(|image| {
             image.reference == reference
                 && image.failure.is_some()
                 && !image.transient
@@ -212,7 +212,7 @@ pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Observation) -> b
 /// taken, a folder that cannot be made. The daemon goes on trying; a person wants to know.
 pub(crate) fn only_vain_attempts_are_open(plan: &Plan, seen: &Observation) -> bool {
     let vain = |slot: &Slot| {
-        let mut tasks = seen.tasks.iter().filter(|task| task.place.slot() == Some(slot));
+        let mut tasks = seen.all_tasks().filter(|task| task.place.slot() == Some(slot));
         tasks.any(|task| task.attempts >= ATTEMPTS && task.goal < Goal::Stopped)
     };
     let mut tried_in_vain = false;

@@ -43,7 +43,7 @@ impl Scene {
         let mut scene = Self::default();
         let mine =
             |task: &&ObservedTask| matches!(&task.place, Place::Slot(slot) if slot.stack == *stack);
-        let mut tasks: Vec<_> = seen.tasks.iter().filter(mine).collect();
+        let mut tasks: Vec<_> = seen.all_tasks().filter(mine).collect();
         // Of several in a slot the newest that stays is the one to tell of: it comes last. One
         // that is only made ready comes after the one whose place it takes has ended.
         let stays = |task: &ObservedTask| (task.goal != Goal::Removed, task.goal != Goal::Ready);
@@ -68,7 +68,7 @@ impl Scene {
     /// These images alone.
     pub fn of_images(seen: &Observation, references: &[String]) -> Self {
         let mut scene = Self::default();
-        for image in seen.images.iter().filter(|image| references.contains(&image.reference)) {
+        for image in seen.all_images().filter(|image| references.contains(&image.reference)) {
             scene.0.insert(Subject::Image(image.reference.clone()), word_of_image(image));
         }
         scene

@@ -106,7 +106,7 @@ async fn a_commit_that_means_nothing_new_is_written_nowhere_but_with_its_source(
     let rows = status(&controller).await;
     assert!(rows.iter().all(|row| row.revision == commit), "{rows:#?}");
     assert_eq!(records(&world), before);
-    let generations = |tasks: &[keel_engine::ObservedTask]| {
+    let generations = |tasks: &[std::sync::Arc<keel_engine::ObservedTask>]| {
         tasks.iter().map(|task| (task.id.clone(), task.generation)).collect::<BTreeMap<_, _>>()
     };
     assert_eq!(generations(&world.seen().await.tasks), generations(&wishes));

@@ -32,19 +32,10 @@ impl Core {
             self.keep_names();
         }
         for id in &found.tasks {
-            self.watch(id);
             self.wake(id);
         }
         let core = Arc::clone(self);
         self.spawn(async move { core.sweep().await });
-        Ok(())
-    }
-
-    /// Only watches, for whoever does not drive.
-    pub(crate) async fn watch_all(&self) -> Result<()> {
-        let layout = self.layout.clone();
-        let ids = blocking::run(move || tasks::ids(&layout)).await?;
-        ids.iter().for_each(|id| self.watch(id));
         Ok(())
     }
 }

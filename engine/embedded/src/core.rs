@@ -6,9 +6,7 @@
 //! - A driver that has nothing to do waits for a wish, a record or a process: it asks nobody again
 //!   and again.
 
-use crate::events::Watched;
 use crate::images::Images;
-use crate::looked::Looked;
 use crate::names::Keeper;
 use crate::networks::Networks;
 use crate::open::Waiting;
@@ -17,6 +15,7 @@ use crate::setback::{Setback, pause};
 use crate::step::{self, Alive, Step};
 use crate::sys::ready::register;
 use crate::tasks::Records;
+use crate::view::View;
 use crate::{Layout, Options, Turn, blocking, record, tasks};
 use keel_engine::{EngineError, Event, Goal, TaskId};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -32,12 +31,11 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) images: Arc<Images>,
     pub(crate) networks: Networks,
-    /// For whoever needs all records.
-    pub(crate) looked: Arc<Looked>,
+    /// What exists.
+    pub(crate) view: Arc<View>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
-    pub(crate) watched: Arc<Watched>,
     pub(crate) waiting: Waiting,
     pub(crate) names: Keeper,
     drivers: Mutex<Drivers>,
@@ -88,12 +86,11 @@ impl Core {
         options: Options,
         images: Arc<Images>,
         events: broadcast::Sender<Event>,
-        watched: Arc<Watched>,
+        view: Arc<View>,
     ) -> Self {
         Self {
-            looked: Arc::new(Looked::new(&layout)),
             layout,
-            watched,
+            view,
             waiting: Waiting::default(),
             names: Keeper::default(),
             options,
@@ -178,6 +175,11 @@ impl Core {
     pub(crate) fn wake_known(&self, id: &TaskId) {
         let drivers = self.drivers();
         drivers.by_task.get(id).iter().for_each(|driver| driver.wake(&self.busy));
+    }
+
+    /// Nobody knows what changed.
+    pub(crate) fn wake_all_known(&self) {
+        self.drivers().by_task.values().for_each(|driver| driver.wake(&self.busy));
     }
 
     /// Something came or went that a failed attempt of another task may have lacked.

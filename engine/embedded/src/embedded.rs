@@ -1,8 +1,9 @@
 //! [`Embedded`]: the contract on this machine. Each method's work is in a file of its own.
 
 use crate::core::Core;
-use crate::events::{self, Watched};
+use crate::events;
 use crate::images::Images;
+use crate::view::View;
 use crate::{Layout, Options, blocking, ground, probe};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -40,15 +41,14 @@ impl Embedded {
         }
         let (events, _) = broadcast::channel(EVENTS);
         let sender = events.clone();
-        let failed = blocking::failed(format!("cannot watch {}", layout.tasks().display()));
-        let watched = Watched::new(&layout).map_err(failed)?;
+        let failed = blocking::failed(format!("cannot watch {}", layout.root().display()));
         let images = Arc::new(Images::open(&layout, &options, sender)?);
-        let core = Arc::new(Core::new(layout, options, images, events, Arc::new(watched)));
+        let view = View::new(&layout, Arc::clone(&images)).map_err(failed)?;
+        let core = Arc::new(Core::new(layout, options, images, events, Arc::new(view)));
         let listening = tokio::spawn(Core::listen(Arc::downgrade(&core)));
         let embedded = Self { core, listening };
-        match drive {
-            true => embedded.core.adopt_all().await?,
-            false => embedded.core.watch_all().await?,
+        if drive {
+            embedded.core.adopt_all().await?;
         }
         Ok(embedded)
     }

@@ -47,9 +47,9 @@ impl Core {
                     tokio::time::sleep(pause(attempts)).await;
                 }
             }
-            let looked = Arc::clone(&self.looked);
+            let view = Arc::clone(&self.view);
             let needed = blocking::run(move || {
-                looked.tasks().is_ok_and(|all| all.iter().any(|task| is_named(task)))
+                view.records().is_ok_and(|all| all.iter().any(|task| is_named(task)))
             });
             if !needed.await {
                 return;

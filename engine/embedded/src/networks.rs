@@ -12,6 +12,7 @@ use crate::volumes::check_name;
 use crate::{Layout, clock, record};
 use keel_engine::{EngineError, NetworkSpec, Result};
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -89,9 +90,9 @@ fn store(layout: &Layout, network: &Stored) -> Result<()> {
 }
 
 /// Those that are made, by name.
-pub(crate) fn made(layout: &Layout) -> Result<BTreeMap<String, Network>> {
-    let made = all(layout)?.into_iter().filter_map(|stored| stored.made);
-    Ok(made.map(|network| (network.name.clone(), network)).collect())
+pub(crate) fn made<S: Borrow<Stored>>(all: &[S]) -> BTreeMap<String, Network> {
+    let made = all.iter().filter_map(|stored| stored.borrow().made.clone());
+    made.map(|network| (network.name.clone(), network)).collect()
 }
 
 /// Stores that a network shall be.
@@ -135,12 +136,12 @@ pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
     }
 }
 
-/// Makes the network, or makes it whole again. To be called in one's turn.
-pub(crate) fn make(layout: &Layout, name: &str) -> Result<()> {
+/// Makes the network, or makes it whole again, beside all others. To be called in one's turn.
+pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
     let stored = load(layout, name)?
         .ok_or_else(|| EngineError::NotFound { kind: "network", name: name.to_owned() })?;
     let others: Vec<_> =
-        made(layout)?.into_values().filter(|other| other.name != stored.spec.name).collect();
+        made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
     match network::ensure_network(layout, &stored.spec, stored.made.as_ref(), &others) {
         Ok(made) => {
             let after = Stored {
@@ -161,10 +162,10 @@ pub(crate) fn make(layout: &Layout, name: &str) -> Result<()> {
 }
 
 /// Takes the network away. To be called in one's turn, with nobody in it.
-pub(crate) fn remove(layout: &Layout, name: &str) -> Result<()> {
+pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
     let Some(stored) = load(layout, name)? else { return Ok(()) };
     let rest: Vec<_> =
-        made(layout)?.into_values().filter(|other| other.name != stored.spec.name).collect();
+        made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
     if let Some(made) = &stored.made
         && let Err(error) = network::remove_network(layout, made, &rest)
     {

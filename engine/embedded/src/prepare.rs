@@ -5,7 +5,6 @@
 //! - What was once decided for a task stays: its image's digest is never resolved anew.
 
 use crate::core::{Core, Driver};
-use crate::looked::Looked;
 use crate::network::ports::{Claim, publish};
 use crate::network::{AddressError, Taken, endpoints};
 use crate::record::{Endpoint, Stage, Work};
@@ -15,6 +14,7 @@ use crate::setback::{Setback, Step};
 use crate::shim::signal_number;
 use crate::step::{self, Alive};
 use crate::tasks::{self, Records};
+use crate::view::View;
 use crate::{Layout, blocking, health, images, networks, record, runtime};
 use keel_engine::{Goal, TaskAssignment};
 use keel_images::Image;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// The root's files, and what is known of them.
 struct Root {
     layout: Layout,
-    looked: Arc<Looked>,
+    view: Arc<View>,
 }
 
 /// A task that is ready to be run.
@@ -55,7 +55,7 @@ impl Core {
         check_signal(&wish, &image)?;
         describe(&mut work, &wish, &image);
         let _turn = self.networks.turn().await;
-        let root = Root { layout: self.layout.clone(), looked: Arc::clone(&self.looked) };
+        let root = Root { layout: self.layout.clone(), view: Arc::clone(&self.view) };
         let prepared = blocking::run(move || ready(&root, wish, work, &image, first)).await?;
         driver.prepared(prepared.wish.generation);
         Ok(prepared)
@@ -175,12 +175,10 @@ fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
 fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
     let layout = &root.layout;
     for attachment in &wish.spec.networks {
-        networks::make(layout, &attachment.network)?;
+        networks::make(layout, &attachment.network, &root.view.networks()?)?;
     }
-    let networks = root.looked.networks()?;
-    let made = networks.iter().filter_map(|stored| stored.made.clone());
-    let made = made.map(|network| (network.name.clone(), network)).collect();
-    let all = root.looked.tasks()?;
+    let made = networks::made(&root.view.networks()?);
+    let all = root.view.records()?;
     let others: Vec<_> =
         all.iter().filter(|other| other.wish.id != wish.id && holds(other)).collect();
     let before = all.iter().find(|other| Some(&other.wish.id) == wish.replaces.as_ref());
@@ -271,8 +269,8 @@ fn address(error: AddressError) -> Setback {
 fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
     let joined = wish.joins.as_ref().map(|other| tasks::load(layout, other)).transpose()?.flatten();
     let endpoints = joined.as_ref().map_or(&work.endpoints, |other| &other.work.endpoints);
-    let made = networks::made(layout)?;
-    let gateway = endpoints.first().and_then(|endpoint| made.get(&endpoint.network));
+    let first = endpoints.first().map(|endpoint| networks::load(layout, &endpoint.network));
+    let gateway = first.transpose()?.flatten().and_then(|stored| stored.made);
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let (hosts, resolv_conf) = (read("/etc/hosts"), read("/etc/resolv.conf"));
     let hostname = read("/proc/sys/kernel/hostname");

@@ -21,61 +21,63 @@ impl Core {
         {
             let _turn = self.networks.turn().await;
             let _taking = self.taking.lock().await;
-            let layout = self.layout.clone();
-            blocking::run(move || forget(&layout, &records)).await?;
+            let core = Arc::clone(self);
+            blocking::run(move || core.forget_task(&records)).await?;
         }
         self.sweep().await;
         Ok(())
     }
 
     /// Removes the networks and volumes that shall go and are used no more.
-    pub(crate) async fn sweep(&self) {
+    pub(crate) async fn sweep(self: &Arc<Self>) {
         let Ok(_at_root) = self.turn_at_root().await else { return };
         let _turn = self.networks.turn().await;
-        let layout = self.layout.clone();
-        let gone = blocking::run(move || sweep(&layout)).await;
+        let core = Arc::clone(self);
+        let gone = blocking::run(move || core.swept_resources()).await;
         for name in gone.unwrap_or_default() {
             // Nobody may listen.
             let _ = self.events.send(Event::Resource(name));
         }
     }
-}
 
-fn forget(layout: &Layout, records: &Records) -> Step<()> {
-    let Records { wish, work, .. } = records;
-    for endpoint in &work.endpoints {
-        network::disconnect(endpoint).map_err(|error| Setback::later(&error))?;
-    }
-    if wish.remove_volumes || wish.auto_remove {
-        for volume in volumes::all(layout)? {
-            if volume.owner.as_ref().is_some_and(|owner| owner.task == wish.id) {
-                volumes::remove(layout, &volume.spec.name)?;
+    fn forget_task(&self, records: &Records) -> Step<()> {
+        let (layout, Records { wish, work, .. }) = (&self.layout, records);
+        for endpoint in &work.endpoints {
+            network::disconnect(endpoint).map_err(|error| Setback::later(&error))?;
+        }
+        if wish.remove_volumes || wish.auto_remove {
+            for volume in self.view.volumes()? {
+                if volume.owner.as_ref().is_some_and(|owner| owner.task == wish.id) {
+                    volumes::remove(layout, &volume.spec.name)?;
+                }
             }
         }
+        for attachment in &wish.spec.networks {
+            networks::left(layout, &attachment.network)?;
+        }
+        tasks::remove(layout, &wish.id)?;
+        Ok(())
     }
-    for attachment in &wish.spec.networks {
-        networks::left(layout, &attachment.network)?;
-    }
-    tasks::remove(layout, &wish.id)?;
-    Ok(())
-}
 
-fn sweep(layout: &Layout) -> Result<Vec<String>> {
-    let all = tasks::load_all(layout)?;
-    let mut gone = Vec::new();
-    for stored in networks::all(layout)?.into_iter().filter(|stored| stored.absent) {
-        let name = stored.spec.name;
-        if !all.iter().any(|task| joins(task, &name)) && networks::remove(layout, &name).is_ok() {
-            gone.push(name);
+    fn swept_resources(&self) -> Result<Vec<String>> {
+        let (layout, all, stored) = (&self.layout, self.view.records()?, self.view.networks()?);
+        let mut gone = Vec::new();
+        for network in stored.iter().filter(|stored| stored.absent) {
+            let name = &network.spec.name;
+            if !all.iter().any(|task| joins(task, name))
+                && networks::remove(layout, name, &self.view.networks()?).is_ok()
+            {
+                gone.push(name.clone());
+            }
         }
-    }
-    for volume in volumes::all(layout)?.into_iter().filter(|volume| volume.absent) {
-        if !all.iter().any(|task| mounts(task, &volume.spec.name)) {
-            gone.extend(drop_volume(layout, volume)?);
+        for volume in self.view.volumes()?.iter().filter(|volume| volume.absent) {
+            if !all.iter().any(|task| mounts(task, &volume.spec.name)) {
+                gone.extend(drop_volume(layout, Volume::clone(volume))?);
+            }
         }
+        strays(layout, &all);
+        Ok(gone)
     }
-    strays(layout, &all);
-    Ok(gone)
 }
 
 /// Its name, once it is gone. One that cannot go says why, and keeps no other from going.
@@ -92,7 +94,7 @@ fn drop_volume(layout: &Layout, volume: Volume) -> Result<Option<String>> {
 
 /// Cgroups of tasks that are gone: their driver was killed between the two. What cannot go now is
 /// tried again after the next removal.
-fn strays(layout: &Layout, all: &[Records]) {
+fn strays(layout: &Layout, all: &[Arc<Records>]) {
     let Ok(root) = Cgroup::at(&layout.cgroup()) else { return };
     if all.is_empty() {
         // Holds no process itself.
@@ -122,12 +124,11 @@ pub(crate) fn mounts(task: &Records, volume: &str) -> bool {
 
 /// Refuses to take away what a task uses that is not on its way out itself.
 pub(crate) fn unused(
-    layout: &Layout,
+    all: &[Arc<Records>],
     kind: &str,
     name: &str,
     uses: impl Fn(&Records) -> bool,
 ) -> Result<()> {
-    let all = tasks::load_all(layout)?;
     let user = all.iter().find(|task| uses(task) && task.wish.goal != Goal::Removed);
     let Some(user) = user else { return Ok(()) };
     let user = shown(user);

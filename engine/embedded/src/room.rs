@@ -40,7 +40,7 @@ impl Core {
     }
 
     fn swept(&self, sweep: &Sweep) -> Result<(Swept, Option<keel_images::Trash>)> {
-        let all = self.looked.tasks()?;
+        let all = self.view.records()?;
         let mut swept = contents(&self.layout, sweep, &all);
         let images = all.iter().flat_map(|task| wishes(task)).map(|wish| wish.spec.image.clone());
         let needed = sweep.needed.iter().cloned().chain(images).collect();

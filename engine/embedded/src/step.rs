@@ -5,7 +5,7 @@
 //!   nothing that the next one does not see.
 //! - A shim that lives is never started twice, and a process that lives is never left without one.
 
-use crate::record::{Activity, Stage, State};
+use crate::record::{Activity, Process, Stage, State};
 use crate::shim::ends_with_its_shim;
 use crate::tasks::Records;
 use keel_engine::{ExitCause, Goal, Place, RestartPolicy};
@@ -22,13 +22,20 @@ pub(crate) struct Alive {
 impl Alive {
     /// Asks the kernel.
     pub(crate) fn of(records: &Records) -> Self {
+        Self::by(records, Process::lives)
+    }
+
+    /// As somebody knows who asked it.
+    pub(crate) fn by(records: &Records, lives: impl Fn(&Process) -> bool) -> Self {
+        let (shim, process) = Self::who(records);
+        Self { shim: shim.is_some_and(&lives), process: process.is_some_and(&lives) }
+    }
+
+    /// A task's shim and its process, as they were noted last.
+    pub(crate) fn who(records: &Records) -> (Option<&Process>, Option<&Process>) {
         let state = records.state.as_ref();
         let shim = state.and_then(|state| state.shim.as_ref()).or(records.work.shim.as_ref());
-        let process = state.and_then(|state| state.process.as_ref());
-        Self {
-            shim: shim.is_some_and(crate::record::Process::lives),
-            process: process.is_some_and(crate::record::Process::lives),
-        }
+        (shim, state.and_then(|state| state.process.as_ref()))
     }
 }
 

@@ -103,11 +103,12 @@ impl Core {
         let _turn = self.networks.turn().await;
         let (layout, program) = (self.layout.clone(), self.options.executable.clone());
         let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
+        let view = Arc::clone(&self.view);
         blocking::run(move || {
-            names.iter().try_for_each(|name| networks::make(&layout, name))?;
+            names.iter().try_for_each(|name| networks::make(&layout, name, &view.networks()?))?;
             resolver::ensure(&layout, &program)
                 .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
-            let made: Vec<_> = networks::made(&layout)?.into_values().collect();
+            let made: Vec<_> = networks::made(&view.networks()?).into_values().collect();
             network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
             process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
         })

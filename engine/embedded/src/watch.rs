@@ -35,6 +35,13 @@ pub(crate) struct Change {
     pub(crate) name: String,
 }
 
+impl Change {
+    /// Nobody knows which.
+    pub(crate) fn lost() -> Self {
+        Self { folder: -1, name: String::new() }
+    }
+}
+
 impl Watch {
     pub(crate) fn new() -> io::Result<Self> {
         match inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC) {
@@ -61,12 +68,19 @@ impl Watch {
         self.add_for(folder, made | WatchFlags::MODIFY)
     }
 
+    /// Records: files that are replaced, made or deleted in the folder, and the end of the folder itself.
+    pub(crate) fn add_records(&self, folder: &Path) -> io::Result<i32> {
+        let moved = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
+        let made = WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::CLOSE_WRITE;
+        self.add_for(folder, moved | made | WatchFlags::DELETE_SELF)
+    }
+
     /// Gives a number that no change has where the folder cannot be watched.
     fn add_for(&self, folder: &Path, what: WatchFlags) -> io::Result<i32> {
         let Some(fd) = &self.fd else { return Ok(UNWATCHED) };
         match inotify::add_watch(fd.get_ref(), folder, what | WatchFlags::ONLYDIR) {
             Err(error) if is_used_up(error.raw_os_error()) => {
-                self.blind.store(true, Ordering::Relaxed);
+                self.go_blind();
                 Ok(UNWATCHED)
             }
             other => Ok(other?),
@@ -75,13 +89,35 @@ impl Watch {
 
     /// Waits for the next changes.
     pub(crate) async fn next(&self) -> io::Result<Vec<Change>> {
-        if !self.blind.load(Ordering::Relaxed) {
+        if !self.is_blind() {
             return self.told().await;
         }
         match tokio::time::timeout(PERIOD, self.told()).await {
             Ok(changes) => changes,
-            Err(_) => Ok(vec![Change { folder: -1, name: String::new() }]),
+            Err(_) => Ok(vec![Change::lost()]),
         }
+    }
+
+    /// Whether some changes may never be told.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.blind.load(Ordering::Relaxed)
+    }
+
+    /// Some folder could not be watched.
+    pub(crate) fn go_blind(&self) {
+        self.blind.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns once there may be something to [`take`](Self::take).
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let Some(fd) = &self.fd else { return std::future::pending().await };
+        fd.readable().await?.clear_ready();
+        Ok(())
+    }
+
+    /// What the kernel has told, without waiting.
+    pub(crate) fn take(&self) -> io::Result<Vec<Change>> {
+        self.fd.as_ref().map_or(Ok(Vec::new()), |fd| drain(fd.get_ref()))
     }
 
     /// What the kernel tells.

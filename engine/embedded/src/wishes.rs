@@ -83,8 +83,8 @@ impl Core {
                 task.wish.spec.image == reference
                     || crate::images::parse(&task.wish.spec.image).is_ok_and(|own| own == parsed)
             };
-            removal::unused(&core.layout, "image", &reference, uses)?;
-            let all = core.looked.tasks()?;
+            let all = core.view.records()?;
+            removal::unused(&all, "image", &reference, uses)?;
             let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest.clone()).collect();
             core.images.remove(&reference, &in_use)
         })
@@ -92,15 +92,15 @@ impl Core {
     }
 
     async fn take_network(self: &Arc<Self>, spec: NetworkSpec, wanted: Presence) -> Result<()> {
-        let (layout, name) = (self.layout.clone(), spec.name.clone());
+        let (own, name) = (Arc::clone(self), spec.name.clone());
         {
             let _turn = self.networks.turn().await;
             blocking::run(move || match wanted {
-                Presence::Present => networks::wish(&layout, &spec),
+                Presence::Present => networks::wish(&own.layout, &spec),
                 Presence::Absent => {
                     let uses = |task: &tasks::Records| removal::joins(task, &spec.name);
-                    removal::unused(&layout, "network", &spec.name, uses)?;
-                    networks::unwish(&layout, &spec.name)
+                    removal::unused(&own.view.records()?, "network", &spec.name, uses)?;
+                    networks::unwish(&own.layout, &spec.name)
                 }
             })
             .await?;
@@ -120,22 +120,24 @@ impl Core {
     pub(crate) async fn make_network(self: Arc<Self>, name: String) {
         let Ok(_at_root) = self.turn_at_root().await else { return };
         let _turn = self.networks.turn().await;
-        let (layout, own) = (self.layout.clone(), name.clone());
-        let _ = blocking::run(move || networks::make(&layout, &own)).await;
+        let (core, own) = (Arc::clone(&self), name.clone());
+        let make = move || networks::make(&core.layout, &own, &core.view.networks()?);
+        // What goes wrong stands in its record.
+        let _ = blocking::run(make).await;
         let _ = self.events.send(Event::Resource(name));
     }
 
     async fn take_volume(self: &Arc<Self>, spec: VolumeSpec, wanted: Presence) -> Result<()> {
-        let (layout, name) = (self.layout.clone(), spec.name.clone());
+        let (own, name) = (Arc::clone(self), spec.name.clone());
         blocking::run(move || match wanted {
-            Presence::Present => volumes::ensure(&layout, &spec).map(drop),
+            Presence::Present => volumes::ensure(&own.layout, &spec).map(drop),
             Presence::Absent => {
                 let uses = |task: &tasks::Records| removal::mounts(task, &spec.name);
-                removal::unused(&layout, "volume", &spec.name, uses)?;
-                match volumes::load(&layout, &spec.name)? {
+                removal::unused(&own.view.records()?, "volume", &spec.name, uses)?;
+                match volumes::load(&own.layout, &spec.name)? {
                     Some(volume) => {
                         let going = volumes::Volume { absent: true, message: None, ..volume };
-                        volumes::store(&layout, &going)
+                        volumes::store(&own.layout, &going)
                     }
                     None => Ok(()),
                 }
@@ -168,7 +170,6 @@ impl Core {
             .await?
         };
         if taken != Taken::Already {
-            self.watch(&wish.id);
             self.wake(&wish.id);
             // Nobody may listen.
             let _ = self.events.send(Event::Task(wish.id.clone()));

@@ -111,8 +111,8 @@ impl Core {
 
     /// The task with this container name or id.
     async fn named(&self, name: &str) -> setback::Step<Option<TaskId>> {
-        let (looked, name) = (Arc::clone(&self.looked), name.to_owned());
-        let all = blocking::run(move || looked.tasks()).await?;
+        let (view, name) = (Arc::clone(&self.view), name.to_owned());
+        let all = blocking::run(move || view.records()).await?;
         Ok(namespaces::named(&all, &name).map(|records| records.wish.id.clone()))
     }
 

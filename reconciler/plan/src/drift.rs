@@ -109,7 +109,7 @@ pub fn report_of_node(
         Row { stack: stack.clone(), task: task.to_owned(), ..row }
     };
     let is_known = |stack: &StackName| known.contains(stack);
-    let tasks = observation.tasks.iter();
+    let tasks = observation.all_tasks();
     for task in tasks.filter(|task| !task.place.slot().is_some_and(|slot| is_known(&slot.stack))) {
         let stack = task.place.slot().map(|slot| &slot.stack);
         for finding in findings(task) {
@@ -187,11 +187,7 @@ impl Report {
 }
 
 fn tasks<'a>(inputs: &Inputs<'a>) -> impl Iterator<Item = (&'a ObservedTask, &'a Slot)> {
-    let (stack, tasks) = (inputs.stack, &inputs.observation.tasks);
-    tasks
-        .iter()
-        .filter_map(|task| Some((task, task.place.slot()?)))
-        .filter(move |(_, slot)| slot.stack == *stack)
+    inputs.observation.tasks_of(inputs.stack).map(|(slot, task)| (task, slot))
 }
 
 /// What its node found; a death from outside counts even where nobody looked closely.

@@ -84,7 +84,7 @@ impl<'a> Facts<'a> {
     }
 
     pub fn image(&self, reference: &str) -> Option<&'a ObservedImage> {
-        self.inputs.observation.images.iter().find(|image| image.reference == reference)
+        self.inputs.observation.image(reference)
     }
 
     /// What a new task's image is: what the reference meant when the revision was good, where the
@@ -102,14 +102,7 @@ impl<'a> Facts<'a> {
 
     /// Tasks of this stack's slots, newest first.
     pub fn tasks(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
-        let mut tasks: Vec<_> = self
-            .inputs
-            .observation
-            .tasks
-            .iter()
-            .filter_map(|task| Some((task.place.slot()?, task)))
-            .filter(|(slot, _)| slot.stack == *self.inputs.stack)
-            .collect();
+        let mut tasks: Vec<_> = self.inputs.observation.tasks_of(self.inputs.stack).collect();
         tasks.sort_by(|(_, a), (_, b)| {
             let key = |task: &ObservedTask| (task.created, task.generation, task.id.clone());
             key(b).cmp(&key(a))
@@ -227,7 +220,7 @@ impl<'a> Facts<'a> {
 
     fn stale(&self) -> BTreeSet<&'a str> {
         let Some(desired) = self.desired else { return BTreeSet::new() };
-        let differs = |network: &&keel_engine::ObservedNetwork| {
+        let differs = |network: &&Arc<keel_engine::ObservedNetwork>| {
             let Some(want) = desired.networks.get(&network.spec.name) else { return false };
             let (a, b) = (&want.spec, &network.spec);
             let meaning = (&a.driver, a.internal, &a.subnet, &a.gateway);

@@ -40,11 +40,7 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn observed(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
-        let stack = self.inputs.stack;
-        let tasks = self.inputs.observation.tasks.iter();
-        tasks
-            .filter_map(|task| Some((task.place.slot()?, task)))
-            .filter(move |(slot, _)| slot.stack == *stack)
+        self.inputs.observation.tasks_of(self.inputs.stack)
     }
 
     fn task_wishes(&self) -> impl Iterator<Item = &'a TaskAssignment> {
@@ -55,7 +51,7 @@ impl<'a> Check<'a> {
     }
 
     fn known(&self, wish: &TaskAssignment) -> Option<&'a ObservedTask> {
-        self.inputs.observation.tasks.iter().find(|task| task.id == wish.id)
+        self.inputs.observation.task(&wish.id)
     }
 
     fn one_verdict_each(&self) -> Vec<String> {

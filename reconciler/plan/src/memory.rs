@@ -34,7 +34,7 @@ pub(crate) fn open(inputs: &Inputs<'_>) -> Memory {
 impl Memory {
     /// Marks on tasks that are gone mean nothing.
     fn forget(&mut self, inputs: &Inputs<'_>) {
-        let alive: BTreeSet<_> = inputs.observation.tasks.iter().map(|task| &task.id).collect();
+        let alive: BTreeSet<_> = inputs.observation.all_tasks().map(|task| &task.id).collect();
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
         self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
     }
@@ -62,7 +62,7 @@ impl Memory {
     /// A job's task that has ended is only looked at while its own revision is tried.
     fn keep_running_jobs(&mut self, inputs: &Inputs<'_>) {
         let running = |id: &TaskId| {
-            inputs.observation.tasks.iter().any(|task| task.id == *id && !is_still(task))
+            inputs.observation.all_tasks().any(|task| task.id == *id && !is_still(task))
         };
         self.standing.jobs.retain(|_, job| running(&job.task));
     }
@@ -148,7 +148,7 @@ impl Memory {
 
     /// Asks the registry, though an image is there.
     fn look_again(&mut self, inputs: &Inputs<'_>, reference: &str) {
-        let image = inputs.observation.images.iter().find(|image| image.reference == reference);
+        let image = inputs.observation.image(reference);
         let beyond = Some(image.map_or(0, |image| image.pulls));
         let pull = Pull { at: 0, since: inputs.now, beyond };
         self.standing.pulls.insert(reference.to_owned(), pull);
@@ -157,7 +157,7 @@ impl Memory {
     /// What the tag means on this node is what counts under `missing`. One that is not there is
     /// asked for at once, however lately that failed.
     fn look_here(&mut self, inputs: &Inputs<'_>, reference: &str) {
-        let image = inputs.observation.images.iter().find(|image| image.reference == reference);
+        let image = inputs.observation.image(reference);
         match image.map(|image| image.digest.clone()) {
             Some(Some(digest)) => self.repin(inputs, reference, digest),
             Some(None) => self.look_again(inputs, reference),
@@ -168,7 +168,7 @@ impl Memory {
     /// Pins what is there and has no pin; takes the answers of pulls that are over.
     fn pin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
         for (reference, _) in images(desired) {
-            let image = inputs.observation.images.iter().find(|i| i.reference == reference);
+            let image = inputs.observation.image(reference);
             let Some(image) = image.filter(|image| image.pulling.is_none()) else { continue };
             let pull = self.standing.pulls.get(reference).copied();
             let over = pull.is_some_and(|pull| match pull.beyond {

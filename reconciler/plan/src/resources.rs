@@ -25,11 +25,11 @@ pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
     }
     let observation = facts.inputs.observation;
     for (name, network) in &desired.networks {
-        let observed = observation.networks.iter().find(|other| other.spec.name == *name);
+        let observed = observation.network(name);
         draft.put(Subject::Network(name.clone()), wanted_network(facts, network, observed));
     }
     for (name, volume) in &desired.volumes {
-        let observed = observation.volumes.iter().find(|other| other.spec.name == *name);
+        let observed = observation.volume(name);
         draft.put(Subject::Volume(name.clone()), wanted_volume(facts, volume, observed));
     }
     if facts.inputs.asked.services.is_empty() {
@@ -135,7 +135,7 @@ fn network_drift(
 fn is_used(facts: &Facts<'_>, network: &ObservedNetwork) -> bool {
     let name = &network.spec.name;
     let on = |spec: &TaskSpec| spec.networks.iter().any(|attachment| attachment.network == *name);
-    let mut tasks = facts.inputs.observation.tasks.iter();
+    let mut tasks = facts.inputs.observation.all_tasks();
     tasks.any(|task| on(&task.spec)) || !network.tasks.is_empty()
 }
 
@@ -250,7 +250,7 @@ fn why_volumes_go(facts: &Facts<'_>) -> Reason {
 
 fn unmake_volume(facts: &Facts<'_>, volume: &ObservedVolume, reason: Reason) -> Verdict {
     let name = &volume.spec.name;
-    let used = facts.inputs.observation.tasks.iter().any(|task| {
+    let used = facts.inputs.observation.all_tasks().any(|task| {
         task.spec.volumes.iter().any(|mount| {
             matches!(&mount.source, keel_engine::MountSource::Volume { name: n, .. } if n == name)
         })

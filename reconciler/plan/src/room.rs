@@ -90,7 +90,7 @@ pub fn is_full(observation: &Observation) -> bool {
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let specs = || facts.revisions.iter().flat_map(|revision| specs_of(revision.desired));
-    let tasks = || facts.observation.tasks.iter().map(|task| &*task.spec);
+    let tasks = || facts.observation.all_tasks().map(|task| &*task.spec);
     let mut images = facts.images.clone();
     for spec in specs().filter(|spec| !spec.image.is_empty()) {
         images.needed.insert(spec.image.clone(), facts.now);
@@ -102,7 +102,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             && !needed.covers(image, &digests)
             && (facts.reach == Reach::All || is_left(facts, image))
     };
-    let gone = facts.observation.images.iter().filter(may_go);
+    let gone = facts.observation.all_images().filter(may_go);
     let sweep = Sweep {
         images: gone.map(|image| image.reference.clone()).collect(),
         needed: needed.written,
@@ -145,7 +145,7 @@ fn owned((repository, tag): (String, &str)) -> (String, String) {
 
 fn needed<'a>(facts: &Facts<'_>, specs: impl Iterator<Item = &'a TaskSpec>) -> Needed {
     let mut written: BTreeSet<_> = specs.map(|spec| spec.image.clone()).collect();
-    let pulled = facts.observation.images.iter().filter(|image| image.pulling.is_some());
+    let pulled = facts.observation.all_images().filter(|image| image.pulling.is_some());
     written.extend(pulled.map(|image| image.reference.clone()));
     let full = written.iter().map(|name| owned(full_name(name))).collect();
     Needed { written, full }
@@ -153,7 +153,7 @@ fn needed<'a>(facts: &Facts<'_>, specs: impl Iterator<Item = &'a TaskSpec>) -> N
 
 /// What tasks run, and what references meant or mean where a revision says so or they say it.
 fn digests(facts: &Facts<'_>, needed: &Needed) -> BTreeSet<Digest> {
-    let tasks = facts.observation.tasks.iter().filter_map(|task| task.digest.clone());
+    let tasks = facts.observation.all_tasks().filter_map(|task| task.digest.clone());
     let decided = facts.revisions.iter().flat_map(|revision| revision.images.values().cloned());
     let named = needed.written.iter().filter_map(|name| Digest::new(name.split_once('@')?.1).ok());
     tasks.chain(decided).chain(named).collect()

@@ -245,7 +245,7 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
             (2, format!("{name} is held: `{}`: {}{at}", held.field, held.why))
         }));
     }
-    let failed = facts.inputs.observation.images.iter().filter(|image| {
+    let failed = facts.inputs.observation.all_images().filter(|image| {
         let used = |occupants: &Occupants<'_>| {
             occupants.want.as_ref().is_some_and(|want| want.spec.image == image.reference)
         };

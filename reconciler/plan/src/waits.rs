@@ -186,7 +186,7 @@ fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
     let observation = facts.inputs.observation;
     let network = want.spec.networks.iter().find_map(|attachment| {
         let name = &attachment.network;
-        let observed = observation.networks.iter().find(|network| network.spec.name == *name);
+        let observed = observation.network(name);
         let known = desired.networks.get(name)?;
         if facts.stale_networks.contains(name.as_str()) {
             return Some(Hold::InProgress { what: format!("network {name} is made anew") });
@@ -201,7 +201,7 @@ fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         want.spec.volumes.iter().find_map(|mount| {
             let MountSource::Volume { name, .. } = &mount.source else { return None };
             let known = desired.volumes.get(name)?;
-            match observation.volumes.iter().find(|volume| volume.spec.name == *name) {
+            match observation.volume(name) {
                 None if known.external => Some(Hold::NotFound { what: format!("volume {name}") }),
                 Some(volume) if !known.external => foreign_volume(facts, volume),
                 _ => None,
@@ -291,7 +291,7 @@ fn holder<'a, 's>(
     spec: &'s TaskSpec,
     which: impl Fn(&ObservedTask) -> bool,
 ) -> Option<(&'s Port, &'a ObservedTask)> {
-    let others = facts.inputs.observation.tasks.iter().filter(|task| {
+    let others = facts.inputs.observation.all_tasks().filter(|task| {
         let same = task
             .place
             .slot()

@@ -293,7 +293,7 @@ impl Story {
                 self.failures.push(reason.clone());
             }
         }
-        let preparing = seen.images.iter().any(|image| image.pulling.is_some())
+        let preparing = seen.all_images().any(|image| image.pulling.is_some())
             || self.tasks(seen).any(|task| matches!(task.phase, Phase::Pending | Phase::Preparing));
         let began = self.ready.filter(|_| !preparing).unwrap_or_else(Instant::now);
         self.ready = Some(began);
@@ -330,7 +330,7 @@ impl Story {
         seen: &'a keel_engine::Observation,
     ) -> impl Iterator<Item = &'a keel_engine::ObservedTask> {
         let mine = |place: &Place| matches!(place, Place::Slot(slot) if slot.stack == self.stack);
-        seen.tasks.iter().filter(move |task| mine(&task.place))
+        seen.all_tasks().filter(move |task| mine(&task.place))
     }
 
     /// Whether a slot holds more than one task.

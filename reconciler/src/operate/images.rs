@@ -81,7 +81,7 @@ impl Controller {
         meant.extend(left_without_a_tag(&seen, &meant));
         meant.sort();
         meant.dedup();
-        if let Some(user) = seen.tasks.iter().find(|task| meant.contains(&task.spec.image)) {
+        if let Some(user) = seen.all_tasks().find(|task| meant.contains(&task.spec.image)) {
             let (image, name) = (&user.spec.image, &user.spec.container_name);
             return Err(Refusal::conflict(format!("image {image} is in use by container {name}"))
                 .hint(format!("remove the container first: `keel rm {name}`")));
@@ -95,7 +95,7 @@ impl Controller {
         self.fleet().assign(&wishes).await?;
         let deadline = Instant::now() + Duration::from_secs(60);
         let gone = |seen: &Observation| {
-            let there = seen.images.iter().any(|image| meant.contains(&image.reference));
+            let there = seen.all_images().any(|image| meant.contains(&image.reference));
             (!there).then_some(())
         };
         match self.fleet().until(Some(deadline), gone).await? {
@@ -113,7 +113,7 @@ impl Controller {
 /// one that was fetched by digest is listed where no tag of its repository means it.
 fn listed(seen: &Observation) -> Vec<&ObservedImage> {
     let mut tags = BTreeSet::new();
-    let there = || seen.images.iter().filter(|image| image.digest.is_some());
+    let there = || seen.all_images().filter(|image| image.digest.is_some());
     let tagged = there().filter(|image| !is_pinned(image));
     let mut listed: Vec<_> =
         tagged.filter(|image| tags.insert(full_name(&image.reference))).collect();
@@ -132,7 +132,7 @@ fn listed(seen: &Observation) -> Vec<&ObservedImage> {
 fn left_without_a_tag(seen: &Observation, meant: &[String]) -> Vec<String> {
     let content = |image: &ObservedImage| (full_name(&image.reference).0, image.digest.clone());
     let (going, staying): (Vec<_>, Vec<_>) =
-        seen.images.iter().partition(|image| meant.contains(&image.reference));
+        seen.all_images().partition(|image| meant.contains(&image.reference));
     let goes = |image: &&&ObservedImage| {
         let same = |other: &&&ObservedImage| content(other) == content(image);
         let tag_stays = staying.iter().any(|other| !is_pinned(other) && same(&other));
@@ -146,13 +146,13 @@ fn is_pinned(image: &ObservedImage) -> bool {
 }
 
 fn pulls(seen: &Observation, reference: &str) -> u64 {
-    let found = seen.images.iter().find(|image| image.reference == reference);
+    let found = seen.image(reference);
     found.map_or(0, |image| image.pulls)
 }
 
 fn ending(seen: &Observation, references: &[String]) -> (Outcome, Vec<String>) {
     let failure = |reference: &String| {
-        let image = seen.images.iter().find(|image| image.reference == *reference)?;
+        let image = seen.image(reference)?;
         let why = image.failure.as_ref()?;
         Some(format!("cannot pull {reference}: {why}"))
     };
@@ -167,7 +167,7 @@ pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Vec<&'a ObservedIma
             || (tag_of(name).is_none() && reference == format!("{name}:latest"))
             || (tag_of(reference).is_none() && name == format!("{reference}:latest"))
     };
-    let by_name: Vec<_> = seen.images.iter().filter(|image| same(&image.reference)).collect();
+    let by_name: Vec<_> = seen.all_images().filter(|image| same(&image.reference)).collect();
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
     let is_id = digits.len() >= 4 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !by_name.is_empty() || !is_id {
@@ -177,7 +177,7 @@ pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Vec<&'a ObservedIma
         let ids = [image.id.as_ref(), image.digest.as_ref()];
         ids.into_iter().flatten().any(|id| id.hex().starts_with(digits))
     };
-    seen.images.iter().filter(begins).collect()
+    seen.all_images().filter(begins).collect()
 }
 
 fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
@@ -185,7 +185,7 @@ fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
     let tag = tag_of(named);
     let repository = tag.map_or(named, |tag| &named[..named.len() - tag.len() - 1]);
     let pinned = image.reference.contains('@');
-    let users = seen.tasks.iter().filter(|task| task.spec.image == image.reference).count();
+    let users = seen.all_tasks().filter(|task| task.spec.image == image.reference).count();
     ImageRow {
         reference: image.reference.clone(),
         repository: repository.to_owned(),
@@ -212,7 +212,10 @@ mod tests {
             pulls: 0,
             ..ObservedImage::default()
         };
-        Observation { images: images.iter().map(image).collect(), ..Observation::default() }
+        Observation {
+            images: images.iter().map(image).map(Into::into).collect(),
+            ..Observation::default()
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn network_named(seen: &Observation, name: &str) -> Option<Value> {
 }
 
 fn volume_named(seen: &Observation, name: &str) -> Option<Value> {
-    seen.volumes.iter().find(|volume| volume.spec.name == name).map(|found| volume(found, seen))
+    seen.volume(name).map(|found| volume(found, seen))
 }
 
 fn container(task: &ObservedTask, seen: &Observation) -> Value {
@@ -193,7 +193,7 @@ fn network_settings(task: &ObservedTask, seen: &Observation) -> Value {
     }
     let mut joined = serde_json::Map::new();
     for (name, address) in &task.addresses {
-        let network = seen.networks.iter().find(|network| network.spec.name == *name);
+        let network = seen.network(name);
         let aliases = task.spec.networks.iter().find(|joined| joined.network == *name);
         joined.insert(
             name.clone(),

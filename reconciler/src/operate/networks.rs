@@ -34,7 +34,7 @@ impl Controller {
         let wish = Assignment::Network { spec, wanted: Presence::Present };
         self.fleet().assign(&[wish]).await?;
         let there = |seen: &Observation| {
-            let network = seen.networks.iter().find(|network| network.spec.name == name)?;
+            let network = seen.network(&name)?;
             let made = !network.bridge.is_empty() || network.message.is_some();
             made.then(|| network.message.clone())
         };
@@ -81,10 +81,10 @@ pub(crate) fn id_of(name: &str) -> String {
 
 /// By name, or by the beginning of its id.
 pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Option<&'a ObservedNetwork> {
-    let by_name = seen.networks.iter().find(|network| network.spec.name == name);
+    let by_name = seen.network(name);
     let begins =
         |network: &&ObservedNetwork| name.len() >= 4 && id_of(&network.spec.name).starts_with(name);
-    by_name.or_else(|| seen.networks.iter().find(begins))
+    by_name.or_else(|| seen.networks.iter().map(|network| &**network).find(begins))
 }
 
 fn free(network: &ObservedNetwork, seen: &Observation) -> Result<NetworkSpec, Refusal> {
@@ -103,7 +103,7 @@ pub(crate) fn users(network: &ObservedNetwork, seen: &Observation) -> Vec<String
     let joins = |task: &&keel_engine::ObservedTask| {
         task.spec.networks.iter().any(|joined| joined.network == network.spec.name)
     };
-    seen.tasks.iter().filter(joins).map(|task| names[&task.id].clone()).collect()
+    seen.all_tasks().filter(joins).map(|task| names[&task.id].clone()).collect()
 }
 
 fn row(network: &ObservedNetwork, seen: &Observation) -> NetworkRow {

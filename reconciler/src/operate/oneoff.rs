@@ -23,7 +23,7 @@ impl Controller {
         let seen = self.fleet().observe(Depth::State).await?;
         let id = fresh_id(&seen, &name, self.now());
         let name = if name.is_empty() { format!("run-{}", &id.as_str()[..8]) } else { name };
-        if let Some(other) = seen.tasks.iter().find(|task| task.spec.container_name == name) {
+        if let Some(other) = seen.all_tasks().find(|task| task.spec.container_name == name) {
             let words = format!("the name {name} is taken by container {}", other.id);
             return Err(Refusal::conflict(words)
                 .hint(format!("remove it with `keel rm {name}`, or choose another `--name`")));
@@ -65,7 +65,7 @@ impl Controller {
             let again = task.spec.restart != RestartPolicy::No;
             task.place.slot().is_none() && task.apart && again && task.phase == Phase::Running
         };
-        let alone: Vec<_> = seen.tasks.iter().filter(is_alone).collect();
+        let alone: Vec<_> = seen.all_tasks().filter(is_alone).collect();
         let anew =
             |task: &ObservedTask| TaskAssignment { anew: true, ..next_of(task, Goal::Running) };
         let wish = |task: &&ObservedTask| Assignment::Task(Box::new(anew(task)));
@@ -76,7 +76,7 @@ impl Controller {
     /// Starts a one-off that was made with [`RunAsk::attach`], once somebody is attached.
     pub async fn start_oneoff(&self, id: &TaskId) -> Result<(), Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let Some(task) = seen.tasks.iter().find(|task| task.id == *id) else {
+        let Some(task) = seen.task(id) else {
             return Err(Refusal::not_found(format!("no such container: {id}")));
         };
         // The same decision goes on: from ready to running.
@@ -100,7 +100,7 @@ fn default_network(spec: &TaskSpec) -> Option<Assignment> {
 
 /// An id that no task has: of the name, the time, and how often that was taken already.
 fn fresh_id(seen: &Observation, name: &str, now: u64) -> TaskId {
-    let taken = |id: &TaskId| seen.tasks.iter().any(|task| task.id == *id);
+    let taken = |id: &TaskId| seen.all_tasks().any(|task| task.id == *id);
     let process = std::process::id();
     (0_u64..)
         .map(|turn| TaskId::from_seed(&format!("run {name} {now} {process} {turn}")))

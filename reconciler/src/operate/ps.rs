@@ -17,7 +17,7 @@ impl Controller {
 
 pub(crate) fn rows(seen: &Observation, ask: &PsAsk, now: u64) -> Vec<ContainerRow> {
     let names = listed_names(seen);
-    let mut tasks: Vec<_> = seen.tasks.iter().filter(|task| wanted(task, ask)).collect();
+    let mut tasks: Vec<_> = seen.all_tasks().filter(|task| wanted(task, ask)).collect();
     tasks.sort_by(|a, b| (b.created, &names[&a.id]).cmp(&(a.created, &names[&b.id])));
     let row = |task: &&ObservedTask| row(task, &names[&task.id], &command(task, seen), seen, now);
     tasks.iter().map(row).collect()
@@ -26,7 +26,7 @@ pub(crate) fn rows(seen: &Observation, ask: &PsAsk, now: u64) -> Vec<ContainerRo
 /// What it runs: the specification's words, else those of its image. As in docker, another
 /// entrypoint leaves the image's arguments away.
 fn command(task: &ObservedTask, seen: &Observation) -> String {
-    let mut images = seen.images.iter().filter(|image| image.digest == task.digest);
+    let mut images = seen.all_images().filter(|image| image.digest == task.digest);
     let image = images.next().filter(|_| task.digest.is_some());
     let of_image = |words: fn(&ObservedImage) -> &[String]| image.map(words).unwrap_or_default();
     let spec = &task.spec;
@@ -166,12 +166,13 @@ mod tests {
         let mut one = task("web", "1", 'a', 0);
         one.digest = Some(keel_engine::Digest::of(b"image"));
         let mut seen = observation([]);
-        seen.images.push(ObservedImage {
+        let image = ObservedImage {
             digest: one.digest.clone(),
             entrypoint: words("/entry.sh"),
             command: words("nginx -g"),
             ..ObservedImage::default()
-        });
+        };
+        seen.images.push(image.into());
         let mut said = |entrypoint: Option<&str>, command: Option<&str>| {
             let spec = std::sync::Arc::make_mut(&mut one.spec);
             (spec.entrypoint, spec.command) = (entrypoint.map(words), command.map(words));

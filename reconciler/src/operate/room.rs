@@ -30,8 +30,8 @@ impl Controller {
             size,
             reclaimable,
         };
-        let names: BTreeSet<_> = seen.images.iter().filter_map(|i| i.digest.as_ref()).collect();
-        let used: BTreeSet<_> = seen.tasks.iter().filter_map(|task| task.digest.as_ref()).collect();
+        let names: BTreeSet<_> = seen.all_images().filter_map(|i| i.digest.as_ref()).collect();
+        let used: BTreeSet<_> = seen.all_tasks().filter_map(|task| task.digest.as_ref()).collect();
         let runs = |task: &&keel_engine::ObservedTask| task.phase == Phase::Running;
         let ended = ended_oneoffs(&seen).map(|task| usage.tasks.get(&task.id).copied());
         let idle = seen.volumes.iter().filter(|volume| volume.tasks.is_empty());
@@ -42,7 +42,7 @@ impl Controller {
             row(
                 "Containers",
                 seen.tasks.len(),
-                seen.tasks.iter().filter(runs).count(),
+                seen.all_tasks().filter(runs).count(),
                 usage.tasks.values().sum(),
                 ended.flatten().sum(),
             ),
@@ -110,7 +110,7 @@ impl Controller {
 }
 
 fn ended_oneoffs(seen: &Observation) -> impl Iterator<Item = &keel_engine::ObservedTask> {
-    seen.tasks.iter().filter(|task| {
+    seen.all_tasks().filter(|task| {
         matches!(task.place, Place::OneOff(_))
             && matches!(task.phase, Phase::Exited | Phase::Rejected)
     })

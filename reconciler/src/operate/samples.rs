@@ -50,7 +50,7 @@ pub(crate) fn task(service: &str, slot: &str, digit: char, created: u64) -> Obse
 
 /// A node with these tasks.
 pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Observation {
-    let tasks = tasks.into_iter().collect();
+    let tasks = tasks.into_iter().map(std::sync::Arc::new).collect();
     Observation { node: "here".into(), at: 100_000, tasks, ..Observation::default() }
 }
 

@@ -20,11 +20,11 @@ pub(crate) fn resolve<'a>(
 ) -> Result<Vec<&'a ObservedTask>, Refusal> {
     let names = listed_names(seen);
     let mut found: Vec<_> = match target.split_once('/') {
-        Some((stack, rest)) => seen.tasks.iter().filter(|t| in_slot(t, stack, rest)).collect(),
-        None => seen.tasks.iter().filter(|task| names[&task.id] == target).collect(),
+        Some((stack, rest)) => seen.all_tasks().filter(|t| in_slot(t, stack, rest)).collect(),
+        None => seen.all_tasks().filter(|task| names[&task.id] == target).collect(),
     };
     if found.is_empty() && is_prefix(target) {
-        found = seen.tasks.iter().filter(|t| t.id.as_str().starts_with(target)).collect();
+        found = seen.all_tasks().filter(|t| t.id.as_str().starts_with(target)).collect();
         if found.len() > 1 {
             let ids: Vec<_> = found.iter().map(|task| task.id.short()).collect();
             let words = format!("`{target}` begins several ids: {}", ids.join(", "));
@@ -77,7 +77,7 @@ pub(crate) fn listed_names(seen: &Observation) -> BTreeMap<TaskId, String> {
         }
         _ => task.spec.container_name.clone(),
     };
-    seen.tasks.iter().map(|task| (task.id.clone(), name(task))).collect()
+    seen.all_tasks().map(|task| (task.id.clone(), name(task))).collect()
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl Controller {
             let phase = matches!(task.phase, Phase::Draining | Phase::Preparing | Phase::Pending);
             rejoining.contains(&task.id) && phase && task.attempts < ATTEMPTS
         };
-        let over = |seen: &Observation| (!seen.tasks.iter().any(is_on_its_way)).then_some(());
+        let over = |seen: &Observation| (!seen.all_tasks().any(is_on_its_way)).then_some(());
         let deadline = (!rejoining.is_empty()).then(|| Instant::now() + REJOIN);
         self.fleet().until(deadline, over).await?;
         Ok(())

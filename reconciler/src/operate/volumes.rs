@@ -36,7 +36,7 @@ impl Controller {
         let wish = Assignment::Volume { spec, wanted: Presence::Present };
         self.fleet().assign(&[wish]).await?;
         let there = |seen: &Observation| {
-            let volume = seen.volumes.iter().find(|volume| volume.spec.name == name)?;
+            let volume = seen.volume(&name)?;
             Some(volume.message.clone())
         };
         match self.fleet().until(Some(Instant::now() + PATIENCE), there).await? {
@@ -52,7 +52,7 @@ impl Controller {
         let seen = self.fleet().observe(Depth::State).await?;
         let mut specs = Vec::new();
         for name in &ask.names {
-            match seen.volumes.iter().find(|volume| volume.spec.name == *name) {
+            match seen.volume(name) {
                 Some(volume) => specs.push(free(volume, &seen)?),
                 None if ask.force => {}
                 None => {
@@ -99,7 +99,7 @@ pub(crate) fn users(volume: &ObservedVolume, seen: &Observation) -> Vec<String> 
                 matches!(&mount.source, MountSource::Volume { name, .. } if *name == volume.spec.name)
             })
     };
-    seen.tasks.iter().filter(mounts).map(|task| names[&task.id].clone()).collect()
+    seen.all_tasks().filter(mounts).map(|task| names[&task.id].clone()).collect()
 }
 
 fn row(volume: &ObservedVolume, seen: &Observation) -> VolumeRow {

@@ -115,7 +115,7 @@ impl World {
     pub async fn task(&self, name: &str) -> ObservedTask {
         let seen = self.seen().await;
         let found = seen.tasks.iter().find(|task| task.spec.container_name == name);
-        found.unwrap_or_else(|| panic!("no task {name}")).clone()
+        ObservedTask::clone(found.unwrap_or_else(|| panic!("no task {name}")))
     }
 
     /// What a command line hands over for the stack in this folder.

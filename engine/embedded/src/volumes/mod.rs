@@ -40,8 +40,8 @@ pub(crate) struct Owner {
     pub(crate) slot: String,
 }
 
-/// Every volume, ordered by name.
-pub(crate) fn all(layout: &Layout) -> Result<Vec<Volume>> {
+/// The names of all folders, ordered: a volume may be on its way.
+pub(crate) fn names(layout: &Layout) -> Result<Vec<String>> {
     let folder = layout.volumes();
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
@@ -49,10 +49,14 @@ pub(crate) fn all(layout: &Layout) -> Result<Vec<Volume>> {
         Err(error) => return Err(failed(format!("cannot read {}", folder.display()))(error)),
     };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let volumes = names.filter_map(|name| load(layout, &name).transpose());
-    let mut volumes = volumes.collect::<Result<Vec<_>>>()?;
-    volumes.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
-    Ok(volumes)
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Every volume, ordered by name.
+pub(crate) fn all(layout: &Layout) -> Result<Vec<Volume>> {
+    names(layout)?.iter().filter_map(|name| load(layout, name).transpose()).collect()
 }
 
 pub(crate) fn load(layout: &Layout, name: &str) -> Result<Option<Volume>> {

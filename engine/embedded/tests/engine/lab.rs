@@ -126,7 +126,7 @@ impl Lab {
         what: &str,
         holds: impl Fn(&ObservedTask) -> bool,
     ) -> ObservedTask {
-        let find = |seen: &Observation| seen.tasks.iter().find(|t| t.id == wish.id).cloned();
+        let find = |seen: &Observation| seen.task(&wish.id).cloned();
         let seen =
             self.until(what, Depth::State, |seen| find(seen).is_some_and(|t| holds(&t))).await;
         find(&seen).unwrap()
@@ -162,7 +162,7 @@ impl Lab {
 
     pub async fn remove(&self, wish: &TaskAssignment) {
         let seen = self.engine().observe(Depth::State).await.unwrap();
-        let Some(task) = seen.tasks.iter().find(|task| task.id == wish.id) else { return };
+        let Some(task) = seen.task(&wish.id) else { return };
         let generation = task.generation + 1;
         let mut gone = TaskAssignment { goal: Goal::Removed, generation, ..wish.clone() };
         gone.spec = task.spec.clone();
@@ -181,7 +181,7 @@ impl Lab {
             self.remove(&wish).await;
         }
         for network in seen.networks {
-            let (spec, wanted) = (network.spec, Presence::Absent);
+            let (spec, wanted) = (network.spec.clone(), Presence::Absent);
             self.engine().assign(&[Assignment::Network { spec, wanted }]).await.unwrap();
         }
         self.until("networks go", Depth::State, |seen| seen.networks.is_empty()).await;

@@ -155,7 +155,7 @@ fn once_for_each_meaning() {
 fn a_tag_that_moved_is_another_deploy() {
     let mut world = shop("job:1").converge();
     let image = world.node.seen.images.iter_mut().find(|image| image.reference == "app:1");
-    image.unwrap().digest = Some(keel_engine::Digest::of(b"moved"));
+    std::sync::Arc::make_mut(image.unwrap()).digest = Some(keel_engine::Digest::of(b"moved"));
     world.asked.resolve = true;
     insta::assert_snapshot!(world.shown(), @r"
     app.1: hold: waits for migrate to be completed
@@ -193,7 +193,7 @@ fn a_job_that_fails_ends_the_rollout_and_touches_nothing() {
     migrate.1: hold: revision r2 is known bad: migrate.1 exited (1) and its policy is `restart: no`
     ");
     let after = world.node.named("shop-app-1").clone();
-    assert_eq!(Some((after.id, after.started)), app.map(|app| (app.id, app.started)));
+    assert_eq!(Some((after.id, after.started)), app.map(|app| (app.id.clone(), app.started)));
     assert!(world.standing.bad.contains_key(&world.desired.hash));
     let status = keel_plan::status::status(&world.inputs());
     let why = "migrate.1 exited (1) and its policy is `restart: no`";
@@ -255,6 +255,7 @@ fn a_newer_push_lets_the_job_under_way_end() {
     migrate.1: hold: in progress: the job of revision r2 runs, and is left to end
     ");
     let task = world.node.seen.tasks.iter_mut().find(|task| task.id == slow.id).unwrap();
+    let task = std::sync::Arc::make_mut(task);
     assert_eq!(task.goal, Goal::Running, "nobody ended it");
     (task.phase, task.exit_code, task.exit_cause) = (Phase::Exited, Some(0), Some(ExitCause::Own));
     let world = world.converge();

@@ -112,7 +112,7 @@ fn a_port_of_another_stack_holds_the_whole_revision_and_is_looked_at_again() {
     let mut task = other.node.seen.tasks[0].clone();
     let stack_name = keel_engine::StackName::new("other").unwrap();
     let slot = keel_engine::Slot { stack: stack_name, service: "x".into(), slot: "1".into() };
-    task.place = keel_engine::Place::Slot(slot);
+    std::sync::Arc::make_mut(&mut task).place = keel_engine::Place::Slot(slot);
     world.node.seen.tasks.push(task);
     (0..9).for_each(|_| _ = world.step());
     insta::assert_snapshot!(world.shown(), @r"

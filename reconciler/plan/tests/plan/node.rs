@@ -5,6 +5,7 @@ use keel_engine::{
     Assignment, Digest, ExitCause, Goal, Health, Observation, ObservedImage, ObservedNetwork,
     ObservedTask, ObservedVolume, Phase, Presence, RestartPolicy, TaskAssignment,
 };
+use std::sync::Arc;
 
 /// The node, and the time on it.
 #[derive(Default, Clone)]
@@ -22,7 +23,7 @@ impl Node {
             Assignment::Network { spec, wanted } => {
                 self.seen.networks.retain(|network| network.spec.name != spec.name);
                 if *wanted == Presence::Present {
-                    self.seen.networks.push(ObservedNetwork {
+                    self.seen.networks.push(Arc::new(ObservedNetwork {
                         spec: spec.clone(),
                         subnet: "10.0.0.0/24".into(),
                         gateway: "10.0.0.1".into(),
@@ -30,20 +31,20 @@ impl Node {
                         created: self.seen.at,
                         tasks: vec![],
                         message: None,
-                    });
+                    }));
                 }
             }
             Assignment::Volume { spec, wanted } => {
                 self.seen.volumes.retain(|volume| volume.spec.name != spec.name);
                 if *wanted == Presence::Present {
-                    self.seen.volumes.push(ObservedVolume {
+                    self.seen.volumes.push(Arc::new(ObservedVolume {
                         spec: spec.clone(),
                         mountpoint: "/v".into(),
                         created: self.seen.at,
                         tasks: vec![],
                         anonymous: false,
                         message: None,
-                    });
+                    }));
                 }
             }
             Assignment::Task(task) => self.task(task),
@@ -55,7 +56,7 @@ impl Node {
         let pulls = known.map_or(0, |image| image.pulls) + 1;
         self.seen.images.retain(|image| image.reference != reference);
         let missing = self.unknown.iter().any(|unknown| unknown == reference);
-        self.seen.images.push(ObservedImage {
+        self.seen.images.push(Arc::new(ObservedImage {
             reference: reference.to_owned(),
             digest: (!missing).then(|| Digest::of(reference.as_bytes())),
             failure: missing.then(|| "no such image".to_owned()),
@@ -63,16 +64,17 @@ impl Node {
             // As its image has it.
             volumes: reference.starts_with("redis:").then(|| "/data".into()).into_iter().collect(),
             ..ObservedImage::default()
-        });
+        }));
     }
 
     fn task(&mut self, wish: &TaskAssignment) {
         let at = self.seen.at;
         let Some(task) = self.seen.tasks.iter_mut().find(|task| task.id == wish.id) else {
             assert!(wish.goal <= Goal::Running, "a new task that shall not run");
-            self.seen.tasks.push(new(wish, at));
+            self.seen.tasks.push(Arc::new(new(wish, at)));
             return;
         };
+        let task = Arc::make_mut(task);
         assert!(wish.generation > task.generation, "{} goes back", task.spec.container_name);
         let again = task.phase == Phase::Exited && wish.goal == Goal::Running;
         let test = |spec: &keel_engine::TaskSpec| {
@@ -101,6 +103,7 @@ impl Node {
         self.seen.at += millis;
         let at = self.seen.at;
         for task in &mut self.seen.tasks {
+            let task = Arc::make_mut(task);
             match task.goal {
                 Goal::Ready | Goal::Running => run(task, at),
                 Goal::Stopped | Goal::Removed => stop(task, at),
@@ -112,7 +115,7 @@ impl Node {
 
     pub fn named(&mut self, name: &str) -> &mut ObservedTask {
         let found = self.seen.tasks.iter_mut().find(|task| task.spec.container_name == name);
-        found.unwrap_or_else(|| panic!("no task {name}"))
+        Arc::make_mut(found.unwrap_or_else(|| panic!("no task {name}")))
     }
 }
 

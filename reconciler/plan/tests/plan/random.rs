@@ -84,6 +84,7 @@ fn happen(mut world: World, happening: &Happening) -> World {
             let name = format!("shop-{}-1", SERVICES[*service]);
             let at = world.node.seen.at;
             for task in &mut world.node.seen.tasks {
+                let task = std::sync::Arc::make_mut(task);
                 if task.spec.container_name == name && task.phase == keel_engine::Phase::Running {
                     task.phase = keel_engine::Phase::Exited;
                     task.finished = Some(at);

@@ -10,6 +10,7 @@ use keel_plan::room::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const NOW: u64 = 10 * DAY;
 
@@ -36,7 +37,7 @@ fn case() -> Case {
 
 impl Case {
     fn has(mut self, reference: &str, content: &str) -> Self {
-        self.world.node.seen.images.push(image(reference, content));
+        self.world.node.seen.images.push(image(reference, content).into());
         self
     }
 
@@ -60,7 +61,7 @@ impl Case {
     fn pulling(mut self, reference: &str) -> Self {
         let images = &mut self.world.node.seen.images;
         let image = images.iter_mut().find(|image| image.reference == reference);
-        image.unwrap().pulling = Some((1, 2));
+        Arc::make_mut(image.unwrap()).pulling = Some((1, 2));
         self
     }
 
@@ -237,8 +238,9 @@ proptest! {
         let like = seen.tasks.pop().unwrap();
         for (name, number) in &random.tasks {
             let mut task = like.clone();
-            task.spec = desired([(*name, *number)].into_iter()).services["s0"].spec.clone().into();
-            task.digest = Some(content(*number));
+            let made = Arc::make_mut(&mut task);
+            made.spec = desired([(*name, *number)].into_iter()).services["s0"].spec.clone().into();
+            made.digest = Some(content(*number));
             seen.tasks.push(task);
         }
         seen.images = random.images.iter().map(|(name, by_digest, number, pulled)| {
@@ -248,7 +250,7 @@ proptest! {
                 image.reference = format!("{}@{}", image.reference, content(*number));
             }
             image.pulling = pulled.then_some((0, 1));
-            image
+            Arc::new(image)
         }).collect();
         let mut names = BTreeSet::new();
         seen.images.retain(|image| names.insert(image.reference.clone()));

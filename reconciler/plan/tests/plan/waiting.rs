@@ -138,7 +138,7 @@ fn what_others_hold_is_not_taken() {
     let mut task = other.node.seen.tasks[0].clone();
     let stack_name = keel_engine::StackName::new("other").unwrap();
     let slot = keel_engine::Slot { stack: stack_name, service: "x".into(), slot: "1".into() };
-    task.place = keel_engine::Place::Slot(slot);
+    std::sync::Arc::make_mut(&mut task).place = keel_engine::Place::Slot(slot);
     world.node.seen.tasks.push(task);
     world.node.image("nginx:1");
     insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: port 80:80/tcp is taken by shop-x-1; publish another one, or stop shop-x-1");
@@ -300,7 +300,7 @@ fn what_only_waits_reserves_no_port() {
             (keel_engine::TaskId::from_seed("other"), keel_engine::Place::Slot(slot));
         std::sync::Arc::make_mut(&mut other.spec).container_name = "other-web-1".into();
         (other.phase, other.pid, other.attempts) = (keel_engine::Phase::Preparing, None, attempts);
-        world.node.seen.tasks.push(other);
+        world.node.seen.tasks.push(other.into());
         let world = world.edit("web", |s| s.spec.working_dir = Some("/new".into()));
         assert!(world.shown().starts_with(expected), "{attempts}: {}", world.shown());
     }

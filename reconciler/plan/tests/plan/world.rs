@@ -172,7 +172,8 @@ impl World {
 
     /// A person asks something of a container, if there is one of this name.
     pub fn asks(&mut self, name: &str, verb: AskVerb) {
-        let named = |task: &&keel_engine::ObservedTask| task.spec.container_name == name;
+        let named =
+            |task: &&std::sync::Arc<keel_engine::ObservedTask>| task.spec.container_name == name;
         let task = self.node.seen.tasks.iter().filter(named).max_by_key(|task| task.created);
         if let Some(task) = task {
             self.standing.asks.insert(task.id.clone(), Ask::of(verb));

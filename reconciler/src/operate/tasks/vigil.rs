@@ -57,7 +57,7 @@ impl<'a> Vigil<'a> {
 
     /// Whether all of it is done.
     pub fn look(&mut self, seen: &Observation, standing: &Standing) -> Result<bool, Refusal> {
-        let by_id: BTreeMap<_, _> = seen.tasks.iter().map(|task| (&task.id, task)).collect();
+        let by_id: BTreeMap<_, _> = seen.all_tasks().map(|task| (&task.id, task)).collect();
         self.tell_of(&by_id);
         let mut done = true;
         for awaited in &self.tasks {
@@ -144,7 +144,7 @@ impl<'a> Vigil<'a> {
         let asked = standing.asks.iter().filter(|(_, ask)| ask.follows.is_some());
         self.following.extend(asked.map(|(id, _)| id.clone()));
         let hosts: BTreeSet<_> = self.tasks.iter().map(|task| &task.id).collect();
-        let drawn = seen.tasks.iter().filter(|task| {
+        let drawn = seen.all_tasks().filter(|task| {
             let theirs = task.joins.as_ref().is_some_and(|host| hosts.contains(host));
             theirs && task.goal == Goal::Running && (task.apart || is_on_its_way(task))
         });

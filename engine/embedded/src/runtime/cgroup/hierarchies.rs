@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// The hierarchies that matter to a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,9 +22,18 @@ const CONTROLLERS: &[&str] = &["blkio", "cpu", "cpuacct", CPUSET, "devices", "me
 pub const CPUSET: &str = "cpuset";
 
 impl Hierarchies {
-    /// Reads this process's mounts.
+    /// This host's. Its mounts are read once: they stay where they are while a process lives, and that text has
+    /// a line for each container.
     pub fn read() -> io::Result<Self> {
-        Ok(Self::parse(&std::fs::read_to_string("/proc/self/mountinfo")?))
+        static FOUND: OnceLock<Hierarchies> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found.clone());
+        }
+        let found = Self::parse(&std::fs::read_to_string("/proc/self/mountinfo")?);
+        if found == Self::default() {
+            return Ok(found);
+        }
+        Ok(FOUND.get_or_init(|| found).clone())
     }
 
     /// From the text of `/proc/PID/mountinfo`. Of several mounts of one hierarchy the first that

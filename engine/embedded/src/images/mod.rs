@@ -5,14 +5,17 @@
 //! - A pull that was asked for is on disk until it has ended, so that a driver that dies leaves it
 //!   to the next one.
 
+mod observed;
+
 use crate::runtime::ImageFacts;
 use crate::setback::{Setback, Step, in_words};
 use crate::{Layout, Lease, Options, record};
-use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
+use keel_engine::{Digest, EngineError, Event, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,
     Store, Trash,
 };
+use observed::Listed;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,6 +29,7 @@ pub(crate) struct Images {
     registries: Registries,
     /// By the name as written.
     known: Mutex<BTreeMap<String, Known>>,
+    listed: Listed,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
     lease: Option<Lease>,
@@ -76,13 +80,19 @@ impl Images {
         let registries =
             Registries::new(options.registries.clone(), credentials).map_err(failed)?;
         let asked = layout.root().join("pulls");
-        let (known, lease) = (Mutex::default(), options.lease.clone());
-        Ok(Self { store, registries, known, events, asked, lease })
+        let (known, listed, lease) = (Mutex::default(), Listed::default(), options.lease.clone());
+        Ok(Self { store, registries, known, listed, events, asked, lease })
     }
 
     fn known<T>(&self, reference: &str, with: impl FnOnce(&mut Known) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        self.listed.change();
         with(known.entry(reference.to_owned()).or_default())
+    }
+
+    fn forget_known(&self, reference: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+        self.listed.change();
     }
 
     /// Takes a wish for an image: pulls it where the policy says so.
@@ -249,7 +259,7 @@ impl Images {
                 return Err(EngineError::failed(format!("cannot remove image {reference}"), error));
             }
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
+        self.forget_known(reference);
         let _ = self.events.send(Event::Image(reference.to_owned()));
         Ok(())
     }
@@ -280,7 +290,7 @@ impl Images {
         }
         let swept = self.store.sweep(&gone, &in_use, before).map_err(failed)?;
         for name in names.iter().filter(|name| named(name).is_ok_and(|name| gone.contains(&name))) {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+            self.forget_known(name);
             let _ = self.events.send(Event::Image(name.clone()));
         }
         let bytes = swept.removed.freed;
@@ -291,53 +301,6 @@ impl Images {
     pub(crate) fn size(&self) -> Result<u64> {
         self.store.size().map_err(|error| EngineError::failed("cannot look at the images", error))
     }
-
-    /// What is here and what is on its way. `written` are names as tasks write them: an image is
-    /// reported under the names by which it is asked for.
-    pub(crate) fn observed(&self, written: BTreeSet<String>) -> Result<Vec<ObservedImage>> {
-        let failed = |error| EngineError::failed("cannot list the images", error);
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let names: BTreeSet<_> = known.keys().cloned().chain(written).collect();
-        let mut images = BTreeMap::new();
-        for summary in self.store.list().map_err(failed)? {
-            let same = |name: &&String| named(name).is_ok_and(|parsed| parsed == summary.reference);
-            let mut as_written: Vec<_> = names.iter().filter(same).cloned().collect();
-            if as_written.is_empty() {
-                as_written.push(summary.reference.to_string());
-            }
-            let image = self.store.resolve_local(&summary.reference).map_err(failed)?;
-            let config = image.map(|image| image.config).unwrap_or_default();
-            for name in as_written {
-                let image = ObservedImage {
-                    reference: name.clone(),
-                    digest: Some(ours(summary.digest)),
-                    id: Some(ours(summary.id)),
-                    size: summary.size,
-                    created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
-                    has_healthcheck: config.healthcheck.is_some(),
-                    volumes: config.volumes.iter().cloned().collect(),
-                    entrypoint: config.entrypoint.clone(),
-                    command: config.cmd.clone(),
-                    ..unknown(&name)
-                };
-                images.insert(name, image);
-            }
-        }
-        for (name, known) in known.iter() {
-            let wanted = known.going.is_some() || known.pulls > 0 || known.failure.is_some();
-            if !wanted && !images.contains_key(name) {
-                continue;
-            }
-            let image = images.entry(name.clone()).or_insert_with(|| unknown(name));
-            image.pulls = known.pulls;
-            image.pulling = known.going.as_ref().map(|_| known.bytes());
-            if known.going.is_none() {
-                image.failure = known.failure.as_ref().map(|failure| failure.words.clone());
-                image.transient = known.failure.as_ref().is_some_and(|failure| failure.transient);
-            }
-        }
-        Ok(images.into_values().collect())
-    }
 }
 
 impl Known {
@@ -345,10 +308,6 @@ impl Known {
         let add = |sum: (u64, u64), layer: &(u64, u64)| (sum.0 + layer.0, sum.1 + layer.1);
         self.layers.values().fold((0, 0), add)
     }
-}
-
-fn unknown(reference: &str) -> ObservedImage {
-    ObservedImage { reference: reference.to_owned(), ..ObservedImage::default() }
 }
 
 fn failure(error: &keel_images::Error) -> Failure {

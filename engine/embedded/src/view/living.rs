@@ -1,0 +1,180 @@
+//! Which processes have ended since the last look: one question for all of them, however many there are.
+//!
+//! Each is held by a descriptor that gets readable when it ends (`pidfd_open(2)`), and all of these by one
+//! (`epoll(7)`).
+
+use crate::record::Process;
+use crate::step::Alive;
+use crate::sys::ready::register;
+use crate::tasks::Records;
+use keel_engine::TaskId;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::io::unix::AsyncFd;
+
+/// The processes of all tasks that lived when they were looked at.
+pub(super) struct Living {
+    all: AsyncFd<File>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    next: u64,
+    by_key: HashMap<u64, (TaskId, Process, OwnedFd)>,
+    by_task: HashMap<TaskId, Vec<u64>>,
+    /// Tasks with a process that no descriptor could be had for: these are looked at each time.
+    unheld: BTreeSet<TaskId>,
+}
+
+impl Living {
+    pub(super) fn new() -> io::Result<Self> {
+        let all = register(epoll::create(CreateFlags::CLOEXEC)?)?;
+        Ok(Self { all, held: Mutex::default() })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which of a task's processes live. From now on their end is told, and of no other of its own.
+    pub(super) fn hold(&self, id: &TaskId, processes: &[Process]) -> Vec<Process> {
+        let mut held = self.held();
+        let keys = held.by_task.remove(id).unwrap_or_default();
+        let (mut kept, mut known) = (Vec::new(), Vec::new());
+        for key in keys {
+            match held.by_key.get(&key) {
+                Some((_, process, _)) if processes.contains(process) => {
+                    known.push(process.clone());
+                    kept.push(key);
+                }
+                // Its descriptor is closed, which takes it from the others.
+                _ => drop(held.by_key.remove(&key)),
+            }
+        }
+        held.unheld.remove(id);
+        for process in processes {
+            if known.contains(process) {
+                continue;
+            }
+            match self.held_by(process, held.next) {
+                Ok(fd) => {
+                    let key = held.next;
+                    held.next += 1;
+                    held.by_key.insert(key, (id.clone(), process.clone(), fd));
+                    kept.push(key);
+                    known.push(process.clone());
+                }
+                // It has ended.
+                Err(rustix::io::Errno::SRCH) => {}
+                Err(_) => {
+                    held.unheld.insert(id.clone());
+                    known.extend(Some(process.clone()).filter(Process::lives));
+                }
+            }
+        }
+        if !kept.is_empty() {
+            held.by_task.insert(id.clone(), kept);
+        }
+        known
+    }
+
+    fn held_by(&self, process: &Process, key: u64) -> rustix::io::Result<OwnedFd> {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        let fd = pidfd_open(pid.ok_or(rustix::io::Errno::SRCH)?, PidfdFlags::empty())?;
+        if !process.lives() {
+            // One that nobody has waited for yet would be told of again and again.
+            return Err(rustix::io::Errno::SRCH);
+        }
+        epoll::add(self.all.get_ref(), &fd, EventData::new_u64(key), EventFlags::IN)?;
+        Ok(fd)
+    }
+
+    /// Tasks that have to be looked at each time.
+    pub(super) fn unheld(&self) -> BTreeSet<TaskId> {
+        self.held().unheld.clone()
+    }
+
+    /// Tasks of which a process has ended since this was asked last.
+    pub(super) fn ended(&self) -> BTreeSet<TaskId> {
+        let mut held = self.held();
+        let mut ended = BTreeSet::new();
+        loop {
+            let keys = self.readable();
+            if keys.is_empty() {
+                return ended;
+            }
+            for key in keys {
+                let Some((id, ..)) = held.by_key.remove(&key) else { continue };
+                if let Some(keys) = held.by_task.get_mut(&id) {
+                    keys.retain(|other| *other != key);
+                }
+                ended.insert(id);
+            }
+        }
+    }
+
+    fn readable(&self) -> Vec<u64> {
+        let mut events = [MaybeUninit::uninit(); 64];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match epoll::wait(self.all.get_ref(), &mut events, Some(&at_once)) {
+            Ok((ended, _)) => ended.iter().map(|event| event.data.u64()).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Returns once a process may have ended.
+    pub(super) async fn until(&self) -> io::Result<()> {
+        self.all.readable().await?.clear_ready();
+        Ok(())
+    }
+}
+
+/// Whom a look at a task asks the kernel about.
+pub(super) fn processes(records: &Records) -> Vec<Process> {
+    let (shim, process) = Alive::who(records);
+    let own = |process: &&Process| process.boot == crate::record::boot_id();
+    [shim, process].into_iter().flatten().filter(own).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Child, Command, Stdio};
+
+    fn child() -> (Child, Process) {
+        let child =
+            Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let process = Process::find(child.id()).unwrap();
+        (child, process)
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_told_once() {
+        let living = Living::new().unwrap();
+        let (web, db) = (TaskId::from_seed("web"), TaskId::from_seed("db"));
+        let ((mut one, first), (mut other, second)) = (child(), child());
+        let hold = |id, process: &Process| living.hold(id, std::slice::from_ref(process));
+        assert_eq!(hold(&web, &first), std::slice::from_ref(&first));
+        assert_eq!(hold(&db, &second), hold(&db, &second), "again");
+        assert_eq!(living.ended(), [].into());
+        drop(one.stdin.take());
+        one.wait().unwrap();
+        living.until().await.unwrap();
+        assert_eq!(living.ended(), [web.clone()].into());
+        assert_eq!(living.ended(), [].into());
+        // One that is of no interest any more, and one that is gone already.
+        assert_eq!(hold(&db, &first), []);
+        drop(other.stdin.take());
+        other.wait().unwrap();
+        assert_eq!(living.ended(), [].into());
+        assert!(living.held().by_key.is_empty());
+    }
+}
