@@ -80,6 +80,9 @@ pub struct Flags {
     /// Memory limit: 512m
     #[arg(short, long, value_name = "BYTES", help_heading = "Limits")]
     pub memory: Option<String>,
+    /// How readily the kernel swaps: 0 to 100
+    #[arg(long, value_name = "NUMBER", help_heading = "Limits", value_parser = clap::value_parser!(u64).range(..=100))]
+    pub memory_swappiness: Option<u64>,
     /// CPU limit: 1.5
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
     pub cpus: Option<String>,
@@ -196,6 +199,7 @@ pub fn over(
     all.healthcheck = given.healthcheck.or(all.healthcheck);
     all.shm_size = given.shm_size.or(all.shm_size);
     all.mem_limit = given.mem_limit.or(all.mem_limit);
+    all.mem_swappiness = given.mem_swappiness.or(all.mem_swappiness);
     all.cpus = given.cpus.or(all.cpus);
     all.pids_limit = given.pids_limit.or(all.pids_limit);
     all.init |= given.init;
@@ -306,6 +310,7 @@ fn network(spec: &mut TaskSpec, flags: &Flags) -> Result<()> {
 fn limits(spec: &mut TaskSpec, flags: &Flags) -> Result<()> {
     spec.mem_limit =
         flags.memory.as_deref().map(|word| parse::bytes("--memory", word)).transpose()?;
+    spec.mem_swappiness = flags.memory_swappiness;
     spec.shm_size =
         flags.shm_size.as_deref().map(|word| parse::bytes("--shm-size", word)).transpose()?;
     spec.cpus = flags.cpus.as_deref().map(parse::cpus).transpose()?;

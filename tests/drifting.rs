@@ -60,6 +60,48 @@ fn an_untouched_stack_has_none_and_a_touched_limit_is_told_at_its_line() {
     host.finish();
 }
 
+/// Of version 2 there is no such file; there the key goes unheeded.
+#[test]
+fn a_touched_swappiness_is_told_and_healed() {
+    let host = Host::new();
+    host.write(
+        "calm/compose.yaml",
+        "services:\n  app:\n    image: busybox:1\n    init: true\n    command: sleep 1000000\n    mem_swappiness: 10\n",
+    );
+    host.keel(&["up", "-d", "calm/compose.yaml"]).ok();
+    host.until_well("calm-app-1");
+    let limit = std::path::PathBuf::from(host.limit_file("calm-app-1"));
+    let file = limit.with_file_name("memory.swappiness");
+    if !file.exists() {
+        assert_eq!(findings(&host), [] as [Value; 0]);
+        host.keel(&["down", "calm"]).ok();
+        return host.finish();
+    }
+    let held = || std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    assert_eq!(held(), "10");
+    std::fs::write(&file, "90").unwrap();
+    let text = host.keel(&["drift"]);
+    assert_eq!(text.code, 2);
+    for part in ["calm-app-1: mem_swappiness", "applied    10", "observed   90", "compose.yaml:6:"]
+    {
+        assert!(text.stdout.contains(part), "{part} is not in {}", text.stdout);
+    }
+    // Changed in place, and back to what the host has.
+    let before = host.container("calm-app-1").unwrap();
+    host.sh("sed -i 's/: 10/: 20/' calm/compose.yaml");
+    host.keel(&["up", "-d", "calm/compose.yaml"]).ok();
+    until("it is as written", || (held() == "20").then_some(()), || host.overview());
+    host.write(
+        "calm/compose.yaml",
+        "services:\n  app:\n    image: busybox:1\n    init: true\n    command: sleep 1000000\n",
+    );
+    host.keel(&["up", "-d", "calm/compose.yaml"]).ok();
+    until("it is as above", || (held() != "20").then_some(()), || host.overview());
+    assert_eq!(host.container("calm-app-1").unwrap()["pid"], before["pid"], "in place");
+    host.keel(&["down", "calm"]).ok();
+    host.finish();
+}
+
 #[test]
 fn serve_heals_what_was_touched() {
     let host = Host::new();

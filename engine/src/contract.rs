@@ -250,8 +250,13 @@ impl Subject<'_> {
         Arc::make_mut(&mut wish.spec).restart = RestartPolicy::Always;
         self.assign(&wish).await;
         self.until_phase(&wish.id, Phase::Running).await;
-        let (mem_limit, cpus, pids_limit) = (Some(64 << 20), Some(500_000_000), Some(50));
-        let spec = TaskSpec { mem_limit, cpus, pids_limit, ..(*wish.spec).clone() };
+        let spec = TaskSpec {
+            mem_limit: Some(64 << 20),
+            mem_swappiness: Some(30),
+            cpus: Some(500_000_000),
+            pids_limit: Some(50),
+            ..(*wish.spec).clone()
+        };
         let changed = TaskAssignment { generation: 2, spec: Arc::new(spec), ..wish };
         self.assign(&changed).await;
         let applied =

@@ -31,7 +31,7 @@ pub fn diff(from: &TaskSpec, to: &TaskSpec) -> Vec<Difference> {
             name: row.name.to_owned(),
             from,
             to,
-            cost: row.cost,
+            cost: row.cost(),
         })
         .collect()
 }

@@ -5,7 +5,7 @@
 //! - Whoever acts on a [`Field`] matches without a wildcard, so that a forgotten one does not
 //!   compile; a test below keeps the list and [`TaskSpec`] together.
 
-use crate::{Mount, MountSource, Port, TaskSpec, Ulimit, Value};
+use crate::{Limit, Mount, MountSource, Port, TaskSpec, Ulimit, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,15 +19,69 @@ pub enum Cost {
     Replace,
 }
 
+/// How a field is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// In the running container, by these means.
+    InPlace(Applier),
+    /// By a new container.
+    Replace,
+}
+
+/// How a field of a running container is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applier {
+    /// Set in its cgroup.
+    Limit(Limit),
+    /// Whoever supervises the process goes by it from then on.
+    Supervisor,
+    /// It is only remembered.
+    Record,
+}
+
 /// Where the value that is really there can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readback {
     /// In the kernel.
-    Kernel,
+    Kernel(Reader),
     /// On disk.
-    Disk,
+    Disk(Reader),
+    /// In the engine's own records.
+    Record(Reader),
     /// Nowhere: what was applied cannot change under a running process.
     Never,
+}
+
+impl Readback {
+    /// Who reads it, where it can be read.
+    #[must_use]
+    pub fn reader(self) -> Option<Reader> {
+        match self {
+            Self::Kernel(reader) | Self::Disk(reader) | Self::Record(reader) => Some(reader),
+            Self::Never => None,
+        }
+    }
+}
+
+/// How a field is read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// From its cgroup.
+    Limit(Limit),
+    /// In the namespaces of its process.
+    Sysctls,
+    /// Of its process.
+    Ulimits,
+    /// The folders that its root is made of.
+    Layers,
+    /// What its process has mounted.
+    Mounts,
+    /// Whose network namespace it is in.
+    Namespace,
+    /// The links in its namespace, and their other ends.
+    Links,
+    /// The port tables, which are read for all tasks at once.
+    PortTables,
 }
 
 /// One field.
@@ -36,12 +90,23 @@ pub struct Row {
     pub name: &'static str,
     /// Its identity in code.
     pub field: Field,
-    /// What a difference costs.
-    pub cost: Cost,
+    /// How it is changed.
+    pub change: Change,
     /// Where it can be read back.
     pub readback: Readback,
     /// Its value.
     pub get: fn(&TaskSpec) -> Value,
+}
+
+impl Row {
+    /// What a difference costs.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        match self.change {
+            Change::InPlace(_) => Cost::InPlace,
+            Change::Replace => Cost::Replace,
+        }
+    }
 }
 
 /// The row of a field.
@@ -56,55 +121,66 @@ pub fn row_of(field: Field) -> &'static Row {
 const fn row(
     name: &'static str,
     field: Field,
-    cost: Cost,
+    change: Change,
     readback: Readback,
     get: fn(&TaskSpec) -> Value,
 ) -> Row {
-    Row { name, field, cost, readback, get }
+    Row { name, field, change, readback, get }
 }
+
+/// A limit is changed and read back where it is held.
+const fn limit(name: &'static str, field: Field, limit: Limit, get: fn(&TaskSpec) -> Value) -> Row {
+    let readback = Readback::Kernel(Reader::Limit(limit));
+    row(name, field, Change::InPlace(Applier::Limit(limit)), readback, get)
+}
+
+const SUPERVISOR: Change = Change::InPlace(Applier::Supervisor);
+const REPLACE: Change = Change::Replace;
+const RECORD: Change = Change::InPlace(Applier::Record);
 
 /// The fields of [`TaskSpec`], in the order in which they are shown.
 #[rustfmt::skip]
 pub const FIELDS: &[Row] = &[
-    row("container_name", Field::ContainerName, Cost::Replace, Readback::Never, |t| text(&t.container_name)),
-    row("image", Field::Image, Cost::Replace, Readback::Disk, |t| text(&t.image)),
-    row("pull_policy", Field::PullPolicy, Cost::InPlace, Readback::Never, |t| word(&t.pull_policy)),
-    row("command", Field::Command, Cost::Replace, Readback::Never, |t| optional_list(t.command.as_ref())),
-    row("entrypoint", Field::Entrypoint, Cost::Replace, Readback::Never, |t| optional_list(t.entrypoint.as_ref())),
-    row("environment", Field::Environment, Cost::Replace, Readback::Never, |t| environment(&t.environment)),
-    row("working_dir", Field::WorkingDir, Cost::Replace, Readback::Never, |t| optional_text(t.working_dir.as_ref())),
-    row("user", Field::User, Cost::Replace, Readback::Never, |t| optional_text(t.user.as_ref())),
-    row("group_add", Field::GroupAdd, Cost::Replace, Readback::Never, |t| list(&t.group_add)),
-    row("hostname", Field::Hostname, Cost::Replace, Readback::Never, |t| optional_text(t.hostname.as_ref())),
-    row("tty", Field::Tty, Cost::Replace, Readback::Never, |t| flag(t.tty)),
-    row("stdin_open", Field::StdinOpen, Cost::Replace, Readback::Never, |t| flag(t.stdin_open)),
-    row("init", Field::Init, Cost::Replace, Readback::Never, |t| flag(t.init)),
-    row("read_only", Field::ReadOnly, Cost::Replace, Readback::Never, |t| flag(t.read_only)),
-    row("privileged", Field::Privileged, Cost::Replace, Readback::Never, |t| flag(t.privileged)),
-    row("cap_add", Field::CapAdd, Cost::Replace, Readback::Never, |t| list(&t.cap_add)),
-    row("cap_drop", Field::CapDrop, Cost::Replace, Readback::Never, |t| list(&t.cap_drop)),
-    row("security_opt", Field::SecurityOpt, Cost::Replace, Readback::Never, |t| list(&t.security_opt)),
-    row("devices", Field::Devices, Cost::Replace, Readback::Never, |t| words(&t.devices)),
-    row("sysctls", Field::Sysctls, Cost::Replace, Readback::Kernel, |t| map(&t.sysctls)),
-    row("ulimits", Field::Ulimits, Cost::Replace, Readback::Kernel, |t| limits(&t.ulimits)),
-    row("shm_size", Field::ShmSize, Cost::Replace, Readback::Never, |t| optional(t.shm_size, Value::Bytes)),
-    row("mem_limit", Field::MemLimit, Cost::InPlace, Readback::Kernel, |t| optional(t.mem_limit, Value::Bytes)),
-    row("cpus", Field::Cpus, Cost::InPlace, Readback::Kernel, |t| optional(t.cpus, Value::Cpus)),
-    row("pids_limit", Field::PidsLimit, Cost::InPlace, Readback::Kernel, |t| optional(t.pids_limit, count)),
-    row("tmpfs", Field::Tmpfs, Cost::Replace, Readback::Never, |t| words(&t.tmpfs)),
-    row("volumes", Field::Volumes, Cost::Replace, Readback::Kernel, |t| mounts(&t.volumes)),
-    row("configs", Field::Configs, Cost::Replace, Readback::Never, |t| words(&t.configs)),
-    row("secrets", Field::Secrets, Cost::Replace, Readback::Never, |t| words(&t.secrets)),
-    row("network_mode", Field::NetworkMode, Cost::Replace, Readback::Kernel, |t| word(&t.network_mode)),
-    row("networks", Field::Networks, Cost::Replace, Readback::Kernel, |t| words(&t.networks)),
-    row("ports", Field::Ports, Cost::Replace, Readback::Kernel, |t| ports(&t.ports)),
-    row("dns", Field::Dns, Cost::Replace, Readback::Never, |t| list(&t.dns)),
-    row("extra_hosts", Field::ExtraHosts, Cost::Replace, Readback::Never, |t| pairs(&t.extra_hosts)),
-    row("healthcheck", Field::Healthcheck, Cost::InPlace, Readback::Never, |t| optional_word(t.healthcheck.as_ref())),
-    row("restart", Field::Restart, Cost::InPlace, Readback::Never, |t| word(&t.restart)),
-    row("stop_signal", Field::StopSignal, Cost::InPlace, Readback::Never, |t| optional_text(t.stop_signal.as_ref())),
-    row("stop_grace_period", Field::StopGracePeriod, Cost::InPlace, Readback::Never, |t| optional(t.stop_grace_period, Value::Millis)),
-    row("labels", Field::Labels, Cost::InPlace, Readback::Never, |t| map(&t.labels)),
+    row("container_name", Field::ContainerName, REPLACE, Readback::Never, |t| text(&t.container_name)),
+    row("image", Field::Image, REPLACE, Readback::Disk(Reader::Layers), |t| text(&t.image)),
+    row("pull_policy", Field::PullPolicy, RECORD, Readback::Never, |t| word(&t.pull_policy)),
+    row("command", Field::Command, REPLACE, Readback::Never, |t| optional_list(t.command.as_ref())),
+    row("entrypoint", Field::Entrypoint, REPLACE, Readback::Never, |t| optional_list(t.entrypoint.as_ref())),
+    row("environment", Field::Environment, REPLACE, Readback::Never, |t| environment(&t.environment)),
+    row("working_dir", Field::WorkingDir, REPLACE, Readback::Never, |t| optional_text(t.working_dir.as_ref())),
+    row("user", Field::User, REPLACE, Readback::Never, |t| optional_text(t.user.as_ref())),
+    row("group_add", Field::GroupAdd, REPLACE, Readback::Never, |t| list(&t.group_add)),
+    row("hostname", Field::Hostname, REPLACE, Readback::Never, |t| optional_text(t.hostname.as_ref())),
+    row("tty", Field::Tty, REPLACE, Readback::Never, |t| flag(t.tty)),
+    row("stdin_open", Field::StdinOpen, REPLACE, Readback::Never, |t| flag(t.stdin_open)),
+    row("init", Field::Init, REPLACE, Readback::Never, |t| flag(t.init)),
+    row("read_only", Field::ReadOnly, REPLACE, Readback::Never, |t| flag(t.read_only)),
+    row("privileged", Field::Privileged, REPLACE, Readback::Never, |t| flag(t.privileged)),
+    row("cap_add", Field::CapAdd, REPLACE, Readback::Never, |t| list(&t.cap_add)),
+    row("cap_drop", Field::CapDrop, REPLACE, Readback::Never, |t| list(&t.cap_drop)),
+    row("security_opt", Field::SecurityOpt, REPLACE, Readback::Never, |t| list(&t.security_opt)),
+    row("devices", Field::Devices, REPLACE, Readback::Never, |t| words(&t.devices)),
+    row("sysctls", Field::Sysctls, REPLACE, Readback::Kernel(Reader::Sysctls), |t| map(&t.sysctls)),
+    row("ulimits", Field::Ulimits, REPLACE, Readback::Kernel(Reader::Ulimits), |t| limits(&t.ulimits)),
+    row("shm_size", Field::ShmSize, REPLACE, Readback::Never, |t| optional(t.shm_size, Value::Bytes)),
+    limit("mem_limit", Field::MemLimit, Limit::Memory, |t| Limit::Memory.value(t.mem_limit)),
+    limit("mem_swappiness", Field::MemSwappiness, Limit::Swappiness, |t| Limit::Swappiness.value(t.mem_swappiness)),
+    limit("cpus", Field::Cpus, Limit::Cpus, |t| Limit::Cpus.value(t.cpus)),
+    limit("pids_limit", Field::PidsLimit, Limit::Pids, |t| Limit::Pids.value(t.pids_limit)),
+    row("tmpfs", Field::Tmpfs, REPLACE, Readback::Never, |t| words(&t.tmpfs)),
+    row("volumes", Field::Volumes, REPLACE, Readback::Kernel(Reader::Mounts), |t| mounts(&t.volumes)),
+    row("configs", Field::Configs, REPLACE, Readback::Never, |t| words(&t.configs)),
+    row("secrets", Field::Secrets, REPLACE, Readback::Never, |t| words(&t.secrets)),
+    row("network_mode", Field::NetworkMode, REPLACE, Readback::Kernel(Reader::Namespace), |t| word(&t.network_mode)),
+    row("networks", Field::Networks, REPLACE, Readback::Kernel(Reader::Links), |t| words(&t.networks)),
+    row("ports", Field::Ports, REPLACE, Readback::Kernel(Reader::PortTables), |t| ports(&t.ports)),
+    row("dns", Field::Dns, REPLACE, Readback::Never, |t| list(&t.dns)),
+    row("extra_hosts", Field::ExtraHosts, REPLACE, Readback::Never, |t| pairs(&t.extra_hosts)),
+    row("healthcheck", Field::Healthcheck, SUPERVISOR, Readback::Never, |t| optional_word(t.healthcheck.as_ref())),
+    row("restart", Field::Restart, SUPERVISOR, Readback::Never, |t| word(&t.restart)),
+    row("stop_signal", Field::StopSignal, SUPERVISOR, Readback::Never, |t| optional_text(t.stop_signal.as_ref())),
+    row("stop_grace_period", Field::StopGracePeriod, SUPERVISOR, Readback::Never, |t| optional(t.stop_grace_period, Value::Millis)),
+    row("labels", Field::Labels, RECORD, Readback::Never, |t| map(&t.labels)),
 ];
 
 /// A field of [`TaskSpec`].
@@ -135,6 +211,7 @@ pub enum Field {
     Ulimits,
     ShmSize,
     MemLimit,
+    MemSwappiness,
     Cpus,
     PidsLimit,
     Tmpfs,
@@ -159,10 +236,6 @@ fn text(value: &str) -> Value {
 
 fn flag(value: bool) -> Value {
     if value { Value::Bool(true) } else { Value::Unset }
-}
-
-fn count(value: u64) -> Value {
-    Value::Number(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn optional<T>(value: Option<T>, kind: fn(T) -> Value) -> Value {
@@ -303,6 +376,7 @@ mod tests {
             ulimits: [(word(), Ulimit { soft: 1, hard: 2 })].into(),
             shm_size: Some(1),
             mem_limit: Some(1),
+            mem_swappiness: Some(1),
             cpus: Some(1),
             pids_limit: Some(1),
             tmpfs: vec![Tmpfs { target: word(), ..Tmpfs::default() }],

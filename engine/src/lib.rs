@@ -19,6 +19,7 @@ pub mod frames;
 mod hash;
 mod ids;
 pub mod labels;
+mod limits;
 mod network;
 mod observation;
 mod open;
@@ -34,6 +35,7 @@ pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment
 pub use diff::{Difference, cost_of, diff};
 pub use hash::{digest_of, hash_of};
 pub use ids::{Digest, NameError, Place, Slot, StackName, TaskId, short};
+pub use limits::{Limit, Limits, limits_of};
 pub use network::NetworkSpec;
 pub use observation::{
     Depth, ExitCause, Finding, ForeignContainer, Health, Level, Observation, ObservedImage,

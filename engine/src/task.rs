@@ -80,6 +80,9 @@ pub struct TaskSpec {
     /// Memory limit in bytes.
     #[serde(skip_serializing_if = "is_default")]
     pub mem_limit: Option<u64>,
+    /// How readily the kernel swaps: 0 to 100; `None` is as the host has it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mem_swappiness: Option<u64>,
     /// CPU limit in nanoseconds per second (1.5 CPUs are 1,500,000,000).
     #[serde(skip_serializing_if = "is_default")]
     pub cpus: Option<u64>,

@@ -13,8 +13,7 @@ use crate::work::{namespace_path, nudge};
 use crate::{
     TaskDir, blocking, mounts, network, networks, prepare, read, record, resolver, runtime,
 };
-use keel_engine::fields::{Cost, FIELDS, Field};
-use keel_engine::{TaskAssignment, TaskSpec};
+use keel_engine::{TaskAssignment, TaskSpec, limits_of};
 use keel_images::Image;
 use std::io;
 use std::sync::Arc;
@@ -144,51 +143,8 @@ fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
 }
 
 fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {
-    for row in FIELDS.iter().filter(|row| row.cost == Cost::InPlace) {
-        write(row.field, spec, cgroup).map_err(|error| {
-            Setback::Later(format!("cannot set {} to {}: {error}", row.name, (row.get)(spec)))
-        })?;
-    }
-    Ok(())
-}
-
-/// Writes one field where it takes effect. What the shim goes by, it reads from the records.
-fn write(field: Field, spec: &TaskSpec, cgroup: &Cgroup) -> io::Result<()> {
-    match field {
-        Field::MemLimit => cgroup.set_memory(spec.mem_limit),
-        Field::Cpus => cgroup.set_cpus(spec.cpus),
-        Field::PidsLimit => cgroup.set_pids(spec.pids_limit),
-        Field::Healthcheck | Field::Restart | Field::StopSignal | Field::StopGracePeriod => Ok(()),
-        Field::PullPolicy | Field::Labels => Ok(()),
-        Field::ContainerName
-        | Field::Image
-        | Field::Command
-        | Field::Entrypoint
-        | Field::Environment
-        | Field::WorkingDir
-        | Field::User
-        | Field::GroupAdd
-        | Field::Hostname
-        | Field::Tty
-        | Field::StdinOpen
-        | Field::Init
-        | Field::ReadOnly
-        | Field::Privileged
-        | Field::CapAdd
-        | Field::CapDrop
-        | Field::SecurityOpt
-        | Field::Devices
-        | Field::Sysctls
-        | Field::Ulimits
-        | Field::ShmSize
-        | Field::Tmpfs
-        | Field::Volumes
-        | Field::Configs
-        | Field::Secrets
-        | Field::NetworkMode
-        | Field::Networks
-        | Field::Ports
-        | Field::Dns
-        | Field::ExtraHosts => Err(io::Error::other("it costs a new container")),
-    }
+    cgroup.apply(&limits_of(spec)).map_err(|(limit, error)| {
+        let value = limit.value(limit.of(spec));
+        Setback::Later(format!("cannot limit {limit} to {value}: {error}"))
+    })
 }

@@ -43,7 +43,7 @@ mod wish;
 use desired::{Desired, Owner};
 use draft::{Draft, hold};
 use facts::Facts;
-use keel_engine::fields::Field;
+use keel_engine::fields::{Applier, Change, Field, row_of};
 use keel_engine::{Digest, Observation, StackName};
 use memory::Memory;
 use standing::Standing;
@@ -220,7 +220,8 @@ fn changed_in_place(facts: &Facts<'_>, entry: &Entry) -> Option<(String, standin
     };
     let Reason::Changed { differences } = reason else { return None };
     let tells = |field| {
-        matches!(field, Field::Healthcheck | Field::MemLimit | Field::Cpus | Field::PidsLimit)
+        let change = row_of(field).change;
+        field == Field::Healthcheck || matches!(change, Change::InPlace(Applier::Limit(_)))
     };
     let task = facts.slots.get(slot)?.current?;
     let changed = standing::Changed { task: task.id.clone(), at: facts.now() };

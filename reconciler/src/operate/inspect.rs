@@ -147,6 +147,7 @@ fn host_config(task: &ObservedTask) -> Value {
     };
     json!({
         "Memory": spec.mem_limit.unwrap_or(0),
+        "MemorySwappiness": spec.mem_swappiness,
         "NanoCpus": spec.cpus.unwrap_or(0),
         "PidsLimit": spec.pids_limit,
         "ShmSize": spec.shm_size.unwrap_or(64 << 20),

@@ -225,7 +225,7 @@ pub(super) const ROWS: &[Row] = &[
     row("mac_address", Text, Held("hardware addresses cannot be chosen")),
     row("mem_limit", Bytes, Honoured),
     row("mem_reservation", Bytes, Held("this memory limit is not set")),
-    row("mem_swappiness", Whole, Held("this memory limit is not set")),
+    row("mem_swappiness", Whole, Honoured),
     row("memswap_limit", Bytes, Held("this memory limit is not set")),
     row("models", Names, Held("models are not run")),
     row("models.*.endpoint_var", Text, Inside),

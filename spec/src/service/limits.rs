@@ -13,6 +13,8 @@ use crate::scalar;
 pub struct Limits {
     /// Memory in bytes; absent: none.
     pub memory: Option<u64>,
+    /// How readily the kernel swaps, 0 to 100; absent: as the host has it.
+    pub swappiness: Option<u64>,
     /// CPU time; absent: none.
     pub cpus: Option<NanoCpus>,
     /// Processes; absent: none.
@@ -57,6 +59,7 @@ impl Limits {
         let ulimits = service.get("ulimits").map(|field| ulimits(&field)).unwrap_or_default();
         Self {
             memory: agreed(service, "mem_limit", deployed("memory"), memory).filter(|n| *n > 0),
+            swappiness: service.get("mem_swappiness").and_then(|field| swappiness(&field)),
             cpus: agreed(service, "cpus", deployed("cpus"), cpus).filter(|cpus| cpus.0 > 0),
             pids: agreed(service, "pids_limit", deployed("pids"), pids).flatten(),
             shm_size: service.get("shm_size").and_then(|field| field.bytes()),
@@ -72,6 +75,11 @@ fn memory(field: &Field<'_>) -> Option<u64> {
         return field.wrong("a size with its unit, such as `512m`");
     }
     field.bytes()
+}
+
+fn swappiness(field: &Field<'_>) -> Option<u64> {
+    let percent = |text: &str| text.parse().ok().filter(|percent| *percent <= 100);
+    field.parsed("a number from 0 to 100", percent)
 }
 
 fn cpus(field: &Field<'_>) -> Option<NanoCpus> {

@@ -10,12 +10,12 @@ use crate::Layout;
 use crate::network::{self, Network, NetworkFinding, Scope};
 use crate::networks::Stored;
 use crate::record::{Process, State};
-use crate::runtime::cgroup::{Cgroup, held_cpus, held_memory};
+use crate::runtime::cgroup::{self, Cgroup};
 use crate::tasks::Records;
 use crate::{clock, record};
-use keel_engine::fields::{Cost, FIELDS, Field, Readback, Row};
+use keel_engine::fields::{Cost, FIELDS, Field, Reader, Row};
 use keel_engine::{
-    EngineError, ExitCause, Finding, Goal, Level, MountSource, NetworkMode, NetworkSpec,
+    EngineError, ExitCause, Finding, Goal, Level, Limit, MountSource, NetworkMode, NetworkSpec,
     ObservedTask, Phase, Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,11 +31,11 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
     let Some(process) = process.filter(|_| seen.phase == Phase::Running) else { return findings };
     // What is being changed in place is a change on its way, and no drift.
     let changes = records.work.generation < records.wish.generation;
-    let settled = |row: &&Row| !changes || row.cost != Cost::InPlace;
-    let rows = FIELDS.iter().filter(|row| row.readback != Readback::Never);
-    for row in rows.filter(settled) {
+    let settled = |row: &&Row| !changes || row.cost() != Cost::InPlace;
+    for row in FIELDS.iter().filter(settled) {
+        let Some(reader) = row.readback.reader() else { continue };
         let task = Reading { layout, records, process: &process, apart: seen.apart };
-        let Some((applied, observed)) = task.row(row) else { continue };
+        let Some((applied, observed)) = task.read(reader) else { continue };
         findings.extend(differences(row, applied, observed));
     }
     findings
@@ -83,70 +83,30 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// What the kernel would hold and what it holds; `None` where that cannot be known.
-    fn row(&self, row: &Row) -> Option<(Value, Value)> {
-        let spec = &self.records.wish.spec;
-        let number = |count: u64| Value::Number(i64::try_from(count).unwrap_or(i64::MAX));
-        let limit = |value: Option<u64>, kind: fn(u64) -> Value| value.map_or(Value::Unset, kind);
-        match row.field {
-            Field::MemLimit => {
-                let held = self.cgroup()?.memory().ok()?;
-                Some((
-                    limit(spec.mem_limit.map(held_memory), Value::Bytes),
-                    limit(held, Value::Bytes),
-                ))
-            }
-            Field::Cpus => {
-                let held = self.cgroup()?.cpus().ok()?;
-                Some((limit(spec.cpus.map(held_cpus), Value::Cpus), limit(held, Value::Cpus)))
-            }
-            Field::PidsLimit => {
-                let held = self.cgroup()?.pids().ok()?;
-                Some((
-                    spec.pids_limit.map_or(Value::Unset, number),
-                    held.map_or(Value::Unset, number),
-                ))
-            }
-            Field::Sysctls => {
-                let held = inside::sysctls(self.process, &spec.sysctls)?;
-                Some((map(spec.sysctls.clone()), map(held)))
-            }
-            Field::Ulimits => self.ulimits(),
-            Field::Image => self.image(),
-            Field::Networks => Some(self.networks()),
-            Field::NetworkMode => Some(self.namespace()),
-            Field::Volumes => self.volumes(),
-            // The elements of the port tables are read for all tasks at once.
-            Field::Ports => None,
-            Field::ContainerName
-            | Field::PullPolicy
-            | Field::Command
-            | Field::Entrypoint
-            | Field::Environment
-            | Field::WorkingDir
-            | Field::User
-            | Field::GroupAdd
-            | Field::Hostname
-            | Field::Tty
-            | Field::StdinOpen
-            | Field::Init
-            | Field::ReadOnly
-            | Field::Privileged
-            | Field::CapAdd
-            | Field::CapDrop
-            | Field::SecurityOpt
-            | Field::Devices
-            | Field::ShmSize
-            | Field::Tmpfs
-            | Field::Configs
-            | Field::Secrets
-            | Field::Dns
-            | Field::ExtraHosts
-            | Field::Healthcheck
-            | Field::Restart
-            | Field::StopSignal
-            | Field::StopGracePeriod
-            | Field::Labels => None,
+    fn read(&self, reader: Reader) -> Option<(Value, Value)> {
+        match reader {
+            Reader::Limit(limit) => self.limit(limit),
+            Reader::Sysctls => self.sysctls(),
+            Reader::Ulimits => self.ulimits(),
+            Reader::Layers => self.image(),
+            Reader::Mounts => self.volumes(),
+            Reader::Namespace => Some(self.namespace()),
+            Reader::Links => Some(self.networks()),
+            // Their elements are read for all tasks at once.
+            Reader::PortTables => None,
         }
+    }
+
+    fn limit(&self, limit: Limit) -> Option<(Value, Value)> {
+        let own = self.cgroup()?;
+        let asked = limit.of(&self.records.wish.spec).map(|value| cgroup::held(limit, value));
+        let applied = asked.map_or_else(|| own.usual(limit), |asked| Ok(Some(asked))).ok()?;
+        Some((limit.value(applied), limit.value(own.get(limit).ok()?)))
+    }
+
+    fn sysctls(&self) -> Option<(Value, Value)> {
+        let wanted = &self.records.wish.spec.sysctls;
+        Some((map(wanted.clone()), map(inside::sysctls(self.process, wanted)?)))
     }
 
     fn cgroup(&self) -> Option<Cgroup> {

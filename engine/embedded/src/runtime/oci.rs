@@ -4,6 +4,10 @@
 //! - Names and shapes are the specification's, so that others' tools can read what is stored.
 //! - What is unknown is ignored, and what is missing has its default.
 
+mod resources;
+
+use keel_engine::Limits;
+use resources::Stored;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -161,52 +165,14 @@ pub struct Namespace {
     pub kind: String,
 }
 
-/// Limits of a cgroup. Only what is set is limited.
+/// What a cgroup grants.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Resources {
     /// Which devices may be used.
     pub devices: Vec<DeviceAccess>,
-    /// Memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Memory>,
-    /// Processor time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Cpu>,
-    /// Processes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pids: Option<Pids>,
-}
-
-/// Memory, in bytes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Memory {
-    /// All of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<i64>,
-    /// With swap.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap: Option<i64>,
-}
-
-/// Processor time, in microseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Cpu {
-    /// In each period.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota: Option<i64>,
-    /// How long that is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub period: Option<u64>,
-}
-
-/// Processes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Pids {
-    /// How many.
-    pub limit: i64,
+    /// Only what is set is limited.
+    pub limits: Limits,
 }
 
 /// What kind of device.

@@ -328,14 +328,8 @@ pub fn cgroup_of(spec: &Spec) -> Result<Cgroup, Failure> {
 }
 
 fn limit(cgroup: &Cgroup, resources: &Resources) -> Result<(), Failure> {
-    let positive = |value: i64| u64::try_from(value).ok();
-    let memory = resources.memory.as_ref().and_then(|memory| memory.limit);
-    cgroup.set_memory(memory.and_then(positive)).step("limit memory")?;
-    let quota = resources.cpu.as_ref().and_then(|cpu| cpu.quota);
-    let nanos = quota.and_then(positive).map(|quota| quota * 10_000);
-    cgroup.set_cpus(nanos).step("limit CPU time")?;
-    let pids = resources.pids.as_ref().map(|pids| pids.limit);
-    cgroup.set_pids(pids.and_then(positive)).step("limit processes")?;
+    let failed = |(limit, error)| Failure::at(format_args!("limit {limit}"), error);
+    cgroup.apply(&resources.limits).map_err(failed)?;
     let rules: Vec<_> = resources.devices.iter().map(device_rule).collect();
     cgroup.set_devices(&rules).step("limit devices")
 }

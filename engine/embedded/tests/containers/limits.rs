@@ -2,8 +2,8 @@
 
 use crate::Test;
 use crate::lab::Lab;
-use keel_embedded::runtime::cgroup::{held_cpus, held_memory};
-use keel_engine::ExitCause;
+use keel_embedded::runtime::cgroup::{Cgroup, held};
+use keel_engine::{ExitCause, Limit};
 
 pub const TESTS: &[Test] = &[
     ("limits_are_set_read_and_changed", limits_are_set_read_and_changed),
@@ -17,32 +17,46 @@ fn limits_are_set_read_and_changed(lab: &Lab) {
         spec.mem_limit = Some((64 << 20) + 1);
         spec.cpus = Some(500_000_001);
         spec.pids_limit = Some(20);
+        spec.mem_swappiness = Some(7);
     });
     let task = task.launch();
     let state = task.running();
     let cgroup = task.cgroup();
-    assert_eq!(cgroup.memory().unwrap(), Some(held_memory((64 << 20) + 1)));
-    assert_eq!(cgroup.cpus().unwrap(), Some(held_cpus(500_000_001)));
-    assert_eq!(cgroup.pids().unwrap(), Some(20));
+    assert_eq!(cgroup.get(Limit::Memory).unwrap(), Some(held(Limit::Memory, (64 << 20) + 1)));
+    assert_eq!(cgroup.get(Limit::Cpus).unwrap(), Some(held(Limit::Cpus, 500_000_001)));
+    assert_eq!(cgroup.get(Limit::Pids).unwrap(), Some(20));
     assert!(cgroup.processes().unwrap().contains(&state.process.unwrap().pid));
     assert!(cgroup.memory_usage().unwrap() > 0);
     for limit in [Some(128 << 20), Some(32 << 20), None] {
-        cgroup.set_memory(limit).unwrap();
-        assert_eq!(cgroup.memory().unwrap(), limit);
+        cgroup.set(Limit::Memory, limit).unwrap();
+        assert_eq!(cgroup.get(Limit::Memory).unwrap(), limit);
     }
     for limit in [Some(2_000_000_000), None] {
-        cgroup.set_cpus(limit).unwrap();
-        assert_eq!(cgroup.cpus().unwrap(), limit);
+        cgroup.set(Limit::Cpus, limit).unwrap();
+        assert_eq!(cgroup.get(Limit::Cpus).unwrap(), limit);
     }
-    cgroup.set_pids(None).unwrap();
-    assert_eq!(cgroup.pids().unwrap(), None);
+    cgroup.set(Limit::Pids, None).unwrap();
+    assert_eq!(cgroup.get(Limit::Pids).unwrap(), None);
+    if matches!(cgroup, Cgroup::V1(_)) {
+        assert_eq!(cgroup.get(Limit::Swappiness).unwrap(), Some(7));
+        cgroup.set(Limit::Swappiness, None).unwrap();
+        let usual = cgroup.usual(Limit::Swappiness).unwrap();
+        assert_eq!(cgroup.get(Limit::Swappiness).unwrap(), usual);
+        assert_ne!(usual, Some(7));
+    } else {
+        assert!(cgroup.get(Limit::Swappiness).is_err(), "it is not there to be read");
+    }
 }
 
 fn no_limit_is_no_limit(lab: &Lab) {
     let task = lab.shell("sleep 1000").launch();
     task.running();
     let cgroup = task.cgroup();
-    let limits = (cgroup.memory().unwrap(), cgroup.cpus().unwrap(), cgroup.pids().unwrap());
+    let limits = (
+        cgroup.get(Limit::Memory).unwrap(),
+        cgroup.get(Limit::Cpus).unwrap(),
+        cgroup.get(Limit::Pids).unwrap(),
+    );
     assert_eq!(limits, (None, None, None));
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use keel_embedded::runtime::cgroup::{Cgroup, Hierarchies};
-use keel_embedded::{Embedded, Layout, Options};
+use keel_embedded::{Embedded, Layout, LockError, Options, RootLock};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Engine, Goal, LogOptions, NetworkSpec, Observation, ObservedTask, Open,
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Lab {
     folder: tempfile::TempDir,
     pub layout: Layout,
+    lock: Option<RootLock>,
     engine: Option<Embedded>,
 }
 
@@ -34,7 +35,7 @@ impl Lab {
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());
-        let mut lab = Self { folder, layout, engine: None };
+        let mut lab = Self { folder, layout, lock: None, engine: None };
         lab.reopen().await;
         lab
     }
@@ -44,11 +45,26 @@ impl Lab {
         if let Some(engine) = self.engine.take() {
             engine.close().await;
         }
+        self.lock = None;
     }
 
     pub async fn reopen(&mut self) {
         self.close().await;
+        self.lock = Some(self.locked().await);
         self.engine = Some(Embedded::open(self.layout.clone(), options()).await.unwrap());
+    }
+
+    /// A shim's last act drives the root where nobody else does, and may be at it still.
+    async fn locked(&self) -> RootLock {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match RootLock::acquire(&self.layout, "engine tests", false) {
+                Ok(lock) => return lock,
+                Err(LockError::Held { .. }) => assert!(tokio::time::Instant::now() < deadline),
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub fn engine(&self) -> &Embedded {

@@ -153,7 +153,7 @@ async fn a_touched_limit_is_found_and_healed() {
         || async { lab.engine().observe(Depth::Fields).await.unwrap().tasks[0].findings.clone() };
     assert_eq!(findings().await, [], "an untouched task has no drift");
     let cgroup = format!("{}/{}", lab.layout.cgroup(), wish.id.short());
-    Cgroup::at(&cgroup).unwrap().set_memory(Some(32 << 20)).unwrap();
+    Cgroup::at(&cgroup).unwrap().set(keel_engine::Limit::Memory, Some(32 << 20)).unwrap();
     let found = findings().await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].row, Some(Field::MemLimit));

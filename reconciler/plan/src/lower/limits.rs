@@ -8,6 +8,7 @@ const SHM: u64 = 64 << 20;
 
 pub(super) fn lower(limits: &Limits, spec: &mut TaskSpec) {
     spec.mem_limit = limits.memory;
+    spec.mem_swappiness = limits.swappiness;
     spec.cpus = limits.cpus.map(|cpus| cpus.0);
     spec.pids_limit = limits.pids;
     spec.shm_size = limits.shm_size.filter(|bytes| *bytes != SHM);

@@ -1,28 +1,12 @@
 //! How much a task may use: its cgroup's limits, and its process's.
 
 use super::{BundleError, HostFacts};
-use crate::runtime::oci::{Cpu, DeviceAccess, DeviceKind, Memory, Pids, Resources, Rlimit};
-use keel_engine::TaskSpec;
+use crate::runtime::oci::{DeviceAccess, DeviceKind, Resources, Rlimit};
+use keel_engine::{TaskSpec, limits_of};
 
 /// The cgroup's limits. Only what is set is named.
 pub fn resources(task: &TaskSpec, host: &HostFacts) -> Resources {
-    limited(task, devices(task, host))
-}
-
-/// The limits that a task has now, beside the devices that it had from the start.
-pub fn limited(task: &TaskSpec, devices: Vec<DeviceAccess>) -> Resources {
-    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    Resources {
-        devices,
-        memory: task.mem_limit.map(|limit| Memory {
-            limit: Some(signed(limit)),
-            swap: Some(signed(limit.saturating_mul(2))),
-        }),
-        cpu: task
-            .cpus
-            .map(|nanos| Cpu { period: Some(100_000), quota: Some(signed(nanos / 10_000)) }),
-        pids: task.pids_limit.map(|limit| Pids { limit: signed(limit) }),
-    }
+    Resources { devices: devices(task, host), limits: limits_of(task) }
 }
 
 /// null, zero, full, random, urandom, tty, console, ptmx.

@@ -188,8 +188,7 @@ pub fn bundle(
 /// The same specification with the limits that the task has now: those change while its process
 /// runs, and its next run is to have them, too.
 pub fn change_limits(spec: &mut Spec, task: &TaskSpec) {
-    let devices = std::mem::take(&mut spec.linux.resources.devices);
-    spec.linux.resources = limits::limited(task, devices);
+    spec.linux.resources.limits = keel_engine::limits_of(task);
 }
 
 fn hostname(task: &TaskSpec, host: &HostFacts) -> String {

@@ -9,20 +9,20 @@ mod devices;
 mod files;
 mod hierarchies;
 mod home;
+mod limits;
 mod v1;
 mod v2;
 
 pub use devices::DeviceRule;
 pub use hierarchies::Hierarchies;
 pub use home::Home;
+pub use limits::held;
 
+use keel_engine::Limit;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-/// Microseconds over which CPU time is limited.
-const PERIOD: u64 = 100_000;
 
 /// A task's cgroup: `keel-KEY/ID12` in each hierarchy that matters.
 #[derive(Debug, Clone)]
@@ -82,60 +82,11 @@ impl Cgroup {
         }
     }
 
-    /// Sets the memory limit in bytes. Swap is limited to as much again, as docker does.
-    pub fn set_memory(&self, limit: Option<u64>) -> io::Result<()> {
-        match self {
-            Self::V1(tree) => tree.set_memory(limit),
-            Self::V2(tree) => tree.set_memory(limit),
-        }
-    }
-
-    /// Sets the CPU limit in nanoseconds per second.
-    pub fn set_cpus(&self, limit: Option<u64>) -> io::Result<()> {
-        let quota = limit.map(quota);
-        match self {
-            Self::V1(tree) => tree.set_quota(quota),
-            Self::V2(tree) => tree.set_quota(quota),
-        }
-    }
-
-    /// Sets the process limit.
-    pub fn set_pids(&self, limit: Option<u64>) -> io::Result<()> {
-        match self {
-            Self::V1(tree) => tree.set_pids(limit),
-            Self::V2(tree) => tree.set_pids(limit),
-        }
-    }
-
     /// Lets the processes inside use these devices alone.
     pub fn set_devices(&self, rules: &[DeviceRule]) -> io::Result<()> {
         match self {
             Self::V1(tree) => tree.set_devices(rules),
             Self::V2(tree) => tree.set_devices(rules),
-        }
-    }
-
-    /// The memory limit that is in force.
-    pub fn memory(&self) -> io::Result<Option<u64>> {
-        match self {
-            Self::V1(tree) => tree.memory(),
-            Self::V2(tree) => tree.memory(),
-        }
-    }
-
-    /// The CPU limit that is in force, in nanoseconds per second.
-    pub fn cpus(&self) -> io::Result<Option<u64>> {
-        match self {
-            Self::V1(tree) => tree.cpus(),
-            Self::V2(tree) => tree.cpus(),
-        }
-    }
-
-    /// The process limit that is in force.
-    pub fn pids(&self) -> io::Result<Option<u64>> {
-        match self {
-            Self::V1(tree) => tree.pids(),
-            Self::V2(tree) => tree.pids(),
         }
     }
 
@@ -188,7 +139,7 @@ impl Cgroup {
     /// Kills all processes inside and waits until they are gone.
     pub fn kill(&self) -> io::Result<()> {
         // Nothing new can be born while the rest is killed.
-        let _ = self.set_pids(Some(0));
+        let _ = self.set(Limit::Pids, Some(0));
         let unified = match self {
             Self::V1(tree) => tree.unified.as_ref(),
             Self::V2(tree) => Some(tree),
@@ -208,39 +159,5 @@ impl Cgroup {
             Self::V1(tree) => tree.remove(),
             Self::V2(tree) => tree.remove(),
         }
-    }
-}
-
-/// What this kernel would hold for a memory limit: whole pages.
-#[must_use]
-pub fn held_memory(limit: u64) -> u64 {
-    let page = rustix::param::page_size() as u64;
-    limit / page * page
-}
-
-/// What this kernel would hold for a CPU limit: whole microseconds in 100 ms, at least 1 ms.
-#[must_use]
-pub fn held_cpus(limit: u64) -> u64 {
-    nanos(quota(limit))
-}
-
-fn quota(nanos: u64) -> u64 {
-    (nanos / (1_000_000_000 / PERIOD)).max(1_000)
-}
-
-fn nanos(quota: u64) -> u64 {
-    quota * (1_000_000_000 / PERIOD)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_held_as_the_kernel_rounds_them() {
-        assert_eq!(held_memory(67_108_865), 67_108_864);
-        assert_eq!(held_cpus(1_500_000_000), 1_500_000_000);
-        assert_eq!(held_cpus(1_500_000_001), 1_500_000_000);
-        assert_eq!(held_cpus(1), 10_000_000);
     }
 }

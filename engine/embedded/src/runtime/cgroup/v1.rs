@@ -1,7 +1,7 @@
 //! Version 1: a folder for each controller, and in a hybrid host one in the unified hierarchy.
 
 use super::hierarchies::CPUSET;
-use super::{DeviceRule, PERIOD, devices, files, nanos, v2};
+use super::{DeviceRule, devices, files, v2};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -16,15 +16,12 @@ pub struct Tree {
     pub unified: Option<v2::Tree>,
 }
 
-/// At this and above the kernel means unlimited (pages rounded down from 2^63).
-const UNLIMITED: u64 = i64::MAX as u64 / 65_536 * 65_536;
-
 impl Tree {
     fn folders(&self) -> BTreeSet<&Path> {
         self.controllers.values().map(PathBuf::as_path).collect()
     }
 
-    fn of(&self, controller: &str) -> io::Result<&Path> {
+    pub(super) fn of(&self, controller: &str) -> io::Result<&Path> {
         let missing =
             || io::Error::other(format!("this host has no cgroup controller {controller}"));
         self.controllers.get(controller).map(PathBuf::as_path).ok_or_else(missing)
@@ -57,56 +54,12 @@ impl Tree {
         }
     }
 
-    /// Memory and swap together may never be below memory alone, not even between two writes.
-    pub(super) fn set_memory(&self, limit: Option<u64>) -> io::Result<()> {
-        let Ok(folder) = self.of("memory") else { return granted("memory", limit) };
-        let both = limit.map_or("-1".to_owned(), |limit| limit.saturating_mul(2).to_string());
-        let alone = limit.map_or("-1".to_owned(), |limit| limit.to_string());
-        let raises = limit.is_none() || self.memory()?.is_some_and(|old| limit > Some(old));
-        if raises {
-            files::write_if_there(folder, "memory.memsw.limit_in_bytes", &both)?;
-        }
-        files::write(folder, "memory.limit_in_bytes", &alone)?;
-        files::write_if_there(folder, "memory.memsw.limit_in_bytes", &both)
-    }
-
-    pub(super) fn set_quota(&self, quota: Option<u64>) -> io::Result<()> {
-        let Ok(folder) = self.of("cpu") else { return granted("cpu", quota) };
-        files::write(folder, "cpu.cfs_period_us", &PERIOD.to_string())?;
-        let quota = quota.map_or("-1".to_owned(), |quota| quota.to_string());
-        files::write(folder, "cpu.cfs_quota_us", &quota)
-    }
-
-    pub(super) fn set_pids(&self, limit: Option<u64>) -> io::Result<()> {
-        let Ok(folder) = self.of("pids") else { return granted("pids", limit) };
-        files::write(folder, "pids.max", &limit.map_or("max".to_owned(), |max| max.to_string()))
-    }
-
     pub(super) fn set_devices(&self, rules: &[DeviceRule]) -> io::Result<()> {
         let folder = self.of("devices")?;
         files::write(folder, "devices.deny", "a")?;
         rules
             .iter()
             .try_for_each(|rule| files::write(folder, "devices.allow", &devices::line(rule)))
-    }
-
-    pub(super) fn memory(&self) -> io::Result<Option<u64>> {
-        let limit = files::number(self.of("memory")?, "memory.limit_in_bytes")?;
-        Ok((limit < UNLIMITED).then_some(limit))
-    }
-
-    pub(super) fn cpus(&self) -> io::Result<Option<u64>> {
-        let folder = self.of("cpu")?;
-        let quota = files::read(folder, "cpu.cfs_quota_us")?;
-        if quota == "-1" {
-            return Ok(None);
-        }
-        let period = files::number(folder, "cpu.cfs_period_us")?.max(1);
-        Ok(Some(nanos(files::parse(&quota)?) / period * PERIOD))
-    }
-
-    pub(super) fn pids(&self) -> io::Result<Option<u64>> {
-        files::limit(self.of("pids")?, "pids.max")
     }
 
     pub(super) fn memory_usage(&self) -> io::Result<u64> {
@@ -149,14 +102,4 @@ fn inherit(folder: &Path, file: &str) -> io::Result<String> {
     let value = inherit(above, file)?;
     files::write(folder, file, &value)?;
     Ok(value)
-}
-
-/// Without the controller, unlimited is what there is.
-fn granted(controller: &str, limit: Option<u64>) -> io::Result<()> {
-    match limit {
-        None => Ok(()),
-        Some(limit) => Err(io::Error::other(format!(
-            "this host has no cgroup controller {controller}, so the limit {limit} cannot be kept"
-        ))),
-    }
 }

@@ -1,6 +1,6 @@
 //! Version 2: one folder.
 
-use super::{DeviceRule, PERIOD, devices, files, nanos};
+use super::{DeviceRule, devices, files};
 use crate::sys;
 use std::fs::{self, File};
 use std::io;
@@ -39,57 +39,9 @@ impl Tree {
         files::write(&self.path, "cgroup.procs", "0")
     }
 
-    pub(super) fn set_memory(&self, limit: Option<u64>) -> io::Result<()> {
-        let limit = text(limit);
-        self.set("memory", "memory.max", &limit)?;
-        files::write_if_there(&self.path, "memory.swap.max", &limit)
-    }
-
-    pub(super) fn set_quota(&self, quota: Option<u64>) -> io::Result<()> {
-        self.set("cpu", "cpu.max", &format!("{} {PERIOD}", text(quota)))
-    }
-
-    pub(super) fn set_pids(&self, limit: Option<u64>) -> io::Result<()> {
-        self.set("pids", "pids.max", &text(limit))
-    }
-
-    /// Without the controller, unlimited is what there is.
-    fn set(&self, controller: &str, file: &str, value: &str) -> io::Result<()> {
-        match files::write(&self.path, file, value) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.path.exists() => {
-                if value.starts_with("max") {
-                    return Ok(());
-                }
-                Err(io::Error::other(format!(
-                    "the cgroup controller {controller} is not handed down to {}, so the limit \
-                     {value} cannot be kept",
-                    self.path.display()
-                )))
-            }
-            other => other,
-        }
-    }
-
     pub(super) fn set_devices(&self, rules: &[DeviceRule]) -> io::Result<()> {
         let program = sys::load_device_program(&devices::program(rules))?;
         sys::attach_device_program(self.open()?.as_fd(), program.as_fd())
-    }
-
-    pub(super) fn memory(&self) -> io::Result<Option<u64>> {
-        files::limit(&self.path, "memory.max")
-    }
-
-    pub(super) fn cpus(&self) -> io::Result<Option<u64>> {
-        let text = files::read(&self.path, "cpu.max")?;
-        let (quota, period) = text.split_once(' ').unwrap_or((&text, "100000"));
-        if quota == "max" {
-            return Ok(None);
-        }
-        Ok(Some(nanos(files::parse(quota)?) / files::parse(period)?.max(1) * PERIOD))
-    }
-
-    pub(super) fn pids(&self) -> io::Result<Option<u64>> {
-        files::limit(&self.path, "pids.max")
     }
 
     pub(super) fn memory_usage(&self) -> io::Result<u64> {
@@ -116,10 +68,6 @@ impl Tree {
     pub(super) fn remove(&self) -> io::Result<()> {
         files::remove(&self.path)
     }
-}
-
-fn text(limit: Option<u64>) -> String {
-    limit.map_or("max".to_owned(), |limit| limit.to_string())
 }
 
 /// Each controller by itself: one that is missing keeps none of the others away. Whoever then
