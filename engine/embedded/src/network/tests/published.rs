@@ -175,7 +175,9 @@ fn nothing_is_left_when_all_is_gone() {
             .unwrap();
     }
     let links = world.host.run("ip -o link");
-    assert_eq!(links.lines().count(), 2, "{links}");
+    // What it says of other namespaces on this machine is no link.
+    let count = links.lines().filter(|line| line.contains(": <")).count();
+    assert_eq!(count, 2, "{links}");
     assert!(links.contains(before));
     let rules = world.host.run("nft list ruleset");
     assert!(!rules.contains("keel"), "{rules}");
