@@ -90,6 +90,7 @@ pub fn settings(
     let sources = sources.unwrap_or_else(|| with_own(config.sources, repos.sources()));
     Ok(Settings {
         records: below("records"),
+        late: layout.late(),
         sources_dir: below("sources"),
         data: below("data"),
         repos,

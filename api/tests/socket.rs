@@ -28,6 +28,7 @@ struct Host {
 async fn api(folder: &Path) -> Api {
     let settings = Settings {
         records: folder.join("records"),
+        late: keel_reconciler::Late::new(folder, folder.join("late")),
         sources_dir: folder.join("sources"),
         data: folder.join("data"),
         repos: keel_reconciler::repos::Repos::default(),

@@ -8,6 +8,7 @@ use crate::recall::has_its_files;
 use crate::record::RecordError;
 use crate::refresh::{RefreshError, milliseconds};
 use crate::source::Source;
+use crate::store::Keep;
 use keel_engine::{Assignment, MountSource, StackName};
 use keel_plan::desired::Desired;
 use keel_plan::standing::{Removal, Standing};
@@ -100,7 +101,7 @@ async fn store(
         }
         back
     };
-    let back = records.change_standing(&desired.stack, welcome).await?;
+    let back = records.change_standing(&desired.stack, Keep::OnDisk, welcome).await?;
     let standing = before.as_ref().map_or(Match::Different, |before| compared(before, desired));
     if standing != Match::Identical {
         source.keep_files(desired).await?;
@@ -180,7 +181,7 @@ pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result
         }
         goes
     };
-    if records.change_standing(stack, go).await? {
+    if records.change_standing(stack, Keep::ForNow, go).await? {
         controller.stacks().hint(stack.clone());
     }
     Ok(())

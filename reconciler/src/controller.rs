@@ -23,6 +23,7 @@ use crate::rows::ClearedRow;
 use crate::source::Source;
 use crate::store::FileStore;
 use futures_util::stream::{BoxStream, StreamExt};
+use keel_durable::Late;
 use keel_engine::{Duplex, Event, Open, StackName};
 use keel_plan::desired::Policy;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -36,6 +37,8 @@ use tokio::task::JoinSet;
 pub struct Settings {
     /// `records/` below the root.
     pub records: PathBuf,
+    /// What the root's disk does not take.
+    pub late: Late,
     /// `sources/` below the root: clones and checkouts.
     pub sources_dir: PathBuf,
     /// `data/` below the root: what Git rightly lacks.
@@ -120,7 +123,8 @@ impl Controller {
     /// Starts the loops (with `serve`: sources, passes of all stored stacks, drift). Needs a
     /// tokio runtime; returns at once, without Git or a registry.
     pub async fn start(settings: Settings) -> Result<Self, Refusal> {
-        let store = FileStore::open(&settings.records).map_err(|error| Refusal::failed(&error))?;
+        let store = FileStore::open(&settings.records, settings.late.clone());
+        let store = store.map_err(|error| Refusal::failed(&error))?;
         let configured = if settings.serve { settings.sources.as_slice() } else { &[] };
         let open = |config: &SourceConfig| {
             (config.name.clone(), Arc::new(Source::new(config.clone(), &settings)))

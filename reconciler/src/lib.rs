@@ -51,4 +51,5 @@ mod yaml;
 pub use clock::Clock;
 pub use controller::{Controller, Lines, Settings};
 pub use fleet::Fleet;
+pub use keel_durable::Late;
 pub use source::shown_url;

@@ -142,6 +142,7 @@ async fn look_for_drift(controller: Controller) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        controller.records().settle().await;
         // What cannot be looked at now is looked at with the next tick.
         for stack in drift::differing(&controller).await.unwrap_or_default() {
             controller.look_closely(stack);

@@ -8,7 +8,7 @@
 use crate::ask::WarningRow;
 use crate::history::{Arrival, History, Note, gist};
 use crate::operation::{Operation, OperationState};
-use crate::store::{Store, StoreError};
+use crate::store::{Keep, Store, StoreError};
 use keel_engine::{Digest, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
@@ -139,8 +139,24 @@ impl Records {
         self.changes.subscribe()
     }
 
-    async fn put(&self, key: &str, value: Vec<u8>, revision: u64) -> crate::store::Result<u64> {
-        let put = self.store.put(key, value, revision).await?;
+    /// Whether something of a stack waits in memory for the disk.
+    pub async fn is_late(&self, stack: &StackName) -> bool {
+        self.store.is_late(&key(stack, "")).await
+    }
+
+    /// Stores what waits in memory, as far as the disk takes it.
+    pub async fn settle(&self) {
+        self.store.settle().await;
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        revision: u64,
+        keep: Keep,
+    ) -> crate::store::Result<u64> {
+        let put = self.store.put(key, value, revision, keep).await?;
         self.changes.send_modify(|count| *count += 1);
         Ok(put)
     }
@@ -152,9 +168,22 @@ impl Records {
         Ok(Some((value, entry.revision)))
     }
 
+    /// Changes what only tells, and may be kept in memory for now.
+    async fn update<T, R>(&self, key: &str, change: impl Fn(&mut T) -> R) -> Result<(R, T)>
+    where
+        T: DeserializeOwned + Serialize + Default + Clone + PartialEq,
+    {
+        self.update_and(key, Keep::ForNow, change).await
+    }
+
     /// Reads, changes, puts; again when somebody was faster. What is unchanged is not put. Gives
     /// what `change` gave and the value as it is now.
-    async fn update<T, R>(&self, key: &str, change: impl Fn(&mut T) -> R) -> Result<(R, T)>
+    async fn update_and<T, R>(
+        &self,
+        key: &str,
+        keep: Keep,
+        change: impl Fn(&mut T) -> R,
+    ) -> Result<(R, T)>
     where
         T: DeserializeOwned + Serialize + Default + Clone + PartialEq,
     {
@@ -166,7 +195,7 @@ impl Records {
             if value == before {
                 return Ok((given, value));
             }
-            match self.put(key, encoded(&value), revision).await {
+            match self.put(key, encoded(&value), revision, keep).await {
                 Ok(_) => return Ok((given, value)),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -208,7 +237,7 @@ impl Records {
                 }
                 Err(error) => return Err(error),
             };
-            match self.put(&key, encoded(desired), revision).await {
+            match self.put(&key, encoded(desired), revision, Keep::OnDisk).await {
                 Ok(_) => return Ok(true),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -234,7 +263,8 @@ impl Records {
         standing: &Standing,
         revision: u64,
     ) -> Result<bool> {
-        match self.put(&key(stack, "standing"), encoded(standing), revision).await {
+        let key = key(stack, "standing");
+        match self.put(&key, encoded(standing), revision, Keep::ForNow).await {
             Ok(_) => Ok(true),
             Err(StoreError::Moved { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -256,13 +286,14 @@ impl Records {
         self.update(&key(stack, "good"), add).await.map(drop)
     }
 
-    /// Changes a stack's memory.
+    /// Changes a stack's memory. What begins something is refused where the disk does not take it.
     pub async fn change_standing<R>(
         &self,
         stack: &StackName,
+        keep: Keep,
         change: impl Fn(&mut Standing) -> R,
     ) -> Result<R> {
-        Ok(self.update(&key(stack, "standing"), change).await?.0)
+        Ok(self.update_and(&key(stack, "standing"), keep, change).await?.0)
     }
 
     /// How the last pass ended.
@@ -392,7 +423,7 @@ impl Records {
     /// Stores that. There is one writer: whoever serves.
     pub async fn put_told<T: Serialize>(&self, told: &T) -> Result<()> {
         let revision = self.store.get(TOLD).await?.map_or(0, |entry| entry.revision);
-        self.store.put(TOLD, encoded(told), revision).await?;
+        self.store.put(TOLD, encoded(told), revision, Keep::ForNow).await?;
         Ok(())
     }
 

@@ -17,6 +17,26 @@ impl Disk {
         Self(root)
     }
 
+    /// The same in memory.
+    pub fn in_memory(host: &Host, size: &str) -> Self {
+        let root = host.root();
+        std::fs::create_dir_all(&root).expect("a folder");
+        host.sh(&format!("mount -t tmpfs -o size={size} none {}", root.display()));
+        Self(root)
+    }
+
+    /// From now on nobody can write what is named below the root, as after an error of the disk. Unlike a
+    /// disk that is remounted, this one can be made [`writable`](Self::writable) again while files are open.
+    pub fn read_only(&self, host: &Host) {
+        let at = self.0.display();
+        host.sh(&format!("mount --rbind {at} {at} && mount -o remount,bind,ro {at}"));
+    }
+
+    /// The end of that.
+    pub fn writable(&self, host: &Host) {
+        host.sh(&format!("umount -l {}", self.0.display()));
+    }
+
     /// Fills it to the last byte; gives the file that is to be removed for room.
     pub fn fill(&self, host: &Host) -> PathBuf {
         let fill = self.0.join("fill");

@@ -437,14 +437,25 @@ impl Host {
             tables.lines().filter(|line| line.contains("keel")).map(|line| format!("nft: {line}")),
         );
         left.extend(self.cgroups().into_iter().map(|path| format!("cgroup: {path}")));
+        left.extend(self.late().exists().then(|| format!("late: {}", self.late().display())));
         left
+    }
+
+    /// Six digits of what this host's root is called outside of it.
+    fn key(&self) -> String {
+        let digest =
+            <sha2::Sha256 as sha2::Digest>::digest(self.root().as_os_str().as_encoded_bytes());
+        hex::encode(digest)[..6].to_owned()
+    }
+
+    /// Where records are kept that the root's disk does not take.
+    pub fn late(&self) -> PathBuf {
+        Path::new("/run/keel-late").join(self.key())
     }
 
     /// The cgroups of this host's root.
     pub fn cgroups(&self) -> Vec<String> {
-        let digest =
-            <sha2::Sha256 as sha2::Digest>::digest(self.root().as_os_str().as_encoded_bytes());
-        let name = format!("keel-{}", &hex::encode(digest)[..6]);
+        let name = format!("keel-{}", self.key());
         // Others' cgroups come and go while it looks.
         let found = run("find", &["/sys/fs/cgroup", "-type", "d", "-name", &name]).stdout;
         String::from_utf8_lossy(&found).lines().map(str::to_owned).collect()
@@ -487,5 +498,8 @@ impl Drop for Host {
             run("find", &[&cgroup, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
         }
         run("ip", &["netns", "del", &self.name]);
+        // Of a disk that was never made writable again.
+        let _ = fs::remove_dir_all(self.late());
+        let _ = fs::remove_dir_all(format!("{}-lock", self.late().display()));
     }
 }

@@ -44,9 +44,9 @@ fn find(layout: &Layout) -> Result<Found> {
     for id in tasks::ids(layout)? {
         let dir = layout.task(&id);
         if !dir.assignment().exists() {
-            // Its first wish never got here, or its removal was all but done.
-            keel_beneath::remove(&dir.0)
-                .map_err(blocking::failed(format!("cannot remove {}", dir.0.display())))?;
+            // Its first wish never got here, or its removal was all but done. It is no task; what of it
+            // cannot be removed now is removed with the next start.
+            let _ = keel_beneath::remove(&dir.0);
         }
     }
     places::begin(layout)?;

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// The root that an installation has unless told otherwise.
 pub const DEFAULT_ROOT: &str = "/var/lib/keel";
 
+/// Below it each root has a folder, by its key, with what its disk does not take.
+const LATE: &str = "/run/keel-late";
+
 /// What no other user has a business in. `data` and `repos` are not among them: people put files there.
 const CLOSED: [&str; 8] =
     ["tasks", "images", "volumes", "networks", "secrets", "programs", "records", "sources"];
@@ -70,6 +73,18 @@ impl Layout {
         } else {
             self.root.join("run")
         }
+    }
+
+    /// What the root's disk does not take yet.
+    #[must_use]
+    pub fn late(&self) -> keel_durable::Late {
+        keel_durable::Late::new(&self.root, Path::new(LATE).join(&self.key))
+    }
+
+    /// The same for who holds the root's lock. Apart, since that is of no use on the disk later.
+    #[must_use]
+    pub(crate) fn late_holder(&self) -> keel_durable::Late {
+        keel_durable::Late::new(&self.root, Path::new(LATE).join(format!("{}-lock", self.key)))
     }
 
     /// The API's socket.

@@ -93,7 +93,7 @@ impl RootLock {
         let path = layout.root().join("lock");
         let failed = |source| LockError::File { path: path.clone(), source };
         layout.make_root().map_err(failed)?;
-        let (file, is_ours) = open(&path).map_err(failed)?;
+        let file = open(&path).map_err(failed)?;
         let how = if wait { FlockArg::LockExclusive } else { FlockArg::LockExclusiveNonblock };
         let mut file = Flock::lock(file, how).map_err(|(_, errno)| match errno {
             Errno::EWOULDBLOCK => LockError::Held {
@@ -102,42 +102,48 @@ impl RootLock {
             },
             errno => failed(errno.into()),
         })?;
-        if is_ours {
-            sign(&mut file, who).map_err(failed)?;
-        }
+        sign(layout, &mut file, who).map_err(failed)?;
         Ok(Self { _file: file })
     }
 
     /// Who signed the lock last: its holder, where somebody holds it.
     #[must_use]
     pub fn holder(layout: &Layout) -> Option<Holder> {
-        serde_json::from_slice(&fs::read(layout.root().join("lock")).ok()?).ok()
+        let path = layout.root().join("lock");
+        let signed = layout.late_holder().read(&path).or_else(|| fs::read(&path).ok())?;
+        serde_json::from_slice(&signed).ok()
     }
 }
 
-/// With whether it can be signed: on a disk that takes nothing any more it is only locked, so that what
-/// runs there can still be ended.
-fn open(path: &Path) -> io::Result<(File, bool)> {
+/// A disk that takes nothing any more can still be locked, so that what runs there can be ended.
+fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            Ok((File::open(path)?, false))
-        }
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path),
         opened => {
             let file = opened?;
             // Whoever may open a file may lock it, and keep us waiting.
             file.set_permissions(Permissions::from_mode(0o600))?;
-            Ok((file, true))
+            Ok(file)
         }
     }
 }
 
-fn sign(file: &mut File, who: &str) -> io::Result<()> {
+/// In the file, or in memory where the disk does not take it.
+fn sign(layout: &Layout, file: &mut File, who: &str) -> io::Result<()> {
     let holder = Holder { pid: std::process::id(), who: who.to_owned() };
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(&serde_json::to_vec(&holder)?)
+    let (bytes, path) = (serde_json::to_vec(&holder)?, layout.root().join("lock"));
+    let mut write = || {
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(&bytes)
+    };
+    match write() {
+        Ok(()) => layout.late_holder().forget(&path),
+        Err(_) => layout.late_holder().keep(&path, &bytes)?,
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use crate::late;
 use crate::record::{self, Stage, State, Work};
 use crate::{Layout, TaskDir};
+use keel_durable::Hold;
 use keel_engine::fields::Cost;
 use keel_engine::{EngineError, Goal, Result, TaskAssignment, TaskId, cost_of, diff};
 use std::fs;
@@ -204,7 +205,7 @@ fn store_wish(dir: &TaskDir, wish: &TaskAssignment) -> Result<()> {
         late::forget_wish(dir);
         return Ok(());
     };
-    let ends = error.kind() == io::ErrorKind::ReadOnlyFilesystem && wish.goal >= Goal::Stopped;
+    let ends = wish.goal >= Goal::Stopped;
     if ends && late::keep_stop(dir, wish).is_ok() && wish.goal == Goal::Stopped {
         return Ok(());
     }
@@ -230,9 +231,8 @@ pub(crate) fn note_work(dir: &TaskDir, work: &Work) -> Result<()> {
 
 /// Only while no shim lives: the file is its.
 pub(crate) fn store_state(dir: &TaskDir, state: &State) -> Result<()> {
-    write(&dir.state(), state)?;
-    late::forget(dir);
-    Ok(())
+    let stored = late::store_state(dir, state, Hold::Power);
+    stored.map(drop).map_err(|error| unwritable(&dir.state(), error))
 }
 
 fn write<T: serde::Serialize>(path: &Path, record: &T) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::shim::{Launch, Network};
 use crate::step::{Alive, Step};
 use crate::tasks::{self, Records};
 use crate::{blocking, clock, namespaces, network, resolver};
-use keel_engine::{ExitCause, NetworkMode, TaskAssignment, TaskId};
+use keel_engine::{ExitCause, Goal, NetworkMode, TaskAssignment, TaskId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::PathBuf;
@@ -168,7 +168,12 @@ impl Core {
             (_, Some(process)) => Network::Join(namespace_path(process)),
             (_, None) => return Ok(()),
         };
-        self.start_shim(&records.wish.id, network, true).await?;
+        let adopted = self.start_shim(&records.wish.id, network, true).await;
+        if adopted.is_err() && records.wish.goal >= Goal::Stopped {
+            // On a disk that takes nothing no shim begins, and without one nobody gives it a grace period.
+            return Ok(self.end_processes(&records.wish.id).await?);
+        }
+        adopted?;
         let mut work = records.work.clone();
         work.shim = Some(self.shim_of(&records.wish.id).await?);
         Ok(self.store_work(&records.wish.id, work).await?)

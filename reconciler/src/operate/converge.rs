@@ -13,6 +13,8 @@ use crate::owners::{Claim, claim};
 use crate::pass::{PassError, Passed, pass};
 use crate::progress::{Scene, step};
 use crate::record::RecordError;
+use crate::refusal::with_causes;
+use crate::store::Keep;
 use base64::Engine as _;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -32,6 +34,8 @@ use tokio::time::Instant;
 const LEAST_HEALTH_TIME: u64 = 120_000;
 /// Who waits for so long wonders what for.
 const WONDERS: Duration = Duration::from_secs(5);
+/// A node that refuses for so long, as one whose disk takes nothing, does so to the end.
+const REFUSED: Duration = Duration::from_secs(10);
 /// A look without an event: events may be skipped, and the plan may wait for time alone.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -81,7 +85,8 @@ impl Controller {
         };
         if !keep_stopped {
             let lifted = wanted_services(&desired, services);
-            self.records().change_standing(stack, |standing| lift(standing, &lifted)).await?;
+            let lift = |standing: &mut Standing| lift(standing, &lifted);
+            self.records().change_standing(stack, Keep::OnDisk, lift).await?;
         }
         Ok(())
     }
@@ -119,7 +124,7 @@ impl Controller {
     ) -> Result<(), RecordError> {
         let taken = Taken { from: from.to_string(), at: self.now() };
         let note = |standing: &mut Standing| standing.taken = Some(taken.clone());
-        self.records().change_standing(stack, note).await
+        self.records().change_standing(stack, Keep::OnDisk, note).await
     }
 
     /// Gives content to the nodes, checked against its digest.
@@ -158,6 +163,9 @@ impl Controller {
             // What outlives the first pass is in the stack's memory now.
             asked = Asked { services: asked.services, ..Asked::default() };
             story.go_on(&passed, lines).await?;
+            if let Some(end) = story.refusal(&passed) {
+                return Ok(end);
+            }
             // Without a daemon nobody else waits for a successor to hold out.
             let late = !self.serves() && story.has_predecessors(&passed);
             let stay = if late && stay == Stay::Started { Stay::Settled } else { stay };
@@ -254,6 +262,8 @@ struct Story {
     ready: Option<Instant>,
     /// What is waited for, by what it is about, since when, and whether that was told.
     waits: BTreeMap<String, (String, Instant, bool)>,
+    /// Since when the node refuses what is asked of it.
+    refused: Option<Instant>,
 }
 
 impl Story {
@@ -269,7 +279,8 @@ impl Story {
         let scene = Scene::of_stack(&seen, stack, &resources).with_images(&seen, &images);
         let stack = stack.clone();
         let (begun, failures, ready, waits) = (false, vec![], None, BTreeMap::new());
-        Ok(Self { stack, resources, images, scene, begun, failures, ready, waits })
+        let refused = None;
+        Ok(Self { stack, resources, images, scene, begun, failures, ready, waits, refused })
     }
 
     async fn go_on(
@@ -331,6 +342,17 @@ impl Story {
     ) -> impl Iterator<Item = &'a keel_engine::ObservedTask> {
         let mine = |place: &Place| matches!(place, Place::Slot(slot) if slot.stack == self.stack);
         seen.all_tasks().filter(move |task| mine(&task.place))
+    }
+
+    /// What the node refuses for so long is not waited for.
+    fn refusal(&mut self, passed: &Passed) -> Option<(Outcome, Vec<String>)> {
+        let Some(refused) = &passed.refused else {
+            self.refused = None;
+            return None;
+        };
+        let since = *self.refused.get_or_insert_with(Instant::now);
+        let (_, notes) = self.with_failures((Outcome::Failed, vec![with_causes(refused)]));
+        (since.elapsed() > REFUSED).then_some((Outcome::Failed, notes))
     }
 
     /// Whether a slot holds more than one task.

@@ -4,9 +4,12 @@ use super::converge::{Later, lines, unknown_stack};
 use crate::ask::{DownAsk, Outcome, Progress, Refusal};
 use crate::controller::{Controller, Lines};
 use crate::outcome::ending;
+use crate::pass::Passed;
 use crate::progress::Scene;
+use crate::refusal::with_causes;
 use crate::rows::RemoveAsk;
-use keel_engine::{Depth, StackName, labels};
+use crate::store::Keep;
+use keel_engine::{Depth, EngineError, StackName, labels};
 use keel_plan::Asked;
 use keel_plan::standing::{Removal, Suspended};
 use std::collections::BTreeSet;
@@ -39,7 +42,7 @@ impl Controller {
             let by = Suspended { by: "keel down".into(), since: now, reason: None };
             standing.suspended = serves.then_some(by);
         };
-        self.records().change_standing(&stack, go).await?;
+        self.records().change_standing(&stack, Keep::ForNow, go).await?;
         let _later = Later { controller: self, stack: &stack };
         let resources = self.resources(&stack).await?;
         let mut events = self.events();
@@ -58,9 +61,23 @@ impl Controller {
             if passed.plan.is_settled() {
                 return Ok(ending(&passed.plan));
             }
+            if let Some(refused) = passed.refused.as_ref().filter(|_| has_ended(&passed, &stack)) {
+                return Ok((Outcome::Failed, self.left_over(&stack, refused)));
+            }
             self.pause(&passed, &mut events).await;
         }
         Ok((Outcome::Done, vec![]))
+    }
+
+    /// What is told of containers that have ended and cannot be removed.
+    fn left_over(&self, stack: &StackName, refused: &EngineError) -> Vec<String> {
+        let again = match self.serves() {
+            true => "they are removed as soon as that is over".to_owned(),
+            false => format!("once that is over, `keel down {stack}` removes them"),
+        };
+        let why = with_causes(refused);
+        let what = format!("the containers of {stack} have ended, but cannot be removed: {why}");
+        vec![what, format!("hint: {again}")]
     }
 
     /// A stack that was taken down before has its volumes left; says whether there were any.
@@ -95,4 +112,13 @@ impl Controller {
             .flat_map(|desired| desired.networks.keys().chain(desired.volumes.keys()).cloned());
         Ok(names.collect())
     }
+}
+
+/// Whether none of a stack's containers runs any more.
+fn has_ended(passed: &Passed, stack: &StackName) -> bool {
+    let mut mine = passed.observation.tasks.iter().filter(|task| {
+        let slot = task.place.slot();
+        slot.is_some_and(|slot| slot.stack == *stack)
+    });
+    mine.all(|task| task.pid.is_none())
 }

@@ -9,6 +9,7 @@ use crate::ask::{Outcome, Progress, Refusal};
 use crate::controller::{Controller, Lines};
 use crate::record::Good;
 use crate::rows::RollbackAsk;
+use crate::store::Keep;
 use keel_engine::{Digest, short};
 use keel_plan::Asked;
 use keel_plan::desired::Desired;
@@ -59,7 +60,7 @@ impl Controller {
             standing.bad.remove(&pinned.desired.hash);
             standing.tried = None;
         };
-        Ok(self.records().change_standing(stack, pin).await?)
+        Ok(self.records().change_standing(stack, Keep::OnDisk, pin).await?)
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Obse
 pub(crate) async fn controller(root: &Path) -> Controller {
     let settings = Settings {
         records: root.join("records"),
+        late: keel_durable::Late::new(root, root.join("late")),
         sources_dir: root.join("sources"),
         data: root.join("data"),
         repos: crate::repos::Repos::default(),

@@ -94,6 +94,9 @@ impl Controller {
         let warnings = self.warnings_of(stack, desired.as_ref(), sources).await?;
         let mut notes = status.notes;
         notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
+        if records.is_late(stack).await {
+            notes.push(UNNOTED.to_owned());
+        }
         let operation = self.unwritten(stack).or(records.operation(stack).await?);
         let mut row = StatusRow {
             stack: stack.to_string(),
@@ -179,6 +182,10 @@ impl Controller {
         rows
     }
 }
+
+/// What records are that no disk knows of.
+const UNNOTED: &str = "the disk takes no records: what was decided since then is kept in memory, and is \
+                       forgotten if the machine restarts before the disk takes them";
 
 /// The revision that the stack is at. A commit that touched nothing of it is written nowhere but with
 /// its source, and yet it is what runs.

@@ -10,6 +10,7 @@ use crate::refresh::{Why, refresh};
 use crate::repos::RepoError;
 use crate::rows::{RepoAnswer, RepoAsk, SuspendAsk, SyncAsk};
 use crate::source::Known;
+use crate::store::Keep;
 use futures_util::future::try_join_all;
 use keel_engine::StackName;
 use keel_plan::Asked;
@@ -131,7 +132,7 @@ impl Controller {
             }
             standing.tried.is_none()
         };
-        if self.records().change_standing(stack, forget).await? {
+        if self.records().change_standing(stack, Keep::OnDisk, forget).await? {
             // It is not as it came that this try begins.
             let before = self.records().arrival(stack).await?;
             let cause =
@@ -192,7 +193,7 @@ impl Controller {
             let (by, reason) = (ask.by.clone(), ask.reason.clone());
             standing.suspended = Some(Suspended { by, since, reason });
         };
-        self.records().change_standing(&ask.stack, hold).await?;
+        self.records().change_standing(&ask.stack, Keep::ForNow, hold).await?;
         self.stacks().hint(ask.stack);
         Ok(())
     }
@@ -203,7 +204,7 @@ impl Controller {
         let go_on = |standing: &mut keel_plan::standing::Standing| {
             (standing.suspended, standing.removed, standing.pinned) = (None, None, None);
         };
-        self.records().change_standing(stack, go_on).await?;
+        self.records().change_standing(stack, Keep::OnDisk, go_on).await?;
         self.stacks().hint(stack.clone());
         // Whether its source still names it is for the source to say.
         if let Some(Owner::Source { name, .. }) = self.records().owner(stack).await? {

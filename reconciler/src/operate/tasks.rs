@@ -17,6 +17,7 @@ use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
 use crate::outcome::ATTEMPTS;
 use crate::rows::TaskDone;
+use crate::store::Keep;
 use futures_util::future::join_all;
 use keel_engine::{
     Assignment, Depth, Goal, Observation, ObservedTask, Open, Phase, Slot, StackName,
@@ -158,7 +159,7 @@ impl Controller {
         let word = |standing: &mut Standing| {
             tasks.iter().for_each(|task| record(standing, task, ask));
         };
-        self.records().change_standing(stack, word).await?;
+        self.records().change_standing(stack, keep_of(ask), word).await?;
         let mut vigil = Vigil::over(tasks, ask, teller);
         vigil.serves = self.serves();
         let asked = Asked { people_only: true, ..Asked::default() };
@@ -237,6 +238,14 @@ fn record(standing: &mut Standing, task: &ObservedTask, ask: &TaskAsk) {
     if !(ask.again && known) {
         let said = Ask { grace: grace_of(ask), ..Ask::of(verb) };
         standing.asks.insert(task.id.clone(), said);
+    }
+}
+
+/// What ends something is done on any disk.
+fn keep_of(ask: &TaskAsk) -> Keep {
+    match verb_of(ask) {
+        Some(AskVerb::Stop | AskVerb::Kill | AskVerb::Remove { .. }) => Keep::ForNow,
+        Some(AskVerb::Start | AskVerb::Restart) | None => Keep::OnDisk,
     }
 }
 

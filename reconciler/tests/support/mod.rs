@@ -67,6 +67,7 @@ impl World {
         let clock = self.clock.clone();
         Settings {
             records: self.path("root/records"),
+            late: keel_reconciler::Late::new(self.path("root"), self.path("late")),
             sources_dir: self.path("root/sources"),
             data: self.path("root/data"),
             repos: Repos { folder: self.path("root/repos"), ..Repos::default() },

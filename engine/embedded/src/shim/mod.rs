@@ -31,7 +31,7 @@ mod wish;
 pub use orders::signal_number;
 pub use wish::ends_with_its_shim;
 
-use crate::late::{self, Stored};
+use crate::late;
 use crate::layout::{Layout, TaskDir};
 use crate::record::{self, Activity, Process, State};
 use crate::runtime::failure::{CANNOT_START, Failure, Step};
@@ -201,9 +201,7 @@ impl Shim {
         if launch.adopt {
             supervisor.adopt();
         }
-        // The first word: on a disk that takes none nothing begins.
-        record::note(&supervisor.dir.state(), &supervisor.state).step("write the state")?;
-        crate::late::forget(&supervisor.dir);
+        first_word(&supervisor.dir, &supervisor.state, launch.adopt).step("write the state")?;
         Ok(Self { supervisor, root: launch.root.clone(), id, outside })
     }
 
@@ -222,10 +220,21 @@ impl Shim {
     }
 }
 
+/// On a disk that takes none nothing begins. What runs already is taken over there, too: else nobody could
+/// end it.
+fn first_word(dir: &TaskDir, state: &State, adopt: bool) -> io::Result<()> {
+    if adopt {
+        return late::store_state(dir, state, Hold::Either).map(drop);
+    }
+    record::note(&dir.state(), state)?;
+    late::forget_state(dir);
+    Ok(())
+}
+
 /// Where nothing takes it, there is nobody else who knows: it is tried until somebody does, or the task goes.
 fn last_word(dir: &TaskDir, state: &State) {
     let mut pause = FIRST_PAUSE;
-    while late::store_state(dir, state, Hold::Power) == Stored::Nowhere && dir.0.exists() {
+    while late::store_state(dir, state, Hold::Power).is_err() && dir.0.exists() {
         std::thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -17,12 +17,12 @@ use super::streams::{self, CHUNK, Got};
 use super::wait::{Ready, wait};
 use super::wish::Wish;
 use crate::clock;
-use crate::late::{self, Stored};
+use crate::late;
 use crate::layout::TaskDir;
 use crate::record::{Activity, State};
 use crate::runtime::terminal;
 use crate::sys;
-use keel_durable::Hold;
+use keel_durable::{Hold, Stored};
 use keel_engine::ExitCause;
 use keel_engine::frames::Frame;
 use nix::sys::signal::Signal;
@@ -359,7 +359,8 @@ impl Supervisor {
     /// stored as soon as it can be. No disk tells when.
     pub(super) fn store(&mut self) {
         let before = self.unstored.take().map(|(_, pause)| pause);
-        if late::store_state(&self.dir, &self.state, Hold::Either) != Stored::OnDisk {
+        let stored = late::store_state(&self.dir, &self.state, Hold::Either);
+        if !matches!(stored, Ok(Stored::OnDisk)) {
             let pause = before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
             self.unstored = Some((Instant::now() + pause, pause));
         }

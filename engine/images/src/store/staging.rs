@@ -1,7 +1,7 @@
 //! Where everything is made before it gets its name: `temp/` beside blobs and layers.
 //!
 //! # Invariants
-//! - Each open store has a folder of its own there, locked for as long as it lives, so that
+//! - Each store that makes something has a folder of its own there, locked for as long as it lives, so that
 //!   whoever opens the store next can tell what a killed process left from what is being made.
 //! - What is staged and not given a place removes itself.
 
@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -28,10 +28,17 @@ pub(crate) struct Staging(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    temp: PathBuf,
+    /// Made with the first thing that is staged: a store can be opened and read on a disk that takes nothing.
+    own: Mutex<Option<Own>>,
+    next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Own {
     folder: TempDir,
     /// Held, not used: the lock on the folder.
     _lock: File,
-    next: AtomicU64,
 }
 
 /// A file that is being written.
@@ -51,46 +58,52 @@ pub(crate) struct StagedFolder {
     _staging: Staging,
 }
 
-/// A disk that takes nothing any more is read all the same, for whoever only looks.
-fn folder_in(temp: &Path) -> io::Result<TempDir> {
-    match TempDir::new_in(temp) {
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => TempDir::new(),
-        other => other,
+impl Own {
+    fn make(temp: &Path) -> Result<Self> {
+        loop {
+            // Without the folder's own name: the same trouble is told in the same words each time.
+            let plain = |error: io::Error| Error::io("write to", temp)(error.kind().into());
+            let folder = TempDir::new_in(temp).map_err(plain)?;
+            let lock = File::open(folder.path()).map_err(Error::io("open", folder.path()));
+            // Somebody who cleaned just now may have taken it for a dead process's folder.
+            let Ok(lock) = lock else { continue };
+            if flock(&lock, ALONE).is_ok() && is_at(&lock, folder.path()) {
+                return Ok(Self { folder, _lock: lock });
+            }
+        }
     }
 }
 
 impl Staging {
     pub(super) fn open(temp: &Path) -> Result<Self> {
         std::fs::create_dir_all(temp).map_err(Error::io("create", temp))?;
-        clean(temp)?;
-        loop {
-            let folder = folder_in(temp).map_err(Error::io("create", temp))?;
-            let lock = File::open(folder.path()).map_err(Error::io("open", folder.path()));
-            // Somebody who cleaned just now may have taken it for a dead process's folder.
-            let Ok(lock) = lock else { continue };
-            if flock(&lock, ALONE).is_ok() && is_at(&lock, folder.path()) {
-                let next = AtomicU64::new(0);
-                return Ok(Self(Arc::new(Inner { folder, _lock: lock, next })));
-            }
-        }
+        // What cannot be removed now is removed by whoever opens the store next.
+        let _ = clean(temp);
+        let (own, next) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Self(Arc::new(Inner { temp: temp.to_owned(), own, next })))
     }
 
     pub(crate) fn file(&self) -> Result<StagedFile> {
-        let path = self.name();
+        let path = self.name()?;
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
         Ok(StagedFile { file, room: Room::default(), path, _staging: self.clone() })
     }
 
     pub(crate) fn folder(&self) -> Result<StagedFolder> {
-        let path = self.name();
+        let path = self.name()?;
         let root = path.join("root");
         std::fs::create_dir_all(&root).map_err(Error::io("create", &root))?;
         Ok(StagedFolder { path, root, _staging: self.clone() })
     }
 
-    fn name(&self) -> PathBuf {
+    fn name(&self) -> Result<PathBuf> {
+        let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = match &mut *own {
+            Some(own) => own,
+            none => none.insert(Own::make(&self.0.temp)?),
+        };
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.0.folder.path().join(number.to_string())
+        Ok(own.folder.path().join(number.to_string()))
     }
 }
 

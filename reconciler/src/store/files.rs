@@ -1,0 +1,422 @@
+//! One file a key, below one folder.
+//!
+//! # Invariants
+//! - A reader sees the old or the new value, whole. Writers of all processes take turns by a lock on
+//!   `records/.lock`.
+//! - What ends something can be decided on any disk: such a value is kept in memory until the disk takes it
+//!   ([`Keep::ForNow`]). Of two values of a key the one at the higher revision counts.
+
+use super::waiting::{Waiting, decode, encode};
+use super::{Entry, Keep, Result, Store, StoreError};
+use crate::blocking::off_thread;
+use async_trait::async_trait;
+use keel_durable::{Hold, Late};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// More than the first line of any record has.
+const LONGEST_HEAD: usize = 64;
+
+/// Plain files below one folder.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    root: PathBuf,
+    late: Late,
+}
+
+impl FileStore {
+    /// A store in this folder, which is made where it is missing.
+    pub fn open(root: impl Into<PathBuf>, late: Late) -> Result<Self> {
+        let root = root.into();
+        keel_durable::make_folder(&root, 0o755).map_err(io_error("create", &root))?;
+        Ok(Self { root, late })
+    }
+
+    /// File operations are short, but they wait for the disk: off the runtime's own threads.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let this = self.clone();
+        off_thread(move || work(&this)).await
+    }
+
+    fn path(&self, key: &str) -> Result<PathBuf> {
+        let sound = |word: &str| {
+            !word.is_empty()
+                && !word.starts_with('.')
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        if !key.split('/').all(sound) {
+            return Err(StoreError::Key(key.to_owned()));
+        }
+        Ok(self.root.join(format!("{key}.json")))
+    }
+
+    fn lock(&self) -> Result<File> {
+        let path = self.root.join(".lock");
+        let file = match File::create(&path) {
+            // Whoever can open a file can lock it.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+            created => created,
+        };
+        let file = file.map_err(io_error("open", &path))?;
+        file.lock().map_err(io_error("lock", &path))?;
+        Ok(file)
+    }
+
+    fn read(&self, key: &str) -> Result<Option<Entry>> {
+        let path = self.path(key)?;
+        let late = self.late.read(&path);
+        let on_disk = match fs::read(&path) {
+            Ok(bytes) => Some(decode(key, &bytes).ok_or(StoreError::Damaged(path))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(StoreError::Io { what: "read", path, source }),
+        };
+        Ok(match late.and_then(|bytes| Waiting::decode(key, &bytes)) {
+            Some(waiting) => waiting.over(on_disk),
+            None => on_disk,
+        })
+    }
+
+    fn write(&self, key: &str, value: &[u8], expected: u64, keep: Keep) -> Result<u64> {
+        let _turn = self.lock()?;
+        let found = self.read(key)?.map_or(0, |entry| entry.revision);
+        if found != expected {
+            return Err(StoreError::Moved { key: key.to_owned(), expected, found });
+        }
+        let (path, revision) = (self.path(key)?, self.next_revision(found));
+        let bytes = encode(revision, value);
+        match write_whole(&path, &bytes) {
+            Ok(()) => self.late.forget(&path),
+            // What the disk said is the answer, also where memory takes nothing either.
+            Err(error) if keep == Keep::OnDisk || self.late.keep(&path, &bytes).is_err() => {
+                return Err(error);
+            }
+            Err(_) => return Ok(revision),
+        }
+        self.settle_all();
+        Ok(revision)
+    }
+
+    /// One counter for all keys, so that a key that went and came back has a revision that nobody
+    /// has read before. It need not survive the machine: neither do those who have read one.
+    fn next_revision(&self, found: u64) -> u64 {
+        let path = self.root.join(".revision");
+        let last = self.late.read(&path).or_else(|| fs::read(&path).ok());
+        let last = last.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+        let next = found.max(last.unwrap_or(0)) + 1;
+        let _ = self.late.replace(&path, next.to_string().as_bytes(), 0o600, Hold::Process);
+        next
+    }
+
+    fn remove(&self, key: &str) -> Result<bool> {
+        let _turn = self.lock()?;
+        let Some(found) = self.read(key)? else { return Ok(false) };
+        let path = self.path(key)?;
+        match self.remove_file(&path) {
+            Ok(()) => self.late.forget(&path),
+            Err(error) => {
+                let gone = Waiting::gone(self.next_revision(found.revision));
+                self.late.keep(&path, &gone).map_err(|_| error)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        match fs::remove_file(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io_error("remove", path)(error)),
+        }
+        // Folders that are empty now go too; one that is not stays, which is what we want.
+        let below = path.ancestors().skip(1).take_while(|folder| *folder != self.root);
+        let _ = below.map(fs::remove_dir).take_while(io::Result::is_ok).count();
+        Ok(())
+    }
+
+    /// In somebody's turn. What the disk does not take yet stays for the next time.
+    fn settle_all(&self) {
+        for path in self.late.paths(&self.root) {
+            let Some(bytes) = self.late.read(&path) else { continue };
+            let key = self.key_of(&path).unwrap_or_default();
+            let settled = match Waiting::decode(&key, &bytes) {
+                Some(waiting) => self.settle_one(&path, &bytes, &waiting),
+                // The counter.
+                None => write_whole(&path, &bytes),
+            };
+            if settled.is_ok() {
+                self.late.forget(&path);
+            }
+        }
+    }
+
+    fn settle_one(&self, path: &Path, bytes: &[u8], waiting: &Waiting) -> Result<()> {
+        let on_disk = fs::read(path).ok().and_then(|bytes| decode("", &bytes));
+        match waiting {
+            _ if on_disk.is_some_and(|entry| entry.revision >= waiting.revision()) => Ok(()),
+            Waiting::Put(_) => write_whole(path, bytes),
+            Waiting::Gone(_) => self.remove_file(path),
+        }
+    }
+
+    fn key_of(&self, path: &Path) -> Option<String> {
+        let below = path.strip_prefix(&self.root).ok()?.to_str()?;
+        Some(below.strip_suffix(".json")?.to_owned())
+    }
+
+    /// Of the first line alone.
+    fn read_revision(&self, key: &str) -> Result<u64> {
+        let path = self.path(key)?;
+        if self.late.is_any() {
+            return Ok(self.read(key)?.map_or(0, |entry| entry.revision));
+        }
+        let mut head = [0; LONGEST_HEAD];
+        let read = File::open(&path).and_then(|file| {
+            let mut head = &mut head[..];
+            io::copy(&mut file.take(LONGEST_HEAD as u64), &mut head)
+        });
+        match read {
+            Ok(_) => decode(key, &head).map(|e| e.revision).ok_or(StoreError::Damaged(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(StoreError::Io { what: "read", path, source }),
+        }
+    }
+
+    fn walk(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        // Nothing beside the prefix's own folder can begin with it.
+        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let above = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        keys_below(&self.root.join(folder), &above, &mut keys)?;
+        keys.retain(|key| key.starts_with(prefix));
+        for key in self.late_keys(prefix) {
+            keys.retain(|other| *other != key);
+            if self.read(&key)?.is_some() {
+                keys.push(key);
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    fn late_keys(&self, prefix: &str) -> Vec<String> {
+        let paths = self.late.paths(&self.root);
+        let keys = paths.iter().filter_map(|path| self.key_of(path));
+        keys.filter(|key| key.starts_with(prefix)).collect()
+    }
+}
+
+#[async_trait]
+impl Store for FileStore {
+    async fn get(&self, key: &str) -> Result<Option<Entry>> {
+        let key = key.to_owned();
+        self.off_thread(move |store| store.read(&key)).await
+    }
+
+    async fn revision(&self, key: &str) -> Result<u64> {
+        let key = key.to_owned();
+        self.off_thread(move |store| store.read_revision(&key)).await
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let prefix = prefix.to_owned();
+        self.off_thread(move |store| store.walk(&prefix)).await
+    }
+
+    async fn put(&self, key: &str, value: Vec<u8>, expected: u64, keep: Keep) -> Result<u64> {
+        let key = key.to_owned();
+        self.off_thread(move |store| store.write(&key, &value, expected, keep)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<bool> {
+        let key = key.to_owned();
+        self.off_thread(move |store| store.remove(&key)).await
+    }
+
+    async fn is_late(&self, prefix: &str) -> bool {
+        if !self.late.is_any() {
+            return false; // Almost always.
+        }
+        let prefix = prefix.to_owned();
+        let late = self.off_thread(move |store| Ok(!store.late_keys(&prefix).is_empty())).await;
+        late.unwrap_or(false)
+    }
+
+    async fn settle(&self) {
+        if !self.late.is_any() {
+            return;
+        }
+        let settled = self.off_thread(|store| {
+            let _turn = store.lock()?;
+            store.settle_all();
+            Ok(())
+        });
+        // Without a turn, the next time does it.
+        let _ = settled.await;
+    }
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { what, path, source }
+}
+
+fn keys_below(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error("read", folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(io_error("read", folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            keys_below(&entry.path(), &format!("{prefix}{name}/"), keys)?;
+        } else if let Some(word) = name.strip_suffix(".json") {
+            keys.push(format!("{prefix}{word}"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file so that a reader, or the next start after a crash, finds the old or the new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().expect("a record's path is below the root");
+    if !folder.is_dir() {
+        keel_durable::make_folder(folder, 0o755).map_err(io_error("create", folder))?;
+    }
+    // What services are given as environment is in records.
+    keel_durable::replace(path, bytes, 0o600, Hold::Power).map_err(io_error("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn late(folder: &tempfile::TempDir) -> Late {
+        Late::new(folder.path(), folder.path().join("memory"))
+    }
+
+    fn store() -> (tempfile::TempDir, FileStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::open(folder.path().join("records"), late(&folder)).unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_put_needs_the_revision_that_is_there() {
+        let (_folder, store) = store();
+        let first = store.put("stacks/a/desired", b"1".to_vec(), 0, Keep::ForNow).await.unwrap();
+        let stale = store.put("stacks/a/desired", b"2".to_vec(), 0, Keep::ForNow).await;
+        assert!(matches!(stale, Err(StoreError::Moved { found, .. }) if found == first));
+        let second =
+            store.put("stacks/a/desired", b"2".to_vec(), first, Keep::ForNow).await.unwrap();
+        assert!(second > first);
+        assert_eq!(store.get("stacks/a/desired").await.unwrap().unwrap().value, b"2");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_comes_back_has_a_revision_nobody_has_read() {
+        let (_folder, store) = store();
+        let first = store.put("a", b"1".to_vec(), 0, Keep::ForNow).await.unwrap();
+        assert!(store.delete("a").await.unwrap());
+        assert!(!store.delete("a").await.unwrap());
+        let again = store.put("a", b"1".to_vec(), 0, Keep::ForNow).await.unwrap();
+        assert!(again > first);
+    }
+
+    #[tokio::test]
+    async fn keys_are_ordered_and_one_may_lie_beside_its_folder() {
+        let (_folder, store) = store();
+        for key in ["stacks/b/x", "stacks/a/y", "stacks/a", "sources/a"] {
+            store.put(key, vec![], 0, Keep::ForNow).await.unwrap();
+        }
+        let keys = store.keys("stacks/").await.unwrap();
+        assert_eq!(keys, ["stacks/a", "stacks/a/y", "stacks/b/x"]);
+        assert_eq!(store.keys("stacks/a/").await.unwrap(), ["stacks/a/y"]);
+        assert_eq!(store.keys("stacks/a").await.unwrap(), ["stacks/a", "stacks/a/y"]);
+        let there = store.get("stacks/a").await.unwrap().unwrap().revision;
+        assert_eq!(store.revision("stacks/a").await.unwrap(), there);
+        assert_eq!(store.revision("stacks/z").await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn keys_cannot_leave_the_folder() {
+        let (_folder, store) = store();
+        for key in ["../a", "a/../b", "/a", "a//b", "", ".lock", "a b"] {
+            let put = store.put(key, vec![], 0, Keep::ForNow).await;
+            assert!(matches!(put, Err(StoreError::Key(_))), "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn writers_take_turns() {
+        let (_folder, store) = store();
+        let add = |store: FileStore| async move {
+            loop {
+                let (value, at) = match store.get("n").await.unwrap() {
+                    Some(entry) => (entry.value.len(), entry.revision),
+                    None => (0, 0),
+                };
+                if store.put("n", vec![0; value + 1], at, Keep::ForNow).await.is_ok() {
+                    return;
+                }
+            }
+        };
+        let all: Vec<_> = (0..16).map(|_| tokio::spawn(add(store.clone()))).collect();
+        for one in all {
+            one.await.unwrap();
+        }
+        assert_eq!(store.get("n").await.unwrap().unwrap().value.len(), 16);
+    }
+
+    /// No file can be written where a folder has its name: a disk that refuses to write.
+    #[tokio::test]
+    async fn what_the_disk_refuses_waits_in_memory_and_what_begins_something_is_refused() {
+        let (folder, store) = store();
+        let first = store.put("stacks/a", b"1".to_vec(), 0, Keep::OnDisk).await.unwrap();
+        let block = format!("records/stacks/b/.x.json.{}.new", std::process::id());
+        let block = folder.path().join(block);
+        fs::create_dir_all(&block).unwrap();
+        let begins = store.put("stacks/b/x", b"1".to_vec(), 0, Keep::OnDisk).await;
+        assert!(matches!(begins, Err(StoreError::Io { .. })), "{begins:?}");
+        assert!(!store.is_late("stacks/b/").await);
+        let ends = store.put("stacks/b/x", b"2".to_vec(), 0, Keep::ForNow).await;
+        assert!(ends.unwrap_or_default() > first);
+
+        // Another process finds it, and so does one after this.
+        let other = FileStore::open(folder.path().join("records"), late(&folder)).unwrap();
+        assert!(other.is_late("stacks/b/").await && !other.is_late("stacks/a").await);
+        fs::remove_dir(&block).unwrap();
+        assert_eq!(other.get("stacks/b/x").await.unwrap().unwrap().value, b"2");
+        assert_eq!(other.keys("stacks/").await.unwrap(), ["stacks/a", "stacks/b/x"]);
+        other.settle().await;
+        assert!(!other.is_late("").await && folder.path().join("records/stacks/b/x.json").exists());
+        assert_eq!(other.get("stacks/b/x").await.unwrap().unwrap().value, b"2");
+    }
+
+    #[tokio::test]
+    async fn of_two_values_the_newer_counts_wherever_it_is() {
+        let (folder, store) = store();
+        let path = folder.path().join("records/a.json");
+        let first = store.put("a", b"old".to_vec(), 0, Keep::OnDisk).await.unwrap();
+        let late = late(&folder);
+        late.keep(&path, &Waiting::gone(first + 1)).unwrap();
+        assert_eq!(store.get("a").await.unwrap(), None);
+        assert_eq!(store.keys("").await.unwrap(), [] as [&str; 0]);
+        // Whoever put it back on the disk died before the one in memory was dropped.
+        fs::write(&path, encode(first + 2, b"new")).unwrap();
+        assert_eq!(store.get("a").await.unwrap().unwrap().value, b"new");
+        store.settle().await;
+        assert_eq!(store.get("a").await.unwrap().unwrap().value, b"new");
+        late.keep(&path, &Waiting::gone(first + 3)).unwrap();
+        store.settle().await;
+        assert!(!path.exists() && !late.is_any());
+    }
+}
