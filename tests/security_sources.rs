@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use support::git::Repo;
 use support::raw_git::RawRepo;
+use support::scripted::Scripted;
 use support::{Host, Serve, until};
 
 const REGISTRIES: &str = "registries:\n  docker.io: { mirrors: [\"http://127.0.0.1:5000\"] }\n";
@@ -289,4 +290,34 @@ fn a_repository_hands_out_nothing_of_others() {
         write(&undo);
     }
     host.finish();
+}
+
+/// A server that has whoever clones fetch a bundle of objects from an address of its choice: Git's own
+/// client asks there when it is told to, and a source never does.
+#[test]
+fn a_bundle_that_a_server_names_is_not_fetched() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    repo.write("compose.yaml", &stack("first"));
+    repo.push("first");
+    let elsewhere = Scripted::new(&host, 8419, &serde_json::json!({}));
+    host.sh(&format!(
+        "cd {} && git config uploadpack.advertiseBundleURIs true && git config bundle.version 1 && \
+         git config bundle.mode all && git config bundle.all.uri http://127.0.0.1:8419/all.bundle",
+        repo.bare.display()
+    ));
+    let asked = || -> Vec<String> {
+        elsewhere.asked().iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect()
+    };
+    host.sh(&format!(
+        "git -c transfer.bundleURI=true clone -q {} {} 2>/dev/null",
+        repo.url(),
+        host.path("cloned").display()
+    ));
+    assert_eq!(asked(), ["/all.bundle"], "the server names it, and Git asks");
+    let serve = host.serve(&["--git", &repo.url(), "--branch", "main", "--poll", "1s"]);
+    until_logged(&host, "first");
+    assert_eq!(asked(), ["/all.bundle"]);
+    drop(repo);
+    end(host, serve);
 }
