@@ -11,6 +11,7 @@ from functools import partial
 from deploy import edit, hook
 from lab import HERE, compare, tell, timed
 from many import many
+from seal import seal
 
 # Ends at once when told to, under every engine.
 WAITS = "sh -c 'trap exit TERM; sleep 1000000 & wait'"
@@ -156,4 +157,4 @@ def check(lab, rounds):
     tell("keel check of a hundred", hundred, f"  {statistics.median(hundred) / 100:.2f} ms a file")
 
 
-CASES = {"run": run, "push": push, "hook": hook, "edit": edit, "up": up, "shims": shims, "check": check, "many": many}
+CASES = {"run": run, "push": push, "hook": hook, "edit": edit, "up": up, "shims": shims, "check": check, "many": many, "seal": seal}

@@ -10,6 +10,7 @@ pub fn dispatch(arguments: &[OsString]) -> Option<i32> {
     let (command, rest) = arguments.split_first()?;
     match command.to_str()? {
         "shim" | "enter" | "init" => shim::dispatch(arguments),
+        "look" => Some(keel_embedded::look(rest)),
         "net" => rest.first().map(|root| resolver::main(&Layout::new(Path::new(root)))),
         "hello" => Some(crate::hello::main(rest)),
         _ => None,

@@ -181,3 +181,44 @@ fn who_serves_refuses_it_too_and_says_so() {
     host.keel(&["down", "app"]).ok();
     host.finish();
 }
+
+/// A stack is gone, and its volume is kept; whoever may push to another source takes its name.
+#[test]
+fn what_a_stack_left_behind_is_not_given_to_another_source() {
+    let host = Host::new();
+    let stack = |says: &str| {
+        format!(
+            "name: shop\nservices:\n  app:\n    image: busybox:1\n    init: true\n    \
+             command: [sh, -c, '{says}; exec sleep 1000000']\n    volumes: ['kept:/d']\n\
+             volumes: {{ kept: }}\n"
+        )
+    };
+    let configured = |sources: &[(&str, &str)]| {
+        let mut text =
+            "registries:\n  docker.io: { mirrors: [\"http://127.0.0.1:5000\"] }\nsources:\n"
+                .to_owned();
+        for (name, allow) in sources {
+            let folder = host.path(name).display().to_string();
+            text += &format!("  {name}:\n    dir: {folder}\n    {allow}\n");
+        }
+        host.write("keel.yaml", &text)
+    };
+    host.write("first/shop/compose.yaml", &stack("echo S3cretCanary >/d/secret"));
+    configured(&[("first", "")]);
+    let serve = host.serve(&[]);
+    host.until_well("shop-app-1");
+    drop(serve);
+    host.keel(&["down", "shop"]).ok();
+    host.write("second/shop/compose.yaml", &stack("cat /d/secret"));
+    configured(&[("second", "allow: []")]);
+    let serve = host.serve(&[]);
+    let told = || {
+        let logged = host.keel(&["logs", "shop-app-1"]).stdout;
+        assert!(!logged.contains("S3cretCanary"), "{logged}\n{}", host.overview());
+        host.overview().contains("volume shop_kept").then_some(())
+    };
+    until("status says whose it is", told, || serve.said() + &host.overview());
+    drop(serve);
+    host.keel(&["down", "-v", "shop"]).ok();
+    host.finish();
+}

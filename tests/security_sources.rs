@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use support::git::Repo;
 use support::raw_git::RawRepo;
+use support::scripted::Scripted;
 use support::{Host, Serve, until};
 
 const REGISTRIES: &str = "registries:\n  docker.io: { mirrors: [\"http://127.0.0.1:5000\"] }\n";
@@ -232,4 +233,91 @@ fn end_with_ssh(host: Host, serve: Serve, key: &std::path::Path) {
     until("no ssh is left", left, String::new);
     host.keel(&["down", "shop"]).ok();
     host.finish();
+}
+
+/// A repository in a folder that a container writes to (a forge's, say), and that a source follows by its
+/// path: it borrows the objects of a repository that the container cannot read, and has them checked out.
+#[test]
+fn a_repository_hands_out_nothing_of_others() {
+    let host = Host::new();
+    let secret = RawRepo::new(host.path("secret.git"));
+    let canary = secret.blob("CANARY=S3cretCanary\n");
+    let inside = secret.tree(&[("100644", b"secret.env", &canary)]);
+    secret.commit(&inside);
+    let repo = RawRepo::new(host.path("data/repo.git"));
+    let text = stack("$$CANARY").replace("    image", "    env_file: of/secret.env\n    image");
+    let compose = repo.blob(&text);
+    repo.commit(&repo.tree(&[("100644", b"compose.yaml", &compose), ("40000", b"of", &inside)]));
+    let source = format!(
+        "sources:\n  home: {{ git: {}, branch: main, poll: 200ms, allow: [] }}\n",
+        repo.path.display()
+    );
+    host.write("keel.yaml", &format!("{REGISTRIES}{source}"));
+    let write = |script: &str| {
+        let bind = format!("{}:/d", host.path("data").display());
+        host.keel(&["run", "--rm", "-v", &bind, "busybox:1", "sh", "-c", script]).ok();
+    };
+    let objects = host.path("secret.git/objects").display().to_string();
+    let (fan, rest) = inside.split_at(2);
+    for (lead, undo, told) in [
+        (
+            format!("echo {objects} >/d/repo.git/objects/info/alternates"),
+            "rm /d/repo.git/objects/info/alternates".to_owned(),
+            "it borrows objects of other repositories",
+        ),
+        (
+            format!(
+                "mkdir -p /d/repo.git/objects/{fan} && ln -s {objects}/{fan}/{rest} /d/repo.git/objects/{fan}/"
+            ),
+            format!("rm /d/repo.git/objects/{fan}/{rest}"),
+            "by the link `",
+        ),
+        (
+            format!(
+                "mv /d/repo.git /d/away && mkdir /d/repo.git && echo gitdir: {} >/d/repo.git/.git",
+                secret.path.display()
+            ),
+            "rm -r /d/repo.git && mv /d/away /d/repo.git".to_owned(),
+            "it is kept elsewhere",
+        ),
+    ] {
+        write(&lead);
+        let serve = host.serve(&[]);
+        serve.until_said(told);
+        let shown = serve.said() + &host.overview() + &host.keel(&["logs", "shop-app-1"]).stdout;
+        assert!(!shown.contains("S3cretCanary"), "{shown}");
+        drop(serve);
+        write(&undo);
+    }
+    host.finish();
+}
+
+/// A server that has whoever clones fetch a bundle of objects from an address of its choice: Git's own
+/// client asks there when it is told to, and a source never does.
+#[test]
+fn a_bundle_that_a_server_names_is_not_fetched() {
+    let host = Host::new();
+    let repo = Repo::new(&host);
+    repo.write("compose.yaml", &stack("first"));
+    repo.push("first");
+    let elsewhere = Scripted::new(&host, 8419, &serde_json::json!({}));
+    host.sh(&format!(
+        "cd {} && git config uploadpack.advertiseBundleURIs true && git config bundle.version 1 && \
+         git config bundle.mode all && git config bundle.all.uri http://127.0.0.1:8419/all.bundle",
+        repo.bare.display()
+    ));
+    let asked = || -> Vec<String> {
+        elsewhere.asked().iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect()
+    };
+    host.sh(&format!(
+        "git -c transfer.bundleURI=true clone -q {} {} 2>/dev/null",
+        repo.url(),
+        host.path("cloned").display()
+    ));
+    assert_eq!(asked(), ["/all.bundle"], "the server names it, and Git asks");
+    let serve = host.serve(&["--git", &repo.url(), "--branch", "main", "--poll", "1s"]);
+    until_logged(&host, "first");
+    assert_eq!(asked(), ["/all.bundle"]);
+    drop(repo);
+    end(host, serve);
 }

@@ -17,5 +17,7 @@ pub const VOLUME: &str = "com.docker.compose.volume";
 pub const NETWORK: &str = "com.docker.compose.network";
 /// A thing's stack, in our own word.
 pub const KEEL_STACK: &str = "keel.stack";
+/// Who made a volume: a source, by name, or somebody at the command line.
+pub const KEEL_OWNER: &str = "keel.owner";
 /// A container's service, in our own word.
 pub const KEEL_SERVICE: &str = "keel.service";

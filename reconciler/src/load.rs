@@ -16,7 +16,9 @@ use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{self, Context, Lack, Sources, lower};
 use keel_spec::files::tidy;
-use keel_spec::{Code, Files, Kind, Permits, Problem, Project, Rendered, Severity, Texts};
+use keel_spec::{
+    Code, Files, Kind, Permission, Permits, Problem, Project, Rendered, Severity, Texts,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -236,7 +238,9 @@ impl Reading {
             }
         };
         let (owner, policy) = (self.owner.clone(), self.policy.clone());
-        Context { owner, revision, base, home: self.home.clone(), policy }
+        let confined = |permits: &Permits| !permits.words.contains(&Permission::HostPaths);
+        let confined = self.permits.as_ref().is_some_and(confined);
+        Context { owner, revision, base, home: self.home.clone(), policy, confined }
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod git;
 mod gitmodules;
 mod http;
 mod identity;
+mod local;
 mod location;
 mod look;
 mod meter;

@@ -175,8 +175,13 @@ pub struct Beside {
 impl Beside {
     /// `keel` with these words.
     pub fn calling(host: &Host, words: &[&str]) -> Self {
+        Self::calling_in(host, &host.path(""), words)
+    }
+
+    /// The same in another current folder.
+    pub fn calling_in(host: &Host, folder: &Path, words: &[&str]) -> Self {
         let mut call = host.command(env!("CARGO_BIN_EXE_keel"));
-        call.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        call.current_dir(folder).args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { child: call.spawn().expect("keel runs") }
     }
 

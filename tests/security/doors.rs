@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub type Said = Vec<(&'static str, String)>;
 
 /// Lets a program run through each door: `run`, `run -t`, `run --init`, start, start with a terminal
-/// or an init, restart by policy, health check, `exec`, `exec -t`. `keys` and `flags` say the same of
+/// or an init, restart by policy and by a person, health check, `exec`, `exec -t`. `keys` and `flags` say the same of
 /// the container, as Compose and the command line have it.
 #[track_caller]
 pub fn every(bench: &Bench, keys: Value, flags: &[&str], command: &[&str]) -> Said {
@@ -22,9 +22,19 @@ pub fn every(bench: &Bench, keys: Value, flags: &[&str], command: &[&str]) -> Sa
     {
         all.push((door, bench.until_said(name, "done ")));
     }
-    for (door, file) in [("restart", "/tmp/restart"), ("health", "/tmp/health")] {
+    let was_there = || {
+        let called = bench.exec(&[], "doors-anew-1", &["test", "-e", "/tmp/start"]);
+        (called.code == 0).then_some(())
+    };
+    until("its first run said all", was_there, || bench.overview());
+    bench.keel(&["restart", "doors-anew-1"]).ok();
+    for (door, name, file) in [
+        ("restart", "doors-twice-1", "/tmp/restart"),
+        ("restart by a person", "doors-anew-1", "/tmp/restart"),
+        ("health", "doors-twice-1", "/tmp/health"),
+    ] {
         let read = || {
-            let called = bench.exec(&[], "doors-twice-1", &["cat", file]);
+            let called = bench.exec(&[], name, &["cat", file]);
             (called.code == 0 && called.stdout.contains("done ")).then_some(called.stdout)
         };
         all.push((door, until(door, read, || bench.overview())));
@@ -48,16 +58,17 @@ fn stack(keys: Value, line: &str) -> Value {
         }
         all
     };
-    let twice = format!(
-        "f=/tmp/start; test -e $f && f=/tmp/restart; {line} >$f.new 2>&1; mv $f.new $f; \
-         test $f = /tmp/restart && exec sleep 1000000"
-    );
+    let counts =
+        format!("f=/tmp/start; test -e $f && f=/tmp/restart; {line} >$f.new 2>&1; mv $f.new $f");
+    let twice = format!("{counts}; test $f = /tmp/restart && exec sleep 1000000");
+    let anew = format!("{counts}; exec sleep 1000000");
     let check = format!("test -e /tmp/health || {{ {line} >/tmp/h 2>&1; mv /tmp/h /tmp/health; }}");
     let health = json!({ "test": ["CMD", "sh", "-c", escaped(&check)], "interval": "200ms" });
     json!({ "services": {
         "plain": stays(json!({})),
         "tty": stays(json!({ "tty": true })),
         "init": stays(json!({ "init": true })),
+        "anew": stays(json!({ "command": ["sh", "-c", escaped(&anew)] })),
         "twice": stays(json!({
             "command": ["sh", "-c", escaped(&twice)], "restart": "always", "healthcheck": health,
         })),

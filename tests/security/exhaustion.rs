@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Others still start, are entered, found by name, checked, heard and stopped; serve answers.
 #[track_caller]
-fn others_live(bench: &Bench, what: &str) {
+pub fn others_live(bench: &Bench, what: &str) {
     let began = Instant::now();
     let check = json!({ "test": ["CMD", "true"], "interval": "200ms" });
     let keys = json!({ "command": ["sh", "-c", "echo here; exec sleep 1000000"], "init": true,

@@ -17,6 +17,7 @@ mod cgroups;
 mod devices;
 mod entering;
 mod exhaustion;
+mod fuse;
 mod neighbors;
 mod network;
 mod proc_and_masks;

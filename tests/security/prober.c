@@ -12,6 +12,7 @@
 #include <ftw.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/fuse.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <mqueue.h>
@@ -29,6 +30,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -895,6 +897,97 @@ static int dns_flood(char **arguments) {
   return 0;
 }
 
+/* ---- a file system of one's own -------------------------------------------------------------- */
+
+static void fuse_answer(int fd, uint64_t question, const void *body, size_t size) {
+  static char answer[sizeof(struct fuse_out_header) + 4096];
+  struct fuse_out_header head = {.len = sizeof head + size, .unique = question};
+  memcpy(answer, &head, sizeof head);
+  memcpy(answer + sizeof head, body, size);
+  if (write(fd, answer, head.len) < 0) _exit(1);
+}
+
+static struct fuse_attr fuse_file(uint64_t number) {
+  struct fuse_attr file = {.ino = number, .mode = number == 1 ? S_IFDIR | 0755 : S_IFREG | 0644, .nlink = 1};
+  return file;
+}
+
+/* Whatever is looked for is a file that never ends, and has another number each time. */
+static void fuse_endless(int fd, struct fuse_in_header *question) {
+  static uint64_t number = 1;
+  switch (question->opcode) {
+  case FUSE_GETATTR: {
+    struct fuse_attr_out out = {.attr = fuse_file(question->nodeid)};
+    return fuse_answer(fd, question->unique, &out, sizeof out);
+  }
+  case FUSE_LOOKUP: {
+    number++;
+    struct fuse_entry_out out = {.nodeid = number, .attr = fuse_file(number)};
+    return fuse_answer(fd, question->unique, &out, sizeof out);
+  }
+  case FUSE_OPEN:
+  case FUSE_OPENDIR: {
+    struct fuse_open_out out = {.open_flags = FOPEN_DIRECT_IO};
+    return fuse_answer(fd, question->unique, &out, sizeof out);
+  }
+  case FUSE_READ: {
+    struct fuse_read_in *read = (void *)(question + 1);
+    static char text[4096];
+    memset(text, 'x', sizeof text);
+    return fuse_answer(fd, question->unique, text, read->size < sizeof text ? read->size : sizeof text);
+  }
+  default: {
+    struct fuse_out_header none = {.len = sizeof none, .unique = question->unique, .error = -ENOSYS};
+    if (write(fd, &none, sizeof none) < 0) _exit(1);
+  }
+  }
+}
+
+static void fuse_serve(int fd, int answers) {
+  static char question[1 << 18];
+  while (read(fd, question, sizeof question) > 0) {
+    struct fuse_in_header *head = (void *)question;
+    if (head->opcode == FUSE_INIT) {
+      struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_readahead = 4096, .max_write = 4096};
+      fuse_answer(fd, head->unique, &out, sizeof out);
+    } else if (answers && head->opcode != FUSE_FORGET && head->opcode != FUSE_BATCH_FORGET) {
+      fuse_endless(fd, head);
+    }
+  }
+  _exit(0);
+}
+
+/* fuse KIND FOLDER: mounts a file system of this program's own there, and goes on behind. `hang`
+ * takes every question and answers none; `stuck` does, and has a process besides that has asked
+ * itself, which no signal ends; `endless` answers as above. */
+static int fuse(char **arguments) {
+  char options[128];
+  int fd = open("/dev/fuse", O_RDWR);
+  mkdir(arguments[1], 0755);
+  snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+  report("fuse-open", fd);
+  if (mount("prober", arguments[1], "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
+    report("fuse-mount", -1);
+    return 0;
+  }
+  report("fuse-mount", 0);
+  int server = fork();
+  if (server) {
+    printf("fuse-server ok %d\n", server);
+    return 0;
+  }
+  setsid();
+  int null = open("/proc/self/cwd", O_PATH);
+  for (int stdio = 0; stdio < 3; stdio++) dup2(null, stdio);
+  if (!strcmp(arguments[0], "stuck") && !fork()) {
+    struct stat stat;
+    fstatat(AT_FDCWD, arguments[1], &stat, 0);
+    _exit(0);
+  }
+  fuse_serve(fd, !strcmp(arguments[0], "endless"));
+  return 0;
+}
+
 /* ---- ------------------------------------------------------------------------------------------ */
 
 static const struct { const char *name; int (*run)(char **); } commands[] = {
@@ -904,7 +997,7 @@ static const struct { const char *name; int (*run)(char **); } commands[] = {
   {"mknod-open", mknod_open}, {"open", open_paths}, {"open-by-handle", open_by_handle}, {"exchange", exchange},
   {"hold", hold}, {"hold-names", hold_names}, {"flows", flows}, {"ipc-make", ipc_make}, {"ipc-look", ipc_look}, {"keyring", keyring},
   {"kill-all", kill_all}, {"raw-udp", raw_udp}, {"frame-udp", frame_udp}, {"arp-claim", arp_claim},
-  {"router-advert", router_advert}, {"connect", connect_to}, {"dns-raw", dns_raw}, {"dns-flood", dns_flood},
+  {"router-advert", router_advert}, {"connect", connect_to}, {"dns-raw", dns_raw}, {"dns-flood", dns_flood}, {"fuse", fuse},
 };
 
 int main(int count, char **arguments) {

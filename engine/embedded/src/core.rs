@@ -16,7 +16,7 @@ use crate::step::{self, Alive, Step};
 use crate::sys::ready::register;
 use crate::tasks::Records;
 use crate::view::View;
-use crate::{Layout, Options, Turn, blocking, record, tasks};
+use crate::{Layout, Options, Turn, answering, blocking, record, tasks};
 use keel_engine::{EngineError, Event, Goal, TaskId};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
@@ -37,6 +37,7 @@ pub(crate) struct Core {
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) waiting: Waiting,
+    pub(crate) unanswered: answering::Waiting,
     pub(crate) names: Keeper,
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
@@ -92,6 +93,7 @@ impl Core {
             layout,
             view,
             waiting: Waiting::default(),
+            unanswered: answering::Waiting::default(),
             names: Keeper::default(),
             options,
             images,
@@ -251,6 +253,8 @@ impl Core {
         if step == Step::Rest {
             return resting(records, alive);
         }
+        // Not in anybody's turn: it may take long.
+        let answered = self.answer(&records.wish, step).await;
         let Ok(_turn) = self.turn_at_root().await else { return Then::Retry(pause(3)) };
         // Others had theirs meanwhile.
         let (records, alive, step) = match self.due(id).await {
@@ -259,6 +263,9 @@ impl Core {
         };
         if step == Step::Rest {
             return resting(records, alive);
+        }
+        if let (Err(setback), true) = (answered, answering::is_asked(&records.wish, step)) {
+            return self.note(id, setback).await;
         }
         let waits_for = (step == Step::Stop).then(|| records.state.clone()?.shim).flatten();
         let goes_on = records.latest().goal == Goal::Running;

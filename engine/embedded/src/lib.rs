@@ -6,6 +6,7 @@
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
 mod adopt;
+mod answering;
 mod blocking;
 mod clock;
 mod conversation;
@@ -52,6 +53,7 @@ mod watch;
 mod wishes;
 mod work;
 
+pub use answering::look;
 pub use embedded::Embedded;
 pub use layout::{Layout, TaskDir};
 pub use lease::{Lease, Turn};

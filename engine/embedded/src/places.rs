@@ -162,6 +162,16 @@ fn written_by(layout: &Layout, wish: &TaskAssignment) -> Result<Vec<(PathBuf, Op
     Ok(all)
 }
 
+/// What a task mounts of the host, but for what is the root's own.
+pub(crate) fn of_host(layout: &Layout, mounts: &[Mount]) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for mount in mounts {
+        all.extend(written_in(layout, mount)?.map(|(path, _)| path));
+    }
+    all.retain(|path| !path.starts_with(layout.root()));
+    Ok(all)
+}
+
 fn written_in(layout: &Layout, mount: &Mount) -> Result<Option<(PathBuf, Option<PathBuf>)>> {
     Ok(match &mount.source {
         MountSource::Bind { path, .. } => Some((path.into(), None)),

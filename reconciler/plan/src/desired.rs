@@ -35,6 +35,10 @@ pub struct Desired {
     /// The stack's policy, defaults filled in.
     #[serde(default)]
     pub policy: Policy,
+    /// Its source allows its stacks nobody else's data, what a stack of the same name left behind
+    /// included.
+    #[serde(default)]
+    pub confined: bool,
 }
 
 /// Who decides about a stack.
@@ -53,6 +57,17 @@ pub enum Owner {
         /// The folder of the Compose file.
         path: String,
     },
+}
+
+impl Owner {
+    /// As a volume says who made it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Source { name, .. } => format!("source {name}"),
+            Self::Cli { .. } => "cli".to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Display for Owner {

@@ -5,10 +5,10 @@ use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
 use crate::standing::{KnownBad, Standing};
 use keel_engine::fields::Cost;
-use keel_engine::labels::{NUMBER, PROJECT};
+use keel_engine::labels::{KEEL_OWNER, NUMBER, PROJECT};
 use keel_engine::{
-    Digest, HealthTest, NetworkMode, ObservedImage, ObservedTask, Opaque, Phase, RestartPolicy,
-    Slot, TaskId, TaskSpec, cost_of, diff,
+    Digest, HealthTest, NetworkMode, ObservedImage, ObservedTask, ObservedVolume, Opaque, Phase,
+    RestartPolicy, Slot, TaskId, TaskSpec, cost_of, diff,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -230,6 +230,20 @@ impl<'a> Facts<'a> {
         };
         let networks = self.inputs.observation.networks.iter().filter(differs);
         networks.map(|network| network.spec.name.as_str()).collect()
+    }
+
+    /// Whether a volume is this stack's, and not what another source's stack of this name left.
+    pub fn owns_volume(&self, volume: &ObservedVolume) -> bool {
+        !volume.anonymous
+            && self.owns(&volume.spec.labels)
+            && self.maker_elsewhere(volume).is_none()
+    }
+
+    /// Who made a volume of this stack's name, if its source may have nobody else's.
+    pub fn maker_elsewhere<'v>(&self, volume: &'v ObservedVolume) -> Option<&'v str> {
+        let desired = self.inputs.desired.filter(|desired| desired.confined)?;
+        let maker = volume.spec.labels.get(KEEL_OWNER)?;
+        (*maker != desired.owner.label()).then_some(maker)
     }
 
     /// Whether labels say that a thing is this stack's.

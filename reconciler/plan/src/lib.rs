@@ -175,8 +175,7 @@ fn has_things(facts: &Facts<'_>) -> bool {
     let volumes = facts.standing.removed.is_some_and(|removal| removal.volumes);
     facts.tasks().next().is_some()
         || observation.networks.iter().any(|network| facts.owns(&network.spec.labels))
-        || (volumes
-            && observation.volumes.iter().any(|v| !v.anonymous && facts.owns(&v.spec.labels)))
+        || (volumes && observation.volumes.iter().any(|v| facts.owns_volume(v)))
 }
 
 /// Writes down what the verdicts change in the stack's memory.

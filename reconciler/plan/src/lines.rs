@@ -20,8 +20,17 @@ pub type Lines = BTreeMap<String, String>;
 #[must_use]
 pub fn of(desired: &Desired) -> Lines {
     // The revision and the owner say where it comes from, not what it is; the hash is of it all.
-    let Desired { stack: _, owner: _, revision: _, hash: _, services, networks, volumes, policy } =
-        desired;
+    let Desired {
+        stack: _,
+        owner: _,
+        revision: _,
+        hash: _,
+        services,
+        networks,
+        volumes,
+        policy,
+        confined: _,
+    } = desired;
     let mut lines = Lines::new();
     for (name, one) in services {
         service(&mut lines, &format!("services.{name}"), one);

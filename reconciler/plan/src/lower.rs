@@ -96,6 +96,8 @@ pub struct Context {
     pub home: Option<PathBuf>,
     /// What `keel.yaml` says; `x-keel` of the stack and its services wins.
     pub policy: Policy,
+    /// [`Desired::confined`].
+    pub confined: bool,
 }
 
 /// A lowered stack.
@@ -160,6 +162,7 @@ impl Lowering<'_> {
             volumes: self.volumes(&enabled),
             services,
             policy: deploy::policy(&self.stack.policy, &self.context.policy),
+            confined: self.context.confined,
         };
         desired.hash = meaning(&desired);
         desired

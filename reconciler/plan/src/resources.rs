@@ -6,6 +6,7 @@ use crate::facts::Facts;
 use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject, Verdict};
 use crate::waits::{foreign, foreign_volume, given_up};
+use keel_engine::labels::KEEL_OWNER;
 use keel_engine::{
     Assignment, Goal, ObservedNetwork, ObservedVolume, Presence, PullPolicy, Slot, TaskSpec,
 };
@@ -155,7 +156,10 @@ fn wanted_volume(
 ) -> Verdict {
     let name = &volume.spec.name;
     let Some(observed) = observed else {
-        let wish = Assignment::Volume { spec: volume.spec.clone(), wanted: Presence::Present };
+        let mut spec = volume.spec.clone();
+        let maker = facts.desired.map(|desired| desired.owner.label());
+        spec.labels.extend(maker.map(|maker| (KEEL_OWNER.to_owned(), maker)));
+        let wish = Assignment::Volume { spec, wanted: Presence::Present };
         return match volume.external {
             true => hold(Hold::NotFound { what: format!("volume {name}") }),
             false => act(Action::Create, Reason::Missing, vec![wish]),
@@ -188,7 +192,7 @@ fn leaving(facts: &Facts<'_>, draft: &mut Draft) {
         };
         draft.put(Subject::Network(network.spec.name.clone()), verdict);
     }
-    let volumes = observation.volumes.iter().filter(|v| facts.owns(&v.spec.labels) && !v.anonymous);
+    let volumes = observation.volumes.iter().filter(|v| facts.owns_volume(v));
     for volume in volumes.filter(|v| !desired.volumes.contains_key(&v.spec.name)) {
         let verdict = leaving_volume(facts, draft, desired, volume);
         draft.put(Subject::Volume(volume.spec.name.clone()), verdict);
@@ -230,8 +234,7 @@ pub(crate) fn removal(facts: &Facts<'_>, draft: &mut Draft, volumes: bool) {
         let verdict = unmake(facts, network, Reason::NotInSource, Action::Remove);
         draft.put(Subject::Network(network.spec.name.clone()), verdict);
     }
-    let ours = observation.volumes.iter().filter(|v| facts.owns(&v.spec.labels) && !v.anonymous);
-    for volume in ours {
+    for volume in observation.volumes.iter().filter(|v| facts.owns_volume(v)) {
         let verdict = match volumes {
             true => unmake_volume(facts, volume, why_volumes_go(facts)),
             false => hold(Hold::Kept { why: "it is data".into() }),

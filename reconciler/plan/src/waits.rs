@@ -220,11 +220,15 @@ pub(crate) fn foreign(
     (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
 }
 
-/// The stack whose data it is, if that is another one. Two stacks' names and keys can make one volume's
+/// The stack or source whose data it is, if that is another one. Two stacks' names and keys can make one volume's
 /// (`a` and `b_data`, `a_b` and `data`): who wants to share says so.
 pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Option<Hold> {
-    let Hold::OwnedBy { owner } = foreign(facts, &volume.spec.labels)? else { return None };
     let name = &volume.spec.name;
+    if let Some(maker) = facts.maker_elsewhere(volume) {
+        let owner = format!("{maker}: volume {name} is left of a stack of its");
+        return Some(Hold::OwnedBy { owner });
+    }
+    let Hold::OwnedBy { owner } = foreign(facts, &volume.spec.labels)? else { return None };
     let owner = format!("{owner}: volume {name}, which `external: true` shares");
     Some(Hold::OwnedBy { owner })
 }

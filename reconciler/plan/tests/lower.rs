@@ -53,6 +53,7 @@ fn context(base: Base, revision: &str) -> Context {
         base,
         home: Some("/root".into()),
         policy: Policy::default(),
+        confined: false,
     }
 }
 

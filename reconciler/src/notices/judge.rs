@@ -320,6 +320,7 @@ mod tests {
             networks: [].into(),
             volumes: [].into(),
             policy: Policy::default(),
+            confined: false,
         }
     }
 

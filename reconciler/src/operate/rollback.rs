@@ -116,6 +116,7 @@ mod tests {
             networks: Default::default(),
             volumes: Default::default(),
             policy: Policy::default(),
+            confined: false,
         };
         Good { desired, images: Default::default(), at: 1 }
     }

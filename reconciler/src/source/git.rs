@@ -13,7 +13,7 @@ use super::location::{Location, shown_url};
 use super::meter::{Allowance, TOO_LONG};
 use super::submodules::Submodules;
 use super::tags::Range;
-use super::{Snapshot, SourceError, checkout, transport, words};
+use super::{Snapshot, SourceError, checkout, local, transport, words};
 use crate::answers::Changes;
 use crate::blocking::off_thread;
 use crate::config::{Follow, GitConfig};
@@ -204,6 +204,11 @@ impl Git {
         // Rules such as `insteadOf` change the address after it was judged, and to whom a login goes.
         if remote.url().ok() != Some(self.config.url.as_str()) {
             return Err(self.failed(words::led_elsewhere()));
+        }
+        if Location::parse(&self.config.url) == Some(Location::Local)
+            && let Some((what, hint)) = local::leads_elsewhere(&self.config.url)
+        {
+            return Err(self.failed((what, Some(hint).filter(|hint| !hint.is_empty()))));
         }
         remote.connect(Direction::Fetch).map_err(|error| self.told(&error))?;
         Ok(remote)

@@ -10,6 +10,7 @@ use super::channel::Channel;
 use super::execute::Program;
 use super::failure::{CANNOT_START, Failure, Step};
 use super::oci::Capabilities;
+use super::patience::{Patience, Stuck};
 use super::spawn::{self, Started};
 use super::within::Root;
 use super::{capabilities, init, seal, terminal, tiny_init};
@@ -24,7 +25,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
 
 /// The descriptor that carries the request.
 const REQUEST: u32 = 3;
@@ -51,7 +51,7 @@ fn run(dir: &Path) -> Result<i32, Failure> {
     let process = process.ok_or_else(not_running)?;
     let signals = SigSet::all();
     signals.thread_block().step("block signals")?;
-    let started = inside(dir, &process, &exec, None, None)?;
+    let started = inside(dir, &process, &exec, None, Patience::endless(&mut Stuck::default()))?;
     if let Some(master) = &started.terminal {
         let door = io::stdin().as_fd().try_clone_to_owned().step("hand the terminal over")?;
         Channel::from(door).terminal(master.as_fd()).step("hand the terminal over")?;
@@ -66,15 +66,15 @@ fn not_running() -> Failure {
 }
 
 /// Starts a process inside, with a terminal of its own, this process's stdio, or the given input and
-/// output; given up where that takes longer than the limit.
+/// output.
 pub fn inside(
     dir: &Path,
     process: &Process,
     exec: &Exec,
     stdio: Option<(OwnedFd, OwnedFd)>,
-    limit: Option<Duration>,
+    patience: Patience<'_>,
 ) -> Result<Started, Failure> {
-    spawn::enter(limit, |channel| {
+    spawn::enter(patience, |channel| {
         let spec = spawn::specification(dir)?;
         let program = program(Program::prepare(&spec)?, exec);
         let pid = Pid::from_raw(process.pid.cast_signed()).ok_or_else(not_running)?;

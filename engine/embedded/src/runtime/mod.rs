@@ -7,6 +7,7 @@
 //! - `init` is that process until exec: `rootfs` (`overlay`, `mounts`, `staging`, `devices`,
 //!   `hidden`, `within`), `terminal`, then `execute` (`user`, `capabilities`, `seccomp`)
 //! - `enter` makes a further process inside of a running container
+//! - `unanswered` ends what keeps processes from dying
 //!
 //! # Invariants
 //! - [`bundle()`] is pure: what the host is like comes in as [`HostFacts`].
@@ -28,6 +29,7 @@ mod mounts;
 pub mod oci;
 mod options;
 pub mod overlay;
+pub mod patience;
 mod rootfs;
 pub mod seal;
 mod seccomp;
@@ -35,6 +37,7 @@ pub mod spawn;
 mod staging;
 pub mod terminal;
 pub mod tiny_init;
+pub mod unanswered;
 mod user;
 pub(crate) mod within;
 

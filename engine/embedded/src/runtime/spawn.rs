@@ -17,16 +17,15 @@ use super::channel::{Channel, Message};
 use super::failure::{CANNOT_START, Failure, Step};
 use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
+use super::patience::Patience;
 use crate::layout::TaskDir;
 use crate::sys::{self, Board, Clone3, Cloned};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,
 };
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Where a container's first process reads and writes.
 #[derive(Debug)]
@@ -82,8 +81,9 @@ fn failure_on(board: &Board) -> Option<Failure> {
 }
 
 /// Starts the container of a task by its `config.json`.
-pub fn start(dir: &Path, stdio: Stdio) -> Result<Started, Failure> {
-    by_stage(|channel| {
+pub fn start(dir: &Path, stdio: Stdio, mut patience: Patience<'_>) -> Result<Started, Failure> {
+    patience.wait_for_others()?;
+    by_stage(patience, |channel| {
         let spec = specification(dir)?;
         let cgroup = prepare_cgroup(&spec)?;
         let container = init::Container::prepare(dir, spec, stdio)?;
@@ -101,7 +101,10 @@ pub fn specification(dir: &Path) -> Result<Spec, Failure> {
 }
 
 /// Runs `stage` in a process of its own and hears what becomes of the process it makes.
-fn by_stage(stage: impl FnOnce(&Channel) -> Result<(), Failure>) -> Result<Started, Failure> {
+fn by_stage(
+    patience: Patience<'_>,
+    stage: impl FnOnce(&Channel) -> Result<(), Failure>,
+) -> Result<Started, Failure> {
     let (ours, theirs) = Channel::pair().step("make a socket pair")?;
     match sys::clone3(Clone3::default()).step("fork")? {
         Cloned::Child => {
@@ -114,24 +117,30 @@ fn by_stage(stage: impl FnOnce(&Channel) -> Result<(), Failure>) -> Result<Start
         }
         Cloned::Parent(pid) => {
             drop(theirs);
-            let heard = hear(&ours);
-            reap(pid);
-            heard
+            let mut heard = Heard::default();
+            match heard.listen(&ours, &patience) {
+                Ok(()) => reap(pid),
+                Err(given_up) => {
+                    let made = heard.born.into_iter().chain([pid]);
+                    made.for_each(|pid| patience.stuck.give_up(pid));
+                    return Err(given_up);
+                }
+            }
+            heard.started()
         }
     }
 }
 
 /// Makes a process that appears among those of a container. `stage` becomes, in a process of its
-/// own, what that one is to be, and gives its last steps, which never return. With a limit, it is
-/// given up after that: a container that somebody has frozen holds whoever enters it.
+/// own, what that one is to be, and gives its last steps, which never return. A container that
+/// somebody has frozen holds whoever enters it, for as long as there is patience.
 ///
 /// The new process has no descriptor to tell anything over, since the container may trace it: what
 /// is to be said is left in memory.
 pub fn enter<L: FnOnce() -> Failure>(
-    limit: Option<Duration>,
+    patience: Patience<'_>,
     stage: impl FnOnce(&Channel) -> Result<L, Failure>,
 ) -> Result<Started, Failure> {
-    let until = limit.map(|limit| Instant::now() + limit);
     let board = Board::new().step("share memory")?;
     let (ours, theirs) = Channel::pair().step("make a socket pair")?;
     match sys::clone3(Clone3::default()).step("fork")? {
@@ -145,7 +154,7 @@ pub fn enter<L: FnOnce() -> Failure>(
         Cloned::Parent(stage) => {
             drop(theirs);
             let terminal =
-                entered(stage, until).and_then(|()| terminal_from(&ours)).inspect_err(|_| {
+                entered(stage, patience).and_then(|()| terminal_from(&ours)).inspect_err(|_| {
                     board.number().filter(|pid| is_child(*pid)).into_iter().for_each(kill)
                 })?;
             let Some(pid) = board.number().filter(|pid| is_child(*pid)) else {
@@ -163,33 +172,14 @@ pub fn enter<L: FnOnce() -> Failure>(
     }
 }
 
-/// Waits for a stage's end. One that is given up is killed; its end may not come for long, and
-/// whoever reaps everything reaps it.
-fn entered(stage: u32, until: Option<Instant>) -> Result<(), Failure> {
-    if let Some(until) = until {
-        let left = until.saturating_duration_since(Instant::now());
-        if !ends_within(stage, left).step("wait for the stage process")? {
-            kill(stage);
-            return Err(Failure::at("start", "the container lets nobody in: is it frozen?"));
-        }
+/// Waits for a stage's end.
+fn entered(stage: u32, patience: Patience<'_>) -> Result<(), Failure> {
+    let ended = patience.wait(handle(stage)?.as_fd());
+    match ended {
+        Ok(()) => reap(stage),
+        Err(_) => patience.stuck.give_up(stage),
     }
-    reap(stage);
-    Ok(())
-}
-
-fn ends_within(pid: u32, left: Duration) -> std::io::Result<bool> {
-    let pid = Pid::from_raw(pid.cast_signed()).ok_or(std::io::ErrorKind::InvalidInput)?;
-    let handle = pidfd_open(pid, PidfdFlags::empty())?;
-    let end = Instant::now() + left;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let left =
-            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&left)) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => return Ok(other? > 0),
-        }
-    }
+    ended
 }
 
 /// The terminal that the stage made, if it did.
@@ -228,24 +218,41 @@ pub fn hear_of(channel: &Channel) -> Result<(), Failure> {
     }
 }
 
-fn hear(channel: &Channel) -> Result<Started, Failure> {
-    let (mut born, mut terminal, mut failed, mut warnings) = (None, None, None, Vec::new());
-    while let Some(message) = channel.receive().step("hear of the new process")? {
-        match message {
-            Message::Born(pid) => born = Some(pid),
-            Message::Terminal(master) => terminal = Some(master),
-            Message::Warning(text) => warnings.push(text),
-            Message::Failed(failure) => failed = Some(failure),
+/// What was told of a process that is being made.
+#[derive(Default)]
+struct Heard {
+    born: Option<u32>,
+    terminal: Option<OwnedFd>,
+    failed: Option<Failure>,
+    warnings: Vec<String>,
+}
+
+impl Heard {
+    /// Hears all that is told; an error where that is given up.
+    fn listen(&mut self, channel: &Channel, patience: &Patience<'_>) -> Result<(), Failure> {
+        loop {
+            patience.wait(channel.as_fd())?;
+            match channel.receive().step("hear of the new process")? {
+                Some(Message::Born(pid)) => self.born = Some(pid),
+                Some(Message::Terminal(master)) => self.terminal = Some(master),
+                Some(Message::Warning(text)) => self.warnings.push(text),
+                Some(Message::Failed(failure)) => self.failed = Some(failure),
+                None => return Ok(()),
+            }
         }
     }
-    if let Some(failure) = failed {
-        if let Some(pid) = born {
-            reap(pid);
+
+    fn started(self) -> Result<Started, Failure> {
+        let Self { born, terminal, failed, warnings } = self;
+        if let Some(failure) = failed {
+            if let Some(pid) = born {
+                reap(pid);
+            }
+            return Err(failure);
         }
-        return Err(failure);
+        let pid = born.ok_or_else(|| Failure::at("start", "the stage process died"))?;
+        Ok(Started { pid, pidfd: handle(pid)?, terminal, warnings, board: None })
     }
-    let pid = born.ok_or_else(|| Failure::at("start", "the stage process died"))?;
-    Ok(Started { pid, pidfd: handle(pid)?, terminal, warnings, board: None })
 }
 
 /// Whether it is a child that is not reaped yet.

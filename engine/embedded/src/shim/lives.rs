@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::health::Monitor;
+use super::orders::Orders;
 use super::output::Stream;
 use super::probe::Probe;
 use super::run::Run;
@@ -10,10 +11,14 @@ use super::supervisor::Supervisor;
 use crate::clock;
 use crate::record::{Activity, Process};
 use crate::runtime::failure::{Failure, Step};
+use crate::runtime::patience::Patience;
 use crate::runtime::spawn;
 use keel_engine::Health;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, wait};
 use std::time::{Duration, Instant};
+
+/// How long a start may take, on a machine with much to do.
+const STARTING: Duration = Duration::from_secs(120);
 
 impl Supervisor {
     /// Begins a run.
@@ -53,7 +58,10 @@ impl Supervisor {
         } else {
             streams::open(&self.dir, stdin_open)?
         };
-        let started = spawn::start(&self.dir.0, streams.stdio)?;
+        let (dir, last) = (&self.dir, self.state.run);
+        let wanted = || !Orders::read(dir, last).is_ok_and(|orders| orders.is_stop());
+        let patience = Patience::of(STARTING, &wanted, &mut self.stuck);
+        let started = spawn::start(&dir.0, streams.stdio, patience)?;
         self.state.message = Some(started.warnings.join("; ")).filter(|text| !text.is_empty());
         let mut sources = streams.sources;
         let mut input = streams.input;
@@ -79,6 +87,7 @@ impl Supervisor {
             probe: None,
             stopping: None,
             passed_on: None,
+            dying: None,
             oom_kills,
         })
     }
@@ -131,6 +140,7 @@ impl Supervisor {
             probe: None,
             stopping: None,
             passed_on: None,
+            dying: None,
             oom_kills: self.cgroup().and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0),
         })
     }
@@ -174,7 +184,7 @@ impl Supervisor {
         if run.stopping.is_some() || monitor.next() > now {
             return;
         }
-        match Probe::start(&self.dir.0, &run.process, monitor.plan()) {
+        match Probe::start(&self.dir.0, &run.process, monitor.plan(), &mut self.stuck) {
             Ok(probe) => run.probe = Some(probe),
             Err(failure) => {
                 monitor.heard(false, now, Instant::now());

@@ -35,6 +35,7 @@ use crate::late;
 use crate::layout::{Layout, TaskDir};
 use crate::record::{self, Activity, Process, State};
 use crate::runtime::failure::{CANNOT_START, Failure, Step};
+use crate::runtime::patience::Stuck;
 use crate::runtime::{enter, seal, tiny_init};
 use crate::sys;
 use keel_durable::Hold;
@@ -192,6 +193,7 @@ impl Shim {
             size: None,
             unstored: None,
             buffer: Box::new([0; streams::CHUNK]),
+            stuck: Stuck::default(),
             done: false,
             dir,
             signals,

@@ -37,6 +37,12 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// Whether it is to end, or not to begin.
+    #[must_use]
+    pub fn is_stop(&self) -> bool {
+        matches!(self.wish, Wish::Stop { .. })
+    }
+
     /// Reads the records. `run` is [`Work::run`] that the last run was started for.
     pub fn read(dir: &TaskDir, run: u64) -> io::Result<Self> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, "the task has no assignment");

@@ -4,6 +4,7 @@ use super::streams;
 use crate::record::{HealthPlan, Process};
 use crate::runtime::enter;
 use crate::runtime::failure::{Failure, Step};
+use crate::runtime::patience::{Patience, Stuck};
 use crate::runtime::spawn::Started;
 use keel_engine::Exec;
 use nix::sys::signal::{Signal, killpg};
@@ -37,13 +38,22 @@ pub struct Probe {
 
 impl Probe {
     /// Starts one.
-    pub fn start(dir: &Path, inside: &Process, plan: &HealthPlan) -> Result<Self, Failure> {
+    pub fn start(
+        dir: &Path,
+        inside: &Process,
+        plan: &HealthPlan,
+        stuck: &mut Stuck,
+    ) -> Result<Self, Failure> {
         let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).step("make a pipe")?;
         rustix::io::ioctl_fionbio(&ours, true).step("make a pipe")?;
         let stdio = (streams::null().step("open /dev/null")?, theirs);
         let exec = Exec { command: plan.command.clone(), ..Exec::default() };
         let (began, timeout) = (Instant::now(), Duration::from_millis(plan.timeout.max(1)));
-        let started = enter::inside(dir, inside, &exec, Some(stdio), Some(timeout.min(ENTERING)))?;
+        if stuck.is_there() {
+            return Err(Failure::at("start", "the one before still waits for a file system"));
+        }
+        let patience = Patience::of(timeout.min(ENTERING), &|| true, stuck);
+        let started = enter::inside(dir, inside, &exec, Some(stdio), patience)?;
         Ok(Self {
             pid: started.pid,
             started,

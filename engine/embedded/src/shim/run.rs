@@ -31,6 +31,8 @@ pub struct Run {
     pub stopping: Option<Stopping>,
     /// The last signal that somebody sent through us.
     pub passed_on: Option<i32>,
+    /// It was killed: what keeps it from dying is given up at this time.
+    pub dying: Option<Instant>,
     /// Processes killed for memory before this run.
     pub oom_kills: u64,
 }
@@ -57,6 +59,8 @@ pub enum Step {
 
 /// How long others may take to send no more traffic.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long the kernel may take to end what was killed.
+const DYING: Duration = Duration::from_secs(2);
 
 impl Run {
     /// Begins, or hastens, its end.
@@ -87,7 +91,27 @@ impl Run {
         if matches!(stopping.step, Step::Grace(until) if until <= now) {
             let _ = sys::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
             stopping.step = Step::Killed;
+            self.dying = Some(now + DYING);
         }
+    }
+
+    /// Hands a person's signal on.
+    pub fn pass_on(&mut self, signal: i32, now: Instant) {
+        if sys::send_signal(self.pidfd.as_fd(), signal).is_ok() {
+            self.passed_on = Some(signal);
+            if signal == libc::SIGKILL {
+                self.dying = Some(now + DYING);
+            }
+        }
+    }
+
+    /// Whether it was killed long ago and is still there; asked again after a while.
+    pub fn outlives(&mut self, now: Instant) -> bool {
+        let outlives = self.dying.is_some_and(|until| until <= now);
+        if outlives {
+            self.dying = Some(now + DYING);
+        }
+        outlives
     }
 
     /// Whether it was signalled: before, an end is its own.
@@ -108,6 +132,6 @@ impl Run {
             (None, Some(monitor)) if self.stopping.is_none() => Some(monitor.next()),
             _ => None,
         };
-        [stop, check].into_iter().flatten().min()
+        [stop, check, self.dying].into_iter().flatten().min()
     }
 }

@@ -20,8 +20,8 @@ use crate::clock;
 use crate::late;
 use crate::layout::TaskDir;
 use crate::record::{Activity, State};
-use crate::runtime::terminal;
-use crate::sys;
+use crate::runtime::patience::Stuck;
+use crate::runtime::{terminal, unanswered};
 use keel_durable::{Hold, Stored};
 use keel_engine::ExitCause;
 use keel_engine::frames::Frame;
@@ -64,6 +64,8 @@ pub struct Supervisor {
     pub(super) buffer: Box<[u8; CHUNK]>,
     /// The disk did not take the last state: when it is tried again, and after what pause then.
     pub(super) unstored: Option<(Instant, Duration)>,
+    /// Who was given up at making a process.
+    pub(super) stuck: Stuck,
     pub(super) done: bool,
 }
 
@@ -128,8 +130,7 @@ impl Supervisor {
     /// A person's signal, sent by us: an end by it is not somebody else's doing.
     fn pass_on(&mut self, signal: i32) {
         if let Some(run) = &mut self.run {
-            let sent = sys::send_signal(run.pidfd.as_fd(), signal);
-            run.passed_on = sent.ok().map(|()| signal).or(run.passed_on);
+            run.pass_on(signal, Instant::now());
         }
     }
 
@@ -235,6 +236,9 @@ impl Supervisor {
         }
         if let Some(run) = &mut self.run {
             run.advance(now, self.orders.stop_signal, self.orders.grace);
+            if run.outlives(now) {
+                unanswered::give_up(&self.processes());
+            }
         }
         self.advance_check(now);
         if self.run.is_none() && self.pause.is_some_and(|at| at <= now) {
@@ -353,6 +357,10 @@ impl Supervisor {
 
     pub(super) fn cgroup(&self) -> io::Result<crate::runtime::cgroup::Cgroup> {
         crate::runtime::cgroup::Cgroup::at(&self.cgroup)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        self.cgroup().and_then(|cgroup| cgroup.processes()).unwrap_or_default()
     }
 
     /// A disk that takes nothing must not end a container: what could not be stored is in memory, and is

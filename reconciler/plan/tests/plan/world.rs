@@ -44,6 +44,7 @@ pub fn stack() -> World {
             .into(),
         volumes: BTreeMap::new(),
         policy: Policy::default(),
+        confined: false,
     };
     let mut node = Node::default();
     node.seen.at = 1_000_000;

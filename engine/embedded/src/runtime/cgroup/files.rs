@@ -1,5 +1,6 @@
 //! Reading and writing a cgroup's files.
 
+use crate::runtime::unanswered;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs;
@@ -121,6 +122,7 @@ pub fn kill_each(list: impl Fn() -> io::Result<Vec<u32>>) -> io::Result<()> {
             let second = Timespec { tv_sec: 1, tv_nsec: 0 };
             let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&second));
         }
+        unanswered::give_up(&list()?);
     }
     Err(io::Error::other("processes in the cgroup outlive SIGKILL"))
 }
