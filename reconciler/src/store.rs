@@ -6,7 +6,6 @@
 //! - [`FileStore`]: one file a key; a reader sees the old or the new value, whole. Writers of all
 //!   processes take turns by a lock on `records/.lock`.
 
-use crate::blocking::off_thread;
 use async_trait::async_trait;
 use keel_durable::Hold;
 use std::fs::{self, File};
@@ -97,7 +96,7 @@ impl FileStore {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = self.clone();
-        off_thread(move || work(&this)).await
+        keel_blocking::run(move || work(&this)).await
     }
 
     fn path(&self, key: &str) -> Result<PathBuf> {

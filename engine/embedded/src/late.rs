@@ -8,8 +8,9 @@
 //! - It goes as soon as the disk takes what it says.
 
 use crate::layout::{Layout, TaskDir};
-use crate::record::{self, State, boot_id};
+use crate::record::{self, State};
 use keel_durable::Hold;
+use keel_durable::boot_id;
 use keel_engine::{Goal, TaskAssignment};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fs;
