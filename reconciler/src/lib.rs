@@ -12,7 +12,6 @@ mod accept;
 pub mod allowed;
 mod answers;
 pub mod ask;
-mod blocking;
 mod cause;
 pub mod clock;
 mod concerns;
@@ -45,6 +44,7 @@ mod room;
 pub mod rows;
 mod source;
 mod store;
+mod trace;
 pub mod work_tree;
 mod yaml;
 

@@ -74,7 +74,8 @@ impl Core {
         wanted: Presence,
     ) -> Result<()> {
         if wanted == Presence::Present {
-            return self.images.wish(&reference, policy);
+            let images = Arc::clone(&self.images);
+            return blocking::run(move || images.wish(&reference, policy)).await;
         }
         let core = Arc::clone(self);
         blocking::run(move || {
@@ -85,7 +86,7 @@ impl Core {
             };
             let all = core.view.records()?;
             removal::unused(&all, "image", &reference, uses)?;
-            let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest.clone()).collect();
+            let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest).collect();
             core.images.remove(&reference, &in_use)
         })
         .await

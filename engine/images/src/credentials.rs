@@ -6,19 +6,18 @@
 //! - Secrets appear in no error and no `Debug` output.
 
 use std::fmt;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use keel_durable::Hold;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, Result};
-use crate::reference::DOCKER_HUB;
+use keel_names::reference::DOCKER_HUB;
 
 /// The key under which Docker files its own registry.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -92,9 +91,10 @@ impl Credentials {
     /// The login for a registry: by its helper, by the general store, or from the file itself.
     pub async fn find(&self, registry: &str) -> Result<Option<Login>> {
         let Some(path) = &self.file else { return Ok(None) };
-        let Some(text) = read_if_exists(path)? else { return Ok(None) };
-        let config: ConfigJson = serde_json::from_str(&text)
-            .map_err(|source| Error::Json { path: path.clone(), source })?;
+        let path = path.clone();
+        let Some(config) = keel_blocking::run(move || read_config(&path)).await? else {
+            return Ok(None);
+        };
         let helper = spellings(registry).iter().find_map(|key| config.helpers.get(key)).cloned();
         if let Some(helper) = helper.as_ref().or(config.store.as_ref())
             && let Some(login) = ask_helper(helper, registry).await?
@@ -227,6 +227,12 @@ fn read_if_exists(path: &Path) -> Result<Option<String>> {
     }
 }
 
+fn read_config(path: &Path) -> Result<Option<ConfigJson>> {
+    let Some(text) = read_if_exists(path)? else { return Ok(None) };
+    let json = |source| Error::Json { path: path.to_owned(), source };
+    serde_json::from_str(&text).map(Some).map_err(json)
+}
+
 /// Changes `auths` in the file and replaces it in one step.
 fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()> {
     let text = read_if_exists(path)?.unwrap_or_else(|| "{}".into());
@@ -243,20 +249,14 @@ fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()>
 
 fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    std::fs::create_dir_all(folder.unwrap_or(Path::new(".")))?;
+    keel_durable::replace(path, content, 0o600, Hold::Either)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn password(user: &str, password: &str) -> Login {
         Login::Password { user: user.into(), password: password.into() }

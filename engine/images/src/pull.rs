@@ -10,10 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::task::JoinHandle;
 
 use crate::config::ConfigFile;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hello;
 use crate::image::Image;
@@ -21,9 +19,10 @@ use crate::intake::{self, Order, Taken};
 use crate::manifest::{self, Descriptor, Document, Manifest};
 use crate::platform::Platform;
 use crate::progress::{LayerStep, Progress, Report};
-use crate::reference::Reference;
 use crate::registry::{Endpoint, Registries};
 use crate::store::Store;
+use keel_names::Digest;
+use keel_names::Reference;
 
 /// Layers of one image that are fetched at a time.
 const PARALLEL: usize = 3;
@@ -88,7 +87,7 @@ impl Store {
 
     async fn pull_built_in(&self, reference: &Reference) -> Result<Image> {
         let (store, reference) = (self.clone(), reference.clone());
-        blocking(move || match store.executable() {
+        keel_blocking::run(move || match store.executable() {
             Some(executable) => hello::resolve(&store, &reference, executable),
             None => Err(Error::NotBuiltIn { reference }),
         })
@@ -99,7 +98,7 @@ impl Store {
     async fn pinned_here(&self, name: &Reference, platform: &Platform) -> Result<Option<Image>> {
         let Some(digest) = name.digest() else { return Ok(None) };
         let (store, name, platform) = (self.clone(), name.clone(), platform.clone());
-        blocking(move || match store.find(digest, &platform)? {
+        keel_blocking::run(move || match store.find(digest, &platform)? {
             Some(image) => store.commit(&name, image.digest, image.manifest),
             None => Ok(None),
         })
@@ -123,7 +122,7 @@ impl Store {
             stream::iter(fetches).buffer_unordered(PARALLEL).try_collect::<()>().await?;
             let (store, name) = (self.clone(), origin.reference.clone());
             let resolved = Arc::clone(&resolved);
-            let named = blocking(move || {
+            let named = keel_blocking::run(move || {
                 for document in &resolved.documents {
                     store.put_document(document)?;
                 }
@@ -144,12 +143,13 @@ impl Store {
         platform: &Platform,
     ) -> Result<Vec<Layer>> {
         let blob = &resolved.manifest.config;
-        let bytes = match self.document(blob.digest)? {
+        let (store, digest) = (self.clone(), blob.digest);
+        let bytes = match keel_blocking::run(move || store.document(digest)).await? {
             Some(bytes) => bytes,
             None => {
                 let bytes = origin.document(blob).await?;
                 let store = self.clone();
-                blocking(move || store.put_document(&bytes).map(|_| bytes)).await?
+                keel_blocking::run(move || store.put_document(&bytes).map(|_| bytes)).await?
             }
         };
         let unusable = |problem: String| Error::Unusable {
@@ -169,7 +169,8 @@ impl Store {
         let turn = self.turn(layer.diff_id);
         let _turn = turn.lock().await;
         let tell = |step| (origin.report)(Progress::Layer { layer: layer.blob.digest, step });
-        if self.has_layer(layer.diff_id) {
+        let (store, diff_id) = (self.clone(), layer.diff_id);
+        if keel_blocking::run(move || store.has_layer(diff_id)).await {
             tell(LayerStep::Exists);
             return Ok(());
         }
@@ -178,22 +179,25 @@ impl Store {
             None => self.take_from_any(origin, layer).await?,
         };
         let (store, layer) = (self.clone(), layer.clone());
-        blocking(move || store.place_layer(taken, layer.blob.digest, layer.diff_id)).await?;
+        keel_blocking::run(move || store.place_layer(taken, layer.blob.digest, layer.diff_id))
+            .await?;
         tell(LayerStep::Done);
         Ok(())
     }
 
     /// Unpacks a blob that is here already; one that the disk has spoilt is dropped.
     async fn take_kept(&self, origin: &Origin<'_>, layer: &Layer) -> Result<Option<Taken>> {
-        let Some(mut file) = self.blob_stream(layer.blob.digest) else { return Ok(None) };
+        let (store, digest) = (self.clone(), layer.blob.digest);
+        let kept = keel_blocking::run(move || store.blob_stream(digest)).await;
+        let Some(mut file) = kept else { return Ok(None) };
         let order = layer.order("this node", false);
         let (mut feed, task) = intake::start(self.staging(), order, origin.report);
         loop {
-            let (read, back) = blocking(move || {
+            let (read, back) = keel_blocking::run(move || {
                 let mut buffer = vec![0; 256 * 1024];
                 let read = file.read(&mut buffer).map_err(Error::io("read", "a blob"))?;
                 buffer.truncate(read);
-                Ok((Bytes::from(buffer), file))
+                Ok::<_, Error>((Bytes::from(buffer), file))
             })
             .await?;
             if read.is_empty() || !feed.take(read).await {
@@ -202,9 +206,10 @@ impl Store {
             file = back;
         }
         feed.finish().await;
-        match joined(task).await {
+        match task.await {
             Err(Error::WrongDigest { .. } | Error::WrongSize { .. }) => {
-                self.drop_blob(layer.blob.digest)?;
+                let store = self.clone();
+                keel_blocking::run(move || store.drop_blob(digest)).await?;
                 Ok(None)
             }
             outcome => outcome.map(Some),
@@ -233,11 +238,11 @@ impl Store {
             Err(error) => {
                 drop(feed);
                 // Waited for, so that nothing of it is left when the caller hears.
-                let _ = joined(task).await;
+                let _ = task.await;
                 return Err(error);
             }
         }
-        joined(task).await
+        task.await
     }
 }
 
@@ -344,21 +349,4 @@ fn starting_at(endpoints: &[Endpoint], at: usize) -> Vec<Endpoint> {
     let mut endpoints = endpoints.to_vec();
     endpoints.rotate_left(at);
     endpoints
-}
-
-/// Runs what touches the disk where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    joined(tokio::task::spawn_blocking(work)).await
-}
-
-async fn joined<T>(task: JoinHandle<Result<T>>) -> Result<T> {
-    match task.await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(Error::io("finish", "a pull")(std::io::Error::other(error))),
-        },
-    }
 }

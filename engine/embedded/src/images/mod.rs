@@ -49,7 +49,7 @@ struct Known {
     /// Says true when the pull that goes on has ended.
     going: Option<watch::Receiver<bool>>,
     /// Bytes that came and bytes in all, by layer.
-    layers: BTreeMap<keel_images::Digest, (u64, u64)>,
+    layers: BTreeMap<Digest, (u64, u64)>,
     failure: Option<Failure>,
     pulls: u64,
 }
@@ -153,7 +153,7 @@ impl Images {
             let pull = async move { pulling.pull_in_turn(&name, &parsed).await };
             // Whoever waits is told also of what should never happen.
             if tokio::spawn(pull).await.is_err() {
-                images.ended(&reference, Some(broke_off()));
+                images.ended(&reference, Some(broke_off())).await;
             }
             // Nobody may wait for it.
             let _ = done.send(true);
@@ -172,7 +172,7 @@ impl Images {
         };
         let report = |progress: Progress| self.progress(reference, progress);
         let pulled = self.store.pull(parsed, &Platform::host(), &self.registries, &report).await;
-        self.ended(reference, pulled.err().map(|error| failure(&error)));
+        self.ended(reference, pulled.err().map(|error| failure(&error))).await;
     }
 
     fn progress(&self, reference: &str, progress: Progress) {
@@ -183,14 +183,15 @@ impl Images {
         self.known(reference, |known| known.layers.insert(layer, (done, total)));
     }
 
-    fn ended(&self, reference: &str, failure: Option<Failure>) {
+    async fn ended(&self, reference: &str, failure: Option<Failure>) {
         self.known(reference, |known| {
             known.going = None;
             known.pulls += 1;
             known.failure = failure;
         });
         // It has ended: should this file stay, the next driver pulls once more than needed.
-        let _ = std::fs::remove_file(self.asked_for(reference));
+        let asked = self.asked_for(reference);
+        let _ = crate::blocking::run(move || std::fs::remove_file(asked)).await;
         let _ = self.events.send(Event::Image(reference.to_owned()));
     }
 
@@ -211,7 +212,7 @@ impl Images {
         // The built-in image is what this executable is; another one's is nowhere to be had.
         let pinned = pinned.filter(|_| !parsed.is_built_in());
         let wanted = match pinned {
-            Some(digest) => parsed.pinned(theirs(digest)),
+            Some(digest) => parsed.pinned(*digest),
             None => parsed,
         };
         let fresh = policy == PullPolicy::Always && pinned.is_none();
@@ -236,22 +237,26 @@ impl Images {
         }
     }
 
-    async fn find(self: &Arc<Self>, reference: &Reference) -> Step<Option<Image>> {
+    async fn find(self: &Arc<Self>, reference: &Reference) -> Result<Option<Image>> {
         let (images, reference) = (Arc::clone(self), reference.clone());
-        Ok(crate::blocking::run(move || images.local(&reference)).await?)
+        crate::blocking::run(move || images.local(&reference)).await
     }
 
     /// The image by its digest, if it is here.
-    pub(crate) fn by_digest(&self, reference: &str, digest: &Digest) -> Result<Option<Image>> {
+    pub(crate) async fn by_digest(
+        self: &Arc<Self>,
+        reference: &str,
+        digest: Digest,
+    ) -> Result<Option<Image>> {
         let parsed = parse(reference)?;
-        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(theirs(digest)) };
-        self.local(&pinned)
+        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(digest) };
+        self.find(&pinned).await
     }
 
     /// Removes a name, and what only it led to.
     pub(crate) fn remove(&self, reference: &str, in_use: &[Digest]) -> Result<()> {
         let parsed = parse(reference)?;
-        let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
+        let in_use: BTreeSet<_> = in_use.iter().copied().collect();
         match self.store.remove(&parsed, &in_use) {
             Ok(_) => {}
             Err(keel_images::Error::NotHere { .. }) => {}
@@ -282,7 +287,7 @@ impl Images {
         let needed: BTreeSet<_> = needed.iter().filter_map(|name| named(name).ok()).collect();
         let gone = names.iter().filter_map(|name| named(name).ok());
         let gone = gone.filter(|name| !name.is_built_in() && !needed.contains(name)).collect();
-        let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
+        let in_use: BTreeSet<_> = in_use.iter().copied().collect();
         let failed = |error| EngineError::failed("cannot remove images that nothing needs", error);
         if dry {
             let would = self.store.sweepable(&gone, &in_use, before).map_err(failed)?;
@@ -345,15 +350,6 @@ fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {
 pub(crate) fn parse(reference: &str) -> Result<Reference> {
     named(reference)
         .map_err(|error| EngineError::Conflict { hint: error.hint(), what: error.to_string() })
-}
-
-fn theirs(digest: &Digest) -> keel_images::Digest {
-    keel_images::Digest::from_hex(digest.hex()).expect("both have the same form")
-}
-
-/// A digest as the contract has it.
-pub(crate) fn ours(digest: keel_images::Digest) -> Digest {
-    Digest::new(digest.to_string()).expect("both have the same form")
 }
 
 /// What a task's specification takes from its image.
