@@ -11,10 +11,12 @@
 
 mod boot;
 mod late;
+mod remembered;
 mod reserve;
 
 pub use boot::boot_id;
 pub use late::{Late, Stored};
+pub use remembered::Remembered;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};

@@ -5,10 +5,13 @@
 //!   faster: two people and a pass never lose each other's word.
 //! - No record holds the content of a secret or config.
 
+mod decoded;
+
 use crate::ask::WarningRow;
 use crate::history::{Arrival, History, Note, gist};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Keep, Store, StoreError};
+use decoded::Decoded;
 use keel_engine::{Digest, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
@@ -126,12 +129,13 @@ pub struct Records {
     store: Arc<dyn Store>,
     /// Counts what this process has changed.
     changes: watch::Sender<u64>,
+    decoded: Decoded,
 }
 
 impl Records {
     /// Records in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, changes: watch::Sender::new(0) }
+        Self { store, changes: watch::Sender::new(0), decoded: Decoded::default() }
     }
 
     /// Tells that a record was changed; several changes may be told as one.
@@ -161,17 +165,29 @@ impl Records {
         Ok(put)
     }
 
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, u64)>> {
+    async fn read<T>(&self, key: &str) -> Result<Option<(T, u64)>>
+    where
+        T: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        let revision = self.store.revision(key).await?;
+        if revision == 0 {
+            self.decoded.forget(key);
+            return Ok(None);
+        }
+        if let Some(value) = self.decoded.get(key, revision) {
+            return Ok(Some((value, revision)));
+        }
         let Some(entry) = self.store.get(key).await? else { return Ok(None) };
         let value = serde_json::from_slice(&entry.value)
             .map_err(|source| RecordError::Form { key: key.to_owned(), source })?;
+        self.decoded.put(key, entry.revision, &value);
         Ok(Some((value, entry.revision)))
     }
 
     /// Changes what only tells, and may be kept in memory for now.
     async fn update<T, R>(&self, key: &str, change: impl Fn(&mut T) -> R) -> Result<(R, T)>
     where
-        T: DeserializeOwned + Serialize + Default + Clone + PartialEq,
+        T: DeserializeOwned + Serialize + Default + Clone + PartialEq + Send + Sync + 'static,
     {
         self.update_and(key, Keep::ForNow, change).await
     }
@@ -185,7 +201,7 @@ impl Records {
         change: impl Fn(&mut T) -> R,
     ) -> Result<(R, T)>
     where
-        T: DeserializeOwned + Serialize + Default + Clone + PartialEq,
+        T: DeserializeOwned + Serialize + Default + Clone + PartialEq + Send + Sync + 'static,
     {
         loop {
             let (before, revision) = self.read::<T>(key).await?.unwrap_or_default();
@@ -411,7 +427,10 @@ impl Records {
     }
 
     /// What was told to people and forges, and what is on its way to them.
-    pub async fn told<T: DeserializeOwned + Default>(&self) -> Result<T> {
+    pub async fn told<T>(&self) -> Result<T>
+    where
+        T: DeserializeOwned + Default + Clone + Send + Sync + 'static,
+    {
         match self.read(TOLD).await {
             Ok(told) => Ok(told.map(|(told, _)| told).unwrap_or_default()),
             // Whatever is wrong is told once more.

@@ -9,10 +9,11 @@
 use super::waiting::{Waiting, decode, encode};
 use super::{Entry, Keep, Result, Store, StoreError};
 use async_trait::async_trait;
-use keel_durable::{Hold, Late};
+use keel_durable::{Hold, Late, Remembered};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// More than the first line of any record has.
 const LONGEST_HEAD: usize = 64;
@@ -22,6 +23,8 @@ const LONGEST_HEAD: usize = 64;
 pub struct FileStore {
     root: PathBuf,
     late: Late,
+    /// By key: a record is read again only when its file changed.
+    revisions: Arc<Remembered<String, u64>>,
 }
 
 impl FileStore {
@@ -29,7 +32,7 @@ impl FileStore {
     pub fn open(root: impl Into<PathBuf>, late: Late) -> Result<Self> {
         let root = root.into();
         keel_durable::make_folder(&root, 0o755).map_err(io_error("create", &root))?;
-        Ok(Self { root, late })
+        Ok(Self { root, late, revisions: Arc::default() })
     }
 
     /// File operations are short, but they wait for the disk: off the runtime's own threads.
@@ -81,7 +84,7 @@ impl FileStore {
 
     fn write(&self, key: &str, value: &[u8], expected: u64, keep: Keep) -> Result<u64> {
         let _turn = self.lock()?;
-        let found = self.read(key)?.map_or(0, |entry| entry.revision);
+        let found = self.revision_of(key)?;
         if found != expected {
             return Err(StoreError::Moved { key: key.to_owned(), expected, found });
         }
@@ -166,21 +169,29 @@ impl FileStore {
         Some(below.strip_suffix(".json")?.to_owned())
     }
 
-    /// Of the first line alone.
-    fn read_revision(&self, key: &str) -> Result<u64> {
-        let path = self.path(key)?;
+    fn revision_of(&self, key: &str) -> Result<u64> {
         if self.late.is_any() {
             return Ok(self.read(key)?.map_or(0, |entry| entry.revision));
         }
+        let path = self.path(key)?;
+        let read = || self.read_revision(key, &path).map(|found| (found > 0).then_some(found));
+        let found = self.revisions.get(&key.to_owned(), std::slice::from_ref(&path), read)?;
+        Ok(found.map_or(0, |found| *found))
+    }
+
+    /// Of the first line alone.
+    fn read_revision(&self, key: &str, path: &Path) -> Result<u64> {
         let mut head = [0; LONGEST_HEAD];
-        let read = File::open(&path).and_then(|file| {
+        let read = File::open(path).and_then(|file| {
             let mut head = &mut head[..];
             io::copy(&mut file.take(LONGEST_HEAD as u64), &mut head)
         });
         match read {
-            Ok(_) => decode(key, &head).map(|e| e.revision).ok_or(StoreError::Damaged(path)),
+            Ok(_) => {
+                decode(key, &head).map(|e| e.revision).ok_or(StoreError::Damaged(path.to_owned()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(source) => Err(StoreError::Io { what: "read", path, source }),
+            Err(source) => Err(io_error("read", path)(source)),
         }
     }
 
@@ -217,7 +228,7 @@ impl Store for FileStore {
 
     async fn revision(&self, key: &str) -> Result<u64> {
         let key = key.to_owned();
-        self.off_thread(move |store| store.read_revision(&key)).await
+        self.off_thread(move |store| store.revision_of(&key)).await
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {

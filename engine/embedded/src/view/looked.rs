@@ -1,10 +1,10 @@
 //! The records of tasks, networks and volumes: each is read again only when its files changed.
 
-use super::remembered::Remembered;
 use crate::networks::{self, Stored};
 use crate::tasks::{self, Records};
 use crate::volumes::{self, Volume};
 use crate::{Layout, late};
+use keel_durable::Remembered;
 use keel_engine::{Result, TaskId};
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -9,7 +9,6 @@ mod kept;
 mod living;
 mod look;
 mod looked;
-mod remembered;
 mod told;
 mod users;
 mod values;

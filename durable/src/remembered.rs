@@ -1,4 +1,4 @@
-//! Records that were read before: every pass looks at every task, and most have not changed.
+//! Records that were read before: who asks again and again is told from memory what has not changed.
 //!
 //! # Invariants
 //! - What is remembered of a file is used only while the file system says that it is the same file with the
@@ -7,7 +7,6 @@
 //! - A file that was changed a moment ago is read again: two changes within one tick of the file system's
 //!   clock look alike.
 
-use keel_engine::Result;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +21,8 @@ const RECENT: Duration = Duration::from_millis(50);
 type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 /// Records by a key, each with the stamps of the files that it was read from.
-pub(crate) struct Remembered<K, T> {
+#[derive(Debug)]
+pub struct Remembered<K, T> {
     known: Mutex<Known<K, T>>,
 }
 
@@ -36,12 +36,15 @@ impl<K, T> Default for Remembered<K, T> {
 
 impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
     /// What these files hold: as remembered, or as it is read now.
-    pub(crate) fn get<P: AsRef<Path>>(
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn get<P: AsRef<Path>, E>(
         &self,
         key: &K,
         files: &[P],
-        read: impl FnOnce() -> Result<Option<T>>,
-    ) -> Result<Option<Arc<T>>> {
+        read: impl FnOnce() -> Result<Option<T>, E>,
+    ) -> Result<Option<Arc<T>>, E> {
         // Before the content: what changes in between is found to be changed by the next look.
         let stamps: Vec<Stamp> = files.iter().map(|file| stamp(file.as_ref())).collect();
         if let Some((as_before, record)) = self.known().get(key)
@@ -60,7 +63,7 @@ impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
     }
 
     /// Forgets all but these.
-    pub(crate) fn keep(&self, keys: &HashSet<K>) {
+    pub fn keep(&self, keys: &HashSet<K>) {
         self.known().retain(|key, _| keys.contains(key));
     }
 
@@ -95,9 +98,9 @@ mod tests {
     /// Makes a file old enough to be remembered, as far as its own time goes.
     fn settle(file: &Path) {
         let age = || {
-            let changed = file.metadata().unwrap();
+            let changed = file.metadata().expect("it works");
             let changed = Duration::new(changed.ctime().cast_unsigned(), 0);
-            SystemTime::UNIX_EPOCH.elapsed().unwrap().saturating_sub(changed)
+            SystemTime::UNIX_EPOCH.elapsed().expect("it works").saturating_sub(changed)
         };
         let end = std::time::Instant::now() + Duration::from_secs(10);
         while age() < RECENT + Duration::from_secs(1) {
@@ -108,38 +111,41 @@ mod tests {
 
     #[test]
     fn a_file_is_read_once_until_it_is_another() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
         let (file, other) = (folder.path().join("record"), folder.path().join("following"));
         let (remembered, reads) = (Remembered::<u8, String>::default(), Cell::new(0));
         let look = || {
             let read = || {
                 reads.set(reads.get() + 1);
-                Ok(fs::read_to_string(&file).ok())
+                Ok::<_, ()>(fs::read_to_string(&file).ok())
             };
-            remembered.get(&1, &[&file, &other], read).unwrap().map(|text| (*text).clone())
+            remembered
+                .get(&1, &[&file, &other], read)
+                .expect("it works")
+                .map(|text| (*text).clone())
         };
         assert_eq!((look(), reads.get()), (None, 1));
-        fs::write(&file, "a").unwrap();
+        fs::write(&file, "a").expect("it works");
         settle(&file);
         assert_eq!((look(), look()), (Some("a".into()), Some("a".into())));
         assert_eq!(reads.get(), 2, "the second time it is remembered");
 
         // As records are written: the same size, at once.
         let replace = |text: &str| {
-            fs::write(folder.path().join("new"), text).unwrap();
-            fs::rename(folder.path().join("new"), &file).unwrap();
+            fs::write(folder.path().join("new"), text).expect("it works");
+            fs::rename(folder.path().join("new"), &file).expect("it works");
         };
         for text in ["b", "c", "d"] {
             replace(text);
             assert_eq!(look().as_deref(), Some(text));
         }
-        fs::write(&file, "e").unwrap();
+        fs::write(&file, "e").expect("it works");
         assert_eq!(look().as_deref(), Some("e"), "in place");
         settle(&file);
         let before = (look(), reads.get());
-        fs::write(&other, "").unwrap();
+        fs::write(&other, "").expect("it works");
         assert_eq!((look(), reads.get()), (before.0, before.1 + 1), "a file more");
-        fs::remove_file(&file).unwrap();
+        fs::remove_file(&file).expect("it works");
         assert_eq!(look(), None);
         remembered.keep(&HashSet::new());
         assert!(remembered.known().is_empty());
