@@ -1,5 +1,6 @@
 //! From the configured receivers and forges to what they are sent, and how.
 
+use keel_names::Digest;
 use keel_notify::{CommitStatus, Forge, Http, Message, Receiver, State, Target, Verdict};
 use keel_reconciler::config::{
     Api, Config, ForgeConfig, NotifyConfig, SourceConfig, UrlFrom, read_secret,
@@ -7,7 +8,6 @@ use keel_reconciler::config::{
 use keel_reconciler::notices::{
     CommitState, Content, Destination, Kind, Letter, Message as News, Wants, Way,
 };
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Somebody who gets letters, and how they are sent.
@@ -44,7 +44,7 @@ fn receiver(config: &NotifyConfig) -> Option<Addressee> {
     let whose = match &config.url {
         // The rest of a URL may be a secret: two of one host are told apart by a digest.
         UrlFrom::Text(url) => {
-            let digest = hex::encode(Sha256::digest(url));
+            let digest = Digest::of(url.as_bytes()).hex();
             format!("{} {}", host(url), &digest[..6])
         }
         UrlFrom::File(file) => file.display().to_string(),

@@ -252,8 +252,7 @@ pub fn name(context: &Context, asked: &Asked) -> Result<StackName> {
 }
 
 fn submission(desired: Desired, contents: &[Content]) -> Submission {
-    let encoded =
-        contents.iter().map(|content| (content.digest.clone(), STANDARD.encode(&content.bytes)));
+    let encoded = contents.iter().map(|content| (content.digest, STANDARD.encode(&content.bytes)));
     Submission { desired, contents: encoded.collect() }
 }
 

@@ -15,8 +15,11 @@ fn sources() -> Vec<PathBuf> {
     let mut folders: Vec<_> = [
         "src",
         "beneath",
+        "blocking",
         "durable",
+        "names",
         "plain",
+        "testing",
         "spec",
         "engine",
         "reconciler",
@@ -57,21 +60,37 @@ fn arrows(manifest: &str) -> Vec<String> {
 fn arrows_point_one_way() {
     let allowed: BTreeMap<_, &[&str]> = [
         ("beneath/Cargo.toml", &[][..]),
+        ("blocking/Cargo.toml", &[]),
         ("durable/Cargo.toml", &[]),
+        ("names/Cargo.toml", &[]),
         ("plain/Cargo.toml", &[]),
-        ("spec/Cargo.toml", &["keel-plain"]),
-        ("engine/Cargo.toml", &[]),
-        ("engine/images/Cargo.toml", &["keel-engine"]),
+        ("testing/Cargo.toml", &["keel-engine"]),
+        ("spec/Cargo.toml", &["keel-names", "keel-plain"]),
+        ("engine/Cargo.toml", &["keel-names"]),
+        (
+            "engine/images/Cargo.toml",
+            &["keel-blocking", "keel-durable", "keel-engine", "keel-names"],
+        ),
         (
             "engine/embedded/Cargo.toml",
-            &["keel-beneath", "keel-durable", "keel-plain", "keel-engine", "keel-images"],
+            &[
+                "keel-beneath",
+                "keel-blocking",
+                "keel-durable",
+                "keel-names",
+                "keel-plain",
+                "keel-engine",
+                "keel-images",
+            ],
         ),
-        ("reconciler/plan/Cargo.toml", &["keel-plain", "keel-engine", "keel-spec"]),
+        ("reconciler/plan/Cargo.toml", &["keel-names", "keel-plain", "keel-engine", "keel-spec"]),
         (
             "reconciler/Cargo.toml",
             &[
                 "keel-beneath",
+                "keel-blocking",
                 "keel-durable",
+                "keel-names",
                 "keel-plain",
                 "keel-engine",
                 "keel-plan",
@@ -93,7 +112,8 @@ fn arrows_point_one_way() {
 #[test]
 fn pure_crates_name_no_runtime() {
     for (manifest, banned) in [
-        ("spec/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix"][..]),
+        ("names/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix"][..]),
+        ("spec/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix"]),
         ("engine/Cargo.toml", &["reqwest", "nix", "libc", "rustix"]),
         ("reconciler/plan/Cargo.toml", &["tokio", "reqwest", "nix", "libc", "rustix", "jiff"]),
         ("reconciler/Cargo.toml", &["nix", "libc", "rustix"]),
@@ -108,6 +128,22 @@ fn pure_crates_name_no_runtime() {
             assert!(!names, "{manifest} may not depend on {name}");
         }
     }
+}
+
+/// No build for users has what only tests need: not the fake engine, not the contract suite.
+#[test]
+fn what_tests_share_is_in_no_build_for_users() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = std::process::Command::new(cargo)
+        .args(["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--package"])
+        .args(["keel", "--format", "{p} {f}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    assert!(tree.contains("keel-engine "), "{tree}");
+    let test_only = |line: &&str| line.contains("testing");
+    assert_eq!(tree.lines().find(test_only), None);
 }
 
 #[test]
@@ -217,14 +253,19 @@ fn the_pages_name_files_that_exist() {
         let spans = prose.split('`').skip(1).step_by(2);
         let tops = [
             "api/",
+            "beneath/",
+            "blocking/",
             "dist/",
             "docs/",
+            "durable/",
             "engine/",
             "examples/",
+            "names/",
             "notify/",
             "reconciler/",
             "spec/",
             "src/",
+            "testing/",
             "tests/",
             "webhooks/",
         ];

@@ -5,13 +5,14 @@
 use futures_util::StreamExt;
 use keel_api::shapes::{Info, Until};
 use keel_api::{Api, Client, ClientError, ServeError, Served, router};
-use keel_engine::fake::Fake;
 use keel_engine::frames::Frame;
 use keel_engine::{Exec, LogOptions, Open, Phase, TaskSpec};
 use keel_plan::desired::Policy;
 use keel_reconciler::ask::{Outcome, Progress, RefusalKind, RunAsk, TaskAsk, TaskVerb};
 use keel_reconciler::rows::{PsAsk, PullAsk, SyncAsk, VolumeAsk};
 use keel_reconciler::{Clock, Controller, Fleet, Settings};
+use keel_testing::fake::Fake;
+use keel_testing::waiting::in_time;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ fn asked(name: &str, attach: bool) -> RunAsk {
 async fn heard(client: &Client, what: Open) -> Vec<Frame> {
     let mut talk = client.open(&what).await.unwrap();
     let mut frames = vec![];
-    while let Some(frame) = talk.receive().await {
+    while let Some(frame) = in_time("a frame", talk.receive()).await {
         frames.push(frame);
     }
     frames

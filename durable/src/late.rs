@@ -7,6 +7,7 @@
 //! - The folder in memory mirrors the root: each late record has the path that it will have on the disk.
 //! - A late record is of this boot, and never older than the one on the disk.
 
+use crate::boot_id;
 use crate::Hold;
 use std::fs;
 use std::io;
@@ -56,7 +57,7 @@ impl Late {
         let mut bytes = fs::read(self.place(path)?).ok()?;
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let rest = bytes.split_off(end + 1);
-        (bytes[..end] == *boot().as_bytes()).then_some(rest)
+        (bytes[..end] == *boot_id().as_bytes()).then_some(rest)
     }
 
     /// Keeps a record in memory.
@@ -66,7 +67,7 @@ impl Late {
     pub fn keep(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let place = self.place(path).ok_or(io::ErrorKind::InvalidInput)?;
         let folder = place.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let content = [boot().as_bytes(), b"\n", bytes].concat();
+        let content = [boot_id().as_bytes(), b"\n", bytes].concat();
         let keep = || {
             crate::make_folder(folder, 0o700)?;
             crate::replace(&place, &content, 0o600, Hold::Process)
@@ -133,11 +134,6 @@ impl Late {
             }
         }
     }
-}
-
-fn boot() -> String {
-    let read = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    read.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@
 //!   goes to a file of the reserve, whose blocks are allocated already, and the old file takes that
 //!   one's place there. So whatever ends something, or makes room, can note that it does.
 
+mod boot;
 mod late;
 mod reserve;
 
+pub use boot::boot_id;
 pub use late::{Late, Stored};
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -139,7 +139,7 @@ impl TaskAssignment {
             place: task.place.clone(),
             generation,
             spec: task.spec.clone(),
-            digest: task.digest.clone(),
+            digest: task.digest,
             joins: task.joins.clone(),
             replaces: None,
             revision: task.revision.clone(),

@@ -344,14 +344,8 @@ mod tests {
     fn full() -> TaskSpec {
         let word = || "x".to_owned();
         let digest = Digest::of(b"x");
-        let file = FileMount {
-            name: word(),
-            digest: digest.clone(),
-            target: word(),
-            uid: 1,
-            gid: 1,
-            mode: Some(1),
-        };
+        let file =
+            FileMount { name: word(), digest, target: word(), uid: 1, gid: 1, mode: Some(1) };
         TaskSpec {
             container_name: word(),
             image: word(),
@@ -409,7 +403,7 @@ mod tests {
     }
 
     fn revision(path: &str, digest: &Digest) -> Mount {
-        let source = MountSource::Revision { path: path.into(), digest: digest.clone() };
+        let source = MountSource::Revision { path: path.into(), digest: *digest };
         let (target, digest) = ("/x".into(), None);
         Mount { source, target, read_only: true, shared: false, propagation: None, digest }
     }

@@ -1,5 +1,6 @@
-//! Names: stacks, slots, tasks, digests. Checked where they enter, so that nobody checks again.
+//! Names: stacks, slots, tasks. Checked where they enter, so that nobody checks again.
 
+use keel_names::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -126,7 +127,7 @@ impl TaskId {
     /// generation, a nonce of the caller's) keeps planning pure.
     #[must_use]
     pub fn from_seed(seed: &str) -> Self {
-        Self(hex::encode(<sha2::Sha256 as sha2::Digest>::digest(seed.as_bytes())))
+        Self(Digest::of(seed.as_bytes()).hex())
     }
 
     /// The whole id.
@@ -158,69 +159,5 @@ impl From<TaskId> for String {
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.short())
-    }
-}
-
-/// A content digest: `sha256:` and 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Digest(String);
-
-impl Digest {
-    /// Checks and takes a digest.
-    pub fn new(digest: impl Into<String>) -> Result<Self, NameError> {
-        let digest = digest.into();
-        let hex = digest.strip_prefix("sha256:").unwrap_or("");
-        if hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Ok(Self(digest));
-        }
-        Err(NameError {
-            kind: "digest",
-            given: digest,
-            rule: "`sha256:` and 64 hexadecimal digits",
-        })
-    }
-
-    /// The digest of these bytes.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes))))
-    }
-
-    /// The whole digest.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The digits alone, for file names.
-    #[must_use]
-    pub fn hex(&self) -> &str {
-        &self.0["sha256:".len()..]
-    }
-
-    /// The first 12 digits.
-    #[must_use]
-    pub fn short(&self) -> &str {
-        short(self.hex())
-    }
-}
-
-impl TryFrom<String> for Digest {
-    type Error = NameError;
-    fn try_from(digest: String) -> Result<Self, NameError> {
-        Self::new(digest)
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.0
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

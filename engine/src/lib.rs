@@ -11,9 +11,7 @@
 //!   restarts nothing.
 
 mod assignment;
-pub mod contract;
 mod diff;
-pub mod fake;
 pub mod fields;
 pub mod frames;
 mod hash;
@@ -34,7 +32,8 @@ use futures_util::stream::BoxStream;
 pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment};
 pub use diff::{Difference, cost_of, diff};
 pub use hash::{digest_of, hash_of};
-pub use ids::{Digest, NameError, Place, Slot, StackName, TaskId, short};
+pub use ids::{NameError, Place, Slot, StackName, TaskId, short};
+pub use keel_names::Digest;
 pub use limits::{Limit, Limits, limits_of};
 pub use network::NetworkSpec;
 pub use observation::{

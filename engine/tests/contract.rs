@@ -1,7 +1,7 @@
 //! The fake keeps the contract that the real engines keep.
 
-use keel_engine::contract::{Subject, suite};
-use keel_engine::fake::Fake;
+use keel_testing::contract::{Subject, suite};
+use keel_testing::fake::Fake;
 
 #[tokio::test]
 async fn the_fake_keeps_the_contract() {

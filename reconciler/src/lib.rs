@@ -12,7 +12,6 @@ mod accept;
 pub mod allowed;
 mod answers;
 pub mod ask;
-mod blocking;
 mod cause;
 pub mod clock;
 mod concerns;

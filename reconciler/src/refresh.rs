@@ -252,8 +252,7 @@ pub(crate) fn milliseconds(time: Duration) -> u64 {
 /// The commit; for a folder, a digest of all that was read.
 fn revision_of(snapshot: &Snapshot, stacks: &[LoadedStack]) -> String {
     snapshot.revision.clone().unwrap_or_else(|| {
-        let hash =
-            |stack: &LoadedStack| stack.lowered.as_ref().map(|(desired, _)| desired.hash.clone());
+        let hash = |stack: &LoadedStack| stack.lowered.as_ref().map(|(desired, _)| desired.hash);
         let all: Vec<_> = stacks.iter().map(|stack| (&stack.shown, hash(stack))).collect();
         digest_of(&all).short().to_owned()
     })

@@ -5,7 +5,6 @@
 //!   aside no pass runs and no revision is come back to; deleting it takes its time afterwards.
 //! - A source whose refresh takes long keeps its checkouts this time.
 
-use crate::blocking::off_thread;
 use crate::controller::Controller;
 use crate::record::RecordError;
 use crate::refusal::with_causes;
@@ -129,14 +128,14 @@ impl Controller {
             let folders: Vec<_> = sources.iter().map(|source| source.folder.clone()).collect();
             let gone = self.sources_gone(&folders).await?;
             let keep = decision.folders;
-            let aside = off_thread(move || set_aside(&folders, &gone, &keep)).await?;
+            let aside = keel_blocking::run(move || set_aside(&folders, &gone, &keep)).await?;
             let needed = decision.images.needed;
             let note = |images: &mut Images| images.needed.clone_from(&needed);
             // Its failure stops nothing: on a full disk nothing can be noted until there is room.
             (swept, aside, self.records().change_images(note).await)
         };
         let revisions = aside.len() as u64;
-        let freed = off_thread(move || delete(&aside)).await?;
+        let freed = keel_blocking::run(move || delete(&aside)).await?;
         drop(sources);
         noted?;
         let Swept { images, contents, bytes, waits } = swept;
@@ -151,7 +150,7 @@ impl Controller {
         let Decision { sweep, folders: keep, .. } = self.decide_room(Reach::All).await?;
         let swept = self.fleet().sweep(&Sweep { dry: true, ..sweep }).await?;
         let sources = self.settings().sources_dir.clone();
-        let row = off_thread(move || -> io::Result<UsageRow> {
+        let row = keel_blocking::run(move || -> io::Result<UsageRow> {
             let in_use = |checkout: &Path| keep.iter().any(|path| path.starts_with(checkout));
             let mut row = UsageRow { kind: "Revisions".to_owned(), ..UsageRow::default() };
             for folder in checkout::sources(&sources)? {

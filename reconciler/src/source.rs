@@ -25,7 +25,6 @@ mod transport;
 mod words;
 
 use crate::answers::Changes;
-use crate::blocking::off_thread;
 use crate::config::{Follow, From, SourceConfig};
 use crate::controller::Settings;
 use crate::find::{self, Found};
@@ -365,7 +364,7 @@ impl Source {
     pub async fn commit(&self, revision: Option<&str>) -> Option<Commit> {
         let (Kind::Git(git), Some(revision)) = (&self.kind, revision) else { return None };
         let (clone, revision) = (git.clone_path(), revision.to_owned());
-        off_thread(move || commit::commit_of(&clone, &revision)).await
+        keel_blocking::run(move || commit::commit_of(&clone, &revision)).await
     }
 
     /// Every stack of a snapshot. Those that would be read the same as last time are not read
@@ -378,7 +377,7 @@ impl Source {
         let before = self.last().snapshot.clone();
         let changes = self.changes(before.as_deref(), snapshot).await;
         let (source, now) = (self.clone(), snapshot.clone());
-        let stacks = off_thread(move || source.load_changed(&now, &changes)).await;
+        let stacks = keel_blocking::run(move || source.load_changed(&now, &changes)).await;
         let (snapshot, mut stacks) = self.complete(snapshot.clone(), stacks, at_once).await?;
         stacks.extend(self.unreachable(&snapshot).map(|stack| (stack, false)));
         if let Kind::Directory(directory) = &self.kind {
@@ -413,7 +412,7 @@ impl Source {
             }
             snapshot = Arc::new(git.with_submodules(&snapshot, wanted.clone()).await?);
             let (source, now) = (self.clone(), snapshot.clone());
-            stacks = off_thread(move || source.load_again(&now, stacks, &wanted)).await;
+            stacks = keel_blocking::run(move || source.load_again(&now, stacks, &wanted)).await;
         }
     }
 
@@ -574,7 +573,7 @@ impl Source {
         let memory = git.folder.join("seeded");
         let shown = data.display().to_string();
         let work = move || Sides { checkout: &checkout, data: &data, memory: &memory }.seed(&paths);
-        let done = off_thread(work).await;
+        let done = keel_blocking::run(work).await;
         done.map_err(|error| git::disk(format!("fill `{shown}` from the revision"), error.into()))
     }
 
@@ -585,7 +584,7 @@ impl Source {
         let mounts = desired.services.values().flat_map(|service| &service.spec.volumes);
         let paths: BTreeSet<PathBuf> = mounts.filter_map(revision_path).collect();
         let work = move || paths.iter().try_for_each(|path| checkout::keep(&checkouts, path));
-        let done = off_thread(work).await;
+        let done = keel_blocking::run(work).await;
         done.map_err(|error| git::disk("keep files of the revision".to_owned(), error.into()))
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use support::git::{Repo, Server};
 use support::sshd::{free_port, keygen, sshd};
-use support::{World, until};
+use support::{World, until, until_words};
 
 const WEB: &str = "services:\n  web:\n    image: nginx:1\n";
 
@@ -24,8 +24,7 @@ fn source(url: &str, auth: Auth) -> SourceConfig {
 }
 
 async fn until_told(controller: &Controller, words: &str) {
-    until(words, || async { controller.sources().await[0].problems.concat().contains(words) })
-        .await;
+    until_words(words, || async { controller.sources().await[0].problems.concat() }).await;
 }
 
 /// No file below holds this text.
@@ -126,14 +125,6 @@ async fn a_login_that_ends_nowhere_is_given_up() {
     let auth = Auth::Ssh { key: Some(at("user")), known_hosts: Some(at("hosts")) };
     let url = format!("ssh://127.0.0.1:{port}{}", repo.bare().display());
     let controller = world.serve(vec![source(&url, auth)]).await;
-    let end = std::time::Instant::now() + Duration::from_secs(60);
-    loop {
-        let told = controller.sources().await[0].problems.concat();
-        if told.contains("the server does not answer in time") {
-            break;
-        }
-        assert!(std::time::Instant::now() < end, "{told}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_told(&controller, "the server does not answer in time").await;
     controller.stop().await;
 }

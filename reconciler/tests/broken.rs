@@ -11,10 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::git::{Repo, Server, git};
 use support::sshd::free_port;
-use support::{World, until};
-
-/// The longest that a silent server is waited for, and some.
-const PATIENCE: Duration = Duration::from_secs(45);
+use support::{World, until, until_words};
 
 fn stack(version: u32) -> String {
     format!("services:\n  web:\n    image: nginx:{version}\n")
@@ -38,15 +35,7 @@ async fn told(controller: &Controller, name: &str) -> String {
 }
 
 async fn until_told(controller: &Controller, name: &str, words: &str) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let told = told(controller, name).await;
-        if told.contains(words) {
-            return;
-        }
-        assert!(Instant::now() < end, "{told:?} instead of {words:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_words(words, || told(controller, name)).await;
 }
 
 /// Two sources on one controller: one that is broken, and one that goes on.
@@ -77,16 +66,8 @@ impl Pair {
 
     async fn settled(&self) {
         let (broken, sound) = (format!("nginx:{}", self.at.0), format!("nginx:{}", self.at.1));
-        let expected = [("broken-web-1".into(), broken), ("sound-web-1".into(), sound)];
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let found = self.world.running().await;
-            if found == expected {
-                return;
-            }
-            assert!(Instant::now() < end, "{found:?} runs instead of {expected:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let expected = [("broken-web-1", broken.as_str()), ("sound-web-1", sound.as_str())];
+        self.world.until_running(&expected).await;
     }
 
     /// While one is broken: it says so, its stack stays, and the other's pushes run.

@@ -5,10 +5,11 @@ mod support;
 
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
+use keel_testing::waiting::Deadline;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use support::git::{Repo, Server};
-use support::{World, until};
+use support::{World, until, until_words};
 
 const WEB: &str = "services:\n  web:\n    image: nginx:1\n";
 
@@ -28,15 +29,7 @@ async fn problems(controller: &Controller) -> String {
 
 /// Waits until the source's problems contain this.
 async fn until_told(controller: &Controller, words: &str) {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let told = problems(controller).await;
-        if told.contains(words) {
-            return;
-        }
-        assert!(std::time::Instant::now() < end, "{told:?} instead of {words:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_words(words, || problems(controller)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,7 +373,9 @@ async fn a_poll_without_news_asks_once_where_the_branch_is() {
     world.until_running(&[("blog-web-1", "nginx:1")]).await;
     server.asked();
     let mut asked = Vec::new();
+    let deadline = Deadline::start();
     while asked.len() < 5 {
+        deadline.check("five polls");
         asked.extend(server.asked());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -2,10 +2,11 @@
 
 mod support;
 
-use keel_engine::fake::Behaviour;
 use keel_engine::{Finding, Health, Level, Value, fields::Field};
 use keel_reconciler::ask::Outcome;
 use keel_reconciler::rows::SyncAsk;
+use keel_testing::fake::Behaviour;
+use keel_testing::waiting::Deadline;
 use std::time::Duration;
 use support::{World, stack, status, told, until};
 
@@ -111,7 +112,9 @@ async fn a_revision_that_does_not_get_healthy_is_rolled_back_and_said_to_have_fa
     world.write("hello/compose.yaml", &CHECKED.replace("nginx:1", "nginx:2"));
     let converging = tokio::spawn(told(controller.converge(world.up("hello"))));
     // The time to get healthy goes by, as fast as the passes follow.
+    let deadline = Deadline::start();
     while !converging.is_finished() {
+        deadline.check("it converges");
         world.advance(5_000);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -136,7 +139,9 @@ async fn what_is_known_bad_gets_another_try_when_a_person_says_retry() {
     world.fake.behave("nginx:2", Behaviour::Sick);
     world.write("stacks/hello/compose.yaml", &CHECKED.replace("nginx:1", "nginx:2"));
     let syncing = tokio::spawn(told(controller.sync(SyncAsk::default())));
+    let deadline = Deadline::start();
     while !syncing.is_finished() {
+        deadline.check("it syncs");
         world.advance(5_000);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -3,7 +3,6 @@
 mod support;
 
 use futures_util::StreamExt;
-use keel_engine::fake::Behaviour;
 use keel_engine::{Goal, Open, Phase, TaskSpec};
 use keel_reconciler::ask::{
     ConvergeAsk, DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb,
@@ -11,6 +10,8 @@ use keel_reconciler::ask::{
 use keel_reconciler::rows::{
     InspectKind, NetworkAsk, PsAsk, PullAsk, RemoveAsk, SuspendAsk, SyncAsk, VolumeAsk,
 };
+use keel_testing::fake::Behaviour;
+use keel_testing::waiting::{Deadline, in_time};
 use std::collections::BTreeMap;
 use support::{World, stack, told, until};
 
@@ -222,8 +223,10 @@ async fn a_predecessor_is_not_started_beside_its_successor() {
     world.write("hello/compose.yaml", &HELLO.replace("postgres:15", "postgres:16"));
     let mut lines = controller.converge(settling(world.up("hello")));
     let now = [("hello-db-1", "postgres:16"), ALL[1], ALL[2]];
+    let deadline = Deadline::start();
     while world.running().await != now.map(|(name, image)| (name.into(), image.into())) {
-        lines.next().await.expect("it is not settled yet");
+        deadline.check("the new one runs");
+        in_time("a line", lines.next()).await.expect("it is not settled yet");
     }
     drop(lines);
     assert_eq!(world.seen().await.tasks.len(), 4, "the predecessor is there to come back to");
@@ -239,7 +242,9 @@ async fn a_predecessor_is_not_started_beside_its_successor() {
     let mut up = settling(world.up("hello"));
     up.detach = true;
     let converging = tokio::spawn(told(controller.converge(up)));
+    let deadline = Deadline::start();
     while !converging.is_finished() {
+        deadline.check("it converges");
         world.advance(1_000);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

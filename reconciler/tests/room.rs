@@ -118,6 +118,7 @@ async fn a_day_later_only_what_can_be_come_back_to_is_left_and_it_can() {
     drop(repo);
     let controller = world.serve(vec![]).await;
     until("the rest goes", || async { images(&world).await == [2, 6, 7, 8, 9] }).await;
+    until("it is told", || async { controller.cleared().is_some() }).await;
     let cleared = controller.cleared().unwrap();
     assert_eq!(cleared.images, ["app:1", "app:3", "app:4", "app:5"], "a person pulled app:2");
     assert_eq!((cleared.contents, cleared.trouble), (5, None));
@@ -192,7 +193,7 @@ async fn a_person_makes_room_at_once_and_a_rollback_still_works() {
     let own = PullAsk { references: vec!["tool:1".to_owned()] };
     assert_eq!(told(controller.pull(own)).await.1, Outcome::Done);
     let spec = keel_engine::TaskSpec { image: "once:1".to_owned(), ..Default::default() };
-    world.fake.behave("once:1", keel_engine::fake::Behaviour::Ends(0));
+    world.fake.behave("once:1", keel_testing::fake::Behaviour::Ends(0));
     let run = keel_reconciler::ask::RunAsk {
         name: "once".to_owned(),
         spec,

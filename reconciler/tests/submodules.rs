@@ -6,10 +6,11 @@ mod support;
 use keel_engine::MountSource;
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Auth, From, GitConfig, SourceConfig};
+use keel_testing::waiting::Deadline;
 use std::path::Path;
 use std::time::Duration;
 use support::git::{Repo, Server};
-use support::{World, until};
+use support::{World, until, until_words};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 123\n";
 
@@ -33,15 +34,7 @@ fn with(config: SourceConfig, change: impl FnOnce(&mut GitConfig)) -> SourceConf
 }
 
 async fn until_told(controller: &Controller, words: &str) {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let told = controller.sources().await[0].problems.concat();
-        if told.contains(words) {
-            return;
-        }
-        assert!(std::time::Instant::now() < end, "{told:?} instead of {words:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until_words(words, || async { controller.sources().await[0].problems.concat() }).await;
 }
 
 async fn until_silent(controller: &Controller) {
@@ -103,7 +96,9 @@ async fn what_is_mounted_of_submodules_is_there_at_the_pinned_commit() {
     // What is known is asked for no more.
     server.asked();
     let mut asked = Vec::new();
+    let deadline = Deadline::start();
     while asked.len() < 4 {
+        deadline.check("four polls");
         asked.extend(server.asked());
         tokio::task::yield_now().await;
     }

@@ -12,7 +12,6 @@ pub mod ports;
 pub mod process;
 mod reference;
 pub mod security;
-mod signal;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,8 +4,9 @@
 //! - A number that was given to somebody is on disk: it is not given again after a restart.
 
 use super::http::{Answer, Reply, Request};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use keel_durable::Hold;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,12 +30,8 @@ impl Counter {
 
     fn count(&self) -> io::Result<u64> {
         let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = self.folder.join("visits.new");
-        let mut file = File::create(&fresh)?;
-        writeln!(file, "{}", *visits + 1)?;
-        file.sync_all()?;
-        fs::rename(&fresh, self.folder.join("visits"))?;
-        File::open(&self.folder)?.sync_all()?;
+        let line = format!("{}\n", *visits + 1);
+        keel_durable::replace(&self.folder.join("visits"), line.as_bytes(), 0o644, Hold::Power)?;
         *visits += 1;
         Ok(*visits)
     }

@@ -53,12 +53,9 @@ impl Bench {
 
     /// A variant of the prober's image with this configuration and these files more; its name.
     pub fn image(&self, config: &Value, layer: Option<&Path>) -> String {
-        use sha2::Digest;
-        let mut key = sha2::Sha256::new();
-        key.update(config.to_string());
-        key.update(self.host.name.as_bytes());
-        key.update(layer.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default());
-        let name = format!("prober-{}", &hex::encode(key.finalize())[..12]);
+        let layered = layer.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        let made_of = format!("{config}{}{layered}", self.host.name);
+        let name = format!("prober-{}", keel_names::Digest::of(made_of.as_bytes()).short());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/security/variant.py");
         let mut command = self.host.command("python3");
         command.args([script, &name, &config.to_string()]).args(layer);

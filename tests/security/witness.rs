@@ -1,7 +1,7 @@
 //! What lies on the host and must be as it was: a secret, a folder, programs, the kernel's switches,
 //! devices, mounts.
 
-use sha2::{Digest, Sha256};
+use keel_names::Digest;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -110,7 +110,7 @@ impl Drop for Witness {
 
 fn file(path: &Path) -> String {
     let (stat, content) = (fs::metadata(path).unwrap(), fs::read(path).unwrap());
-    let digest = hex::encode(Sha256::digest(content));
+    let digest = Digest::of(&content).hex();
     format!("{:o} {}:{} {digest}", stat.mode(), stat.uid(), stat.gid())
 }
 

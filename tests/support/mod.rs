@@ -12,13 +12,15 @@ pub mod raw_git;
 pub mod receiver;
 pub mod scripted;
 
+use keel_names::Digest;
+pub use keel_testing::waiting::until;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long anything may take on a slow and busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -110,29 +112,6 @@ impl Drop for Serve {
     }
 }
 
-/// Waits until a condition yields something.
-#[track_caller]
-pub fn until<T>(
-    what: &str,
-    mut look: impl FnMut() -> Option<T>,
-    explain: impl Fn() -> String,
-) -> T {
-    let end = Instant::now() + DEADLINE * patience();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "not in time: {what}\n{}", explain());
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
-/// How many times longer than on a usual machine anything may take: a virtual one without KVM sets
-/// it.
-fn patience() -> u32 {
-    std::env::var("KEEL_PATIENCE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
-}
-
 /// Sends a signal to a process that the test started.
 pub fn signal(pid: u32, name: &str) {
     let done = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
@@ -148,7 +127,7 @@ fn images() -> &'static Path {
         let prober = source.with_file_name("security/prober.c");
         let read = |path: &Path| fs::read(path).expect("what images are made of is there");
         let made_of = [read(&source), read(&prober)].concat();
-        let key = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&made_of));
+        let key = Digest::of(&made_of).hex();
         let storage = target.join(format!("images-{}", &key[..12]));
         let lock = target.join("images.lock");
         let done = Command::new("flock").arg(lock).arg(&source).arg(&storage).status();
@@ -443,9 +422,7 @@ impl Host {
 
     /// Six digits of what this host's root is called outside of it.
     fn key(&self) -> String {
-        let digest =
-            <sha2::Sha256 as sha2::Digest>::digest(self.root().as_os_str().as_encoded_bytes());
-        hex::encode(digest)[..6].to_owned()
+        Digest::of(self.root().as_os_str().as_encoded_bytes()).hex()[..6].to_owned()
     }
 
     /// Where records are kept that the root's disk does not take.

@@ -293,7 +293,7 @@ impl Core {
             Err(_) => return Err(Then::Retry(pause(3))),
         };
         let alive = Alive::of(&records);
-        let step = step::next(&records, alive, &record::boot_id());
+        let step = step::next(&records, alive, &keel_durable::boot_id());
         Ok((records, alive, step))
     }
 

@@ -39,7 +39,7 @@ impl Stored {
     /// Whether it was made since the machine started. What a start takes away, no person did: until a
     /// task asks for the network again, there is nothing that it should be.
     pub(crate) fn is_of_this_boot(&self) -> bool {
-        self.made.is_some() && (self.boot.is_empty() || self.boot == record::boot_id())
+        self.made.is_some() && (self.boot.is_empty() || self.boot == keel_durable::boot_id())
     }
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) ->
             let after = Stored {
                 made: Some(made),
                 message: None,
-                boot: record::boot_id(),
+                boot: keel_durable::boot_id(),
                 ..stored.clone()
             };
             if after == stored { Ok(()) } else { store(layout, &after) }

@@ -11,7 +11,6 @@ use crate::record::{Endpoint, Stage, Work};
 use crate::resolver::etc::{HostFiles, etc};
 use crate::runtime::PrepareError;
 use crate::setback::{Setback, Step};
-use crate::shim::signal_number;
 use crate::step::{self, Alive};
 use crate::tasks::{self, Records};
 use crate::view::View;
@@ -50,7 +49,7 @@ impl Core {
             self.note_work(&wish.id, work.clone()).await?;
         }
         let image = self.image(&wish, &work, driver).await?;
-        work.digest = Some(images::ours(image.digest));
+        work.digest = Some(image.digest);
         work.layers.clone_from(&image.layers);
         check_signal(&wish, &image)?;
         describe(&mut work, &wish, &image);
@@ -88,7 +87,10 @@ impl Core {
 /// A container that its stop signal does not reach would only ever be killed.
 fn check_signal(wish: &TaskAssignment, image: &Image) -> Step<()> {
     let theirs = &image.config.stop_signal;
-    if wish.spec.stop_signal.is_some() || theirs.is_empty() || signal_number(theirs).is_some() {
+    if wish.spec.stop_signal.is_some()
+        || theirs.is_empty()
+        || keel_names::signal::number(theirs).is_some()
+    {
         return Ok(());
     }
     let words = format!(
@@ -238,7 +240,7 @@ fn holds(other: &Records) -> bool {
 /// something, or has ended and rests, reserves nothing against what runs.
 fn claims_ports(other: &Records) -> bool {
     let alive = Alive::of(other);
-    let is_due = || step::next(other, alive, &record::boot_id()) != step::Step::Rest;
+    let is_due = || step::next(other, alive, &keel_durable::boot_id()) != step::Step::Rest;
     alive.shim
         || alive.process
         || match other.work.stage {

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 /// How far the engine got with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -140,7 +139,11 @@ impl Process {
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let status = fields.next()?;
         let start_time = fields.nth(18)?.parse().ok()?;
-        (status != "Z" && status != "X").then(|| Self { pid, start_time, boot: boot_id() })
+        (status != "Z" && status != "X").then(|| Self {
+            pid,
+            start_time,
+            boot: keel_durable::boot_id(),
+        })
     }
 
     /// Whether this very process still runs.
@@ -148,15 +151,6 @@ impl Process {
     pub fn lives(&self) -> bool {
         Self::find(self.pid).as_ref() == Some(self)
     }
-}
-
-/// Which boot this is.
-#[must_use]
-pub fn boot_id() -> String {
-    // A process does not outlive it, and every look at every task asks.
-    static BOOT: OnceLock<String> = OnceLock::new();
-    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    BOOT.get_or_init(|| read().trim().to_owned()).clone()
 }
 
 /// What a shim's process does.

@@ -45,7 +45,7 @@ impl Core {
         let images = all.iter().flat_map(|task| wishes(task)).map(|wish| wish.spec.image.clone());
         let needed = sweep.needed.iter().cloned().chain(images).collect();
         let own = all.iter().flat_map(|task| {
-            let told = wishes(task).filter_map(|wish| wish.digest.clone());
+            let told = wishes(task).filter_map(|wish| wish.digest);
             task.work.digest.iter().cloned().chain(told)
         });
         let in_use: BTreeSet<Digest> = sweep.digests.iter().cloned().chain(own).collect();

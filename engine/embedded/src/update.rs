@@ -41,7 +41,7 @@ impl Core {
             blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
         }
         work.message = None;
-        let digest = work.digest.clone();
+        let digest = work.digest;
         if let Some(image) =
             digest.and_then(|digest| self.images.by_digest(&wish.spec.image, &digest).ok()?)
         {

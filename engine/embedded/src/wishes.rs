@@ -85,7 +85,7 @@ impl Core {
             };
             let all = core.view.records()?;
             removal::unused(&all, "image", &reference, uses)?;
-            let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest.clone()).collect();
+            let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest).collect();
             core.images.remove(&reference, &in_use)
         })
         .await

@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 mod checks;
 
-use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::strict::{self, Fold};
+use keel_names::Digest;
 
 /// What a container of the image runs, unless told otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,19 +6,18 @@
 //! - Secrets appear in no error and no `Debug` output.
 
 use std::fmt;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use keel_durable::Hold;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, Result};
-use crate::reference::DOCKER_HUB;
+use keel_names::reference::DOCKER_HUB;
 
 /// The key under which Docker files its own registry.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -243,20 +242,14 @@ fn edit(path: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Result<()>
 
 fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .permissions(std::fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    std::fs::create_dir_all(folder.unwrap_or(Path::new(".")))?;
+    keel_durable::replace(path, content, 0o600, Hold::Either)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn password(user: &str, password: &str) -> Login {
         Login::Password { user: user.into(), password: password.into() }

@@ -4,11 +4,11 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
-use crate::digest::Digest;
 use crate::platform::Platform;
-use crate::reference::{Reference, ReferenceError};
 use crate::registry::Misled;
 use crate::unpack::UnpackError;
+use keel_names::Digest;
+use keel_names::{Reference, ReferenceError};
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

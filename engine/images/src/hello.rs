@@ -15,14 +15,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::intake;
 use crate::manifest::Descriptor;
 use crate::platform::Platform;
-use crate::reference::Reference;
 use crate::store::Store;
+use keel_names::Digest;
+use keel_names::Reference;
 
 const REPOSITORY: &str = "hello";
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::ImageConfig;
-use crate::digest::Digest;
-use crate::reference::Reference;
+use keel_names::Digest;
+use keel_names::Reference;
 
 /// Everything that is needed to run a container of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]

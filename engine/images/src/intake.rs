@@ -14,17 +14,17 @@ use std::thread::ScopedJoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
-use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::inflate::Inflate;
 use crate::manifest::Descriptor;
 use crate::pipe::{PipeWriter, pipe};
 use crate::progress::{LayerStep, Progress, Report};
-use crate::reference::BUILT_IN;
 use crate::store::{StagedFile, StagedFolder, Staging};
 use crate::unpack::{Limits, UnpackError, Unpacked, unpack};
+use keel_blocking::Started;
+use keel_names::digest::{Digest, Hasher};
+use keel_names::reference::BUILT_IN;
 
 /// How many pieces off the network may wait for the disk.
 const DEPTH: usize = 32;
@@ -64,11 +64,11 @@ pub(crate) fn start<'a>(
     staging: &Staging,
     order: Order,
     report: Report<'a>,
-) -> (Feed<'a>, JoinHandle<Result<Taken>>) {
+) -> (Feed<'a>, Started<Result<Taken>>) {
     let (messages, receiver) = mpsc::channel(DEPTH);
     let feed = Feed { messages, layer: order.layer.clone(), done: 0, report };
     let staging = staging.clone();
-    let task = tokio::task::spawn_blocking(move || take(&staging, &order, receiver));
+    let task = keel_blocking::start(move || take(&staging, &order, receiver));
     (feed, task)
 }
 

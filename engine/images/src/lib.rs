@@ -3,7 +3,7 @@
 //!
 //! | part | does |
 //! |---|---|
-//! | [`mod@reference`], [`digest`], [`platform`] | what images are named by |
+//! | [`platform`] | what of an image is for this machine |
 //! | `manifest`, [`config`] | the documents of an image |
 //! | [`registry`], [`credentials`] | asks registries, as whom |
 //! | `pull` | resolve, fetch, check, name |
@@ -21,7 +21,6 @@
 
 pub mod config;
 pub mod credentials;
-pub mod digest;
 pub mod error;
 pub mod hello;
 pub mod image;
@@ -32,7 +31,6 @@ mod pipe;
 pub mod platform;
 pub mod progress;
 mod pull;
-pub mod reference;
 pub mod registry;
 mod room;
 pub mod store;
@@ -43,11 +41,10 @@ pub mod unpack;
 
 pub use config::{Healthcheck, ImageConfig};
 pub use credentials::{Credentials, Login};
-pub use digest::Digest;
 pub use error::{Error, Result};
 pub use image::{Image, ImageSummary};
+pub use keel_names::{Digest, Reference, ReferenceError};
 pub use platform::Platform;
 pub use progress::{LayerStep, Progress};
-pub use reference::{Reference, ReferenceError};
 pub use registry::{Misled, Registries, RegistryConfig};
 pub use store::{Removed, Store, Swept, Trash};

@@ -7,9 +7,9 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::strict::{self, Fold};
+use keel_names::Digest;
 
 /// The kinds that are understood, as an `Accept` header.
 pub(crate) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \

@@ -1,6 +1,6 @@
 //! What a pull reports while it goes on. For people: nothing depends on it.
 
-use crate::digest::Digest;
+use keel_names::Digest;
 
 /// One thing that happened in a pull.
 #[derive(Debug, Clone, PartialEq, Eq)]

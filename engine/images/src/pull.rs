@@ -10,10 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::task::JoinHandle;
 
 use crate::config::ConfigFile;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hello;
 use crate::image::Image;
@@ -21,9 +19,10 @@ use crate::intake::{self, Order, Taken};
 use crate::manifest::{self, Descriptor, Document, Manifest};
 use crate::platform::Platform;
 use crate::progress::{LayerStep, Progress, Report};
-use crate::reference::Reference;
 use crate::registry::{Endpoint, Registries};
 use crate::store::Store;
+use keel_names::Digest;
+use keel_names::Reference;
 
 /// Layers of one image that are fetched at a time.
 const PARALLEL: usize = 3;
@@ -88,7 +87,7 @@ impl Store {
 
     async fn pull_built_in(&self, reference: &Reference) -> Result<Image> {
         let (store, reference) = (self.clone(), reference.clone());
-        blocking(move || match store.executable() {
+        keel_blocking::run(move || match store.executable() {
             Some(executable) => hello::resolve(&store, &reference, executable),
             None => Err(Error::NotBuiltIn { reference }),
         })
@@ -99,7 +98,7 @@ impl Store {
     async fn pinned_here(&self, name: &Reference, platform: &Platform) -> Result<Option<Image>> {
         let Some(digest) = name.digest() else { return Ok(None) };
         let (store, name, platform) = (self.clone(), name.clone(), platform.clone());
-        blocking(move || match store.find(digest, &platform)? {
+        keel_blocking::run(move || match store.find(digest, &platform)? {
             Some(image) => store.commit(&name, image.digest, image.manifest),
             None => Ok(None),
         })
@@ -123,7 +122,7 @@ impl Store {
             stream::iter(fetches).buffer_unordered(PARALLEL).try_collect::<()>().await?;
             let (store, name) = (self.clone(), origin.reference.clone());
             let resolved = Arc::clone(&resolved);
-            let named = blocking(move || {
+            let named = keel_blocking::run(move || {
                 for document in &resolved.documents {
                     store.put_document(document)?;
                 }
@@ -149,7 +148,7 @@ impl Store {
             None => {
                 let bytes = origin.document(blob).await?;
                 let store = self.clone();
-                blocking(move || store.put_document(&bytes).map(|_| bytes)).await?
+                keel_blocking::run(move || store.put_document(&bytes).map(|_| bytes)).await?
             }
         };
         let unusable = |problem: String| Error::Unusable {
@@ -178,7 +177,8 @@ impl Store {
             None => self.take_from_any(origin, layer).await?,
         };
         let (store, layer) = (self.clone(), layer.clone());
-        blocking(move || store.place_layer(taken, layer.blob.digest, layer.diff_id)).await?;
+        keel_blocking::run(move || store.place_layer(taken, layer.blob.digest, layer.diff_id))
+            .await?;
         tell(LayerStep::Done);
         Ok(())
     }
@@ -189,11 +189,11 @@ impl Store {
         let order = layer.order("this node", false);
         let (mut feed, task) = intake::start(self.staging(), order, origin.report);
         loop {
-            let (read, back) = blocking(move || {
+            let (read, back) = keel_blocking::run(move || {
                 let mut buffer = vec![0; 256 * 1024];
                 let read = file.read(&mut buffer).map_err(Error::io("read", "a blob"))?;
                 buffer.truncate(read);
-                Ok((Bytes::from(buffer), file))
+                Ok::<_, Error>((Bytes::from(buffer), file))
             })
             .await?;
             if read.is_empty() || !feed.take(read).await {
@@ -202,7 +202,7 @@ impl Store {
             file = back;
         }
         feed.finish().await;
-        match joined(task).await {
+        match task.await {
             Err(Error::WrongDigest { .. } | Error::WrongSize { .. }) => {
                 self.drop_blob(layer.blob.digest)?;
                 Ok(None)
@@ -233,11 +233,11 @@ impl Store {
             Err(error) => {
                 drop(feed);
                 // Waited for, so that nothing of it is left when the caller hears.
-                let _ = joined(task).await;
+                let _ = task.await;
                 return Err(error);
             }
         }
-        joined(task).await
+        task.await
     }
 }
 
@@ -344,21 +344,4 @@ fn starting_at(endpoints: &[Endpoint], at: usize) -> Vec<Endpoint> {
     let mut endpoints = endpoints.to_vec();
     endpoints.rotate_left(at);
     endpoints
-}
-
-/// Runs what touches the disk where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    joined(tokio::task::spawn_blocking(work)).await
-}
-
-async fn joined<T>(task: JoinHandle<Result<T>>) -> Result<T> {
-    match task.await {
-        Ok(outcome) => outcome,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(Error::io("finish", "a pull")(std::io::Error::other(error))),
-        },
-    }
 }

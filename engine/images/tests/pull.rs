@@ -1,6 +1,7 @@
 //! Pulls from a real registry into a real store.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use keel_testing::waiting::until_holds;
 use std::collections::BTreeSet;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -311,10 +312,7 @@ async fn a_pull_that_is_dropped_leaves_nothing_half_and_the_next_one_succeeds() 
         _ = waits.recv() => {}
     }
     assert_eq!(bench.store.resolve_local(&name).unwrap(), None);
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while bench.counts()[3] > 0 && std::time::Instant::now() < deadline {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until_holds("nothing is staged", || async { bench.counts()[3] == 0 }).await;
     let [names, _, layers, staged] = bench.counts();
     assert_eq!([names, layers, staged], [0, 0, 0]);
     assert_eq!(bench.pull("big:1").await.unwrap().size, 8 << 20);

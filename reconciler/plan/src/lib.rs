@@ -19,7 +19,6 @@
 
 pub mod desired;
 pub mod drift;
-pub mod image;
 pub mod invariants;
 pub mod lines;
 pub mod lower;
@@ -183,7 +182,7 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
     let (generation, wake, prunes) = (draft.generation, draft.next, draft.prunes_once_good);
     let standing = &mut memory.standing;
     for (service, task) in &draft.jobs {
-        let of = facts.desired.map(|desired| desired.hash.clone()).unwrap_or(Digest::of(b""));
+        let of = facts.desired.map(|desired| desired.hash).unwrap_or(Digest::of(b""));
         standing.jobs.insert(service.clone(), standing::Job { task: task.clone(), of });
     }
     asks::settle(facts, &draft, &mut standing.asks);

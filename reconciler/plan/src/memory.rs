@@ -45,17 +45,17 @@ impl Memory {
         if standing.tried.as_ref() == Some(&desired.hash) {
             return;
         }
-        standing.tried = Some(desired.hash.clone());
+        standing.tried = Some(desired.hash);
         standing.rollout = None;
-        let kept = [standing.good.clone(), Some(desired.hash.clone())];
-        standing.prepared.retain(|hash| kept.contains(&Some(hash.clone())));
+        let kept = [standing.good, Some(desired.hash)];
+        standing.prepared.retain(|hash| kept.contains(&Some(*hash)));
         self.keep_running_jobs(inputs);
         self.lift_jobs_latches(desired);
         self.unpin(inputs, desired);
         self.make_anew(inputs, desired);
         if !self.standing.bad.contains_key(&desired.hash) {
             self.standing.rollout = Some(inputs.now);
-            self.learned.push(Learned::Began { hash: desired.hash.clone() });
+            self.learned.push(Learned::Began { hash: desired.hash });
         }
     }
 
@@ -158,7 +158,7 @@ impl Memory {
     /// asked for at once, however lately that failed.
     fn look_here(&mut self, inputs: &Inputs<'_>, reference: &str) {
         let image = inputs.observation.image(reference);
-        match image.map(|image| image.digest.clone()) {
+        match image.map(|image| image.digest) {
             Some(Some(digest)) => self.repin(inputs, reference, digest),
             Some(None) => self.look_again(inputs, reference),
             None => {}
@@ -178,7 +178,7 @@ impl Memory {
             if over {
                 self.standing.pulls.remove(reference);
             }
-            let Some(digest) = image.digest.clone() else { continue };
+            let Some(digest) = image.digest else { continue };
             if over && pull.is_some_and(|pull| pull.beyond.is_some()) {
                 self.repin(inputs, reference, digest);
             } else {
@@ -197,7 +197,7 @@ impl Memory {
             };
             let moved = task.digest.as_ref().is_some_and(|from| *from != to);
             if moved && task.spec.image == reference && task.goal != Goal::Removed {
-                let moved = Some((task.digest.clone(), to.clone()));
+                let moved = Some((task.digest, to));
                 let recreate = Recreate { task: task.id.clone(), moved };
                 self.standing.recreate.insert(crate::facts::short(slot), recreate);
                 self.run_jobs_again(inputs);
@@ -212,12 +212,12 @@ impl Memory {
             let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { continue };
             let done = self.standing.completions.get(&slot.service);
             let of = facts.desired.filter(|_| want.service.runs_before_deploy());
-            let of = of.map(|desired| desired.hash.clone());
+            let of = of.map(|desired| desired.hash);
             let known = done.is_some_and(|done| done.hash == want.service.hash && done.of == of);
             let fits = keel_engine::diff(&task.spec, &want.spec).is_empty();
             if !known && fits && facts.condition(want, task) == Condition::Complete {
                 let at = task.finished.unwrap_or(facts.now());
-                let (hash, digest) = (want.service.hash.clone(), task.digest.clone());
+                let (hash, digest) = (want.service.hash, task.digest);
                 let completion = Completion { hash, digest, at, of };
                 self.standing.completions.insert(slot.service.clone(), completion);
                 self.learned.push(Learned::Completed { service: slot.service.clone() });
@@ -236,7 +236,7 @@ impl Memory {
         let jobs = desired.services.iter().filter(|(_, service)| service.runs_before_deploy());
         let mut jobs = jobs.map(|(name, _)| name).peekable();
         if jobs.peek().is_some() && jobs.all(done) {
-            self.standing.prepared.insert(desired.hash.clone());
+            self.standing.prepared.insert(desired.hash);
         }
     }
 
@@ -252,9 +252,9 @@ impl Memory {
         let reason = format!("{} {what}", crate::facts::short(slot));
         let revision = desired.revision.clone();
         let bad = KnownBad { revision, at: facts.now(), reason: reason.clone(), since };
-        self.standing.bad.insert(desired.hash.clone(), bad);
+        self.standing.bad.insert(desired.hash, bad);
         self.standing.rollout = None;
-        self.learned.push(Learned::Failed { hash: desired.hash.clone(), reason, task });
+        self.learned.push(Learned::Failed { hash: desired.hash, reason, task });
     }
 
     /// All that the revision changed is settled: it is the one to come back to.
@@ -273,13 +273,13 @@ impl Memory {
         standing.rollout = None;
         standing.changed.clear();
         standing.bad.remove(&desired.hash);
-        standing.good = Some(desired.hash.clone());
+        standing.good = Some(desired.hash);
         standing.good_desired = Some(Box::new(desired.clone()));
         let used = images(desired);
         let mut meant = standing.pins.clone();
         meant.retain(|reference, _| used.contains_key(reference.as_str()));
         standing.good_images = meant;
-        self.learned.push(Learned::Settled { hash: desired.hash.clone() });
+        self.learned.push(Learned::Settled { hash: desired.hash });
     }
 }
 

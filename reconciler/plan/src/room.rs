@@ -8,8 +8,8 @@
 //! - Else it goes a day after it was needed last; where the disk is full, at once.
 
 use crate::desired::Desired;
-use crate::image::full_name;
 use keel_engine::{Digest, MountSource, Observation, ObservedImage, Sweep, TaskSpec};
+use keel_names::reference::Written;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -134,29 +134,31 @@ impl Needed {
         let content = image.digest.as_ref().is_some_and(|digest| digests.contains(digest));
         match image.reference.contains('@') {
             true => content || self.written.contains(&image.reference),
-            false => self.full.contains(&owned(full_name(&image.reference))),
+            false => self.full.contains(&full_name(&image.reference)),
         }
     }
-}
-
-fn owned((repository, tag): (String, &str)) -> (String, String) {
-    (repository, tag.to_owned())
 }
 
 fn needed<'a>(facts: &Facts<'_>, specs: impl Iterator<Item = &'a TaskSpec>) -> Needed {
     let mut written: BTreeSet<_> = specs.map(|spec| spec.image.clone()).collect();
     let pulled = facts.observation.all_images().filter(|image| image.pulling.is_some());
     written.extend(pulled.map(|image| image.reference.clone()));
-    let full = written.iter().map(|name| owned(full_name(name))).collect();
+    let full = written.iter().map(|name| full_name(name)).collect();
     Needed { written, full }
 }
 
 /// What tasks run, and what references meant or mean where a revision says so or they say it.
 fn digests(facts: &Facts<'_>, needed: &Needed) -> BTreeSet<Digest> {
-    let tasks = facts.observation.all_tasks().filter_map(|task| task.digest.clone());
+    let tasks = facts.observation.all_tasks().filter_map(|task| task.digest);
     let decided = facts.revisions.iter().flat_map(|revision| revision.images.values().cloned());
-    let named = needed.written.iter().filter_map(|name| Digest::new(name.split_once('@')?.1).ok());
+    let named = needed.written.iter().filter_map(|name| Written::of(name).digest?.parse().ok());
     tasks.chain(decided).chain(named).collect()
+}
+
+/// What two references that name the same image have in common.
+fn full_name(reference: &str) -> (String, String) {
+    let (name, tag) = Written::of(reference).full();
+    (name.to_owned(), tag.to_owned())
 }
 
 /// Whether a stack needed an image once that is nobody's own, and that is long enough ago.
@@ -190,7 +192,7 @@ fn specs_of(desired: &Desired) -> impl Iterator<Item = &TaskSpec> {
 }
 
 fn contents_of(spec: &TaskSpec) -> impl Iterator<Item = Digest> {
-    spec.configs.iter().chain(&spec.secrets).map(|file| file.digest.clone())
+    spec.configs.iter().chain(&spec.secrets).map(|file| file.digest)
 }
 
 fn folders_of(spec: &TaskSpec) -> impl Iterator<Item = PathBuf> {

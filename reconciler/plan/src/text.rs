@@ -93,7 +93,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
             all.join(", ")
         }
         Reason::ImageMoved { from, to } => {
-            let from = from.as_ref().map_or("unknown", keel_engine::Digest::short);
+            let from = from.map_or_else(|| "unknown".to_owned(), |from| from.short());
             format!("the tag means another image now: {from} -> {}", to.short())
         }
         Reason::NotPulled => "it is not on this node".into(),

@@ -219,7 +219,7 @@ configs: {site: {content: hello}}
 secrets: {key: {file: ./key.txt}}
 ";
     let lowered = folder(text, Facts::default().with("/srv/blog/key.txt", "hush"));
-    let digests: Vec<_> = lowered.contents.iter().map(|content| content.digest.clone()).collect();
+    let digests: Vec<_> = lowered.contents.iter().map(|content| content.digest).collect();
     assert_eq!(digests.len(), 2);
     assert!(digests.contains(&lowered.desired.services["web"].spec.secrets[0].digest));
     let stored = serde_json::to_string(&lowered.desired).unwrap();

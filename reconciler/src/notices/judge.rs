@@ -370,7 +370,7 @@ mod tests {
 
     fn fail(world: &mut World) {
         let bad = KnownBad { revision: "r2".into(), at: 7, reason: "it exits".into(), since: 6 };
-        world.standing.bad.insert(world.desired.hash.clone(), bad);
+        world.standing.bad.insert(world.desired.hash, bad);
         world.operation.state = OperationState::Failed;
     }
 
@@ -418,7 +418,7 @@ mod tests {
             (
                 "a comment was pushed",
                 world(|w| {
-                    w.standing.tried = Some(w.desired.hash.clone());
+                    w.standing.tried = Some(w.desired.hash);
                     w.desired.revision = "r3".into();
                 }),
             ),

@@ -8,7 +8,7 @@ use crate::fleet::next_by;
 use crate::progress::Scene;
 use crate::rows::{ImageRow, PullAsk, RemoveAsk};
 use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
-use keel_plan::image::{full_name, tag_of};
+use keel_names::reference::Written;
 use keel_plan::room::Images;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -116,12 +116,12 @@ fn listed(seen: &Observation) -> Vec<&ObservedImage> {
     let there = || seen.all_images().filter(|image| image.digest.is_some());
     let tagged = there().filter(|image| !is_pinned(image));
     let mut listed: Vec<_> =
-        tagged.filter(|image| tags.insert(full_name(&image.reference))).collect();
+        tagged.filter(|image| tags.insert(Written::of(&image.reference).full())).collect();
     let known: BTreeSet<_> =
-        listed.iter().map(|i| (full_name(&i.reference).0, &i.digest)).collect();
+        listed.iter().map(|i| (Written::of(&i.reference).full().0, &i.digest)).collect();
     let mut alone = BTreeSet::new();
     listed.extend(there().filter(|image| {
-        let content = (full_name(&image.reference).0, &image.digest);
+        let content = (Written::of(&image.reference).full().0, &image.digest);
         is_pinned(image) && !known.contains(&content) && alone.insert(content)
     }));
     listed.sort_by_key(|image| &image.reference);
@@ -130,7 +130,8 @@ fn listed(seen: &Observation) -> Vec<&ObservedImage> {
 
 /// What was fetched by digest goes with the last tag that means the same.
 fn left_without_a_tag(seen: &Observation, meant: &[String]) -> Vec<String> {
-    let content = |image: &ObservedImage| (full_name(&image.reference).0, image.digest.clone());
+    let content =
+        |image: &ObservedImage| (Written::of(&image.reference).full().0.to_owned(), image.digest);
     let (going, staying): (Vec<_>, Vec<_>) =
         seen.all_images().partition(|image| meant.contains(&image.reference));
     let goes = |image: &&&ObservedImage| {
@@ -163,9 +164,10 @@ fn ending(seen: &Observation, references: &[String]) -> (Outcome, Vec<String>) {
 /// By reference as written, with `latest` understood, or by the beginning of its id or digest.
 pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Vec<&'a ObservedImage> {
     let same = |reference: &str| {
-        reference == name
-            || (tag_of(name).is_none() && reference == format!("{name}:latest"))
-            || (tag_of(reference).is_none() && name == format!("{reference}:latest"))
+        let latest = |bare: &str, full: &str| {
+            Written::of(bare).tag.is_none() && full == format!("{bare}:latest")
+        };
+        reference == name || latest(name, reference) || latest(reference, name)
     };
     let by_name: Vec<_> = seen.all_images().filter(|image| same(&image.reference)).collect();
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
@@ -181,17 +183,14 @@ pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Vec<&'a ObservedIma
 }
 
 fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
-    let (named, _) = image.reference.split_once('@').unwrap_or((&image.reference, ""));
-    let tag = tag_of(named);
-    let repository = tag.map_or(named, |tag| &named[..named.len() - tag.len() - 1]);
-    let pinned = image.reference.contains('@');
+    let Written { name, tag, digest } = Written::of(&image.reference);
     let users = seen.all_tasks().filter(|task| task.spec.image == image.reference).count();
     ImageRow {
         reference: image.reference.clone(),
-        repository: repository.to_owned(),
-        tag: if pinned { "<none>" } else { tag.unwrap_or("latest") }.to_owned(),
-        digest: image.digest.as_ref().map(|digest| digest.as_str().to_owned()),
-        id: image.id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        repository: name.to_owned(),
+        tag: if digest.is_some() { "<none>" } else { tag.unwrap_or("latest") }.to_owned(),
+        digest: image.digest.map(|digest| digest.to_string()),
+        id: image.id.map(|id| id.to_string()).unwrap_or_default(),
         size: image.size,
         created: image.created.map(rfc3339),
         node: seen.node.clone(),

@@ -65,7 +65,7 @@ impl Controller {
         let seen = seen(&source, &ask.of).await?;
         let (reader, seen) = (source.clone(), Arc::new(seen));
         let files = seen.clone();
-        let mut stacks = crate::blocking::off_thread(move || reader.read(files.snapshot())).await;
+        let mut stacks = keel_blocking::run(move || reader.read(files.snapshot())).await;
         refuse_twins(&mut stacks);
         warn_of_conflicts(&mut stacks);
         let record = self.records().source(&name).await?;
@@ -262,7 +262,7 @@ async fn seen(source: &Arc<Source>, of: &PreviewOf) -> Result<Seen, Refusal> {
     let wanted = match of {
         PreviewOf::Folder => {
             let folder = source.clone();
-            let now = crate::blocking::off_thread(move || folder.folder_now()).await;
+            let now = keel_blocking::run(move || folder.folder_now()).await;
             let now = now.map_err(|error| refused(&error))?.ok_or_else(no_revisions)?;
             return Ok(Seen::Folder(Box::new(now)));
         }

@@ -167,7 +167,7 @@ mod tests {
         one.digest = Some(keel_engine::Digest::of(b"image"));
         let mut seen = observation([]);
         let image = ObservedImage {
-            digest: one.digest.clone(),
+            digest: one.digest,
             entrypoint: words("/entry.sh"),
             command: words("nginx -g"),
             ..ObservedImage::default()

@@ -2,7 +2,6 @@
 
 use super::converge::{Stay, lines};
 use crate::ask::{Outcome, Progress, Refusal};
-use crate::blocking::off_thread;
 use crate::cause::Cause;
 use crate::controller::{Controller, Lines};
 use crate::history::Arrival;
@@ -111,7 +110,8 @@ impl Controller {
             return Err(Refusal::conflict(format!("there is a source {} already", ask.name)));
         }
         let (repos, wish) = (self.settings().repos.clone(), ask.clone());
-        let made = off_thread(move || repos.create(&wish.name, &wish.branch, &wish.paths)).await;
+        let made =
+            keel_blocking::run(move || repos.create(&wish.name, &wish.branch, &wish.paths)).await;
         let path = made.map_err(|error| match error {
             RepoError::Exists(_) => Refusal::conflict(error.to_string()),
             RepoError::Name(_) => Refusal::invalid(error.to_string()),

@@ -36,7 +36,7 @@ pub(crate) fn ensure(
     name: &str,
 ) -> Result<PathBuf, SourceError> {
     let whole = folder.join("checkouts").join(commit.to_string());
-    let (root, boot) = (whole.join(name), boot_id());
+    let (root, boot) = (whole.join(name), keel_durable::boot_id());
     if root.is_dir() {
         let this_boot = fs::read_to_string(whole.join(MADE)).is_ok_and(|made| made == boot);
         if this_boot || is_whole(repo, commit, &root, &submodules::clones(folder)) {
@@ -63,11 +63,6 @@ pub(crate) fn ensure(
         failed(error)
     })?;
     Ok(root)
-}
-
-/// Which start of the machine this is.
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 /// Whether a checkout holds all that the commit does.

@@ -5,7 +5,6 @@
 //! write into their bind mounts all the time.
 
 use super::{Snapshot, SourceError};
-use crate::blocking::off_thread;
 use crate::find::{Found, stacks_at, stacks_matching_any};
 use crate::load::{FolderFiles, StackFiles};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -50,7 +49,7 @@ impl Directory {
 
     pub async fn look(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (path, globs) = (self.path.clone(), self.globs.clone());
-        let found = off_thread(move || stacks_of(&path, &globs)).await;
+        let found = keel_blocking::run(move || stacks_of(&path, &globs)).await;
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
         let above = |Found { dir, .. }: &Found| dir.parent().map(Path::to_owned);

@@ -15,7 +15,6 @@ use super::submodules::Submodules;
 use super::tags::Range;
 use super::{Snapshot, SourceError, checkout, local, transport, words};
 use crate::answers::Changes;
-use crate::blocking::off_thread;
 use crate::config::{Follow, GitConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::limits;
@@ -55,7 +54,7 @@ impl Git {
     /// Where the known commit is found, what was known of it is the answer.
     pub async fn fetch(&self, known: Option<Arc<Snapshot>>) -> Result<Arc<Snapshot>, SourceError> {
         let git = self.clone();
-        off_thread(move || git.fetch_now(known)).await
+        keel_blocking::run(move || git.fetch_now(known)).await
     }
 
     fn fetch_now(&self, known: Option<Arc<Snapshot>>) -> Result<Arc<Snapshot>, SourceError> {
@@ -119,7 +118,7 @@ impl Git {
             let after = git.fill(&root, &submodules, &wanted);
             git.snapshot(&root, revision, after)
         };
-        off_thread(work).await
+        keel_blocking::run(work).await
     }
 
     /// One that comes from the command line was not judged with the configuration.
@@ -144,7 +143,7 @@ impl Git {
             };
             all.deltas().flat_map(sides).collect::<Option<_>>()
         };
-        off_thread(look).await.map_or(Changes::Unknown, Changes::Paths)
+        keel_blocking::run(look).await.map_or(Changes::Unknown, Changes::Paths)
     }
 
     /// The commit that is wanted, and the root of its files.
@@ -172,7 +171,7 @@ impl Git {
             let past = repo.graph_descendant_of(present, asked).ok()?;
             Some(if past { Known::Past } else { Known::Unknown })
         };
-        off_thread(look).await.unwrap_or(Known::Unknown)
+        keel_blocking::run(look).await.unwrap_or(Known::Unknown)
     }
 
     /// The clone; one that is none is made anew.

@@ -9,7 +9,6 @@ use super::git::{Git, disk};
 use super::identity::Identity;
 use super::meter::Allowance;
 use super::{Snapshot, SourceError, transport};
-use crate::blocking::off_thread;
 use crate::find::stacks_in_checkout;
 use crate::limits;
 use crate::load::StackFiles;
@@ -63,7 +62,7 @@ impl Git {
     /// Looks. Waits for the source's server where a revision is to be found there.
     pub async fn look(&self, wanted: Wanted) -> Result<Look, SourceError> {
         let git = self.clone();
-        off_thread(move || git.look_now(&wanted)).await
+        keel_blocking::run(move || git.look_now(&wanted)).await
     }
 
     fn look_now(&self, wanted: &Wanted) -> Result<Look, SourceError> {

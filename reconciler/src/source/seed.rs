@@ -9,11 +9,12 @@
 //! - Nothing is read or written outside of the two folders, whatever links are in them ([`Side`]).
 
 use keel_beneath::{Refused, Side, What};
+use keel_durable::Hold;
 use keel_engine::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,7 @@ impl Sides<'_> {
         seeding.compare(&mut seeded)?;
         let after = serde_json::to_vec(&seeded)?;
         if before != after {
-            replace(self.memory, &after)?;
+            keel_durable::replace(self.memory, &after, 0o600, Hold::Either)?;
         }
         told.extend(seeded.kept.keys().map(|path| self.told(path)));
         Ok(told)
@@ -182,16 +183,6 @@ fn digest(what: &What) -> Digest {
         What::Link(target) => Digest::of(&[b"link ", target.as_bytes()].concat()),
         What::Folder | What::Other => Digest::of(b""),
     }
-}
-
-/// Write-new, fsync, rename.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".keel-new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@
 
 use super::waiting::{Waiting, decode, encode};
 use super::{Entry, Keep, Result, Store, StoreError};
-use crate::blocking::off_thread;
 use async_trait::async_trait;
 use keel_durable::{Hold, Late};
 use std::fs::{self, File};
@@ -39,7 +38,7 @@ impl FileStore {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let this = self.clone();
-        off_thread(move || work(&this)).await
+        keel_blocking::run(move || work(&this)).await
     }
 
     fn path(&self, key: &str) -> Result<PathBuf> {

@@ -5,7 +5,6 @@ pub mod git;
 pub mod sshd;
 
 use futures_util::StreamExt;
-use keel_engine::fake::Fake;
 use keel_engine::{Depth, Engine, Observation, ObservedTask, Phase, StackName};
 use keel_plan::desired::{Owner, Policy};
 use keel_reconciler::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, StatusRow, Submission};
@@ -14,14 +13,13 @@ use keel_reconciler::find::stacks_at;
 use keel_reconciler::load::{FolderFiles, Reading, StackFiles};
 use keel_reconciler::repos::Repos;
 use keel_reconciler::{Clock, Controller, Fleet, Lines, Settings};
+use keel_testing::fake::Fake;
+pub use keel_testing::waiting::until_holds as until;
+use keel_testing::waiting::{in_time, until_ok};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A root with its node; controllers come and go.
 pub struct World {
@@ -102,15 +100,12 @@ impl World {
             .iter()
             .map(|(name, image)| ((*name).to_owned(), (*image).to_owned()))
             .collect();
-        let end = Instant::now() + PATIENCE;
-        loop {
+        until_ok("all of it runs", || async {
             let found = self.running().await;
-            if found == expected {
-                return;
-            }
-            assert!(Instant::now() < end, "{found:?} runs instead of {expected:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            let differs = format!("{found:?} runs instead of {expected:?}");
+            if found == expected { Ok(()) } else { Err(differs) }
+        })
+        .await;
     }
 
     pub async fn task(&self, name: &str) -> ObservedTask {
@@ -155,18 +150,18 @@ impl World {
     }
 }
 
-/// Polls until it holds.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let end = Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(Instant::now() < end, "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 pub fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
+}
+
+/// Waits until what somebody is told contains these words.
+pub async fn until_words<F: Future<Output = String>>(words: &str, told: impl Fn() -> F) {
+    until_ok(words, || async {
+        let told = told().await;
+        if told.contains(words) { Ok(()) } else { Err(told) }
+    })
+    .await;
 }
 
 /// Every stack's status, by name.
@@ -180,7 +175,7 @@ pub fn stack(name: &str) -> StackName {
 
 /// All lines but the last, and the end.
 pub async fn told(lines: Lines<Progress>) -> (Vec<String>, Outcome, Vec<String>) {
-    let all: Vec<_> = tokio::time::timeout(PATIENCE, lines.collect()).await.expect("it ends");
+    let all: Vec<_> = in_time("the end", lines.collect()).await;
     let mut steps = Vec::new();
     for line in all {
         match line {

@@ -4,7 +4,6 @@ use super::write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// Ends with the test.
 pub struct Sshd(Child);
@@ -62,10 +61,7 @@ pub fn sshd(root: &Path, port: u16) -> Sshd {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let end = Instant::now() + Duration::from_secs(10);
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "sshd does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+    keel_testing::waiting::until("sshd listens", listens, String::new);
     Sshd(child)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::code::Code;
 use crate::decode::Field;
+use crate::nearest;
 use crate::problem::Problem;
-use crate::service::signal;
+use keel_names::signal;
 
 /// What runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,12 +96,17 @@ impl Process {
 
 fn stop_signal(field: &Field<'_>) -> Option<String> {
     let text = field.loose_text()?;
-    if !text.is_empty() && !signal::is_signal(&text) {
+    if !text.is_empty() && signal::number(&text).is_none() {
         let message = format!("{} is `{text}`, which is no signal", field.name());
         let problem = Problem::new(Code::BadValue, message).at(field.place().clone());
-        field.scope.add(Problem { hint: signal::nearest(&text), ..problem });
+        field.scope.add(Problem { hint: nearest_signal(&text), ..problem });
     }
     Some(text)
+}
+
+fn nearest_signal(text: &str) -> Option<String> {
+    nearest::of(&signal::plain(text), signal::names())
+        .map(|name| format!("did you mean `SIG{name}`?"))
 }
 
 fn user(field: &Field<'_>) -> Option<String> {

@@ -1,5 +1,8 @@
 //! What an image may be called. Pure.
 
+use keel_names::ReferenceProblem;
+use keel_names::reference::{Reference, Written};
+
 /// Why `image` is no reference, and what to do; an empty tag or digest is said elsewhere.
 pub(crate) fn fault(image: &str) -> Option<(String, Option<String>)> {
     let said = |message: &str| Some((message.to_owned(), None));
@@ -11,64 +14,31 @@ pub(crate) fn fault(image: &str) -> Option<(String, Option<String>)> {
     if image.contains(char::is_whitespace) {
         return said("there is a space in it");
     }
-    let (named, digest) = image.split_once('@').map_or((image, ""), |(named, rest)| (named, rest));
-    if !digest.is_empty() && !is_digest(digest) {
-        return said("its digest is not of the form `sha256:HEX`");
-    }
-    let last = named.rfind('/').map_or(0, |slash| slash + 1);
-    let (last, tag) = match named[last..].find(':') {
-        Some(colon) => (last + colon, &named[last + colon + 1..]),
-        None => (named.len(), ""),
-    };
-    if !tag.is_empty() && !is_tag(tag) {
-        return Some((format!("`{tag}` is no tag"), None));
-    }
-    let path = without_registry(&named[..last]);
-    let wrong = path.split('/').find(|part| !is_part(part))?;
-    if wrong.is_empty() {
-        return said("a part of its name is missing");
-    }
-    if wrong.chars().any(|c| c.is_ascii_uppercase()) {
-        let named = &named[..last];
-        let has_registry = named.len() > path.len() && named.contains(['.', ':']);
-        let old = if has_registry { path } else { named };
-        let hint = format!("write `{}`", image.replacen(old, &old.to_lowercase(), 1));
-        return Some((format!("`{path}` has a capital letter"), Some(hint)));
-    }
-    Some((format!("`{wrong}` is no name of an image"), None))
-}
-
-fn without_registry(name: &str) -> &str {
-    match name.split_once('/') {
-        Some((first, rest)) => {
-            let registry = first.contains(['.', ':'])
-                || first == "localhost"
-                || first.chars().any(|c| c.is_ascii_uppercase());
-            if registry { rest } else { name }
+    let whole = image.strip_suffix('@').unwrap_or(image);
+    let whole = whole.strip_suffix(':').unwrap_or(whole);
+    match whole.parse::<Reference>().err()?.problem {
+        ReferenceProblem::Digest(_) => said("its digest is not of the form `sha256:HEX`"),
+        ReferenceProblem::Tag(tag) => Some((format!("`{tag}` is no tag"), None)),
+        ReferenceProblem::Component(part) if part.is_empty() => {
+            said("a part of its name is missing")
         }
-        None => name,
+        ReferenceProblem::Component(part) => {
+            Some((format!("`{part}` is no name of an image"), None))
+        }
+        ReferenceProblem::Uppercase(_) => Some(capitals(image)),
+        other => Some((other.to_string(), None)),
     }
 }
 
-/// Small letters and digits, with `.`, `_`, `__` or dashes between them.
-fn is_part(part: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let between = |text: &str| matches!(text, "." | "_" | "__") || text.bytes().all(|c| c == b'-');
-    part.starts_with(plain)
-        && part.ends_with(plain)
-        && part.split(plain).filter(|text| !text.is_empty()).all(between)
-}
-
-fn is_tag(tag: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.len() <= 128
-        && tag.starts_with(word)
-        && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
-}
-
-fn is_digest(digest: &str) -> bool {
-    let hex = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_hexdigit());
-    digest.split_once(':').is_some_and(|(algorithm, text)| !algorithm.is_empty() && hex(text))
+/// Names are written small; a registry's is left as it is.
+fn capitals(image: &str) -> (String, Option<String>) {
+    let name = Written::of(image).name;
+    let path = match name.split_once('/') {
+        Some((first, path)) if first.contains(['.', ':']) || first == "localhost" => path,
+        _ => name,
+    };
+    let hint = format!("write `{}`", image.replacen(path, &path.to_lowercase(), 1));
+    (format!("`{path}` has a capital letter"), Some(hint))
 }
 
 #[cfg(test)]
@@ -82,9 +52,9 @@ mod tests {
             "nginx:1.29",
             "a/b_c/d__e---f.g:V_1.x",
             "localhost:5000/a",
-            "Host/a",
             "x:",
-            "r.example:5000/team/app:1@sha256:00ff",
+            "r.example:5000/team/app:1@sha256:\
+             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "0123456789abcdef",
             "localhost/a:b",
         ] {
@@ -94,6 +64,9 @@ mod tests {
             "x:1:2",
             "A",
             "a/B",
+            "Host/a",
+            "x@sha256:00ff",
+            "../x",
             "X/Y",
             "https://docker.io/x",
             "x :1",

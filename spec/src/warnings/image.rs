@@ -3,9 +3,7 @@
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::service::Service;
-
-/// Images that Evenkeel carries itself: they change with it only.
-const OWN: &str = "keel.local/";
+use keel_names::reference::{BUILT_IN, Written};
 
 pub(super) fn warn(service: &Service) -> Option<Problem> {
     let image = service.image.as_deref().filter(|image| !image.trim().is_empty())?;
@@ -18,13 +16,13 @@ pub(super) fn warn(service: &Service) -> Option<Problem> {
 
 /// How the reference can move; `None` where it cannot, as far as it says.
 fn moves(image: &str) -> Option<&'static str> {
-    if image.contains('@') || image.starts_with(OWN) {
-        return None;
-    }
-    let name = image.rsplit('/').next().unwrap_or(image);
-    match name.split_once(':') {
+    let Written { name, tag, digest } = Written::of(image);
+    // Images that Evenkeel carries itself change with it only.
+    let own = name.split('/').next() == Some(BUILT_IN);
+    match tag {
+        _ if own || digest.is_some() => None,
         None => Some("has no tag"),
-        Some((_, "latest" | "")) => Some("has the tag `latest`"),
+        Some("latest" | "") => Some("has the tag `latest`"),
         Some(_) => None,
     }
 }

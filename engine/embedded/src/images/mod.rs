@@ -49,7 +49,7 @@ struct Known {
     /// Says true when the pull that goes on has ended.
     going: Option<watch::Receiver<bool>>,
     /// Bytes that came and bytes in all, by layer.
-    layers: BTreeMap<keel_images::Digest, (u64, u64)>,
+    layers: BTreeMap<Digest, (u64, u64)>,
     failure: Option<Failure>,
     pulls: u64,
 }
@@ -211,7 +211,7 @@ impl Images {
         // The built-in image is what this executable is; another one's is nowhere to be had.
         let pinned = pinned.filter(|_| !parsed.is_built_in());
         let wanted = match pinned {
-            Some(digest) => parsed.pinned(theirs(digest)),
+            Some(digest) => parsed.pinned(*digest),
             None => parsed,
         };
         let fresh = policy == PullPolicy::Always && pinned.is_none();
@@ -244,14 +244,14 @@ impl Images {
     /// The image by its digest, if it is here.
     pub(crate) fn by_digest(&self, reference: &str, digest: &Digest) -> Result<Option<Image>> {
         let parsed = parse(reference)?;
-        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(theirs(digest)) };
+        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(*digest) };
         self.local(&pinned)
     }
 
     /// Removes a name, and what only it led to.
     pub(crate) fn remove(&self, reference: &str, in_use: &[Digest]) -> Result<()> {
         let parsed = parse(reference)?;
-        let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
+        let in_use: BTreeSet<_> = in_use.iter().copied().collect();
         match self.store.remove(&parsed, &in_use) {
             Ok(_) => {}
             Err(keel_images::Error::NotHere { .. }) => {}
@@ -282,7 +282,7 @@ impl Images {
         let needed: BTreeSet<_> = needed.iter().filter_map(|name| named(name).ok()).collect();
         let gone = names.iter().filter_map(|name| named(name).ok());
         let gone = gone.filter(|name| !name.is_built_in() && !needed.contains(name)).collect();
-        let in_use: BTreeSet<_> = in_use.iter().map(theirs).collect();
+        let in_use: BTreeSet<_> = in_use.iter().copied().collect();
         let failed = |error| EngineError::failed("cannot remove images that nothing needs", error);
         if dry {
             let would = self.store.sweepable(&gone, &in_use, before).map_err(failed)?;
@@ -345,15 +345,6 @@ fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {
 pub(crate) fn parse(reference: &str) -> Result<Reference> {
     named(reference)
         .map_err(|error| EngineError::Conflict { hint: error.hint(), what: error.to_string() })
-}
-
-fn theirs(digest: &Digest) -> keel_images::Digest {
-    keel_images::Digest::from_hex(digest.hex()).expect("both have the same form")
-}
-
-/// A digest as the contract has it.
-pub(crate) fn ours(digest: keel_images::Digest) -> Digest {
-    Digest::new(digest.to_string()).expect("both have the same form")
 }
 
 /// What a task's specification takes from its image.

@@ -106,8 +106,8 @@ fn terminal(mut command: Command, stdin: bool, answer: Answer) -> io::Result<()>
     let error = child.stderr.take();
     let Answer { hears, says } = answer;
     tokio::spawn(async move {
-        let came = tokio::task::spawn_blocking(move || door.receive()).await;
-        if let Ok(Ok(Some(Message::Terminal(main)))) = came {
+        let came = crate::blocking::run(move || door.receive()).await;
+        if let Ok(Some(Message::Terminal(main))) = came {
             converse(main, hears, stdin, &says).await;
         }
         // What kept it from starting, as its output.

@@ -8,7 +8,6 @@ pub(crate) use attach::Waiting;
 
 use crate::conversation::conversation;
 use crate::core::Core;
-use crate::shim::signal_number;
 use crate::tasks::Records;
 use crate::{TaskDir, blocking, clock, logs, record, sys};
 use keel_engine::frames::Frame;
@@ -63,7 +62,7 @@ fn not_running(task: &TaskId) -> EngineError {
 }
 
 fn signalled(records: &Records, dir: &TaskDir, signal: &str) -> Result<Box<dyn Duplex>> {
-    let wanted = signal_number(signal).ok_or_else(|| EngineError::Conflict {
+    let wanted = keel_names::signal::number(signal).ok_or_else(|| EngineError::Conflict {
         what: format!("`{signal}` is not a signal"),
         hint: Some("a name such as HUP or RTMIN+3, or a number from 1 to 64".into()),
     })?;

@@ -233,8 +233,7 @@ fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
     if records.wish.goal >= Goal::Stopped || !(still || now.saturating_sub(at) < TOLD) {
         return None;
     }
-    let name = nix::sys::signal::Signal::try_from(signal)
-        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string());
+    let name = keel_names::signal::name(signal).unwrap_or_else(|| format!("signal {signal}"));
     Some(Finding {
         level: Level::Task,
         stack: None,

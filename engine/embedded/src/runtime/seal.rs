@@ -8,8 +8,8 @@
 //! cached pages (CVE-2022-0847 and its kin) does not change what the host executes.
 
 use super::mounts;
-use crate::record::boot_id;
 use crate::sys;
+use keel_durable::boot_id;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,

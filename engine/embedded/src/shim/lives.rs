@@ -106,7 +106,7 @@ impl Supervisor {
     }
 
     fn unseen_cause(&self, process: &Process) -> keel_engine::ExitCause {
-        if process.boot == crate::record::boot_id() {
+        if process.boot == keel_durable::boot_id() {
             keel_engine::ExitCause::Unknown
         } else {
             keel_engine::ExitCause::Interrupted
@@ -243,5 +243,5 @@ impl Supervisor {
 
 /// A child that is a zombie already.
 fn named(pid: u32) -> Process {
-    Process { pid, start_time: 0, boot: crate::record::boot_id() }
+    Process { pid, start_time: 0, boot: keel_durable::boot_id() }
 }

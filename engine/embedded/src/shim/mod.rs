@@ -28,7 +28,6 @@ mod supervisor;
 mod wait;
 mod wish;
 
-pub use orders::signal_number;
 pub use wish::ends_with_its_shim;
 
 use crate::late;

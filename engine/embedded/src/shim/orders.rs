@@ -5,7 +5,7 @@ use crate::late;
 use crate::layout::TaskDir;
 use crate::record::{self, HealthPlan, Work};
 use keel_engine::{NetworkMode, RestartPolicy};
-use nix::sys::signal::Signal;
+use keel_names::signal;
 use std::io;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Orders {
             generation: assignment.generation,
             run: work.run,
             restart: spec.restart,
-            stop_signal: signal.and_then(signal_number).unwrap_or(libc::SIGTERM),
+            stop_signal: signal.and_then(signal::number).unwrap_or(libc::SIGTERM),
             grace: Duration::from_millis(assignment.grace_ms()),
             served: spec.network_mode == NetworkMode::Networks
                 && !(spec.networks.is_empty() && spec.ports.is_empty()),
@@ -64,50 +64,5 @@ impl Orders {
             auto_remove: assignment.auto_remove,
             health: work.health,
         })
-    }
-}
-
-/// A signal by name (`TERM`, `SIGTERM`, `SIGRTMIN+3`) or number.
-#[must_use]
-pub fn signal_number(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
-        return (1..=64).contains(&number).then_some(number);
-    }
-    let name = text.to_uppercase();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    let offset = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<i32>().ok() };
-    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
-    let real_time = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
-        (Some(more), _) => first.checked_add(offset(more)?)?,
-        (_, Some(less)) => last.checked_add(offset(less)?)?,
-        _ => return format!("SIG{name}").parse::<Signal>().ok().map(|signal| signal as i32),
-    };
-    (first..=last).contains(&real_time).then_some(real_time)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_have_names_and_numbers() {
-        let cases = [
-            ("TERM", Some(15)),
-            ("sigquit", Some(3)),
-            ("9", Some(9)),
-            ("SIGRTMIN+3", Some(37)),
-            ("RTMAX-1", Some(63)),
-            ("SIGRTMIN", Some(34)),
-            ("NOPE", None),
-            ("0", None),
-            ("RTMIN+99", None),
-            ("RTMIN-1", None),
-            ("RTMIN+2147483647", None),
-            ("RTMAX-2147483648", None),
-            ("65", None),
-        ];
-        for (text, number) in cases {
-            assert_eq!(signal_number(text), number, "{text}");
-        }
     }
 }

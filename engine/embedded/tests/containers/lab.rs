@@ -6,6 +6,7 @@ use keel_embedded::runtime::cgroup::Cgroup;
 use keel_embedded::runtime::{HostMount, ImageFacts, Prepare, prepare};
 use keel_embedded::shim::{Launch, Network};
 use keel_engine::{Exec, Goal, Place, TaskAssignment, TaskId, TaskSpec};
+pub use keel_testing::waiting::eventually;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::cell::Cell;
@@ -15,7 +16,6 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// A root of its own.
 pub struct Lab {
@@ -176,7 +176,7 @@ impl Task<'_> {
 
     /// Waits until the state is as wanted.
     pub fn until(&self, what: &str, wanted: impl Fn(&State) -> bool) -> State {
-        eventually(what, || Some(self.state()).filter(&wanted)).unwrap_or_else(|| {
+        eventually(|| Some(self.state()).filter(&wanted)).unwrap_or_else(|| {
             panic!("not in time: {what}; {:#?}\n{}", self.state(), self.output())
         })
     }
@@ -199,7 +199,7 @@ impl Task<'_> {
 
     /// Waits until it was logged.
     pub fn says(&self, text: &str) {
-        let said = eventually(text, || self.output().contains(text).then_some(()));
+        let said = eventually(|| self.output().contains(text).then_some(()));
         assert!(said.is_some(), "it did not say `{text}` but: {}", self.output());
     }
 
@@ -246,20 +246,8 @@ impl Drop for Task<'_> {
         self.assignment.force = true;
         self.goal(Goal::Removed);
         let gone = || shim.as_ref().is_none_or(|shim| !shim.lives()).then_some(());
-        let gone = eventually("the shim's end", gone).is_some();
+        let gone = eventually(gone).is_some();
         let _ = self.cgroup().remove();
         assert!(gone || std::thread::panicking(), "the shim goes on: {:#?}", self.state());
-    }
-}
-
-/// Asks again and again, for as long as a slow machine may need.
-pub fn eventually<T>(_what: &str, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let patience = std::env::var("KEEL_TEST_PATIENCE").ok().and_then(|text| text.parse().ok());
-    let until = Instant::now() + Duration::from_secs(patience.unwrap_or(10));
-    loop {
-        match ask() {
-            None if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
-            answer => return answer,
-        }
     }
 }

@@ -182,7 +182,7 @@ fn a_check_that_hangs_is_killed(lab: &Lab) {
     let state = task.until("illness", |state| state.health == Health::Unhealthy);
     assert!(state.health_output.unwrap().starts_with("Health check exceeded timeout (100 ms)"));
     let gone = || (!task.sh("ps -o args").1.contains("sleep 500\nsleep 500")).then_some(());
-    assert!(eventually("one check at most", gone).is_some());
+    assert!(eventually(gone).is_some());
 }
 
 fn a_container_outlives_its_shim(lab: &Lab) {
@@ -195,7 +195,7 @@ fn a_container_outlives_its_shim(lab: &Lab) {
     let process = before.process.clone().unwrap();
     let shim = before.shim.clone().unwrap();
     kill(Pid::from_raw(shim.pid.cast_signed()), Signal::SIGKILL).unwrap();
-    eventually("the shim's death", || (!shim.lives()).then_some(())).unwrap();
+    eventually(|| (!shim.lives()).then_some(())).unwrap();
     assert!(process.lives());
     let had = task.output().lines().count();
     task.shim(Network::Join(format!("/proc/{}/ns/net", process.pid).into()), true);
@@ -219,7 +219,7 @@ fn what_ended_unseen_is_unknown(lab: &Lab) {
     let (process, shim) = (state.process.unwrap(), state.shim.unwrap());
     for process in [&shim, &process] {
         kill(Pid::from_raw(process.pid.cast_signed()), Signal::SIGKILL).unwrap();
-        eventually("death", || (!process.lives()).then_some(())).unwrap();
+        eventually(|| (!process.lives()).then_some(())).unwrap();
     }
     task.shim(Network::New, true);
     let state = task.end();
@@ -239,6 +239,6 @@ fn the_last_act_is_to_reap(lab: &Lab) {
     let task = task.launch();
     task.end();
     let reaped = || fs::read_to_string(lab.path("reaped")).ok().filter(|text| !text.is_empty());
-    let id = eventually("keel reap", reaped);
+    let id = eventually(reaped);
     assert_eq!(id.as_deref(), Some(task.assignment.id.as_str()));
 }

@@ -74,7 +74,7 @@ fn what_a_check_started_dies_with_it(lab: &Lab) {
     };
     // Several checks later.
     task.until("further failures", |state| state.failing >= 4);
-    assert!(eventually("one check at most", most).is_some());
+    assert!(eventually(most).is_some());
 }
 
 fn frozen(task: &Task<'_>) -> PathBuf {
@@ -140,7 +140,7 @@ fn every_signal_is_handed_on(lab: &Lab) {
         let stat = fs::read_to_string(format!("/proc/{shim}/stat")).ok()?;
         stat.contains(") T ").then_some(())
     };
-    eventually("a halt", stopped).unwrap();
+    eventually(stopped).unwrap();
     for signal in [Signal::SIGHUP, Signal::SIGUSR1] {
         keel_embedded::shim::signal(&task.state(), signal as i32).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::lab::{IMAGE, Lab};
-use keel_engine::contract::{Subject, suite};
+use keel_testing::contract::{Subject, suite};
 use std::pin::Pin;
 use std::time::Duration;
 

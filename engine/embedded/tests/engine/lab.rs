@@ -8,15 +8,13 @@ use keel_engine::{
     Assignment, Depth, Engine, Goal, LogOptions, NetworkSpec, Observation, ObservedTask, Open,
     Phase, Place, Presence, TaskAssignment, TaskId, TaskSpec,
 };
+use keel_testing::waiting::{Deadline, eventually, in_time, until_ok};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The image that is this program.
 pub const IMAGE: &str = "keel.local/hello";
-
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Lab {
     folder: tempfile::TempDir,
@@ -120,19 +118,15 @@ impl Lab {
         holds: impl Fn(&Observation) -> bool,
     ) -> Observation {
         let mut events = self.engine().events();
-        let wait = async {
-            loop {
-                let seen = self.engine().observe(depth.clone()).await.unwrap();
-                if holds(&seen) {
-                    return seen;
-                }
-                // What the kernel tells of late is looked at all the same.
-                let _ = tokio::time::timeout(Duration::from_millis(200), events.next()).await;
+        let deadline = Deadline::start();
+        loop {
+            let seen = self.engine().observe(depth.clone()).await.unwrap();
+            if holds(&seen) {
+                return seen;
             }
-        };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(seen) => seen,
-            Err(_) => panic!("{what}: {:#?}", self.engine().observe(depth.clone()).await),
+            assert!(!deadline.is_over(), "{what}: {seen:#?}");
+            // What the kernel tells of late is looked at all the same.
+            let _ = tokio::time::timeout(Duration::from_millis(200), events.next()).await;
         }
     }
 
@@ -172,7 +166,7 @@ impl Lab {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, listen).await.expect("a conversation ends");
+        in_time("a conversation ends", listen).await;
         (String::from_utf8(text).unwrap(), code)
     }
 
@@ -202,11 +196,7 @@ impl Lab {
         }
         self.until("networks go", Depth::State, |seen| seen.networks.is_empty()).await;
         let root = self.folder.path().to_str().unwrap().to_owned();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while let Some(left) = processes(&root) {
-            assert!(tokio::time::Instant::now() < deadline, "still runs: {left}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until_ok("nothing runs", || std::future::ready(processes(&root).map_or(Ok(()), Err))).await;
         Cgroup::at(&self.layout.cgroup()).unwrap().remove().unwrap();
         assert!(!std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&root));
         let links = std::fs::read_dir("/sys/class/net").unwrap().flatten();
@@ -226,13 +216,12 @@ impl Drop for Lab {
         if std::thread::panicking() {
             let cgroup = self.layout.cgroup();
             let unified = Hierarchies::read().unwrap().unified.unwrap().join(&cgroup);
-            let until = std::time::Instant::now() + PATIENCE;
             // A shim that was just being started is late.
-            while unified.exists() && std::time::Instant::now() < until {
+            eventually(|| {
                 let _ = std::fs::write(unified.join("cgroup.kill"), "1");
                 let _ = Cgroup::at(&cgroup).unwrap().remove();
-                std::thread::sleep(Duration::from_millis(20));
-            }
+                (!unified.exists()).then_some(())
+            });
             let _ = keel_embedded::network::teardown(&self.layout);
         }
     }

@@ -55,13 +55,8 @@ pub fn play(words: &[&str]) -> i32 {
 
 /// Until it answers: the other program may not listen yet.
 fn reach(address: &str) -> std::net::TcpStream {
-    for _ in 0..200 {
-        if let Ok(stream) = std::net::TcpStream::connect(address) {
-            return stream;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("nobody answers at {address}");
+    let reached = || std::net::TcpStream::connect(address).ok();
+    keel_testing::waiting::until(&format!("somebody answers at {address}"), reached, String::new)
 }
 
 /// Process 1 takes only the signals that it asks for, so it speaks once it has asked.

@@ -308,7 +308,7 @@ async fn content_arrives() {
     let mut wish = lab.task("reads", &["cat", "/run/secrets/token"]);
     Arc::make_mut(&mut wish.spec).secrets.push(FileMount {
         name: "token".into(),
-        digest: digest.clone(),
+        digest,
         target: "/run/secrets/token".into(),
         uid: 0,
         gid: 0,

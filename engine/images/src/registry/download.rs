@@ -6,10 +6,10 @@ use reqwest::{Response, StatusCode};
 use super::pace::Pace;
 use super::retry::Retry;
 use super::{Endpoint, Question, Registries, read_limited, unreachable};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::intake::Feed;
 use crate::manifest::{ACCEPTED, Descriptor};
+use keel_names::Digest;
 
 /// No honest manifest or configuration is larger.
 const DOCUMENT_LIMIT: u64 = 4 * 1024 * 1024;

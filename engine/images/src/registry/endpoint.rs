@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::reference::{DOCKER_HUB, is_host};
+use keel_names::reference::{DOCKER_HUB, is_host};
 
 /// How registries are reached. Comes in as data; nothing here reads files or the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

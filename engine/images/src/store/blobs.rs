@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::staging::{StagedFile, Staging, Trash};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
+use keel_names::Digest;
 
 /// All blobs of a store.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::staging::{StagedFolder, Trash};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unpack::Unpacked;
+use keel_names::Digest;
 
 /// All unpacked layers of a store.
 #[derive(Debug, Clone)]

@@ -28,14 +28,14 @@ pub use staging::Trash;
 pub(crate) use staging::{StagedFile, StagedFolder, Staging};
 
 use crate::config::ConfigFile;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hello;
 use crate::image::{Image, ImageSummary};
 use crate::intake::Taken;
 use crate::manifest::{self, Document, Manifest};
 use crate::platform::Platform;
-use crate::reference::Reference;
+use keel_names::Digest;
+use keel_names::Reference;
 
 /// The images of a node. Clones are the same store.
 #[derive(Debug, Clone)]

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::staging::Staging;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::reference::Reference;
+use keel_names::Digest;
+use keel_names::Reference;
 
 /// What a name stands for. Unknown fields are ignored: others may add some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::{Holdings, Record, Store, Trash};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Document;
-use crate::reference::Reference;
+use keel_names::Digest;
+use keel_names::Reference;
 
 /// What a removal took away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

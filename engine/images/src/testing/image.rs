@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::layer::TestLayer;
-use crate::digest::Digest;
 use crate::platform::Platform;
+use keel_names::Digest;
 
 /// An image that is being put together.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tar::{EntryType, Header};
 
-use crate::digest::Digest;
+use keel_names::Digest;
 
 /// A layer's archive that is being put together, plain until one of the compressions is called.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,7 @@ use reqwest::blocking::{Client, RequestBuilder};
 use tempfile::TempDir;
 
 use super::image::TestImage;
-use crate::digest::Digest;
+use keel_names::Digest;
 
 /// The user that a registry with a password knows.
 pub const USER: &str = "tester";

@@ -17,7 +17,7 @@ impl Judge<'_, '_> {
         let recreate = self.facts.standing.recreate.get(&short(self.slot));
         match recreate.filter(|recreate| recreate.task == old.id) {
             Some(recreate) => match &recreate.moved {
-                Some((from, to)) => Reason::ImageMoved { from: from.clone(), to: to.clone() },
+                Some((from, to)) => Reason::ImageMoved { from: *from, to: *to },
                 None => asked("up --force-recreate"),
             },
             None => match &self.want.spec.network_mode {

@@ -56,8 +56,8 @@ impl Lowering<'_> {
     fn grant(&mut self, grant: &Grant, config: &Config) -> Attempt<Option<FileMount>> {
         let Some(bytes) = self.bytes(&grant.source, config)? else { return Ok(None) };
         let digest = Digest::of(&bytes);
-        let content = Content { digest: digest.clone(), bytes: bytes.into() };
-        self.contents.insert(digest.clone(), content);
+        let content = Content { digest, bytes: bytes.into() };
+        self.contents.insert(digest, content);
         Ok(Some(FileMount {
             name: grant.source.clone(),
             digest,

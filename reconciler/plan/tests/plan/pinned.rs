@@ -50,7 +50,7 @@ fn a_rollback_that_fails_leaves_what_ran_and_says_so() {
     let world = stack().wants("web", "nginx:1").converge();
     let mut bad = world.desired.clone();
     let other = stack().wants("web", "crash");
-    (bad.services, bad.hash) = (other.desired.services.clone(), other.desired.hash.clone());
+    (bad.services, bad.hash) = (other.desired.services.clone(), other.desired.hash);
     let mut world = world;
     pin(&mut world, &bad);
     let world = world.converge();

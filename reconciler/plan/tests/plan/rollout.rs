@@ -454,7 +454,7 @@ fn whoever_shares_a_namespace_follows() {
 fn a_moved_tag_replaces_once_and_only_when_asked() {
     let mut world = stack().wants("web", "nginx:1").converge();
     let moved = keel_engine::Digest::of(b"moved");
-    std::sync::Arc::make_mut(&mut world.node.seen.images[0]).digest = Some(moved.clone());
+    std::sync::Arc::make_mut(&mut world.node.seen.images[0]).digest = Some(moved);
     insta::assert_snapshot!(world.shown(), @"web.1: hold: converged");
     world.asked.resolve = true;
     insta::assert_snapshot!(world.shown(), @"web.1: replace: the tag means another image now: ea996a051ac1 -> 5edd1832df25");

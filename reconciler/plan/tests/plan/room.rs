@@ -4,8 +4,8 @@ use crate::world::{World, stack};
 use keel_engine::{
     Digest, Disk, FileMount, Mount, MountSource, Observation, ObservedImage, digest_of,
 };
+use keel_names::reference::Written;
 use keel_plan::desired::Desired;
-use keel_plan::image::full_name;
 use keel_plan::room::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -281,7 +281,9 @@ fn check(facts: &Facts<'_>, decision: &Decision) -> Result<(), TestCaseError> {
     let kept: BTreeSet<_> = meant.chain(ran).collect();
     prop_assert!(kept.iter().all(|digest| sweep.digests.contains(*digest)));
     for name in &sweep.images {
-        let same = |other: &str| full_name(other) == full_name(name) && !other.contains('@');
+        let same = |other: &str| {
+            Written::of(other).full() == Written::of(name).full() && !other.contains('@')
+        };
         prop_assert!(!specs.iter().any(|spec| spec.image == *name), "{} is named", name);
         let found = facts.observation.images.iter().filter(|image| image.reference == *name);
         prop_assert!(found.clone().all(|image| image.pulling.is_none()), "{} is pulled", name);

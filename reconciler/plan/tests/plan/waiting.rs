@@ -253,6 +253,7 @@ fn an_image_is_awaited_for_as_long_as_the_stack_or_a_service_says() {
         edit(&mut world);
         let start = world.node.seen.at;
         while !world.shown().contains("failed: image never") {
+            assert!(world.node.seen.at - start < 3_600_000, "{}", world.shown());
             world.pass();
             world.node.tick(10_000);
         }

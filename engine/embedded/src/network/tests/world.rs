@@ -7,6 +7,7 @@ use crate::network::{Network, Taken, addresses, connect, ensure_network, teardow
 use crate::record::{Activity, Endpoint, Process, Stage, State, Work, store};
 use crate::resolver;
 use keel_engine::{Attachment, Health, NetworkSpec, Protocol, PublishedPort, TaskId, TaskSpec};
+use keel_testing::waiting::{eventually, patience, until};
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
@@ -18,30 +19,16 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// How much slower than usual the machine is (an emulated one: 20).
-fn slowness() -> u32 {
-    std::env::var("KEEL_TEST_SLOWNESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
-}
-
-/// How long something may take that happens in another process.
-fn limit() -> Duration {
-    Duration::from_secs(15) * slowness()
-}
+use std::time::Duration;
 
 /// How long an answer of the network may take.
 pub fn reply_limit() -> Duration {
-    Duration::from_secs(2) * slowness().min(5)
+    Duration::from_secs(2) * patience().min(5)
 }
 
 /// Polls a condition; what is checked here happens in another process.
 pub fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + limit();
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}: did not come");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
+    until(what, || done().then_some(()), String::new);
 }
 
 /// A network namespace, held by a process that sleeps in it.
@@ -311,7 +298,8 @@ impl World {
     /// Starts `keel net` and waits until this task has names.
     pub fn serve_to(&self, task: &Task) {
         self.serve();
-        let served = resolver::wait(&self.layout, &task.id, limit()).unwrap();
+        let served =
+            resolver::wait(&self.layout, &task.id, Duration::from_secs(15) * patience()).unwrap();
         assert!(served, "{}", self.log());
     }
 
@@ -329,10 +317,7 @@ impl Drop for World {
         let _ = fs::remove_dir_all(self.layout.tasks());
         if let Ok(Some(server)) = crate::record::load::<Process>(&self.layout.run().join("net.pid"))
         {
-            let deadline = Instant::now() + limit();
-            while server.lives() && Instant::now() < deadline {
-                std::thread::park_timeout(Duration::from_millis(5));
-            }
+            eventually(|| (!server.lives()).then_some(()));
         }
         let _ = self.host.enter(|| teardown(&self.layout));
     }

@@ -4,13 +4,13 @@
 //! stopped, and a way to wait for the engine's next event or a short while. Each case leaves
 //! nothing behind.
 
-use crate::{
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use keel_engine::{
     Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, NetworkSpec,
     Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy, RestartPolicy, Sweep,
     TaskAssignment, TaskId, TaskSpec, VolumeSpec,
 };
-use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -204,8 +204,8 @@ impl Subject<'_> {
     }
 
     async fn two_tasks_of_one_slot_live_at_a_time(&self) {
-        let slot = crate::Slot {
-            stack: crate::StackName::new("contract").expect("a sound name"),
+        let slot = keel_engine::Slot {
+            stack: keel_engine::StackName::new("contract").expect("a sound name"),
             service: "web".into(),
             slot: "1".into(),
         };
@@ -313,7 +313,7 @@ impl Subject<'_> {
         };
         let attached = |seed: &str| {
             let mut wish = self.task(seed, 1, Goal::Running);
-            let network = crate::Attachment { network: name.clone(), ..Default::default() };
+            let network = keel_engine::Attachment { network: name.clone(), ..Default::default() };
             Arc::make_mut(&mut wish.spec).networks.push(network);
             wish
         };
@@ -362,7 +362,7 @@ impl Subject<'_> {
         let mut spec = TaskSpec::clone(&task.spec);
         spec.configs.push(FileMount {
             name: "file".to_owned(),
-            digest: contents[0].digest.clone(),
+            digest: contents[0].digest,
             target: "/run/file".to_owned(),
             uid: 0,
             gid: 0,
@@ -373,7 +373,7 @@ impl Subject<'_> {
         self.until_phase(&task.id, Phase::Ready).await;
         let sweep = Sweep {
             images: [self.image.to_owned()].into(),
-            contents: [contents[1].digest.clone()].into(),
+            contents: [contents[1].digest].into(),
             contents_before: u64::from(u32::MAX) * 1_000,
             ..Sweep::default()
         };

@@ -1,4 +1,4 @@
-//! Content digests: the names under which everything an image consists of is kept.
+//! Content digests: the names of everything that is known by what it is.
 //!
 //! # Invariants
 //! - Only SHA-256: registries offer no other in practice, and one kind keeps every name comparable.
@@ -26,6 +26,7 @@ pub struct DigestError {
 
 impl Digest {
     /// The digest of these bytes.
+    #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -98,18 +99,21 @@ impl fmt::Debug for Digest {
 
 /// Computes the digest and the length of what passes by.
 #[derive(Default)]
-pub(crate) struct Hasher {
+pub struct Hasher {
     state: Sha256,
     length: u64,
 }
 
 impl Hasher {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    /// Takes what comes next.
+    pub fn update(&mut self, bytes: &[u8]) {
         self.state.update(bytes);
         self.length += bytes.len() as u64;
     }
 
-    pub(crate) fn finish(self) -> (Digest, u64) {
+    /// The digest and the length of all that came.
+    #[must_use]
+    pub fn finish(self) -> (Digest, u64) {
         (Digest(self.state.finalize().into()), self.length)
     }
 }

@@ -143,7 +143,7 @@ impl Reference {
     }
 
     /// What decides which content is meant: the digest when there is one, else the tag.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         match self.digest {
             Some(digest) => format!("{}/{}@{digest}", self.registry, self.repository),
             None => self.full(),
@@ -194,6 +194,39 @@ impl From<Reference> for String {
     }
 }
 
+/// A reference as it was written, taken apart; nothing of it is checked or filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// Registry and repository.
+    pub name: &'a str,
+    /// What follows the tag's colon.
+    pub tag: Option<&'a str>,
+    /// What follows the `@`.
+    pub digest: Option<&'a str>,
+}
+
+impl<'a> Written<'a> {
+    /// Takes any text apart.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        let (name, tag) = split_tag(rest);
+        Self { name, tag, digest }
+    }
+
+    /// The familiar name and the tag, which two that name the same image have in common. An image named by
+    /// digest alone has no tag.
+    #[must_use]
+    pub fn full(&self) -> (&'a str, &'a str) {
+        let name = self.name.strip_prefix("docker.io/").unwrap_or(self.name);
+        let name = name.strip_prefix("library/").unwrap_or(name);
+        (name, self.tag.unwrap_or(if self.digest.is_none() { "latest" } else { "" }))
+    }
+}
+
 fn parse(text: &str) -> Result<Reference, ReferenceProblem> {
     if text.is_empty() {
         return Err(ReferenceProblem::Empty);
@@ -201,14 +234,10 @@ fn parse(text: &str) -> Result<Reference, ReferenceProblem> {
     if text.contains("://") {
         return Err(ReferenceProblem::Scheme);
     }
-    let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => {
-            let parsed = digest.parse().map_err(|_| ReferenceProblem::Digest(digest.to_owned()))?;
-            (rest, Some(parsed))
-        }
-        None => (text, None),
-    };
-    let (name, tag) = split_tag(rest);
+    let Written { name, tag, digest } = Written::of(text);
+    let checked =
+        |digest: &str| digest.parse().map_err(|_| ReferenceProblem::Digest(digest.to_owned()));
+    let digest = digest.map(checked).transpose()?;
     let tag = tag.map(check_tag).transpose()?;
     let (registry, repository) = split_registry(name)?;
     check_repository(&repository)?;
@@ -219,11 +248,12 @@ fn parse(text: &str) -> Result<Reference, ReferenceProblem> {
     Ok(Reference { registry, repository, tag, digest })
 }
 
-/// A colon after the last slash starts the tag; one before it belongs to a port.
+/// The first colon after the last slash starts the tag; one before it belongs to a port.
 fn split_tag(text: &str) -> (&str, Option<&str>) {
-    match text.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (text, None),
+    let last = text.rfind('/').map_or(0, |slash| slash + 1);
+    match text[last..].find(':') {
+        Some(colon) => (&text[..last + colon], Some(&text[last + colon + 1..])),
+        None => (text, None),
     }
 }
 
@@ -249,7 +279,7 @@ fn split_registry(name: &str) -> Result<(String, String), ReferenceProblem> {
 }
 
 /// HOST, HOST:PORT or [IPv6]:PORT.
-pub(crate) fn is_host(text: &str) -> bool {
+pub fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, rest)) => {
             let known = address.parse::<std::net::Ipv6Addr>().is_ok();
@@ -343,6 +373,35 @@ mod tests {
         let both: Reference = format!("nginx:1{digest}").parse().unwrap();
         assert_eq!(both.full(), format!("docker.io/library/nginx:1{digest}"));
         assert_eq!(both.key(), pinned.key());
+    }
+
+    #[test]
+    fn a_port_is_no_tag() {
+        let cases = [
+            ("nginx", None),
+            ("nginx:1.25", Some("1.25")),
+            ("localhost:5000/app", None),
+            ("localhost:5000/app:2", Some("2")),
+            ("app@sha256:00", None),
+        ];
+        for (reference, expected) in cases {
+            assert_eq!(Written::of(reference).tag, expected, "{reference}");
+        }
+    }
+
+    #[test]
+    fn the_same_name_can_be_written_in_several_ways() {
+        let cases = [
+            ("nginx", "nginx", "latest"),
+            ("docker.io/library/nginx:latest", "nginx", "latest"),
+            ("nginx:1@sha256:00", "nginx", "1"),
+            ("nginx@sha256:00", "nginx", ""),
+            ("docker.io/a/b:2", "a/b", "2"),
+            ("localhost:5000/app", "localhost:5000/app", "latest"),
+        ];
+        for (reference, repository, tag) in cases {
+            assert_eq!(Written::of(reference).full(), (repository, tag), "{reference}");
+        }
     }
 
     #[test]

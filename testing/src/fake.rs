@@ -1,17 +1,17 @@
 //! An engine in plain memory, for the tests of whoever plans and records: wishes come true at
 //! once, but for what a test tells of an image ([`Fake::behave`]).
 
-use crate::frames::Frame;
-use crate::{
+use async_trait::async_trait;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use keel_engine::frames::Frame;
+use keel_engine::{
     Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
     Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Observation, ObservedImage,
     ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence, PublishedPort,
     PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Usage,
 };
-use async_trait::async_trait;
-use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -140,7 +140,7 @@ impl Inner {
     fn take(&mut self, wish: &Assignment) -> Result<()> {
         match wish {
             Assignment::Content(content) => {
-                self.contents.insert(content.digest.clone(), (content.clone(), self.now));
+                self.contents.insert(content.digest, (content.clone(), self.now));
                 Ok(())
             }
             Assignment::Image { reference, policy, wanted } => {
@@ -193,9 +193,9 @@ impl Inner {
         }
         let gone = |image: &String| self.images.remove(image).is_some();
         let images: Vec<_> = images.into_iter().filter(gone).collect();
-        let files = |spec: &std::sync::Arc<crate::TaskSpec>| {
+        let files = |spec: &std::sync::Arc<keel_engine::TaskSpec>| {
             let files = spec.configs.iter().chain(&spec.secrets);
-            files.map(|file| file.digest.clone()).collect::<Vec<_>>()
+            files.map(|file| file.digest).collect::<Vec<_>>()
         };
         let named: std::collections::BTreeSet<_> = specs.iter().flat_map(files).collect();
         let before = self.contents.len();
@@ -208,7 +208,7 @@ impl Inner {
         Swept { bytes: images.len() as u64, images, contents, waits: false }
     }
 
-    fn take_network(&mut self, spec: &crate::NetworkSpec, wanted: Presence) -> Result<()> {
+    fn take_network(&mut self, spec: &keel_engine::NetworkSpec, wanted: Presence) -> Result<()> {
         if wanted == Presence::Absent {
             let joins = |task: &&ObservedTask| {
                 task.spec.networks.iter().any(|attachment| attachment.network == spec.name)
@@ -236,8 +236,8 @@ impl Inner {
     }
 
     /// A network that goes with its last task goes now, if this was it.
-    fn leave_networks(&mut self, left: &crate::TaskSpec) {
-        let joins = |spec: &crate::TaskSpec, name: &str| {
+    fn leave_networks(&mut self, left: &keel_engine::TaskSpec) {
+        let joins = |spec: &keel_engine::TaskSpec, name: &str| {
             spec.networks.iter().any(|attachment| attachment.network == name)
         };
         let tasks = &self.tasks;
@@ -248,7 +248,7 @@ impl Inner {
         });
     }
 
-    fn take_volume(&mut self, spec: &crate::VolumeSpec, wanted: Presence) -> Result<()> {
+    fn take_volume(&mut self, spec: &keel_engine::VolumeSpec, wanted: Presence) -> Result<()> {
         if wanted == Presence::Absent {
             self.volumes.remove(&spec.name);
         } else {
@@ -343,13 +343,13 @@ impl Inner {
     fn signal(&mut self, id: &TaskId, signal: &str) {
         self.signals.push((id.clone(), signal.to_owned()));
         let Some(task) = self.tasks.get_mut(id) else { return };
-        if signal == "KILL" && task.spec.restart == crate::RestartPolicy::Always {
+        if signal == "KILL" && task.spec.restart == keel_engine::RestartPolicy::Always {
             task.pid = task.pid.map(|pid| pid + 1_000);
             self.tell(Event::Task(id.clone()));
         }
     }
 
-    fn publish(&mut self, port: &crate::Port) -> PublishedPort {
+    fn publish(&mut self, port: &keel_engine::Port) -> PublishedPort {
         let published = port.published.unwrap_or_else(|| {
             self.next_port += 1;
             self.next_port
@@ -390,7 +390,7 @@ fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
         generation: wish.generation,
         goal: wish.goal,
         spec: wish.spec.clone(),
-        digest: wish.digest.clone(),
+        digest: wish.digest,
         joins: wish.joins.clone(),
         apart: false,
         revision: wish.revision.clone(),

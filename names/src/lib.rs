@@ -1,0 +1,9 @@
+//! What content, images and signals are called: the one reading of names that files, people,
+//! registries and the kernel share. Pure.
+
+pub mod digest;
+pub mod reference;
+pub mod signal;
+
+pub use digest::{Digest, DigestError};
+pub use reference::{Reference, ReferenceError, ReferenceProblem};

@@ -1,0 +1,9 @@
+//! What the tests of several crates share. Only `dev-dependencies` name this crate, so that nothing of
+//! it is ever in a build for users.
+//!
+//! [`waiting`]: for what happens elsewhere, with a deadline. [`fake`]: an engine of values. [`contract`]:
+//! what every engine must do.
+
+pub mod contract;
+pub mod fake;
+pub mod waiting;
