@@ -86,7 +86,8 @@ impl Addressee {
     /// Sends a message.
     pub async fn tell(&self, message: &Message, http: &Http) -> Verdict {
         let By::Receiver { receiver, config } = &self.way else { return not_theirs() };
-        match target(config) {
+        let config = config.clone();
+        match keel_blocking::run(move || target(&config)).await {
             Ok(target) => {
                 let request = (receiver.request)(message, &target);
                 http.send(&request, keel_notify::Answer::verdict).await
@@ -97,7 +98,8 @@ impl Addressee {
 
     async fn post(&self, status: &CommitStatus, http: &Http) -> Verdict {
         let By::Forge { forge, api, repo, token } = &self.way else { return not_theirs() };
-        match text(token) {
+        let token = token.clone();
+        match keel_blocking::run(move || text(&token)).await {
             Ok(token) => {
                 let request = forge.post(status, api, repo, &token);
                 http.send(&request, |answer| forge.judge(answer)).await

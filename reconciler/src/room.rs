@@ -196,7 +196,8 @@ impl Controller {
     /// The folders of all sources, each with its turn; and whether one is being refreshed.
     async fn quiet_sources(&self) -> io::Result<(Vec<Quiet>, bool)> {
         let (mut quiet, mut busy) = (Vec::new(), false);
-        for folder in checkout::sources(&self.settings().sources_dir)? {
+        let sources = self.settings().sources_dir.clone();
+        for folder in keel_blocking::run(move || checkout::sources(&sources)).await? {
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match timeout(PATIENCE, self.source_turn(&name)).await {
                 Ok(turn) => quiet.push(Quiet { folder, _turn: turn }),

@@ -21,7 +21,8 @@ impl Core {
     pub(crate) async fn adopt_all(self: &Arc<Self>) -> Result<()> {
         let layout = self.layout.clone();
         let found = blocking::run(move || find(&layout)).await?;
-        self.images.go_on();
+        let images = Arc::clone(&self.images);
+        blocking::run(move || images.go_on()).await;
         for name in found.unmade {
             self.spawn(Arc::clone(self).make_network(name));
         }

@@ -179,6 +179,12 @@ fn close(folder: &Path) -> io::Result<()> {
 pub struct TaskDir(pub PathBuf);
 
 impl TaskDir {
+    /// Whether the task is one still, asked away from the threads that serve.
+    pub(crate) async fn is_assigned(&self) -> bool {
+        let assignment = self.assignment();
+        crate::blocking::run(move || assignment.exists()).await
+    }
+
     /// The root's copies of this program: [`Layout::programs`], seen from here.
     #[must_use]
     pub fn programs(&self) -> PathBuf {

@@ -68,12 +68,14 @@ pub(crate) fn is_named(task: &Records) -> bool {
 
 /// The `keel net` that serves, awaited for a while.
 async fn serving(layout: &Layout) -> io::Result<Process> {
-    std::fs::create_dir_all(layout.run())?;
+    let run = layout.run();
+    blocking::run(move || std::fs::create_dir_all(run)).await?;
     let watch = Watch::new()?;
     watch.add(&layout.run())?;
     let wait = async {
         loop {
-            let found = record::load::<Process>(&resolver::pid_path(layout))?;
+            let path = resolver::pid_path(layout);
+            let found = blocking::run(move || record::load::<Process>(&path)).await?;
             if let Some(process) = found.filter(Process::lives) {
                 return Ok(process);
             }

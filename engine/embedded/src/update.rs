@@ -42,9 +42,11 @@ impl Core {
         }
         work.message = None;
         let digest = work.digest;
-        if let Some(image) =
-            digest.and_then(|digest| self.images.by_digest(&wish.spec.image, &digest).ok()?)
-        {
+        let image = match digest {
+            Some(digest) => self.images.by_digest(&wish.spec.image, digest).await.ok().flatten(),
+            None => None,
+        };
+        if let Some(image) = image {
             prepare::describe(&mut work, &wish, &image);
             if wish.anew {
                 work = self.renewed(&wish, work, image).await?;
@@ -81,10 +83,10 @@ impl Core {
         let process = records.state.as_ref().and_then(|state| state.process.clone());
         let Some(process) = process.filter(Process::lives) else { return Ok(false) };
         let lost = read::lost_volumes(records, &process);
-        let (Some(digest), false) = (&records.work.digest, lost.is_empty()) else {
+        let (Some(digest), false) = (records.work.digest, lost.is_empty()) else {
             return Ok(false);
         };
-        let Some(image) = self.images.by_digest(&records.wish.spec.image, digest)? else {
+        let Some(image) = self.images.by_digest(&records.wish.spec.image, digest).await? else {
             return Err(Setback::Later("its image is not here".into()));
         };
         let (layout, wish, work) =

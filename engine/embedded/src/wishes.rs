@@ -74,7 +74,8 @@ impl Core {
         wanted: Presence,
     ) -> Result<()> {
         if wanted == Presence::Present {
-            return self.images.wish(&reference, policy);
+            let images = Arc::clone(&self.images);
+            return blocking::run(move || images.wish(&reference, policy)).await;
         }
         let core = Arc::clone(self);
         blocking::run(move || {

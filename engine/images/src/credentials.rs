@@ -91,9 +91,10 @@ impl Credentials {
     /// The login for a registry: by its helper, by the general store, or from the file itself.
     pub async fn find(&self, registry: &str) -> Result<Option<Login>> {
         let Some(path) = &self.file else { return Ok(None) };
-        let Some(text) = read_if_exists(path)? else { return Ok(None) };
-        let config: ConfigJson = serde_json::from_str(&text)
-            .map_err(|source| Error::Json { path: path.clone(), source })?;
+        let path = path.clone();
+        let Some(config) = keel_blocking::run(move || read_config(&path)).await? else {
+            return Ok(None);
+        };
         let helper = spellings(registry).iter().find_map(|key| config.helpers.get(key)).cloned();
         if let Some(helper) = helper.as_ref().or(config.store.as_ref())
             && let Some(login) = ask_helper(helper, registry).await?
@@ -224,6 +225,12 @@ fn read_if_exists(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read", path)(error)),
     }
+}
+
+fn read_config(path: &Path) -> Result<Option<ConfigJson>> {
+    let Some(text) = read_if_exists(path)? else { return Ok(None) };
+    let json = |source| Error::Json { path: path.to_owned(), source };
+    serde_json::from_str(&text).map(Some).map_err(json)
 }
 
 /// Changes `auths` in the file and replaces it in one step.

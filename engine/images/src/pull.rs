@@ -143,7 +143,8 @@ impl Store {
         platform: &Platform,
     ) -> Result<Vec<Layer>> {
         let blob = &resolved.manifest.config;
-        let bytes = match self.document(blob.digest)? {
+        let (store, digest) = (self.clone(), blob.digest);
+        let bytes = match keel_blocking::run(move || store.document(digest)).await? {
             Some(bytes) => bytes,
             None => {
                 let bytes = origin.document(blob).await?;
@@ -168,7 +169,8 @@ impl Store {
         let turn = self.turn(layer.diff_id);
         let _turn = turn.lock().await;
         let tell = |step| (origin.report)(Progress::Layer { layer: layer.blob.digest, step });
-        if self.has_layer(layer.diff_id) {
+        let (store, diff_id) = (self.clone(), layer.diff_id);
+        if keel_blocking::run(move || store.has_layer(diff_id)).await {
             tell(LayerStep::Exists);
             return Ok(());
         }
@@ -185,7 +187,9 @@ impl Store {
 
     /// Unpacks a blob that is here already; one that the disk has spoilt is dropped.
     async fn take_kept(&self, origin: &Origin<'_>, layer: &Layer) -> Result<Option<Taken>> {
-        let Some(mut file) = self.blob_stream(layer.blob.digest) else { return Ok(None) };
+        let (store, digest) = (self.clone(), layer.blob.digest);
+        let kept = keel_blocking::run(move || store.blob_stream(digest)).await;
+        let Some(mut file) = kept else { return Ok(None) };
         let order = layer.order("this node", false);
         let (mut feed, task) = intake::start(self.staging(), order, origin.report);
         loop {
@@ -204,7 +208,8 @@ impl Store {
         feed.finish().await;
         match task.await {
             Err(Error::WrongDigest { .. } | Error::WrongSize { .. }) => {
-                self.drop_blob(layer.blob.digest)?;
+                let store = self.clone();
+                keel_blocking::run(move || store.drop_blob(digest)).await?;
                 Ok(None)
             }
             outcome => outcome.map(Some),

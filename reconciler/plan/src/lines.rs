@@ -11,6 +11,7 @@ use crate::desired::{Desired, DesiredService, Policy};
 use keel_engine::Value;
 use keel_engine::fields::FIELDS;
 use serde::Serialize;
+use similar::TextDiff;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values by path: `services.web.environment.TZ`.
@@ -150,62 +151,19 @@ pub fn differing(from: &Lines, to: &Lines) -> Vec<Differing> {
         .collect()
 }
 
-/// A run of differences, and before which line of either side it begins.
-#[derive(Default)]
-struct Hunk {
-    at: (usize, usize),
-    removed: Vec<String>,
-    added: Vec<String>,
-}
-
 /// A unified diff; empty where nothing differs.
 #[must_use]
 pub fn unified(from: (&str, &Lines), to: (&str, &Lines)) -> String {
-    let hunks = hunks(from.1, to.1);
-    if hunks.is_empty() {
-        return String::new();
-    }
-    let printed: String = hunks.iter().map(Hunk::print).collect();
-    format!("--- {}\n+++ {}\n{printed}", from.0, to.0)
-}
-
-fn hunks(from: &Lines, to: &Lines) -> Vec<Hunk> {
-    let paths: BTreeSet<_> = from.keys().chain(to.keys()).collect();
-    let (mut hunks, mut open, mut at) = (Vec::new(), Hunk::default(), (0, 0));
-    for path in paths {
-        let (old, new) = (from.get(path), to.get(path));
-        if old == new {
-            hunks.push(std::mem::take(&mut open));
-        } else {
-            if open.removed.is_empty() && open.added.is_empty() {
-                open.at = at;
-            }
-            open.removed.extend(old.map(|value| line(path, value)));
-            open.added.extend(new.map(|value| line(path, value)));
-        }
-        at = (at.0 + usize::from(old.is_some()), at.1 + usize::from(new.is_some()));
-    }
-    hunks.push(open);
-    hunks.retain(|hunk| !hunk.removed.is_empty() || !hunk.added.is_empty());
-    hunks
+    let text =
+        |lines: &Lines| lines.iter().map(|(path, value)| line(path, value)).collect::<String>();
+    let (old, new) = (text(from.1), text(to.1));
+    let diff = TextDiff::from_lines(&old, &new);
+    diff.unified_diff().context_radius(0).header(from.0, to.0).to_string()
 }
 
 /// A value of several lines is still one.
 fn line(path: &str, value: &str) -> String {
-    format!("{}: {}", keel_plain::line(path), keel_plain::line(value))
-}
-
-impl Hunk {
-    fn print(&self) -> String {
-        let range = |before: usize, lines: usize| match lines {
-            0 => format!("{before},0"),
-            lines => format!("{},{lines}", before + 1),
-        };
-        let (old, new) = (range(self.at.0, self.removed.len()), range(self.at.1, self.added.len()));
-        let removed = self.removed.iter().map(|line| format!("-{line}\n"));
-        let added = self.added.iter().map(|line| format!("+{line}\n"));
-        format!("@@ -{old} +{new} @@\n{}", removed.chain(added).collect::<String>())
-    }
+    format!("{}: {}\n", keel_plain::line(path), keel_plain::line(value))
 }
 
 #[cfg(test)]
@@ -238,13 +196,13 @@ mod tests {
         insta::assert_snapshot!(unified(("stored", &old), ("files", &new)), @r"
         --- stored
         +++ files
-        @@ -0,0 +1,1 @@
+        @@ -0,0 +1 @@
         +services.db.image: postgres
-        @@ -2,2 +3,1 @@
+        @@ -2,2 +3 @@
         -services.web.environment.B: 2
         -services.web.image: nginx:1
         +services.web.image: nginx:2
-        @@ -4,0 +5,1 @@
+        @@ -4,0 +5 @@
         +services.web.read_only: true
         ");
         assert_eq!(unified(("stored", &old), ("files", &old)), "");
@@ -253,6 +211,6 @@ mod tests {
 
     #[test]
     fn a_value_of_two_lines_is_one_line() {
-        assert_eq!(line("a", "x\n\"y\" é"), "a: x\\n\"y\" é");
+        assert_eq!(line("a", "x\n\"y\" é"), "a: x\\n\"y\" é\n");
     }
 }

@@ -110,14 +110,16 @@ impl Controller {
             return Err(Refusal::conflict(format!("there is a source {} already", ask.name)));
         }
         let (repos, wish) = (self.settings().repos.clone(), ask.clone());
-        let made =
-            keel_blocking::run(move || repos.create(&wish.name, &wish.branch, &wish.paths)).await;
-        let path = made.map_err(|error| match error {
+        let made = keel_blocking::run(move || {
+            let path = repos.create(&wish.name, &wish.branch, &wish.paths)?;
+            Ok((path, repos.source(&wish.name)))
+        });
+        let (path, source) = made.await.map_err(|error| match error {
             RepoError::Exists(_) => Refusal::conflict(error.to_string()),
             RepoError::Name(_) => Refusal::invalid(error.to_string()),
             RepoError::Make { .. } => Refusal::failed(&error),
         })?;
-        let source = self.settings().repos.source(&ask.name).filter(|_| self.serves());
+        let source = source.filter(|_| self.serves());
         // Nothing is in it yet, so the first look is that after the first push.
         let served = source.is_some_and(|source| self.add_source(source));
         Ok(RepoAnswer { path: path.display().to_string(), served })

@@ -24,6 +24,12 @@ pub(crate) struct Directory {
     watcher: Mutex<Option<RecommendedWatcher>>,
 }
 
+/// A served file's folder is the stack's own, and nothing else is served.
+fn files(path: &Path, state: Option<PathBuf>) -> FolderFiles {
+    let file = path.is_file().then(|| path.parent()).flatten();
+    FolderFiles::new(Some(file.unwrap_or(path).to_owned()), state)
+}
+
 impl Directory {
     pub fn new(path: PathBuf, globs: Vec<String>, state: Option<PathBuf>) -> Self {
         Self { path, globs, state, watcher: Mutex::default() }
@@ -43,28 +49,26 @@ impl Directory {
         let found = stacks_of(&self.path, &self.globs);
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
-        let files = StackFiles::Folder(self.files());
+        let files = StackFiles::Folder(files(&self.path, self.state.clone()));
         Ok(Snapshot { revision: None, found, files, elsewhere: vec![] })
     }
 
     pub async fn look(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (path, globs) = (self.path.clone(), self.globs.clone());
-        let found = keel_blocking::run(move || stacks_of(&path, &globs)).await;
+        let state = self.state.clone();
+        let (found, links, files) = keel_blocking::run(move || {
+            let files = files(&path, state);
+            (stacks_of(&path, &globs), link_homes(&path), files)
+        })
+        .await;
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
         let above = |Found { dir, .. }: &Found| dir.parent().map(Path::to_owned);
         let homes = found.iter().filter_map(above).filter(|home| home.starts_with(&self.path));
         let folders = found.iter().map(|Found { dir, .. }| dir.clone());
-        self.watch_folders(folders.chain(homes).chain(link_homes(&self.path)));
-        let files = StackFiles::Folder(self.files());
+        self.watch_folders(folders.chain(homes).chain(links));
+        let files = StackFiles::Folder(files);
         Ok(Arc::new(Snapshot { revision: None, found, files, elsewhere: vec![] }))
-    }
-
-    /// A served file's folder is the stack's own, and nothing else is served.
-    fn files(&self) -> FolderFiles {
-        let file = self.path.is_file().then(|| self.path.parent()).flatten();
-        let served = Some(file.unwrap_or(&self.path).to_owned());
-        FolderFiles::new(served, self.state.clone())
     }
 
     /// `hint` is called, from a thread of its own, when something may have changed.

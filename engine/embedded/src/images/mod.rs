@@ -153,7 +153,7 @@ impl Images {
             let pull = async move { pulling.pull_in_turn(&name, &parsed).await };
             // Whoever waits is told also of what should never happen.
             if tokio::spawn(pull).await.is_err() {
-                images.ended(&reference, Some(broke_off()));
+                images.ended(&reference, Some(broke_off())).await;
             }
             // Nobody may wait for it.
             let _ = done.send(true);
@@ -172,7 +172,7 @@ impl Images {
         };
         let report = |progress: Progress| self.progress(reference, progress);
         let pulled = self.store.pull(parsed, &Platform::host(), &self.registries, &report).await;
-        self.ended(reference, pulled.err().map(|error| failure(&error)));
+        self.ended(reference, pulled.err().map(|error| failure(&error))).await;
     }
 
     fn progress(&self, reference: &str, progress: Progress) {
@@ -183,14 +183,15 @@ impl Images {
         self.known(reference, |known| known.layers.insert(layer, (done, total)));
     }
 
-    fn ended(&self, reference: &str, failure: Option<Failure>) {
+    async fn ended(&self, reference: &str, failure: Option<Failure>) {
         self.known(reference, |known| {
             known.going = None;
             known.pulls += 1;
             known.failure = failure;
         });
         // It has ended: should this file stay, the next driver pulls once more than needed.
-        let _ = std::fs::remove_file(self.asked_for(reference));
+        let asked = self.asked_for(reference);
+        let _ = crate::blocking::run(move || std::fs::remove_file(asked)).await;
         let _ = self.events.send(Event::Image(reference.to_owned()));
     }
 
@@ -236,16 +237,20 @@ impl Images {
         }
     }
 
-    async fn find(self: &Arc<Self>, reference: &Reference) -> Step<Option<Image>> {
+    async fn find(self: &Arc<Self>, reference: &Reference) -> Result<Option<Image>> {
         let (images, reference) = (Arc::clone(self), reference.clone());
-        Ok(crate::blocking::run(move || images.local(&reference)).await?)
+        crate::blocking::run(move || images.local(&reference)).await
     }
 
     /// The image by its digest, if it is here.
-    pub(crate) fn by_digest(&self, reference: &str, digest: &Digest) -> Result<Option<Image>> {
+    pub(crate) async fn by_digest(
+        self: &Arc<Self>,
+        reference: &str,
+        digest: Digest,
+    ) -> Result<Option<Image>> {
         let parsed = parse(reference)?;
-        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(*digest) };
-        self.local(&pinned)
+        let pinned = if parsed.is_built_in() { parsed } else { parsed.pinned(digest) };
+        self.find(&pinned).await
     }
 
     /// Removes a name, and what only it led to.

@@ -1,7 +1,7 @@
 //! The images that are here and those on their way, for whoever looks. What the store holds is read again only
 //! when it was told that it changed.
 
-use super::{Images, Known, named, ours};
+use super::{Images, Known, named};
 use crate::images::Result;
 use keel_engine::{EngineError, ObservedImage};
 use keel_images::Reference;
@@ -69,8 +69,8 @@ impl Images {
             let image = self.store.resolve_local(&summary.reference).map_err(failed)?;
             let config = image.map(|image| image.config).unwrap_or_default();
             let image = ObservedImage {
-                digest: Some(ours(summary.digest)),
-                id: Some(ours(summary.id)),
+                digest: Some(summary.digest),
+                id: Some(summary.id),
                 size: summary.size,
                 created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
                 has_healthcheck: config.healthcheck.is_some(),

@@ -6,9 +6,9 @@
 
 mod line;
 
-use crate::TaskDir;
 use crate::conversation::{Answer, conversation};
 use crate::watch::Watch;
+use crate::{TaskDir, blocking};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, LogOptions};
 use line::Line;
@@ -43,18 +43,21 @@ async fn tell(dir: &TaskDir, options: &LogOptions, says: &Says) -> io::Result<()
     if let Some(watch) = &watch {
         watch.add_growing(&dir.0)?;
     }
-    let mut reader = Reader::default();
-    if !send(say(dir, options, &mut reader, says).await, says, options).await {
+    let (lines, mut reader) = say(dir, options, says).await;
+    if !send(lines, says, options).await {
         return Ok(());
     }
     let Some(watch) = watch else { return Ok(()) };
-    while dir.assignment().exists() && !says.is_closed() {
+    while dir.is_assigned().await && !says.is_closed() {
         tokio::select! {
             changes = watch.next() => { changes?; }
             () = says.closed() => return Ok(()),
         }
         loop {
-            let lines = reader.more(&dir.log())?;
+            let (log, mut at) = (dir.log(), reader);
+            let lines;
+            (lines, reader) = blocking::run(move || (at.more(&log), at)).await;
+            let lines = lines?;
             if lines.is_empty() {
                 break;
             }
@@ -68,23 +71,25 @@ async fn tell(dir: &TaskDir, options: &LogOptions, says: &Says) -> io::Result<()
 
 /// What is there by now, and not what comes meanwhile: it may come faster than it is said. All of it
 /// goes out as it is read, unless only its end is wanted.
-async fn say(dir: &TaskDir, options: &LogOptions, reader: &mut Reader, says: &Says) -> Vec<Line> {
-    let mut last = Last::new(options.tail);
-    for (file, length) in files(dir) {
+async fn say(dir: &TaskDir, options: &LogOptions, says: &Says) -> (Vec<Line>, Reader) {
+    let (mut last, mut reader) = (Last::new(options.tail), Reader::default());
+    let folder = dir.clone();
+    for (file, length) in blocking::run(move || files(&folder)).await {
         reader.begin(file, length);
-        while let Ok(lines) = reader.known() {
-            if lines.is_empty() {
-                break;
-            }
+        loop {
+            let (lines, mut at);
+            at = reader;
+            (lines, reader) = blocking::run(move || (at.known(), at)).await;
+            let Some(lines) = lines.ok().filter(|lines| !lines.is_empty()) else { break };
             let lines = lines.into_iter().filter(|line| line.is_between(options.since, None));
             match &mut last {
                 Some(last) => lines.for_each(|line| last.push(line)),
                 None if send(lines.collect(), says, options).await => {}
-                None => return Vec::new(),
+                None => return (Vec::new(), reader),
             }
         }
     }
-    last.map(|last| last.lines.into()).unwrap_or_default()
+    (last.map(|last| last.lines.into()).unwrap_or_default(), reader)
 }
 
 /// All that is there, oldest first, with the length that each has now. Opened at once, so that a

@@ -118,7 +118,7 @@ async fn appear(dir: &TaskDir, answer: &Answer) -> io::Result<Option<UnixStream>
     loop {
         match connect(dir).await {
             Ok(stream) => return Ok(Some(stream)),
-            Err(error) if !dir.assignment().exists() => return Err(error),
+            Err(error) if !dir.is_assigned().await => return Err(error),
             Err(_) => {}
         }
         tokio::select! {
@@ -131,7 +131,8 @@ async fn appear(dir: &TaskDir, answer: &Answer) -> io::Result<Option<UnixStream>
 /// By the folder's descriptor: a socket's path is short, a root's need not be.
 async fn connect(dir: &TaskDir) -> io::Result<UnixStream> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, &dir.0, flags, Mode::empty())?;
+    let folder = dir.0.clone();
+    let folder = crate::blocking::run(move || openat(CWD, &folder, flags, Mode::empty())).await?;
     UnixStream::connect(format!("/proc/self/fd/{}/attach.sock", folder.as_raw_fd())).await
 }
 

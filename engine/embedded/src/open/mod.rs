@@ -31,7 +31,9 @@ impl Core {
             Open::Logs { options, .. } => Ok(logs::open(dir, options)),
             Open::Exec { exec, .. } => self.exec(&records, dir, exec),
             Open::Attach { task, stdin } => self.attach(task, dir, stdin).await,
-            Open::Signal { signal, .. } => signalled(&records, &dir, &signal),
+            Open::Signal { signal, .. } => {
+                blocking::run(move || signalled(&records, &dir, &signal)).await
+            }
         }
     }
 

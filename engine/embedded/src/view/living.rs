@@ -140,7 +140,7 @@ impl Living {
 /// Whom a look at a task asks the kernel about.
 pub(super) fn processes(records: &Records) -> Vec<Process> {
     let (shim, process) = Alive::who(records);
-    let own = |process: &&Process| process.boot == crate::record::boot_id();
+    let own = |process: &&Process| process.boot == keel_durable::boot_id();
     [shim, process].into_iter().flatten().filter(own).cloned().collect()
 }
 

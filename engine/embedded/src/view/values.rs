@@ -4,7 +4,7 @@ use crate::networks::Stored;
 use crate::step::Alive;
 use crate::tasks::Records;
 use crate::volumes::{self, Volume};
-use crate::{Layout, health, phase, record};
+use crate::{Layout, health, phase};
 use keel_engine::{
     ExitCause, Health, ObservedNetwork, ObservedTask, ObservedVolume, Phase, TaskId,
 };
@@ -15,7 +15,7 @@ pub(super) const UNNOTED: &str = "the disk takes nothing any more, so that the s
 
 /// One task, but for what it shares with others.
 pub(super) fn task(records: &Records, alive: Alive) -> ObservedTask {
-    let phase = phase::phase(records, alive, &record::boot_id());
+    let phase = phase::phase(records, alive, &keel_durable::boot_id());
     let (wish, work) = (records.latest(), &records.work);
     let state = records.state.clone().unwrap_or_default();
     let exit_cause = match state.exit_cause {
