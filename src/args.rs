@@ -15,7 +15,8 @@ pub use files::Files;
     name = "keel",
     version,
     about = "Keeps hosts what your Git repo says: Compose stacks, with an engine of its own",
-    after_help = "Every command has an example in its `--help`.",
+    after_help = "Every command has an example in its `--help`.\n\
+                  With KEEL_LOG=debug, diagnostics go to standard error.",
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true

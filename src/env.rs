@@ -15,6 +15,8 @@ pub const DOCKER_HOST: &str = "DOCKER_HOST";
 pub const HOME: &str = "HOME";
 /// The Compose files, where none are named; docker compose's.
 pub const COMPOSE_FILE: &str = "COMPOSE_FILE";
+/// A level: diagnostics of this level and above go to standard error.
+pub const LOG: &str = "KEEL_LOG";
 /// Not empty: no colours.
 pub const NO_COLOR: &str = "NO_COLOR";
 /// The kind of terminal: `dumb` knows no colours.

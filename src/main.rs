@@ -13,6 +13,7 @@ mod completion;
 mod connect;
 mod context;
 mod deliver;
+mod diagnostics;
 mod early;
 mod env;
 mod exit;
@@ -99,6 +100,10 @@ fn command(cli: args::Cli) -> Exit {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     keel_embedded::share_arenas();
     let context = Context::new(cli.global, cli.files);
+    if let Err(failure) = diagnostics::start() {
+        context.screen.failure(&failure);
+        return failure.exit();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(WAITING)

@@ -183,6 +183,8 @@ fn only_the_screen_prints() {
         // Questions about the terminal alone.
         ("src/terminal.rs", &["stdout()", "stderr()"]),
         ("src/sudo.rs", &["stderr()"]),
+        // Diagnostics, escaped.
+        ("src/diagnostics.rs", &["stderr()"]),
         // Errors of the command line, escaped.
         ("src/main.rs", &["stderr()"]),
         // The demo image: what runs in a container.

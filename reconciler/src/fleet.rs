@@ -35,6 +35,11 @@ impl Fleet {
         Self { nodes: [(node.into(), engine)].into() }
     }
 
+    /// What the nodes are called.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
+    }
+
     /// Looks at every node at once.
     pub async fn observe(&self, depth: Depth) -> Result<Observation> {
         let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth.clone()))).await;

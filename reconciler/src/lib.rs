@@ -44,6 +44,7 @@ mod room;
 pub mod rows;
 mod source;
 mod store;
+mod trace;
 pub mod work_tree;
 mod yaml;
 

@@ -7,6 +7,8 @@ use crate::operation::OperationState;
 use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
 use crate::refresh::milliseconds;
+use crate::refusal::with_causes;
+use crate::trace;
 use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId, Turn};
 use keel_plan::desired::Owner;
 use keel_plan::standing::Standing;
@@ -14,6 +16,7 @@ use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedMutexGuard;
+use tracing::{Instrument, debug};
 
 /// For reading the output of what failed.
 const OUTPUT_TIME: Duration = Duration::from_secs(5);
@@ -49,6 +52,19 @@ pub(crate) async fn pass(
     asked: &Asked,
     controller: &Controller,
 ) -> Result<Passed, PassError> {
+    let span = trace::pass(stack, controller.fleet());
+    let passed = passed(stack, asked, controller).instrument(span.clone()).await;
+    if let Err(error) = &passed {
+        span.in_scope(|| debug!(error = with_causes(error), "no pass"));
+    }
+    passed
+}
+
+async fn passed(
+    stack: &StackName,
+    asked: &Asked,
+    controller: &Controller,
+) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
     let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
     let _kept = controller.keep_all().await; // nothing goes that this pass sees
@@ -67,6 +83,12 @@ pub(crate) async fn pass(
     let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
     controller.note_needed(&wishes).await?; // edge: disk
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
+    debug!(
+        tasks = plan.entries.len(),
+        assigned = wishes.len(),
+        refused = refused.is_some(),
+        "planned"
+    );
     controller.concerns(|all| all.learn(stack, &observation, &plan, refused.is_some()));
     let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);

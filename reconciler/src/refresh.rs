@@ -12,11 +12,13 @@ use crate::operation::OperationState;
 use crate::record::{Commit, HeldRevision, RecordError, RefusedRevision, SourceRecord};
 use crate::refusal::with_causes;
 use crate::source::{Loaded, Snapshot, Source, SourceError};
+use crate::trace;
 use keel_engine::{EngineError, StackName, digest_of, short};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::{Instrument, debug};
 
 /// Why a source's stacks could not be read, or not be stored. What is desired stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,8 @@ pub(crate) async fn refresh(
     controller: &Controller,
 ) -> Duration {
     let _turn = controller.source_turn(name).await; // never two at once for one source
-    let trouble = match refreshed(name, source, why, controller).await {
+    let span = trace::refresh(name);
+    let trouble = match refreshed(name, source, why, controller).instrument(span.clone()).await {
         Ok(()) => None,
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
@@ -55,6 +58,7 @@ pub(crate) async fn refresh(
         Err(error) => Some(words(name, &error)),
     };
     let failed = trouble.is_some();
+    span.in_scope(|| debug!(cause = %why.cause, failed, "over"));
     if failed || source.is_failing() {
         note_trouble(name, source, trouble, controller).await;
     }
@@ -95,6 +99,7 @@ async fn refreshed(
     };
     let fetched = began.elapsed();
     let at_once = why.cause != Cause::Poll;
+    debug!(stacks = snapshot.found.len(), milliseconds = milliseconds(fetched), "fetched");
     let Loaded { snapshot, stacks, news } = source.load(&snapshot, at_once).await?; // edge: disk, network
     if !news && !why.take_over && nothing_to_do(source, &stacks, controller).await? {
         return Ok(());
