@@ -20,6 +20,7 @@ mod pages;
 mod paths;
 mod refusal;
 mod routes;
+pub mod schemas;
 mod serve;
 pub mod shapes;
 

@@ -3,10 +3,11 @@
 
 use keel_engine::{Event, ExitCause, Phase, Place, StackName, TaskId};
 use keel_reconciler::rows::InspectKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Info {
     /// The program's version.
     pub version: String,
@@ -17,7 +18,7 @@ pub struct Info {
 }
 
 /// Stacks by name; none is all.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Stacks {
     /// Which.
     #[serde(default)]
@@ -25,7 +26,7 @@ pub struct Stacks {
 }
 
 /// One stack, where none means everything.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct MaybeStack {
     /// Which.
     #[serde(default)]
@@ -33,14 +34,14 @@ pub struct MaybeStack {
 }
 
 /// One name: of a stack, a source, a target.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Name {
     /// The name.
     pub name: String,
 }
 
 /// `inspect`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct InspectAsk {
     /// Name, id or its prefix.
     pub target: String,
@@ -50,7 +51,7 @@ pub struct InspectAsk {
 }
 
 /// A task, as far as a conversation with it needs it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskRef {
     /// Its id.
     pub id: TaskId,
@@ -79,7 +80,7 @@ pub struct TaskRef {
 }
 
 /// How far to wait for a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Until {
     /// Everything is made ready, or it runs already.
@@ -104,7 +105,7 @@ impl Until {
 }
 
 /// Waits for a task.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WaitAsk {
     /// Which.
     pub task: TaskId,
@@ -116,14 +117,14 @@ pub struct WaitAsk {
 }
 
 /// Starts what `run` left ready.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StartAsk {
     /// Which.
     pub task: TaskId,
 }
 
 /// A hint that something changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hint {
     /// A task.

@@ -18,7 +18,10 @@ pub struct NameError {
 
 /// A stack: one Compose project. Lower-case letters, digits, `-` and `_`, starting with a letter
 /// or digit (the Compose specification's project name).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct StackName(String);
 
@@ -65,7 +68,9 @@ impl fmt::Display for StackName {
 }
 
 /// The place that a replica fills; outlives its tasks. Shown as `STACK/SERVICE.SLOT`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Slot {
     /// The stack.
     pub stack: StackName,
@@ -82,7 +87,9 @@ impl fmt::Display for Slot {
 }
 
 /// Where a task belongs: a slot of a stack's service, or nowhere (`keel run`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// A slot of a service.
@@ -109,7 +116,10 @@ pub fn short(id: &str) -> &str {
 }
 
 /// One task: 64 lower-case hexadecimal digits, as docker's container ids; shown by its first 12.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[schemars(with = "String")]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId(String);
 

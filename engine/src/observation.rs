@@ -104,7 +104,7 @@ impl Observation {
 }
 
 /// Where a task is on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Assigned, nothing done yet.
@@ -126,7 +126,7 @@ pub enum Phase {
 }
 
 /// Why a process ended, where that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExitCause {
     /// It ended by itself, or crashed.

@@ -38,7 +38,7 @@ pub enum Open {
 }
 
 /// Which part of a log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct LogOptions {
     /// Go on as it grows, until the task is removed.

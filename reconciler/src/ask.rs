@@ -9,14 +9,16 @@ use crate::preview::StackChange;
 use crate::rows::{TaskDone, TroubleRow};
 use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A lowered stack with the content that its tasks name by digest, handed over by whoever loaded
 /// it: `up`, `apply` and `plan` of a path read the files in the caller's own environment.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Submission {
     /// The stack.
+    #[schemars(with = "serde_json::Value")]
     pub desired: Desired,
     /// Content by digest, base64.
     #[serde(default)]
@@ -24,7 +26,7 @@ pub struct Submission {
 }
 
 /// What `plan` is to be made of.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanTarget {
     /// A stack that the controller knows.
@@ -34,7 +36,7 @@ pub enum PlanTarget {
 }
 
 /// How `up` and `apply` converge.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ConvergeAsk {
     /// What to converge; `Stack`: what is stored for it already (`sync`, `apply STACK`).
     pub target: PlanTarget,
@@ -62,7 +64,7 @@ pub struct ConvergeAsk {
 }
 
 /// How `down` takes a stack away.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct DownAsk {
     /// Which.
     pub stack: StackName,
@@ -75,7 +77,7 @@ pub struct DownAsk {
 }
 
 /// A line of a convergence under way, then its outcome as the last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
     /// Something happened: `web.1`, `Started`. As docker compose words it.
@@ -101,7 +103,7 @@ pub enum Progress {
 }
 
 /// How a convergence ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Everything is as desired. Exit 0.
@@ -115,7 +117,7 @@ pub enum Outcome {
 }
 
 /// `ps`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContainerRow {
     /// 64 digits.
     pub id: String,
@@ -164,7 +166,7 @@ pub struct ContainerRow {
 }
 
 /// A published port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortRow {
     /// Address of the host.
     pub host_ip: String,
@@ -177,7 +179,7 @@ pub struct PortRow {
 }
 
 /// `status`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRow {
     /// The stack.
     pub stack: String,
@@ -215,7 +217,7 @@ pub struct StatusRow {
 }
 
 /// What is legal in a stack's files and hurts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct WarningRow {
     /// Where, if that can be said: `compose.yaml:12:7`.
     pub at: String,
@@ -228,7 +230,7 @@ pub struct WarningRow {
 }
 
 /// The last operation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationRow {
     /// `running`, `succeeded`, `failed`, `held`.
     pub state: String,
@@ -239,7 +241,7 @@ pub struct OperationRow {
 }
 
 /// The state of the sources.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceRow {
     /// Its name.
     pub name: String,
@@ -261,7 +263,7 @@ pub struct SourceRow {
 }
 
 /// `plan --format json`, and what the text is printed from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanReport {
     /// Of this shape: 1.
     pub version: u32,
@@ -273,7 +275,7 @@ pub struct PlanReport {
 }
 
 /// What a plan is a preview of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewRow {
     /// The source that it would come from.
     pub source: String,
@@ -288,7 +290,7 @@ pub struct PreviewRow {
 }
 
 /// The plan of one stack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StackPlan {
     /// The stack.
     pub stack: String,
@@ -302,7 +304,7 @@ pub struct StackPlan {
 }
 
 /// One verdict.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictRow {
     /// `web.1`, for a slot.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -323,7 +325,7 @@ pub struct VerdictRow {
 }
 
 /// `drift --format json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriftReport {
     /// Of this shape: 1.
     pub version: u32,
@@ -334,7 +336,7 @@ pub struct DriftReport {
 }
 
 /// One difference between what was applied and what is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingRow {
     /// Stable for the same field of the same thing.
     pub id: String,
@@ -370,7 +372,7 @@ pub struct FindingRow {
 }
 
 /// What a person does with tasks: `start`, `stop`, `restart`, `kill`, `rm`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TaskAsk {
     /// Container names, id prefixes, `STACK/SERVICE[.SLOT]`.
     pub targets: Vec<String>,
@@ -385,7 +387,7 @@ pub struct TaskAsk {
 }
 
 /// What is told of it, line by line.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Acting {
     /// A container waits for something.
@@ -402,7 +404,7 @@ pub enum Acting {
 }
 
 /// What to do with tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskVerb {
     /// Run what is stopped.
@@ -426,12 +428,13 @@ pub enum TaskVerb {
 }
 
 /// `run`: a one-off.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunAsk {
     /// Its name; empty: one is made up.
     #[serde(default)]
     pub name: String,
     /// What it shall be.
+    #[schemars(with = "serde_json::Value")]
     pub spec: TaskSpec,
     /// Remove it when it has ended.
     #[serde(default)]
@@ -445,7 +448,7 @@ pub struct RunAsk {
 }
 
 /// What `run` made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RunAnswer {
     /// Its id.
     pub id: TaskId,
@@ -454,7 +457,7 @@ pub struct RunAnswer {
 }
 
 /// `logs`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct LogsAsk {
     /// Which task.
     pub task: TaskId,
@@ -464,7 +467,7 @@ pub struct LogsAsk {
 }
 
 /// An error as the API gives it: what was wrong and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, JsonSchema)]
 #[error("{message}")]
 pub struct Refusal {
     /// What kind, for the exit code and the HTTP status.
@@ -477,7 +480,7 @@ pub struct Refusal {
 }
 
 /// Kinds of refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalKind {
     /// No such thing (404).

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub const MOST_OF_A_PACK: usize = 40 << 20;
 
 /// A source that something can be previewed for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServedSource {
     /// Its name.
     pub name: String,
@@ -98,7 +98,7 @@ pub struct PreviewStack {
 }
 
 /// What a revision means for a stack as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StackChange {
     /// It is new.

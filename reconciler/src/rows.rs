@@ -3,11 +3,12 @@
 
 use crate::ask::TaskVerb;
 use keel_engine::{StackName, VolumeSpec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// `images`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageRow {
     /// As written by whoever asked: `nginx:1.25`.
     pub reference: String,
@@ -33,7 +34,7 @@ pub struct ImageRow {
 }
 
 /// What was taken away for want of room.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClearedRow {
     /// When, in milliseconds since 1970.
     pub at: u64,
@@ -51,7 +52,7 @@ pub struct ClearedRow {
 }
 
 /// `system df`: one kind of thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageRow {
     /// `Images`, `Containers`, `Local Volumes`, `Revisions`.
     #[serde(rename = "type")]
@@ -67,7 +68,7 @@ pub struct UsageRow {
 }
 
 /// `system prune`, `image prune`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PruneAsk {
     /// Also images that a person pulled, where no container uses them.
@@ -79,7 +80,7 @@ pub struct PruneAsk {
 }
 
 /// What was pruned.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PrunedRow {
     /// Ids of containers.
@@ -95,7 +96,7 @@ pub struct PrunedRow {
 }
 
 /// `volume ls`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeRow {
     /// Its full name.
     pub name: String,
@@ -116,7 +117,7 @@ pub struct VolumeRow {
 }
 
 /// `network ls`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkRow {
     /// 64 digits made of its name, docker's network id.
     pub id: String,
@@ -143,7 +144,7 @@ pub struct NetworkRow {
 }
 
 /// One operation of a stack's past, oldest first in listings.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HistoryRow {
     /// Of all stacks of the root, one up for each.
@@ -178,7 +179,7 @@ pub struct HistoryRow {
 
 /// How long the stages of an operation took, in milliseconds; absent: it did not get there, or did
 /// not begin with a revision that came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Stages {
     /// Until the source had answered, and its revision was here.
@@ -196,7 +197,7 @@ pub struct Stages {
 }
 
 /// Which tasks `ps` lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PsAsk {
     /// Also what does not run.
@@ -208,7 +209,7 @@ pub struct PsAsk {
 }
 
 /// `sync`: read the sources anew, then converge what they name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SyncAsk {
     /// Stacks or sources; empty is everything.
@@ -233,7 +234,7 @@ pub struct SyncAsk {
 }
 
 /// `source create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoAsk {
     /// The source's name.
     pub name: String,
@@ -244,7 +245,7 @@ pub struct RepoAsk {
 }
 
 /// What `source create` made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoAnswer {
     /// Where it is on the controller's host.
     pub path: String,
@@ -253,7 +254,7 @@ pub struct RepoAnswer {
 }
 
 /// `suspend` and `resume`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuspendAsk {
     /// Which.
     pub stack: StackName,
@@ -265,7 +266,7 @@ pub struct SuspendAsk {
 }
 
 /// `rollback`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RollbackAsk {
     /// Which.
     pub stack: StackName,
@@ -283,14 +284,14 @@ pub struct RollbackAsk {
 }
 
 /// `pull`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PullAsk {
     /// References as written.
     pub references: Vec<String>,
 }
 
 /// `rmi`, `volume rm`, `network rm`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemoveAsk {
     /// References, names or ids.
     pub names: Vec<String>,
@@ -300,21 +301,23 @@ pub struct RemoveAsk {
 }
 
 /// `network create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkAsk {
     /// What it shall be.
+    #[schemars(with = "serde_json::Value")]
     pub spec: keel_engine::NetworkSpec,
 }
 
 /// `volume create`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VolumeAsk {
     /// What it shall be; without a name, one is made up.
+    #[schemars(with = "serde_json::Value")]
     pub spec: VolumeSpec,
 }
 
 /// What an `inspect` is about, where the command says so; else the first kind that has the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InspectKind {
     /// A container.
@@ -328,7 +331,7 @@ pub enum InspectKind {
 }
 
 /// What one target of `start`, `stop`, `restart`, `kill`, `rm` came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskDone {
     /// As the person named it.
     pub target: String,
@@ -339,7 +342,7 @@ pub struct TaskDone {
 }
 
 /// What somebody who is woken by a stack needs to know beside what is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TroubleRow {
     /// When it began, RFC 3339.
     pub since: String,
@@ -356,7 +359,7 @@ pub struct TroubleRow {
 }
 
 /// A receiver of messages, or a forge, that is not reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryRow {
     /// Who.
     pub name: String,

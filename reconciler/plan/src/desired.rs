@@ -208,7 +208,7 @@ pub enum Run {
 pub type Origins = BTreeMap<String, Origin>;
 
 /// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Origin {
     /// The file, as shown to people.
     pub file: String,
