@@ -23,8 +23,8 @@ fn printed(level: Option<&str>) -> String {
         until("a span is over", over, || serve.said());
     }
     let (_, printed) = serve.interrupt();
-    host.environment.clear();
     drop(repo);
+    host.environment.clear();
     host.keel(&["down", "blog"]).ok();
     host.finish();
     printed
