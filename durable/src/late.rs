@@ -7,8 +7,8 @@
 //! - The folder in memory mirrors the root: each late record has the path that it will have on the disk.
 //! - A late record is of this boot, and never older than the one on the disk.
 
-use crate::boot_id;
 use crate::Hold;
+use crate::boot_id;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,7 @@ impl Late {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.collect(&path, paths);
             } else if let Ok(below) = path.strip_prefix(&self.memory)
-                && !path.extension().is_some_and(|end| end == "new")
+                && path.extension().is_none_or(|end| end != "new")
             {
                 paths.push(self.root.join(below));
             }
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(store(b"first").expect("memory takes it"), Stored::InMemory);
         assert_eq!(store(b"second").expect("memory takes it"), Stored::InMemory);
         assert_eq!(late.read(&record).as_deref(), Some(&b"second"[..]));
-        assert_eq!(late.paths(&folder.path().join("root/tasks")), [record.clone()]);
+        assert_eq!(late.paths(&folder.path().join("root/tasks")), std::slice::from_ref(&record));
         assert_eq!(late.paths(&folder.path().join("root/records")), [] as [PathBuf; 0]);
         fs::create_dir_all(folder.path().join("root/tasks/one")).expect("a folder");
         assert_eq!(store(b"third").expect("the disk takes it"), Stored::OnDisk);
