@@ -8,6 +8,7 @@
 //! - A late record is of this boot, and never older than the one on the disk.
 
 use crate::Hold;
+use crate::boot_id;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ impl Late {
         let mut bytes = fs::read(self.place(path)?).ok()?;
         let end = bytes.iter().position(|byte| *byte == b'\n')?;
         let rest = bytes.split_off(end + 1);
-        (bytes[..end] == *crate::boot_id().as_bytes()).then_some(rest)
+        (bytes[..end] == *boot_id().as_bytes()).then_some(rest)
     }
 
     /// Keeps a record in memory.
@@ -66,7 +67,7 @@ impl Late {
     pub fn keep(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let place = self.place(path).ok_or(io::ErrorKind::InvalidInput)?;
         let folder = place.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let content = [crate::boot_id().as_bytes(), b"\n", bytes].concat();
+        let content = [boot_id().as_bytes(), b"\n", bytes].concat();
         let keep = || {
             crate::make_folder(folder, 0o700)?;
             crate::replace(&place, &content, 0o600, Hold::Process)
@@ -127,7 +128,7 @@ impl Late {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.collect(&path, paths);
             } else if let Ok(below) = path.strip_prefix(&self.memory)
-                && !path.extension().is_some_and(|end| end == "new")
+                && path.extension().is_none_or(|end| end != "new")
             {
                 paths.push(self.root.join(below));
             }
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(store(b"first").expect("memory takes it"), Stored::InMemory);
         assert_eq!(store(b"second").expect("memory takes it"), Stored::InMemory);
         assert_eq!(late.read(&record).as_deref(), Some(&b"second"[..]));
-        assert_eq!(late.paths(&folder.path().join("root/tasks")), [record.clone()]);
+        assert_eq!(late.paths(&folder.path().join("root/tasks")), std::slice::from_ref(&record));
         assert_eq!(late.paths(&folder.path().join("root/records")), [] as [PathBuf; 0]);
         fs::create_dir_all(folder.path().join("root/tasks/one")).expect("a folder");
         assert_eq!(store(b"third").expect("the disk takes it"), Stored::OnDisk);

@@ -422,8 +422,7 @@ impl Host {
 
     /// Six digits of what this host's root is called outside of it.
     fn key(&self) -> String {
-        let digest = Digest::of(self.root().as_os_str().as_encoded_bytes());
-        digest.hex()[..6].to_owned()
+        Digest::of(self.root().as_os_str().as_encoded_bytes()).hex()[..6].to_owned()
     }
 
     /// Where records are kept that the root's disk does not take.

@@ -36,7 +36,7 @@ pub(super) fn task(records: &Records, alive: Alive) -> ObservedTask {
         generation: wish.generation,
         goal: wish.goal,
         spec: wish.spec.clone(),
-        digest: work.digest.clone().or_else(|| wish.digest.clone()),
+        digest: work.digest.or(wish.digest),
         joins: wish.joins.clone(),
         apart: false,
         revision: wish.revision.clone(),
