@@ -127,7 +127,7 @@ impl Late {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.collect(&path, paths);
             } else if let Ok(below) = path.strip_prefix(&self.memory)
-                && !path.extension().is_some_and(|end| end == "new")
+                && path.extension().is_none_or(|end| end != "new")
             {
                 paths.push(self.root.join(below));
             }
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(store(b"first").expect("memory takes it"), Stored::InMemory);
         assert_eq!(store(b"second").expect("memory takes it"), Stored::InMemory);
         assert_eq!(late.read(&record).as_deref(), Some(&b"second"[..]));
-        assert_eq!(late.paths(&folder.path().join("root/tasks")), [record.clone()]);
+        assert_eq!(late.paths(&folder.path().join("root/tasks")), std::slice::from_ref(&record));
         assert_eq!(late.paths(&folder.path().join("root/records")), [] as [PathBuf; 0]);
         fs::create_dir_all(folder.path().join("root/tasks/one")).expect("a folder");
         assert_eq!(store(b"third").expect("the disk takes it"), Stored::OnDisk);

@@ -171,7 +171,7 @@ impl Core {
         let adopted = self.start_shim(&records.wish.id, network, true).await;
         if adopted.is_err() && records.wish.goal >= Goal::Stopped {
             // On a disk that takes nothing no shim begins, and without one nobody gives it a grace period.
-            return Ok(self.end_processes(&records.wish.id).await?);
+            return self.end_processes(&records.wish.id).await;
         }
         adopted?;
         let mut work = records.work.clone();
