@@ -54,8 +54,7 @@ impl Lab {
 
     /// A shim's last act drives the root where nobody else does, and may be at it still.
     async fn locked(&self) -> RootLock {
-        let deadline = tokio::time::Instant::now()
-            + std::time::Duration::from_secs(60) * keel_testing::waiting::patience();
+        let deadline = Deadline::start();
         loop {
             match RootLock::acquire(&self.layout, "engine tests", false) {
                 Ok(lock) => return lock,
