@@ -6,6 +6,7 @@
 //! - A driver that has nothing to do waits for a wish, a record or a process: it asks nobody again
 //!   and again.
 
+use crate::foreign::Docker;
 use crate::images::Images;
 use crate::names::Keeper;
 use crate::networks::Networks;
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) networks: Networks,
     /// What exists.
     pub(crate) view: Arc<View>,
+    /// Where Docker may be.
+    pub(crate) docker: Option<Arc<Docker>>,
     pub(crate) events: broadcast::Sender<Event>,
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
@@ -90,6 +93,7 @@ impl Core {
         view: Arc<View>,
     ) -> Self {
         Self {
+            docker: options.docker.as_deref().map(Docker::at),
             layout,
             view,
             waiting: Waiting::default(),

@@ -4,7 +4,7 @@ use crate::core::Core;
 use crate::network::Scope;
 use crate::networks::Stored;
 use crate::tasks::Records;
-use crate::{blocking, clock, foreign, read, room};
+use crate::{blocking, clock, read, room};
 use keel_engine::{Depth, Observation, Result};
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ impl Core {
     /// Looks at everything.
     pub(crate) async fn look(self: &Arc<Self>, depth: Depth) -> Result<Observation> {
         let foreign = async {
-            match &self.options.docker {
-                Some(socket) => foreign::containers(socket).await,
+            match &self.docker {
+                Some(docker) => docker.containers().await,
                 None => Vec::new(),
             }
         };
