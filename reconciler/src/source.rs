@@ -8,10 +8,12 @@ pub(crate) mod checkout;
 mod commit;
 pub(crate) mod directory;
 mod entries;
+mod error;
 pub(crate) mod git;
 mod gitmodules;
 mod http;
 mod identity;
+mod loading;
 mod local;
 mod location;
 mod look;
@@ -27,7 +29,7 @@ mod words;
 use crate::answers::Changes;
 use crate::config::{Follow, From, SourceConfig};
 use crate::controller::Settings;
-use crate::find::{self, Found};
+use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
 use crate::preview::ServedSource;
 use crate::recall::{Recall, unchanged};
@@ -44,7 +46,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+pub use error::SourceError;
 pub(crate) use git::Known;
+pub(crate) use loading::Loaded;
 pub(crate) use location::Location;
 pub use location::shown_url;
 pub(crate) use look::{Look, Wanted};
@@ -53,141 +57,8 @@ pub(crate) use tags::is_range;
 
 /// The longest pause after failures in a row.
 const LONGEST: Duration = Duration::from_secs(300);
-/// Folders that a hint names.
-const SHOWN: usize = 5;
 /// Who polls often wants to know soon that the server is back.
 const MOST_DOUBLINGS: u32 = 3;
-
-/// Why a source cannot be read. The cause is told in our own words.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SourceError {
-    /// The folder.
-    #[error("cannot read `{path}`")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// Nothing in it is a stack.
-    #[error("no Compose file in `{path}` or the folders in it")]
-    NoStack {
-        /// Where.
-        path: String,
-        /// Folders of the revision that hold one all the same.
-        elsewhere: Vec<String>,
-    },
-    /// A file that holds a secret or key.
-    #[error("cannot read `{path}`, which `auth` names")]
-    Credentials {
-        /// Which.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// It has no such tag.
-    #[error("{url} has no tag `{tag}`, nor one in that range")]
-    NoTag {
-        /// Without credentials.
-        url: String,
-        /// What was asked for.
-        tag: String,
-        /// What is there.
-        there: Vec<String>,
-    },
-    /// It has no such commit.
-    #[error("{url} has no commit {commit} in any branch or tag")]
-    NoCommit {
-        /// Without credentials.
-        url: String,
-        /// What was asked for.
-        commit: String,
-    },
-    /// It has no such branch, tag or commit.
-    #[error("{url} has no branch, tag or commit `{revision}`")]
-    NoRevision {
-        /// Without credentials.
-        url: String,
-        /// What was asked for.
-        revision: String,
-        /// What was meant, perhaps.
-        nearest: Option<String>,
-        /// Some of what is there.
-        there: Vec<String>,
-    },
-    /// The repository, or its server.
-    #[error("cannot fetch {url}: {what}")]
-    Fetch {
-        /// Without credentials.
-        url: String,
-        /// What is wrong.
-        what: String,
-        /// What to do.
-        hint: Option<String>,
-    },
-    /// It has no such branch.
-    #[error("{url} has no branch `{branch}`")]
-    NoBranch {
-        /// Without credentials.
-        url: String,
-        /// What was asked for.
-        branch: String,
-        /// What is there.
-        there: Vec<String>,
-    },
-    /// The clone or checkout on this machine.
-    #[error("cannot {what}")]
-    Disk {
-        /// What was tried, and where.
-        what: String,
-        /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl SourceError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Fetch { hint, .. } => hint.clone(),
-            Self::NoBranch { there, .. } if there.is_empty() => {
-                Some("the repository is empty: push a commit first".to_owned())
-            }
-            Self::NoBranch { there, .. } => Some(format!("it has {}", there.join(", "))),
-            Self::NoStack { elsewhere, .. } if !elsewhere.is_empty() => {
-                let some = elsewhere.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-                Some(format!("there are Compose files in {some}: let `path` match them"))
-            }
-            Self::NoStack { .. } => Some(format!(
-                "name a Compose file, a folder with one of {}, or a folder of such folders",
-                crate::find::COMPOSE_FILES.join(", ")
-            )),
-            Self::Disk { source, .. } if source.to_string().contains("No space left") => {
-                Some("the disk is full: free some room, and it goes on by itself".to_owned())
-            }
-            Self::NoTag { there, .. } if there.is_empty() => {
-                Some("it has no tags at all: push one".to_owned())
-            }
-            Self::NoTag { there, .. } => {
-                let newest: Vec<_> = there.iter().rev().take(SHOWN).map(String::as_str).collect();
-                Some(format!("it has {}", newest.join(", ")))
-            }
-            Self::NoRevision { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
-            Self::NoRevision { there, .. } if there.is_empty() => {
-                Some("it has no branches at all: push one".to_owned())
-            }
-            Self::NoRevision { there, .. } => Some(format!("it has {}", there.join(", "))),
-            Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
-            Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
-            Self::Folder { .. } => {
-                Some("is it mounted, and readable for root? it is tried again by itself".to_owned())
-            }
-            Self::Disk { .. } => None,
-        }
-    }
-}
 
 /// What a source holds right now.
 pub(crate) struct Snapshot {
@@ -228,16 +99,6 @@ struct Last {
     snapshot: Option<Arc<Snapshot>>,
     recall: Recall,
     unwritten: Option<String>,
-}
-
-/// What a source asks for.
-pub(crate) struct Loaded {
-    /// What was read, with the submodules that it needs.
-    pub snapshot: Arc<Snapshot>,
-    /// Every stack, each judged by itself alone.
-    pub stacks: Vec<LoadedStack>,
-    /// It is another revision, or something was read anew, or came, or went.
-    pub news: bool,
 }
 
 impl Source {
@@ -365,126 +226,6 @@ impl Source {
         let (Kind::Git(git), Some(revision)) = (&self.kind, revision) else { return None };
         let (clone, revision) = (git.clone_path(), revision.to_owned());
         keel_blocking::run(move || commit::commit_of(&clone, &revision)).await
-    }
-
-    /// Every stack of a snapshot. Those that would be read the same as last time are not read
-    /// again. `at_once`: what could not be fetched before is tried now.
-    pub async fn load(
-        self: &Arc<Self>,
-        snapshot: &Arc<Snapshot>,
-        at_once: bool,
-    ) -> Result<Loaded, SourceError> {
-        let before = self.last().snapshot.clone();
-        let changes = self.changes(before.as_deref(), snapshot).await;
-        let (source, now) = (self.clone(), snapshot.clone());
-        let stacks = keel_blocking::run(move || source.load_changed(&now, &changes)).await;
-        let (snapshot, mut stacks) = self.complete(snapshot.clone(), stacks, at_once).await?;
-        stacks.extend(self.unreachable(&snapshot).map(|stack| (stack, false)));
-        if let Kind::Directory(directory) = &self.kind {
-            directory.watch_also(stacks.iter().flat_map(|(stack, _)| &stack.read));
-        }
-        let fresh = stacks.iter().any(|(_, fresh)| *fresh);
-        let same = before.as_ref().is_some_and(|before| before.revision == snapshot.revision);
-        let mut last = self.last();
-        let known = last.recall.knows_exactly(stacks.iter().map(|(one, _)| &one.shown));
-        let news = fresh || !same || !known;
-        last.recall.learn(&stacks);
-        last.snapshot = Some(snapshot.clone());
-        let stacks = stacks.into_iter().map(|(stack, _)| stack).collect();
-        Ok(Loaded { snapshot, stacks, news })
-    }
-
-    /// Fetches the submodules that the stacks need, or that may hold some, as long as these name
-    /// further ones. What was loaded without them is loaded again.
-    async fn complete(
-        self: &Arc<Self>,
-        mut snapshot: Arc<Snapshot>,
-        mut stacks: Vec<(LoadedStack, bool)>,
-        at_once: bool,
-    ) -> Result<(Arc<Snapshot>, Vec<(LoadedStack, bool)>), SourceError> {
-        let Kind::Git(git) = &self.kind else { return Ok((snapshot, stacks)) };
-        let mut tried = BTreeSet::new();
-        loop {
-            let mut wanted = self.wanted(&snapshot, &stacks, at_once);
-            wanted.retain(|path| tried.insert(path.clone()));
-            if wanted.is_empty() {
-                return Ok((snapshot, stacks));
-            }
-            snapshot = Arc::new(git.with_submodules(&snapshot, wanted.clone()).await?);
-            let (source, now) = (self.clone(), snapshot.clone());
-            stacks = keel_blocking::run(move || source.load_again(&now, stacks, &wanted)).await;
-        }
-    }
-
-    /// The submodules that are to be fetched now.
-    fn wanted(
-        &self,
-        snapshot: &Snapshot,
-        stacks: &[(LoadedStack, bool)],
-        at_once: bool,
-    ) -> BTreeSet<PathBuf> {
-        let StackFiles::Checkout { submodules, .. } = &snapshot.files else {
-            return BTreeSet::new();
-        };
-        let later = |times| if at_once { Duration::ZERO } else { pause(self.poll, times) };
-        let needed = |path: &Path| stacks.iter().any(|(stack, _)| stack.wants.contains(path));
-        let absent = submodules.absent().filter(|path| submodules.is_due(path, later));
-        absent
-            .filter(|path| needed(path) || self.may_hold_stacks(&snapshot.files, path))
-            .map(Path::to_owned)
-            .collect()
-    }
-
-    fn may_hold_stacks(&self, files: &StackFiles, path: &Path) -> bool {
-        let Kind::Git(git) = &self.kind else { return false };
-        git.config.paths.iter().any(|glob| find::may_match(files.home(), glob, path))
-    }
-
-    /// The stacks of a snapshot in which these submodules were tried: the others are as they were.
-    fn load_again(
-        &self,
-        snapshot: &Snapshot,
-        stacks: Vec<(LoadedStack, bool)>,
-        tried: &BTreeSet<PathBuf>,
-    ) -> Vec<(LoadedStack, bool)> {
-        let mut known: BTreeMap<_, _> = stacks
-            .into_iter()
-            .map(|(stack, fresh)| (stack.shown.clone(), (stack, fresh)))
-            .collect();
-        let reading = self.reading(snapshot);
-        let load = |found: &Found| {
-            let known = known.remove(&found.shown);
-            match known.filter(|(stack, _)| stack.wants.is_disjoint(tried)) {
-                Some(known) => known,
-                None => (reading.load(found), true),
-            }
-        };
-        snapshot.found.iter().map(load).collect()
-    }
-
-    /// Submodules that may hold stacks, and cannot be fetched: each stands for what was in it.
-    fn unreachable(&self, snapshot: &Snapshot) -> impl Iterator<Item = LoadedStack> {
-        let StackFiles::Checkout { root, submodules, .. } = &snapshot.files else {
-            return Vec::new().into_iter();
-        };
-        let away = submodules.absent().filter_map(|path| Some((path, submodules.lack(path)?)));
-        let away = away.filter(|(path, _)| self.may_hold_stacks(&snapshot.files, path));
-        let stacks: Vec<_> =
-            away.map(|(path, lack)| LoadedStack::away(path, root.join(path), lack)).collect();
-        stacks.into_iter()
-    }
-
-    /// Each with whether it was read anew.
-    fn load_changed(&self, snapshot: &Snapshot, changes: &Changes) -> Vec<(LoadedStack, bool)> {
-        let reading = self.reading(snapshot);
-        let load = |found: &Found| {
-            let known = self.recall(|recall| recall.stack(&found.shown, changes, &snapshot.files));
-            match known {
-                Some(known) => (known, false),
-                None => (reading.load(found), true),
-            }
-        };
-        snapshot.found.iter().map(load).collect()
     }
 
     fn reading(&self, snapshot: &Snapshot) -> Reading {

@@ -1,0 +1,137 @@
+//! Why a source cannot be read, and what to do about it.
+
+use std::path::PathBuf;
+
+/// Folders, tags and branches that a hint names.
+const SHOWN: usize = 5;
+
+/// Why a source cannot be read. The cause is told in our own words.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The folder.
+    #[error("cannot read `{path}`")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Nothing in it is a stack.
+    #[error("no Compose file in `{path}` or the folders in it")]
+    NoStack {
+        /// Where.
+        path: String,
+        /// Folders of the revision that hold one all the same.
+        elsewhere: Vec<String>,
+    },
+    /// A file that holds a secret or key.
+    #[error("cannot read `{path}`, which `auth` names")]
+    Credentials {
+        /// Which.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// It has no such tag.
+    #[error("{url} has no tag `{tag}`, nor one in that range")]
+    NoTag {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        tag: String,
+        /// What is there.
+        there: Vec<String>,
+    },
+    /// It has no such commit.
+    #[error("{url} has no commit {commit} in any branch or tag")]
+    NoCommit {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        commit: String,
+    },
+    /// It has no such branch, tag or commit.
+    #[error("{url} has no branch, tag or commit `{revision}`")]
+    NoRevision {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        revision: String,
+        /// What was meant, perhaps.
+        nearest: Option<String>,
+        /// Some of what is there.
+        there: Vec<String>,
+    },
+    /// The repository, or its server.
+    #[error("cannot fetch {url}: {what}")]
+    Fetch {
+        /// Without credentials.
+        url: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// It has no such branch.
+    #[error("{url} has no branch `{branch}`")]
+    NoBranch {
+        /// Without credentials.
+        url: String,
+        /// What was asked for.
+        branch: String,
+        /// What is there.
+        there: Vec<String>,
+    },
+    /// The clone or checkout on this machine.
+    #[error("cannot {what}")]
+    Disk {
+        /// What was tried, and where.
+        what: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl SourceError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fetch { hint, .. } => hint.clone(),
+            Self::NoBranch { there, .. } if there.is_empty() => {
+                Some("the repository is empty: push a commit first".to_owned())
+            }
+            Self::NoBranch { there, .. } => Some(format!("it has {}", there.join(", "))),
+            Self::NoStack { elsewhere, .. } if !elsewhere.is_empty() => {
+                let some = elsewhere.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+                Some(format!("there are Compose files in {some}: let `path` match them"))
+            }
+            Self::NoStack { .. } => Some(format!(
+                "name a Compose file, a folder with one of {}, or a folder of such folders",
+                crate::find::COMPOSE_FILES.join(", ")
+            )),
+            Self::Disk { source, .. } if source.to_string().contains("No space left") => {
+                Some("the disk is full: free some room, and it goes on by itself".to_owned())
+            }
+            Self::NoTag { there, .. } if there.is_empty() => {
+                Some("it has no tags at all: push one".to_owned())
+            }
+            Self::NoTag { there, .. } => {
+                let newest: Vec<_> = there.iter().rev().take(SHOWN).map(String::as_str).collect();
+                Some(format!("it has {}", newest.join(", ")))
+            }
+            Self::NoRevision { nearest: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::NoRevision { there, .. } if there.is_empty() => {
+                Some("it has no branches at all: push one".to_owned())
+            }
+            Self::NoRevision { there, .. } => Some(format!("it has {}", there.join(", "))),
+            Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
+            Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
+            Self::Folder { .. } => {
+                Some("is it mounted, and readable for root? it is tried again by itself".to_owned())
+            }
+            Self::Disk { .. } => None,
+        }
+    }
+}
