@@ -179,7 +179,7 @@ fn only_the_screen_prints() {
         ("src/follow.rs", &["stdout()", "stderr()"]),
         ("src/talk.rs", &["stdout()", "stderr()"]),
         // A byte for each answer, to the process that waits for it.
-        ("engine/embedded/src/answering.rs", &["stdout()"]),
+        ("engine/embedded/src/task/answering.rs", &["stdout()"]),
         // Questions about the terminal alone.
         ("src/terminal.rs", &["stdout()", "stderr()"]),
         ("src/sudo.rs", &["stderr()"]),

@@ -6,18 +6,22 @@
 //! - A driver that has nothing to do waits for a wish, a record or a process: it asks nobody again
 //!   and again.
 
-use crate::foreign::Docker;
 use crate::images::Images;
-use crate::names::Keeper;
-use crate::networks::Networks;
-use crate::open::Waiting;
-use crate::record::{Activity, Process};
-use crate::setback::{Setback, pause};
-use crate::step::{self, Alive, Step};
+use crate::network::stored::Networks;
+use crate::resolver::keeper::Keeper;
+use crate::root::record::{Activity, Process};
+use crate::session::open::Waiting;
 use crate::sys::ready::register;
-use crate::tasks::Records;
+use crate::task::records::Records;
+use crate::task::setback::{Setback, pause};
+use crate::task::step::{self, Alive, Step};
 use crate::view::View;
-use crate::{Layout, Options, Turn, answering, blocking, record, tasks};
+use crate::view::foreign::Docker;
+use crate::{
+    Layout, Options, Turn, blocking,
+    root::record,
+    task::{answering, records},
+};
 use keel_engine::{EngineError, Event, Goal, TaskId};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
@@ -326,8 +330,8 @@ impl Core {
     pub(crate) async fn records(&self, id: &TaskId) -> keel_engine::Result<Option<Records>> {
         let (layout, id) = (self.layout.clone(), id.clone());
         blocking::run(move || {
-            crate::late::settle(&layout.task(&id));
-            tasks::load(&layout, &id)
+            crate::root::late::settle(&layout.task(&id));
+            records::load(&layout, &id)
         })
         .await
     }
@@ -339,7 +343,7 @@ impl Core {
         work: record::Work,
     ) -> keel_engine::Result<()> {
         let dir = self.layout.task(id);
-        blocking::run(move || tasks::note_work(&dir, &work)).await
+        blocking::run(move || records::note_work(&dir, &work)).await
     }
 
     pub(crate) async fn store_work(
@@ -348,7 +352,7 @@ impl Core {
         work: record::Work,
     ) -> keel_engine::Result<()> {
         let dir = self.layout.task(id);
-        blocking::run(move || tasks::store_work(&dir, &work)).await
+        blocking::run(move || records::store_work(&dir, &work)).await
     }
 }
 

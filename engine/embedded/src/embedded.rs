@@ -1,10 +1,13 @@
 //! [`Embedded`]: the contract on this machine. Each method's work is in a file of its own.
 
 use crate::core::Core;
-use crate::events;
 use crate::images::Images;
 use crate::view::View;
-use crate::{Layout, Options, blocking, ground, probe};
+use crate::view::events;
+use crate::{
+    Layout, Options, blocking,
+    root::{ground, probe},
+};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{

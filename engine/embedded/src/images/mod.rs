@@ -8,8 +8,8 @@
 mod observed;
 
 use crate::runtime::ImageFacts;
-use crate::setback::{Setback, Step, in_words};
-use crate::{Layout, Lease, Options, record};
+use crate::task::setback::{Setback, Step, in_words};
+use crate::{Layout, Lease, Options, root::record};
 use keel_engine::{Digest, EngineError, Event, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,

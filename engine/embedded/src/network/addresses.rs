@@ -1,7 +1,7 @@
 //! Which subnet a network gets, and which address a task. Pure: the host's facts come in as data.
 
 use super::Network;
-use crate::record::Endpoint;
+use crate::root::record::Endpoint;
 use keel_engine::{Attachment, NetworkSpec, TaskId, TaskSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use super::firewall::bridge_prefix;
 use super::link::{Address, Link, Links};
 use super::netlink::is_present;
 use super::{Network, NetworkFinding};
-use crate::layout::Layout;
+use crate::root::layout::Layout;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};

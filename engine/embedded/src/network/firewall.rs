@@ -17,7 +17,7 @@ use super::nft::expr::{
 };
 use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key, read};
 use super::{Network, NetworkFinding};
-use crate::layout::Layout;
+use crate::root::layout::Layout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 

@@ -14,7 +14,7 @@ use super::nft::batch::Batch;
 use super::nft::expr::{Expr, Meta, Verdict};
 use super::nft::read::{self, ChainSeen};
 use super::nft::{Family, Hook, Rule};
-use crate::layout::Layout;
+use crate::root::layout::Layout;
 use std::process::{Command, Stdio};
 use std::{fs, io};
 

@@ -22,12 +22,13 @@ mod netlink;
 pub(crate) mod nft;
 pub(crate) mod port_table;
 pub mod ports;
+pub(crate) mod stored;
 pub(crate) mod veth;
 
 pub use addresses::{AddressError, Subnet, Taken, endpoints};
 
-use crate::layout::Layout;
-use crate::record::Endpoint;
+use crate::root::layout::Layout;
+use crate::root::record::Endpoint;
 use keel_engine::{NetworkSpec, TaskId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::firewall::{HOST_PORTS, PORTS};
 use super::nft::batch::{Batch, Element};
 use super::nft::expr::{Expr, Reg, Verdict};
 use super::nft::{Family, Rule, Set, read};
-use crate::layout::Layout;
+use crate::root::layout::Layout;
 use keel_engine::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

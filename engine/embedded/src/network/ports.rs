@@ -1,6 +1,6 @@
 //! Which port of the host a task's port is published under, and whether it is to be had.
 
-use crate::layout::Layout;
+use crate::root::layout::Layout;
 use keel_engine::{Port, Protocol, PublishedPort};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use std::fs;
@@ -181,7 +181,7 @@ pub(crate) fn held_path(layout: &Layout) -> PathBuf {
 }
 
 fn held(layout: &Layout) -> Vec<PublishedPort> {
-    crate::record::load(&held_path(layout)).ok().flatten().unwrap_or_default()
+    crate::root::record::load(&held_path(layout)).ok().flatten().unwrap_or_default()
 }
 
 /// The program that listens at the port: its name and pid, by way of its socket's inode.

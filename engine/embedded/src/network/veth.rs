@@ -5,7 +5,7 @@
 use super::bridge::disable_ipv6;
 use super::link::Links;
 use super::netlink::is_present;
-use crate::record::Endpoint;
+use crate::root::record::Endpoint;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io;

@@ -108,7 +108,7 @@ fn reply(message: &Message, code: ResponseCode, records: Vec<Record>, udp: bool)
 mod tests {
     use super::super::tasks::{Standing, Task};
     use super::*;
-    use crate::record::Endpoint;
+    use crate::root::record::Endpoint;
     use keel_engine::TaskId;
 
     fn zone(tasks: u8) -> Zone {

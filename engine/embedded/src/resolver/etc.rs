@@ -1,6 +1,6 @@
 //! The files that are bound over a container's own: hosts, resolv.conf, hostname. Pure.
 
-use crate::record::Endpoint;
+use crate::root::record::Endpoint;
 use keel_engine::{NetworkMode, TaskId, TaskSpec};
 use std::fmt::Write;
 use std::net::Ipv4Addr;

@@ -11,17 +11,18 @@
 mod answer;
 pub mod etc;
 mod forward;
+pub(crate) mod keeper;
 mod listen;
 mod server;
 mod tasks;
 mod watch;
 mod zone;
 
-use crate::layout::{Layout, TaskDir};
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
 use crate::network::{NetworkFinding, Scope};
-use crate::record::{Process, Work, load, note};
+use crate::root::layout::{Layout, TaskDir};
+use crate::root::record::{Process, Work, load, note};
 use crate::runtime::cgroup::Home;
 use crate::sys;
 use keel_engine::TaskId;

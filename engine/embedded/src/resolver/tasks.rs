@@ -1,7 +1,7 @@
 //! What `keel net` knows of the tasks: their records, judged.
 
-use crate::layout::{Layout, TaskDir};
-use crate::record::{Activity, Endpoint, Process, Stage, State, Work, load};
+use crate::root::layout::{Layout, TaskDir};
+use crate::root::record::{Activity, Endpoint, Process, Stage, State, Work, load};
 use keel_engine::{Health, PublishedPort, TaskAssignment, TaskId};
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,7 +87,7 @@ fn judge(work: Work, state: State, dns: Vec<IpAddr>, lives: impl Fn(&Process) ->
 /// Reads one task's folder; `None` where there is none, or nothing that can be read.
 pub(super) fn read(dir: &TaskDir) -> Option<Task> {
     let work: Work = load(&dir.work()).ok()??;
-    let state = crate::late::load_state(dir).ok().flatten().unwrap_or_default();
+    let state = crate::root::late::load_state(dir).ok().flatten().unwrap_or_default();
     let assignment: Option<TaskAssignment> = load(&dir.assignment()).ok().flatten();
     let dns = assignment.map(|assignment| assignment.spec.dns.clone()).unwrap_or_default();
     let dns = dns.iter().filter_map(|server| server.parse().ok()).collect();

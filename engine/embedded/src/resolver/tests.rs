@@ -1,9 +1,9 @@
 //! On the real kernel: a real `keel net`, asked from inside the tasks' namespaces.
 
 use super::main;
-use crate::layout::Layout;
 use crate::network::tests::world::{HOST, Space, Task, World, reply_limit, wait_for};
-use crate::record::Activity;
+use crate::root::layout::Layout;
+use crate::root::record::Activity;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};

@@ -1,8 +1,8 @@
 //! What `keel net` wakes up for: changes of the tasks' records, and of the host's firewall.
 
 use super::tasks::id_of;
-use crate::layout::Layout;
-use crate::watch::{PERIOD, is_used_up};
+use crate::root::layout::Layout;
+use crate::view::watch::{PERIOD, is_used_up};
 use keel_engine::TaskId;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};

@@ -3,7 +3,7 @@
 use super::tasks::{Standing, Task, Tasks, best};
 use crate::network::port_table::{Backend, Backends, Key, PortTable};
 use crate::network::ports::host_address;
-use crate::record::Endpoint;
+use crate::root::record::Endpoint;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 

@@ -18,7 +18,7 @@ use super::failure::{CANNOT_START, Failure, Step};
 use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use super::patience::Patience;
-use crate::layout::TaskDir;
+use crate::root::layout::TaskDir;
 use crate::sys::{self, Board, Clone3, Cloned};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, waitid,

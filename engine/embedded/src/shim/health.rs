@@ -2,7 +2,7 @@
 //! and again after pauses that double, until its first success or its first regular turn. What fails
 //! before that turn does not count. Pure: time comes in.
 
-use crate::record::HealthPlan;
+use crate::root::record::HealthPlan;
 use keel_engine::Health;
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use super::run::Run;
 use super::streams;
 use super::supervisor::Supervisor;
 use crate::clock;
-use crate::record::{Activity, Process};
+use crate::root::record::{Activity, Process};
 use crate::runtime::failure::{Failure, Step};
 use crate::runtime::patience::Patience;
 use crate::runtime::spawn;

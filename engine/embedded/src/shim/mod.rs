@@ -30,9 +30,9 @@ mod wish;
 
 pub use wish::ends_with_its_shim;
 
-use crate::late;
-use crate::layout::{Layout, TaskDir};
-use crate::record::{self, Activity, Process, State};
+use crate::root::late;
+use crate::root::layout::{Layout, TaskDir};
+use crate::root::record::{self, Activity, Process, State};
 use crate::runtime::failure::{CANNOT_START, Failure, Step};
 use crate::runtime::patience::Stuck;
 use crate::runtime::{enter, seal, tiny_init};

@@ -1,9 +1,9 @@
 //! What a shim goes by: the few things that it needs of the engine's records.
 
 use super::wish::{self, Wish};
-use crate::late;
-use crate::layout::TaskDir;
-use crate::record::{self, HealthPlan, Work};
+use crate::root::late;
+use crate::root::layout::TaskDir;
+use crate::root::record::{self, HealthPlan, Work};
 use keel_engine::{NetworkMode, RestartPolicy};
 use keel_names::signal;
 use std::io;

@@ -1,7 +1,7 @@
 //! One run of a task's check, inside of its container.
 
 use super::streams;
-use crate::record::{HealthPlan, Process};
+use crate::root::record::{HealthPlan, Process};
 use crate::runtime::enter;
 use crate::runtime::failure::{Failure, Step};
 use crate::runtime::patience::{Patience, Stuck};

@@ -3,7 +3,7 @@
 use super::health::Monitor;
 use super::probe::Probe;
 use super::streams::Source;
-use crate::record::Process;
+use crate::root::record::Process;
 use crate::sys;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};

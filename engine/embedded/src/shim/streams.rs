@@ -6,7 +6,7 @@
 //! master is held by the shim alone: both are lost with it.
 
 use super::output::{Lines, Log, Stream};
-use crate::layout::TaskDir;
+use crate::root::layout::TaskDir;
 use crate::runtime::failure::{Failure, Step};
 use crate::runtime::spawn::Stdio;
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, openat};

@@ -1,6 +1,6 @@
 //! What the records ask of a shim right now. Pure.
 
-use crate::record::{Stage, Work};
+use crate::root::record::{Stage, Work};
 use keel_engine::{Goal, NetworkMode, TaskAssignment};
 
 /// What is asked.
@@ -48,7 +48,7 @@ pub fn ends_with_its_shim(assignment: &TaskAssignment, work: &Work) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::sample;
+    use crate::task::records::sample;
 
     #[test]
     fn only_a_raised_run_asks_for_a_younger_process() {

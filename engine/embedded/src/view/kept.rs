@@ -6,11 +6,11 @@
 
 use super::users::{Moved, Users};
 use super::values;
-use crate::networks::Stored;
-use crate::step::Alive;
-use crate::tasks::Records;
+use crate::network::stored::Stored;
+use crate::task::records::Records;
+use crate::task::step::Alive;
 use crate::volumes::Volume;
-use crate::{Layout, late, namespaces};
+use crate::{Layout, root::late, task::namespaces};
 use keel_engine::{
     NetworkMode, Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, TaskId,
 };

@@ -3,10 +3,10 @@
 //! Each is held by a descriptor that gets readable when it ends (`pidfd_open(2)`), and all of these by one
 //! (`epoll(7)`).
 
-use crate::record::Process;
-use crate::step::Alive;
+use crate::root::record::Process;
 use crate::sys::ready::register;
-use crate::tasks::Records;
+use crate::task::records::Records;
+use crate::task::step::Alive;
 use keel_engine::TaskId;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};

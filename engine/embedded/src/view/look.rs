@@ -2,9 +2,9 @@
 
 use crate::core::Core;
 use crate::network::Scope;
-use crate::networks::Stored;
-use crate::tasks::Records;
-use crate::{blocking, clock, read, room};
+use crate::network::stored::Stored;
+use crate::task::records::Records;
+use crate::{blocking, clock, root::room, view::read};
 use keel_engine::{Depth, Observation, Result};
 use std::sync::Arc;
 

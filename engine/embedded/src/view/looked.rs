@@ -1,9 +1,9 @@
 //! The records of tasks, networks and volumes: each is read again only when its files changed.
 
-use crate::networks::{self, Stored};
-use crate::tasks::{self, Records};
+use crate::network::stored::{self, Stored};
+use crate::task::records::{self, Records};
 use crate::volumes::{self, Volume};
-use crate::{Layout, late};
+use crate::{Layout, root::late};
 use keel_durable::Remembered;
 use keel_engine::{Result, TaskId};
 use std::collections::HashSet;
@@ -29,12 +29,12 @@ impl Looked {
         let dir = self.layout.task(id);
         let in_memory = is_late.then(|| late::records(&dir)).into_iter().flatten();
         let files: Vec<_> = dir.records().into_iter().chain(in_memory).collect();
-        self.tasks.get(id, &files, || tasks::load(&self.layout, id))
+        self.tasks.get(id, &files, || records::load(&self.layout, id))
     }
 
     pub(super) fn network(&self, name: &String) -> Result<Option<Arc<Stored>>> {
         let file = self.layout.networks().join(name);
-        self.networks.get(name, &[file], || networks::load(&self.layout, name))
+        self.networks.get(name, &[file], || stored::load(&self.layout, name))
     }
 
     pub(super) fn volume(&self, name: &String) -> Result<Option<Arc<Volume>>> {
@@ -44,8 +44,8 @@ impl Looked {
 
     /// Every task, network and volume that has a folder or file; what else was known is forgotten.
     pub(super) fn names(&self) -> Result<(Vec<TaskId>, Vec<String>, Vec<String>)> {
-        let ids = tasks::ids(&self.layout)?;
-        let (networks, volumes) = (networks::names(&self.layout)?, volumes::names(&self.layout)?);
+        let ids = records::ids(&self.layout)?;
+        let (networks, volumes) = (stored::names(&self.layout)?, volumes::names(&self.layout)?);
         self.tasks.keep(&ids.iter().cloned().collect());
         self.networks.keep(&networks.iter().cloned().collect::<HashSet<_>>());
         self.volumes.keep(&volumes.iter().cloned().collect::<HashSet<_>>());

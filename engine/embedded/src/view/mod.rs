@@ -5,22 +5,26 @@
 //! - A look sees every change that was made before it began, by this process or another.
 //! - Everything is looked at anew at the start, after changes that were lost, and before fields are read back.
 
+pub(crate) mod events;
+pub(crate) mod foreign;
 mod kept;
 mod living;
 mod look;
 mod looked;
+pub(crate) mod read;
 mod told;
 mod users;
 mod values;
+pub(crate) mod watch;
 
 pub(crate) use told::Heard;
 
 use crate::images::Images;
-use crate::networks::Stored;
-use crate::step::Alive;
-use crate::tasks::Records;
+use crate::network::stored::Stored;
+use crate::task::records::Records;
+use crate::task::step::Alive;
 use crate::volumes::Volume;
-use crate::{Layout, late};
+use crate::{Layout, root::late};
 use keel_engine::{Observation, Result, TaskId};
 use kept::Kept;
 use living::Living;

@@ -5,8 +5,8 @@
 //!   it tells in the call that makes the change.
 //! - Where it cannot be told (watches are used up, some were lost), all records count as changed.
 
-use crate::layout::Layout;
-use crate::watch::{Change, PERIOD, Watch};
+use crate::root::layout::Layout;
+use crate::view::watch::{Change, PERIOD, Watch};
 use keel_engine::TaskId;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -198,7 +198,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::store_bytes;
+    use crate::root::record::store_bytes;
 
     #[tokio::test]
     async fn what_was_changed_before_a_look_is_told_to_it() {

@@ -1,6 +1,6 @@
 //! Which tasks use which network, volume and image: kept while tasks come and go.
 
-use crate::tasks::Records;
+use crate::task::records::Records;
 use keel_engine::{Mount, MountSource, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,8 +103,8 @@ fn image(records: Option<&Records>) -> BTreeSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Work;
-    use crate::tasks::sample;
+    use crate::root::record::Work;
+    use crate::task::records::sample;
     use keel_engine::{Attachment, Goal};
     use std::sync::Arc;
 

@@ -1,10 +1,13 @@
 //! What records say, in the contract's words.
 
-use crate::networks::Stored;
-use crate::step::Alive;
-use crate::tasks::Records;
+use crate::network::stored::Stored;
+use crate::task::records::Records;
+use crate::task::step::Alive;
 use crate::volumes::{self, Volume};
-use crate::{Layout, health, phase};
+use crate::{
+    Layout,
+    task::{health, phase},
+};
 use keel_engine::{
     ExitCause, Health, ObservedNetwork, ObservedTask, ObservedVolume, Phase, TaskId,
 };

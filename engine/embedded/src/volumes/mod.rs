@@ -9,7 +9,7 @@ mod copy_up;
 mod fill;
 
 use crate::blocking::failed;
-use crate::{Layout, clock, record};
+use crate::{Layout, clock, root::record};
 use keel_engine::{EngineError, Result, TaskAssignment, TaskId, VolumeSpec};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -209,7 +209,7 @@ pub(crate) fn seed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::sample;
+    use crate::task::records::sample;
     use keel_engine::Goal;
 
     fn owned(name: &str, task: &str, slot: &str) -> Volume {

@@ -1,8 +1,8 @@
 //! Published ports: who reaches them, who does not, and what they lead to.
 
 use super::world::{HOST, World, wait_for};
-use crate::record::Activity;
 use crate::resolver::drained_path;
+use crate::root::record::Activity;
 use keel_engine::{Health, Protocol};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -152,7 +152,7 @@ fn the_port_survives_the_death_of_keel_net() {
     assert_eq!(answers(|| world.outside.get(&format!("{HOST}:8080"))), both);
 }
 
-pub(crate) fn kill(process: &crate::record::Process) {
+pub(crate) fn kill(process: &crate::root::record::Process) {
     let pid = nix::unistd::Pid::from_raw(process.pid.cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
 }

@@ -1,11 +1,11 @@
 //! A small world in network namespaces: a `host` where our code runs, an `outside` machine that
 //! is its neighbour and name server, and tasks whose records a test writes by hand.
 
-use crate::layout::Layout;
 use crate::network::veth::inside;
 use crate::network::{Network, Taken, addresses, connect, ensure_network, teardown};
-use crate::record::{Activity, Endpoint, Process, Stage, State, Work, store};
 use crate::resolver;
+use crate::root::layout::Layout;
+use crate::root::record::{Activity, Endpoint, Process, Stage, State, Work, store};
 use keel_engine::{Attachment, Health, NetworkSpec, Protocol, PublishedPort, TaskId, TaskSpec};
 use keel_testing::waiting::{eventually, patience, until};
 use std::collections::BTreeMap;
@@ -308,14 +308,15 @@ impl World {
     }
 
     pub fn server(&self) -> Option<Process> {
-        crate::record::load(&self.layout.run().join("net.pid")).unwrap()
+        crate::root::record::load(&self.layout.run().join("net.pid")).unwrap()
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(self.layout.tasks());
-        if let Ok(Some(server)) = crate::record::load::<Process>(&self.layout.run().join("net.pid"))
+        if let Ok(Some(server)) =
+            crate::root::record::load::<Process>(&self.layout.run().join("net.pid"))
         {
             eventually(|| (!server.lives()).then_some(()));
         }

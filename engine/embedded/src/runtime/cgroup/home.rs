@@ -23,7 +23,7 @@ impl Home {
     /// Its name, which no task's cgroup has.
     pub const NAME: &str = "own";
 
-    /// Below a root's cgroup ([`crate::layout::Layout::cgroup`]); `None` without a unified hierarchy.
+    /// Below a root's cgroup ([`crate::root::layout::Layout::cgroup`]); `None` without a unified hierarchy.
     pub fn of(cgroup: &str) -> io::Result<Option<Self>> {
         let Some(mount) = Hierarchies::read()?.unified else { return Ok(None) };
         let root = mount.join(cgroup);

@@ -34,7 +34,7 @@ pub enum Cgroup {
 }
 
 impl Cgroup {
-    /// The cgroup at `relative` (see [`crate::layout::Layout::cgroup`]), which need not exist.
+    /// The cgroup at `relative` (see [`crate::root::layout::Layout::cgroup`]), which need not exist.
     pub fn at(relative: &str) -> io::Result<Self> {
         Self::on(&Hierarchies::read()?, relative)
     }

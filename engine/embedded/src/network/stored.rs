@@ -1,0 +1,178 @@
+//! The root's networks: what was asked for, and what it became on this host.
+//!
+//! # Invariants
+//! - A network is one file, `networks/NAME`; it is there before its bridge and after it.
+//! - Whoever makes, joins or removes one holds [`Networks::turn`]: subnets, addresses and ports are
+//!   chosen against what the others have.
+
+use crate::blocking::failed;
+use crate::network::{self, Network};
+use crate::task::setback::in_words;
+use crate::volumes::check_name;
+use crate::{Layout, clock, root::record};
+use keel_engine::{EngineError, NetworkSpec, Result};
+use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// What stands in `networks/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Stored {
+    pub(crate) spec: NetworkSpec,
+    pub(crate) created: u64,
+    /// It shall go once no task is in it.
+    pub(crate) absent: bool,
+    /// Once it is made.
+    pub(crate) made: Option<Network>,
+    /// Why it could not be made or removed.
+    pub(crate) message: Option<String>,
+    /// The start of the machine in which it was made whole last; empty in records of older versions.
+    #[serde(default)]
+    pub(crate) boot: String,
+}
+
+impl Stored {
+    /// Whether it was made since the machine started. What a start takes away, no person did: until a
+    /// task asks for the network again, there is nothing that it should be.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        self.made.is_some() && (self.boot.is_empty() || self.boot == keel_durable::boot_id())
+    }
+}
+
+/// The one place for changes of networks.
+#[derive(Default)]
+pub(crate) struct Networks {
+    turn: Mutex<()>,
+}
+
+impl Networks {
+    /// Nobody else changes networks, addresses or ports until this is dropped.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+}
+
+/// The names of all networks, ordered.
+pub(crate) fn names(layout: &Layout) -> Result<Vec<String>> {
+    let folder = layout.networks();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(format!("cannot read {}", folder.display()))(error)),
+    };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Every network, ordered by name.
+pub(crate) fn all(layout: &Layout) -> Result<Vec<Stored>> {
+    let names = names(layout)?;
+    names.iter().filter_map(|name| load(layout, name).transpose()).collect()
+}
+
+pub(crate) fn load(layout: &Layout, name: &str) -> Result<Option<Stored>> {
+    let path = layout.networks().join(name);
+    record::load(&path).map_err(failed(format!("cannot read {}", path.display())))
+}
+
+fn store(layout: &Layout, network: &Stored) -> Result<()> {
+    let path = layout.networks().join(&network.spec.name);
+    let folder = layout.networks();
+    let made = if folder.is_dir() { Ok(()) } else { keel_durable::make_folder(&folder, 0o755) };
+    made.and_then(|()| record::store(&path, network))
+        .map_err(failed(format!("cannot write {}", path.display())))
+}
+
+/// Those that are made, by name.
+pub(crate) fn made<S: Borrow<Stored>>(all: &[S]) -> BTreeMap<String, Network> {
+    let made = all.iter().filter_map(|stored| stored.borrow().made.clone());
+    made.map(|network| (network.name.clone(), network)).collect()
+}
+
+/// Stores that a network shall be.
+pub(crate) fn wish(layout: &Layout, spec: &NetworkSpec) -> Result<()> {
+    check_name("network", &spec.name)?;
+    let stored = match load(layout, &spec.name)? {
+        Some(known) if same_place(&known.spec, spec) => {
+            Stored { spec: spec.clone(), absent: false, ..known }
+        }
+        Some(_) => {
+            return Err(EngineError::Conflict {
+                what: format!("network {} exists with another driver or subnet", spec.name),
+                hint: Some("remove it first".into()),
+            });
+        }
+        None => Stored { spec: spec.clone(), created: clock::now(), ..Stored::default() },
+    };
+    store(layout, &stored)
+}
+
+/// Labels and the way out change in place; where it lies does not.
+fn same_place(a: &NetworkSpec, b: &NetworkSpec) -> bool {
+    (&a.driver, &a.subnet, &a.gateway) == (&b.driver, &b.subnet, &b.gateway)
+}
+
+/// Stores that a network shall go.
+pub(crate) fn unwish(layout: &Layout, name: &str) -> Result<()> {
+    match load(layout, name)? {
+        Some(stored) => store(layout, &Stored { absent: true, ..stored }),
+        None => Ok(()),
+    }
+}
+
+/// A task has left a network: one that goes with its last task shall go once nobody is in it.
+pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
+    match load(layout, name)? {
+        Some(stored) if stored.spec.auto_remove => {
+            store(layout, &Stored { absent: true, ..stored })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes the network, or makes it whole again, beside all others. To be called in one's turn.
+pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
+    let stored = load(layout, name)?
+        .ok_or_else(|| EngineError::NotFound { kind: "network", name: name.to_owned() })?;
+    let others: Vec<_> =
+        made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
+    match network::ensure_network(layout, &stored.spec, stored.made.as_ref(), &others) {
+        Ok(made) => {
+            let after = Stored {
+                made: Some(made),
+                message: None,
+                boot: keel_durable::boot_id(),
+                ..stored.clone()
+            };
+            if after == stored { Ok(()) } else { store(layout, &after) }
+        }
+        Err(error) => {
+            let hint = error.hint();
+            let what = format!("network {name}: {}", in_words(&error));
+            store(layout, &Stored { message: Some(what.clone()), ..stored })?;
+            Err(EngineError::Conflict { what, hint })
+        }
+    }
+}
+
+/// Takes the network away. To be called in one's turn, with nobody in it.
+pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
+    let Some(stored) = load(layout, name)? else { return Ok(()) };
+    let rest: Vec<_> =
+        made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
+    if let Some(made) = &stored.made
+        && let Err(error) = network::remove_network(layout, made, &rest)
+    {
+        let what = in_words(&error);
+        store(layout, &Stored { message: Some(what.clone()), ..stored })?;
+        return Err(EngineError::Conflict { what, hint: error.hint() });
+    }
+    let path = layout.networks().join(name);
+    fs::remove_file(&path).map_err(failed(format!("cannot remove {}", path.display())))
+}

@@ -1,0 +1,86 @@
+//! Keeps `keel net` running while tasks need it: one that was killed is started again.
+
+use crate::core::{Core, end_of};
+use crate::root::record::{self, Process};
+use crate::task::records::Records;
+use crate::task::setback::pause;
+use crate::task::step::Alive;
+use crate::view::watch::Watch;
+use crate::{Layout, blocking, resolver};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a new `keel net` may take until it says that it serves.
+const START: Duration = Duration::from_secs(10);
+
+/// Whether somebody looks after `keel net` already.
+#[derive(Default)]
+pub(crate) struct Keeper(AtomicBool);
+
+impl Core {
+    /// From now on, looks after the `keel net` that was just started. Once is enough.
+    pub(crate) fn keep_names(self: &Arc<Self>) {
+        if !self.names.0.swap(true, Ordering::AcqRel) {
+            let core = Arc::clone(self);
+            self.spawn(async move {
+                tokio::select! {
+                    () = core.look_after_names() => {}
+                    () = core.closed() => {}
+                }
+                core.names.0.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    async fn look_after_names(&self) {
+        let mut attempts = 0;
+        loop {
+            match serving(&self.layout).await {
+                Ok(process) => {
+                    attempts = 0;
+                    end_of(Some(process)).await;
+                }
+                Err(_) => {
+                    attempts += 1;
+                    tokio::time::sleep(pause(attempts)).await;
+                }
+            }
+            let view = Arc::clone(&self.view);
+            let needed = blocking::run(move || {
+                view.records().is_ok_and(|all| all.iter().any(|task| is_named(task)))
+            });
+            if !needed.await {
+                return;
+            }
+            let (layout, program) = (self.layout.clone(), self.options.executable.clone());
+            // Should it fail, nothing serves, and the next round tries again.
+            let _ = blocking::run(move || resolver::ensure(&layout, &program)).await;
+        }
+    }
+}
+
+/// Whether a task runs that has names.
+pub(crate) fn is_named(task: &Records) -> bool {
+    !task.work.endpoints.is_empty() && Alive::of(task).shim
+}
+
+/// The `keel net` that serves, awaited for a while.
+async fn serving(layout: &Layout) -> io::Result<Process> {
+    let run = layout.run();
+    blocking::run(move || std::fs::create_dir_all(run)).await?;
+    let watch = Watch::new()?;
+    watch.add(&layout.run())?;
+    let wait = async {
+        loop {
+            let path = resolver::pid_path(layout);
+            let found = blocking::run(move || record::load::<Process>(&path)).await?;
+            if let Some(process) = found.filter(Process::lives) {
+                return Ok(process);
+            }
+            watch.next().await?;
+        }
+    };
+    tokio::time::timeout(START, wait).await?
+}

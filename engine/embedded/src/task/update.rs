@@ -1,0 +1,158 @@
+//! Applies a wish to a task that runs: what changes in place, and whatever of its surroundings is
+//! not as applied. Its process goes on.
+
+mod inside;
+
+use crate::core::Core;
+use crate::root::record::{Activity, Endpoint, Process, Work};
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::spawn::specification;
+use crate::task::records::Records;
+use crate::task::setback::{Setback, Step};
+use crate::task::work::{namespace_path, nudge};
+use crate::{
+    TaskDir, blocking, network,
+    network::stored,
+    resolver,
+    root::record,
+    runtime,
+    task::{mounts, prepare},
+    view::read,
+};
+use keel_engine::{TaskAssignment, TaskSpec, limits_of};
+use keel_images::Image;
+use std::io;
+use std::sync::Arc;
+
+impl Core {
+    /// Applies again, to the running task, all that can be applied to one.
+    pub(crate) async fn update(&self, records: Records) -> Step<()> {
+        let lost = self.lost_volumes(&records).await?;
+        let Records { wish, mut work, state, .. } = records;
+        let (cgroup, spec) = (self.cgroup(&wish.id)?, wish.spec.clone());
+        let dir = self.layout.task(&wish.id);
+        blocking::run(move || {
+            limits_of_next_run(&dir, &spec)?;
+            limits(&cgroup, &spec)
+        })
+        .await?;
+        let process = state.as_ref().and_then(|state| state.process.clone());
+        let process = process.filter(Process::lives);
+        if !wish.spec.networks.is_empty() {
+            self.repair_networks(wish.spec.clone(), work.endpoints.clone(), process.clone())
+                .await?;
+        }
+        if let Some(process) = process {
+            let (layout, wish) = (self.layout.clone(), wish.clone());
+            blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
+        }
+        work.message = None;
+        let digest = work.digest;
+        let image = match digest {
+            Some(digest) => self.images.by_digest(&wish.spec.image, digest).await.ok().flatten(),
+            None => None,
+        };
+        if let Some(image) = image {
+            prepare::describe(&mut work, &wish, &image);
+            if wish.anew {
+                work = self.renewed(&wish, work, image).await?;
+            }
+        }
+        work.generation = wish.generation;
+        work.attempts = 0;
+        // A person who starts it again does not wait for the back-off.
+        let waits = state.as_ref().is_some_and(|state| state.activity == Activity::Backoff);
+        // A running process keeps what it has mounted, deleted or not: only a new one has the new
+        // folder.
+        if waits || lost || wish.anew {
+            work.run = wish.generation;
+        }
+        self.store_work(&wish.id, work).await?;
+        nudge(state.as_ref());
+        Ok(())
+    }
+
+    /// Makes ready what the next run begins with. Where that cannot be, it begins with what there is.
+    async fn renewed(&self, wish: &TaskAssignment, work: Work, image: Image) -> Step<Work> {
+        let _turn = self.networks.turn().await;
+        let (layout, wish) = (self.layout.clone(), wish.clone());
+        blocking::run(move || {
+            let mut renewed = work.clone();
+            let done = prepare::renew(&layout, &wish, &mut renewed, &image);
+            Ok(if done.is_ok() { renewed } else { work })
+        })
+        .await
+    }
+
+    /// Makes volumes anew that were deleted under the running process; whether there were any.
+    async fn lost_volumes(&self, records: &Records) -> Step<bool> {
+        let process = records.state.as_ref().and_then(|state| state.process.clone());
+        let Some(process) = process.filter(Process::lives) else { return Ok(false) };
+        let lost = read::lost_volumes(records, &process);
+        let (Some(digest), false) = (records.work.digest, lost.is_empty()) else {
+            return Ok(false);
+        };
+        let Some(image) = self.images.by_digest(&records.wish.spec.image, digest).await? else {
+            return Err(Setback::Later("its image is not here".into()));
+        };
+        let (layout, wish, work) =
+            (self.layout.clone(), records.wish.clone(), records.work.clone());
+        blocking::run(move || mounts::renew(&layout, &wish, &work, &image, &lost)).await?;
+        Ok(true)
+    }
+
+    async fn repair_networks(
+        &self,
+        spec: Arc<TaskSpec>,
+        endpoints: Vec<Endpoint>,
+        process: Option<Process>,
+    ) -> Step<()> {
+        let _turn = self.networks.turn().await;
+        let (layout, program) = (self.layout.clone(), self.options.executable.clone());
+        let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
+        let view = Arc::clone(&self.view);
+        blocking::run(move || {
+            names.iter().try_for_each(|name| stored::make(&layout, name, &view.networks()?))?;
+            resolver::ensure(&layout, &program)
+                .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
+            let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
+            network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
+            process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
+        })
+        .await
+    }
+}
+
+/// Links that somebody took away or down, their addresses and routes. What is still there is set
+/// right where it is, so that connections go on; what is gone is made anew.
+fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()> {
+    let cut = || -> Vec<_> {
+        let cut = |endpoint: &&Endpoint| !read::is_joined(process, endpoint, spec);
+        endpoints.iter().filter(cut).cloned().collect()
+    };
+    let path = namespace_path(process);
+    if cut().is_empty() || (network::set_up(endpoints, &path).is_ok() && cut().is_empty()) {
+        return Ok(());
+    }
+    network::connect(&cut(), &path).map_err(|error| Setback::later(&error))
+}
+
+/// The shim makes the cgroup anew for each run, by the stored specification.
+fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
+    let failed = |error: io::Error| Setback::Later(format!("cannot change config.json: {error}"));
+    let mut stored = specification(&dir.0).map_err(|error| Setback::Later(error.message))?;
+    let before = stored.clone();
+    runtime::change_limits(&mut stored, spec);
+    if stored == before {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&stored).map_err(|error| failed(error.into()))?;
+    record::replace(&dir.config(), &bytes, 0o600).map_err(failed)
+}
+
+fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {
+    cgroup.apply(&limits_of(spec)).map_err(|(limit, error)| {
+        let value = limit.value(limit.of(spec));
+        Setback::Later(format!("cannot limit {limit} to {value}: {error}"))
+    })
+}

@@ -1,0 +1,255 @@
+//! The steps that bring a task to its goal. Which one is next, [`crate::task::step`] decides.
+
+use crate::core::{Core, Driver};
+use crate::root::record::{Activity, Process, Stage, State};
+use crate::runtime::cgroup::Cgroup;
+use crate::shim::{Launch, Network};
+use crate::task::prepare::Prepared;
+use crate::task::records::{self, Records};
+use crate::task::setback::{self, Setback};
+use crate::task::step::{Alive, Step};
+use crate::{blocking, clock, network, resolver, task::namespaces};
+use keel_engine::{ExitCause, Goal, NetworkMode, TaskAssignment, TaskId};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long names may take to work in a new namespace before its task starts without.
+const NAMES: Duration = Duration::from_secs(5);
+
+impl Core {
+    /// Does one step.
+    pub(crate) async fn step(
+        self: &Arc<Self>,
+        step: Step,
+        records: Records,
+        alive: Alive,
+        driver: &Driver,
+    ) -> setback::Step<()> {
+        match step {
+            Step::Rest => Ok(()),
+            Step::Prepare => self.prepare(records, driver).await.map(drop),
+            Step::Launch => self.launch(records, alive, driver).await,
+            Step::Update => self.update(records).await,
+            Step::Adopt => self.adopt(&records).await,
+            Step::Stop => {
+                nudge(records.state.as_ref());
+                Ok(())
+            }
+            Step::Lost(cause) => self.lost(records, cause).await,
+            Step::Stopped => self.stopped(records).await,
+            Step::Follow => self.follow(records).await,
+            Step::Remove => self.remove(records).await,
+        }
+    }
+
+    async fn launch(
+        self: &Arc<Self>,
+        records: Records,
+        alive: Alive,
+        driver: &Driver,
+    ) -> setback::Step<()> {
+        let Prepared { wish, mut work } = if is_prepared(&records, driver) {
+            Prepared { wish: records.wish, work: records.work }
+        } else {
+            self.prepare(records, driver).await?
+        };
+        let id = wish.id.clone();
+        let namespace = self.namespace(&wish).await?;
+        if !alive.shim {
+            self.start_shim(&id, namespace.clone(), false).await?;
+        }
+        let shim = self.shim_of(&id).await?;
+        work.shim = Some(shim.clone());
+        self.note_work(&id, work.clone()).await?;
+        if namespace == Network::New {
+            self.plumb(&id, &work.endpoints, &shim).await?;
+            if !work.endpoints.is_empty() {
+                self.keep_names();
+            }
+        }
+        self.attached(&id).await;
+        (work.stage, work.generation, work.run) =
+            (Stage::Launched, wish.generation, wish.generation);
+        (work.attempts, work.message) = (0, None);
+        self.store_work(&id, work).await?;
+        signal_shim(&shim);
+        Ok(())
+    }
+
+    /// Which network namespace the shim is started in.
+    async fn namespace(&self, wish: &TaskAssignment) -> setback::Step<Network> {
+        match (&wish.spec.network_mode, &wish.joins) {
+            (NetworkMode::Host, _) => Ok(Network::Host),
+            (NetworkMode::Networks | NetworkMode::None, _) => Ok(Network::New),
+            (NetworkMode::Service(_) | NetworkMode::Container(_), Some(other)) => {
+                self.namespace_of(other).await
+            }
+            (NetworkMode::Service(name) | NetworkMode::Container(name), None) => {
+                match self.named(name).await? {
+                    Some(other) => self.namespace_of(&other).await,
+                    None => Err(Setback::Later(format!("there is no container {name} to join"))),
+                }
+            }
+        }
+    }
+
+    async fn namespace_of(&self, other: &TaskId) -> setback::Step<Network> {
+        let records = self.records(other).await?;
+        let name = records.as_ref().map_or_else(
+            || format!("task {}, which is gone", other.short()),
+            |records| records.wish.spec.container_name.clone(),
+        );
+        let state = records.and_then(|records| records.state);
+        match state.and_then(|state| state.shim).filter(Process::lives) {
+            Some(shim) => Ok(Network::Join(namespace_path(&shim))),
+            None => Err(Setback::Later(format!("waits for the network of {name}"))),
+        }
+    }
+
+    /// The task with this container name or id.
+    async fn named(&self, name: &str) -> setback::Step<Option<TaskId>> {
+        let (view, name) = (Arc::clone(&self.view), name.to_owned());
+        let all = blocking::run(move || view.records()).await?;
+        Ok(namespaces::named(&all, &name).map(|records| records.wish.id.clone()))
+    }
+
+    async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> setback::Step<()> {
+        let (dir, root) = (self.layout.task(id).0, self.layout.root().to_owned());
+        let mut command = Launch { dir, root, network, adopt }.command(&self.options.executable);
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        let output = blocking::run(move || command.output()).await;
+        let output =
+            output.map_err(|error| Setback::Later(format!("cannot start the shim: {error}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Setback::Later(format!("the shim did not start ({}): {said}", output.status)))
+    }
+
+    async fn shim_of(&self, id: &TaskId) -> setback::Step<Process> {
+        let state = self.records(id).await?.and_then(|records| records.state);
+        let shim = state.and_then(|state| state.shim).filter(Process::lives);
+        shim.ok_or_else(|| Setback::Later("the shim ended at once".into()))
+    }
+
+    /// Links, addresses and names, before the process can ask for any.
+    async fn plumb(
+        &self,
+        id: &TaskId,
+        endpoints: &[crate::root::record::Endpoint],
+        shim: &Process,
+    ) -> setback::Step<()> {
+        let (layout, id, endpoints) = (self.layout.clone(), id.clone(), endpoints.to_vec());
+        let (program, netns) = (self.options.executable.clone(), namespace_path(shim));
+        blocking::run(move || {
+            if !endpoints.is_empty() {
+                resolver::ensure(&layout, &program)
+                    .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
+            }
+            network::connect(&endpoints, &netns).map_err(|error| Setback::later(&error))?;
+            if !endpoints.is_empty() {
+                resolver::wait(&layout, &id, NAMES)
+                    .map_err(|error| Setback::Later(format!("cannot wait for names: {error}")))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// A shim for a process whose own has died.
+    async fn adopt(&self, records: &Records) -> setback::Step<()> {
+        let process = records.state.as_ref().and_then(|state| state.process.as_ref());
+        let network = match (&records.wish.spec.network_mode, process) {
+            (NetworkMode::Host, _) => Network::Host,
+            (_, Some(process)) => Network::Join(namespace_path(process)),
+            (_, None) => return Ok(()),
+        };
+        let adopted = self.start_shim(&records.wish.id, network, true).await;
+        if adopted.is_err() && records.wish.goal >= Goal::Stopped {
+            // On a disk that takes nothing no shim begins, and without one nobody gives it a grace period.
+            return self.end_processes(&records.wish.id).await;
+        }
+        adopted?;
+        let mut work = records.work.clone();
+        work.shim = Some(self.shim_of(&records.wish.id).await?);
+        Ok(self.store_work(&records.wish.id, work).await?)
+    }
+
+    /// No shim lives, so its record is ours to close.
+    async fn lost(&self, records: Records, cause: ExitCause) -> setback::Step<()> {
+        let dir = self.layout.task(&records.wish.id);
+        let state = State {
+            activity: Activity::Exited,
+            finished: Some(clock::now()),
+            exit_code: None,
+            exit_cause: Some(cause),
+            shim: None,
+            process: None,
+            next: None,
+            ..records.state.unwrap_or_default()
+        };
+        self.end_processes(&records.wish.id).await?;
+        Ok(blocking::run(move || records::store_state(&dir, &state)).await?)
+    }
+
+    async fn stopped(&self, records: Records) -> setback::Step<()> {
+        let id = records.wish.id;
+        self.end_processes(&id).await?;
+        let mut work = records.work;
+        (work.generation, work.shim) = (records.wish.generation, None);
+        (work.attempts, work.message) = (0, None);
+        Ok(self.store_work(&id, work).await?)
+    }
+
+    async fn follow(&self, records: Records) -> setback::Step<()> {
+        let _taking = self.taking.lock().await;
+        // Looked at again: a newer wish may have taken its place.
+        let Some(records) = self.records(&records.wish.id).await? else { return Ok(()) };
+        let Some(following) = records.following else { return Ok(()) };
+        let layout = self.layout.clone();
+        Ok(blocking::run(move || records::follow(&layout, &following)).await?)
+    }
+
+    /// What is left in a task's cgroup, and the cgroup.
+    pub(crate) async fn end_processes(&self, id: &TaskId) -> setback::Step<()> {
+        let cgroup = self.cgroup(id)?;
+        let ended = blocking::run(move || cgroup.kill().and_then(|()| cgroup.remove())).await;
+        ended.map_err(|error| Setback::Later(format!("cannot remove the cgroup: {error}")))
+    }
+
+    /// A task's cgroup, which need not exist.
+    pub(crate) fn cgroup(&self, id: &TaskId) -> setback::Step<Cgroup> {
+        Cgroup::at(&format!("{}/{}", self.layout.cgroup(), id.short()))
+            .map_err(|error| Setback::Later(format!("cannot find the cgroup: {error}")))
+    }
+}
+
+/// Whether this very driver made all ready for this very wish, and nothing of another task's.
+fn is_prepared(records: &Records, driver: &Driver) -> bool {
+    let Records { wish, work, .. } = records;
+    work.stage == Stage::Ready
+        && work.generation == wish.generation
+        && !matches!(wish.spec.network_mode, NetworkMode::Service(_) | NetworkMode::Container(_))
+        && driver.takes_prepared(wish.generation)
+}
+
+/// The network namespace that a process is in.
+pub(crate) fn namespace_path(process: &Process) -> PathBuf {
+    format!("/proc/{}/ns/net", process.pid).into()
+}
+
+/// Tells the shim, if it lives, that its task's records changed.
+pub(crate) fn nudge(state: Option<&State>) {
+    state.and_then(|state| state.shim.as_ref()).into_iter().for_each(signal_shim);
+}
+
+fn signal_shim(shim: &Process) {
+    if let (true, Ok(pid)) = (shim.lives(), i32::try_from(shim.pid)) {
+        // It may have ended this very moment, which its driver hears of anyway.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGUSR1);
+    }
+}

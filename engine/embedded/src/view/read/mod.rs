@@ -1,0 +1,393 @@
+//! Reads back what is really there, and compares it with what was applied: drift.
+//!
+//! # Invariants
+//! - Compared is with what this kernel would hold for the applied value.
+//! - What cannot be read yields no finding: nothing is guessed.
+
+pub(crate) mod inside;
+
+use crate::Layout;
+use crate::network::stored::Stored;
+use crate::network::{self, Network, NetworkFinding, Scope};
+use crate::root::record::{Process, State};
+use crate::runtime::cgroup::{self, Cgroup};
+use crate::task::records::Records;
+use crate::{clock, root::record};
+use keel_engine::fields::{Cost, FIELDS, Field, Reader, Row};
+use keel_engine::{
+    EngineError, ExitCause, Finding, Goal, Level, Limit, MountSource, NetworkMode, NetworkSpec,
+    ObservedTask, Phase, Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How long a process that was killed from outside is told of, once it runs again.
+const TOLD: u64 = 24 * 60 * 60 * 1000;
+
+/// What of a task differs from what was applied.
+pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> Vec<Finding> {
+    let mut findings: Vec<_> = killed(records, seen, clock::now()).into_iter().collect();
+    let process = records.state.as_ref().and_then(|state| state.process.clone());
+    let Some(process) = process.filter(|_| seen.phase == Phase::Running) else { return findings };
+    // What is being changed in place is a change on its way, and no drift.
+    let changes = records.work.generation < records.wish.generation;
+    let settled = |row: &&Row| !changes || row.cost() != Cost::InPlace;
+    for row in FIELDS.iter().filter(settled) {
+        let Some(reader) = row.readback.reader() else { continue };
+        let task = Reading { layout, records, process: &process, apart: seen.apart };
+        let Some((applied, observed)) = task.read(reader) else { continue };
+        findings.extend(differences(row, applied, observed));
+    }
+    findings
+}
+
+/// Of a map, each key that differs.
+fn differences(row: &Row, applied: Value, observed: Value) -> Vec<Finding> {
+    let (Value::Map(was), Value::Map(is)) = (&applied, &observed) else {
+        let differs = (applied != observed).then(|| finding(row, applied, observed));
+        return differs.into_iter().collect();
+    };
+    let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
+    let of = |map: &BTreeMap<String, String>, key| {
+        map.get(key).map_or(Value::Unset, |value: &String| Value::Text(value.clone()))
+    };
+    keys.into_iter()
+        .filter(|key| was.get(*key) != is.get(*key))
+        .map(|key| {
+            let field = format!("{}.{key}", row.name);
+            Finding { field, ..finding(row, of(was, key), of(is, key)) }
+        })
+        .collect()
+}
+
+fn finding(row: &Row, applied: Value, observed: Value) -> Finding {
+    Finding {
+        level: Level::Task,
+        stack: None,
+        row: Some(row.field),
+        field: row.name.to_owned(),
+        applied,
+        observed,
+        cause: None,
+        fixed: false,
+    }
+}
+
+struct Reading<'a> {
+    layout: &'a Layout,
+    records: &'a Records,
+    process: &'a Process,
+    /// It shares the namespace of a task that has another one by now.
+    apart: bool,
+}
+
+impl Reading<'_> {
+    /// What the kernel would hold and what it holds; `None` where that cannot be known.
+    fn read(&self, reader: Reader) -> Option<(Value, Value)> {
+        match reader {
+            Reader::Limit(limit) => self.limit(limit),
+            Reader::Sysctls => self.sysctls(),
+            Reader::Ulimits => self.ulimits(),
+            Reader::Layers => self.image(),
+            Reader::Mounts => self.volumes(),
+            Reader::Namespace => Some(self.namespace()),
+            Reader::Links => Some(self.networks()),
+            // Their elements are read for all tasks at once.
+            Reader::PortTables => None,
+        }
+    }
+
+    fn limit(&self, limit: Limit) -> Option<(Value, Value)> {
+        let own = self.cgroup()?;
+        let asked = limit.of(&self.records.wish.spec).map(|value| cgroup::held(limit, value));
+        let applied = asked.map_or_else(|| own.usual(limit), |asked| Ok(Some(asked))).ok()?;
+        Some((limit.value(applied), limit.value(own.get(limit).ok()?)))
+    }
+
+    fn sysctls(&self) -> Option<(Value, Value)> {
+        let wanted = &self.records.wish.spec.sysctls;
+        Some((map(wanted.clone()), map(inside::sysctls(self.process, wanted)?)))
+    }
+
+    fn cgroup(&self) -> Option<Cgroup> {
+        let id = &self.records.wish.id;
+        Cgroup::at(&format!("{}/{}", self.layout.cgroup(), id.short())).ok()
+    }
+
+    /// Against the specification of the run: a limit beyond what this host grants was cut there.
+    fn ulimits(&self) -> Option<(Value, Value)> {
+        let shown = |(name, soft, hard): &(String, u64, u64)| {
+            (name.clone(), format!("{}:{}", inside::shown(*soft), inside::shown(*hard)))
+        };
+        let applied: BTreeMap<_, _> =
+            limits_of_run(self.layout, &self.records.wish)?.iter().map(shown).collect();
+        let mut held = inside::limits(self.process)?;
+        held.retain(|name, _| applied.contains_key(name));
+        Some((map(applied), map(held)))
+    }
+
+    /// The layers that the root is made of.
+    fn image(&self) -> Option<(Value, Value)> {
+        let work = &self.records.work;
+        let digest = work.digest.as_ref()?.to_string();
+        let whole = work.layers.iter().all(|layer| layer.is_dir());
+        let observed = if whole { digest.clone() } else { "layers missing".to_owned() };
+        Some((Value::Text(digest), Value::Text(observed)))
+    }
+
+    /// Whose network namespace it is in.
+    fn namespace(&self) -> (Value, Value) {
+        let applied = match &self.records.wish.spec.network_mode {
+            NetworkMode::Service(name) => format!("service:{name}"),
+            NetworkMode::Container(name) => format!("container:{name}"),
+            NetworkMode::Networks | NetworkMode::Host | NetworkMode::None => {
+                return (Value::Unset, Value::Unset);
+            }
+        };
+        let observed =
+            if self.apart { format!("{applied}, as it was before") } else { applied.clone() };
+        (Value::Text(applied), Value::Text(observed))
+    }
+
+    fn networks(&self) -> (Value, Value) {
+        let endpoints = &self.records.work.endpoints;
+        let shown = |endpoint: &record::Endpoint| format!("{} {}", endpoint.network, endpoint.ipv4);
+        let applied = endpoints.iter().map(shown).collect();
+        let spec = &self.records.wish.spec;
+        let there = endpoints.iter().filter(|one| is_joined(self.process, one, spec));
+        (list(applied), list(there.map(shown).collect()))
+    }
+
+    /// Those whose folder is there still.
+    fn volumes(&self) -> Option<(Value, Value)> {
+        let gone = inside::gone_mounts(self.process)?;
+        let (applied, observed): (Vec<_>, Vec<_>) = volumes_of(self.records)
+            .into_iter()
+            .map(|(target, name)| {
+                let lost = gone.contains(&target);
+                let shown = format!("{name}:{target}");
+                (shown.clone(), if lost { format!("{shown} (deleted)") } else { shown })
+            })
+            .unzip();
+        Some((list(applied), list(observed)))
+    }
+}
+
+/// Whether both sides of a task's way into a network are whole. What cannot be read is taken so;
+/// a task that may change its own network (a VPN's client, say) has its own routes.
+pub(crate) fn is_joined(process: &Process, endpoint: &record::Endpoint, spec: &TaskSpec) -> bool {
+    let own =
+        spec.privileged || ["NET_ADMIN", "ALL"].iter().any(|name| spec.cap_add.contains(*name));
+    inside::has(process, endpoint)
+        && (own || inside::has_routes(process, endpoint))
+        && network::is_plugged(endpoint).unwrap_or(true)
+}
+
+/// The volumes that a task has, with a name of their own or without: target and name.
+fn volumes_of(records: &Records) -> BTreeMap<String, String> {
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let named = records.wish.spec.volumes.iter().filter_map(|mount| match &mount.source {
+        MountSource::Volume { name, .. } => Some((plain(&mount.target), name.clone())),
+        _ => None,
+    });
+    let anonymous = records.work.anonymous.iter();
+    named.chain(anonymous.map(|(target, name)| (plain(target), name.clone()))).collect()
+}
+
+/// Targets of volumes whose folder was deleted under the running process.
+pub(crate) fn lost_volumes(records: &Records, process: &Process) -> Vec<String> {
+    let gone = inside::gone_mounts(process).unwrap_or_default();
+    volumes_of(records).into_keys().filter(|target| gone.contains(target)).collect()
+}
+
+/// The limits that a task asked for as its run got them: name, soft, hard.
+pub(crate) fn limits_of_run(
+    layout: &Layout,
+    wish: &TaskAssignment,
+) -> Option<Vec<(String, u64, u64)>> {
+    let config = layout.task(&wish.id).config();
+    let spec = record::load::<crate::runtime::oci::Spec>(&config).ok()??;
+    let named = spec.process.rlimits.into_iter().map(|limit| {
+        (limit.kind.trim_start_matches("RLIMIT_").to_lowercase(), limit.soft, limit.hard)
+    });
+    Some(named.filter(|(name, ..)| wish.spec.ulimits.contains_key(name)).collect())
+}
+
+fn map(values: BTreeMap<String, String>) -> Value {
+    if values.is_empty() { Value::Unset } else { Value::Map(values) }
+}
+
+fn list(values: Vec<String>) -> Value {
+    if values.is_empty() { Value::Unset } else { Value::List(values) }
+}
+
+/// A process that somebody else killed: for a day, or until it runs again if that is later.
+fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
+    let state: &State = records.state.as_ref()?;
+    let (at, signal) = state.killed?;
+    let down = seen.phase != Phase::Running;
+    let still = down && state.exit_cause == Some(ExitCause::KilledFromOutside);
+    if records.killed_by_person() {
+        return None;
+    }
+    if records.wish.goal >= Goal::Stopped || !(still || now.saturating_sub(at) < TOLD) {
+        return None;
+    }
+    let name = keel_names::signal::name(signal).unwrap_or_else(|| format!("signal {signal}"));
+    Some(Finding {
+        level: Level::Task,
+        stack: None,
+        row: None,
+        field: "process".into(),
+        applied: Value::Text("running".into()),
+        observed: Value::Text(if down { "killed" } else { "started again" }.into()),
+        cause: Some(format!("killed by {name} from outside")),
+        fixed: !down,
+    })
+}
+
+/// What differs in bridges, firewall and port tables: those of a task by its id, the others go to
+/// `rest`.
+pub(crate) fn networks(
+    layout: &Layout,
+    stored: &[Arc<Stored>],
+    scope: &Scope,
+    rest: &mut Vec<Finding>,
+) -> Result<BTreeMap<TaskId, Vec<Finding>>> {
+    let of_this_boot: BTreeSet<&str> =
+        stored.iter().filter(|one| one.is_of_this_boot()).map(|one| &*one.spec.name).collect();
+    if of_this_boot.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let made: Vec<Network> = stored.iter().filter_map(|stored| stored.made.clone()).collect();
+    let mut found = network::check(layout, &made, scope)
+        .map_err(|error| EngineError::failed("cannot read the networks back", error))?;
+    let counts = |name: &String| of_this_boot.contains(name.as_str());
+    found.retain(|found| found.network.as_ref().is_none_or(counts));
+    let mut of_tasks: BTreeMap<TaskId, Vec<Finding>> = BTreeMap::new();
+    for found in found {
+        if found.tasks.is_empty() {
+            rest.extend(of_stacks(stored, &found));
+            continue;
+        }
+        for task in &found.tasks {
+            let ports = keel_engine::fields::row_of(Field::Ports);
+            let finding = Finding {
+                field: found.what.clone(),
+                ..finding(
+                    ports,
+                    Value::Text(found.expected.clone()),
+                    Value::Text(found.observed.clone()),
+                )
+            };
+            of_tasks.entry(task.clone()).or_default().push(finding);
+        }
+    }
+    Ok(of_tasks)
+}
+
+/// What belongs to one network is its stack's; what all share (the firewall, `keel net`) is a
+/// finding of every stack that has a network here, since none of them is as it was applied.
+fn of_stacks(stored: &[Arc<Stored>], found: &NetworkFinding) -> Vec<Finding> {
+    let concerned = stored.iter().filter(|stored| match &found.network {
+        Some(network) => stored.spec.name == *network,
+        None => stored.made.is_some(),
+    });
+    let stacks: BTreeSet<_> = concerned.filter_map(|stored| stack_of(&stored.spec)).collect();
+    let what = match &found.network {
+        Some(network) => format!("{network}: {}", found.what),
+        None => found.what.clone(),
+    };
+    let finding = |stack| Finding {
+        level: Level::Network,
+        stack,
+        row: None,
+        field: what.clone(),
+        applied: Value::Text(found.expected.clone()),
+        observed: Value::Text(found.observed.clone()),
+        cause: None,
+        fixed: false,
+    };
+    if stacks.is_empty() {
+        return vec![finding(None)];
+    }
+    stacks.into_iter().map(|stack| finding(Some(stack))).collect()
+}
+
+/// The stack that a network belongs to.
+pub(crate) fn stack_of(network: &NetworkSpec) -> Option<StackName> {
+    StackName::new(network.labels.get(keel_engine::labels::PROJECT)?.as_str()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::record::Work;
+    use crate::task::records::sample;
+
+    #[test]
+    fn what_all_networks_share_is_told_of_every_stack() {
+        let stored = |name: &str, stack: Option<&str>| {
+            let key = keel_engine::labels::PROJECT.to_owned();
+            let labels = stack.map(|stack| (key, stack.to_owned())).into_iter().collect();
+            let spec = NetworkSpec { name: name.into(), labels, ..NetworkSpec::default() };
+            let made = Some(crate::network::Network {
+                name: name.into(),
+                bridge: "kl000000-000000".into(),
+                subnet: network::Subnet::of([172, 20, 0, 0].into(), 16),
+                gateway: "172.20.0.1".parse().unwrap(),
+                internal: false,
+            });
+            Arc::new(Stored { spec, made, ..Stored::default() })
+        };
+        let all = [
+            stored("blog_default", Some("blog")),
+            stored("blog_back", Some("blog")),
+            stored("shop_default", Some("shop")),
+            stored("mine", None),
+        ];
+        let cases = [
+            (None, vec![Some("blog"), Some("shop")]),
+            (Some("shop_default"), vec![Some("shop")]),
+            (Some("mine"), vec![None]),
+        ];
+        for (network, expected) in cases {
+            let found = NetworkFinding {
+                network: network.map(str::to_owned),
+                tasks: vec![],
+                what: "it".into(),
+                expected: "present".into(),
+                observed: "missing".into(),
+            };
+            let findings = of_stacks(&all, &found);
+            let stacks: Vec<_> =
+                findings.iter().map(|f| f.stack.as_ref().map(StackName::as_str)).collect();
+            assert_eq!(stacks, expected, "{network:?}");
+        }
+    }
+
+    #[test]
+    fn a_kill_from_outside_is_told_for_a_day() {
+        let day = TOLD;
+        // When it was killed, what it does now, the goal, what is told.
+        let cases = [
+            ("down", Phase::Exited, Goal::Running, day * 2, Some(false)),
+            ("runs again", Phase::Running, Goal::Running, 1_000, Some(true)),
+            ("ran again long ago", Phase::Running, Goal::Running, day, None),
+            ("stopped since", Phase::Exited, Goal::Stopped, 1_000, None),
+        ];
+        for (name, phase, goal, age, fixed) in cases {
+            let exit_cause = Some(ExitCause::KilledFromOutside);
+            let state = State { killed: Some((1_000, 9)), exit_cause, ..State::default() };
+            let wish = sample::wish(1, goal);
+            let records = sample::records(wish, Work::default(), Some(state));
+            let mut seen = sample::observed(&records.wish);
+            seen.phase = phase;
+            let found = killed(&records, &seen, 1_000 + age);
+            assert_eq!(found.as_ref().map(|finding| finding.fixed), fixed, "{name}");
+            if let Some(found) = found {
+                assert_eq!(found.cause.as_deref(), Some("killed by SIGKILL from outside"));
+            }
+        }
+    }
+}
