@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::show::ago;
 use crate::show::screen::Colour;
-use crate::target;
+use crate::subject;
 use futures_util::StreamExt;
 use keel_api::shapes::TaskRef;
 use keel_api::{Client, ClientError};
@@ -319,7 +319,7 @@ async fn meant(
 ) -> std::result::Result<Vec<TaskRef>, ClientError> {
     let mut tasks = Vec::new();
     for word in words {
-        tasks.extend(target::still_meant(client, word).await?);
+        tasks.extend(subject::still_meant(client, word).await?);
     }
     Ok(tasks)
 }

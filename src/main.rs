@@ -26,9 +26,9 @@ mod oneoff;
 mod preview;
 mod root;
 mod show;
+mod subject;
 mod sudo;
 mod talk;
-mod target;
 mod terminal;
 mod unknown;
 

@@ -5,10 +5,10 @@ pub mod json;
 pub mod outcome;
 pub mod problem;
 pub mod progress;
-pub mod room;
 pub mod screen;
 pub mod size;
 pub mod table;
+pub mod usage;
 
 pub use screen::Screen;
 pub use table::Table;

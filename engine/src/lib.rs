@@ -21,7 +21,7 @@ mod limits;
 mod network;
 mod observation;
 mod open;
-mod room;
+mod sweep;
 mod task;
 mod value;
 mod volume;
@@ -41,7 +41,7 @@ pub use observation::{
     ObservedNetwork, ObservedTask, ObservedVolume, Phase, PublishedPort,
 };
 pub use open::{Exec, LogOptions, Open};
-pub use room::{Disk, Sweep, Swept, Usage};
+pub use sweep::{Disk, Sweep, Swept, Usage};
 pub use task::{
     Attachment, Capability, Device, FileMount, HealthCheck, HealthTest, Mount, MountSource,
     NetworkMode, Port, Protocol, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit,

@@ -10,7 +10,6 @@
 
 mod accept;
 pub mod allowed;
-mod answers;
 pub mod ask;
 mod cause;
 pub mod clock;
@@ -24,6 +23,7 @@ pub mod history;
 mod lfs;
 pub mod limits;
 pub mod load;
+mod lookups;
 mod loops;
 pub mod notices;
 mod operate;
@@ -40,10 +40,10 @@ mod record;
 mod refresh;
 mod refusal;
 pub mod repos;
-mod room;
 pub mod rows;
 mod source;
 mod store;
+mod sweeper;
 mod trace;
 pub mod work_tree;
 mod yaml;

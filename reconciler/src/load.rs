@@ -5,10 +5,10 @@
 //!   environment.
 //! - A stack with an error has no desired state; its problems are printed in full.
 
-use crate::answers::{Answers, Asked};
 use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
 use crate::lfs;
+use crate::lookups::{Answers, Asked};
 use crate::reader::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
 use crate::source::Submodules;
 use base64::Engine as _;

@@ -10,7 +10,7 @@ use crate::operation::OperationState;
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
-use crate::room::keep_room;
+use crate::sweeper::keep_room;
 use futures_util::{FutureExt, StreamExt};
 use keel_engine::{Event, StackName};
 use keel_plan::Asked;

@@ -10,8 +10,8 @@
 //! - Deciding is pure (`judge`, `incident`, `drift`, `answers`, `outbox`); `look` reads, [`herald`] puts.
 //! - No letter holds a secret: no output of containers, no values of fields, no URL of a receiver.
 
-mod answers;
 mod book;
+mod deliveries;
 mod drift;
 pub(crate) mod herald;
 mod incident;

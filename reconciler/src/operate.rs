@@ -12,7 +12,6 @@ mod plans;
 mod preview;
 mod ps;
 mod rollback;
-mod room;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;
@@ -20,6 +19,7 @@ mod sync;
 mod target;
 mod tasks;
 mod trouble;
+mod usage;
 mod volumes;
 
 pub(crate) use status::Examined;

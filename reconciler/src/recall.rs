@@ -6,8 +6,8 @@
 //!   and what it mounts of its revision is there.
 //! - A refresh that has left something undone is not skipped: it is tried again.
 
-use crate::answers::Changes;
 use crate::load::{LoadedStack, StackFiles};
+use crate::lookups::Changes;
 use keel_engine::MountSource;
 use keel_plan::desired::Desired;
 use std::collections::BTreeMap;

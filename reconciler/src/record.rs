@@ -15,7 +15,7 @@ use decoded::Decoded;
 use keel_engine::{Digest, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
-use keel_plan::room::Images;
+use keel_plan::retention::Images;
 use keel_plan::standing::Standing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

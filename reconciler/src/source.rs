@@ -26,11 +26,11 @@ mod tags;
 mod transport;
 mod words;
 
-use crate::answers::Changes;
 use crate::config::{Follow, From, SourceConfig};
 use crate::controller::Settings;
 use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
+use crate::lookups::Changes;
 use crate::preview::ServedSource;
 use crate::recall::{Recall, unchanged};
 use crate::record::Commit;

@@ -4,7 +4,7 @@ use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::target;
+use crate::subject;
 use keel_api::ClientError;
 use keel_reconciler::ask::{RefusalKind, TaskAsk, TaskVerb};
 use keel_reconciler::rows::TaskDone;
@@ -18,8 +18,8 @@ pub async fn act(
     timeout: Option<u64>,
 ) -> Result<Exit> {
     let mut connection = connect(context, Need::Drive, who).await?;
-    let targets = target::in_full(context, &connection.client, targets).await?;
-    let targets = target::spread(&connection.client, &targets).await?;
+    let targets = subject::in_full(context, &connection.client, targets).await?;
+    let targets = subject::spread(&connection.client, &targets).await?;
     let ask = TaskAsk { targets, verb, timeout, again: false };
     let done = through(&mut connection, context, who, &ask).await?;
     connection.close().await;

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
-use crate::target::{self, Subject};
+use crate::subject::{self, Subject};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
 /// What it takes.
@@ -31,7 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let targets = targets(context, &subject)?;
     let who = format!("keel apply {}", subject.shown());
     let mut connection = connect(context, Need::Drive, &who).await?;
-    target::known(&connection.client, &subject).await?;
+    subject::known(&connection.client, &subject).await?;
     let mut worst = Exit::Done;
     for target in targets {
         let exit = converge(&mut connection, context, &who, target, args.take_over).await?;

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
 use crate::show::outcome;
-use crate::target::{self, Subject};
+use crate::subject::{self, Subject};
 use keel_api::Client;
 use keel_engine::StackName;
 use keel_reconciler::ask::DownAsk;
@@ -31,7 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (stack, by_path) = stack(&args, context)?;
     let who = format!("keel down {stack}");
     let mut connection = connect(context, Need::Drive, &who).await?;
-    let meant = target::path_meant(&stack).filter(|_| !by_path);
+    let meant = subject::path_meant(&stack).filter(|_| !by_path);
     let ask = DownAsk { stack, volumes: args.volumes, by_path };
     // Asked again, it may be down already.
     let ask = async |client: &Client, again| {
@@ -51,7 +51,7 @@ fn stack(args: &Args, context: &Context) -> Result<(StackName, bool)> {
     let files = args.files.clone().after(&context.files);
     // A name says enough, as with docker compose.
     if let (None, Some(name)) = (&args.subject, &files.project_name) {
-        return Ok((target::stack(name)?, true));
+        return Ok((subject::stack(name)?, true));
     }
     Ok(match Subject::of(args.subject.as_deref(), args.files.clone(), context)? {
         Subject::Stack(name) => (name, false),

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::talk::{End, Manner, nobody, talk};
-use crate::{target, terminal};
+use crate::{subject, terminal};
 use keel_api::shapes::TaskRef;
 use keel_engine::{Exec, Open, Phase};
 
@@ -62,8 +62,8 @@ async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     }
     let command = args.target.split_off(1);
     let connection = connect(context, Need::Read, "keel exec").await?;
-    let word = target::in_full(context, &connection.client, &args.target[..1]).await?;
-    let tasks = target::tasks(&connection.client, &word[0]).await?;
+    let word = subject::in_full(context, &connection.client, &args.target[..1]).await?;
+    let tasks = subject::tasks(&connection.client, &word[0]).await?;
     let task = running(&args.target[0], &tasks)?;
     let manner = Manner { stdin: args.interactive, tty: args.tty, signals: false };
     let exec = Exec {

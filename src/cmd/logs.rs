@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::follow::{Follower, Style};
 use crate::load::{self, Asked};
 use crate::show::ago;
-use crate::target;
+use crate::subject;
 use keel_api::shapes::TaskRef;
 use keel_engine::LogOptions;
 
@@ -46,11 +46,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel logs").await?;
     let words = match stack {
         Some(stack) => vec![stack],
-        None => target::in_full(context, &connection.client, &args.targets).await?,
+        None => subject::in_full(context, &connection.client, &args.targets).await?,
     };
     let mut tasks: Vec<TaskRef> = Vec::new();
     for word in &words {
-        tasks.extend(target::tasks(&connection.client, word).await?);
+        tasks.extend(subject::tasks(&connection.client, word).await?);
     }
     let style = match tasks.as_slice() {
         [_] if !args.targets.is_empty() => Style::Bare,

@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::load;
 use crate::preview::{self, Wish};
 use crate::show::{json, problem};
-use crate::target::{self, Subject};
+use crate::subject::{self, Subject};
 use keel_api::Client;
 use keel_engine::short;
 use keel_plain::line;
@@ -75,7 +75,7 @@ async fn planned(
             stacks.into_iter().map(|one| PlanTarget::Submitted(Box::new(one))).collect()
         }
     };
-    target::known(client, subject).await?;
+    subject::known(client, subject).await?;
     let report = client.plan(&targets).await?;
     let held = report.stacks.iter().flat_map(|stack| &stack.verdicts);
     let is_anothers = held.filter_map(|row| row.hold.as_deref()).any(|hold| hold == "owned-by");

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Result};
 use crate::load::{self, Asked};
 use crate::preview::Wish;
 use crate::show::{json, problem};
-use crate::target;
+use crate::subject;
 use clap::ValueEnum;
 use keel_spec::{Document, problem as problems};
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 fn asked(path: Option<PathBuf>, files: Files) -> Result<Asked> {
     match path {
         Some(path) if !files.files.is_empty() => {
-            Err(target::named_twice(&path.display().to_string()))
+            Err(subject::named_twice(&path.display().to_string()))
         }
         path => Ok(Asked { path: path.unwrap_or_else(|| ".".into()), files }),
     }

@@ -5,7 +5,7 @@ use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::target;
+use crate::subject;
 use keel_reconciler::ask::{TaskAsk, TaskVerb};
 
 /// What it takes.
@@ -30,8 +30,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let who = "keel rm";
     let mut connection = connect(context, Need::Drive, who).await?;
-    let targets = target::in_full(context, &connection.client, &args.targets).await?;
-    let targets = target::spread(&connection.client, &targets).await?;
+    let targets = subject::in_full(context, &connection.client, &args.targets).await?;
+    let targets = subject::spread(&connection.client, &targets).await?;
     if args.stop {
         let ask =
             TaskAsk { targets: targets.clone(), verb: TaskVerb::Stop, timeout: None, again: false };

@@ -9,7 +9,7 @@ use crate::failure::Result;
 use crate::follow::{Follower, Style};
 use crate::load;
 use crate::show::{ago, outcome};
-use crate::target::{self, Subject};
+use crate::subject::{self, Subject};
 use clap::ValueEnum;
 use keel_engine::{LogOptions, StackName};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget, TaskAsk, TaskVerb};
@@ -66,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let ask = ask(&args, target, services);
     let who = format!("keel up {stack}");
     let mut connection = connect(context, Need::Drive, &who).await?;
-    target::known(&connection.client, &subject).await?;
+    subject::known(&connection.client, &subject).await?;
     let converging = converge(&mut connection, context, &who, ask);
     if args.detach || args.wait {
         let exit = converging.await;
@@ -95,7 +95,7 @@ async fn asked(args: &Args, context: &Context) -> Result<(Subject, Vec<String>)>
     let all = files.clone().after(&context.files);
     let subject = match &args.subject {
         Some(word)
-            if !word.contains(['/', '.']) && target::is_service(context, &all, word).await =>
+            if !word.contains(['/', '.']) && subject::is_service(context, &all, word).await =>
         {
             services.insert(0, word.clone());
             None
@@ -194,7 +194,7 @@ async fn stop(context: &Context, stack: &StackName) -> Result<()> {
     context.screen.paragraph(&format!("\nstopping {stack} (Ctrl-C again to kill it)"));
     let connection = connect(context, Need::Drive, &format!("keel up {stack}")).await?;
     // Interrupted before anything was made, there is nothing to stop.
-    let targets = target::spread(&connection.client, &[stack.to_string()]).await;
+    let targets = subject::spread(&connection.client, &[stack.to_string()]).await;
     let targets = targets.unwrap_or_default();
     let asked = |verb| TaskAsk { targets: targets.clone(), verb, timeout: None, again: false };
     let client = connection.client.clone();

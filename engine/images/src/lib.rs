@@ -22,6 +22,7 @@
 pub mod config;
 pub mod credentials;
 pub mod error;
+mod free_space;
 pub mod hello;
 pub mod image;
 mod inflate;
@@ -32,7 +33,6 @@ pub mod platform;
 pub mod progress;
 mod pull;
 pub mod registry;
-mod room;
 pub mod store;
 mod strict;
 #[cfg(feature = "testing")]

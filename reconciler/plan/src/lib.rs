@@ -12,7 +12,7 @@
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
 //! verdict for a slot; `rollout`: which slot is next, in which order; `waits`: what has to be
-//! there first; `resources`: images, networks, volumes. [`room`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
+//! there first; `resources`: images, networks, volumes. [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
 //! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
@@ -22,7 +22,7 @@ pub mod drift;
 pub mod invariants;
 pub mod lines;
 pub mod lower;
-pub mod room;
+pub mod retention;
 pub mod standing;
 pub mod status;
 pub mod text;

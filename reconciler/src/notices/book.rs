@@ -1,7 +1,7 @@
 //! All that is remembered of what was told, and what is on its way: one record, so that deciding
 //! and queueing are one step.
 
-use super::answers::{Answers, Fares};
+use super::deliveries::{Answers, Fares};
 use super::drift::{Found, Told};
 use super::incident::{Incidents, Seen, Subject};
 use super::outbox::Outbox;

@@ -1,7 +1,7 @@
 //! How a stack, a source and a commit are, seen from outside: pure.
 
 use super::Way;
-use super::answers::Fares;
+use super::deliveries::Fares;
 use super::incident::{About, Cause, Seen};
 use crate::ask::StatusRow;
 use crate::operation::{Operation, OperationState};

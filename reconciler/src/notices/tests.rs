@@ -1,7 +1,7 @@
 //! Stories: what is seen second by second, and what is told of it.
 
-use super::answers::{Answers, Fares};
 use super::book::{Addressed, Book, Looked};
+use super::deliveries::{Answers, Fares};
 use super::drift::Found;
 use super::incident::{About, Cause, Seen};
 use super::outbox::Next;

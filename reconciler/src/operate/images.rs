@@ -9,7 +9,7 @@ use crate::progress::Scene;
 use crate::rows::{ImageRow, PullAsk, RemoveAsk};
 use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
 use keel_names::reference::Written;
-use keel_plan::room::Images;
+use keel_plan::retention::Images;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;

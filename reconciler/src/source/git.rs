@@ -14,11 +14,11 @@ use super::meter::{Allowance, TOO_LONG};
 use super::submodules::Submodules;
 use super::tags::Range;
 use super::{Snapshot, SourceError, checkout, local, transport, words};
-use crate::answers::Changes;
 use crate::config::{Follow, GitConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::limits;
 use crate::load::StackFiles;
+use crate::lookups::Changes;
 use git2::{
     DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, RemoteCallbacks, Repository,
 };

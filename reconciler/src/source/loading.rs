@@ -1,9 +1,9 @@
 //! From a snapshot to its stacks: only those are read whose files changed, with the submodules that they need.
 
 use super::{Kind, Snapshot, Source, SourceError, pause};
-use crate::answers::Changes;
 use crate::find::{self, Found};
 use crate::load::{LoadedStack, StackFiles};
+use crate::lookups::Changes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::load::{self, Asked};
 use crate::machine::{config, environment};
 use crate::root::{self, settled};
-use crate::target;
+use crate::subject;
 use keel_plan::desired::Policy;
 use keel_reconciler::config::{From, GitConfig, SourceConfig};
 use keel_reconciler::find::{
@@ -26,7 +26,7 @@ const NAMED: usize = 5;
 pub fn loaded(args: &Args, context: &Context) -> Result<Vec<LoadedStack>> {
     let files = args.files.clone().after(&context.files);
     if let (Some(path), false) = (args.paths.first(), files.files.is_empty()) {
-        return Err(target::named_twice(&path.display().to_string()));
+        return Err(subject::named_twice(&path.display().to_string()));
     }
     let here = [PathBuf::from(".")];
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::load::{self, Asked};
 use crate::oneoff;
-use crate::target;
+use crate::subject;
 use keel_api::Client;
 use keel_engine::{NetworkMode, StackName, TaskSpec};
 use keel_plan::desired::{Desired, DesiredService};
@@ -81,7 +81,7 @@ impl Service {
         self.make_resources(&spec, &connection.client).await?;
         let stack = &self.submission.desired.stack;
         if let NetworkMode::Service(other) = &spec.network_mode {
-            let tasks = target::tasks(&connection.client, &format!("{stack}/{other}")).await?;
+            let tasks = subject::tasks(&connection.client, &format!("{stack}/{other}")).await?;
             let joined = tasks.first().map(|task| task.id.as_str().to_owned());
             spec.network_mode = NetworkMode::Container(joined.unwrap_or_default());
         }

@@ -1,7 +1,7 @@
 //! What a person who watches `keel serve` is told: each change once. Pure.
 
 use super::containers::Containers;
-use crate::show::room;
+use crate::show::usage;
 use keel_plain::line;
 use keel_reconciler::ask::{ContainerRow, SourceRow, StatusRow, WarningRow};
 use keel_reconciler::rows::ClearedRow;
@@ -111,7 +111,7 @@ impl Watch {
         match &fresh.trouble {
             Some(trouble) if !again => Some(format!("warning: {trouble}")),
             Some(_) => None,
-            None => Some(format!("room: removed {}", room::cleared(fresh))),
+            None => Some(format!("room: removed {}", usage::cleared(fresh))),
         }
     }
 

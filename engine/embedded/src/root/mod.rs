@@ -10,4 +10,4 @@ pub(crate) mod places;
 pub mod probe;
 pub(crate) mod reap;
 pub mod record;
-pub(crate) mod room;
+pub(crate) mod sweeping;

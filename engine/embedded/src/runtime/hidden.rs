@@ -1,7 +1,7 @@
 //! Parts of /proc and /sys that a container does not see, or cannot write to.
 
 use super::failure::{Failure, Step};
-use super::mounts;
+use super::mounting;
 use super::oci::Spec;
 use super::options::Options;
 use super::within::{self, Root};
@@ -36,9 +36,9 @@ fn find(root: &Root, path: &str) -> Result<Option<OwnedFd>, Failure> {
 
 /// The very mount that is changed is the one that is attached: nothing is looked up twice.
 fn freeze(target: &OwnedFd) -> io::Result<()> {
-    let part = mounts::clone_at(target.as_fd(), Path::new(""), true)?;
-    mounts::make_read_only(part.as_fd(), true)?;
-    mounts::attach(part.as_fd(), target.as_fd())
+    let part = mounting::clone_at(target.as_fd(), Path::new(""), true)?;
+    mounting::make_read_only(part.as_fd(), true)?;
+    mounting::attach(part.as_fd(), target.as_fd())
 }
 
 /// What is put over files and folders.
@@ -55,16 +55,16 @@ impl Masks {
         } else {
             self.file(root)?
         };
-        mounts::attach(part.as_fd(), target.as_fd())
+        mounting::attach(part.as_fd(), target.as_fd())
     }
 
     /// The first one is attached as it is; further ones are its clones.
     fn folder(&mut self) -> io::Result<OwnedFd> {
         if let Some(empty) = &self.empty {
-            return mounts::clone_at(empty.as_fd(), Path::new(""), false);
+            return mounting::clone_at(empty.as_fd(), Path::new(""), false);
         }
         let options = Options::sort(["ro", "nosuid", "noexec", "nodev", "mode=755"]);
-        let made = mounts::file_system("tmpfs", "tmpfs", &options)?;
+        let made = mounting::file_system("tmpfs", "tmpfs", &options)?;
         self.empty = Some(made.try_clone()?);
         Ok(made)
     }
@@ -78,6 +78,6 @@ impl Masks {
         if !within::is_null(null.as_fd())? {
             return Err(io::Error::other("/dev/null is not the null device"));
         }
-        mounts::clone_at(null.as_fd(), Path::new(""), false)
+        mounting::clone_at(null.as_fd(), Path::new(""), false)
     }
 }

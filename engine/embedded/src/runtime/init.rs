@@ -8,7 +8,7 @@ use super::failure::{Failure, Step};
 use super::oci::{Mount, Spec};
 use super::options::Options;
 use super::spawn::Stdio;
-use super::{mounts, rootfs, seal, terminal};
+use super::{mounting, rootfs, seal, terminal};
 use crate::root::layout::TaskDir;
 use crate::root::places::{self, Places};
 use nix::sched::CloneFlags;
@@ -110,7 +110,7 @@ fn bound(places: &Places, mount: &Mount) -> Result<OwnedFd, Failure> {
     let step = format_args!("bind `{}`", source.display()).to_string();
     let found = places.open(source, mount.beneath.as_deref());
     let found = found.map_err(|error| Failure::at(&step, places::in_words(&error)))?;
-    mounts::part_opened(found.opened.as_fd(), &Options::sort(mount.words())).step(step)
+    mounting::part_opened(found.opened.as_fd(), &Options::sort(mount.words())).step(step)
 }
 
 /// The program that is process 1 of a container with `init: true`: a copy of this one that is the
@@ -123,7 +123,7 @@ fn init_program(dir: &Path, copy: &Path) -> Result<OwnedFd, Failure> {
     }
     let copy = own_copy(dir)?;
     let options = Options::sort(["ro", "nosuid", "nodev"]);
-    mounts::part_of_host(&copy, &options).step(format_args!("bind `{}`", copy.display()))
+    mounting::part_of_host(&copy, &options).step(format_args!("bind `{}`", copy.display()))
 }
 
 /// A copy of this program that only this container ever sees: whatever it does to it, it does to

@@ -25,7 +25,7 @@ pub mod facts;
 pub mod failure;
 mod hidden;
 mod init;
-mod mounts;
+mod mounting;
 pub mod oci;
 mod options;
 pub mod overlay;

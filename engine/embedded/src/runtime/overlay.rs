@@ -4,7 +4,7 @@
 //! named by descriptor (`/proc/self/fd/N`), which is short and free of commas and colons.
 
 use super::failure::{Failure, Step};
-use super::mounts;
+use super::mounting;
 use nix::sched::CloneFlags;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{
@@ -59,7 +59,7 @@ pub fn mount_on(layers: &Layers, target: &Path) -> Result<(), Failure> {
             let flags = OFlags::PATH | OFlags::CLOEXEC;
             let target =
                 openat(CWD, target, flags, Mode::empty()).step("open the root's folder")?;
-            mounts::attach(overlay.as_fd(), target.as_fd()).step("attach the root")
+            mounting::attach(overlay.as_fd(), target.as_fd()).step("attach the root")
         }
         // Either this kernel does not know `lowerdir+`, or something is wrong with the layers: in
         // the second case the old way says so too.
@@ -99,7 +99,7 @@ pub fn writable(layers: &Layers, place: &Path, file: &str) -> Result<(), Failure
 /// From now on this thread has mounts of its own.
 fn leave_mounts() -> Result<(), Failure> {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-    mounts::be_private().step("leave the host's mounts")
+    mounting::be_private().step("leave the host's mounts")
 }
 
 /// What a thread changes of itself goes with it.

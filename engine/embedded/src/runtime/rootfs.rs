@@ -10,7 +10,7 @@ use super::oci::{Mount, Spec};
 use super::options::Options;
 use super::overlay::{self, Layers};
 use super::within::Root;
-use super::{devices, hidden, mounts, staging};
+use super::{devices, hidden, mounting, staging};
 use crate::runtime::cgroup::Hierarchies;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
@@ -37,7 +37,7 @@ pub fn assemble(
     mut parts: BTreeMap<usize, OwnedFd>,
     cgroups: &Hierarchies,
 ) -> Result<Assembled, Failure> {
-    mounts::be_private().step("leave the host's mounts")?;
+    mounting::be_private().step("leave the host's mounts")?;
     let list = &spec.mounts;
     let files = list.iter().enumerate().filter(|(_, mount)| mount.kind.as_deref() == Some(FILE));
     parts.extend(staging::files(place, files)?);
@@ -102,7 +102,7 @@ impl Assembled {
         if is_proc_itself(path) && !is_procfs(part.as_fd())? {
             return Err(in_proc());
         }
-        mounts::attach(part.as_fd(), target.as_fd()).step("attach")
+        mounting::attach(part.as_fd(), target.as_fd()).step("attach")
     }
 
     fn add_file_system(&mut self, spec: &Spec, mount: &Mount, kind: &str) -> Result<(), Failure> {
@@ -113,9 +113,9 @@ impl Assembled {
         }
         let name = mount.source.as_ref().map(|name| name.to_string_lossy());
         let options = Options::sort(mount.words());
-        let made = mounts::file_system(kind, name.as_deref().unwrap_or(kind), &options);
+        let made = mounting::file_system(kind, name.as_deref().unwrap_or(kind), &options);
         let made = made.step("make it")?;
-        mounts::attach(made.as_fd(), target.as_fd()).step("attach")?;
+        mounting::attach(made.as_fd(), target.as_fd()).step("attach")?;
         match (kind, mount.destination.to_str()) {
             ("proc", _) => set_parameters(spec, made.as_fd())?,
             ("tmpfs", Some("/dev")) => devices::fill(made.as_fd())?,
@@ -143,8 +143,8 @@ impl Assembled {
         let mut options = Options::sort(mount.words());
         let target = self.root.folder(&mount.destination)?;
         if host.v1.is_empty() {
-            let made = mounts::file_system("cgroup2", "cgroup", &options).step("make it")?;
-            return mounts::attach(made.as_fd(), target.as_fd()).step("attach");
+            let made = mounting::file_system("cgroup2", "cgroup", &options).step("make it")?;
+            return mounting::attach(made.as_fd(), target.as_fd()).step("attach");
         }
         let mut by_place: BTreeMap<&PathBuf, Vec<&str>> = BTreeMap::new();
         for (controller, place) in &host.v1 {
@@ -152,8 +152,8 @@ impl Assembled {
         }
         let read_only = options.attributes & libc::MOUNT_ATTR_RDONLY != 0;
         let folder = Options::sort(["nosuid", "noexec", "nodev", "mode=755", "size=64k"]);
-        let folder = mounts::file_system("tmpfs", "tmpfs", &folder).step("make it")?;
-        mounts::attach(folder.as_fd(), target.as_fd()).step("attach")?;
+        let folder = mounting::file_system("tmpfs", "tmpfs", &folder).step("make it")?;
+        mounting::attach(folder.as_fd(), target.as_fd()).step("attach")?;
         for (place, controllers) in by_place {
             options.own = controllers.iter().map(|name| (*name).to_owned()).collect();
             let name = place.file_name().unwrap_or(place.as_os_str());
@@ -161,7 +161,7 @@ impl Assembled {
             name_each(folder.as_fd(), name, &controllers).step("name controllers")?;
         }
         if read_only {
-            mounts::make_read_only(folder.as_fd(), false).step("make it read-only")?;
+            mounting::make_read_only(folder.as_fd(), false).step("make it read-only")?;
         }
         Ok(())
     }
@@ -202,10 +202,10 @@ fn is_proc_itself(path: &Path) -> bool {
 
 fn add_hierarchy(folder: BorrowedFd<'_>, name: &Path, options: &Options) -> io::Result<()> {
     rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o555))?;
-    let made = mounts::file_system("cgroup", "cgroup", options)?;
+    let made = mounting::file_system("cgroup", "cgroup", options)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = rustix::fs::openat(folder, name, flags, Mode::empty())?;
-    mounts::attach(made.as_fd(), target.as_fd())
+    mounting::attach(made.as_fd(), target.as_fd())
 }
 
 /// Controllers that share a hierarchy (`cpu,cpuacct`) are found by the name of each.
@@ -238,7 +238,7 @@ pub fn enter(root: &Root, read_only: bool) -> Result<(), Failure> {
     unmount(".", UnmountFlags::DETACH).step("let go of the host's root")?;
     rustix::process::chdir("/").step("enter the root")?;
     if read_only {
-        mounts::make_read_only(root.as_fd(), false).step("make the root read-only")?;
+        mounting::make_read_only(root.as_fd(), false).step("make the root read-only")?;
     }
     Ok(())
 }

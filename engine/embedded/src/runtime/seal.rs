@@ -7,7 +7,7 @@
 //! the host's file but a copy of the root's own: a fault of the kernel that lets a reader change
 //! cached pages (CVE-2022-0847 and its kin) does not change what the host executes.
 
-use super::mounts;
+use super::mounting;
 use crate::sys;
 use keel_durable::boot_id;
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, openat};
@@ -96,7 +96,7 @@ fn remove_others(programs: &Path, usage: &str, but: &Path) {
 /// A program that [`own_copy`] made, as a mount that nobody can write through, attached to nothing.
 pub fn part_of(program: &Path) -> io::Result<OwnedFd> {
     let name = program.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    mounts::clone_at(overlay_of_folder(program)?.as_fd(), Path::new(name), false)
+    mounting::clone_at(overlay_of_folder(program)?.as_fd(), Path::new(name), false)
 }
 
 fn is_sealed(own: &File) -> bool {

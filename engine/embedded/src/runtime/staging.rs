@@ -1,7 +1,7 @@
 //! Configs and secrets: copied into memory, then mounted one by one.
 
 use super::failure::{Failure, Step};
-use super::mounts;
+use super::mounting;
 use super::oci::Mount;
 use super::options::Options;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
@@ -22,10 +22,10 @@ pub fn files<'a>(
         return Ok(BTreeMap::new());
     }
     let options = Options::sort(["nosuid", "noexec", "nodev", "mode=700"]);
-    let memory = mounts::file_system("tmpfs", "tmpfs", &options).step("make memory for files")?;
+    let memory = mounting::file_system("tmpfs", "tmpfs", &options).step("make memory for files")?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let target = openat(CWD, place, flags, Mode::empty()).step("open the staging folder")?;
-    mounts::attach(memory.as_fd(), target.as_fd()).step("attach memory for files")?;
+    mounting::attach(memory.as_fd(), target.as_fd()).step("attach memory for files")?;
     let mut parts = BTreeMap::new();
     for (at, mount) in files {
         let part = stage(memory.as_fd(), &at.to_string(), mount);
@@ -47,7 +47,7 @@ fn stage(memory: BorrowedFd<'_>, name: &str, mount: &Mount) -> io::Result<OwnedF
     io::copy(&mut source, &mut file)?;
     fchown(&file, Some(Uid::from_raw(number("uid"))), Some(Gid::from_raw(number("gid"))))?;
     fchmod(&file, Mode::from_raw_mode(mode))?;
-    let part = mounts::clone_at(memory, Path::new(name), false)?;
-    mounts::make_read_only(part.as_fd(), false)?;
+    let part = mounting::clone_at(memory, Path::new(name), false)?;
+    mounting::make_read_only(part.as_fd(), false)?;
     Ok(part)
 }

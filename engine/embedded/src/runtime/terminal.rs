@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::rootfs::{self, Assembled};
 use super::within::Root;
-use super::{init, mounts};
+use super::{init, mounting};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, ptsname, unlockpt};
 use std::io;
@@ -24,12 +24,12 @@ pub fn give(built: &Assembled, size: Option<(u16, u16)>, channel: &Channel) -> R
     let name = ptsname(&master, Vec::new()).step("name the terminal")?;
     let name = name.to_string_lossy();
     let name = name.rsplit('/').next().unwrap_or_default();
-    let console = mounts::clone_at(terminals.as_fd(), Path::new(name), false);
+    let console = mounting::clone_at(terminals.as_fd(), Path::new(name), false);
     let console = console.step("take the terminal")?;
     let target = built.root.file(Path::new("/dev/console"))?;
     // In a /dev of the author's it may be a link.
     rootfs::outside_proc(target.as_fd())?;
-    mounts::attach(console.as_fd(), target.as_fd()).step("mount /dev/console")?;
+    mounting::attach(console.as_fd(), target.as_fd()).step("mount /dev/console")?;
     channel.terminal(master.as_fd()).step("hand the terminal over")?;
     rustix::process::ioctl_tiocsctty(&slave).step("control the terminal")?;
     init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())

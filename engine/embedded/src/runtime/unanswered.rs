@@ -7,7 +7,7 @@
 //! # Invariants
 //! - A file system that the host has mounted is the host's, whatever container sees it: it stays.
 
-use super::mounts;
+use super::mounting;
 use super::options::Options;
 use rustix::fs::{Mode, OFlags, openat};
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ fn held(pid: u32) -> Vec<u32> {
 }
 
 fn end(connections: &BTreeSet<u32>) -> io::Result<()> {
-    let control = mounts::file_system("fusectl", "keel", &Options::default())?;
+    let control = mounting::file_system("fusectl", "keel", &Options::default())?;
     for number in connections {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(control.as_fd(), format!("{number}/abort"), flags, Mode::empty());

@@ -3,7 +3,7 @@
 mod adopt;
 pub(crate) mod answering;
 pub(crate) mod health;
-pub(crate) mod mounts;
+pub(crate) mod mount_sources;
 pub(crate) mod namespaces;
 pub(crate) mod phase;
 pub(crate) mod prepare;

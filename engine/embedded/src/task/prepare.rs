@@ -118,7 +118,7 @@ fn ready(
 ) -> Step<Prepared> {
     let layout = &root.layout;
     contents(layout, &wish)?;
-    let mounts = crate::task::mounts::resolve(layout, &wish, image, &mut work, first)?;
+    let mounts = crate::task::mount_sources::resolve(layout, &wish, image, &mut work, first)?;
     place(root, &wish, &mut work)?;
     bundle(layout, &wish, &mut work, image, mounts)?;
     work.stage = Stage::Ready;
@@ -135,7 +135,7 @@ pub(crate) fn renew(
     image: &Image,
 ) -> Step<()> {
     contents(layout, wish)?;
-    let mounts = crate::task::mounts::resolve(layout, wish, image, work, false)?;
+    let mounts = crate::task::mount_sources::resolve(layout, wish, image, work, false)?;
     bundle(layout, wish, work, image, mounts)
 }
 

@@ -16,7 +16,7 @@ use crate::{
     resolver,
     root::record,
     runtime,
-    task::{mounts, prepare},
+    task::{mount_sources, prepare},
     view::read,
 };
 use keel_engine::{TaskAssignment, TaskSpec, limits_of};
@@ -97,7 +97,7 @@ impl Core {
         };
         let (layout, wish, work) =
             (self.layout.clone(), records.wish.clone(), records.work.clone());
-        blocking::run(move || mounts::renew(&layout, &wish, &work, &image, &lost)).await?;
+        blocking::run(move || mount_sources::renew(&layout, &wish, &work, &image, &lost)).await?;
         Ok(true)
     }
 

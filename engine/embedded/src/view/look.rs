@@ -4,7 +4,7 @@ use crate::core::Core;
 use crate::network::Scope;
 use crate::network::stored::Stored;
 use crate::task::records::Records;
-use crate::{blocking, clock, root::room, view::read};
+use crate::{blocking, clock, root::sweeping, view::read};
 use keel_engine::{Depth, Observation, Result};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Core {
         let mut seen = Observation {
             node: self.options.node.clone(),
             at: clock::now(),
-            disk: room::disk(&self.layout),
+            disk: sweeping::disk(&self.layout),
             ..self.view.observation()?
         };
         if *depth != Depth::State {

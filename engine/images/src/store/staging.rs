@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
-use crate::room::Room;
+use crate::free_space::Room;
 
 /// Without waiting: who holds a lock here is alive, and that is all there is to know.
 const ALONE: FlockOperation = FlockOperation::NonBlockingLockExclusive;

@@ -17,7 +17,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::room::Room;
+use crate::free_space::Room;
 
 /// What overlayfs reads as "nothing below shines through".
 const OPAQUE: &str = "trusted.overlay.opaque";

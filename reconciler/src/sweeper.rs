@@ -1,7 +1,7 @@
 //! Makes room: at the start, every hour, after a new revision, and as soon as the disk is full.
 //!
 //! # Invariants
-//! - What may go is decided by [`keel_plan::room`] alone. From the look until all of it is set
+//! - What may go is decided by [`keel_plan::retention`] alone. From the look until all of it is set
 //!   aside no pass runs and no revision is come back to; deleting it takes its time afterwards.
 //! - A source whose refresh takes long keeps its checkouts this time.
 
@@ -13,7 +13,7 @@ use crate::source::checkout;
 use futures_util::StreamExt;
 use keel_engine::{Assignment, Depth, Digest, EngineError, Event, Presence, Sweep, Swept};
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::room::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
+use keel_plan::retention::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;

@@ -2,10 +2,10 @@
 
 use crate::ask::{Refusal, TaskAsk, TaskVerb};
 use crate::controller::Controller;
-use crate::room::RoomError;
 use crate::rows::{PruneAsk, PrunedRow, RemoveAsk, UsageRow};
+use crate::sweeper::RoomError;
 use keel_engine::{Depth, Observation, Phase, Place};
-use keel_plan::room::Reach;
+use keel_plan::retention::Reach;
 use std::collections::BTreeSet;
 
 impl From<RoomError> for Refusal {

@@ -6,7 +6,7 @@ use keel_engine::{
 };
 use keel_names::reference::Written;
 use keel_plan::desired::Desired;
-use keel_plan::room::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
+use keel_plan::retention::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
