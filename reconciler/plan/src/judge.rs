@@ -16,8 +16,9 @@ mod surplus;
 use crate::draft::{Draft, hold};
 use crate::facts::{Facts, Occupants, Want};
 use crate::memory::asked_for;
+use crate::untouched::{not_asked, not_here};
 use crate::verdict::{Hold, Subject, Verdict};
-use keel_engine::{ForeignContainer, Goal, MountSource, NetworkMode, Phase, Slot, diff};
+use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
 use person::by_a_person;
 
@@ -92,52 +93,6 @@ fn led(
     let judge = Judge { facts, draft, slot, want };
     let service = judge.leader(task).filter(|_| runs)?;
     Some(person::follow(draft, task, &service))
-}
-
-/// Whether it runs in the namespace of what was asked for: it goes where that goes.
-fn is_drawn_along(facts: &Facts<'_>, want: &Want<'_>) -> bool {
-    let NetworkMode::Service(host) = &want.spec.network_mode else { return false };
-    let own = facts.slots.iter().filter(|(slot, _)| slot.service == want.name);
-    // Also while it is stopped for its successor.
-    let ran = own.flat_map(|(_, all)| all.all()).any(|task| task.started.is_some());
-    ran && asked_for(facts.inputs, host)
-}
-
-fn not_asked() -> Hold {
-    Hold::Kept { why: "it is not among the services asked for".into() }
-}
-
-/// What keeps a service from being touched at all.
-pub(crate) fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
-    if !asked_for(facts.inputs, want.name) && !is_drawn_along(facts, want) {
-        return Some(not_asked());
-    }
-    if let Some(held) = want.service.held.first() {
-        let (field, why, at) = (held.field.clone(), held.why.clone(), held.at.clone());
-        return Some(Hold::NotRunYet { field, why, at });
-    }
-    let foreign = &facts.inputs.observation.foreign;
-    let container = foreign.iter().find(|container| {
-        let same =
-            container.project == facts.inputs.stack.as_str() && container.service == want.name;
-        same || writes_there(container, want)
-    })?;
-    Some(Hold::RunsInDocker { container: container.name.clone() })
-}
-
-fn writes_there(container: &ForeignContainer, want: &Want<'_>) -> bool {
-    want.spec.volumes.iter().any(|mount| match &mount.source {
-        MountSource::Bind { path, .. } => container.writes.iter().any(|other| meet(path, other)),
-        _ => false,
-    })
-}
-
-/// The same path, or one within the other; near the root that says nothing.
-fn meet(a: &str, b: &str) -> bool {
-    let (a, b) = (std::path::Path::new(a), std::path::Path::new(b));
-    let (outer, inner) =
-        if a.components().count() <= b.components().count() { (a, b) } else { (b, a) };
-    a == b || (outer.components().count() > 2 && inner.starts_with(outer))
 }
 
 /// Slots that are as they were before a revision that failed say so.

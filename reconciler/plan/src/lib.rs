@@ -36,6 +36,7 @@ mod judge;
 mod memory;
 mod resources;
 mod rollout;
+mod untouched;
 mod waits;
 mod wish;
 

@@ -160,7 +160,7 @@ fn to_start<'f, 'a>(
     let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
     let idle = facts.standing.stopped.contains(&short(slot))
         || is_complete(facts, want.name)
-        || crate::judge::not_here(facts, want).is_some();
+        || crate::untouched::not_here(facts, want).is_some();
     (!idle).then_some((slot, want))
 }
 

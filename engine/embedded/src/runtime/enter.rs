@@ -13,7 +13,7 @@ use super::oci::Capabilities;
 use super::patience::{Patience, Stuck};
 use super::spawn::{self, Started};
 use super::within::Root;
-use super::{capabilities, init, seal, terminal, tiny_init};
+use super::{capabilities, seal, stdio, terminal, tiny_init};
 use crate::root::late;
 use crate::root::layout::TaskDir;
 use crate::root::record::Process;
@@ -87,7 +87,7 @@ pub fn inside(
         // Nobody inside may look into this process, which still has the host in its memory.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).step("hide from the container")?;
         if let Some((input, output)) = &stdio {
-            init::use_stdio(input.as_fd(), output.as_fd(), output.as_fd())?;
+            stdio::use_stdio(input.as_fd(), output.as_fd(), output.as_fd())?;
         }
         // Into the container's process namespace come only this process's children: not before it
         // has become what they are to be does it make one.

@@ -7,17 +7,16 @@ use super::execute::{Filter, Program};
 use super::failure::{Failure, Step};
 use super::oci::{Mount, Spec};
 use super::options::Options;
-use super::spawn::Stdio;
+use super::stdio::{Stdio, use_stdio};
 use super::{mounting, rootfs, seal, terminal};
 use crate::root::layout::TaskDir;
 use crate::root::places::{self, Places};
 use nix::sched::CloneFlags;
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fs::Mode;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A container that is about to be: what was prepared in the host's namespaces.
@@ -71,17 +70,6 @@ impl Container {
         rootfs::enter(&built.root, self.spec.root.readonly)?;
         Ok(self.program)
     }
-}
-
-/// Standard input, output and error.
-pub fn use_stdio(
-    input: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
-    error: BorrowedFd<'_>,
-) -> Result<(), Failure> {
-    dup2_stdin(input).step("set standard input")?;
-    dup2_stdout(output).step("set standard output")?;
-    dup2_stderr(error).step("set standard error")
 }
 
 /// Binds, as mounts of their own, by their place in the specification's list.

@@ -35,6 +35,7 @@ pub mod seal;
 mod seccomp;
 pub mod spawn;
 mod staging;
+pub mod stdio;
 pub mod terminal;
 pub mod tiny_init;
 pub mod unanswered;

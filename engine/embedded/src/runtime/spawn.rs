@@ -18,6 +18,7 @@ use super::failure::{CANNOT_START, Failure, Step};
 use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use super::patience::Patience;
+use super::stdio::Stdio;
 use crate::root::layout::TaskDir;
 use crate::sys::{self, Board, Clone3, Cloned};
 use rustix::process::{
@@ -26,22 +27,6 @@ use rustix::process::{
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-
-/// Where a container's first process reads and writes.
-#[derive(Debug)]
-pub enum Stdio {
-    /// A terminal of its own, of so many rows and columns, whose master comes back.
-    Terminal(Option<(u16, u16)>),
-    /// These.
-    Pipes {
-        /// Standard input.
-        input: OwnedFd,
-        /// Standard output.
-        output: OwnedFd,
-        /// Standard error.
-        error: OwnedFd,
-    },
-}
 
 /// A process that was made, a child of the caller.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::failure::{Failure, Step};
 use super::rootfs::{self, Assembled};
 use super::within::Root;
-use super::{init, mounting};
+use super::{mounting, stdio};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, ptsname, unlockpt};
 use std::io;
@@ -32,7 +32,7 @@ pub fn give(built: &Assembled, size: Option<(u16, u16)>, channel: &Channel) -> R
     mounting::attach(console.as_fd(), target.as_fd()).step("mount /dev/console")?;
     channel.terminal(master.as_fd()).step("hand the terminal over")?;
     rustix::process::ioctl_tiocsctty(&slave).step("control the terminal")?;
-    init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
+    stdio::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
 }
 
 /// Makes one in a container that runs, hands its master over, and makes the slave this process's
@@ -47,7 +47,7 @@ pub fn give_inside(root: &Root, channel: &Channel) -> Result<(), Failure> {
     }
     let (master, slave) = make(&terminals)?;
     channel.terminal(master.as_fd()).step("hand the terminal over")?;
-    init::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
+    stdio::use_stdio(slave.as_fd(), slave.as_fd(), slave.as_fd())
 }
 
 /// What `statfs` calls the file system of terminals (linux/magic.h).

@@ -8,7 +8,7 @@
 use super::output::{Lines, Log, Stream};
 use crate::root::layout::TaskDir;
 use crate::runtime::failure::{Failure, Step};
-use crate::runtime::spawn::Stdio;
+use crate::runtime::stdio::Stdio;
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs;

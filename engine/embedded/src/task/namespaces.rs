@@ -7,9 +7,9 @@
 
 use crate::root::record::Process;
 use crate::task::records::Records;
-use crate::task::work::namespace_path;
 use keel_engine::NetworkMode;
 use std::borrow::Borrow;
+use std::path::PathBuf;
 
 /// The task whose namespace this one joins, where there is one.
 pub(crate) fn host_of<'a, R: Borrow<Records>>(
@@ -51,7 +51,12 @@ fn holder(records: &Records) -> Option<&Process> {
     [&state.shim, &state.process].into_iter().flatten().find(|process| process.lives())
 }
 
+/// The network namespace that a process is in.
+pub(crate) fn path(process: &Process) -> PathBuf {
+    format!("/proc/{}/ns/net", process.pid).into()
+}
+
 fn namespace(process: &Process) -> Option<std::ffi::OsString> {
-    let link = std::fs::read_link(namespace_path(process)).ok()?;
+    let link = std::fs::read_link(path(process)).ok()?;
     process.lives().then(|| link.into_os_string())
 }

@@ -9,7 +9,7 @@ use crate::runtime::cgroup::Cgroup;
 use crate::runtime::spawn::specification;
 use crate::task::records::Records;
 use crate::task::setback::{Setback, Step};
-use crate::task::work::{namespace_path, nudge};
+use crate::task::{namespaces, work::nudge};
 use crate::{
     TaskDir, blocking, network,
     network::stored,
@@ -130,7 +130,7 @@ fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()
         let cut = |endpoint: &&Endpoint| !read::is_joined(process, endpoint, spec);
         endpoints.iter().filter(cut).cloned().collect()
     };
-    let path = namespace_path(process);
+    let path = namespaces::path(process);
     if cut().is_empty() || (network::set_up(endpoints, &path).is_ok() && cut().is_empty()) {
         return Ok(());
     }

@@ -12,7 +12,6 @@ use crate::{blocking, clock, network, resolver, task::namespaces};
 use keel_engine::{ExitCause, Goal, NetworkMode, TaskAssignment, TaskId};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,7 +103,7 @@ impl Core {
         );
         let state = records.and_then(|records| records.state);
         match state.and_then(|state| state.shim).filter(Process::lives) {
-            Some(shim) => Ok(Network::Join(namespace_path(&shim))),
+            Some(shim) => Ok(Network::Join(namespaces::path(&shim))),
             None => Err(Setback::Later(format!("waits for the network of {name}"))),
         }
     }
@@ -144,7 +143,7 @@ impl Core {
         shim: &Process,
     ) -> setback::Step<()> {
         let (layout, id, endpoints) = (self.layout.clone(), id.clone(), endpoints.to_vec());
-        let (program, netns) = (self.options.executable.clone(), namespace_path(shim));
+        let (program, netns) = (self.options.executable.clone(), namespaces::path(shim));
         blocking::run(move || {
             if !endpoints.is_empty() {
                 resolver::ensure(&layout, &program)
@@ -165,7 +164,7 @@ impl Core {
         let process = records.state.as_ref().and_then(|state| state.process.as_ref());
         let network = match (&records.wish.spec.network_mode, process) {
             (NetworkMode::Host, _) => Network::Host,
-            (_, Some(process)) => Network::Join(namespace_path(process)),
+            (_, Some(process)) => Network::Join(namespaces::path(process)),
             (_, None) => return Ok(()),
         };
         let adopted = self.start_shim(&records.wish.id, network, true).await;
@@ -235,11 +234,6 @@ fn is_prepared(records: &Records, driver: &Driver) -> bool {
         && work.generation == wish.generation
         && !matches!(wish.spec.network_mode, NetworkMode::Service(_) | NetworkMode::Container(_))
         && driver.takes_prepared(wish.generation)
-}
-
-/// The network namespace that a process is in.
-pub(crate) fn namespace_path(process: &Process) -> PathBuf {
-    format!("/proc/{}/ns/net", process.pid).into()
 }
 
 /// Tells the shim, if it lives, that its task's records changed.

@@ -1,10 +1,10 @@
 //! Slots that nothing wants any more.
 
-use super::not_asked;
 use crate::desired::Desired;
 use crate::draft::{Draft, act, hold};
 use crate::facts::{Facts, Occupants};
 use crate::memory::asked_for;
+use crate::untouched::not_asked;
 use crate::verdict::{Action, Hold, Reason, Verdict};
 use crate::wish;
 use keel_engine::{Goal, ObservedTask, Slot};
