@@ -3,35 +3,11 @@
 mod files;
 
 use crate::env;
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use keel_engine::{NameError, StackName};
 use std::path::PathBuf;
 
 pub use files::Files;
-
-/// Keeps hosts what your Git repo says.
-#[derive(Debug, Parser)]
-#[command(
-    name = "keel",
-    version,
-    about = "Keeps hosts what your Git repo says: Compose stacks, with an engine of its own",
-    after_help = "Every command has an example in its `--help`.\n\
-                  With KEEL_LOG=debug, diagnostics go to standard error.",
-    disable_help_subcommand = true,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
-pub struct Cli {
-    /// For every command.
-    #[command(flatten)]
-    pub global: Global,
-    /// For commands that read Compose files; docker compose has them here.
-    #[command(flatten)]
-    pub files: Files,
-    /// Which.
-    #[command(subcommand)]
-    pub command: crate::cmd::Command,
-}
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -84,114 +60,4 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
         return Err("it must be KEY=VALUE".to_owned());
     }
     Ok((key.to_owned(), value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn walk(command: &clap::Command, path: &str, seen: &mut Vec<(String, String)>) {
-        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
-            let path = format!("{path} {}", inner.get_name());
-            if inner.has_subcommands() {
-                walk(inner, &path, seen);
-            } else {
-                let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
-                seen.push((path, help));
-            }
-        }
-    }
-
-    #[test]
-    fn every_command_has_an_example_of_itself() {
-        let mut command = Cli::command();
-        command.build();
-        let mut seen = vec![];
-        walk(&command, "keel", &mut seen);
-        assert!(seen.len() > 30, "{seen:?}");
-        for (path, help) in seen {
-            let shown = ["Example", "Examples"];
-            let shown = shown.iter().any(|head| help.contains(&format!("{head}:\n  {path}")));
-            assert!(shown, "{path}: {help}");
-        }
-    }
-
-    #[test]
-    fn what_fingers_know_is_understood() {
-        let cases = [
-            "serve stacks/hello other",
-            "serve --git https://git.example.org/x.git --branch main --path stacks/* --poll 1s",
-            "check",
-            "check a b/compose.yaml",
-            "plan --format json .",
-            "plan -f a.yaml -f b.yaml -p shop --profile debug --env-file prod.env",
-            "-f a.yaml -f b.yaml -p shop up -d web",
-            "--profile debug --project-directory /srv down -v",
-            "up -d --pull always --force-recreate ./shop web db",
-            "up",
-            "up --wait --remove-orphans",
-            "volume inspect a b",
-            "network inspect lan",
-            "down -v shop",
-            "down --volumes",
-            "status --exit-code shop",
-            "ps -aq",
-            "ps -a --format json",
-            "logs -f --tail 10 --since 10m -t shop/web",
-            "logs -fn 5",
-            "exec -it shop/db psql -U app",
-            "exec -i -u 1000 -w /tmp -e A=b shop-db-1 sh -c true",
-            "run --rm -it -v a:/a -p 80:80 -e A=b --name x --network host -w / -u 1 img sh -c id",
-            "run --entrypoint sh img -c id",
-            "run img --rm",
-            "stop -t 3 shop",
-            "restart -t 3 shop/web.1",
-            "kill -s HUP x",
-            "rm -fv x",
-            "rm -s -f x",
-            "login -u ann --password-stdin ghcr.io",
-            "volume ls -q",
-            "network create --subnet 10.0.0.0/24 lan",
-            "--root /tmp/x ps",
-            "ps --root /tmp/x --quiet",
-        ];
-        for line in cases {
-            let words = std::iter::once("keel").chain(line.split(' '));
-            let parsed = Cli::try_parse_from(words);
-            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        let cases = [
-            "",
-            "fly",
-            "serve --branch main",
-            "serve --git x --poll soon",
-            "up --pull sometimes",
-            "exec shop",
-            "run",
-            "stop",
-            "start",
-            "start --boot x",
-            "suspend Shop",
-            "ps --format yaml",
-            "login --password secret",
-        ];
-        for line in cases {
-            let words = std::iter::once("keel").chain(line.split_whitespace());
-            assert!(Cli::try_parse_from(words).is_err(), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_containers_command_keeps_its_own_flags() {
-        let words = ["keel", "run", "--rm", "img", "ls", "--rm", "-la", "--", "x"];
-        let crate::cmd::Command::Run(run) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("it is run");
-        };
-        assert_eq!(run.image, ["img", "ls", "--rm", "-la", "--", "x"]);
-    }
 }

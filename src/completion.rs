@@ -5,7 +5,8 @@
 //!   an argument is called in its help, so no command knows of any of this.
 //! - A TAB never asks, waits for long, or fails: where nobody answers, nothing is offered.
 
-use crate::args::{Cli, Global};
+use crate::args::Global;
+use crate::cli::Cli;
 use crate::connect::{self, Connection};
 use crate::context::Context;
 use clap::{Arg, Command, CommandFactory, Parser};

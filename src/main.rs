@@ -8,6 +8,7 @@
 //!   wires implementations together.
 
 mod args;
+mod cli;
 mod cmd;
 mod completion;
 mod connect;
@@ -49,7 +50,7 @@ fn main() -> ! {
         Ok(true) => std::process::exit(0),
         Err(error) => std::process::exit(refused(&error).code()),
     }
-    let exit = match args::Cli::try_parse() {
+    let exit = match cli::Cli::try_parse() {
         Ok(cli) => command(cli),
         Err(error) => refused(&error),
     };
@@ -83,7 +84,7 @@ fn refused(error: &clap::Error) -> Exit {
 
 /// Whether `run` or `exec` was called: every code below 125 is the container's.
 fn runs_a_container() -> bool {
-    let commands = args::Cli::command();
+    let commands = cli::Cli::command();
     let mut words = std::env::args().skip(1);
     let command = words.find(|word| commands.find_subcommand(word).is_some());
     command.is_some_and(|word| matches!(word.as_str(), "run" | "exec"))
@@ -93,7 +94,7 @@ fn runs_a_container() -> bool {
 /// do not make a disk faster; sources that hang hold one each.
 const WAITING: usize = 64;
 
-fn command(cli: args::Cli) -> Exit {
+fn command(cli: cli::Cli) -> Exit {
     // Whoever starts it may have another one: with none, everybody could write below the root and replace
     // the API's socket; with a strict one, group keel could not reach it, nor containers their files. What
     // is secret has its own mode.

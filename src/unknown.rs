@@ -1,7 +1,7 @@
 //! A command that there is not: whether it is one of docker's that a later version has, what does the
 //! same here, or what was meant.
 
-use crate::args::Cli;
+use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use clap::{Command, CommandFactory};

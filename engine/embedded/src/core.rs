@@ -8,9 +8,8 @@
 
 use crate::images::Images;
 use crate::network::stored::Networks;
-use crate::resolver::keeper::Keeper;
 use crate::root::record::{Activity, Process};
-use crate::session::open::Waiting;
+use crate::session::waiting::Waiting;
 use crate::sys::ready::register;
 use crate::task::records::Records;
 use crate::task::setback::{Setback, pause};
@@ -20,11 +19,12 @@ use crate::view::foreign::Docker;
 use crate::{
     Layout, Options, Turn, blocking,
     root::record,
-    task::{answering, records},
+    task::{records, unanswered},
 };
 use keel_engine::{EngineError, Event, Goal, TaskId};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast, watch};
@@ -44,8 +44,9 @@ pub(crate) struct Core {
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) waiting: Waiting,
-    pub(crate) unanswered: answering::Waiting,
-    pub(crate) names: Keeper,
+    pub(crate) unanswered: unanswered::Unanswered,
+    /// Somebody looks after `keel net`.
+    pub(crate) names_kept: AtomicBool,
     drivers: Mutex<Drivers>,
     /// How many drivers have something to do.
     busy: watch::Sender<usize>,
@@ -101,8 +102,8 @@ impl Core {
             layout,
             view,
             waiting: Waiting::default(),
-            unanswered: answering::Waiting::default(),
-            names: Keeper::default(),
+            unanswered: unanswered::Unanswered::default(),
+            names_kept: AtomicBool::new(false),
             options,
             images,
             events,
@@ -272,7 +273,7 @@ impl Core {
         if step == Step::Rest {
             return resting(records, alive);
         }
-        if let (Err(setback), true) = (answered, answering::is_asked(&records.wish, step)) {
+        if let (Err(setback), true) = (answered, unanswered::is_asked(&records.wish, step)) {
             return self.note(id, setback).await;
         }
         let waits_for = (step == Step::Stop).then(|| records.state.clone()?.shim).flatten();

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::platform::Platform;
-use crate::registry::Misled;
+use crate::registry::misled::Misled;
 use crate::unpack::UnpackError;
 use keel_names::Digest;
 use keel_names::{Reference, ReferenceError};

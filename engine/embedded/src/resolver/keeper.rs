@@ -9,27 +9,23 @@ use crate::view::watch::Watch;
 use crate::{Layout, blocking, resolver};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a new `keel net` may take until it says that it serves.
 const START: Duration = Duration::from_secs(10);
 
-/// Whether somebody looks after `keel net` already.
-#[derive(Default)]
-pub(crate) struct Keeper(AtomicBool);
-
 impl Core {
     /// From now on, looks after the `keel net` that was just started. Once is enough.
     pub(crate) fn keep_names(self: &Arc<Self>) {
-        if !self.names.0.swap(true, Ordering::AcqRel) {
+        if !self.names_kept.swap(true, Ordering::AcqRel) {
             let core = Arc::clone(self);
             self.spawn(async move {
                 tokio::select! {
                     () = core.look_after_names() => {}
                     () = core.closed() => {}
                 }
-                core.names.0.store(false, Ordering::Release);
+                core.names_kept.store(false, Ordering::Release);
             });
         }
     }

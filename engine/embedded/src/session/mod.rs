@@ -3,3 +3,4 @@
 pub(crate) mod conversation;
 pub(crate) mod logs;
 pub(crate) mod open;
+pub(crate) mod waiting;

@@ -7,40 +7,21 @@
 //! # Invariants
 //! - Who did not answer is not asked again while somebody still waits for the answer.
 
+use super::unanswered::is_asked;
 use crate::core::Core;
 use crate::task::setback::{Setback, Step};
 use crate::task::step::Step as Next;
 use crate::{blocking, root::places};
-use keel_engine::{TaskAssignment, TaskId};
-use std::collections::HashMap;
+use keel_engine::TaskAssignment;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// How long an answer may take; disks that sleep take some seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Those who still wait, and for what, by the task that they were sent for.
-#[derive(Default)]
-pub(crate) struct Waiting(Mutex<HashMap<TaskId, (Child, PathBuf)>>);
-
-impl Waiting {
-    fn all(&self) -> MutexGuard<'_, HashMap<TaskId, (Child, PathBuf)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What somebody still waits for.
-    fn of(&self, id: &TaskId) -> Option<PathBuf> {
-        let mut all = self.all();
-        all.retain(|_, (child, _)| matches!(child.try_wait(), Ok(None)));
-        all.get(id).map(|(_, path)| path.clone())
-    }
-}
 
 impl Core {
     /// Waits until all that a task mounts of the host has answered, before a step that needs it.
@@ -74,11 +55,6 @@ impl Core {
         self.unanswered.all().insert(wish.id.clone(), (child, path.clone()));
         Err(silent(&path))
     }
-}
-
-/// Whether a step looks at what is mounted.
-pub(crate) fn is_asked(wish: &TaskAssignment, step: Next) -> bool {
-    matches!(step, Next::Prepare | Next::Launch) || step == Next::Update && wish.anew
 }
 
 fn silent(path: &std::path::Path) -> Setback {

@@ -11,6 +11,7 @@ pub(crate) mod records;
 pub(crate) mod removal;
 pub(crate) mod setback;
 pub(crate) mod step;
+pub(crate) mod unanswered;
 mod update;
 mod wishes;
 pub(crate) mod work;

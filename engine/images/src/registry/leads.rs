@@ -3,43 +3,11 @@
 //! A registry, whoever sits before it, and the storage that it redirects to are strangers: what
 //! they say decides neither who sees a login nor which machines of our network are talked to.
 
-use std::fmt;
-
 use reqwest::Url;
 
 use super::endpoint::Endpoint;
+use super::misled::Misled;
 use super::reach::{Reach, literal};
-
-/// Why a registry is not followed where it leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Misled {
-    /// Neither HTTP nor HTTPS, or no URL at all.
-    Scheme,
-    /// From HTTPS to plain HTTP.
-    Downgrade,
-    /// The address holds a user's name or password.
-    UserInfo,
-    /// A link-local address or a cloud's metadata service.
-    Forbidden,
-    /// From a public registry to a private address.
-    Private,
-    /// A token service that the login is not meant for.
-    Realm,
-}
-
-impl fmt::Display for Misled {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Scheme => "that is no http:// or https:// URL",
-            Self::Downgrade => "that leaves HTTPS for plain HTTP",
-            Self::UserInfo => "that URL holds a user name or password",
-            Self::Forbidden => "no request goes to link-local and metadata addresses",
-            Self::Private => "a public registry may not lead to a private address",
-            Self::Realm => "the login may be sent to the registry's own host only",
-        })
-    }
-}
 
 /// Registries whose token service is elsewhere, and theirs for sure.
 const TOKEN_SERVICES: [(&str, &str); 4] = [

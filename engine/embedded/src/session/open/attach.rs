@@ -12,54 +12,14 @@ use crate::view::watch::Watch;
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, Goal, Result, TaskId};
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::sync::watch;
 
 /// How long a run waits for those who want to see it from its beginning.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Who waits for which run.
-#[derive(Default)]
-pub(crate) struct Waiting {
-    counts: Mutex<HashMap<TaskId, watch::Sender<usize>>>,
-}
-
-/// One who waits, until dropped.
-struct Waiter<'a> {
-    waiting: &'a Waiting,
-    task: TaskId,
-}
-
-impl Waiting {
-    fn add(&self, task: &TaskId) -> Waiter<'_> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(task.clone()).or_insert_with(|| watch::Sender::new(0));
-        count.send_modify(|count| *count += 1);
-        Waiter { waiting: self, task: task.clone() }
-    }
-
-    fn of(&self, task: &TaskId) -> Option<watch::Receiver<usize>> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(task).map(watch::Sender::subscribe)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        let mut counts = self.waiting.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get(&self.task) {
-            count.send_modify(|count| *count -= 1);
-            if *count.borrow() == 0 {
-                counts.remove(&self.task);
-            }
-        }
-    }
-}
 
 impl Core {
     /// Waits a while for those who want to see the run from its beginning.

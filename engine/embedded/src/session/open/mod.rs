@@ -4,8 +4,6 @@ mod attach;
 mod exec;
 mod relay;
 
-pub(crate) use attach::Waiting;
-
 use crate::core::Core;
 use crate::session::conversation::conversation;
 use crate::task::records::Records;
