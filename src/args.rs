@@ -12,21 +12,21 @@ pub use files::Files;
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// Where everything is kept
+    /// Directory of all state
     #[arg(
         long,
         env = env::ROOT,
         value_name = "DIR",
         default_value = keel_embedded::layout::DEFAULT_ROOT,
         global = true,
-        help_heading = "Everywhere"
+        help_heading = "Global options"
     )]
     pub root: PathBuf,
-    /// The configuration [default: /etc/keel/keel.yaml, where there is one]
-    #[arg(long, env = env::CONFIG, value_name = "FILE", global = true, help_heading = "Everywhere")]
+    /// Configuration file [default: /etc/keel/keel.yaml, if it exists]
+    #[arg(long, env = env::CONFIG, value_name = "FILE", global = true, help_heading = "Global options")]
     pub config: Option<PathBuf>,
-    /// Say nothing but errors and what was asked for
-    #[arg(long, global = true, help_heading = "Everywhere")]
+    /// Print errors and requested output only
+    #[arg(long, global = true, help_heading = "Global options")]
     pub quiet: bool,
 }
 
@@ -43,7 +43,7 @@ pub enum Format {
 /// The option of every listing.
 #[derive(Debug, Clone, Args)]
 pub struct Listing {
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
 }

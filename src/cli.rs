@@ -2,7 +2,8 @@
 
 use crate::args::{Files, Global};
 use crate::cmd::Command;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use std::fmt::Write;
 
 /// Keeps hosts what your Git repo says.
 #[derive(Debug, Parser)]
@@ -28,10 +29,56 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Which commands belong together, most used first: how `keel --help` lists them.
+const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "Deploy",
+        &["up", "down", "plan", "apply", "sync", "rollback", "suspend", "resume", "confirm"],
+    ),
+    ("Inspect", &["status", "ps", "logs", "drift", "history", "inspect"]),
+    ("Containers", &["run", "exec", "start", "stop", "restart", "kill", "rm"]),
+    ("Compose files", &["check", "render", "explain", "init", "schema"]),
+    ("Images", &["pull", "images", "rmi", "image", "login", "logout"]),
+    ("Networks and volumes", &["network", "volume"]),
+    ("System", &["serve", "source", "notify", "system", "completion"]),
+];
+
+/// The command line, with its commands in groups.
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}Global options:\n{{options}}{{after-help}}",
+        listing(&command)
+    );
+    command.help_template(template)
+}
+
+/// Reads this process's command line.
+///
+/// # Errors
+/// What is wrong with it, or that only help was asked for.
+pub fn parse() -> Result<Cli, clap::Error> {
+    command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
+}
+
+fn listing(command: &clap::Command) -> String {
+    let width = GROUPS.iter().flat_map(|(_, names)| *names).map(|name| name.len()).max();
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        let _ = writeln!(text, "{title}:");
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {name:0$}  {about}", width.unwrap_or(0));
+        }
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn walk(command: &clap::Command, path: &str, seen: &mut Vec<(String, String)>) {
         for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
@@ -42,6 +89,21 @@ mod tests {
                 let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
                 seen.push((path, help));
             }
+        }
+    }
+
+    #[test]
+    fn every_command_is_listed_in_one_group() {
+        let command = Cli::command();
+        let visible = command.get_subcommands().filter(|inner| !inner.is_hide_set());
+        let mut visible: Vec<_> = visible.map(clap::Command::get_name).collect();
+        let mut listed: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        visible.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(visible, listed);
+        let help = super::command().render_help().to_string();
+        for part in ["Deploy:\n  up ", "Converge a stack", "Global options:\n", "--root <DIR>"] {
+            assert!(help.contains(part), "{part} is not in\n{help}");
         }
     }
 

@@ -53,85 +53,85 @@ use clap::Subcommand;
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch sources and keep this host as they say
+    /// Run the controller: watch sources and reconcile this host
     Serve(serve::Args),
-    /// Look for mistakes in Compose files; needs neither root nor a daemon
+    /// Check Compose files; needs neither root nor a daemon
     Check(check::Args),
-    /// Say what a problem's code means, and what to do
+    /// Explain a problem code and how to fix it
     Explain(explain::Args),
-    /// Show a stack's resolved model; needs neither root nor a daemon
+    /// Print a stack's resolved model; needs neither root nor a daemon
     Render(render::Args),
     /// Print JSON Schemas for editors
     Schema(schema::Args),
-    /// Write a commented stack to start from
+    /// Write a commented example stack
     Init(init::Args),
-    /// Show what would be done, and why
+    /// Show what a deploy would do, and why
     Plan(plan::Args),
-    /// Make it so, and wait until it has settled
+    /// Converge a stack and wait until it settles
     Apply(apply::Args),
-    /// Start a stack, and show its output
+    /// Start a stack and show its output
     Up(up::Args),
     /// Stop a stack and remove its containers and networks
     Down(down::Args),
-    /// Sync, health and last operation of each stack
+    /// Show sync, health and the last operation of each stack
     Status(status::Args),
-    /// What was done to stacks, why, and what became of it
+    /// Show what was done to stacks, why, and with which result
     History(history::Args),
-    /// What differs from what was applied
+    /// Show differences between applied and observed state
     Drift(drift::Args),
-    /// Read the sources anew, now
+    /// Refresh sources now and wait for the result
     Sync(sync::Args),
-    /// Who is told when something fails
+    /// Show and test notification recipients
     #[command(subcommand)]
     Notify(notify::Command),
-    /// Where stacks come from
+    /// List sources and create repositories
     #[command(subcommand)]
     Source(source::Command),
-    /// Go back to a revision that was good, and stay there until `resume`
+    /// Roll back to a good revision and stay there until `resume`
     Rollback(rollback::Args),
-    /// Hold a stack off: nothing changes it until `resume`
+    /// Suspend a stack: stop reconciling it until `resume`
     Suspend(suspend::Args),
-    /// End that, and a rollback
+    /// Resume a suspended or rolled-back stack
     Resume(resume::Args),
-    /// Let a revision through that would remove much
+    /// Confirm a revision that would remove many stacks
     Confirm(confirm::Args),
     /// List containers
     Ps(ps::Args),
     /// Show the output of containers
     Logs(logs::Args),
-    /// Run a further command in a running container
+    /// Run a command in a running container
     Exec(exec::Args),
     /// Run a command in a new container
     Run(Box<run::Args>),
     /// Start stopped containers
     Start(start::Args),
-    /// Stop containers, and keep them stopped
+    /// Stop containers and keep them stopped
     Stop(stop::Args),
-    /// Stop and start containers
+    /// Restart containers
     Restart(restart::Args),
     /// Send a signal to containers
     Kill(kill::Args),
     /// Remove containers
     Rm(rm::Args),
-    /// Everything about a container, image, network or volume
+    /// Show the details of a container, image, network or volume
     Inspect(inspect::Args),
-    /// Bring images
+    /// Pull images
     Pull(pull::Args),
     /// Log in to a registry
     Login(login::Args),
-    /// Forget the login for a registry
+    /// Log out from a registry
     Logout(logout::Args),
     /// List images
     Images(images::Args),
     /// Remove images
     Rmi(rmi::Args),
-    /// Images: make room
+    /// Remove unused images
     #[command(subcommand)]
     Image(image::Command),
-    /// What takes up the disk, and making room
+    /// Show disk usage and free space
     #[command(subcommand)]
     System(system::Command),
-    /// Print what teaches a shell to complete `keel`
+    /// Print a completion script for a shell
     Completion(completion::Args),
     /// Remove what was to go at its end
     #[command(hide = true)]
@@ -139,10 +139,10 @@ pub enum Command {
     /// What a push to a repository of ours calls
     #[command(subcommand, hide = true)]
     Receive(receive::Command),
-    /// Volumes
+    /// Manage volumes
     #[command(subcommand)]
     Volume(volume::Command),
-    /// Networks
+    /// Manage networks
     #[command(subcommand)]
     Network(network::Command),
 }

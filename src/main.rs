@@ -36,8 +36,8 @@ mod unknown;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
 use std::io::{self, Write};
 
 fn main() -> ! {
@@ -50,7 +50,7 @@ fn main() -> ! {
         Ok(true) => std::process::exit(0),
         Err(error) => std::process::exit(refused(&error).code()),
     }
-    let exit = match cli::Cli::try_parse() {
+    let exit = match cli::parse() {
         Ok(cli) => command(cli),
         Err(error) => refused(&error),
     };

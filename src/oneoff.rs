@@ -14,40 +14,40 @@ use std::path::{Path, PathBuf};
 /// `docker run`'s flags that say what the container shall be.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Flags {
-    /// A variable: KEY=VALUE, or KEY for the caller's own
+    /// Set a variable: KEY=VALUE, or KEY to pass on the caller's
     #[arg(short, long, value_name = "KEY[=VALUE]", help_heading = "Process")]
     pub env: Vec<String>,
-    /// Variables from a file
+    /// Read variables from a file
     #[arg(long, value_name = "FILE", help_heading = "Process")]
     pub env_file: Vec<PathBuf>,
-    /// The program, instead of the image's; an empty one clears it
+    /// Program to run instead of the image's; an empty one clears it
     #[arg(long, value_name = "PROGRAM", help_heading = "Process")]
     pub entrypoint: Option<String>,
-    /// The working folder
+    /// Working directory
     #[arg(short, long, value_name = "DIR", help_heading = "Process")]
     pub workdir: Option<String>,
-    /// User, and group: names or numbers
+    /// User and group: names or numbers
     #[arg(short, long, value_name = "USER[:GROUP]", help_heading = "Process")]
     pub user: Option<String>,
-    /// A further group
+    /// Add a group
     #[arg(long, value_name = "GROUP", help_heading = "Process")]
     pub group_add: Vec<String>,
-    /// A small init as process 1
+    /// Run a small init as process 1
     #[arg(long, help_heading = "Process")]
     pub init: bool,
-    /// What happens when it ends: no, always, unless-stopped, on-failure[:MAX]
+    /// Restart policy: no, always, unless-stopped, on-failure[:MAX]
     #[arg(long, value_name = "POLICY", help_heading = "Process")]
     pub restart: Option<String>,
-    /// The signal that stops it
+    /// Signal that stops the container
     #[arg(long, value_name = "SIGNAL", help_heading = "Process")]
     pub stop_signal: Option<String>,
-    /// Seconds between that and SIGKILL
+    /// Seconds between that signal and SIGKILL
     #[arg(long, value_name = "SECONDS", help_heading = "Process")]
     pub stop_timeout: Option<u64>,
-    /// A health check: a line for a shell
+    /// Health check: a line for a shell
     #[arg(long, value_name = "COMMAND", help_heading = "Process")]
     pub health_cmd: Option<String>,
-    /// No health check, not even the image's
+    /// Disable the health check, even the image's
     #[arg(long, conflicts_with = "health_cmd", help_heading = "Process")]
     pub no_healthcheck: bool,
     /// A mount: VOLUME:/PATH, /HOST:/PATH, ./HOST:/PATH or /PATH; `:ro` for no writing
@@ -104,7 +104,7 @@ pub struct Flags {
     /// A capability less
     #[arg(long, value_name = "CAP", help_heading = "Rights")]
     pub cap_drop: Vec<String>,
-    /// All rights
+    /// Grant all capabilities
     #[arg(long, help_heading = "Rights")]
     pub privileged: bool,
     /// A device: /dev/HOST[:/dev/CONTAINER[:rwm]]
@@ -113,7 +113,7 @@ pub struct Flags {
     /// no-new-privileges, seccomp=unconfined, …
     #[arg(long, value_name = "OPTION", help_heading = "Rights")]
     pub security_opt: Vec<String>,
-    /// A label
+    /// Set a label
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = crate::args::pair)]
     pub label: Vec<(String, String)>,
     /// When to pull the image: missing, always, never

@@ -24,7 +24,7 @@ pub struct Wish {
     /// Show what this branch, tag or commit of the source would do
     #[arg(long, value_name = "BRANCH|TAG|COMMIT")]
     pub revision: Option<String>,
-    /// The source to preview for, where the work tree does not tell
+    /// Source to preview for, if the work tree does not tell
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
 }

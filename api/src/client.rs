@@ -57,7 +57,7 @@ pub enum ClientError {
     #[error("the connection to keel broke")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The answer is not what was agreed: another version, or not keel.
-    #[error("keel's answer makes no sense")]
+    #[error("unexpected response from the controller")]
     Nonsense(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

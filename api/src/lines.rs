@@ -32,7 +32,7 @@ pub enum LineError {
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
     /// Not what was agreed.
-    #[error("an answer makes no sense")]
+    #[error("unexpected response from the controller")]
     Nonsense(#[source] serde_json::Error),
     /// Longer than [`MAX_LINE`].
     #[error("an answer has a line of more than {MAX_LINE} bytes")]

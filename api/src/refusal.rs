@@ -49,7 +49,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Ask<T> {
         body.map(|Json(ask)| Self(ask)).map_err(|rejection| {
             let message = match &rejection {
                 JsonRejection::BytesRejection(_) => "the request is too large".to_owned(),
-                other => format!("the request makes no sense: {}", other.body_text()),
+                other => format!("invalid request: {}", other.body_text()),
             };
             Refused(invalid(message))
         })

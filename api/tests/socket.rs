@@ -194,8 +194,8 @@ async fn nonsense_gets_a_refusal_too() {
     let large = format!("\"{}\"", "x".repeat(1 << 20));
     let cases = [
         ("unknown route", post("/v1/nothing", "{}"), "404", "no such route: /v1/nothing"),
-        ("not JSON", post("/v1/containers/list", "{"), "400", "the request makes no sense"),
-        ("another shape", post("/v1/containers/wait", "[]"), "400", "the request makes no sense"),
+        ("not JSON", post("/v1/containers/list", "{"), "400", "invalid request"),
+        ("another shape", post("/v1/containers/wait", "[]"), "400", "invalid request"),
         ("too much", post("/v1/containers/resolve", &large), "400", "the request is too large"),
         ("no upgrade", post("/v1/open", "{}"), "400", "this route needs `Upgrade: keel-frames`"),
     ];

@@ -274,7 +274,7 @@ impl Entry {
     fn overtaken(&mut self, note: &Self) {
         let by = keel_engine::short(&note.revision);
         self.state = OperationState::Held;
-        self.reason = format!("overtaken by revision {by}");
+        self.reason = format!("superseded by revision {by}");
         self.until = note.at;
     }
 }
@@ -330,7 +330,7 @@ mod tests {
             note("r2", Failed, &[], 4),
         ]);
         insta::assert_snapshot!(text, @r#"
-        1 r1 overtaken by revision r2 ×1 1-2 ["start web.1"]
+        1 r1 superseded by revision r2 ×1 1-2 ["start web.1"]
         2 r2 failed ×1 2-3 ["replace web.1"]
         "#);
     }

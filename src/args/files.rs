@@ -9,19 +9,19 @@ const HEADING: &str = "Files";
 /// The options of every command that reads Compose files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct Files {
-    /// A Compose file; several are merged in their order, and make one stack; `-` is standard input
+    /// Compose file; several are merged in order into one stack, `-` reads standard input
     #[arg(short = 'f', long = "file", value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = HEADING)]
     pub files: Vec<PathBuf>,
-    /// The stack's name, in place of the one that its files give it
+    /// Name of the stack, instead of the one in its files
     #[arg(short = 'p', long, value_name = "NAME", help_heading = HEADING)]
     pub project_name: Option<String>,
-    /// A profile that is on; `*` is all of them
+    /// Enable a profile; `*` enables all
     #[arg(long = "profile", value_name = "NAME", help_heading = HEADING)]
     pub profiles: Vec<String>,
-    /// Variables to read in place of `.env`
+    /// Read variables from this file instead of `.env`
     #[arg(long = "env-file", value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = HEADING)]
     pub env_files: Vec<PathBuf>,
-    /// Where relative paths begin [default: the folder of the first file]
+    /// Base of relative paths [default: the folder of the first file]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = HEADING)]
     pub project_directory: Option<PathBuf>,
 }

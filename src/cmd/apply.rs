@@ -20,7 +20,7 @@ pub struct Args {
     subject: Option<String>,
     #[command(flatten)]
     files: Files,
-    /// Take the stack from its present owner
+    /// Take over the stack from its current owner
     #[arg(long)]
     take_over: bool,
 }

@@ -22,12 +22,12 @@ pub struct Args {
     /// Compose files, folders, globs, or a source of keel.yaml; the current folder unless given
     #[arg(value_name = "PATH|SOURCE")]
     paths: Vec<PathBuf>,
-    /// A glob of folders below PATH, as a source has it; may be given several times
+    /// Glob of folders below PATH, as in a source; may be given several times
     #[arg(long = "path", value_name = "GLOB")]
     globs: Vec<String>,
     #[command(flatten)]
     files: Files,
-    /// Fail for warnings, too
+    /// Fail for warnings as well
     #[arg(long)]
     strict: bool,
     /// How to print the problems
@@ -38,7 +38,7 @@ pub struct Args {
 /// How problems are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
-    /// With the lines that they are about, for people
+    /// Text with the lines concerned, for people
     #[default]
     Text,
     /// For programs

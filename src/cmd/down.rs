@@ -16,7 +16,7 @@ use keel_reconciler::ask::DownAsk;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel down shop\n  keel down --volumes ./shop")]
 pub struct Args {
-    /// Its volumes too, with all their data
+    /// Remove its volumes as well, with all their data
     #[arg(short, long)]
     volumes: bool,
     /// Files (anything with a `/` or `.`) or a stack's name; the current folder unless given

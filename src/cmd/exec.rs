@@ -15,25 +15,25 @@ use keel_engine::{Exec, Open, Phase};
     after_help = "Example:\n  keel exec -it shop/db psql -U app\n\nExit code: the command's own; 125 to 127 if it could not be run."
 )]
 pub struct Args {
-    /// Hand over standard input
+    /// Pass standard input on
     #[arg(short, long)]
     interactive: bool,
-    /// Give it a terminal
+    /// Allocate a terminal
     #[arg(short, long)]
     tty: bool,
-    /// Start it and return
+    /// Start the command and return
     #[arg(short, long)]
     detach: bool,
-    /// User, and group: names or numbers
+    /// User and group: names or numbers
     #[arg(short, long, value_name = "USER[:GROUP]")]
     user: Option<String>,
-    /// The working folder
+    /// Working directory
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
-    /// A variable: KEY=VALUE, or KEY for the caller's own
+    /// Set a variable: KEY=VALUE, or KEY to pass on the caller's
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
-    /// All rights
+    /// Grant all capabilities
     #[arg(long)]
     privileged: bool,
     /// A container by name or id, or STACK/SERVICE[.SLOT]; then the command

@@ -18,10 +18,10 @@ pub enum Command {
 /// `image prune`.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
-    /// Also those that were pulled by hand
+    /// Include images that were pulled by hand
     #[arg(short, long)]
     all: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     force: bool,
 }

@@ -13,13 +13,13 @@ use keel_reconciler::rows::ImageRow;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel images --format json")]
 pub struct Args {
-    /// Only ids
+    /// Print ids only
     #[arg(short = 'q')]
     ids: bool,
-    /// Whole ids
+    /// Do not truncate ids
     #[arg(long)]
     no_trunc: bool,
-    /// With the manifests' digests
+    /// Show the digests of the manifests
     #[arg(long)]
     digests: bool,
     #[command(flatten)]

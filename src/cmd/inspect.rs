@@ -12,7 +12,7 @@ use keel_reconciler::rows::InspectKind;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel inspect shop-web-1")]
 pub struct Args {
-    /// What it is; else the first kind that has the name
+    /// Kind of object [default: the first kind that has the name]
     #[arg(long = "type", value_enum, value_name = "KIND")]
     kind: Option<Kind>,
     /// Only `json`

@@ -14,7 +14,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
     after_help = "Example:\n  keel login -u ann --password-stdin registry.example.org <token"
 )]
 pub struct Args {
-    /// The user's name
+    /// User name
     #[arg(short, long, value_name = "NAME")]
     username: Option<String>,
     /// Read the password from standard input

@@ -15,22 +15,22 @@ use keel_engine::LogOptions;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel logs -f --tail 100 shop/web")]
 pub struct Args {
-    /// Go on as it grows
+    /// Follow the output
     #[arg(short, long)]
     follow: bool,
-    /// Only so many last lines, or `all`
+    /// Number of lines to print from the end, or `all`
     #[arg(short = 'n', long, value_name = "NUMBER", default_value = "all")]
     tail: String,
-    /// Nothing older: a time, or an age as 10m
+    /// Print nothing older than this: a time, or an age such as 10m
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Nothing younger: a time, or an age
+    /// Print nothing newer than this: a time, or an age
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Each line with its time
+    /// Print the time of each line
     #[arg(short, long)]
     timestamps: bool,
-    /// Lines without the container's name
+    /// Do not print the container's name before each line
     #[arg(long)]
     no_log_prefix: bool,
     /// Stacks, containers by name or id, or STACK/SERVICE[.SLOT]; the current folder's stack
@@ -78,7 +78,7 @@ fn options(args: &Args, now: u64) -> Result<LogOptions> {
     let tail = match args.tail.as_str() {
         "all" | "-1" => None,
         number => Some(number.parse().map_err(|_| {
-            Failure::usage(format!("`--tail {number}` makes no sense"))
+            Failure::usage(format!("invalid value `{number}` for `--tail`"))
                 .hint("it is a number or all")
         })?),
     };

@@ -18,13 +18,13 @@ pub enum Command {
     /// List networks
     #[command(visible_alias = "list", after_help = "Example:\n  keel network ls")]
     Ls(Ls),
-    /// Make a network
+    /// Create a network
     #[command(after_help = "Example:\n  keel network create --subnet 10.9.0.0/24 proxy")]
     Create(Create),
     /// Remove networks
     #[command(visible_alias = "remove", after_help = "Example:\n  keel network rm proxy")]
     Rm(Rm),
-    /// Everything about networks
+    /// Show the details of networks
     #[command(after_help = "Example:\n  keel network inspect lan")]
     Inspect(Inspect),
 }
@@ -40,10 +40,10 @@ pub struct Inspect {
 /// `network ls`.
 #[derive(Debug, clap::Args)]
 pub struct Ls {
-    /// Only ids
+    /// Print ids only
     #[arg(short = 'q')]
     ids: bool,
-    /// Whole ids
+    /// Do not truncate ids
     #[arg(long)]
     no_trunc: bool,
     #[command(flatten)]
@@ -56,16 +56,16 @@ pub struct Create {
     /// The driver
     #[arg(short, long, default_value = "bridge", value_name = "DRIVER")]
     driver: String,
-    /// No way out
+    /// Restrict access to the outside
     #[arg(long)]
     internal: bool,
-    /// Its addresses: 10.9.0.0/24
+    /// Subnet, such as 10.9.0.0/24
     #[arg(long, value_name = "SUBNET", value_parser = subnet)]
     subnet: Option<String>,
-    /// The gateway's address
+    /// Address of the gateway
     #[arg(long, value_name = "IP", value_parser = address)]
     gateway: Option<String>,
-    /// A label
+    /// Set a label
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
     /// Its name
@@ -76,7 +76,7 @@ pub struct Create {
 /// `network rm`.
 #[derive(Debug, clap::Args)]
 pub struct Rm {
-    /// Do not fail for what is not there
+    /// Do not fail if it does not exist
     #[arg(short, long)]
     force: bool,
     /// Their names or ids

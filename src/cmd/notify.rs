@@ -12,7 +12,7 @@ use keel_reconciler::clock::rfc3339;
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Send a message to every receiver of keel.yaml, and say whether it arrived
+    /// Send a test message to every recipient in keel.yaml and report whether it arrived
     #[command(after_help = "Example:\n  keel notify test")]
     Test,
 }

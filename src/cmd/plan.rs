@@ -134,14 +134,14 @@ mod tests {
         };
         let verdicts = vec![
             row(None, Some("network hello_default"), "create: it does not exist"),
-            row(Some("web.1"), None, "start: no task runs here"),
+            row(Some("web.1"), None, "start: not running"),
         ];
         let stack =
             StackPlan { stack: "hello".into(), revision: "3f9c2a1".into(), change: None, verdicts };
         insta::assert_snapshot!(text(&PlanReport { version: 1, stacks: vec![stack], previews: vec![] }), @r"
         hello at 3f9c2a1
           network hello_default  create: it does not exist
-          web.1                  start: no task runs here
+          web.1                  start: not running
         ");
     }
 }

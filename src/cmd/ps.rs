@@ -14,13 +14,13 @@ use keel_reconciler::rows::PsAsk;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel ps -a shop")]
 pub struct Args {
-    /// Also what does not run
+    /// Include containers that do not run
     #[arg(short, long)]
     all: bool,
-    /// Only ids
+    /// Print ids only
     #[arg(short = 'q')]
     ids: bool,
-    /// Whole ids and commands
+    /// Do not truncate ids and commands
     #[arg(long)]
     no_trunc: bool,
     #[command(flatten)]

@@ -101,7 +101,9 @@ fn look(source: &SourceConfig, commit: &str, context: &Context) -> Result<Exit> 
 
 async fn deploy(name: &str, context: &Context) -> Result<Exit> {
     let Some(client) = running(context).await? else {
-        context.screen.say("taken; nobody serves now, so it is deployed once `keel serve` does");
+        context
+            .screen
+            .say("accepted; `keel serve` is not running, and deploys it once it is started");
         return Ok(Exit::Done);
     };
     let (targets, by) = (vec![name.to_owned()], root::person());

@@ -25,16 +25,16 @@ pub struct Args {
     path: Option<PathBuf>,
     #[command(flatten)]
     files: Files,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
-    /// Say of each value where it was written
+    /// Show where each value was written
     #[arg(long, conflicts_with = "hash")]
     origins: bool,
     /// Print a digest of each service instead
     #[arg(long)]
     hash: bool,
-    /// Print what differs from what the stack was last told to be, as a unified diff
+    /// Print the difference from what the stack was last asked to be, as a unified diff
     #[arg(long, conflicts_with_all = ["hash", "origins"])]
     diff: bool,
     #[command(flatten)]

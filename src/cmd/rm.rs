@@ -12,13 +12,13 @@ use keel_reconciler::ask::{TaskAsk, TaskVerb};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel rm -f -v old-experiment")]
 pub struct Args {
-    /// Also what runs: it is killed
+    /// Kill running containers first
     #[arg(short, long)]
     force: bool,
-    /// Also what runs: it is stopped first
+    /// Stop running containers first
     #[arg(short, long)]
     stop: bool,
-    /// Its anonymous volumes too
+    /// Remove anonymous volumes as well
     #[arg(short, long)]
     volumes: bool,
     /// Stacks, containers by name or id, or STACK/SERVICE[.SLOT]

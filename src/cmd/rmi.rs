@@ -11,7 +11,7 @@ use keel_reconciler::rows::RemoveAsk;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel rmi nginx:1.25")]
 pub struct Args {
-    /// Do not fail for what is not there
+    /// Do not fail if it does not exist
     #[arg(short, long)]
     force: bool,
     /// Images, by reference, id or digest

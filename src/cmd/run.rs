@@ -29,19 +29,19 @@ use tokio::sync::mpsc;
     after_help = "Examples:\n  keel run --rm -it debian:12 bash\n  keel run --rm web ./manage.py migrate\n\nExit code: the command's own; 125 to 127 if it could not be run."
 )]
 pub struct Args {
-    /// Start it and print its id
+    /// Start the container and print its id
     #[arg(short, long)]
     detach: bool,
-    /// Hand over standard input
+    /// Pass standard input on
     #[arg(short, long)]
     interactive: bool,
-    /// Give it a terminal
+    /// Allocate a terminal
     #[arg(short, long)]
     tty: bool,
-    /// Remove it when it has ended
+    /// Remove the container when it has ended
     #[arg(long)]
     rm: bool,
-    /// The container's name; one is made up unless given
+    /// Name of the container [default: a generated one]
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub struct Args {
     /// Print help; `-h` is the host's name here, as with docker
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
-    /// Of a service: without starting what it depends on
+    /// Do not start the services that a service depends on
     #[arg(long)]
     no_deps: bool,
     /// The image, or a service of the current folder's stack; then the command, instead of its own

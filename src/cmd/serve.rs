@@ -32,10 +32,10 @@ use watch::{Seen, Watch};
     after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'\n  keel serve --config /etc/keel/keel.yaml --check"
 )]
 pub struct Args {
-    /// A Git repo to watch
+    /// Watch a Git repository
     #[arg(long, value_name = "URL")]
     git: Option<String>,
-    /// Its branch [default: the one that its HEAD names]
+    /// Branch to follow [default: the one that HEAD names]
     #[arg(long, requires = "git", value_name = "NAME")]
     branch: Option<String>,
     /// Where its stacks are: every match that holds a Compose file is one
@@ -44,7 +44,7 @@ pub struct Args {
     /// How often to look for pushes
     #[arg(long, requires = "git", default_value = "60s", value_name = "TIME", value_parser = sources::poll)]
     poll: Duration,
-    /// Only look whether the configuration, and the files that it names, are sound
+    /// Check the configuration and the files that it names, then exit
     #[arg(long, conflicts_with_all = ["git", "paths"])]
     check: bool,
     /// Compose files, or folders that hold them
@@ -165,7 +165,7 @@ async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {
         false => format!(" --root {}", layout.root().display()),
     };
     context.screen.paragraph(&format!(
-        "\nnobody serves any more, but the stacks go on running: {}\n`keel down {first}{root}` removes it",
+        "\nthe controller has stopped; the stacks keep running: {}\n`keel down {first}{root}` removes it",
         running.join(", ")
     ));
 }

@@ -11,13 +11,13 @@ use crate::failure::Result;
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// List sources, and how they are
+    /// List sources and their state
     #[command(visible_alias = "list", after_help = "Example:\n  keel source ls")]
     Ls(ls::Args),
-    /// What a forge needs to be told, so that a push is heard at once
+    /// Show how to set up a webhook for a source
     #[command(after_help = "Example:\n  keel source webhook home")]
     Webhook(webhook::Args),
-    /// Make a repository on this host that can be pushed to
+    /// Create a repository on this host to push to
     #[command(
         after_help = "Example:\n  keel source create home --bare\n  git push ssh://root@HOST/var/lib/keel/repos/home.git main"
     )]

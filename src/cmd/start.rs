@@ -11,7 +11,7 @@ use keel_reconciler::ask::TaskVerb;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel start shop/web")]
 pub struct Args {
-    /// Everything that ran before the machine went down, where no daemon does it
+    /// Start everything that ran before the machine went down, if no controller does
     #[arg(long, conflicts_with = "targets")]
     boot: bool,
     /// Stacks, containers by name or id, or STACK/SERVICE[.SLOT]

@@ -17,7 +17,7 @@ use keel_reconciler::rows::{DeliveryRow, TroubleRow};
     after_help = "Example:\n  keel status\n  keel status --exit-code shop && echo all is well"
 )]
 pub struct Args {
-    /// Exit with 1 unless all is in sync and healthy
+    /// Exit with 1 unless everything is in sync and healthy
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]

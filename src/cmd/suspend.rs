@@ -12,7 +12,7 @@ use keel_reconciler::rows::SuspendAsk;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel suspend shop --reason 'moving the database'")]
 pub struct Args {
-    /// Why, for whoever looks at it later
+    /// Reason, shown by `status`
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Which

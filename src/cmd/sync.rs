@@ -14,19 +14,19 @@ use keel_reconciler::rows::SyncAsk;
     after_help = "Example:\n  keel sync home\n  keel sync shop --retry\n  keel sync shop --revision \"$CI_COMMIT_SHA\" --pull --wait\n\nExit code 1 means that it failed or is held, 3 that it is not healthy in time."
 )]
 pub struct Args {
-    /// Try a revision again that failed before
+    /// Retry a revision that failed before
     #[arg(long)]
     retry: bool,
-    /// Take stacks from their present owners
+    /// Take over stacks from their current owners
     #[arg(long)]
     take_over: bool,
-    /// The sources must have come to this commit, or beyond it
+    /// Fail unless the source is at this commit or a later one
     #[arg(long, value_name = "COMMIT", value_parser = commit)]
     revision: Option<String>,
-    /// Ask registries even for images that are there
+    /// Ask registries even for images that are present
     #[arg(long)]
     pull: bool,
-    /// Wait also for images that their registries do not have yet, as long as `image-wait` says
+    /// Also wait for images that their registries do not have yet, for as long as `image-wait` says
     #[arg(long, conflicts_with = "detach")]
     wait: bool,
     /// Do not wait for health

@@ -13,10 +13,10 @@ use std::io;
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// What takes up how much room, and how much of it nothing needs
+    /// Show disk usage and how much of it can be freed
     #[command(after_help = "Example:\n  keel system df")]
     Df(Df),
-    /// Remove what nothing needs; what a rollback needs stays
+    /// Remove unused data; what a rollback needs stays
     #[command(after_help = "Example:\n  keel system prune -f")]
     Prune(Prune),
 }
@@ -31,13 +31,13 @@ pub struct Df {
 /// `system prune`.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
-    /// Also images that were pulled by hand, where no container uses them
+    /// Include images that were pulled by hand and that no container uses
     #[arg(short, long)]
     all: bool,
-    /// Also anonymous volumes that no container has, with their data
+    /// Include anonymous volumes that no container uses, with their data
     #[arg(long)]
     volumes: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     force: bool,
 }
@@ -87,7 +87,7 @@ async fn prune(args: Prune, context: &Context) -> Result<Exit> {
         "all ended containers of `keel run`",
         "all networks that no container and no stack uses",
         images,
-        "checkouts of revisions that cannot be come back to",
+        "checkouts of revisions that cannot be rolled back to",
     ];
     if args.volumes {
         what.push("all anonymous volumes that no container has, with their data");

@@ -20,22 +20,22 @@ use keel_reconciler::ask::{ConvergeAsk, PlanTarget, TaskAsk, TaskVerb};
     after_help = "Examples:\n  keel up -d ./shop web\n  keel up -f compose.yaml -f compose.prod.yaml -d web"
 )]
 pub struct Args {
-    /// Return once everything runs, and leave it running
+    /// Return as soon as everything runs, and leave it running
     #[arg(short, long)]
     detach: bool,
-    /// When to pull images that are there already
+    /// When to pull images that are already present
     #[arg(long, value_enum, value_name = "POLICY")]
     pull: Option<Pull>,
     /// Replace every container
     #[arg(long)]
     force_recreate: bool,
-    /// Return once everything is healthy, and leave it running
+    /// Return as soon as everything is healthy, and leave it running
     #[arg(long)]
     wait: bool,
-    /// For scripts: what the files no longer name goes anyway, unless `prune: false` keeps it
+    /// Accepted for scripts: services that the files no longer name are removed anyway, unless `prune: false` keeps them
     #[arg(long)]
     remove_orphans: bool,
-    /// Take the stack from its present owner
+    /// Take over the stack from its current owner
     #[arg(long)]
     take_over: bool,
     /// Files (anything with a `/` or `.`), a stack, or a service of the current folder's stack, which

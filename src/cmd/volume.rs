@@ -17,13 +17,13 @@ pub enum Command {
     /// List volumes
     #[command(visible_alias = "list", after_help = "Example:\n  keel volume ls")]
     Ls(Ls),
-    /// Make a volume
+    /// Create a volume
     #[command(after_help = "Example:\n  keel volume create media")]
     Create(Create),
     /// Remove volumes, with all their data
     #[command(visible_alias = "remove", after_help = "Example:\n  keel volume rm media")]
     Rm(Rm),
-    /// Everything about volumes
+    /// Show the details of volumes
     #[command(after_help = "Example:\n  keel volume inspect media")]
     Inspect(Inspect),
 }
@@ -39,7 +39,7 @@ pub struct Inspect {
 /// `volume ls`.
 #[derive(Debug, clap::Args)]
 pub struct Ls {
-    /// Only names
+    /// Print names only
     #[arg(short = 'q')]
     names: bool,
     #[command(flatten)]
@@ -52,13 +52,13 @@ pub struct Create {
     /// The driver
     #[arg(short, long, default_value = "local", value_name = "DRIVER")]
     driver: String,
-    /// An option of the driver
+    /// Option for the driver
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
     opt: Vec<(String, String)>,
-    /// A label
+    /// Set a label
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
-    /// Its name; one is made up unless given
+    /// Name of the volume [default: a generated one]
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
@@ -66,7 +66,7 @@ pub struct Create {
 /// `volume rm`.
 #[derive(Debug, clap::Args)]
 pub struct Rm {
-    /// Do not fail for what is not there
+    /// Do not fail if it does not exist
     #[arg(short, long)]
     force: bool,
     /// Their names

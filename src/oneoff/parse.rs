@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A value that makes no sense, and what would.
 pub fn wrong(flag: &str, value: &str, rule: &str) -> Failure {
-    Failure::usage(format!("`{flag} {value}` makes no sense")).hint(rule)
+    Failure::usage(format!("invalid value `{value}` for `{flag}`")).hint(rule)
 }
 
 /// The assignments of an env file.

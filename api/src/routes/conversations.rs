@@ -43,5 +43,5 @@ async fn asked(body: Body) -> Result<Open, Refused> {
     let bytes = to_bytes(body, limits::BODY).await;
     let bytes = bytes.map_err(|_| invalid("the request is too large"))?;
     let what = serde_json::from_slice(&bytes);
-    Ok(what.map_err(|error| invalid(format!("the request makes no sense: {error}")))?)
+    Ok(what.map_err(|error| invalid(format!("invalid request: {error}")))?)
 }

@@ -84,7 +84,7 @@ pub fn of_verdict(verdict: &Verdict) -> String {
 
 fn of_reason(reason: &Reason, action: Action) -> String {
     match reason {
-        Reason::Missing if action == Action::Start => "no task runs here".into(),
+        Reason::Missing if action == Action::Start => "not running".into(),
         Reason::Missing if action == Action::Replace => "it is defined otherwise now".into(),
         Reason::Missing => "it does not exist".into(),
         Reason::Changed { differences } => {
@@ -96,7 +96,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
             let from = from.map_or_else(|| "unknown".to_owned(), |from| from.short());
             format!("the tag means another image now: {from} -> {}", to.short())
         }
-        Reason::NotPulled => "it is not on this node".into(),
+        Reason::NotPulled => "not present on this node".into(),
         Reason::Drifted { findings } => {
             findings.iter().map(of_finding).collect::<Vec<_>>().join(", ")
         }
@@ -105,7 +105,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::NotInSource => "it is not in the source any more".into(),
         Reason::Asked { command } => format!("asked for by `keel {command}`"),
         Reason::Superseded => "its successor is available".into(),
-        Reason::Overtaken => "a newer revision overtook it".into(),
+        Reason::Overtaken => "superseded by a newer revision".into(),
         Reason::SuccessorWaits => "its successor cannot begin yet".into(),
         Reason::StopFirst => "it goes before its successor can start".into(),
         Reason::Failed { what } => format!("failed: {what}"),

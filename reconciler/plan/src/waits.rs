@@ -189,7 +189,7 @@ fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         let observed = observation.network(name);
         let known = desired.networks.get(name)?;
         if facts.stale_networks.contains(name.as_str()) {
-            return Some(Hold::InProgress { what: format!("network {name} is made anew") });
+            return Some(Hold::InProgress { what: format!("network {name} is being recreated") });
         }
         match observed {
             None if known.external => Some(Hold::NotFound { what: format!("network {name}") }),

@@ -202,7 +202,7 @@ impl Reader {
     fn poll(&mut self, item: &Item) -> Option<Duration> {
         let poll = self.duration(item)?;
         if poll < LEAST_POLL {
-            self.wrong(item, "oftener than each `100ms` nothing is looked at");
+            self.wrong(item, "the minimum is `100ms`");
         }
         Some(poll)
     }

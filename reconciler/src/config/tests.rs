@@ -224,7 +224,7 @@ fn what_could_never_work_is_refused_at_its_place() {
         ("path: [a, ../b]", "`../b` can match nothing: it leaves the source"),
         ("path: []", "the list is empty"),
         ("max-size: 5 apples", "`5 apples` is no size"),
-        ("poll: 0s", "oftener than each `100ms`"),
+        ("poll: 0s", "the minimum is `100ms`"),
         ("env: { A B: 1 }", "`A B` is no name of a variable"),
     ];
     for (key, words) in cases {

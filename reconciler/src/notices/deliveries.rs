@@ -44,7 +44,7 @@ impl Answers {
             }
             let overtaken = last.filter(|last| last.revision != one.revision);
             if let Some(last) = overtaken.filter(|last| last.way == Way::Pending) {
-                let words = format!("overtaken by {}", short(&one.revision));
+                let words = format!("superseded by {}", short(&one.revision));
                 news.push(superseded(last, &context, words));
             }
             let (source, revision) = (one.source.clone(), one.revision.clone());

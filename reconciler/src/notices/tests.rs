@@ -321,7 +321,7 @@ fn each_commit_is_told_of_its_way_and_none_is_left_on_it() {
     assert_eq!(told(&[fares("shop", R1, Pending)]).len(), 0);
     assert_eq!(
         told(&[fares("shop", R2, Pending)]),
-        ["home 1 keel/home/shop overtaken by 222222222222", "home 2 keel/home/shop Pending"]
+        ["home 1 keel/home/shop superseded by 222222222222", "home 2 keel/home/shop Pending"]
     );
     assert_eq!(told(&[fares("shop", R2, Success)]), ["home 2 keel/home/shop Success"]);
     assert_eq!(told(&[fares("shop", R1, Failure)]), ["home 1 keel/home/shop Failure"]);

@@ -138,7 +138,9 @@ impl Controller {
                 Ok(bytes) if keel_engine::Digest::of(&bytes) == digest => {
                     Ok(Assignment::Content(Content { digest, bytes: Arc::from(bytes) }))
                 }
-                _ => Err(Refusal::invalid(format!("the content of {digest} is another one"))),
+                _ => {
+                    Err(Refusal::invalid(format!("the content does not match its digest {digest}")))
+                }
             }
         });
         let wishes = decoded.collect::<Result<Vec<_>, _>>()?;

@@ -113,7 +113,7 @@ fn ssh(git: &GitConfig, message: &str) -> Words {
     let name = name.rsplit(' ').next().unwrap_or_default();
     if has("has changed") {
         let hint = format!(
-            "if the server was set up anew, put its new key into `{hosts}`; else somebody is in between"
+            "if the server was reinstalled, put its new key into `{hosts}`; else somebody is in between"
         );
         return (
             format!("the host key of `{name}` is not the one that is known: refused"),
@@ -246,7 +246,7 @@ mod tests {
         the host key of `example.org` is not known: refused
           `ssh-keyscan -p 2222 example.org` prints it: compare it with what the server's owner says, then put it into `/h`
         the host key of `example.org` is not the one that is known: refused
-          if the server was set up anew, put its new key into `/h`; else somebody is in between
+          if the server was reinstalled, put its new key into `/h`; else somebody is in between
         the server does not let this key in
           let `/k.pub` in: as a deploy key of the repository
         there is no Git repository at that address

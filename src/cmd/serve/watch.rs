@@ -409,7 +409,7 @@ mod tests {
             told.extend(watch.look(&seen));
             told.push("--".to_owned());
         };
-        let running = || stack("running", "web.1 start: no task runs here", "Progressing");
+        let running = || stack("running", "web.1 start: not running", "Progressing");
         let well = || stack("succeeded", "everything is as desired", "Healthy");
         let bad = || stack("failed", "web.1 exited (1) 3 times", "Degraded");
         let problem = || "error: unknown key `replicaz`\n --> compose.yaml:3:5\n".to_owned();

@@ -10,16 +10,16 @@ use keel_reconciler::rows::RepoAsk;
 /// What it takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A bare repository below the root; others are named in keel.yaml
+    /// Create a bare repository below the root; other sources are named in keel.yaml
     #[arg(long, required = true)]
     bare: bool,
-    /// The branch that is followed
+    /// Branch to follow
     #[arg(long, default_value = "main", value_name = "NAME")]
     branch: String,
     /// Where its stacks are: every match that holds a Compose file is one
     #[arg(long, default_value = ".", value_name = "GLOB")]
     path: Vec<String>,
-    /// The source's name
+    /// Name of the source
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -37,7 +37,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         "others than root need group keel, and: git config --system --add safe.directory {path}"
     ));
     if !made.served {
-        context.screen.say("nobody serves yet: `keel serve` follows it from its start on");
+        context
+            .screen
+            .say("`keel serve` is not running: it follows the repository once it is started");
     }
     Ok(Exit::Done)
 }

@@ -28,5 +28,5 @@ fn begin(asked: &Asked<'_>) -> Result<Check, &'static str> {
     let token =
         asked.header("x-gitlab-token").ok_or("it carries no token: is a secret set there?")?;
     let same = same_secret(token.as_bytes(), asked.secret);
-    if same { Ok(Check::Proven) } else { Err("its token is another one") }
+    if same { Ok(Check::Proven) } else { Err("the token does not match") }
 }

@@ -28,7 +28,7 @@ fn everything_else_waits_for_the_job_and_the_job_for_what_it_needs() {
     migrate.1: hold: waits for image app:1
     --
     app.1: hold: waits for migrate to be completed
-    db.1: start: no task runs here
+    db.1: start: not running
     migrate.1: hold: waits for db to be healthy
     --
     app.1: hold: waits for migrate to be completed
@@ -51,7 +51,7 @@ fn everything_else_waits_for_the_job_and_the_job_for_what_it_needs() {
     db.1: hold: waits for db to be available
     migrate.1: hold: in progress: it runs, and everything else waits for it
     --
-    app.1: start: no task runs here
+    app.1: start: not running
     db.1: hold: waits for db to be available
     migrate.1: hold: its job is done
     --

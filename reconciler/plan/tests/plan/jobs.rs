@@ -16,7 +16,7 @@ fn a_job_runs_once_for_its_specification() {
     migrate.1: hold: waits for image job:1
     --
     app.1: hold: waits for migrate to be completed
-    migrate.1: start: no task runs here
+    migrate.1: start: not running
     --
     app.1: hold: waits for migrate to be completed
     migrate.1: hold: in progress: it is being prepared
@@ -24,7 +24,7 @@ fn a_job_runs_once_for_its_specification() {
     app.1: hold: waits for migrate to be completed
     migrate.1: hold: waits for migrate to be available
     --
-    app.1: start: no task runs here
+    app.1: start: not running
     migrate.1: hold: its job is done
     --
     app.1: hold: in progress: it is being prepared
@@ -48,7 +48,7 @@ fn a_job_runs_once_for_its_specification() {
     migrate.1: hold: waits for image job:2
     --
     app.1: hold: converged
-    migrate.1: start: no task runs here
+    migrate.1: start: not running
     --
     app.1: hold: converged
     migrate.1: hold: in progress: it is being prepared

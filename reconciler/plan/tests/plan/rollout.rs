@@ -9,7 +9,7 @@ use keel_plan::verdict::Learned;
 fn a_new_stack_starts() {
     let world = stack().wants("web", "nginx:1");
     insta::assert_snapshot!(world.all(), @r"
-    image nginx:1           pull: it is not on this node
+    image nginx:1           pull: not present on this node
     network shop_default    create: it does not exist
     web.1                   hold: waits for image nginx:1
     ");
@@ -169,7 +169,7 @@ fn a_first_revision_that_fails_is_left_to_look_at() {
     --
     web.1: hold: waits for image crash
     --
-    web.1: start: no task runs here
+    web.1: start: not running
     --
     web.1: hold: in progress: it is being prepared
     --
@@ -389,7 +389,7 @@ fn tasks_that_piled_up_before_go() {
     third.created += 1;
     std::sync::Arc::make_mut(&mut third.spec).image = "nginx:9".into();
     world.node.seen.tasks.push(third.into());
-    insta::assert_snapshot!(world.shown(), @"web.1: remove: a newer revision overtook it");
+    insta::assert_snapshot!(world.shown(), @"web.1: remove: superseded by a newer revision");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn dependencies_order_starts_and_updates() {
     db.1: hold: waits for image pg:1
     --
     api.1: hold: waits for db to be healthy
-    db.1: start: no task runs here
+    db.1: start: not running
     --
     api.1: hold: waits for db to be healthy
     db.1: hold: in progress: it is being prepared
@@ -22,7 +22,7 @@ fn dependencies_order_starts_and_updates() {
     api.1: hold: waits for db to be healthy
     db.1: hold: waits for db to be available
     --
-    api.1: start: no task runs here
+    api.1: start: not running
     db.1: hold: waits for db to be available
     --
     api.1: hold: in progress: it is being prepared
