@@ -22,13 +22,9 @@ pub(crate) struct Alive {
 impl Alive {
     /// Asks the kernel.
     pub(crate) fn of(records: &Records) -> Self {
-        Self::by(records, Process::lives)
-    }
-
-    /// As somebody knows who asked it.
-    pub(crate) fn by(records: &Records, lives: impl Fn(&Process) -> bool) -> Self {
         let (shim, process) = Self::who(records);
-        Self { shim: shim.is_some_and(&lives), process: process.is_some_and(&lives) }
+        let lives = |process: Option<&Process>| process.is_some_and(Process::lives);
+        Self { shim: lives(shim), process: lives(process) }
     }
 
     /// A task's shim and its process, as they were noted last.

@@ -1,7 +1,7 @@
 //! Which processes have ended since the last look: one question for all of them, however many there are.
 //!
 //! Each is held by a descriptor that gets readable when it ends (`pidfd_open(2)`), and all of these by one
-//! (`epoll(7)`).
+//! (`epoll(7)`). A task's shim is held, which tells of its process itself; only where there is none, the process.
 
 use crate::root::record::Process;
 use crate::sys::ready::register;
@@ -10,7 +10,7 @@ use crate::task::step::Alive;
 use keel_engine::TaskId;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
@@ -23,6 +23,8 @@ use tokio::io::unix::AsyncFd;
 pub(super) struct Living {
     all: AsyncFd<File>,
     held: Mutex<Held>,
+    /// So many descriptors may be held: the rest of what this process may have is for its other work.
+    most: usize,
 }
 
 #[derive(Default)]
@@ -37,15 +39,30 @@ struct Held {
 impl Living {
     pub(super) fn new() -> io::Result<Self> {
         let all = register(epoll::create(CreateFlags::CLOEXEC)?)?;
-        Ok(Self { all, held: Mutex::default() })
+        let may_have = getrlimit(Resource::Nofile).current;
+        let most =
+            may_have.map_or(usize::MAX, |number| usize::try_from(number / 2).unwrap_or(usize::MAX));
+        Ok(Self { all, held: Mutex::default(), most })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What lives of a task. From now on the end of its shim is told, or else that of its process.
+    pub(super) fn look(&self, id: &TaskId, records: Option<&Records>) -> Alive {
+        let (shim, process) = records.map_or((None, None), Alive::who);
+        let own = |process: &&Process| process.boot == keel_durable::boot_id();
+        let (shim, process) = (shim.filter(own), process.filter(own));
+        let of = |process: Option<&Process>| process.cloned().into_iter().collect::<Vec<_>>();
+        if !self.hold(id, &of(shim)).is_empty() {
+            return Alive { shim: true, process: process.is_some_and(Process::lives) };
+        }
+        Alive { shim: false, process: !self.hold(id, &of(process)).is_empty() }
+    }
+
     /// Which of a task's processes live. From now on their end is told, and of no other of its own.
-    pub(super) fn hold(&self, id: &TaskId, processes: &[Process]) -> Vec<Process> {
+    fn hold(&self, id: &TaskId, processes: &[Process]) -> Vec<Process> {
         let mut held = self.held();
         let keys = held.by_task.remove(id).unwrap_or_default();
         let (mut kept, mut known) = (Vec::new(), Vec::new());
@@ -64,7 +81,11 @@ impl Living {
             if known.contains(process) {
                 continue;
             }
-            match self.held_by(process, held.next) {
+            let found = match held.by_key.len() {
+                count if count >= self.most => Err(rustix::io::Errno::MFILE),
+                _ => self.held_by(process, held.next),
+            };
+            match found {
                 Ok(fd) => {
                     let key = held.next;
                     held.next += 1;
@@ -111,12 +132,17 @@ impl Living {
             if keys.is_empty() {
                 return ended;
             }
+            let before = held.by_key.len();
             for key in keys {
+                // One whose descriptor a child that is about to be another program has as well.
                 let Some((id, ..)) = held.by_key.remove(&key) else { continue };
                 if let Some(keys) = held.by_task.get_mut(&id) {
                     keys.retain(|other| *other != key);
                 }
                 ended.insert(id);
+            }
+            if held.by_key.len() == before {
+                return ended;
             }
         }
     }
@@ -135,13 +161,6 @@ impl Living {
         self.all.readable().await?.clear_ready();
         Ok(())
     }
-}
-
-/// Whom a look at a task asks the kernel about.
-pub(super) fn processes(records: &Records) -> Vec<Process> {
-    let (shim, process) = Alive::who(records);
-    let own = |process: &&Process| process.boot == keel_durable::boot_id();
-    [shim, process].into_iter().flatten().filter(own).cloned().collect()
 }
 
 #[cfg(test)]
@@ -176,5 +195,13 @@ mod tests {
         other.wait().unwrap();
         assert_eq!(living.ended(), [].into());
         assert!(living.held().by_key.is_empty());
+        // Beyond what may be held, each look asks.
+        let (mut last, third) = child();
+        let none = Living { most: 0, ..Living::new().unwrap() };
+        assert_eq!(none.hold(&web, std::slice::from_ref(&third)), std::slice::from_ref(&third));
+        assert_eq!((none.unheld(), none.ended()), ([web.clone()].into(), [].into()));
+        drop(last.stdin.take());
+        last.wait().unwrap();
+        assert_eq!(none.hold(&web, &[third]), []);
     }
 }

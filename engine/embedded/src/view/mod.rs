@@ -22,7 +22,6 @@ pub(crate) use told::Heard;
 use crate::images::Images;
 use crate::network::stored::Stored;
 use crate::task::records::Records;
-use crate::task::step::Alive;
 use crate::volumes::Volume;
 use crate::{Layout, root::late};
 use keel_engine::{Observation, Result, TaskId};
@@ -45,7 +44,7 @@ pub(crate) struct View {
     hearing: Mutex<Hearing>,
     /// There is something in [`Hearing::heard`].
     woken: Notify,
-    /// Locked for as long as records are read. Never together with `hearing`.
+    /// Locked for as long as records are read; before `hearing`, never after it.
     kept: Mutex<Kept>,
 }
 
@@ -193,13 +192,8 @@ impl View {
     fn read_tasks(&self, kept: &mut Kept, tasks: &BTreeSet<TaskId>, is_late: bool) -> Result<()> {
         for id in tasks {
             let records = self.looked.task(id, is_late)?;
-            let processes = records.as_deref().map(living::processes).unwrap_or_default();
-            let living = self.living.hold(id, &processes);
-            let now = records.map(|records| {
-                let alive = Alive::by(&records, |process| living.contains(process));
-                (records, alive)
-            });
-            kept.put_task(&self.layout, id, now, is_late);
+            let alive = self.living.look(id, records.as_deref());
+            kept.put_task(&self.layout, id, records.map(|records| (records, alive)), is_late);
         }
         Ok(())
     }
