@@ -235,7 +235,7 @@ fn a_disk_that_fills_up_is_cleared_before_it_is_full() {
     assert_eq!(images(&host), [1, 2, 3, 4, 5, 6]);
     host.sh(
         "size=$(df --output=size -B1 root | tail -1); used=$(df --output=used -B1 root | tail -1); \
-             fallocate -l $((size * 84 / 100 - used)) root/filler",
+             fallocate -l $((size * 85 / 100 - used - (2 << 20))) root/filler",
     );
     push(&host, &repo, &serving, 7..=8);
     let gone = || (!images(&host).contains(&1)).then_some(());
