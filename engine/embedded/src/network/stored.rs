@@ -70,12 +70,6 @@ pub(crate) fn names(layout: &Layout) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Every network, ordered by name.
-pub(crate) fn all(layout: &Layout) -> Result<Vec<Stored>> {
-    let names = names(layout)?;
-    names.iter().filter_map(|name| load(layout, name).transpose()).collect()
-}
-
 pub(crate) fn load(layout: &Layout, name: &str) -> Result<Option<Stored>> {
     let path = layout.networks().join(name);
     record::load(&path).map_err(failed(format!("cannot read {}", path.display())))

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::resolver::keeper::is_named;
 use crate::task::records;
-use crate::{Layout, blocking, network::stored, resolver, root::places};
+use crate::{Layout, blocking, resolver, root::places};
 use keel_engine::{Result, TaskId};
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ struct Found {
 impl Core {
     /// Looks at everything once, and starts the drivers.
     pub(crate) async fn adopt_all(self: &Arc<Self>) -> Result<()> {
-        let layout = self.layout.clone();
-        let found = blocking::run(move || find(&layout)).await?;
+        let core = Arc::clone(self);
+        let found = blocking::run(move || core.find()).await?;
         let images = Arc::clone(&self.images);
         blocking::run(move || images.go_on()).await;
         for name in found.unmade {
@@ -39,23 +39,28 @@ impl Core {
         self.spawn(async move { core.sweep().await });
         Ok(())
     }
+
+    fn find(&self) -> Result<Found> {
+        remove_leftovers(&self.layout)?;
+        places::begin(&self.layout)?;
+        let (all, stored) = (self.view.records()?, self.view.networks()?);
+        let unmade = stored.iter().filter(|network| network.made.is_none() && !network.absent);
+        Ok(Found {
+            named: all.iter().any(|task| is_named(task)),
+            unmade: unmade.map(|network| network.spec.name.clone()).collect(),
+            tasks: all.iter().map(|task| task.wish.id.clone()).collect(),
+        })
+    }
 }
 
-fn find(layout: &Layout) -> Result<Found> {
+/// Folders whose first wish never got there, or whose removal was all but done: they are no tasks. What of one
+/// cannot be removed now is removed with the next start.
+fn remove_leftovers(layout: &Layout) -> Result<()> {
     for id in records::ids(layout)? {
         let dir = layout.task(&id);
         if !dir.assignment().exists() {
-            // Its first wish never got here, or its removal was all but done. It is no task; what of it
-            // cannot be removed now is removed with the next start.
             let _ = keel_beneath::remove(&dir.0);
         }
     }
-    places::begin(layout)?;
-    let all = records::load_all(layout)?;
-    let unmade = stored::all(layout)?.into_iter().filter(|n| n.made.is_none() && !n.absent);
-    Ok(Found {
-        named: all.iter().any(is_named),
-        unmade: unmade.map(|stored| stored.spec.name).collect(),
-        tasks: all.into_iter().map(|task| task.wish.id).collect(),
-    })
+    Ok(())
 }

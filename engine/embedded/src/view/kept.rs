@@ -83,10 +83,8 @@ impl Kept {
         self.touched.insert(id.clone());
         let Some(records) = records else {
             self.sharing.remove(id);
-            if self.tasks.remove(id).is_some() {
-                self.changed();
-            }
-            return;
+            let changed = keep(&mut self.tasks, id, None);
+            return self.note(changed);
         };
         let mut task = values::task(&records, alive.unwrap_or_default());
         if is_late && late::late_wish(&layout.task(id)).is_some() {
@@ -98,47 +96,27 @@ impl Kept {
             }
             _ => drop(self.sharing.remove(id)),
         }
-        let shown = self.tasks.get(id).map(|(_, shown)| Arc::clone(shown));
-        task.apart = shown.as_ref().is_some_and(|shown| shown.apart);
-        let shown = shown.filter(|shown| **shown == task);
-        if shown.is_none() {
-            self.changed();
-        }
-        self.tasks.insert(id.clone(), (records, shown.unwrap_or_else(|| Arc::new(task))));
+        task.apart = self.tasks.get(id).is_some_and(|(_, shown)| shown.apart);
+        let changed = keep(&mut self.tasks, id, Some((records, task)));
+        self.note(changed);
     }
 
     /// The same of a network.
     pub(super) fn put_network(&mut self, layout: &Layout, name: &str, stored: Option<Arc<Stored>>) {
-        let Some(stored) = stored else {
-            if self.networks.remove(name).is_some() {
-                self.changed();
-            }
-            return;
-        };
-        let value = values::network(layout, &stored, self.users.of_network(name));
-        let shown = self.networks.get(name).map(|(_, shown)| Arc::clone(shown));
-        let shown = shown.filter(|shown| **shown == value);
-        if shown.is_none() {
-            self.changed();
-        }
-        self.networks.insert(name.to_owned(), (stored, shown.unwrap_or_else(|| Arc::new(value))));
+        let users = || self.users.of_network(name);
+        let now =
+            stored.map(|stored| (Arc::clone(&stored), values::network(layout, &stored, users())));
+        let changed = keep(&mut self.networks, &name.to_owned(), now);
+        self.note(changed);
     }
 
     /// The same of a volume.
     pub(super) fn put_volume(&mut self, layout: &Layout, name: &str, stored: Option<Arc<Volume>>) {
-        let Some(stored) = stored else {
-            if self.volumes.remove(name).is_some() {
-                self.changed();
-            }
-            return;
-        };
-        let value = values::volume(layout, &stored, self.users.of_volume(name));
-        let shown = self.volumes.get(name).map(|(_, shown)| Arc::clone(shown));
-        let shown = shown.filter(|shown| **shown == value);
-        if shown.is_none() {
-            self.changed();
-        }
-        self.volumes.insert(name.to_owned(), (stored, shown.unwrap_or_else(|| Arc::new(value))));
+        let users = || self.users.of_volume(name);
+        let now =
+            stored.map(|stored| (Arc::clone(&stored), values::volume(layout, &stored, users())));
+        let changed = keep(&mut self.volumes, &name.to_owned(), now);
+        self.note(changed);
     }
 
     /// Whether the images that tasks write are others than at the last look at images.
@@ -151,7 +129,7 @@ impl Kept {
         let same = self.images.iter().map(|image| &**image).eq(&images);
         if !same {
             self.images = images.into_iter().map(Arc::new).collect();
-            self.changed();
+            self.note(true);
         }
     }
 
@@ -186,15 +164,17 @@ impl Kept {
             if apart != shown.apart {
                 let task = ObservedTask { apart, ..ObservedTask::clone(shown) };
                 self.tasks.insert(id.clone(), (Arc::clone(records), Arc::new(task)));
-                self.changed();
+                self.note(true);
             }
             self.sharing.insert(id, host);
         }
     }
 
-    fn changed(&mut self) {
-        self.version += 1;
-        self.whole = None;
+    fn note(&mut self, changed: bool) {
+        if changed {
+            self.version += 1;
+            self.whole = None;
+        }
     }
 
     /// All of it as one value.
@@ -209,4 +189,19 @@ impl Kept {
         });
         self.whole.insert(made).clone()
     }
+}
+
+/// Takes what a thing's record says now, and the value made of it; `None` where it is gone. Says whether that is
+/// another value than before: one that is the same stays.
+fn keep<K: Ord + Clone, R, V: PartialEq>(
+    all: &mut BTreeMap<K, (Arc<R>, Arc<V>)>,
+    key: &K,
+    now: Option<(Arc<R>, V)>,
+) -> bool {
+    let Some((record, value)) = now else { return all.remove(key).is_some() };
+    let known = all.get(key).map(|(_, known)| Arc::clone(known));
+    let same = known.filter(|known| **known == value);
+    let changed = same.is_none();
+    all.insert(key.clone(), (record, same.unwrap_or_else(|| Arc::new(value))));
+    changed
 }

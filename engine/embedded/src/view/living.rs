@@ -31,9 +31,16 @@ pub(super) struct Living {
 struct Held {
     next: u64,
     by_key: HashMap<u64, (TaskId, Process, OwnedFd)>,
-    by_task: HashMap<TaskId, Vec<u64>>,
+    by_task: HashMap<TaskId, u64>,
     /// Tasks with a process that no descriptor could be had for: these are looked at each time.
     unheld: BTreeSet<TaskId>,
+}
+
+impl Held {
+    fn forget(&mut self, id: &TaskId, key: u64) {
+        self.by_key.remove(&key);
+        self.by_task.remove(id);
+    }
 }
 
 impl Living {
@@ -54,57 +61,43 @@ impl Living {
         let (shim, process) = records.map_or((None, None), Alive::who);
         let own = |process: &&Process| process.boot == keel_durable::boot_id();
         let (shim, process) = (shim.filter(own), process.filter(own));
-        let of = |process: Option<&Process>| process.cloned().into_iter().collect::<Vec<_>>();
-        if !self.hold(id, &of(shim)).is_empty() {
+        if self.holds(id, shim) {
             return Alive { shim: true, process: process.is_some_and(Process::lives) };
         }
-        Alive { shim: false, process: !self.hold(id, &of(process)).is_empty() }
+        Alive { shim: false, process: self.holds(id, process) }
     }
 
-    /// Which of a task's processes live. From now on their end is told, and of no other of its own.
-    fn hold(&self, id: &TaskId, processes: &[Process]) -> Vec<Process> {
+    /// Whether a task's process lives. From now on its end is told, and that of no other of the task.
+    fn holds(&self, id: &TaskId, process: Option<&Process>) -> bool {
         let mut held = self.held();
-        let keys = held.by_task.remove(id).unwrap_or_default();
-        let (mut kept, mut known) = (Vec::new(), Vec::new());
-        for key in keys {
+        if let Some(key) = held.by_task.get(id).copied() {
             match held.by_key.get(&key) {
-                Some((_, process, _)) if processes.contains(process) => {
-                    known.push(process.clone());
-                    kept.push(key);
-                }
+                Some((_, known, _)) if Some(known) == process => return true,
                 // Its descriptor is closed, which takes it from the others.
-                _ => drop(held.by_key.remove(&key)),
+                _ => held.forget(id, key),
             }
         }
         held.unheld.remove(id);
-        for process in processes {
-            if known.contains(process) {
-                continue;
+        let Some(process) = process else { return false };
+        let key = held.next;
+        let found = match held.by_key.len() {
+            count if count >= self.most => Err(rustix::io::Errno::MFILE),
+            _ => self.held_by(process, key),
+        };
+        match found {
+            Ok(fd) => {
+                held.next += 1;
+                held.by_key.insert(key, (id.clone(), process.clone(), fd));
+                held.by_task.insert(id.clone(), key);
+                true
             }
-            let found = match held.by_key.len() {
-                count if count >= self.most => Err(rustix::io::Errno::MFILE),
-                _ => self.held_by(process, held.next),
-            };
-            match found {
-                Ok(fd) => {
-                    let key = held.next;
-                    held.next += 1;
-                    held.by_key.insert(key, (id.clone(), process.clone(), fd));
-                    kept.push(key);
-                    known.push(process.clone());
-                }
-                // It has ended.
-                Err(rustix::io::Errno::SRCH) => {}
-                Err(_) => {
-                    held.unheld.insert(id.clone());
-                    known.extend(Some(process.clone()).filter(Process::lives));
-                }
+            // It has ended.
+            Err(rustix::io::Errno::SRCH) => false,
+            Err(_) => {
+                held.unheld.insert(id.clone());
+                process.lives()
             }
         }
-        if !kept.is_empty() {
-            held.by_task.insert(id.clone(), kept);
-        }
-        known
     }
 
     fn held_by(&self, process: &Process, key: u64) -> rustix::io::Result<OwnedFd> {
@@ -135,10 +128,8 @@ impl Living {
             let before = held.by_key.len();
             for key in keys {
                 // One whose descriptor a child that is about to be another program has as well.
-                let Some((id, ..)) = held.by_key.remove(&key) else { continue };
-                if let Some(keys) = held.by_task.get_mut(&id) {
-                    keys.retain(|other| *other != key);
-                }
+                let Some(id) = held.by_key.get(&key).map(|(id, ..)| id.clone()) else { continue };
+                held.forget(&id, key);
                 ended.insert(id);
             }
             if held.by_key.len() == before {
@@ -180,9 +171,9 @@ mod tests {
         let living = Living::new().unwrap();
         let (web, db) = (TaskId::from_seed("web"), TaskId::from_seed("db"));
         let ((mut one, first), (mut other, second)) = (child(), child());
-        let hold = |id, process: &Process| living.hold(id, std::slice::from_ref(process));
-        assert_eq!(hold(&web, &first), std::slice::from_ref(&first));
-        assert_eq!(hold(&db, &second), hold(&db, &second), "again");
+        let holds = |id, process: &Process| living.holds(id, Some(process));
+        assert!(holds(&web, &first));
+        assert!(holds(&db, &second) && holds(&db, &second), "again");
         assert_eq!(living.ended(), [].into());
         drop(one.stdin.take());
         one.wait().unwrap();
@@ -190,18 +181,18 @@ mod tests {
         assert_eq!(living.ended(), [web.clone()].into());
         assert_eq!(living.ended(), [].into());
         // One that is of no interest any more, and one that is gone already.
-        assert_eq!(hold(&db, &first), []);
+        assert!(!holds(&db, &first));
         drop(other.stdin.take());
         other.wait().unwrap();
         assert_eq!(living.ended(), [].into());
-        assert!(living.held().by_key.is_empty());
+        assert!(living.held().by_key.is_empty() && living.held().by_task.is_empty());
         // Beyond what may be held, each look asks.
         let (mut last, third) = child();
         let none = Living { most: 0, ..Living::new().unwrap() };
-        assert_eq!(none.hold(&web, std::slice::from_ref(&third)), std::slice::from_ref(&third));
+        assert!(none.holds(&web, Some(&third)));
         assert_eq!((none.unheld(), none.ended()), ([web.clone()].into(), [].into()));
         drop(last.stdin.take());
         last.wait().unwrap();
-        assert_eq!(none.hold(&web, &[third]), []);
+        assert!(!none.holds(&web, Some(&third)));
     }
 }

@@ -122,15 +122,12 @@ impl Watch {
 
     /// What the kernel tells.
     async fn told(&self) -> io::Result<Vec<Change>> {
-        let Some(fd) = &self.fd else { return std::future::pending().await };
         loop {
-            let mut ready = fd.readable().await?;
-            let changes = drain(fd.get_ref())?;
-            if changes.is_empty() {
-                ready.clear_ready();
-                continue;
+            self.readable().await?;
+            let changes = self.take()?;
+            if !changes.is_empty() {
+                return Ok(changes);
             }
-            return Ok(changes);
         }
     }
 }
