@@ -113,7 +113,7 @@ fn a_push_is_checked_deployed_and_answered() {
     let _sshd = sshd(&host);
     // One that nobody has pushed to yet is no trouble, also after a start.
     let quiet = host.keel(&["source", "create", "quiet", "--bare"]).ok();
-    assert!(quiet.stderr.contains("nobody serves yet"), "{quiet:?}");
+    assert!(quiet.stderr.contains("`keel serve` is not running"), "{quiet:?}");
     host.write("other/compose.yaml", &stack("other"));
     let serve = host.serve(&[&host.path("other").display().to_string()]);
     let made = host.keel(&["source", "create", "home", "--bare", "--path", "stacks/*"]).ok();
