@@ -102,7 +102,7 @@ pub fn settings(
         home: env::get(env::HOME).map(PathBuf::from),
         clock: Clock::system(),
         destinations: vec![],
-        host: root::node(),
+        host: root::node().to_string(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Where the root is, and what this machine and user are called.
 
 use keel_embedded::{Layout, layout::DEFAULT_ROOT};
+use keel_engine::NodeName;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +32,9 @@ pub fn settled(path: &Path) -> PathBuf {
 }
 
 /// This node's name.
-pub fn node() -> String {
+pub fn node() -> NodeName {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+    NodeName::new(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned()))
 }
 
 /// Whoever runs this, for the record: `ann@shop`.

@@ -11,4 +11,4 @@ pub mod table;
 pub mod usage;
 
 pub use screen::Screen;
-pub use table::Table;
+pub use table::{Table, are_several};

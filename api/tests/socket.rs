@@ -33,7 +33,7 @@ async fn api(folder: &Path) -> Api {
         sources_dir: folder.join("sources"),
         data: folder.join("data"),
         repos: keel_reconciler::repos::Repos::default(),
-        fleet: Fleet::of("here", Arc::new(Fake::new("here"))),
+        fleet: Fleet::of("here".into(), Arc::new(Fake::new("here"))),
         sources: vec![],
         policy: Policy::default(),
         serve: false,

@@ -19,6 +19,7 @@ mod ids;
 pub mod labels;
 mod limits;
 mod network;
+mod nodes;
 mod observation;
 mod open;
 mod sweep;
@@ -32,10 +33,11 @@ use futures_util::stream::BoxStream;
 pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment};
 pub use diff::{Difference, cost_of, diff};
 pub use hash::{digest_of, hash_of};
-pub use ids::{NameError, Place, Slot, StackName, TaskId, short};
+pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;
 pub use limits::{Limit, Limits, limits_of};
 pub use network::NetworkSpec;
+pub use nodes::{NodeReport, Nodes, Silent, Wish};
 pub use observation::{
     Depth, ExitCause, Finding, ForeignContainer, Health, Level, Observation, ObservedImage,
     ObservedNetwork, ObservedTask, ObservedVolume, Phase, PublishedPort,

@@ -1,8 +1,8 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    Digest, Disk, Goal, NetworkSpec, Opaque, Place, Protocol, Slot, StackName, TaskId, TaskSpec,
-    Value, VolumeSpec, fields::Field,
+    Digest, Disk, Goal, NetworkSpec, NodeName, Opaque, Place, Protocol, Slot, StackName, TaskId,
+    TaskSpec, Value, VolumeSpec, fields::Field,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Depth {
 #[serde(default)]
 pub struct Observation {
     /// The node's name.
-    pub node: String,
+    pub node: NodeName,
     /// When it looked.
     pub at: u64,
     /// Goes up whenever one of these tasks, networks, volumes or images changed: whoever has an observation of

@@ -107,7 +107,11 @@ async fn store(
         source.keep_files(desired).await?;
         if standing == Match::Different {
             let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
-            controller.fleet().assign(&contents).await.map_err(RefreshError::Contents)?;
+            controller
+                .fleet()
+                .assign_everywhere(&contents)
+                .await
+                .map_err(RefreshError::Contents)?;
             let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
             let arrival = Arrival { revision, load, ..coming.arrival.clone() };
             records.put_arrival(&desired.stack, &arrival).await?;

@@ -312,6 +312,9 @@ pub struct VerdictRow {
     /// `network hello_default`, `volume hello_data`, `image nginx`, for a resource.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub resource: Option<String>,
+    /// The node that it is or will be on; empty for what is on none.
+    #[serde(default)]
+    pub node: String,
     /// `start`, `replace`, ….
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub action: Option<String>,

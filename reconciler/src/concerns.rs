@@ -6,7 +6,7 @@
 //!   own.
 
 use crate::outcome::is_at_rest;
-use keel_engine::{Assignment, Event, Observation, Place, StackName, TaskId};
+use keel_engine::{Assignment, Event, Nodes, StackName, TaskId};
 use keel_plan::verdict::{Plan, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ impl Concerns {
     /// Its plan is about to be sent: events of what it asks for may come before anybody looks again.
     pub fn expect(&mut self, stack: &StackName, plan: &Plan) {
         let concern = self.stacks.entry(stack.clone()).or_default();
-        concern.tasks.extend(plan.wishes().filter_map(|wish| match wish {
+        concern.tasks.extend(plan.wishes().filter_map(|wish| match &wish.what {
             Assignment::Task(task) => Some(task.id.clone()),
             _ => None,
         }));
@@ -39,11 +39,8 @@ impl Concerns {
     }
 
     /// What a pass saw and came to.
-    pub fn learn(&mut self, stack: &StackName, seen: &Observation, plan: &Plan, refused: bool) {
-        let mine = seen
-            .tasks
-            .iter()
-            .filter(|task| matches!(&task.place, Place::Slot(slot) if slot.stack == *stack));
+    pub fn learn(&mut self, stack: &StackName, seen: &Nodes, plan: &Plan, refused: bool) {
+        let mine = seen.tasks_of(stack).map(|(_, task)| task);
         let concern = self.stacks.entry(stack.clone()).or_default();
         concern.tasks = mine.map(|task| task.id.clone()).collect();
         concern.waits = false;

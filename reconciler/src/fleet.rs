@@ -1,20 +1,24 @@
 //! The nodes: a map from name to engine. One host is a map of one.
 //!
 //! # Invariants
-//! - Whoever plans or asks never sees how many there are: what they report is one observation,
-//!   and wishes go to whom they concern.
+//! - Each node is asked and told for itself: one that is silent is unknown, and delays or fails nothing
+//!   that concerns the others.
+//! - A wish goes to the node that it names, and to no other.
 
+use crate::clock::Clock;
+use crate::refusal::with_causes;
 use futures_util::future::join_all;
-use futures_util::stream::{BoxStream, SelectAll, StreamExt};
+use futures_util::stream::{BoxStream, SelectAll, Stream, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, Observation, Open, Result,
-    Sweep, Swept, TaskId, Turn, Usage,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, NodeName, NodeReport, Nodes,
+    Observation, Open, Result, Sweep, Swept, TaskId, Turn, Usage, Wish,
 };
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Lines of output that are kept of what failed, and the characters of each.
 const TAIL: usize = 20;
@@ -23,89 +27,255 @@ const LINE: usize = 500;
 /// Between two looks when no event comes; events may be skipped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A node that has not answered by then is silent. The only one is given all the time that it needs.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Looking at every file takes longer.
+const COUNTING: Duration = Duration::from_secs(300);
+
+/// Hints that wait for whoever hears them.
+const HINTS: usize = 16;
+
 /// Every node by its name.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Fleet {
-    nodes: BTreeMap<String, Arc<dyn Engine>>,
+    home: NodeName,
+    nodes: Arc<BTreeMap<NodeName, Arc<Node>>>,
+    /// Nodes that answer again.
+    told: broadcast::Sender<Event>,
+}
+
+/// One node, and what is remembered of it.
+struct Node {
+    engine: Arc<dyn Engine>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    last: Option<Arc<Observation>>,
+    silent: Option<Silence>,
+}
+
+/// A node that does not answer: somebody goes on asking it, and everybody else goes on without it.
+#[derive(Clone)]
+struct Silence {
+    /// Milliseconds since the Unix epoch.
+    since: u64,
+    why: String,
 }
 
 impl Fleet {
     /// One host.
-    pub fn of(node: impl Into<String>, engine: Arc<dyn Engine>) -> Self {
-        Self { nodes: [(node.into(), engine)].into() }
+    pub fn of(node: NodeName, engine: Arc<dyn Engine>) -> Self {
+        Self::new(node.clone(), [(node, engine)])
+    }
+
+    /// Several, one of which is the controller's own.
+    pub fn new(
+        home: NodeName,
+        nodes: impl IntoIterator<Item = (NodeName, Arc<dyn Engine>)>,
+    ) -> Self {
+        let node = |engine| Arc::new(Node { engine, memory: Mutex::default() });
+        let nodes = nodes.into_iter().map(|(name, engine)| (name, node(engine))).collect();
+        Self { home, nodes: Arc::new(nodes), told: broadcast::Sender::new(HINTS) }
+    }
+
+    /// The controller's own node.
+    pub fn home(&self) -> &NodeName {
+        &self.home
     }
 
     /// What the nodes are called.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.nodes.keys().map(String::as_str)
+    pub fn names(&self) -> impl Iterator<Item = &NodeName> {
+        self.nodes.keys()
     }
 
-    /// Looks at every node at once.
-    pub async fn observe(&self, depth: Depth) -> Result<Observation> {
-        let looks = join_all(self.nodes.values().map(|engine| engine.observe(depth.clone()))).await;
-        looks.into_iter().try_fold(Observation::default(), |all, one| Ok(joined(all, one?)))
+    /// Looks at every node at once. An error is that of the only node, or of the controller's own where
+    /// none answers at all: there is nothing to go by then.
+    pub async fn observe(&self, depth: Depth) -> Result<Nodes> {
+        let looks = self.nodes.iter().map(|(name, node)| self.look(name, node, depth.clone()));
+        let mut reports = BTreeMap::new();
+        let mut errors = BTreeMap::new();
+        for (name, (report, error)) in self.nodes.keys().zip(join_all(looks).await) {
+            reports.insert(name.clone(), report);
+            errors.extend(error.map(|error| (name, error)));
+        }
+        let answered = reports.values().any(|report| report.known().is_some());
+        let worst =
+            errors.remove(&self.home).or_else(|| errors.pop_first().map(|(_, error)| error));
+        let nobody = || EngineError::failed("no node can be observed", "none of them answers");
+        match answered || self.nodes.is_empty() {
+            true => Ok(Nodes { home: self.home.clone(), reports }),
+            false => Err(worst.unwrap_or_else(nobody)),
+        }
     }
 
-    /// Waits for a turn at every node; held until they are dropped.
-    pub async fn turn(&self) -> Result<Vec<Turn>> {
-        let turns = join_all(self.nodes.values().map(|engine| engine.turn())).await;
-        turns.into_iter().collect()
+    /// What one node answers. One that is silent already is asked apart, so that nobody waits for it.
+    async fn look(
+        &self,
+        name: &NodeName,
+        node: &Arc<Node>,
+        depth: Depth,
+    ) -> (NodeReport, Option<EngineError>) {
+        let alone = self.nodes.len() == 1;
+        if let Some(report) = node.silence().filter(|_| !alone) {
+            return (report, None);
+        }
+        let answer = match alone {
+            true => node.engine.observe(depth).await,
+            false => node.answer(name, depth).await,
+        };
+        match answer {
+            Ok(observation) => (node.spoke(observation), None),
+            Err(error) => {
+                let (report, first) = node.fell_silent(&error);
+                if first && !alone {
+                    self.ask_on(name.clone(), node.clone());
+                }
+                (report, Some(error))
+            }
+        }
     }
 
-    /// Hands wishes over; what is refused is named in the error and stops none of the others.
-    pub async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
+    /// Asks a silent node until it answers, or nobody has the fleet any more.
+    fn ask_on(&self, name: NodeName, node: Arc<Node>) {
+        let (node, told) = (Arc::downgrade(&node), self.told.clone());
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(PATIENCE).await;
+                let Some(node) = node.upgrade() else { return };
+                if let Ok(observation) = node.answer(&name, Depth::State).await {
+                    node.spoke(observation);
+                    // Nobody may listen.
+                    let _ = told.send(Event::Missed);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The controller's own node, and those of which this was so when they were last looked at.
+    pub fn touched(&self, has: impl Fn(&Observation) -> bool) -> BTreeSet<NodeName> {
+        let remembered = |node: &Node| node.memory().last.clone();
+        let away = self.nodes.iter().filter(|(_, node)| remembered(node).is_some_and(|l| has(&l)));
+        away.map(|(name, _)| name.clone()).chain([self.home.clone()]).collect()
+    }
+
+    /// Waits for a turn at these nodes; held until they are dropped. One that does not answer gives
+    /// none, and is told nothing.
+    pub async fn turn(&self, at: &BTreeSet<NodeName>) -> Result<Turns> {
+        let speaks = |node: &Node| self.nodes.len() == 1 || node.silence().is_none();
+        let nodes = self.nodes.iter().filter(|(name, node)| at.contains(*name) && speaks(node));
+        let turns = nodes.map(|(name, node)| async move {
+            match self.nodes.len() {
+                1 => (name, Some(node.engine.turn().await)),
+                // Others may have it for as long as that.
+                _ => (name, timeout(COUNTING, node.engine.turn()).await.ok()),
+            }
+        });
+        let mut held = BTreeMap::new();
+        for (name, turn) in join_all(turns).await {
+            match turn {
+                Some(Ok(turn)) => drop(held.insert(name.clone(), turn)),
+                // Whoever drives the controller's own node drives all of them.
+                Some(Err(error)) if *name == self.home => return Err(error),
+                Some(Err(_)) | None => {}
+            }
+        }
+        Ok(Turns(held))
+    }
+
+    /// The same at every node.
+    pub async fn turn_everywhere(&self) -> Result<Turns> {
+        self.turn(&self.nodes.keys().cloned().collect()).await
+    }
+
+    /// Hands wishes over, each to its node and in order; what is refused is named in the error and stops
+    /// none of the others.
+    pub async fn assign(&self, wishes: &[Wish]) -> Result<()> {
+        let mut of: BTreeMap<&NodeName, Vec<Assignment>> = BTreeMap::new();
+        for wish in wishes {
+            of.entry(&wish.node).or_default().push(wish.what.clone());
+        }
+        let hands = of.iter().map(|(name, wishes)| self.assign_to(name, wishes));
+        join_all(hands).await.into_iter().collect()
+    }
+
+    async fn assign_to(&self, name: &NodeName, wishes: &[Assignment]) -> Result<()> {
+        match self.nodes.get(name) {
+            Some(node) => node.engine.assign(wishes).await,
+            None => Err(EngineError::NotFound { kind: "node", name: name.to_string() }),
+        }
+    }
+
+    /// The same wishes for every node.
+    pub async fn assign_everywhere(&self, wishes: &[Assignment]) -> Result<()> {
         if wishes.is_empty() {
             return Ok(());
         }
-        let hands = join_all(self.nodes.values().map(|engine| engine.assign(wishes))).await;
-        hands.into_iter().collect()
+        let hands = self.nodes.values().map(|node| node.engine.assign(wishes));
+        join_all(hands).await.into_iter().collect()
     }
 
-    /// Takes away what nothing needs, on every node.
-    pub async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
-        let sweeps = join_all(self.nodes.values().map(|engine| engine.sweep(sweep))).await;
-        sweeps.into_iter().try_fold(Swept::default(), |all, one| {
-            let Swept { images, contents, bytes, waits } = one?;
-            Ok(Swept {
-                images: all.images.into_iter().chain(images).collect(),
-                contents: all.contents + contents,
-                bytes: all.bytes + bytes,
-                waits: all.waits || waits,
-            })
-        })
+    /// Takes away what nothing needs, on each of these nodes.
+    pub async fn sweep(
+        &self,
+        sweeps: &BTreeMap<NodeName, Sweep>,
+    ) -> Result<BTreeMap<NodeName, Swept>> {
+        let there =
+            sweeps.iter().filter_map(|(name, sweep)| Some((name, self.nodes.get(name)?, sweep)));
+        let sweeps = there.map(|(name, node, sweep)| async move {
+            Ok((name.clone(), node.engine.sweep(sweep).await?))
+        });
+        join_all(sweeps).await.into_iter().collect()
     }
 
-    /// What takes up how much room, on all nodes together.
-    pub async fn usage(&self) -> Result<Usage> {
-        let looks = join_all(self.nodes.values().map(|engine| engine.usage())).await;
-        looks.into_iter().try_fold(Usage::default(), |mut all, one| {
-            let Usage { images, tasks, volumes, contents } = one?;
-            all.images += images;
-            all.tasks.extend(tasks);
-            volumes
-                .into_iter()
-                .for_each(|(name, bytes)| *all.volumes.entry(name).or_default() += bytes);
-            all.contents += contents;
-            Ok(all)
-        })
+    /// What takes up how much room, on each node that answers.
+    pub async fn usage(&self) -> Result<BTreeMap<NodeName, Usage>> {
+        let speak = self.nodes.iter().filter(|(_, node)| node.silence().is_none());
+        let looks = speak.map(|(name, node)| async move {
+            (name, timeout(COUNTING, node.engine.usage()).await)
+        });
+        let mut all = BTreeMap::new();
+        for (name, answer) in join_all(looks).await {
+            match answer {
+                Ok(Ok(usage)) => drop(all.insert(name.clone(), usage)),
+                Ok(Err(error)) if *name == self.home => return Err(error),
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        Ok(all)
     }
 
     /// Hints of all nodes.
     pub fn events(&self) -> BoxStream<'static, Event> {
-        let all: SelectAll<_> = self.nodes.values().map(|engine| engine.events()).collect();
+        let mut all: SelectAll<_> = self.nodes.values().map(|node| node.engine.events()).collect();
+        all.push(hints(self.told.subscribe()).boxed());
         all.boxed()
     }
 
-    /// Opens a conversation with a task, on the node that knows it.
+    /// Opens a conversation with a task, on the node that has it; where none was seen with it, on
+    /// whichever knows it.
     pub async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
         let (Open::Logs { task, .. }
         | Open::Exec { task, .. }
         | Open::Attach { task, .. }
         | Open::Signal { task, .. }) = &what;
+        let has =
+            |node: &&Arc<Node>| node.memory().last.as_ref().is_some_and(|l| l.task(task).is_some());
+        if let Some(node) = self.nodes.values().find(has) {
+            match node.engine.open(what.clone()).await {
+                Err(EngineError::NotFound { .. }) => {}
+                other => return other,
+            }
+        }
         let mut answer = EngineError::NotFound { kind: "task", name: task.to_string() };
-        for engine in self.nodes.values() {
-            match engine.open(what.clone()).await {
+        for (name, node) in self.nodes.iter() {
+            match node.engine.open(what.clone()).await {
                 Err(error @ EngineError::NotFound { .. }) => answer = error,
+                // What a silent node would say is not known.
+                Err(_) if *name != self.home => {}
                 other => return other,
             }
         }
@@ -136,7 +306,7 @@ impl Fleet {
     pub async fn until<T>(
         &self,
         deadline: Option<Instant>,
-        found: impl Fn(&Observation) -> Option<T>,
+        found: impl Fn(&Nodes) -> Option<T>,
     ) -> Result<Option<T>> {
         let mut events = self.events();
         loop {
@@ -162,19 +332,57 @@ pub(crate) async fn next_by(events: &mut BoxStream<'static, Event>, until: Insta
     while let Some(Some(_)) = futures_util::FutureExt::now_or_never(events.next()) {}
 }
 
-fn joined(mut all: Observation, one: Observation) -> Observation {
-    if all.node.is_empty() {
-        return one;
+/// What the fleet itself has to tell; ends with it.
+fn hints(heard: broadcast::Receiver<Event>) -> impl Stream<Item = Event> {
+    futures_util::stream::unfold(heard, |mut heard| async move {
+        match heard.recv().await {
+            Ok(event) => Some((event, heard)),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some((Event::Missed, heard)),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    })
+}
+
+/// Turns at nodes, by their names.
+pub struct Turns(BTreeMap<NodeName, Turn>);
+
+impl Turns {
+    /// Whether the node is among them.
+    pub fn include(&self, node: &NodeName) -> bool {
+        self.0.contains_key(node)
     }
-    all.at = all.at.max(one.at);
-    // The fullest: it is the one that wants room.
-    let fuller = |disk: &keel_engine::Disk| disk.percent();
-    all.disk = all.disk.into_iter().chain(one.disk).max_by_key(fuller);
-    all.tasks.extend(one.tasks);
-    all.networks.extend(one.networks);
-    all.volumes.extend(one.volumes);
-    all.images.extend(one.images);
-    all.foreign.extend(one.foreign);
-    all.findings.extend(one.findings);
-    all
+}
+
+impl Node {
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, name: &NodeName, depth: Depth) -> Result<Observation> {
+        let look = timeout(ANSWER, self.engine.observe(depth)).await;
+        look.unwrap_or_else(|late| Err(EngineError::failed(format!("node {name} is silent"), late)))
+    }
+
+    /// What is known of it, while it is silent.
+    fn silence(&self) -> Option<NodeReport> {
+        let memory = self.memory();
+        let Silence { since, why } = memory.silent.clone()?;
+        Some(NodeReport::Unknown { since, why, last: memory.last.clone() })
+    }
+
+    fn spoke(&self, observation: Observation) -> NodeReport {
+        let observation = Arc::new(observation);
+        *self.memory() = Memory { last: Some(observation.clone()), silent: None };
+        NodeReport::Known(observation)
+    }
+
+    /// What is known of it from now on, and whether it spoke until now.
+    fn fell_silent(&self, error: &EngineError) -> (NodeReport, bool) {
+        let mut memory = self.memory();
+        let first = memory.silent.is_none();
+        let since = memory.silent.as_ref().map_or_else(|| Clock::system().now(), |one| one.since);
+        let why = with_causes(error);
+        memory.silent = Some(Silence { since, why: why.clone() });
+        (NodeReport::Unknown { since, why, last: memory.last.clone() }, first)
+    }
 }

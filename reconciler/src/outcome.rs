@@ -4,7 +4,7 @@ use crate::ask::Outcome;
 use crate::history::{self, Note};
 use crate::operation::OperationState;
 use crate::refusal::with_causes;
-use keel_engine::{EngineError, Goal, Observation, Slot};
+use keel_engine::{EngineError, Goal, Nodes, Slot};
 use keel_plan::desired::Owner;
 use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
@@ -127,7 +127,8 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
             Hold::Failed { .. }
             | Hold::Late { .. }
             | Hold::KnownBad { .. }
-            | Hold::NotFound { .. } => OperationState::Failed,
+            | Hold::NotFound { .. }
+            | Hold::NodeUnknown { .. } => OperationState::Failed,
             Hold::Suspended { .. }
             | Hold::OwnedBy { .. }
             | Hold::NotRunYet { .. }
@@ -190,9 +191,9 @@ pub(crate) fn only_health_is_open(plan: &Plan) -> bool {
 
 /// Whether everything that is open waits for images that their registries say do not exist. The
 /// daemon goes on waiting (a push may overtake its build); a person wants to know at once.
-pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Observation) -> bool {
+pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Nodes) -> bool {
     let refused = |reference: &str| {
-        seen.all_images().any(|image| {
+        seen.all_images().any(|(_, image)| {
             image.reference == reference
                 && image.failure.is_some()
                 && !image.transient
@@ -210,7 +211,7 @@ pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Observation) -> b
 
 /// Whether everything that is open waits for a step that fails again and again: a port that is
 /// taken, a folder that cannot be made. The daemon goes on trying; a person wants to know.
-pub(crate) fn only_vain_attempts_are_open(plan: &Plan, seen: &Observation) -> bool {
+pub(crate) fn only_vain_attempts_are_open(plan: &Plan, seen: &Nodes) -> bool {
     let vain = |slot: &Slot| {
         let mut tasks = seen.all_tasks().filter(|task| task.place.slot() == Some(slot));
         tasks.any(|task| task.attempts >= ATTEMPTS && task.goal < Goal::Stopped)

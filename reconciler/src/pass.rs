@@ -2,6 +2,7 @@
 //! is desired, so nothing here reads Git, and nothing waits for a pull, a start or a stop.
 
 use crate::controller::Controller;
+use crate::fleet::Turns;
 use crate::history::Note;
 use crate::operation::OperationState;
 use crate::outcome::note_of;
@@ -9,11 +10,13 @@ use crate::record::{Good, RecordError};
 use crate::refresh::milliseconds;
 use crate::refusal::with_causes;
 use crate::trace;
-use keel_engine::{Assignment, Depth, EngineError, Observation, StackName, TaskId, Turn};
+use keel_engine::labels::PROJECT;
+use keel_engine::{Depth, EngineError, NodeName, Nodes, Observation, StackName, TaskId, Wish};
 use keel_plan::desired::Owner;
 use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedMutexGuard;
 use tracing::{Instrument, debug};
@@ -24,13 +27,29 @@ const OUTPUT_TIME: Duration = Duration::from_secs(5);
 /// What a pass saw and intended.
 pub(crate) struct Passed {
     pub plan: Plan,
-    pub observation: Observation,
+    pub nodes: Nodes,
     /// What the nodes refused; the next pass tries again or decides otherwise.
     pub refused: Option<EngineError>,
 }
 
+/// What a look at the nodes came to. Nobody else drives those that it concerns, and nothing that it saw is
+/// taken away, until it is dropped.
+struct Looked<'a> {
+    nodes: Nodes,
+    plan: Plan,
+    owner: Option<Owner>,
+    _held: (Turns, tokio::sync::RwLockReadGuard<'a, ()>),
+}
+
+/// What planning came to.
+enum Placed {
+    Planned(Box<Plan>, Option<Owner>),
+    /// It tells these nodes something, at which there is no turn yet.
+    Beyond(BTreeSet<NodeName>),
+}
+
 /// The turn of a stack, and the turns of the nodes.
-pub(crate) type Writing = (OwnedMutexGuard<()>, Vec<Turn>);
+pub(crate) type Writing = (OwnedMutexGuard<()>, Turns);
 
 /// Why there was no pass.
 #[derive(Debug, thiserror::Error)]
@@ -66,21 +85,18 @@ async fn passed(
     controller: &Controller,
 ) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
-    let _driving = controller.fleet().turn().await.map_err(PassError::Driven)?; // of several drivers
-    let _kept = controller.keep_all().await; // nothing goes that this pass sees
     let (depth, began) = (controller.depth_for(stack, asked), Instant::now());
-    let observation = controller.fleet().observe(depth).await.map_err(PassError::Silent)?; // edge: nodes
-    let (plan, owner) = controller.place(stack, asked, &observation).await?; // one at a time, by compare-and-swap
+    let Looked { nodes, plan, owner, _held } = controller.look(stack, asked, depth).await?; // edge: nodes
     let took = began.elapsed();
     if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
         // An event about the last of a stack's tasks may come after it was forgotten.
-        return Ok(Passed { plan, observation, refused: None });
+        return Ok(Passed { plan, nodes, refused: None });
     }
     if asked.people_only {
-        return controller.for_people(stack, observation, plan).await;
+        return controller.for_people(stack, nodes, plan).await;
     }
     controller.concerns(|concerns| concerns.expect(stack, &plan));
-    let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
+    let wishes: Vec<Wish> = plan.wishes().cloned().collect();
     controller.note_needed(&wishes).await?; // edge: disk
     let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
     debug!(
@@ -89,24 +105,61 @@ async fn passed(
         refused = refused.is_some(),
         "planned"
     );
-    controller.concerns(|all| all.learn(stack, &observation, &plan, refused.is_some()));
+    controller.concerns(|all| all.learn(stack, &nodes, &plan, refused.is_some()));
     let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
     controller.chronicle(stack, &note, &plan).await?; // edge: disk
     controller.remember_good(stack, &plan).await?; // edge: disk
     controller.forget_gone(stack, &plan).await?; // edge: disk
-    Ok(Passed { plan, observation, refused })
+    Ok(Passed { plan, nodes, refused })
 }
 
 impl Controller {
+    /// Looks at the nodes and plans, with a turn at each node that is told something.
+    async fn look(
+        &self,
+        stack: &StackName,
+        asked: &Asked,
+        depth: Depth,
+    ) -> Result<Looked<'_>, PassError> {
+        let mut needed = self.nodes_of(stack).await?;
+        loop {
+            let driving = self.fleet().turn(&needed).await.map_err(PassError::Driven)?; // of several drivers
+            let kept = self.keep_all().await; // nothing goes that this pass sees
+            let nodes = self.fleet().observe(depth.clone()).await.map_err(PassError::Silent)?;
+            match self.place(stack, asked, &nodes, &needed).await? {
+                Placed::Planned(plan, owner) => {
+                    return Ok(Looked { nodes, plan: *plan, owner, _held: (driving, kept) });
+                }
+                Placed::Beyond(more) => needed.extend(more),
+            }
+        }
+    }
+
+    /// The nodes that may have anything of a stack, and the controller's own.
+    async fn nodes_of(&self, stack: &StackName) -> Result<BTreeSet<NodeName>, RecordError> {
+        let placed = self.records().standing(stack).await?.placed;
+        let of = |labels: &BTreeMap<String, String>| {
+            labels.get(PROJECT).is_some_and(|project| project == stack.as_str())
+        };
+        let has = |seen: &Observation| {
+            seen.tasks_of(stack).next().is_some()
+                || seen.networks.iter().any(|network| of(&network.spec.labels))
+                || seen.volumes.iter().any(|volume| of(&volume.spec.labels))
+        };
+        Ok(self.fleet().touched(has).into_iter().chain(placed.into_values()).collect())
+    }
+
     /// Plans, and records what the plan decided before anything of it is sent. Whoever was faster
-    /// with a word about the stack is heard: then it is planned anew. Gives its owner, too.
+    /// with a word about the stack is heard: then it is planned anew. Gives its owner, too. A plan that
+    /// tells other nodes something than these is not recorded.
     async fn place(
         &self,
         stack: &StackName,
         asked: &Asked,
-        observation: &Observation,
-    ) -> Result<(Plan, Option<Owner>), PassError> {
+        nodes: &Nodes,
+        needed: &BTreeSet<NodeName>,
+    ) -> Result<Placed, PassError> {
         let _placing = self.placing().await;
         loop {
             let desired = self.records().desired(stack).await?;
@@ -116,14 +169,19 @@ impl Controller {
                 desired: desired.as_ref(),
                 owner: desired.as_ref().map(|desired| &desired.owner),
                 standing: &standing,
-                observation,
+                nodes,
                 asked: asked.clone(),
                 now: self.now(),
             };
             let plan = sound(&inputs, keel_plan::plan(&inputs))?;
+            let told: BTreeSet<_> = plan.wishes().map(|wish| wish.node.clone()).collect();
+            if !told.is_subset(needed) {
+                return Ok(Placed::Beyond(told));
+            }
             let same = plan.standing == standing;
             if same || self.records().put_standing(stack, &plan.standing, revision).await? {
-                return Ok((plan, desired.map(|desired| desired.owner)));
+                let owner = desired.map(|desired| desired.owner);
+                return Ok(Placed::Planned(Box::new(plan), owner));
             }
         }
     }
@@ -187,7 +245,8 @@ impl Controller {
     /// While this is held no pass looks at the stack or forgets it, here or in another process.
     pub(crate) async fn writing(&self, stack: &StackName) -> Result<Writing, EngineError> {
         let turn = self.turn(stack).await;
-        Ok((turn, self.fleet().turn().await?))
+        let nodes = self.fleet().turn_everywhere().await?;
+        Ok((turn, nodes))
     }
 
     /// How closely the next pass of a stack looks: closely once where drift was found.
@@ -201,10 +260,10 @@ impl Controller {
     async fn for_people(
         &self,
         stack: &StackName,
-        observation: Observation,
+        nodes: Nodes,
         plan: Plan,
     ) -> Result<Passed, PassError> {
-        let wishes: Vec<Assignment> = plan.wishes().cloned().collect();
+        let wishes: Vec<Wish> = plan.wishes().cloned().collect();
         let refused = self.fleet().assign(&wishes).await.err();
         if !wishes.is_empty() {
             let mut note = note_of(&plan, refused.as_ref(), None, self.now());
@@ -218,7 +277,7 @@ impl Controller {
             }
             self.records().tell(stack, &note).await?;
         }
-        Ok(Passed { plan, observation, refused })
+        Ok(Passed { plan, nodes, refused })
     }
 }
 
@@ -246,13 +305,13 @@ mod tests {
     #[test]
     fn a_plan_that_breaks_an_invariant_is_refused() {
         let (stack, standing) = (StackName::new("hello").unwrap(), Standing::default());
-        let observation = observation([task("web", "1", 'a', 1)]);
+        let nodes = observation([task("web", "1", 'a', 1)]);
         let inputs = Inputs {
             stack: &stack,
             desired: None,
             owner: None,
             standing: &standing,
-            observation: &observation,
+            nodes: &nodes,
             asked: Asked::default(),
             now: 2,
         };

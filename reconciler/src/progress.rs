@@ -2,7 +2,7 @@
 
 use crate::ask::Progress;
 use keel_engine::{
-    Goal, Health, Observation, ObservedImage, ObservedTask, Phase, Place, StackName, TaskId,
+    Goal, Health, Nodes, ObservedImage, ObservedTask, Phase, Place, StackName, TaskId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ struct Word {
 
 impl Scene {
     /// The tasks of a stack with their images, and networks and volumes by their full names.
-    pub fn of_stack(seen: &Observation, stack: &StackName, resources: &BTreeSet<String>) -> Self {
+    pub fn of_stack(seen: &Nodes, stack: &StackName, resources: &BTreeSet<String>) -> Self {
         let mut scene = Self::default();
         let mine =
             |task: &&ObservedTask| matches!(&task.place, Place::Slot(slot) if slot.stack == *stack);
@@ -54,11 +54,11 @@ impl Scene {
             word.follow(scene.0.get(&subject));
             scene.0.insert(subject, word);
         }
-        for network in seen.networks.iter().filter(|n| resources.contains(&n.spec.name)) {
+        for (_, network) in seen.all_networks().filter(|(_, n)| resources.contains(&n.spec.name)) {
             let subject = Subject::Network(network.spec.name.clone());
             scene.0.insert(subject, word_of_resource(network.message.as_ref()));
         }
-        for volume in seen.volumes.iter().filter(|v| resources.contains(&v.spec.name)) {
+        for (_, volume) in seen.all_volumes().filter(|(_, v)| resources.contains(&v.spec.name)) {
             let subject = Subject::Volume(volume.spec.name.clone());
             scene.0.insert(subject, word_of_resource(volume.message.as_ref()));
         }
@@ -66,9 +66,9 @@ impl Scene {
     }
 
     /// These images alone.
-    pub fn of_images(seen: &Observation, references: &[String]) -> Self {
+    pub fn of_images(seen: &Nodes, references: &[String]) -> Self {
         let mut scene = Self::default();
-        for image in seen.all_images().filter(|image| references.contains(&image.reference)) {
+        for (_, image) in seen.all_images().filter(|(_, i)| references.contains(&i.reference)) {
             scene.0.insert(Subject::Image(image.reference.clone()), word_of_image(image));
         }
         scene
@@ -76,7 +76,7 @@ impl Scene {
 
     /// The same with these images.
     #[must_use]
-    pub fn with_images(mut self, seen: &Observation, references: &[String]) -> Self {
+    pub fn with_images(mut self, seen: &Nodes, references: &[String]) -> Self {
         self.0.extend(Self::of_images(seen, references).0);
         self
     }

@@ -65,6 +65,9 @@ pub struct UsageRow {
     pub size: u64,
     /// Bytes of those that nothing needs.
     pub reclaimable: u64,
+    /// Where.
+    #[serde(default)]
+    pub node: String,
 }
 
 /// `system prune`, `image prune`.

@@ -11,9 +11,9 @@ use crate::refusal::with_causes;
 use crate::rows::{ClearedRow, UsageRow};
 use crate::source::checkout;
 use futures_util::StreamExt;
-use keel_engine::{Assignment, Depth, Digest, EngineError, Event, Presence, Sweep, Swept};
+use keel_engine::{Assignment, Depth, Digest, EngineError, Event, NodeName, Presence, Wish};
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::retention::{DAY, Decision, Facts, Images, Reach, Revision, decide, is_full};
+use keel_plan::retention::{DAY, Decisions, Images, Reach, Revision, decide_for, is_full};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -61,7 +61,7 @@ pub(crate) async fn keep_room(controller: Controller) {
     let mut due = Instant::now();
     loop {
         let seen = controller.fleet().observe(Depth::State).await;
-        let full = seen.is_ok_and(|seen| is_full(&seen));
+        let full = seen.is_ok_and(|seen| seen.all_known().any(|(_, seen)| is_full(seen)));
         if full || Instant::now() >= due {
             let reach = if full { Reach::Full } else { Reach::Old };
             let waits = controller.clear_and_note(reach).await;
@@ -80,8 +80,8 @@ pub(crate) async fn keep_room(controller: Controller) {
 
 impl Controller {
     /// Remembers that a stack needs the images of these wishes.
-    pub(crate) async fn note_needed(&self, wishes: &[Assignment]) -> Result<(), RecordError> {
-        let pulled = wishes.iter().filter_map(|wish| match wish {
+    pub(crate) async fn note_needed(&self, wishes: &[Wish]) -> Result<(), RecordError> {
+        let pulled = wishes.iter().filter_map(|wish| match &wish.what {
             Assignment::Image { reference, wanted: Presence::Present, .. } => Some(reference),
             _ => None,
         });
@@ -121,10 +121,10 @@ impl Controller {
     pub(crate) async fn clear(&self, reach: Reach) -> Result<(ClearedRow, bool), RoomError> {
         let (sources, busy) = self.quiet_sources().await?;
         let (swept, aside, noted) = {
-            let _driving = self.fleet().turn().await?;
+            let _driving = self.fleet().turn_everywhere().await?;
             let _alone = self.take_away().await;
             let decision = self.decide_room(reach).await?;
-            let swept = self.fleet().sweep(&decision.sweep).await?;
+            let swept = self.fleet().sweep(&decision.sweeps).await?;
             let folders: Vec<_> = sources.iter().map(|source| source.folder.clone()).collect();
             let gone = self.sources_gone(&folders).await?;
             let keep = decision.folders;
@@ -138,17 +138,21 @@ impl Controller {
         let freed = keel_blocking::run(move || delete(&aside)).await?;
         drop(sources);
         noted?;
-        let Swept { images, contents, bytes, waits } = swept;
-        let bytes = bytes + freed;
+        let waits = swept.values().any(|swept| swept.waits);
+        let contents = swept.values().map(|swept| swept.contents).sum();
+        let bytes = swept.values().map(|swept| swept.bytes).sum::<u64>() + freed;
+        let images: BTreeSet<_> = swept.into_values().flat_map(|swept| swept.images).collect();
+        let images = images.into_iter().collect();
         let at = self.now();
         let row = ClearedRow { at, images, revisions, contents, bytes, trouble: None };
         Ok((row, waits || busy))
     }
 
-    /// Bytes of images that nothing needs, and what checkouts and clones take up.
-    pub(crate) async fn spare(&self) -> Result<(u64, UsageRow), RoomError> {
-        let Decision { sweep, folders: keep, .. } = self.decide_room(Reach::All).await?;
-        let swept = self.fleet().sweep(&Sweep { dry: true, ..sweep }).await?;
+    /// Bytes of images that nothing needs, on each node, and what checkouts and clones take up.
+    pub(crate) async fn spare(&self) -> Result<(BTreeMap<NodeName, u64>, UsageRow), RoomError> {
+        let Decisions { mut sweeps, folders: keep, .. } = self.decide_room(Reach::All).await?;
+        sweeps.values_mut().for_each(|sweep| sweep.dry = true);
+        let swept = self.fleet().sweep(&sweeps).await?;
         let sources = self.settings().sources_dir.clone();
         let row = keel_blocking::run(move || -> io::Result<UsageRow> {
             let in_use = |checkout: &Path| keep.iter().any(|path| path.starts_with(checkout));
@@ -164,16 +168,17 @@ impl Controller {
             }
             Ok(row)
         });
-        Ok((swept.bytes, row.await?))
+        let bytes = swept.into_iter().map(|(node, swept)| (node, swept.bytes)).collect();
+        Ok((bytes, row.await?))
     }
 
-    async fn decide_room(&self, reach: Reach) -> Result<Decision, RoomError> {
+    async fn decide_room(&self, reach: Reach) -> Result<Decisions, RoomError> {
         let kept = self.revisions().await?;
-        let observation = self.fleet().observe(Depth::State).await?;
+        let nodes = self.fleet().observe(Depth::State).await?;
         let images = self.records().images().await?;
-        let revisions = kept.iter().map(|(desired, images)| Revision { desired, images }).collect();
-        let (observation, images, now) = (&observation, &images, self.now());
-        Ok(decide(&Facts { revisions, observation, images, now, reach }))
+        let revisions = kept.iter().map(|(desired, images)| Revision { desired, images });
+        let revisions: Vec<_> = revisions.collect();
+        Ok(decide_for(&nodes, &revisions, &images, reach, self.now()))
     }
 
     /// Every revision that runs, may run or may be come back to, with what its images mean.

@@ -2,6 +2,7 @@
 //! apart in what several threads say. Names and counts only: nothing of what files or secrets hold.
 
 use crate::fleet::Fleet;
+use keel_engine::NodeName;
 use keel_engine::StackName;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{Span, debug_span};
@@ -22,7 +23,7 @@ pub(crate) fn pass(stack: &StackName, fleet: &Fleet) -> Span {
     let span =
         debug_span!("pass", id = next(), stack = stack.as_str(), node = tracing::field::Empty);
     if !span.is_disabled() {
-        span.record("node", fleet.names().collect::<Vec<_>>().join(","));
+        span.record("node", fleet.names().map(NodeName::as_str).collect::<Vec<_>>().join(","));
     }
     span
 }

@@ -5,7 +5,7 @@ use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::show::json;
+use crate::show::{are_several, json};
 use keel_engine::StackName;
 use keel_plain::line;
 use keel_reconciler::ask::{DriftReport, FindingRow};
@@ -36,10 +36,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 }
 
 fn text(report: &DriftReport) -> String {
-    report.findings.iter().map(paragraph).collect::<Vec<_>>().join("\n")
+    let several = are_several(report.findings.iter().map(|finding| finding.node.as_str()));
+    let told = |finding| paragraph(finding, several);
+    report.findings.iter().map(told).collect::<Vec<_>>().join("\n")
 }
 
-fn paragraph(finding: &FindingRow) -> String {
+fn paragraph(finding: &FindingRow, several: bool) -> String {
     let subject = [finding.task.as_str(), &finding.service, &finding.stack]
         .into_iter()
         .find(|name| !name.is_empty());
@@ -54,6 +56,9 @@ fn paragraph(finding: &FindingRow) -> String {
         format!("  since      {}", finding.first_seen),
     ];
     lines.extend(finding.cause.iter().map(|cause| format!("  cause      {cause}")));
+    if several {
+        lines.push(format!("  node       {}", finding.node));
+    }
     lines.push(format!("  policy     {}", finding.policy));
     lines.iter().map(|text| format!("{}\n", line(text))).collect()
 }

@@ -66,7 +66,7 @@ fn table(rows: &[&ImageRow], whole: bool, now: u64) -> String {
             size(row.size),
         ]);
     }
-    table.render()
+    table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
 }
 
 fn with_digests(rows: &[&ImageRow], whole: bool, now: u64) -> String {
@@ -81,7 +81,7 @@ fn with_digests(rows: &[&ImageRow], whole: bool, now: u64) -> String {
             size(row.size),
         ]);
     }
-    table.render()
+    table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
 }
 
 #[cfg(test)]

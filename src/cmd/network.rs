@@ -129,7 +129,7 @@ async fn list(args: Ls, context: &Context) -> Result<Exit> {
             for row in &rows {
                 table.row([id(row), row.name.clone(), row.driver.clone(), row.scope.clone()]);
             }
-            table.render()
+            table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
         }
     };
     context.screen.data(&text)?;

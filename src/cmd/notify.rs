@@ -26,7 +26,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         return Err(Failure::new("keel.yaml names no receiver")
             .hint("notify: [{ ntfy: \"https://ntfy.example.org/keel\" }]"));
     }
-    let (http, message) = (Http::new(), message(&root::node(), ago::now()));
+    let (http, message) = (Http::new(), message(root::node().as_str(), ago::now()));
     let mut exit = Exit::Done;
     for one in &receivers {
         let (line, arrived) = told(one, &one.tell(&message, &http).await);

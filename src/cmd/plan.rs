@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::load;
 use crate::preview::{self, Wish};
-use crate::show::{json, problem};
+use crate::show::{are_several, json, problem};
 use crate::subject::{self, Subject};
 use keel_api::Client;
 use keel_engine::short;
@@ -92,9 +92,10 @@ fn text(report: &PlanReport) -> String {
     }
     for stack in &report.stacks {
         text.push_str(&heading(stack));
-        let width = stack.verdicts.iter().map(|row| subject(row).chars().count()).max();
+        let several = are_several(stack.verdicts.iter().map(|row| row.node.as_str()));
+        let width = stack.verdicts.iter().map(|row| subject(row, several).chars().count()).max();
         for row in &stack.verdicts {
-            let (subject, width) = (subject(row), width.unwrap_or(0));
+            let (subject, width) = (subject(row, several), width.unwrap_or(0));
             text.push_str(&format!("  {subject:width$}  {}\n", line(&row.text)));
         }
     }
@@ -114,8 +115,13 @@ fn heading(stack: &StackPlan) -> String {
     format!("{}{at}{change}\n", stack.stack)
 }
 
-fn subject(row: &VerdictRow) -> &str {
-    row.slot.as_deref().or(row.resource.as_deref()).unwrap_or("stack")
+/// `web.1`, or `web.1 on b` where a stack is on several nodes.
+fn subject(row: &VerdictRow, several: bool) -> String {
+    let subject = row.slot.as_deref().or(row.resource.as_deref()).unwrap_or("stack");
+    match several && !row.node.is_empty() {
+        true => format!("{subject} on {}", row.node),
+        false => subject.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +133,7 @@ mod tests {
         let row = |slot: Option<&str>, resource: Option<&str>, text: &str| VerdictRow {
             slot: slot.map(str::to_owned),
             resource: resource.map(str::to_owned),
+            node: "here".to_owned(),
             action: None,
             hold: None,
             reason: serde_json::Value::Null,

@@ -73,7 +73,7 @@ fn table(rows: &[ContainerRow], whole: bool, now: u64) -> String {
             row.name.clone(),
         ]);
     }
-    table.render()
+    table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
 }
 
 fn command(text: &str, whole: bool) -> String {

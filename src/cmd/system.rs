@@ -75,7 +75,7 @@ fn table(rows: &[UsageRow]) -> String {
             format!("{}{share}", size(row.reclaimable)),
         ]);
     }
-    table.render()
+    table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
 }
 
 async fn prune(args: Prune, context: &Context) -> Result<Exit> {
@@ -155,6 +155,7 @@ mod tests {
     #[test]
     fn usage_is_listed_as_docker_does() {
         let row = |kind: &str, total, active, size, reclaimable| UsageRow {
+            node: "here".to_owned(),
             kind: kind.into(),
             total,
             active,

@@ -98,7 +98,7 @@ async fn list(args: Ls, context: &Context) -> Result<Exit> {
         Format::Table => {
             let mut table = Table::new(["DRIVER", "VOLUME NAME"]);
             rows.iter().for_each(|row| table.row([row.driver.clone(), row.name.clone()]));
-            table.render()
+            table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
         }
     };
     context.screen.data(&text)?;

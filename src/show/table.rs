@@ -1,6 +1,7 @@
 //! Listings as docker prints them: columns apart by three spaces, nothing drawn.
 
 use keel_plain::line;
+use std::collections::BTreeSet;
 
 /// Rows under headings.
 pub struct Table {
@@ -20,6 +21,16 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| line(cell).into_owned()).collect());
     }
 
+    /// With a column of nodes, one for each row so far, where there are several to tell apart.
+    #[must_use]
+    pub fn with_nodes<'a>(mut self, nodes: impl Iterator<Item = &'a str> + Clone) -> Self {
+        if are_several(nodes.clone()) {
+            let cells = std::iter::once("NODE").chain(nodes).map(|node| line(node).into_owned());
+            self.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
+        }
+        self
+    }
+
     /// As text, each row a line.
     pub fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -30,6 +41,11 @@ impl Table {
         let widths: Vec<_> = (0..columns).map(width).collect();
         self.rows.iter().map(|row| padded(row, &widths)).collect()
     }
+}
+
+/// Whether a listing is of more than one node.
+pub fn are_several<'a>(nodes: impl Iterator<Item = &'a str>) -> bool {
+    nodes.filter(|node| !node.is_empty()).collect::<BTreeSet<_>>().len() > 1
 }
 
 fn padded(row: &[String], widths: &[usize]) -> String {
@@ -54,6 +70,17 @@ mod tests {
             table.render(),
             "NAME            STATE\na\\u{1b}[2J\\nb   running\nc               running\n"
         );
+    }
+
+    #[test]
+    fn nodes_are_told_where_there_are_several() {
+        let table = |nodes: [&str; 2]| {
+            let mut table = Table::new(["NAME"]);
+            nodes.iter().for_each(|_| table.row(["web".into()]));
+            table.with_nodes(nodes.into_iter()).render()
+        };
+        assert_eq!(table(["here", "here"]), "NAME\nweb\nweb\n");
+        assert_eq!(table(["here", "there"]), "NAME   NODE\nweb    here\nweb    there\n");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use futures_util::stream::BoxStream;
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
-    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Observation, ObservedImage,
-    ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence, PublishedPort,
-    PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Usage,
+    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
+    ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
+    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -35,7 +35,7 @@ pub enum Behaviour {
 
 /// A node in memory.
 pub struct Fake {
-    node: String,
+    node: NodeName,
     inner: Mutex<Inner>,
 }
 
@@ -63,7 +63,7 @@ impl Fake {
     #[must_use]
     pub fn new(node: &str) -> Self {
         let inner = Inner { now: 1_700_000_000_000, next_port: 32_768, ..Inner::default() };
-        Self { node: node.to_owned(), inner: Mutex::new(inner) }
+        Self { node: node.into(), inner: Mutex::new(inner) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -1,13 +1,14 @@
 //! What the engine is told when it is opened.
 
 use crate::Lease;
+use keel_engine::NodeName;
 use std::path::PathBuf;
 
 /// How to open an [`crate::Embedded`].
 #[derive(Debug, Clone)]
 pub struct Options {
     /// This node's name.
-    pub node: String,
+    pub node: NodeName,
     /// The `keel` executable: shims, `keel net` and `keel enter` are started from it, and
     /// `keel.local/hello` is made of it.
     pub executable: PathBuf,
@@ -28,9 +29,9 @@ pub struct Options {
 impl Options {
     /// The usual ones, for a node of this name.
     #[must_use]
-    pub fn new(node: impl Into<String>, executable: impl Into<PathBuf>) -> Self {
+    pub fn new(node: NodeName, executable: impl Into<PathBuf>) -> Self {
         Self {
-            node: node.into(),
+            node,
             executable: executable.into(),
             registries: keel_images::RegistryConfig::default(),
             credentials: "/root/.docker/config.json".into(),

@@ -1,22 +1,23 @@
 //! A plan in the making.
 
+use crate::facts::Facts;
 use crate::verdict::{Action, Entry, Hold, Reason, Subject, Verdict};
-use keel_engine::{Assignment, TaskId};
+use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Verdicts so far, and what they change in the stack's memory.
 pub(crate) struct Draft {
     /// What every wish of this plan carries.
     pub generation: u64,
-    verdicts: BTreeMap<Subject, Verdict>,
+    verdicts: BTreeMap<(Subject, Option<NodeName>), Verdict>,
     /// Services of which a slot is set in motion by this plan.
     pub moved: BTreeSet<String>,
     /// Tasks of which something was asked that is over.
     pub answered: BTreeSet<TaskId>,
     /// Tasks for which this plan does what was asked.
     pub given: BTreeSet<TaskId>,
-    /// References that are asked for now.
-    pub pulled: BTreeSet<String>,
+    /// References that are asked for now, each with the node that is asked.
+    pub pulled: BTreeSet<(NodeName, String)>,
     /// Jobs that are started before the deploy, each with its task.
     pub jobs: Vec<(String, TaskId)>,
     /// Volumes are to go as soon as the revision is good.
@@ -44,20 +45,51 @@ impl Draft {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
-    pub fn put(&mut self, subject: Subject, verdict: Verdict) {
-        self.verdicts.insert(subject, verdict);
+    /// What becomes of a subject on a node. What is said of a task that exists goes to the node that
+    /// has it; everything else, to the subject's.
+    pub fn put(
+        &mut self,
+        facts: &Facts<'_>,
+        subject: Subject,
+        node: Option<&NodeName>,
+        judgment: Judgment,
+    ) {
+        let verdict = match judgment {
+            Judgment::Hold(hold) => Verdict::Hold(hold),
+            Judgment::Act { action, reason, wishes } => {
+                let here = node.unwrap_or(&facts.inputs.nodes.home);
+                let wish = |what: Assignment| {
+                    let has = match &what {
+                        Assignment::Task(task) => facts.node_of(&task.id),
+                        _ => None,
+                    };
+                    Wish { node: has.unwrap_or(here).clone(), what }
+                };
+                Verdict::Act { action, reason, wishes: wishes.into_iter().map(wish).collect() }
+            }
+        };
+        self.verdicts.insert((subject, node.cloned()), verdict);
     }
 
-    pub fn verdict(&self, subject: &Subject) -> Option<&Verdict> {
-        self.verdicts.get(subject)
+    /// What becomes of a slot.
+    pub fn put_slot(&mut self, facts: &Facts<'_>, slot: &Slot, judgment: Judgment) {
+        self.put(facts, Subject::Slot(slot.clone()), facts.place(slot), judgment);
+    }
+
+    /// What becomes of a slot, as far as that is judged.
+    pub fn of_slot(&self, slot: &Slot) -> Option<&Verdict> {
+        let subject = Subject::Slot(slot.clone());
+        let mut verdicts = self.verdicts.range((subject.clone(), None)..);
+        verdicts.next().filter(|((next, _), _)| *next == subject).map(|(_, verdict)| verdict)
     }
 
     /// Every wish so far.
     pub fn wishes(&self) -> impl Iterator<Item = &Assignment> {
-        self.verdicts.values().flat_map(|verdict| match verdict {
+        let wishes = self.verdicts.values().flat_map(|verdict| match verdict {
             Verdict::Act { wishes, .. } => wishes.as_slice(),
             Verdict::Hold(_) => &[],
-        })
+        });
+        wishes.map(|wish| &wish.what)
     }
 
     /// In the order of subjects: resources, then slots by name; `web.2` before `web.10`.
@@ -65,7 +97,7 @@ impl Draft {
         let mut entries: Vec<_> = self
             .verdicts
             .into_iter()
-            .map(|(subject, verdict)| Entry { subject, verdict })
+            .map(|((subject, node), verdict)| Entry { subject, node, verdict })
             .collect();
         entries.sort_by_cached_key(|entry| match &entry.subject {
             Subject::Slot(slot) => (slot.service.clone(), slot.slot.len()),
@@ -87,10 +119,17 @@ fn rank(subject: &Subject) -> u8 {
     }
 }
 
-pub(crate) fn act(action: Action, reason: Reason, wishes: Vec<Assignment>) -> Verdict {
-    Verdict::Act { action, reason, wishes }
+/// What becomes of a subject, before it is said which node carries out what.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Judgment {
+    Act { action: Action, reason: Reason, wishes: Vec<Assignment> },
+    Hold(Hold),
 }
 
-pub(crate) fn hold(hold: Hold) -> Verdict {
-    Verdict::Hold(hold)
+pub(crate) fn act(action: Action, reason: Reason, wishes: Vec<Assignment>) -> Judgment {
+    Judgment::Act { action, reason, wishes }
+}
+
+pub(crate) fn hold(hold: Hold) -> Judgment {
+    Judgment::Hold(hold)
 }

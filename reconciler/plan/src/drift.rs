@@ -4,8 +4,8 @@ use crate::Inputs;
 use crate::desired::{Desired, DesiredService, DriftPolicy, Origin, Origins, locate};
 use keel_engine::fields::{Field, row_of};
 use keel_engine::{
-    ExitCause, Finding, Goal, Level, Observation, ObservedTask, Phase, Slot, StackName, Value,
-    digest_of,
+    ExitCause, Finding, Goal, Level, NodeName, Nodes, Observation, ObservedTask, Phase, Slot,
+    StackName, Value, digest_of,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,17 +75,20 @@ const SHOWN: u64 = 24 * 60 * 60_000;
 pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
     let inputs = &crate::with_pin(inputs);
     let mut report = Report::default();
-    for (task, slot) in tasks(inputs) {
-        for finding in findings(task) {
-            report.add(row_of_task(inputs, task, slot, &finding), finding.fixed, seen, inputs.now);
+    for (node, observation) in inputs.nodes.all_known() {
+        let at = At { node, is_home: *node == inputs.nodes.home };
+        for (slot, task) in observation.tasks_of(inputs.stack) {
+            for finding in findings(task) {
+                let row = row_of_task(inputs, at, task, slot, &finding);
+                report.add(row, finding.fixed, seen, inputs.now);
+            }
+        }
+        let stack = Some(inputs.stack);
+        for finding in observation.findings.iter().filter(|f| f.stack.as_ref() == stack) {
+            report.add(row_of_stack(inputs, at, finding), finding.fixed, seen, inputs.now);
         }
     }
-    let stack = Some(inputs.stack);
-    let others = inputs.observation.findings.iter().filter(|f| f.stack.as_ref() == stack);
-    for finding in others {
-        report.add(row_of_stack(inputs, finding), finding.fixed, seen, inputs.now);
-    }
-    report.keep_what_was_fixed(seen, inputs.now);
+    report.keep_what_was_fixed(seen, inputs.nodes, inputs.now);
     let key =
         |row: &Row| (row.service.clone(), row.task.clone(), row.field.clone(), row.id.clone());
     report.rows.sort_by_key(key);
@@ -95,45 +98,34 @@ pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
 /// The findings that are no stack's: of containers that belong to none, of networks that a person
 /// made, of stacks that nobody knows any more.
 #[must_use]
-pub fn report_of_node(
-    observation: &Observation,
-    known: &[StackName],
-    seen: &Seen,
-    now: u64,
-) -> Report {
+pub fn report_of_nodes(nodes: &Nodes, known: &[StackName], seen: &Seen, now: u64) -> Report {
     let mut report = Report::default();
-    let node = |finding: &Finding, stack: Option<&StackName>, task: &str| {
-        let stack = stack.map(ToString::to_string).unwrap_or_default();
-        let of = [stack.as_str(), task, &format!("{:?}", finding.level)];
-        let row = row(&observation.node, finding, &of);
-        Row { stack: stack.clone(), task: task.to_owned(), ..row }
-    };
-    let is_known = |stack: &StackName| known.contains(stack);
-    let tasks = observation.all_tasks();
-    for task in tasks.filter(|task| !task.place.slot().is_some_and(|slot| is_known(&slot.stack))) {
-        let stack = task.place.slot().map(|slot| &slot.stack);
-        for finding in findings(task) {
-            let row = node(&finding, stack, &task.spec.container_name);
-            report.add(hidden(row, &finding), finding.fixed, seen, now);
-        }
+    for (node, observation) in nodes.all_known() {
+        let at = At { node, is_home: *node == nodes.home };
+        report.add_of_node(at, observation, known, seen, now);
     }
-    let findings = observation.findings.iter();
-    for finding in findings.filter(|finding| !finding.stack.as_ref().is_some_and(is_known)) {
-        report.add(node(finding, finding.stack.as_ref(), ""), finding.fixed, seen, now);
-    }
-    report.keep_what_was_fixed(seen, now);
+    report.keep_what_was_fixed(seen, nodes, now);
     report.rows.sort_by_key(|row| (row.stack.clone(), row.task.clone(), row.field.clone()));
     report
 }
 
+/// Where a finding was made. What the controller's own node has is named without it: so were rows named
+/// before there were others.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    node: &'a NodeName,
+    is_home: bool,
+}
+
 /// A row of what nobody asked for in a file.
-fn row(node: &str, finding: &Finding, of: &[&str]) -> Row {
+fn row(at: At<'_>, finding: &Finding, of: &[&str]) -> Row {
+    let node: &[&str] = if at.is_home { &[] } else { &[at.node.as_str()] };
     Row {
-        id: id(&[of, &[finding.field.as_str()]].concat()),
+        id: id(&[of, node, &[finding.field.as_str()]].concat()),
         stack: String::new(),
         service: String::new(),
         task: String::new(),
-        node: node.to_owned(),
+        node: at.node.to_string(),
         level: finding.level,
         field: finding.field.clone(),
         desired: finding.applied.clone(),
@@ -173,10 +165,47 @@ impl Report {
         self.rows.push(row);
     }
 
-    fn keep_what_was_fixed(&mut self, seen: &Seen, now: u64) {
+    fn add_of_node(
+        &mut self,
+        at: At<'_>,
+        observation: &Observation,
+        known: &[StackName],
+        seen: &Seen,
+        now: u64,
+    ) {
+        let is_known = |stack: &StackName| known.contains(stack);
+        let row = |finding: &Finding, stack: Option<&StackName>, task: &str| {
+            let stack = stack.map(ToString::to_string).unwrap_or_default();
+            let of = [stack.as_str(), task, &format!("{:?}", finding.level)];
+            let row = row(at, finding, &of);
+            Row { stack: stack.clone(), task: task.to_owned(), ..row }
+        };
+        let tasks = observation.all_tasks();
+        let is_own = |task: &ObservedTask| task.place.slot().is_some_and(|s| is_known(&s.stack));
+        for task in tasks.filter(|task| !is_own(task)) {
+            let stack = task.place.slot().map(|slot| &slot.stack);
+            for finding in findings(task) {
+                let row = row(&finding, stack, &task.spec.container_name);
+                self.add(hidden(row, &finding), finding.fixed, seen, now);
+            }
+        }
+        let findings = observation.findings.iter();
+        for finding in findings.filter(|finding| !finding.stack.as_ref().is_some_and(is_known)) {
+            self.add(row(finding, finding.stack.as_ref(), ""), finding.fixed, seen, now);
+        }
+    }
+
+    /// What is no longer found is right again, unless its node is silent: then it is as it was.
+    fn keep_what_was_fixed(&mut self, seen: &Seen, nodes: &Nodes, now: u64) {
+        let silent = |row: &Row| nodes.all_silent().any(|silent| silent.node.as_str() == row.node);
         for (id, before) in seen {
             let fixed = before.fixed.unwrap_or(now);
             if self.seen.contains_key(id) || now.saturating_sub(fixed) >= SHOWN {
+                continue;
+            }
+            if before.fixed.is_none() && silent(&before.row) {
+                self.seen.insert(id.clone(), before.clone());
+                self.rows.push(before.row.clone());
                 continue;
             }
             let row = Row { fixed: true, ..before.row.clone() };
@@ -184,10 +213,6 @@ impl Report {
             self.rows.push(row);
         }
     }
-}
-
-fn tasks<'a>(inputs: &Inputs<'a>) -> impl Iterator<Item = (&'a ObservedTask, &'a Slot)> {
-    inputs.observation.tasks_of(inputs.stack).map(|(slot, task)| (task, slot))
 }
 
 /// What its node found; a death from outside counts even where nobody looked closely.
@@ -214,12 +239,18 @@ pub(crate) fn killed(task: &ObservedTask) -> Finding {
     }
 }
 
-fn row_of_task(inputs: &Inputs<'_>, task: &ObservedTask, slot: &Slot, finding: &Finding) -> Row {
+fn row_of_task(
+    inputs: &Inputs<'_>,
+    at: At<'_>,
+    task: &ObservedTask,
+    slot: &Slot,
+    finding: &Finding,
+) -> Row {
     let service = inputs.desired.and_then(|desired| desired.services.get(&slot.service));
     let stack_policy = inputs.desired.map(|desired| desired.policy.drift).unwrap_or_default();
     let applied: Option<Origins> = serde_json::from_value(task.origins.clone()).ok();
     let path = path_of(task, finding);
-    let at = applied
+    let origin = applied
         .as_ref()
         .and_then(|origins| locate(origins, &path))
         .or_else(|| service.and_then(|service| locate(&service.origins, &path)));
@@ -229,9 +260,9 @@ fn row_of_task(inputs: &Inputs<'_>, task: &ObservedTask, slot: &Slot, finding: &
         service: slot.service.clone(),
         task: task.spec.container_name.clone(),
         desired,
-        at: at.cloned(),
+        at: origin.cloned(),
         policy: service.and_then(|service| service.drift).unwrap_or(stack_policy),
-        ..row(&inputs.observation.node, finding, &[slot.to_string().as_str()])
+        ..row(at, finding, &[slot.to_string().as_str()])
     };
     hidden(row, finding)
 }
@@ -250,14 +281,14 @@ fn path_of(task: &ObservedTask, finding: &Finding) -> String {
     index.map_or_else(|| row.name.to_owned(), |index| format!("{}[{index}]", row.name))
 }
 
-fn row_of_stack(inputs: &Inputs<'_>, finding: &Finding) -> Row {
+fn row_of_stack(inputs: &Inputs<'_>, at: At<'_>, finding: &Finding) -> Row {
     let desired = inputs.desired;
     let of = [inputs.stack.as_str(), &format!("{:?}", finding.level)];
     Row {
         stack: inputs.stack.to_string(),
         at: desired.and_then(|desired| origin_in(desired, finding)).cloned(),
         policy: desired.map(|desired| desired.policy.drift).unwrap_or_default(),
-        ..row(&inputs.observation.node, finding, &of)
+        ..row(at, finding, &of)
     }
 }
 

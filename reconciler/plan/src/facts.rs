@@ -3,12 +3,14 @@
 use crate::Inputs;
 use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
-use crate::standing::{KnownBad, Standing};
+use crate::placing;
+use crate::standing::{KnownBad, Pull, Standing};
+use crate::verdict::Hold;
 use keel_engine::fields::Cost;
 use keel_engine::labels::{KEEL_OWNER, NUMBER, PROJECT};
 use keel_engine::{
-    Digest, HealthTest, NetworkMode, ObservedImage, ObservedTask, ObservedVolume, Opaque, Phase,
-    RestartPolicy, Slot, TaskId, TaskSpec, cost_of, diff,
+    Digest, HealthTest, NetworkMode, NodeName, ObservedImage, ObservedNetwork, ObservedTask,
+    ObservedVolume, Opaque, Phase, RestartPolicy, Slot, TaskId, TaskSpec, cost_of, diff,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +27,10 @@ pub(crate) struct Facts<'a> {
     /// Tasks made since then are part of what is being rolled out.
     pub since: Option<u64>,
     pub slots: BTreeMap<Slot, Occupants<'a>>,
-    /// Networks of ours that have to be made anew.
-    pub stale_networks: BTreeSet<&'a str>,
+    /// Networks of ours that have to be made anew, each with its node.
+    pub stale_networks: BTreeSet<(&'a NodeName, &'a str)>,
+    /// The node of each task of this stack.
+    homes: BTreeMap<&'a TaskId, &'a NodeName>,
 }
 
 /// What shall be in a slot, and what is.
@@ -42,6 +46,7 @@ pub(crate) struct Occupants<'a> {
 /// What shall be in a slot.
 #[derive(Clone)]
 pub(crate) struct Want<'a> {
+    pub node: &'a NodeName,
     pub name: &'a str,
     pub service: &'a DesiredService,
     pub spec: Arc<TaskSpec>,
@@ -68,6 +73,7 @@ impl<'a> Facts<'a> {
             })),
             slots: BTreeMap::new(),
             stale_networks: BTreeSet::new(),
+            homes: homes(inputs),
         };
         facts.stale_networks = facts.stale();
         facts.slots = facts.occupants(&BTreeMap::new());
@@ -83,8 +89,56 @@ impl<'a> Facts<'a> {
         self.inputs.now
     }
 
+    /// What is known of an image, on whichever node it is.
     pub fn image(&self, reference: &str) -> Option<&'a ObservedImage> {
-        self.inputs.observation.image(reference)
+        self.inputs.nodes.image(reference)
+    }
+
+    /// What a node says of an image.
+    pub fn image_on(&self, node: &NodeName, reference: &str) -> Option<&'a ObservedImage> {
+        self.inputs.nodes.known(node)?.image(reference)
+    }
+
+    /// The pull that a node was asked for, if its answer has not been used yet.
+    pub fn pull(&self, node: &NodeName, reference: &str) -> Option<&'a Pull> {
+        self.standing.pulls.get(node)?.get(reference)
+    }
+
+    /// The node that has a task of this stack.
+    pub fn node_of(&self, task: &TaskId) -> Option<&'a NodeName> {
+        self.homes.get(task).copied()
+    }
+
+    /// The node that a slot is on, or will be.
+    pub fn place(&self, slot: &Slot) -> Option<&'a NodeName> {
+        let occupants = self.slots.get(slot)?;
+        let wanted = occupants.want.as_ref().map(|want| want.node);
+        wanted.or_else(|| self.node_of(&occupants.all().next()?.id))
+    }
+
+    /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is.
+    pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'_>) -> Option<Hold> {
+        let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));
+        let mut nodes = self.place(slot).into_iter().chain(tasks);
+        nodes.find_map(|node| self.unknown(node))
+    }
+
+    /// The hold of what is on this node, where that is silent.
+    pub fn unknown(&self, node: &NodeName) -> Option<Hold> {
+        let silent = self.inputs.nodes.silent(node)?;
+        Some(Hold::NodeUnknown { node: silent.node.clone(), since: silent.since })
+    }
+
+    /// Whether a network of ours has to be made anew on this node.
+    pub fn is_stale(&self, node: &NodeName, network: &str) -> bool {
+        self.stale_networks.contains(&(node, network))
+    }
+
+    /// The first of a task's networks that has to be made anew.
+    pub fn stale_network_of<'t>(&self, task: &'t ObservedTask) -> Option<&'t str> {
+        let node = self.node_of(&task.id)?;
+        let names = task.spec.networks.iter().map(|attachment| attachment.network.as_str());
+        names.into_iter().find(|name| self.is_stale(node, name))
     }
 
     /// What a new task's image is: what the reference meant when the revision was good, where the
@@ -102,7 +156,7 @@ impl<'a> Facts<'a> {
 
     /// Tasks of this stack's slots, newest first.
     pub fn tasks(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
-        let mut tasks: Vec<_> = self.inputs.observation.tasks_of(self.inputs.stack).collect();
+        let mut tasks: Vec<_> = self.inputs.nodes.tasks_of(self.inputs.stack).collect();
         tasks.sort_by(|(_, a), (_, b)| {
             let key = |task: &ObservedTask| (task.created, task.generation, task.id.clone());
             key(b).cmp(&key(a))
@@ -118,8 +172,9 @@ impl<'a> Facts<'a> {
         for (name, service) in self.desired.iter().flat_map(|desired| &desired.services) {
             for number in 1..=service.replicas {
                 let slot = slot(self.inputs, name, number);
+                let node = placing::place(self, &slots, &slot, service);
                 let occupants = slots.entry(slot.clone()).or_default();
-                let want = self.want(&slot, name, service, &occupants.rest);
+                let want = self.want(&slot, node, (name, service), &occupants.rest);
                 occupants.fill(want, |task| self.is_kept(&slot, task, service, hosts));
             }
         }
@@ -129,14 +184,14 @@ impl<'a> Facts<'a> {
     fn want(
         &self,
         slot: &Slot,
-        name: &'a str,
-        service: &'a DesiredService,
+        node: &'a NodeName,
+        (name, service): (&'a str, &'a DesiredService),
         tasks: &[&'a ObservedTask],
     ) -> Want<'a> {
         let spec = slotted(service, slot);
         let revision = self.desired.map(|desired| desired.revision.clone()).unwrap_or_default();
         let origins = serde_json::to_value(&service.origins).unwrap_or_default();
-        let want = Want { name, service, spec: Arc::new(spec), revision, origins };
+        let want = Want { node, name, service, spec: Arc::new(spec), revision, origins };
         // Known bad, and nothing good on record: what was applied before is what stays.
         if self.bad.is_none() || self.standing.good_desired.is_some() || self.is_frozen() {
             return want;
@@ -218,9 +273,9 @@ impl<'a> Facts<'a> {
         services.any(|other| other.spec.network_mode == NetworkMode::Service(service.to_owned()))
     }
 
-    fn stale(&self) -> BTreeSet<&'a str> {
+    fn stale(&self) -> BTreeSet<(&'a NodeName, &'a str)> {
         let Some(desired) = self.desired else { return BTreeSet::new() };
-        let differs = |network: &&Arc<keel_engine::ObservedNetwork>| {
+        let differs = |network: &ObservedNetwork| {
             let Some(want) = desired.networks.get(&network.spec.name) else { return false };
             let (a, b) = (&want.spec, &network.spec);
             let meaning = (&a.driver, a.internal, &a.subnet, &a.gateway);
@@ -228,8 +283,8 @@ impl<'a> Facts<'a> {
                 && self.owns(&b.labels)
                 && meaning != (&b.driver, b.internal, &b.subnet, &b.gateway)
         };
-        let networks = self.inputs.observation.networks.iter().filter(differs);
-        networks.map(|network| network.spec.name.as_str()).collect()
+        let networks = self.inputs.nodes.all_networks().filter(|(_, network)| differs(network));
+        networks.map(|(node, network)| (node, network.spec.name.as_str())).collect()
     }
 
     /// Whether a volume is this stack's, and not what another source's stack of this name left.
@@ -251,7 +306,12 @@ impl<'a> Facts<'a> {
         labels.get(PROJECT).is_some_and(|stack| stack == self.inputs.stack.as_str())
     }
 
+    /// How a task is. On a silent node time proves nothing against it.
     pub fn condition(&self, want: &Want<'_>, task: &ObservedTask) -> Condition {
+        let silent = self.node_of(&task.id).and_then(|node| self.unknown(node));
+        if let Some(hold) = silent {
+            return Condition::Waiting { hold, until: None };
+        }
         condition::of(task, self.patience(want, task), want.name, self.now())
     }
 
@@ -326,6 +386,12 @@ impl<'a> Facts<'a> {
         }
         order
     }
+}
+
+fn homes<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a TaskId, &'a NodeName> {
+    let seen = inputs.nodes.seen();
+    seen.flat_map(|(node, seen)| seen.tasks_of(inputs.stack).map(move |(_, task)| (&task.id, node)))
+        .collect()
 }
 
 /// Whether a revision that failed gives way to another.

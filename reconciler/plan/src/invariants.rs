@@ -8,7 +8,7 @@ use crate::facts::short;
 use crate::standing::AskVerb;
 use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
 use keel_engine::{
-    Assignment, Goal, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskSpec,
+    Assignment, Goal, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskSpec, Wish,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,8 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
         check.jobs_first(),
         check.one_job(),
         check.acts_have_wishes(),
+        check.nodes_answer(),
+        check.tasks_stay(),
     ]
     .concat()
 }
@@ -40,18 +42,18 @@ struct Check<'a> {
 
 impl<'a> Check<'a> {
     fn observed(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
-        self.inputs.observation.tasks_of(self.inputs.stack)
+        self.inputs.nodes.tasks_of(self.inputs.stack)
     }
 
     fn task_wishes(&self) -> impl Iterator<Item = &'a TaskAssignment> {
-        self.plan.wishes().filter_map(|wish| match wish {
+        self.plan.wishes().filter_map(|wish| match &wish.what {
             Assignment::Task(task) => Some(task.as_ref()),
             _ => None,
         })
     }
 
     fn known(&self, wish: &TaskAssignment) -> Option<&'a ObservedTask> {
-        self.inputs.observation.task(&wish.id)
+        self.inputs.nodes.task(&wish.id)
     }
 
     fn one_verdict_each(&self) -> Vec<String> {
@@ -62,13 +64,17 @@ impl<'a> Check<'a> {
                 (1..=service.replicas).map(|n| crate::facts::slot(self.inputs, name, n))
             }));
         }
-        let mut seen: BTreeMap<&Subject, usize> = BTreeMap::new();
+        let mut seen: BTreeMap<(&Subject, Option<&NodeName>), usize> = BTreeMap::new();
         for entry in &self.plan.entries {
-            *seen.entry(&entry.subject).or_default() += 1;
+            // A slot is in one place; a resource of one name may be on several nodes.
+            let is_slot = matches!(entry.subject, Subject::Slot(_));
+            let node = entry.node.as_ref().filter(|_| !is_slot);
+            *seen.entry((&entry.subject, node)).or_default() += 1;
         }
         let twice = seen.iter().filter(|(_, count)| **count > 1);
-        let twice = twice.map(|(subject, _)| format!("two verdicts for {subject:?}"));
-        let none = slots.into_iter().map(Subject::Slot).filter(|slot| !seen.contains_key(slot));
+        let twice = twice.map(|((subject, _), _)| format!("two verdicts for {subject:?}"));
+        let slots = slots.into_iter().map(Subject::Slot);
+        let none = slots.filter(|slot| !seen.contains_key(&(slot, None)));
         twice.chain(none.map(|slot| format!("no verdict for {slot:?}"))).collect()
     }
 
@@ -97,7 +103,7 @@ impl<'a> Check<'a> {
         let mut broken: Vec<_> =
             tasks.map(|wish| format!("task {} is not this stack's", wish.id)).collect();
         for wish in self.plan.wishes() {
-            let (name, labels) = match wish {
+            let (name, labels) = match &wish.what {
                 Assignment::Network { spec, .. } => (&spec.name, &spec.labels),
                 Assignment::Volume { spec, .. } => (&spec.name, &spec.labels),
                 _ => continue,
@@ -112,7 +118,7 @@ impl<'a> Check<'a> {
 
     fn data(&self) -> Vec<String> {
         let word = self.inputs.standing.removed.is_some_and(|removal| removal.volumes);
-        let volumes = self.plan.wishes().filter_map(|wish| match wish {
+        let volumes = self.plan.wishes().filter_map(|wish| match &wish.what {
             Assignment::Volume { spec, wanted: Presence::Absent } => Some(spec.name.clone()),
             _ => None,
         });
@@ -136,8 +142,7 @@ impl<'a> Check<'a> {
 
     /// To data that has one writer: its own, or what its image declares.
     fn writes(&self, spec: &TaskSpec) -> bool {
-        let images = &self.inputs.observation.images;
-        let image = images.iter().find(|image| image.reference == spec.image);
+        let image = self.inputs.nodes.image(&spec.image);
         let declared = image.map_or(&[][..], |image| &image.volumes);
         spec.writes_data() || !spec.uncovered(declared).is_empty()
     }
@@ -180,10 +185,10 @@ impl<'a> Check<'a> {
     }
 
     /// Whether tasks are ended, and none of the others is of use.
-    fn leaves_nobody(&self, slot: &Slot, wishes: &[Assignment]) -> bool {
+    fn leaves_nobody(&self, slot: &Slot, wishes: &[Wish]) -> bool {
         let ended = |id: &keel_engine::TaskId| {
             wishes.iter().any(|wish| {
-                matches!(wish, Assignment::Task(task) if task.id == *id && task.goal >= Goal::Stopped)
+                matches!(&wish.what, Assignment::Task(task) if task.id == *id && task.goal >= Goal::Stopped)
             })
         };
         let tasks: Vec<_> = self.observed().filter(|(other, _)| *other == slot).collect();
@@ -222,9 +227,9 @@ impl<'a> Check<'a> {
             })
     }
 
-    fn has_successor(&self, slot: &Slot, wishes: &[Assignment]) -> bool {
+    fn has_successor(&self, slot: &Slot, wishes: &[Wish]) -> bool {
         let goes = |task: &ObservedTask| {
-            wishes.iter().any(|wish| matches!(wish, Assignment::Task(w) if w.id == task.id))
+            wishes.iter().any(|wish| matches!(&wish.what, Assignment::Task(w) if w.id == task.id))
         };
         let done = |task: &ObservedTask| task.phase == Phase::Exited && task.exit_code == Some(0);
         let complete = self.plan.standing.completions.contains_key(&slot.service);
@@ -298,7 +303,7 @@ impl<'a> Check<'a> {
             }
         }
         let early = self.acts().filter(|(slot, reason, wishes)| {
-            let changes = wishes.iter().any(|wish| match wish {
+            let changes = wishes.iter().any(|wish| match &wish.what {
                 Assignment::Task(task) => {
                     let known = self.known(task);
                     known.is_none_or(|known| known.spec != task.spec)
@@ -337,7 +342,24 @@ impl<'a> Check<'a> {
         empty.map(|entry| format!("nothing carries out {:?}", entry.subject)).collect()
     }
 
-    fn acts(&self) -> impl Iterator<Item = (&'a Slot, &'a Reason, &'a [Assignment])> {
+    /// Nothing is said to a node that is silent, or that there is not.
+    fn nodes_answer(&self) -> Vec<String> {
+        let nodes = self.inputs.nodes;
+        let away = self.plan.wishes().filter(|wish| nodes.known(&wish.node).is_none());
+        away.map(|wish| format!("node {} is told something, and is not there", wish.node)).collect()
+    }
+
+    /// A task is told on the node that has it, and stays there.
+    fn tasks_stay(&self) -> Vec<String> {
+        let elsewhere = self.plan.wishes().filter_map(|wish| {
+            let Assignment::Task(task) = &wish.what else { return None };
+            let has = self.inputs.nodes.node_of(&task.id)?;
+            (*has != wish.node).then(|| format!("task {} is told on node {}", task.id, wish.node))
+        });
+        elsewhere.collect()
+    }
+
+    fn acts(&self) -> impl Iterator<Item = (&'a Slot, &'a Reason, &'a [Wish])> {
         self.plan.entries.iter().filter_map(|entry| match (&entry.subject, &entry.verdict) {
             (Subject::Slot(slot), Verdict::Act { reason, wishes, .. }) => {
                 Some((slot, reason, wishes.as_slice()))

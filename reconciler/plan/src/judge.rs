@@ -13,11 +13,11 @@ mod reasons;
 mod replacement;
 mod surplus;
 
-use crate::draft::{Draft, hold};
+use crate::draft::{Draft, Judgment, hold};
 use crate::facts::{Facts, Occupants, Want};
 use crate::memory::asked_for;
 use crate::untouched::{not_asked, not_here};
-use crate::verdict::{Hold, Subject, Verdict};
+use crate::verdict::{Hold, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
 use person::by_a_person;
@@ -34,7 +34,7 @@ pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
     });
     for (slot, occupants) in slots {
         let verdict = slot_verdict(facts, draft, slot, occupants);
-        draft.put(Subject::Slot(slot.clone()), verdict);
+        draft.put_slot(facts, slot, verdict);
     }
     known_bad(facts, draft);
 }
@@ -42,9 +42,10 @@ pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
 /// Only what people asked of single tasks, and what follows from that.
 pub(crate) fn asked_slots(facts: &Facts<'_>, draft: &mut Draft) {
     for (slot, occupants) in &facts.slots {
-        let verdict = by_a_person(facts, draft, slot, occupants);
+        let reach = facts.out_of_reach(slot, occupants).map(hold);
+        let verdict = reach.or_else(|| by_a_person(facts, draft, slot, occupants));
         let verdict = verdict.unwrap_or_else(|| hold(not_asked()));
-        draft.put(Subject::Slot(slot.clone()), verdict);
+        draft.put_slot(facts, slot, verdict);
     }
     known_bad(facts, draft);
 }
@@ -54,7 +55,10 @@ fn slot_verdict(
     draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
-) -> Verdict {
+) -> Judgment {
+    if let Some(why) = facts.out_of_reach(slot, occupants) {
+        return hold(why);
+    }
     if let Some(verdict) = by_a_person(facts, draft, slot, occupants) {
         return verdict;
     }
@@ -86,7 +90,7 @@ fn led(
     draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
-) -> Option<Verdict> {
+) -> Option<Judgment> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
     let left_out = !asked_for(facts.inputs, want.name) && occupants.rest.is_empty();
     let runs = left_out && task.phase == Phase::Running && task.goal == Goal::Running;
@@ -114,11 +118,10 @@ fn known_bad(facts: &Facts<'_>, draft: &mut Draft) {
                     !diff(&want.spec, &crate::facts::slotted(service, &slot)).is_empty()
                 })
             });
-            let subject = Subject::Slot(slot);
-            match draft.verdict(&subject) {
-                None => draft.put(subject, hold(why())),
+            match draft.of_slot(&slot) {
+                None => draft.put_slot(facts, &slot, hold(why())),
                 Some(Verdict::Hold(Hold::Converged)) if !unchanged || was_applied => {
-                    draft.put(subject, hold(why()));
+                    draft.put_slot(facts, &slot, hold(why()));
                 }
                 Some(_) => {}
             }

@@ -11,7 +11,7 @@
 //! # Where to look
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
-//! verdict for a slot; `rollout`: which slot is next, in which order; `waits`: what has to be
+//! verdict for a slot; `placing`: the node that a slot is on; `rollout`: which slot is next, in which order; `waits`: what has to be
 //! there first; `resources`: images, networks, volumes. [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
@@ -34,6 +34,7 @@ mod draft;
 mod facts;
 mod judge;
 mod memory;
+mod placing;
 mod resources;
 mod rollout;
 mod untouched;
@@ -41,10 +42,10 @@ mod waits;
 mod wish;
 
 use desired::{Desired, Owner};
-use draft::{Draft, hold};
+use draft::Draft;
 use facts::Facts;
 use keel_engine::fields::{Applier, Change, Field, row_of};
-use keel_engine::{Digest, Observation, StackName};
+use keel_engine::{Assignment, Digest, NodeName, Nodes, StackName};
 use memory::Memory;
 use standing::Standing;
 use verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
@@ -60,8 +61,8 @@ pub struct Inputs<'a> {
     pub owner: Option<&'a Owner>,
     /// What is remembered.
     pub standing: &'a Standing,
-    /// What exists, of all stacks.
-    pub observation: &'a Observation,
+    /// What is known of every node, of all stacks.
+    pub nodes: &'a Nodes,
     /// What a person asks for beyond that; in the first pass of their command only.
     pub asked: Asked,
     /// Milliseconds since the Unix epoch.
@@ -151,14 +152,16 @@ fn other_owner<'a>(inputs: &Inputs<'a>) -> Option<&'a Owner> {
 /// Every slot gets the same hold, and the memory stays as it is.
 fn held_whole(inputs: &Inputs<'_>, why: &Hold) -> Plan {
     let facts = Facts::new(inputs, inputs.standing, inputs.desired);
-    let mut entries: Vec<Entry> = facts
-        .slots
-        .keys()
-        .map(|slot| Entry { subject: Subject::Slot(slot.clone()), verdict: hold(why.clone()) })
-        .collect();
+    let held = |subject, node: Option<&NodeName>| Entry {
+        subject,
+        node: node.cloned(),
+        verdict: Verdict::Hold(why.clone()),
+    };
+    let slots = facts.slots.keys();
+    let mut entries: Vec<Entry> =
+        slots.map(|slot| held(Subject::Slot(slot.clone()), facts.place(slot))).collect();
     if entries.is_empty() {
-        let subject = Subject::Stack(inputs.stack.clone());
-        entries.push(Entry { subject, verdict: hold(why.clone()) });
+        entries.push(held(Subject::Stack(inputs.stack.clone()), None));
     }
     made(inputs, entries, Memory { standing: inputs.standing.clone(), learned: Vec::new() }, None)
 }
@@ -171,11 +174,11 @@ fn next_generation(facts: &Facts<'_>) -> u64 {
 
 /// Whether anything of the stack is still there that goes with it.
 fn has_things(facts: &Facts<'_>) -> bool {
-    let observation = facts.inputs.observation;
+    let nodes = facts.inputs.nodes;
     let volumes = facts.standing.removed.is_some_and(|removal| removal.volumes);
     facts.tasks().next().is_some()
-        || observation.networks.iter().any(|network| facts.owns(&network.spec.labels))
-        || (volumes && observation.volumes.iter().any(|v| facts.owns_volume(v)))
+        || nodes.all_networks().any(|(_, network)| facts.owns(&network.spec.labels))
+        || (volumes && nodes.all_volumes().any(|(_, volume)| facts.owns_volume(volume)))
 }
 
 /// Writes down what the verdicts change in the stack's memory.
@@ -187,10 +190,11 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         standing.jobs.insert(service.clone(), standing::Job { task: task.clone(), of });
     }
     asks::settle(facts, &draft, &mut standing.asks);
-    for reference in &draft.pulled {
+    for (node, reference) in &draft.pulled {
         let now = facts.now();
         let pull = standing::Pull { at: now, since: now, beyond: None };
-        standing.pulls.entry(reference.clone()).or_insert(pull).at = now.max(1);
+        let pulls = standing.pulls.entry(node.clone()).or_default();
+        pulls.entry(reference.clone()).or_insert(pull).at = now.max(1);
     }
     let entries = draft.entries();
     standing.changed.extend(entries.iter().filter_map(|entry| changed_in_place(facts, entry)));
@@ -198,6 +202,9 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         standing.generation = generation;
     }
     let whole = !facts.inputs.asked.people_only;
+    if whole {
+        standing.placed = placing::placed(facts, &entries);
+    }
     if whole && standing.removed.is_none() && standing.suspended.is_none() {
         memory.settle(facts, &entries);
     }
@@ -232,7 +239,7 @@ fn changed_in_place(facts: &Facts<'_>, entry: &Entry) -> Option<(String, standin
 
 fn assigns_a_task(entry: &Entry) -> bool {
     let Verdict::Act { wishes, .. } = &entry.verdict else { return false };
-    wishes.iter().any(|wish| matches!(wish, keel_engine::Assignment::Task(_)))
+    wishes.iter().any(|wish| matches!(wish.what, Assignment::Task(_)))
 }
 
 fn made(inputs: &Inputs<'_>, entries: Vec<Entry>, memory: Memory, wake: Option<u64>) -> Plan {

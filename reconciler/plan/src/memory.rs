@@ -7,7 +7,7 @@ use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts};
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
-use keel_engine::{Digest, Goal, PullPolicy, TaskId};
+use keel_engine::{Digest, Goal, NodeName, PullPolicy, TaskId};
 use std::collections::BTreeSet;
 
 /// The memory, and what was found out on the way.
@@ -34,7 +34,7 @@ pub(crate) fn open(inputs: &Inputs<'_>) -> Memory {
 impl Memory {
     /// Marks on tasks that are gone mean nothing.
     fn forget(&mut self, inputs: &Inputs<'_>) {
-        let alive: BTreeSet<_> = inputs.observation.all_tasks().map(|task| &task.id).collect();
+        let alive: BTreeSet<_> = inputs.nodes.all_tasks().map(|task| &task.id).collect();
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
         self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
     }
@@ -61,9 +61,8 @@ impl Memory {
 
     /// A job's task that has ended is only looked at while its own revision is tried.
     fn keep_running_jobs(&mut self, inputs: &Inputs<'_>) {
-        let running = |id: &TaskId| {
-            inputs.observation.all_tasks().any(|task| task.id == *id && !is_still(task))
-        };
+        let running =
+            |id: &TaskId| inputs.nodes.all_tasks().any(|task| task.id == *id && !is_still(task));
         self.standing.jobs.retain(|_, job| running(&job.task));
     }
 
@@ -118,7 +117,7 @@ impl Memory {
             images(desired).into_iter().filter(|(_, policy)| *policy == PullPolicy::Always);
         let looked: Vec<_> = looked.map(|(reference, _)| reference.to_owned()).collect();
         for reference in looked {
-            self.look_again(inputs, &reference);
+            self.look_again(inputs, desired, &reference);
         }
     }
 
@@ -127,8 +126,12 @@ impl Memory {
             for (reference, policy) in images(desired) {
                 match policy {
                     PullPolicy::Never => {}
-                    PullPolicy::Missing if !inputs.asked.pull => self.look_here(inputs, reference),
-                    PullPolicy::Missing | PullPolicy::Always => self.look_again(inputs, reference),
+                    PullPolicy::Missing if !inputs.asked.pull => {
+                        self.look_here(inputs, desired, reference)
+                    }
+                    PullPolicy::Missing | PullPolicy::Always => {
+                        self.look_again(inputs, desired, reference);
+                    }
                 }
             }
         }
@@ -146,21 +149,38 @@ impl Memory {
         }
     }
 
-    /// Asks the registry, though an image is there.
-    fn look_again(&mut self, inputs: &Inputs<'_>, reference: &str) {
-        let image = inputs.observation.image(reference);
-        let beyond = Some(image.map_or(0, |image| image.pulls));
-        let pull = Pull { at: 0, since: inputs.now, beyond };
-        self.standing.pulls.insert(reference.to_owned(), pull);
+    /// Asks the registry, though an image is there: each node that uses it.
+    fn look_again(&mut self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) {
+        for node in self.users_of(inputs, desired, reference) {
+            let image = inputs.nodes.known(&node).and_then(|seen| seen.image(reference));
+            let beyond = Some(image.map_or(0, |image| image.pulls));
+            let pull = Pull { at: 0, since: inputs.now, beyond };
+            self.standing.pulls.entry(node).or_default().insert(reference.to_owned(), pull);
+        }
+    }
+
+    /// The nodes of slots that want this image.
+    fn users_of(&self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) -> Vec<NodeName> {
+        let nodes = inputs.nodes;
+        let away = |node: &NodeName| *node != nodes.home;
+        let mut images = nodes.all_images();
+        let elsewhere = images.any(|(node, image)| away(node) && image.reference == reference);
+        if !elsewhere && self.standing.placed.is_empty() {
+            return vec![nodes.home.clone()];
+        }
+        let facts = Facts::new(inputs, &self.standing, Some(desired));
+        let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
+        let using = wants.filter(|want| want.spec.image == reference);
+        using.map(|want| want.node).collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
     /// What the tag means on this node is what counts under `missing`. One that is not there is
     /// asked for at once, however lately that failed.
-    fn look_here(&mut self, inputs: &Inputs<'_>, reference: &str) {
-        let image = inputs.observation.image(reference);
+    fn look_here(&mut self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) {
+        let image = inputs.nodes.image(reference);
         match image.map(|image| image.digest) {
             Some(Some(digest)) => self.repin(inputs, reference, digest),
-            Some(None) => self.look_again(inputs, reference),
+            Some(None) => self.look_again(inputs, desired, reference),
             None => {}
         }
     }
@@ -168,33 +188,40 @@ impl Memory {
     /// Pins what is there and has no pin; takes the answers of pulls that are over.
     fn pin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
         for (reference, _) in images(desired) {
-            let image = inputs.observation.image(reference);
-            let Some(image) = image.filter(|image| image.pulling.is_none()) else { continue };
-            let pull = self.standing.pulls.get(reference).copied();
-            let over = pull.is_some_and(|pull| match pull.beyond {
-                Some(before) => pull.at > 0 && image.pulls > before,
-                None => image.digest.is_some(),
-            });
-            if over {
-                self.standing.pulls.remove(reference);
-            }
-            let Some(digest) = image.digest else { continue };
-            if over && pull.is_some_and(|pull| pull.beyond.is_some()) {
-                self.repin(inputs, reference, digest);
-            } else {
-                self.standing.pins.entry(reference.to_owned()).or_insert(digest);
+            for node in self.users_of(inputs, desired, reference) {
+                self.pin_on(inputs, &node, reference);
             }
         }
         let used: BTreeSet<&str> = images(desired).into_keys().collect();
-        self.standing.pulls.retain(|reference, _| used.contains(reference.as_str()));
+        for pulls in self.standing.pulls.values_mut() {
+            pulls.retain(|reference, _| used.contains(reference.as_str()));
+        }
+        self.standing.pulls.retain(|node, pulls| inputs.nodes.has(node) && !pulls.is_empty());
+    }
+
+    fn pin_on(&mut self, inputs: &Inputs<'_>, node: &NodeName, reference: &str) {
+        let image = inputs.nodes.known(node).and_then(|seen| seen.image(reference));
+        let Some(image) = image.filter(|image| image.pulling.is_none()) else { return };
+        let mut pulls = self.standing.pulls.get_mut(node);
+        let pull = pulls.as_ref().and_then(|pulls| pulls.get(reference)).copied();
+        let over = pull.is_some_and(|pull| match pull.beyond {
+            Some(before) => pull.at > 0 && image.pulls > before,
+            None => image.digest.is_some(),
+        });
+        if let Some(pulls) = pulls.as_mut().filter(|_| over) {
+            pulls.remove(reference);
+        }
+        let Some(digest) = image.digest else { return };
+        if over && pull.is_some_and(|pull| pull.beyond.is_some()) {
+            self.repin(inputs, reference, digest);
+        } else {
+            self.standing.pins.entry(reference.to_owned()).or_insert(digest);
+        }
     }
 
     /// The tag means this now: tasks of another image are to be replaced, each once.
     fn repin(&mut self, inputs: &Inputs<'_>, reference: &str, to: Digest) {
-        for task in &inputs.observation.tasks {
-            let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) else {
-                continue;
-            };
+        for (slot, task) in inputs.nodes.tasks_of(inputs.stack) {
             let moved = task.digest.as_ref().is_some_and(|from| *from != to);
             if moved && task.spec.image == reference && task.goal != Goal::Removed {
                 let moved = Some((task.digest, to));

@@ -1,15 +1,17 @@
 //! Images, networks and volumes.
 
-use crate::desired::{Desired, DesiredService};
-use crate::draft::{Draft, act, hold};
-use crate::facts::Facts;
+use crate::desired::{Desired, DesiredNetwork, DesiredService};
+use crate::draft::{Draft, Judgment, act, hold};
+use crate::facts::{Facts, Want};
 use crate::memory::images;
-use crate::verdict::{Action, Hold, Reason, Subject, Verdict};
+use crate::verdict::{Action, Hold, Reason, Subject};
 use crate::waits::{foreign, foreign_volume, given_up};
 use keel_engine::labels::KEEL_OWNER;
 use keel_engine::{
-    Assignment, Goal, ObservedNetwork, ObservedVolume, Presence, PullPolicy, Slot, TaskSpec,
+    Assignment, Goal, MountSource, NodeName, Observation, ObservedNetwork, ObservedVolume,
+    Presence, PullPolicy, Slot, TaskSpec,
 };
+use std::collections::BTreeSet;
 
 /// A pull that failed is asked for again after this time.
 const AGAIN: u64 = 15_000;
@@ -21,32 +23,79 @@ const SELDOM: u64 = 10 * 60_000;
 pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
     let Some(desired) = facts.desired else { return };
     for (reference, policy) in images(desired) {
-        let verdict = image(facts, draft, reference, policy);
-        draft.put(Subject::Image(reference.to_owned()), verdict);
+        for node in users(facts, |spec| spec.image == reference) {
+            let verdict = image(facts, draft, node, reference, policy);
+            draft.put(facts, Subject::Image(reference.to_owned()), Some(node), verdict);
+        }
     }
-    let observation = facts.inputs.observation;
     for (name, network) in &desired.networks {
-        let observed = observation.network(name);
-        draft.put(Subject::Network(name.clone()), wanted_network(facts, network, observed));
+        for node in users(facts, |spec| is_on(spec, name)) {
+            let verdict = on_node(facts, node, |seen| wanted_network(facts, node, seen, network));
+            draft.put(facts, Subject::Network(name.clone()), Some(node), verdict);
+        }
     }
     for (name, volume) in &desired.volumes {
-        let observed = observation.volume(name);
-        draft.put(Subject::Volume(name.clone()), wanted_volume(facts, volume, observed));
+        for node in users(facts, |spec| mounts(spec, name)) {
+            let verdict =
+                on_node(facts, node, |seen| wanted_volume(facts, volume, seen.volume(name)));
+            draft.put(facts, Subject::Volume(name.clone()), Some(node), verdict);
+        }
     }
     if facts.inputs.asked.services.is_empty() {
         leaving(facts, draft);
     }
 }
 
+/// The nodes of slots that use something; the controller's own where none does.
+fn users<'a>(facts: &Facts<'a>, uses: impl Fn(&TaskSpec) -> bool) -> BTreeSet<&'a NodeName> {
+    let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
+    let nodes: BTreeSet<_> = wants.filter(|want| uses(&want.spec)).map(|want| want.node).collect();
+    match nodes.is_empty() {
+        true => [&facts.inputs.nodes.home].into(),
+        false => nodes,
+    }
+}
+
+/// What is decided of a thing on a node, if that answers.
+fn on_node(
+    facts: &Facts<'_>,
+    node: &NodeName,
+    decide: impl FnOnce(&Observation) -> Judgment,
+) -> Judgment {
+    match facts.inputs.nodes.known(node) {
+        Some(seen) => decide(seen),
+        None => hold(facts.unknown(node).unwrap_or(Hold::Converged)),
+    }
+}
+
+fn is_on(spec: &TaskSpec, network: &str) -> bool {
+    spec.networks.iter().any(|attachment| attachment.network == network)
+}
+
+fn mounts(spec: &TaskSpec, volume: &str) -> bool {
+    let named =
+        |source: &MountSource| matches!(source, MountSource::Volume { name, .. } if name == volume);
+    spec.volumes.iter().any(|mount| named(&mount.source))
+}
+
 /// Needed while a slot has no task of it: what runs needs no registry.
-fn image(facts: &Facts<'_>, draft: &mut Draft, reference: &str, policy: PullPolicy) -> Verdict {
-    let observed = facts.image(reference);
+fn image(
+    facts: &Facts<'_>,
+    draft: &mut Draft,
+    node: &NodeName,
+    reference: &str,
+    policy: PullPolicy,
+) -> Judgment {
+    if let Some(unknown) = facts.unknown(node) {
+        return hold(unknown);
+    }
+    let observed = facts.image_on(node, reference);
     let present = observed.is_some_and(|image| image.digest.is_some());
-    let asked = facts.standing.pulls.get(reference);
+    let asked = facts.pull(node, reference);
     let beyond = asked.is_some_and(|pull| pull.beyond.is_some());
     let needed = facts.slots.values().any(|occupants| {
-        let wants = |spec: &TaskSpec| spec.image == reference;
-        occupants.current.is_none() && occupants.want.as_ref().is_some_and(|w| wants(&w.spec))
+        let wants = |want: &Want<'_>| want.spec.image == reference && want.node == node;
+        occupants.current.is_none() && occupants.want.as_ref().is_some_and(wants)
     });
     if (present || !needed) && !beyond {
         return hold(Hold::Converged);
@@ -64,7 +113,8 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, reference: &str, policy: PullPoli
     let waiting = observed.is_some_and(|image| image.pulling.is_some());
     if waiting || due.is_some_and(|due| facts.now() < due) {
         due.filter(|due| *due > facts.now()).into_iter().for_each(|due| draft.wake(due));
-        let given_up = last.is_some_and(|pull| facts.now() >= given_up(facts, reference, pull));
+        let given_up =
+            last.is_some_and(|pull| facts.now() >= given_up(facts, node, reference, pull));
         return hold(match failure {
             Some(cause) if given_up && !waiting && !beyond => {
                 Hold::Failed { what: format!("image {reference}: {cause}") }
@@ -72,7 +122,7 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, reference: &str, policy: PullPoli
             failure => Hold::AwaitingImage { image: reference.to_owned(), failure },
         });
     }
-    draft.pulled.insert(reference.to_owned());
+    draft.pulled.insert((node.clone(), reference.to_owned()));
     draft.wake(facts.now().saturating_add(AGAIN));
     let policy = if beyond { PullPolicy::Always } else { policy };
     let wish =
@@ -82,10 +132,12 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, reference: &str, policy: PullPoli
 
 fn wanted_network(
     facts: &Facts<'_>,
-    network: &crate::desired::DesiredNetwork,
-    observed: Option<&ObservedNetwork>,
-) -> Verdict {
+    node: &NodeName,
+    seen: &Observation,
+    network: &DesiredNetwork,
+) -> Judgment {
     let name = &network.spec.name;
+    let observed = seen.network(name);
     let create = Assignment::Network { spec: network.spec.clone(), wanted: Presence::Present };
     let Some(observed) = observed else {
         return match network.external {
@@ -99,22 +151,21 @@ fn wanted_network(
     if let Some(owned) = foreign(facts, &observed.spec.labels) {
         return hold(owned);
     }
-    if facts.stale_networks.contains(name.as_str()) {
-        return unmake(facts, observed, Reason::Missing, Action::Replace);
+    if facts.is_stale(node, name) {
+        return unmake(seen, observed, Reason::Missing, Action::Replace);
     }
-    network_drift(facts, network, observed).unwrap_or_else(|| hold(Hold::Converged))
+    network_drift(facts, seen, network, observed).unwrap_or_else(|| hold(Hold::Converged))
 }
 
 /// A bridge or rule of the network that somebody touched: asked for again, it is put right.
 fn network_drift(
     facts: &Facts<'_>,
-    network: &crate::desired::DesiredNetwork,
+    seen: &Observation,
+    network: &DesiredNetwork,
     observed: &ObservedNetwork,
-) -> Option<Verdict> {
+) -> Option<Judgment> {
     let stack = Some(facts.inputs.stack);
-    let findings: Vec<_> = facts
-        .inputs
-        .observation
+    let findings: Vec<_> = seen
         .findings
         .iter()
         .filter(|finding| finding.stack.as_ref() == stack && !finding.fixed)
@@ -133,16 +184,19 @@ fn network_drift(
     Some(act(Action::Heal, Reason::Drifted { findings }, vec![wish]))
 }
 
-fn is_used(facts: &Facts<'_>, network: &ObservedNetwork) -> bool {
-    let name = &network.spec.name;
-    let on = |spec: &TaskSpec| spec.networks.iter().any(|attachment| attachment.network == *name);
-    let mut tasks = facts.inputs.observation.all_tasks();
-    tasks.any(|task| on(&task.spec)) || !network.tasks.is_empty()
+fn is_used(seen: &Observation, network: &ObservedNetwork) -> bool {
+    let mut tasks = seen.all_tasks();
+    tasks.any(|task| is_on(&task.spec, &network.spec.name)) || !network.tasks.is_empty()
 }
 
 /// Away with a network, once nobody is on it.
-fn unmake(facts: &Facts<'_>, network: &ObservedNetwork, reason: Reason, action: Action) -> Verdict {
-    if is_used(facts, network) {
+fn unmake(
+    seen: &Observation,
+    network: &ObservedNetwork,
+    reason: Reason,
+    action: Action,
+) -> Judgment {
+    if is_used(seen, network) {
         return hold(Hold::InProgress { what: "tasks are still on it".into() });
     }
     let wish = Assignment::Network { spec: network.spec.clone(), wanted: Presence::Absent };
@@ -153,7 +207,7 @@ fn wanted_volume(
     facts: &Facts<'_>,
     volume: &crate::desired::DesiredVolume,
     observed: Option<&ObservedVolume>,
-) -> Verdict {
+) -> Judgment {
     let name = &volume.spec.name;
     let Some(observed) = observed else {
         let mut spec = volume.spec.clone();
@@ -176,26 +230,46 @@ fn wanted_volume(
     }
 }
 
-/// Ours by their labels, and not named any more.
+/// Ours by their labels, and not named any more; or on a node where nothing of the stack is any more.
 fn leaving(facts: &Facts<'_>, draft: &mut Draft) {
     let Some(desired) = facts.desired else { return };
-    let observation = facts.inputs.observation;
-    let networks = observation.networks.iter().filter(|n| facts.owns(&n.spec.labels));
-    for network in networks.filter(|n| !desired.networks.contains_key(&n.spec.name)) {
-        let verdict = match desired.policy.prune {
-            // Those on it may stay for long: what follows them is held, say.
-            true if is_used(facts, network) => hold(Hold::Kept {
-                why: "it is not in the source, but tasks are still on it".into(),
-            }),
-            true => unmake(facts, network, Reason::NotInSource, Action::Remove),
-            false => hold(Hold::Kept { why: "it is not in the source, but prune is off".into() }),
-        };
-        draft.put(Subject::Network(network.spec.name.clone()), verdict);
+    for (node, network) in own_networks(facts) {
+        let name = &network.spec.name;
+        let wanted = || users(facts, |spec| is_on(spec, name)).contains(node);
+        if desired.networks.contains_key(name) && wanted() {
+            continue;
+        }
+        let verdict = on_node(facts, node, |seen| leaving_network(desired, seen, network));
+        draft.put(facts, Subject::Network(name.clone()), Some(node), verdict);
     }
-    let volumes = observation.volumes.iter().filter(|v| facts.owns_volume(v));
-    for volume in volumes.filter(|v| !desired.volumes.contains_key(&v.spec.name)) {
-        let verdict = leaving_volume(facts, draft, desired, volume);
-        draft.put(Subject::Volume(volume.spec.name.clone()), verdict);
+    let volumes = own_volumes(facts);
+    for (node, volume) in volumes.filter(|(_, v)| !desired.volumes.contains_key(&v.spec.name)) {
+        let verdict = match facts.unknown(node) {
+            Some(unknown) => hold(unknown),
+            None => leaving_volume(facts, draft, desired, (node, volume)),
+        };
+        draft.put(facts, Subject::Volume(volume.spec.name.clone()), Some(node), verdict);
+    }
+}
+
+fn own_networks<'a>(
+    facts: &Facts<'a>,
+) -> impl Iterator<Item = (&'a NodeName, &'a ObservedNetwork)> {
+    facts.inputs.nodes.all_networks().filter(|(_, network)| facts.owns(&network.spec.labels))
+}
+
+fn own_volumes<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a NodeName, &'a ObservedVolume)> {
+    facts.inputs.nodes.all_volumes().filter(|(_, volume)| facts.owns_volume(volume))
+}
+
+fn leaving_network(desired: &Desired, seen: &Observation, network: &ObservedNetwork) -> Judgment {
+    match desired.policy.prune {
+        // Those on it may stay for long: what follows them is held, say.
+        true if is_used(seen, network) => {
+            hold(Hold::Kept { why: "it is not in the source, but tasks are still on it".into() })
+        }
+        true => unmake(seen, network, Reason::NotInSource, Action::Remove),
+        false => hold(Hold::Kept { why: "it is not in the source, but prune is off".into() }),
     }
 }
 
@@ -205,8 +279,8 @@ fn leaving_volume(
     facts: &Facts<'_>,
     draft: &mut Draft,
     desired: &Desired,
-    volume: &ObservedVolume,
-) -> Verdict {
+    (node, volume): (&NodeName, &ObservedVolume),
+) -> Judgment {
     if !(desired.policy.prune && desired.policy.prune_volumes) {
         return hold(Hold::Kept { why: "it is not in the source, but it is data".into() });
     }
@@ -214,7 +288,7 @@ fn leaving_volume(
         draft.prunes_once_good = true;
         return hold(Hold::Kept { why: "it goes once this revision is good".into() });
     }
-    unmake_volume(facts, volume, Reason::NotInSource)
+    unmake_volume(facts, node, volume, Reason::NotInSource)
 }
 
 /// Whether what the source says is what was good last, with nothing else under way.
@@ -229,17 +303,17 @@ fn is_good_for_good(facts: &Facts<'_>, desired: &Desired) -> bool {
 /// What is left of a stack that goes: its networks after its tasks, its volumes on a person's
 /// word only.
 pub(crate) fn removal(facts: &Facts<'_>, draft: &mut Draft, volumes: bool) {
-    let observation = facts.inputs.observation;
-    for network in observation.networks.iter().filter(|n| facts.owns(&n.spec.labels)) {
-        let verdict = unmake(facts, network, Reason::NotInSource, Action::Remove);
-        draft.put(Subject::Network(network.spec.name.clone()), verdict);
+    for (node, network) in own_networks(facts) {
+        let verdict =
+            on_node(facts, node, |seen| unmake(seen, network, Reason::NotInSource, Action::Remove));
+        draft.put(facts, Subject::Network(network.spec.name.clone()), Some(node), verdict);
     }
-    for volume in observation.volumes.iter().filter(|v| facts.owns_volume(v)) {
+    for (node, volume) in own_volumes(facts) {
         let verdict = match volumes {
-            true => unmake_volume(facts, volume, why_volumes_go(facts)),
+            true => unmake_volume(facts, node, volume, why_volumes_go(facts)),
             false => hold(Hold::Kept { why: "it is data".into() }),
         };
-        draft.put(Subject::Volume(volume.spec.name.clone()), verdict);
+        draft.put(facts, Subject::Volume(volume.spec.name.clone()), Some(node), verdict);
     }
 }
 
@@ -251,13 +325,16 @@ fn why_volumes_go(facts: &Facts<'_>) -> Reason {
     }
 }
 
-fn unmake_volume(facts: &Facts<'_>, volume: &ObservedVolume, reason: Reason) -> Verdict {
-    let name = &volume.spec.name;
-    let used = facts.inputs.observation.all_tasks().any(|task| {
-        task.spec.volumes.iter().any(|mount| {
-            matches!(&mount.source, keel_engine::MountSource::Volume { name: n, .. } if n == name)
-        })
-    });
+fn unmake_volume(
+    facts: &Facts<'_>,
+    node: &NodeName,
+    volume: &ObservedVolume,
+    reason: Reason,
+) -> Judgment {
+    let Some(seen) = facts.inputs.nodes.known(node) else {
+        return hold(facts.unknown(node).unwrap_or(Hold::Converged));
+    };
+    let used = seen.all_tasks().any(|task| mounts(&task.spec, &volume.spec.name));
     if used || !volume.tasks.is_empty() {
         return hold(Hold::InProgress { what: "tasks still mount it".into() });
     }
@@ -272,6 +349,9 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
         let gone = |task: &keel_engine::ObservedTask| task.goal == Goal::Removed;
         let verdict = match occupants.all().next() {
             None => continue,
+            Some(_) if facts.out_of_reach(slot, occupants).is_some() => {
+                hold(facts.out_of_reach(slot, occupants).unwrap_or(Hold::Converged))
+            }
             Some(_) if occupants.all().all(gone) => {
                 hold(Hold::InProgress { what: "it is being removed".into() })
             }
@@ -284,7 +364,7 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
                 }
             },
         };
-        draft.put(Subject::Slot(slot.clone()), verdict);
+        draft.put_slot(facts, slot, verdict);
     }
 }
 

@@ -8,7 +8,9 @@
 //! - Else it goes a day after it was needed last; where the disk is full, at once.
 
 use crate::desired::Desired;
-use keel_engine::{Digest, MountSource, Observation, ObservedImage, Sweep, TaskSpec};
+use keel_engine::{
+    Digest, MountSource, NodeName, Nodes, Observation, ObservedImage, Sweep, TaskSpec,
+};
 use keel_names::reference::Written;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,12 +43,12 @@ pub struct Revision<'a> {
     pub images: &'a BTreeMap<String, Digest>,
 }
 
-/// All that is decided from.
+/// All that is decided from, for one node.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
     /// Every revision of every stack that counts.
     pub revisions: Vec<Revision<'a>>,
-    /// What exists.
+    /// What exists on the node.
     pub observation: &'a Observation,
     /// What is remembered.
     pub images: &'a Images,
@@ -78,6 +80,44 @@ pub struct Decision {
     pub folders: BTreeSet<PathBuf>,
     /// What is to be remembered.
     pub images: Images,
+}
+
+/// What may go on every node, and what is remembered from now on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decisions {
+    /// For each node that answers.
+    pub sweeps: BTreeMap<NodeName, Sweep>,
+    /// Folders of revisions that stay.
+    pub folders: BTreeSet<PathBuf>,
+    /// What is to be remembered.
+    pub images: Images,
+}
+
+/// Decides for every node. What a silent one had keeps what it needs of the controller.
+#[must_use]
+pub fn decide_for(
+    nodes: &Nodes,
+    revisions: &[Revision<'_>],
+    images: &Images,
+    reach: Reach,
+    now: u64,
+) -> Decisions {
+    let mut all = Decisions { images: images.clone(), ..Decisions::default() };
+    all.images.needed.clear();
+    for (node, observation) in nodes.seen() {
+        let revisions = revisions.to_vec();
+        let decision = decide(&Facts { revisions, observation, images, now, reach });
+        all.folders.extend(decision.folders);
+        // Forgotten is what no node has.
+        for (name, at) in decision.images.needed {
+            let last = all.images.needed.entry(name).or_default();
+            *last = at.max(*last);
+        }
+        if nodes.known(node).is_some() {
+            all.sweeps.insert(node.clone(), decision.sweep);
+        }
+    }
+    all
 }
 
 /// Whether a node's disk is so full that a day's wait does not count.

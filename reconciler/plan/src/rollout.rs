@@ -1,15 +1,15 @@
 //! How a service's slots move: which of two tasks of a slot goes first, and which slot is next.
 
 use crate::condition::Condition;
-use crate::desired::{DesiredService, Order};
-use crate::facts::{Facts, Occupants, short};
+use crate::desired::Order;
+use crate::facts::{Facts, Occupants, Want, short};
 use keel_engine::{Goal, MountSource, NetworkMode, Slot, TaskSpec};
 
 /// The order of a replacement. As the file says; unset, start-first only where that is safe and
 /// of use. Data of its own forces stop-first: it has one writer.
-pub(crate) fn order(facts: &Facts<'_>, name: &str, service: &DesiredService) -> Order {
-    let spec = &service.spec;
-    if facts.has_own_data(spec) || holds_alone(facts, name, spec) {
+pub(crate) fn order(facts: &Facts<'_>, want: &Want<'_>) -> Order {
+    let (service, spec) = (want.service, &want.service.spec);
+    if facts.has_own_data(spec) || holds_alone(facts, want) {
         return Order::StopFirst;
     }
     let useful = facts.has_check(service) && !spec.ports.is_empty();
@@ -24,9 +24,10 @@ pub(crate) fn passes_on(facts: &Facts<'_>, spec: &TaskSpec) -> bool {
 }
 
 /// Whether it has what two tasks cannot hold at a time.
-fn holds_alone(facts: &Facts<'_>, name: &str, spec: &TaskSpec) -> bool {
+fn holds_alone(facts: &Facts<'_>, want: &Want<'_>) -> bool {
+    let (name, spec) = (want.name, &want.service.spec);
     let fixed = spec.networks.iter().any(|attachment| attachment.ipv4_address.is_some());
-    let port_moves = crate::waits::port_of_our_own(facts, name, spec).is_some();
+    let port_moves = crate::waits::port_of_our_own(facts, want.node, name, spec).is_some();
     fixed
         || spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous)
         || port_moves

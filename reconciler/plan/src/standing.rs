@@ -2,7 +2,7 @@
 //! outcomes of the past. Everything else is looked up where it is true.
 
 use crate::desired::Desired;
-use keel_engine::{Digest, TaskId};
+use keel_engine::{Digest, NodeName, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,9 +62,12 @@ pub struct Standing {
     /// Tasks that a rollout changed in place so that it may tell on their health, by slot.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Changed>,
-    /// Pulls that were asked for and whose answer has not been used yet, by reference.
+    /// Pulls that were asked for and whose answer has not been used yet, by node and reference.
+    #[serde(rename = "pulls_on", skip_serializing_if = "BTreeMap::is_empty")]
+    pub pulls: BTreeMap<NodeName, BTreeMap<String, Pull>>,
+    /// Slots (`web.1`) whose task was sent to another node than the controller's own, and which.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub pulls: BTreeMap<String, Pull>,
+    pub placed: BTreeMap<String, NodeName>,
 }
 
 /// What was asked of one task.

@@ -7,7 +7,7 @@ use crate::memory::is_complete;
 use crate::standing::Taken;
 use crate::text::of_hold;
 use crate::verdict::{Hold, Subject, Verdict};
-use keel_engine::{Goal, ObservedTask, Slot, diff};
+use keel_engine::{Goal, NodeName, ObservedTask, Slot, diff};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -116,13 +116,19 @@ fn sync(facts: &Facts<'_>) -> Sync {
         let leaves = |task: &&ObservedTask| task.goal > Goal::Running;
         occupants.rest.iter().all(leaves) && occupants.current.is_some_and(same)
     });
-    let resources = |name: &String| {
-        facts.inputs.observation.networks.iter().any(|network| network.spec.name == *name)
-    };
+    let resources = |name: &String| facts.inputs.nodes.network(name).is_some();
     match in_sync && desired.networks.keys().all(resources) {
+        _ if not_in_sight(facts) => Sync::Unknown,
         true => Sync::InSync,
         false => Sync::OutOfSync,
     }
+}
+
+/// Whether a slot may have a task on a silent node that nobody has seen: what it was assigned is
+/// not known then.
+fn not_in_sight(facts: &Facts<'_>) -> bool {
+    let mut slots = facts.slots.iter();
+    slots.any(|(slot, all)| all.all().next().is_none() && facts.out_of_reach(slot, all).is_some())
 }
 
 fn health(facts: &Facts<'_>) -> Health {
@@ -143,7 +149,7 @@ fn health(facts: &Facts<'_>) -> Health {
     if wanted && each.iter().all(|h| matches!(h, Health::Missing | Health::Suspended)) {
         return Health::Missing;
     }
-    let worst = [Health::Degraded, Health::Progressing, Health::Missing];
+    let worst = [Health::Degraded, Health::Unknown, Health::Progressing, Health::Missing];
     let failed = facts.bad.is_some();
     let found = worst.into_iter().find(|worst| each.contains(worst));
     match found {
@@ -175,6 +181,9 @@ fn wanted_health(
     }
     if is_complete(facts, &slot.service) {
         return Health::Healthy;
+    }
+    if facts.out_of_reach(slot, occupants).is_some() {
+        return Health::Unknown;
     }
     let serves = |task: &&ObservedTask| available_since(task).is_some();
     let new = occupants.current.map(|task| of_task(facts, want, task));
@@ -237,6 +246,7 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
         let told = |(_, note): &(u8, String)| bad.is_some_and(|bad| bad.reason == *note);
         notes.extend(slot_note(facts, slot, occupants).filter(|note| !told(note)));
     }
+    notes.extend(silent(facts));
     notes.extend(not_begun(facts));
     for (name, service) in facts.desired.iter().flat_map(|desired| &desired.services) {
         let held = service.held.iter();
@@ -245,7 +255,7 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
             (2, format!("{name} is held: `{}`: {}{at}", held.field, held.why))
         }));
     }
-    let failed = facts.inputs.observation.all_images().filter(|image| {
+    let failed = facts.inputs.nodes.all_images().map(|(_, image)| image).filter(|image| {
         let used = |occupants: &Occupants<'_>| {
             occupants.want.as_ref().is_some_and(|want| want.spec.image == image.reference)
         };
@@ -255,6 +265,30 @@ fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
         Some((1, format!("image {}: {}", image.reference, image.failure.as_ref()?)))
     }));
     notes
+}
+
+/// Nodes that do not answer, each with what is on it.
+fn silent(facts: &Facts<'_>) -> Vec<(u8, String)> {
+    let on = |node: &NodeName| {
+        let slots = facts.slots.iter().filter(|(slot, all)| {
+            let wanted = all.want.is_some() && facts.place(slot) == Some(node);
+            wanted || all.all().any(|task| facts.node_of(&task.id) == Some(node))
+        });
+        slots.map(|(slot, _)| facts::short(slot)).collect::<Vec<_>>()
+    };
+    let all = facts.inputs.nodes.all_silent().map(|silent| (silent.node, on(silent.node)));
+    let touched = all.filter(|(_, slots)| !slots.is_empty());
+    touched
+        .map(|(node, slots)| {
+            (
+                1,
+                format!(
+                    "node {node} does not answer, so it is unknown how {} is",
+                    slots.join(", ")
+                ),
+            )
+        })
+        .collect()
 }
 
 /// Slots without a task, where the plan says why there can be none.
@@ -304,6 +338,9 @@ fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Optio
     if is_complete(facts, &slot.service) {
         return None;
     }
+    if facts.out_of_reach(slot, occupants).is_some() {
+        return None;
+    }
     let said = task.health_output.as_deref().unwrap_or_default().trim();
     match facts.condition(want, task) {
         Condition::Failed { what, .. } => Some((0, format!("{name} {what}"))),
@@ -327,8 +364,10 @@ fn services(facts: &Facts<'_>) -> BTreeMap<String, (u32, u32)> {
     let Some(desired) = facts.inputs.desired else { return BTreeMap::new() };
     let well = |name: &str| {
         let slots = facts.slots.iter().filter(|(slot, _)| slot.service == name);
-        let well = slots.filter(|(_, occupants)| {
-            is_complete(facts, name) || occupants.all().any(|task| available_since(task).is_some())
+        let well = slots.filter(|(slot, occupants)| {
+            let reached = facts.out_of_reach(slot, occupants).is_none();
+            is_complete(facts, name)
+                || (reached && occupants.all().any(|task| available_since(task).is_some()))
         });
         u32::try_from(well.count()).unwrap_or(u32::MAX)
     };

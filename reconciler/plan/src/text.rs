@@ -6,9 +6,9 @@
 
 use crate::desired::Origin;
 use crate::verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
-use keel_engine::{Difference, Finding, Value, fields::Field};
+use keel_engine::{Difference, Finding, NodeName, Value, fields::Field};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One verdict, for people and scripts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,6 +17,8 @@ pub struct Row {
     pub slot: Option<String>,
     /// `network hello_default`, for anything else.
     pub resource: Option<String>,
+    /// The node that it is or will be on.
+    pub node: Option<NodeName>,
     /// `start`, `replace`, ….
     pub action: Option<String>,
     /// `converged`, `rollout-full`, ….
@@ -46,16 +48,29 @@ pub fn row(entry: &Entry) -> Row {
         }
         Verdict::Hold(hold) => (None, Some(word(hold)), json(hold)),
     };
-    Row { slot, resource, action, hold, reason, text: of_verdict(&entry.verdict) }
+    let node = entry.node.clone();
+    Row { slot, resource, node, action, hold, reason, text: of_verdict(&entry.verdict) }
 }
 
-/// The plan as lines `SUBJECT    VERDICT: WORDS`, subjects padded to one width.
+/// The plan as lines `SUBJECT    VERDICT: WORDS`, subjects padded to one width; with their node, where the
+/// plan is about several.
 #[must_use]
 pub fn lines(plan: &Plan) -> String {
     let rows = rows(plan);
-    let subject = |row: &Row| row.slot.clone().or(row.resource.clone()).unwrap_or_default();
+    let several = nodes(&rows).len() > 1;
+    let subject = |row: &Row| {
+        let subject = row.slot.as_ref().or(row.resource.as_ref()).map_or("", String::as_str);
+        let on = row.node.as_ref().filter(|_| several).map(|node| format!(" on {node}"));
+        format!("{subject}{}", on.unwrap_or_default())
+    };
     let width = rows.iter().map(|row| subject(row).chars().count()).max().unwrap_or(0);
     rows.iter().map(|row| format!("{:width$}    {}\n", subject(row), row.text)).collect()
+}
+
+/// The nodes that verdicts are about.
+#[must_use]
+pub fn nodes(rows: &[Row]) -> BTreeSet<&NodeName> {
+    rows.iter().filter_map(|row| row.node.as_ref()).collect()
 }
 
 /// What a verdict is about: `web.1`, `network hello_default`.
@@ -256,6 +271,7 @@ pub fn of_hold(hold: &Hold) -> String {
         Hold::NotFound { what } => not_found(what),
         Hold::Kept { why } => format!("kept: {why}"),
         Hold::ReportOnly => "drifted, and the policy is to report only".into(),
+        Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
     }
 }
 

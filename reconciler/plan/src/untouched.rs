@@ -27,11 +27,11 @@ pub(crate) fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         let (field, why, at) = (held.field.clone(), held.why.clone(), held.at.clone());
         return Some(Hold::NotRunYet { field, why, at });
     }
-    let foreign = &facts.inputs.observation.foreign;
-    let container = foreign.iter().find(|container| {
+    let mut foreign = facts.inputs.nodes.all_foreign();
+    let (_, container) = foreign.find(|(node, container)| {
         let same =
             container.project == facts.inputs.stack.as_str() && container.service == want.name;
-        same || writes_there(container, want)
+        same || (*node == want.node && writes_there(container, want))
     })?;
     Some(Hold::RunsInDocker { container: container.name.clone() })
 }

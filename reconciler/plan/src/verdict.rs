@@ -6,7 +6,7 @@
 
 use crate::desired::Origin;
 use crate::standing::Standing;
-use keel_engine::{Assignment, Difference, Digest, Finding, Slot, StackName, TaskId};
+use keel_engine::{Difference, Digest, Finding, NodeName, Slot, StackName, TaskId, Wish};
 use serde::{Deserialize, Serialize};
 
 /// What one pass intends for one stack.
@@ -64,6 +64,8 @@ pub enum Learned {
 pub struct Entry {
     /// What it is about.
     pub subject: Subject,
+    /// The node that it is or will be on; `None` for what is on no node.
+    pub node: Option<NodeName>,
     /// What becomes of it.
     pub verdict: Verdict,
 }
@@ -96,7 +98,7 @@ pub enum Verdict {
         /// Why.
         reason: Reason,
         /// The wishes that carry it out, in order.
-        wishes: Vec<Assignment>,
+        wishes: Vec<Wish>,
     },
     /// Nothing is done.
     Hold(Hold),
@@ -284,6 +286,13 @@ pub enum Hold {
     },
     /// Drift that is only told, by policy.
     ReportOnly,
+    /// The node does not answer: nobody knows how its tasks are, and nothing is concluded from that.
+    NodeUnknown {
+        /// Which.
+        node: NodeName,
+        /// Since when; milliseconds since the Unix epoch.
+        since: u64,
+    },
 }
 
 impl Hold {
@@ -309,7 +318,8 @@ impl Hold {
             | Self::RunsInDocker { .. }
             | Self::NotFound { .. }
             | Self::Kept { .. }
-            | Self::ReportOnly => true,
+            | Self::ReportOnly
+            | Self::NodeUnknown { .. } => true,
         }
     }
 }
@@ -338,7 +348,7 @@ impl Plan {
     }
 
     /// Every wish of the plan, in order.
-    pub fn wishes(&self) -> impl Iterator<Item = &Assignment> {
+    pub fn wishes(&self) -> impl Iterator<Item = &Wish> {
         self.entries.iter().flat_map(|entry| match &entry.verdict {
             Verdict::Act { wishes, .. } => wishes.as_slice(),
             Verdict::Hold(_) => &[],

@@ -7,10 +7,10 @@ use crate::draft::Draft;
 use crate::facts::{Facts, Occupants, Want, short, slot};
 use crate::memory::is_complete;
 use crate::standing::Pull;
-use crate::verdict::{Hold, Subject, Verdict};
+use crate::verdict::{Hold, Verdict};
 use keel_engine::{
-    ExitCause, Health, MountSource, NetworkMode, ObservedTask, ObservedVolume, Phase, Port,
-    PullPolicy, Slot, TaskSpec,
+    ExitCause, Health, MountSource, NetworkMode, NodeName, ObservedTask, ObservedVolume, Phase,
+    Port, PullPolicy, Slot, TaskSpec,
 };
 
 /// What other stacks hold is looked at again after this time.
@@ -47,7 +47,7 @@ pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, nu
     let slot = slot(facts.inputs, &dependency.service, number);
     let condition = word(dependency.condition).to_owned();
     let service = dependency.service.clone();
-    let Some(Verdict::Hold(hold)) = draft.verdict(&Subject::Slot(slot.clone())) else {
+    let Some(Verdict::Hold(hold)) = draft.of_slot(&slot) else {
         return Hold::AwaitingDependency { service, condition };
     };
     let why = format!("needs {} {condition}: {}", short(&slot), crate::text::of_hold(hold));
@@ -56,6 +56,7 @@ pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, nu
             Hold::NotRunYet { field: format!("depends_on.{service}"), why, at: None }
         }
         Hold::Stopped | Hold::Kept { .. } | Hold::ReportOnly => Hold::Kept { why },
+        Hold::NodeUnknown { .. } => hold.clone(),
         // Why is told of the slot itself, once.
         Hold::Failed { .. } | Hold::KnownBad { .. } => {
             let what = format!("needs {} {condition}, which failed", short(&slot));
@@ -82,6 +83,9 @@ fn is_met(facts: &Facts<'_>, dependency: &DependsOn, occupants: &Occupants<'_>) 
         return true;
     }
     let Some(task) = occupants.current else { return false };
+    if facts.node_of(&task.id).is_some_and(|node| facts.unknown(node).is_some()) {
+        return false;
+    }
     let ended_well = task.phase == Phase::Exited
         && task.exit_code == Some(0)
         && task.exit_cause != Some(ExitCause::Stopped);
@@ -105,9 +109,9 @@ fn namespace(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
 
 fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let reference = &want.spec.image;
-    let observed = facts.image(reference);
+    let observed = facts.image_on(want.node, reference);
     let present = observed.is_some_and(|image| image.digest.is_some());
-    let asked = facts.standing.pulls.get(reference);
+    let asked = facts.pull(want.node, reference);
     if present && asked.is_none_or(|pull| pull.beyond.is_none()) {
         return None;
     }
@@ -117,7 +121,7 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
     let failure = observed.and_then(|image| image.failure.clone());
     let last = asked.filter(|pull| pull.beyond.is_none());
     if let Some((pull, cause)) = last.zip(failure.as_ref()) {
-        let until = given_up(facts, reference, pull);
+        let until = given_up(facts, want.node, reference, pull);
         if facts.now() >= until {
             return Some(Hold::Failed { what: format!("image {reference}: {cause}") });
         }
@@ -166,9 +170,9 @@ fn to_start<'f, 'a>(
 
 /// When an image is not waited for any more. Whoever runs a command is told at once that there
 /// is no such image.
-pub(crate) fn given_up(facts: &Facts<'_>, reference: &str, pull: &Pull) -> u64 {
+pub(crate) fn given_up(facts: &Facts<'_>, node: &NodeName, reference: &str, pull: &Pull) -> u64 {
     let by_hand = facts.desired.is_some_and(|desired| matches!(desired.owner, Owner::Cli { .. }));
-    let transient = facts.image(reference).is_none_or(|image| image.transient);
+    let transient = facts.image_on(node, reference).is_none_or(|image| image.transient);
     pull.since + if by_hand && !transient { 0 } else { image_wait(facts, reference) }
 }
 
@@ -183,12 +187,12 @@ fn image_wait(facts: &Facts<'_>, reference: &str) -> u64 {
 /// What others have to make: external networks and volumes. And ours that are being made anew.
 fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
     let desired = facts.desired?;
-    let observation = facts.inputs.observation;
+    let observation = facts.inputs.nodes.known(want.node)?;
     let network = want.spec.networks.iter().find_map(|attachment| {
         let name = &attachment.network;
         let observed = observation.network(name);
         let known = desired.networks.get(name)?;
-        if facts.stale_networks.contains(name.as_str()) {
+        if facts.is_stale(want.node, name) {
             return Some(Hold::InProgress { what: format!("network {name} is being recreated") });
         }
         match observed {
@@ -236,9 +240,8 @@ pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Opti
 /// A name that another stack's container has, or one of `run`: whoever names it means that one.
 fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let name = &want.spec.container_name;
-    let tasks = &facts.inputs.observation.tasks;
-    let other =
-        tasks.iter().find(|task| task.spec.container_name == *name && !is_ours(facts, task))?;
+    let mut tasks = facts.inputs.nodes.all_tasks();
+    let other = tasks.find(|task| task.spec.container_name == *name && !is_ours(facts, task))?;
     draft.wake(facts.now().saturating_add(AGAIN));
     let whose = match other.place.slot() {
         Some(slot) => format!("stack {}", slot.stack),
@@ -254,7 +257,7 @@ fn port(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let keeps = |task: &ObservedTask| {
         !is_ours(facts, task) || want.spec.ports.iter().any(|port| keeps(facts, task, port))
     };
-    let (port, holder) = holder(facts, want.name, &want.spec, keeps)?;
+    let (port, holder) = holder(facts, want.node, want.name, &want.spec, keeps)?;
     draft.wake(facts.now().saturating_add(AGAIN));
     let holder = &holder.spec.container_name;
     let what = format!("port {port} is taken by {holder}; publish another one, or stop {holder}");
@@ -264,7 +267,8 @@ fn port(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
 /// A port that a task of this stack is about to give up. It keeps nothing old from being
 /// stopped, else two that swap theirs would wait for each other.
 pub(crate) fn port_on_the_move(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
-    let (port, holder) = holder(facts, want.name, &want.spec, |task| is_ours(facts, task))?;
+    let (port, holder) =
+        holder(facts, want.node, want.name, &want.spec, |task| is_ours(facts, task))?;
     let what = format!("{} lets go of port {port}", holder.spec.container_name);
     Some(Hold::InProgress { what })
 }
@@ -273,10 +277,11 @@ pub(crate) fn port_on_the_move(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hol
 /// their ports come to an end only if both let go first.
 pub(crate) fn port_of_our_own<'a>(
     facts: &Facts<'a>,
+    node: &NodeName,
     name: &str,
     spec: &TaskSpec,
 ) -> Option<&'a ObservedTask> {
-    holder(facts, name, spec, |task| is_ours(facts, task)).map(|(_, task)| task)
+    holder(facts, node, name, spec, |task| is_ours(facts, task)).map(|(_, task)| task)
 }
 
 fn is_ours(facts: &Facts<'_>, task: &ObservedTask) -> bool {
@@ -289,13 +294,16 @@ fn keeps(facts: &Facts<'_>, task: &ObservedTask, port: &Port) -> bool {
     task.place.slot().and_then(wants).is_some_and(|spec| spec.ports.iter().any(|p| clash(p, port)))
 }
 
+/// Who holds a port on a node that this service needs there.
 fn holder<'a, 's>(
     facts: &Facts<'a>,
+    node: &NodeName,
     name: &str,
     spec: &'s TaskSpec,
     which: impl Fn(&ObservedTask) -> bool,
 ) -> Option<(&'s Port, &'a ObservedTask)> {
-    let others = facts.inputs.observation.all_tasks().filter(|task| {
+    let there = facts.inputs.nodes.known(node)?.all_tasks();
+    let others = there.filter(|task| {
         let same = task
             .place
             .slot()

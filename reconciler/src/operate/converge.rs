@@ -144,7 +144,7 @@ impl Controller {
             }
         });
         let wishes = decoded.collect::<Result<Vec<_>, _>>()?;
-        Ok(self.fleet().assign(&wishes).await?)
+        Ok(self.fleet().assign_everywhere(&wishes).await?)
     }
 
     /// Passes until only final holds remain, or the health time is over.
@@ -290,7 +290,7 @@ impl Story {
         passed: &Passed,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(), Refusal> {
-        let seen = &passed.observation;
+        let seen = &passed.nodes;
         let now =
             Scene::of_stack(seen, &self.stack, &self.resources).with_images(seen, &self.images);
         let running = if self.begun { vec![] } else { self.scene.running() };
@@ -306,7 +306,7 @@ impl Story {
                 self.failures.push(reason.clone());
             }
         }
-        let preparing = seen.all_images().any(|image| image.pulling.is_some())
+        let preparing = seen.all_images().any(|(_, image)| image.pulling.is_some())
             || self.tasks(seen).any(|task| matches!(task.phase, Phase::Pending | Phase::Preparing));
         let began = self.ready.filter(|_| !preparing).unwrap_or_else(Instant::now);
         self.ready = Some(began);
@@ -318,7 +318,7 @@ impl Story {
         let (open, before) = (waiting(&passed.plan), std::mem::take(&mut self.waits));
         let mut told = Vec::new();
         for (slot, why) in open {
-            let container = self.tasks(&passed.observation).find(|t| t.place.slot() == Some(&slot));
+            let container = self.tasks(&passed.nodes).find(|t| t.place.slot() == Some(&slot));
             if container.is_some_and(|task| task.attempts > 0) {
                 continue; // Its progress says what it lacks.
             }
@@ -340,7 +340,7 @@ impl Story {
 
     fn tasks<'a>(
         &'a self,
-        seen: &'a keel_engine::Observation,
+        seen: &'a keel_engine::Nodes,
     ) -> impl Iterator<Item = &'a keel_engine::ObservedTask> {
         let mine = |place: &Place| matches!(place, Place::Slot(slot) if slot.stack == self.stack);
         seen.all_tasks().filter(move |task| mine(&task.place))
@@ -360,7 +360,7 @@ impl Story {
     /// Whether a slot holds more than one task.
     fn has_predecessors(&self, passed: &Passed) -> bool {
         let mut slots = BTreeSet::new();
-        self.tasks(&passed.observation).any(|task| !slots.insert(task.place.slot()))
+        self.tasks(&passed.nodes).any(|task| !slots.insert(task.place.slot()))
     }
 
     fn end(&self, passed: &Passed, stay: Stay) -> Option<(Outcome, Vec<String>)> {
@@ -368,7 +368,7 @@ impl Story {
         if plan.is_settled() || (stay == Stay::Started && only_health_is_open(plan)) {
             return Some(self.with_failures(ending(plan)));
         }
-        let seen = &passed.observation;
+        let seen = &passed.nodes;
         let missing = stay != Stay::Images && only_missing_images_are_open(plan, seen);
         if missing || only_vain_attempts_are_open(plan, seen) {
             let (_, notes) = self.with_failures(ending(plan));
@@ -395,7 +395,7 @@ impl Story {
 
     /// The longest that any of its tasks may take, and a little for the plan to judge it first.
     fn health_time(&self, passed: &Passed) -> u64 {
-        let limits = self.tasks(&passed.observation).filter_map(|task| task.health_limit);
+        let limits = self.tasks(&passed.nodes).filter_map(|task| task.health_limit);
         limits.max().unwrap_or(0).max(LEAST_HEALTH_TIME) + 30_000
     }
 }

@@ -49,7 +49,7 @@ impl Controller {
         let mut scene: Option<Scene> = None;
         loop {
             let passed = self.pass_for_person(&stack, &Asked::default()).await?;
-            let seen = Scene::of_stack(&passed.observation, &stack, &resources);
+            let seen = Scene::of_stack(&passed.nodes, &stack, &resources);
             for step in seen.since(scene.as_ref().unwrap_or(&seen)) {
                 // Nobody listens any more: what is wished for stays.
                 let _ = lines.send(step).await;
@@ -88,7 +88,7 @@ impl Controller {
         lines: &mpsc::Sender<Progress>,
     ) -> Result<bool, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let left = seen.volumes.iter().filter(|volume| {
+        let left = seen.all_volumes().map(|(_, volume)| volume).filter(|volume| {
             volume.spec.labels.get(labels::PROJECT).is_some_and(|project| project == stack.as_str())
         });
         let names: Vec<_> = left.map(|volume| volume.spec.name.clone()).collect();
@@ -116,9 +116,6 @@ impl Controller {
 
 /// Whether none of a stack's containers runs any more.
 fn has_ended(passed: &Passed, stack: &StackName) -> bool {
-    let mut mine = passed.observation.tasks.iter().filter(|task| {
-        let slot = task.place.slot();
-        slot.is_some_and(|slot| slot.stack == *stack)
-    });
-    mine.all(|task| task.pid.is_none())
+    let mut mine = passed.nodes.tasks_of(stack);
+    mine.all(|(_, task)| task.pid.is_none())
 }

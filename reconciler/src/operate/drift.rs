@@ -4,26 +4,26 @@ use crate::ask::{DriftReport, FindingRow, Refusal};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::record::RecordError;
-use keel_engine::{Depth, Level, Observation, StackName};
+use keel_engine::{Depth, Level, Nodes, StackName};
 use keel_plan::desired::DriftPolicy;
-use keel_plan::drift::{Row, report, report_of_node};
+use keel_plan::drift::{Row, report, report_of_nodes};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeSet;
 
 impl Controller {
     /// Looks closely, now. Without a stack: everything, the nodes' own things included.
     pub async fn drift(&self, stack: Option<&StackName>) -> Result<DriftReport, Refusal> {
-        let observation = self.fleet().observe(Depth::Fields).await?;
+        let nodes = self.fleet().observe(Depth::Fields).await?;
         let mut findings = Vec::new();
         for known in self.named_or_all(stack).await? {
-            let rows = self.drift_of(&known, &observation).await?;
+            let rows = self.drift_of(&known, &nodes).await?;
             if self.serves() && rows.iter().any(|row| !row.fixed) {
                 self.look_closely(known);
             }
             findings.extend(rows);
         }
         if stack.is_none() {
-            findings.extend(self.drift_of_node(&observation).await?);
+            findings.extend(self.drift_of_node(&nodes).await?);
         }
         let rows = findings.into_iter().map(shown).collect();
         Ok(DriftReport { version: 1, at: rfc3339(self.now()), findings: rows })
@@ -39,10 +39,10 @@ impl Controller {
     }
 
     /// What differs and is no stack's.
-    async fn drift_of_node(&self, observation: &Observation) -> Result<Vec<Row>, RecordError> {
+    async fn drift_of_node(&self, nodes: &Nodes) -> Result<Vec<Row>, RecordError> {
         let known = self.records().stacks().await?;
         let seen = self.records().seen_of_node().await?;
-        let report = report_of_node(observation, &known, &seen, self.now());
+        let report = report_of_nodes(nodes, &known, &seen, self.now());
         if report.seen != seen {
             self.records().put_seen_of_node(&report.seen).await?;
         }
@@ -50,11 +50,7 @@ impl Controller {
     }
 
     /// The stack's differences; since when each is known is remembered.
-    async fn drift_of(
-        &self,
-        stack: &StackName,
-        observation: &Observation,
-    ) -> Result<Vec<Row>, RecordError> {
+    async fn drift_of(&self, stack: &StackName, nodes: &Nodes) -> Result<Vec<Row>, RecordError> {
         let desired = self.records().desired(stack).await?;
         let standing = self.records().standing(stack).await?;
         let inputs = Inputs {
@@ -62,7 +58,7 @@ impl Controller {
             desired: desired.as_ref(),
             owner: desired.as_ref().map(|desired| &desired.owner),
             standing: &standing,
-            observation,
+            nodes,
             asked: Asked::default(),
             now: self.now(),
         };
@@ -74,10 +70,10 @@ impl Controller {
 
 /// Looks closely at everything, and gives the stacks that differ.
 pub(crate) async fn differing(controller: &Controller) -> Result<BTreeSet<StackName>, Refusal> {
-    let observation = controller.fleet().observe(Depth::Fields).await?;
+    let nodes = controller.fleet().observe(Depth::Fields).await?;
     let mut differing = BTreeSet::new();
     for stack in controller.records().stacks().await? {
-        let rows = controller.drift_of(&stack, &observation).await?;
+        let rows = controller.drift_of(&stack, &nodes).await?;
         if rows.iter().any(|row| !row.fixed) {
             differing.insert(stack);
         }

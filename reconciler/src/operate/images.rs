@@ -1,13 +1,16 @@
 //! `images`, `pull`, `rmi`.
 
 use super::converge::lines;
+use super::target::reachable;
 use crate::ask::{Outcome, Progress, Refusal};
 use crate::clock::rfc3339;
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
 use crate::progress::Scene;
 use crate::rows::{ImageRow, PullAsk, RemoveAsk};
-use keel_engine::{Assignment, Depth, Observation, ObservedImage, Presence, PullPolicy};
+use keel_engine::{
+    Assignment, Depth, NodeName, Nodes, Observation, ObservedImage, Presence, PullPolicy, Wish,
+};
 use keel_names::reference::Written;
 use keel_plan::retention::Images;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +25,8 @@ impl Controller {
     /// Every image of every node, by reference.
     pub async fn images(&self) -> Result<Vec<ImageRow>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        Ok(listed(&seen).into_iter().map(|image| row(image, &seen)).collect())
+        let of = |seen| listed(seen).into_iter().map(move |image| row(image, seen));
+        Ok(seen.seen().flat_map(|(_, seen)| of(seen)).collect())
     }
 
     /// Brings images anew; ends when all are there or failed.
@@ -48,7 +52,8 @@ impl Controller {
             policy: PullPolicy::Always,
             wanted: Presence::Present,
         };
-        let wishes: Vec<_> = references.iter().map(wish).collect();
+        let wishes: Vec<_> =
+            references.iter().map(|name| before.wish_at_home(wish(name))).collect();
         self.fleet().assign(&wishes).await?;
         let mut scene = Scene::default();
         loop {
@@ -76,7 +81,7 @@ impl Controller {
                 return Err(Refusal::not_found(format!("no such image: {name}"))
                     .hint("`keel images` lists them"));
             }
-            meant.extend(found.into_iter().map(|image| image.reference.clone()));
+            meant.extend(found.into_iter().map(|(_, image)| image.reference.clone()));
         }
         meant.extend(left_without_a_tag(&seen, &meant));
         meant.sort();
@@ -86,16 +91,21 @@ impl Controller {
             return Err(Refusal::conflict(format!("image {image} is in use by container {name}"))
                 .hint(format!("remove the container first: `keel rm {name}`")));
         }
-        let wish = |reference: &String| Assignment::Image {
-            reference: reference.clone(),
-            policy: PullPolicy::Never,
-            wanted: Presence::Absent,
-        };
-        let wishes: Vec<_> = meant.iter().map(wish).collect();
+        let there = seen.all_images().filter(|(_, image)| meant.contains(&image.reference));
+        let mut wishes = Vec::new();
+        for (node, image) in there {
+            reachable(&seen, node, &format!("image {}", image.reference))?;
+            let what = Assignment::Image {
+                reference: image.reference.clone(),
+                policy: PullPolicy::Never,
+                wanted: Presence::Absent,
+            };
+            wishes.push(Wish { node: node.clone(), what });
+        }
         self.fleet().assign(&wishes).await?;
         let deadline = Instant::now() + Duration::from_secs(60);
-        let gone = |seen: &Observation| {
-            let there = seen.all_images().any(|image| meant.contains(&image.reference));
+        let gone = |seen: &Nodes| {
+            let there = seen.all_images().any(|(_, image)| meant.contains(&image.reference));
             (!there).then_some(())
         };
         match self.fleet().until(Some(deadline), gone).await? {
@@ -129,11 +139,13 @@ fn listed(seen: &Observation) -> Vec<&ObservedImage> {
 }
 
 /// What was fetched by digest goes with the last tag that means the same.
-fn left_without_a_tag(seen: &Observation, meant: &[String]) -> Vec<String> {
+fn left_without_a_tag(seen: &Nodes, meant: &[String]) -> Vec<String> {
     let content =
         |image: &ObservedImage| (Written::of(&image.reference).full().0.to_owned(), image.digest);
-    let (going, staying): (Vec<_>, Vec<_>) =
-        seen.all_images().partition(|image| meant.contains(&image.reference));
+    let (going, staying): (Vec<_>, Vec<_>) = seen
+        .all_images()
+        .map(|(_, image)| image)
+        .partition(|image| meant.contains(&image.reference));
     let goes = |image: &&&ObservedImage| {
         let same = |other: &&&ObservedImage| content(other) == content(image);
         let tag_stays = staying.iter().any(|other| !is_pinned(other) && same(&other));
@@ -146,14 +158,15 @@ fn is_pinned(image: &ObservedImage) -> bool {
     image.reference.contains('@')
 }
 
-fn pulls(seen: &Observation, reference: &str) -> u64 {
-    let found = seen.image(reference);
+/// Where a person pulls: on the controller's own node.
+fn pulls(seen: &Nodes, reference: &str) -> u64 {
+    let found = seen.known(&seen.home).and_then(|seen| seen.image(reference));
     found.map_or(0, |image| image.pulls)
 }
 
-fn ending(seen: &Observation, references: &[String]) -> (Outcome, Vec<String>) {
+fn ending(seen: &Nodes, references: &[String]) -> (Outcome, Vec<String>) {
     let failure = |reference: &String| {
-        let image = seen.image(reference)?;
+        let image = seen.known(&seen.home)?.image(reference)?;
         let why = image.failure.as_ref()?;
         Some(format!("cannot pull {reference}: {why}"))
     };
@@ -162,20 +175,21 @@ fn ending(seen: &Observation, references: &[String]) -> (Outcome, Vec<String>) {
 }
 
 /// By reference as written, with `latest` understood, or by the beginning of its id or digest.
-pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Vec<&'a ObservedImage> {
+pub(crate) fn find<'a>(seen: &'a Nodes, name: &str) -> Vec<(&'a NodeName, &'a ObservedImage)> {
     let same = |reference: &str| {
         let latest = |bare: &str, full: &str| {
             Written::of(bare).tag.is_none() && full == format!("{bare}:latest")
         };
         reference == name || latest(name, reference) || latest(reference, name)
     };
-    let by_name: Vec<_> = seen.all_images().filter(|image| same(&image.reference)).collect();
+    let named = seen.all_images().filter(|(_, image)| same(&image.reference));
+    let by_name: Vec<_> = named.collect();
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
     let is_id = digits.len() >= 4 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !by_name.is_empty() || !is_id {
         return by_name;
     }
-    let begins = |image: &&ObservedImage| {
+    let begins = |(_, image): &(&NodeName, &ObservedImage)| {
         let ids = [image.id.as_ref(), image.digest.as_ref()];
         ids.into_iter().flatten().any(|id| id.hex().starts_with(digits))
     };
@@ -193,7 +207,7 @@ fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
         id: image.id.map(|id| id.to_string()).unwrap_or_default(),
         size: image.size,
         created: image.created.map(rfc3339),
-        node: seen.node.clone(),
+        node: seen.node.to_string(),
         containers: u32::try_from(users).unwrap_or(u32::MAX),
         failure: image.failure.clone(),
     }

@@ -7,7 +7,7 @@ use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::InspectKind;
 use keel_engine::{
-    Depth, ExitCause, Health, MountSource, Observation, ObservedImage, ObservedNetwork,
+    Depth, ExitCause, Health, MountSource, NodeName, Nodes, ObservedImage, ObservedNetwork,
     ObservedTask, ObservedVolume, Phase, RestartPolicy,
 };
 use serde_json::{Value, json};
@@ -46,19 +46,19 @@ impl Controller {
     }
 }
 
-fn image_named(seen: &Observation, name: &str) -> Option<Value> {
-    images::find(seen, name).first().map(|found| image(found))
+fn image_named(seen: &Nodes, name: &str) -> Option<Value> {
+    images::find(seen, name).first().map(|(node, found)| image(node, found))
 }
 
-fn network_named(seen: &Observation, name: &str) -> Option<Value> {
-    networks::find(seen, name).map(|found| network(found, seen))
+fn network_named(seen: &Nodes, name: &str) -> Option<Value> {
+    networks::find(seen, name).first().map(|(node, found)| network(node, found, seen))
 }
 
-fn volume_named(seen: &Observation, name: &str) -> Option<Value> {
-    seen.volume(name).map(|found| volume(found, seen))
+fn volume_named(seen: &Nodes, name: &str) -> Option<Value> {
+    seen.volume(name).map(|(node, found)| volume(node, found, seen))
 }
 
-fn container(task: &ObservedTask, seen: &Observation) -> Value {
+fn container(task: &ObservedTask, seen: &Nodes) -> Value {
     let spec = &task.spec;
     let slot = task.place.slot();
     json!({
@@ -74,7 +74,7 @@ fn container(task: &ObservedTask, seen: &Observation) -> Value {
         "Mounts": spec.volumes.iter().map(mount).collect::<Vec<_>>(),
         "NetworkSettings": network_settings(task, seen),
         "Keel": {
-            "Node": seen.node,
+            "Node": seen.node_of(&task.id),
             "Stack": slot.map(|slot| slot.stack.as_str()),
             "Service": slot.map(|slot| slot.service.as_str()),
             "Slot": slot.map(|slot| slot.slot.as_str()),
@@ -183,7 +183,7 @@ fn mount(mount: &keel_engine::Mount) -> Value {
     })
 }
 
-fn network_settings(task: &ObservedTask, seen: &Observation) -> Value {
+fn network_settings(task: &ObservedTask, seen: &Nodes) -> Value {
     let mut ports = serde_json::Map::new();
     for port in &task.ports {
         let key = format!("{}/{}", port.target, ps::protocol(port.protocol));
@@ -194,7 +194,8 @@ fn network_settings(task: &ObservedTask, seen: &Observation) -> Value {
     }
     let mut joined = serde_json::Map::new();
     for (name, address) in &task.addresses {
-        let network = seen.network(name);
+        let node = seen.node_of(&task.id).and_then(|node| seen.known(node));
+        let network = node.and_then(|seen| seen.network(name));
         let aliases = task.spec.networks.iter().find(|joined| joined.network == *name);
         joined.insert(
             name.clone(),
@@ -210,7 +211,7 @@ fn network_settings(task: &ObservedTask, seen: &Observation) -> Value {
     json!({ "IPAddress": first, "Ports": ports, "Networks": joined })
 }
 
-fn image(image: &ObservedImage) -> Value {
+fn image(node: &NodeName, image: &ObservedImage) -> Value {
     json!({
         "version": 1,
         "Id": image.id,
@@ -218,11 +219,11 @@ fn image(image: &ObservedImage) -> Value {
         "RepoDigests": image.digest.iter().collect::<Vec<_>>(),
         "Created": image.created.map(rfc3339),
         "Size": image.size,
-        "Keel": { "Failure": image.failure, "Pulling": image.pulling },
+        "Keel": { "Node": node, "Failure": image.failure, "Pulling": image.pulling },
     })
 }
 
-fn network(network: &ObservedNetwork, seen: &Observation) -> Value {
+fn network(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Value {
     json!({
         "version": 1,
         "Name": network.spec.name,
@@ -233,12 +234,12 @@ fn network(network: &ObservedNetwork, seen: &Observation) -> Value {
         "Internal": network.spec.internal,
         "IPAM": { "Config": [{ "Subnet": network.subnet, "Gateway": network.gateway }] },
         "Labels": network.spec.labels,
-        "Containers": networks::users(network, seen),
-        "Keel": { "Bridge": network.bridge, "Message": network.message },
+        "Containers": networks::users(node, network, seen),
+        "Keel": { "Node": node, "Bridge": network.bridge, "Message": network.message },
     })
 }
 
-fn volume(volume: &ObservedVolume, seen: &Observation) -> Value {
+fn volume(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> Value {
     json!({
         "version": 1,
         "Name": volume.spec.name,
@@ -248,6 +249,10 @@ fn volume(volume: &ObservedVolume, seen: &Observation) -> Value {
         "Options": volume.spec.driver_opts,
         "Labels": volume.spec.labels,
         "Scope": "local",
-        "Keel": { "Anonymous": volume.anonymous, "Containers": volumes::users(volume, seen) },
+        "Keel": {
+            "Node": node,
+            "Anonymous": volume.anonymous,
+            "Containers": volumes::users(node, volume, seen),
+        },
     })
 }

@@ -1,11 +1,13 @@
 //! `network ls`, `create`, `rm`.
 
-use super::target::listed_names;
+use super::target::{listed_names, reachable};
 use crate::ask::Refusal;
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::{NetworkAsk, NetworkRow, RemoveAsk};
-use keel_engine::{Assignment, Depth, NetworkSpec, Observation, ObservedNetwork, Presence, TaskId};
+use keel_engine::{
+    Assignment, Depth, NetworkSpec, NodeName, Nodes, ObservedNetwork, Presence, TaskId, Wish,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,7 +19,7 @@ impl Controller {
     /// Every network of every node, by name.
     pub async fn networks(&self) -> Result<Vec<NetworkRow>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        Ok(seen.networks.iter().map(|network| row(network, &seen)).collect())
+        Ok(seen.all_networks().map(|(node, network)| row(node, network, &seen)).collect())
     }
 
     /// Makes a network that belongs to no stack; gives its id when it is there.
@@ -28,13 +30,13 @@ impl Controller {
         }
         let seen = self.fleet().observe(Depth::State).await?;
         let name = spec.name.clone();
-        if seen.networks.iter().any(|network| network.spec.name == name) {
+        if seen.all_networks().any(|(node, one)| *node == seen.home && one.spec.name == name) {
             return Err(Refusal::conflict(format!("network {name} exists already")));
         }
-        let wish = Assignment::Network { spec, wanted: Presence::Present };
+        let wish = seen.wish_at_home(Assignment::Network { spec, wanted: Presence::Present });
         self.fleet().assign(&[wish]).await?;
-        let there = |seen: &Observation| {
-            let network = seen.network(&name)?;
+        let there = |seen: &Nodes| {
+            let network = seen.known(&seen.home)?.network(&name)?;
             let made = !network.bridge.is_empty() || network.message.is_some();
             made.then(|| network.message.clone())
         };
@@ -48,23 +50,25 @@ impl Controller {
     /// Removes networks; gives the names of those that are gone. Refused for one in use.
     pub async fn remove_networks(&self, ask: RemoveAsk) -> Result<Vec<String>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let mut specs = Vec::new();
+        let mut wishes = Vec::new();
+        let mut names = BTreeSet::new();
         for name in &ask.names {
-            match find(&seen, name) {
-                Some(network) => specs.push(free(network, &seen)?),
-                None if ask.force => {}
-                None => {
-                    return Err(Refusal::not_found(format!("no such network: {name}"))
-                        .hint("`keel network ls` lists them"));
-                }
+            let found = find(&seen, name);
+            if found.is_empty() && !ask.force {
+                return Err(Refusal::not_found(format!("no such network: {name}"))
+                    .hint("`keel network ls` lists them"));
+            }
+            for (node, network) in found {
+                reachable(&seen, node, &format!("network {name}"))?;
+                let spec = free(node, network, &seen)?;
+                names.insert(spec.name.clone());
+                let what = Assignment::Network { spec, wanted: Presence::Absent };
+                wishes.push(Wish { node: node.clone(), what });
             }
         }
-        let names: BTreeSet<_> = specs.iter().map(|spec| spec.name.clone()).collect();
-        let absent = |spec| Assignment::Network { spec, wanted: Presence::Absent };
-        let wishes: Vec<_> = specs.into_iter().map(absent).collect();
         self.fleet().assign(&wishes).await?;
-        let gone = |seen: &Observation| {
-            let there = seen.networks.iter().any(|network| names.contains(&network.spec.name));
+        let gone = |seen: &Nodes| {
+            let there = seen.all_networks().any(|(_, one)| names.contains(&one.spec.name));
             (!there).then_some(())
         };
         match self.fleet().until(Some(Instant::now() + PATIENCE), gone).await? {
@@ -79,16 +83,20 @@ pub(crate) fn id_of(name: &str) -> String {
     TaskId::from_seed(&format!("network {name}")).as_str().to_owned()
 }
 
-/// By name, or by the beginning of its id.
-pub(crate) fn find<'a>(seen: &'a Observation, name: &str) -> Option<&'a ObservedNetwork> {
-    let by_name = seen.network(name);
+/// By name, or by the beginning of its id: on each node that has it.
+pub(crate) fn find<'a>(seen: &'a Nodes, name: &str) -> Vec<(&'a NodeName, &'a ObservedNetwork)> {
     let begins =
-        |network: &&ObservedNetwork| name.len() >= 4 && id_of(&network.spec.name).starts_with(name);
-    by_name.or_else(|| seen.networks.iter().map(|network| &**network).find(begins))
+        |network: &ObservedNetwork| name.len() >= 4 && id_of(&network.spec.name).starts_with(name);
+    let by_id = || seen.all_networks().find(|(_, network)| begins(network));
+    let full = match seen.network(name).or_else(by_id) {
+        Some((_, network)) => &network.spec.name,
+        None => return vec![],
+    };
+    seen.all_networks().filter(|(_, network)| network.spec.name == *full).collect()
 }
 
-fn free(network: &ObservedNetwork, seen: &Observation) -> Result<NetworkSpec, Refusal> {
-    match users(network, seen).first() {
+fn free(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Result<NetworkSpec, Refusal> {
+    match users(node, network, seen).first() {
         None => Ok(network.spec.clone()),
         Some(user) => {
             let name = &network.spec.name;
@@ -98,15 +106,17 @@ fn free(network: &ObservedNetwork, seen: &Observation) -> Result<NetworkSpec, Re
     }
 }
 
-pub(crate) fn users(network: &ObservedNetwork, seen: &Observation) -> Vec<String> {
+/// The containers of a node that are in this network of it.
+pub(crate) fn users(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Vec<String> {
     let names = listed_names(seen);
     let joins = |task: &&keel_engine::ObservedTask| {
         task.spec.networks.iter().any(|joined| joined.network == network.spec.name)
     };
-    seen.all_tasks().filter(joins).map(|task| names[&task.id].clone()).collect()
+    let there = seen.placed_tasks().filter(|(on, _)| *on == node).map(|(_, task)| task);
+    there.filter(joins).map(|task| names[&task.id].clone()).collect()
 }
 
-fn row(network: &ObservedNetwork, seen: &Observation) -> NetworkRow {
+fn row(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> NetworkRow {
     NetworkRow {
         id: id_of(&network.spec.name),
         name: network.spec.name.clone(),
@@ -116,8 +126,8 @@ fn row(network: &ObservedNetwork, seen: &Observation) -> NetworkRow {
         gateway: network.gateway.clone(),
         internal: network.spec.internal,
         created: rfc3339(network.created),
-        node: seen.node.clone(),
+        node: node.to_string(),
         labels: network.spec.labels.clone(),
-        containers: users(network, seen),
+        containers: users(node, network, seen),
     }
 }

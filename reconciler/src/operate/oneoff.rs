@@ -3,7 +3,7 @@
 use crate::ask::{Refusal, RunAnswer, RunAsk};
 use crate::controller::Controller;
 use keel_engine::{
-    Assignment, Attachment, Depth, EngineError, Goal, NetworkMode, NetworkSpec, Observation,
+    Assignment, Attachment, Depth, EngineError, Goal, NetworkMode, NetworkSpec, Nodes,
     ObservedTask, Phase, Place, Presence, RestartPolicy, TaskAssignment, TaskId, TaskSpec,
 };
 use std::collections::BTreeSet;
@@ -52,7 +52,8 @@ impl Controller {
         let task = Assignment::Task(Box::new(wish));
         // Said again after the task: the one before may have left, and the network with it.
         let wishes = network.iter().cloned().chain([task]).chain(network.clone());
-        self.fleet().assign(&wishes.collect::<Vec<_>>()).await?;
+        let wishes: Vec<_> = wishes.map(|what| seen.wish_at_home(what)).collect();
+        self.fleet().assign(&wishes).await?;
         Ok(RunAnswer { id, name })
     }
 
@@ -68,7 +69,7 @@ impl Controller {
         let alone: Vec<_> = seen.all_tasks().filter(is_alone).collect();
         let anew =
             |task: &ObservedTask| TaskAssignment { anew: true, ..next_of(task, Goal::Running) };
-        let wish = |task: &&ObservedTask| Assignment::Task(Box::new(anew(task)));
+        let wish = |task: &&ObservedTask| seen.wish_for(anew(task));
         self.fleet().assign(&alone.iter().map(wish).collect::<Vec<_>>()).await?;
         Ok(alone.into_iter().map(|task| task.id.clone()).collect())
     }
@@ -81,7 +82,7 @@ impl Controller {
         };
         // The same decision goes on: from ready to running.
         let wish = TaskAssignment::again(task, Goal::Running, task.generation);
-        Ok(self.fleet().assign(&[Assignment::Task(Box::new(wish))]).await?)
+        Ok(self.fleet().assign(&[seen.wish_for(wish)]).await?)
     }
 }
 
@@ -99,7 +100,7 @@ fn default_network(spec: &TaskSpec) -> Option<Assignment> {
 }
 
 /// An id that no task has: of the name, the time, and how often that was taken already.
-fn fresh_id(seen: &Observation, name: &str, now: u64) -> TaskId {
+fn fresh_id(seen: &Nodes, name: &str, now: u64) -> TaskId {
     let taken = |id: &TaskId| seen.all_tasks().any(|task| task.id == *id);
     let process = std::process::id();
     (0_u64..)

@@ -3,7 +3,7 @@
 use super::converge::unknown_stack;
 use crate::ask::{PlanReport, PlanTarget, Refusal, StackPlan, VerdictRow};
 use crate::controller::Controller;
-use keel_engine::{Depth, Observation, StackName};
+use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::Desired;
 use keel_plan::{Asked, Inputs, text};
 
@@ -11,7 +11,7 @@ impl Controller {
     /// Plans without doing. No targets: every stack that is known.
     pub async fn plan(&self, targets: Vec<PlanTarget>) -> Result<PlanReport, Refusal> {
         // As closely as whoever applies it will look.
-        let observation = self.fleet().observe(Depth::Fields).await?;
+        let nodes = self.fleet().observe(Depth::Fields).await?;
         let targets = if targets.is_empty() {
             self.records().stacks().await?.into_iter().map(PlanTarget::Stack).collect()
         } else {
@@ -25,7 +25,7 @@ impl Controller {
                     (submission.desired.stack.clone(), Some(submission.desired))
                 }
             };
-            stacks.push(self.planned(&stack, desired.as_ref(), &observation).await?);
+            stacks.push(self.planned(&stack, desired.as_ref(), &nodes).await?);
         }
         stacks.sort_by(|a, b| a.stack.cmp(&b.stack));
         Ok(PlanReport { version: 1, stacks, previews: vec![] })
@@ -48,7 +48,7 @@ impl Controller {
         &self,
         stack: &StackName,
         desired: Option<&Desired>,
-        observation: &Observation,
+        nodes: &Nodes,
     ) -> Result<StackPlan, Refusal> {
         let owner = self.records().owner(stack).await?;
         let standing = self.records().standing(stack).await?;
@@ -57,7 +57,7 @@ impl Controller {
             desired,
             owner: owner.as_ref(),
             standing: &standing,
-            observation,
+            nodes,
             asked: Asked::default(),
             now: self.now(),
         }))
@@ -73,6 +73,7 @@ pub(super) fn stack_plan(inputs: &Inputs<'_>) -> StackPlan {
 }
 
 fn shown(row: text::Row) -> VerdictRow {
-    let text::Row { slot, resource, action, hold, reason, text } = row;
-    VerdictRow { slot, resource, action, hold, reason, text }
+    let text::Row { slot, resource, node, action, hold, reason, text } = row;
+    let node = node.map(|node| node.to_string()).unwrap_or_default();
+    VerdictRow { slot, resource, node, action, hold, reason, text }
 }

@@ -20,7 +20,7 @@ use crate::refusal::with_causes;
 use crate::source::{Look, Snapshot, Source, SourceError, Wanted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keel_engine::{Depth, Observation, StackName};
+use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::standing::{Removal, Standing};
 use keel_plan::{Asked, Inputs};
@@ -90,19 +90,19 @@ impl Controller {
             "its repository refuses a push with mistakes: nothing of it is taken".to_owned()
         });
         // As closely as whoever applies it will look.
-        let observation = self.fleet().observe(Depth::Fields).await?;
+        let nodes = self.fleet().observe(Depth::Fields).await?;
         let meant: Vec<_> = stacks.iter().filter(|stack| whole.is_meant(stack)).collect();
         let mut answers = Vec::new();
         for stack in &meant {
             let Some((desired, _)) = &stack.lowered else { continue };
-            answers.push(self.coming(source, stack, desired, &observation).await?);
+            answers.push(self.coming(source, stack, desired, &nodes).await?);
         }
         let places: BTreeMap<_, _> = record.folders.iter().map(|(at, name)| (name, at)).collect();
         for gone in owned.difference(&named) {
             let place = places.get(gone).map_or("", |place| place.as_str());
             let only = ask.stack.as_ref().is_none_or(|only| only == gone);
             if only && is_below(place, &ask.below) {
-                answers.push(self.going(gone, &observation).await?);
+                answers.push(self.going(gone, &nodes).await?);
             }
         }
         answers.sort_by(|one, other| one.plan.stack.cmp(&other.plan.stack));
@@ -126,7 +126,7 @@ impl Controller {
         source: &Source,
         loaded: &LoadedStack,
         desired: &Desired,
-        observation: &Observation,
+        nodes: &Nodes,
     ) -> Result<PreviewStack, Refusal> {
         let stack = &desired.stack;
         let stored = self.records().desired(stack).await?;
@@ -148,7 +148,7 @@ impl Controller {
             desired: Some(coming),
             owner: owner.as_ref(),
             standing: &standing,
-            observation,
+            nodes,
             asked: Asked::default(),
             now: self.now(),
         };
@@ -159,11 +159,7 @@ impl Controller {
     }
 
     /// A stack that the revision no longer names.
-    async fn going(
-        &self,
-        stack: &StackName,
-        observation: &Observation,
-    ) -> Result<PreviewStack, Refusal> {
+    async fn going(&self, stack: &StackName, nodes: &Nodes) -> Result<PreviewStack, Refusal> {
         let stored = self.records().desired(stack).await?;
         let mut standing = self.records().standing(stack).await?;
         let policy = stored.as_ref().map(|stored| stored.policy.clone()).unwrap_or_default();
@@ -173,7 +169,7 @@ impl Controller {
                 if standing.suspended.is_none() {
                     standing.removed = Some(Removal { volumes: policy.prune_volumes });
                 }
-                self.removal(stack, stored.as_ref(), &standing, observation)
+                self.removal(stack, stored.as_ref(), &standing, nodes)
             }
         };
         plan.change = Some(StackChange::Removed);
@@ -185,14 +181,14 @@ impl Controller {
         stack: &StackName,
         desired: Option<&Desired>,
         standing: &Standing,
-        observation: &Observation,
+        nodes: &Nodes,
     ) -> StackPlan {
         super::plans::stack_plan(&Inputs {
             stack,
             desired,
             owner: desired.map(|desired| &desired.owner),
             standing,
-            observation,
+            nodes,
             asked: Asked::default(),
             now: self.now(),
         })
@@ -290,6 +286,7 @@ fn refused(error: &SourceError) -> Refusal {
 /// Nothing is removed.
 fn stays(stack: &StackName, stored: Option<&Desired>) -> StackPlan {
     let verdict = VerdictRow {
+        node: String::new(),
         slot: None,
         resource: None,
         action: None,

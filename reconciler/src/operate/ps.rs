@@ -5,7 +5,7 @@ use crate::ask::{ContainerRow, PortRow, Refusal};
 use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;
 use crate::rows::PsAsk;
-use keel_engine::{Depth, Health, Observation, ObservedImage, ObservedTask, Phase, Protocol};
+use keel_engine::{Depth, Health, NodeName, Nodes, ObservedImage, ObservedTask, Phase, Protocol};
 
 impl Controller {
     /// Tasks of all nodes, newest first.
@@ -15,18 +15,22 @@ impl Controller {
     }
 }
 
-pub(crate) fn rows(seen: &Observation, ask: &PsAsk, now: u64) -> Vec<ContainerRow> {
+pub(crate) fn rows(seen: &Nodes, ask: &PsAsk, now: u64) -> Vec<ContainerRow> {
     let names = listed_names(seen);
-    let mut tasks: Vec<_> = seen.all_tasks().filter(|task| wanted(task, ask)).collect();
-    tasks.sort_by(|a, b| (b.created, &names[&a.id]).cmp(&(a.created, &names[&b.id])));
-    let row = |task: &&ObservedTask| row(task, &names[&task.id], &command(task, seen), seen, now);
+    let mut tasks: Vec<_> = seen.placed_tasks().filter(|(_, task)| wanted(task, ask)).collect();
+    tasks.sort_by(|(_, a), (_, b)| (b.created, &names[&a.id]).cmp(&(a.created, &names[&b.id])));
+    let row = |(node, task): &(&NodeName, &ObservedTask)| {
+        let row = row(task, &names[&task.id], &command(task, seen), node, now);
+        if seen.silent(node).is_some() { unknown(row) } else { row }
+    };
     tasks.iter().map(row).collect()
 }
 
 /// What it runs: the specification's words, else those of its image. As in docker, another
 /// entrypoint leaves the image's arguments away.
-fn command(task: &ObservedTask, seen: &Observation) -> String {
-    let mut images = seen.all_images().filter(|image| image.digest == task.digest);
+fn command(task: &ObservedTask, seen: &Nodes) -> String {
+    let mut images =
+        seen.all_images().map(|(_, image)| image).filter(|image| image.digest == task.digest);
     let image = images.next().filter(|_| task.digest.is_some());
     let of_image = |words: fn(&ObservedImage) -> &[String]| image.map(words).unwrap_or_default();
     let spec = &task.spec;
@@ -47,13 +51,7 @@ fn wanted(task: &ObservedTask, ask: &PsAsk) -> bool {
             || slot.is_some_and(|slot| ask.services.contains(&slot.service)))
 }
 
-fn row(
-    task: &ObservedTask,
-    name: &str,
-    command: &str,
-    seen: &Observation,
-    now: u64,
-) -> ContainerRow {
+fn row(task: &ObservedTask, name: &str, command: &str, node: &NodeName, now: u64) -> ContainerRow {
     let slot = task.place.slot();
     ContainerRow {
         id: task.id.as_str().to_owned(),
@@ -61,7 +59,7 @@ fn row(
         stack: slot.map(|slot| slot.stack.to_string()).unwrap_or_default(),
         service: slot.map(|slot| slot.service.clone()).unwrap_or_default(),
         slot: slot.map(|slot| slot.slot.clone()).unwrap_or_default(),
-        node: seen.node.clone(),
+        node: node.to_string(),
         image: task.spec.image.clone(),
         state: state(&task.phase).to_owned(),
         status: status(task, now),
@@ -75,6 +73,19 @@ fn row(
         exit_code: task.exit_code,
         message: task.message.clone(),
         addresses: task.addresses.iter().cloned().collect(),
+    }
+}
+
+/// The row of a task whose node does not answer: what it was last says nothing about what it is.
+fn unknown(row: ContainerRow) -> ContainerRow {
+    let message = format!("node {} does not answer", row.node);
+    ContainerRow {
+        state: "unknown".to_owned(),
+        status: "Unknown".to_owned(),
+        health: "none".to_owned(),
+        pid: None,
+        message: Some(message),
+        ..row
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::{Clock, Controller, Fleet, Settings};
 use keel_engine::{
-    Goal, Health, Observation, ObservedTask, Phase, Place, Slot, StackName, TaskId, TaskSpec,
+    Goal, Health, NodeName, Nodes, Observation, ObservedTask, Phase, Place, Slot, StackName,
+    TaskId, TaskSpec,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -49,9 +50,10 @@ pub(crate) fn task(service: &str, slot: &str, digit: char, created: u64) -> Obse
 }
 
 /// A node with these tasks.
-pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Observation {
+pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Nodes {
     let tasks = tasks.into_iter().map(std::sync::Arc::new).collect();
-    Observation { node: "here".into(), at: 100_000, tasks, ..Observation::default() }
+    let node = NodeName::new("here");
+    Observation { node, at: 100_000, tasks, ..Observation::default() }.into()
 }
 
 /// A controller without sources and nodes, as a command has it.
@@ -62,7 +64,7 @@ pub(crate) async fn controller(root: &Path) -> Controller {
         sources_dir: root.join("sources"),
         data: root.join("data"),
         repos: crate::repos::Repos::default(),
-        fleet: Fleet::default(),
+        fleet: Fleet::new(NodeName::new("here"), []),
         sources: vec![],
         policy: keel_plan::desired::Policy::default(),
         serve: false,

@@ -7,7 +7,7 @@ use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::operation::Operation;
 use crate::record::{RefusedRevision, SourceRecord};
-use keel_engine::{Depth, Observation, StackName};
+use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
 use keel_plan::standing::Standing;
@@ -32,7 +32,7 @@ impl Controller {
 
     /// The same with what it was read from.
     pub(crate) async fn examine(&self, stacks: &[StackName]) -> Result<Vec<Examined>, Refusal> {
-        let observation = self.fleet().observe(Depth::State).await?;
+        let nodes = self.fleet().observe(Depth::State).await?;
         let sources = self.source_records().await;
         let mut refused = refused(&sources);
         let known = self.records().stacks().await?;
@@ -40,7 +40,7 @@ impl Controller {
         let mut rows = Vec::new();
         for stack in these_of(stacks, &all.cloned().collect::<Vec<_>>())? {
             let refusal = refused.remove(&stack);
-            rows.push(self.status_of(&stack, &observation, &sources, refusal).await?);
+            rows.push(self.status_of(&stack, &nodes, &sources, refusal).await?);
         }
         rows.sort_by(|a, b| a.row.stack.cmp(&b.row.stack));
         Ok(rows)
@@ -67,7 +67,7 @@ impl Controller {
     async fn status_of(
         &self,
         stack: &StackName,
-        observation: &Observation,
+        nodes: &Nodes,
         sources: &BTreeMap<String, SourceRecord>,
         refusal: Option<(String, RefusedRevision)>,
     ) -> Result<Examined, Refusal> {
@@ -79,7 +79,7 @@ impl Controller {
             desired: desired.as_ref(),
             owner: desired.as_ref().map(|desired| &desired.owner),
             standing: &standing,
-            observation,
+            nodes,
             asked: Asked::default(),
             now: self.now(),
         });

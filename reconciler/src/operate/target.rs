@@ -2,7 +2,7 @@
 
 use crate::ask::Refusal;
 use crate::controller::Controller;
-use keel_engine::{Depth, Goal, Observation, ObservedTask, Place, Slot, TaskId};
+use keel_engine::{Depth, Goal, NodeName, Nodes, ObservedTask, Place, Slot, TaskId};
 use std::collections::BTreeMap;
 
 impl Controller {
@@ -14,10 +14,7 @@ impl Controller {
 }
 
 /// Names win over ids, as with docker.
-pub(crate) fn resolve<'a>(
-    seen: &'a Observation,
-    target: &str,
-) -> Result<Vec<&'a ObservedTask>, Refusal> {
+pub(crate) fn resolve<'a>(seen: &'a Nodes, target: &str) -> Result<Vec<&'a ObservedTask>, Refusal> {
     let names = listed_names(seen);
     let mut found: Vec<_> = match target.split_once('/') {
         Some((stack, rest)) => seen.all_tasks().filter(|t| in_slot(t, stack, rest)).collect(),
@@ -39,6 +36,18 @@ pub(crate) fn resolve<'a>(
     Ok(found)
 }
 
+/// Refuses what is on a node that does not answer: nothing could be done there now.
+pub(crate) fn reachable(seen: &Nodes, node: &NodeName, what: &str) -> Result<(), Refusal> {
+    match seen.silent(node) {
+        None => Ok(()),
+        Some(silent) => Err(Refusal::conflict(format!(
+            "{what} is on node {node}, which does not answer: {}",
+            silent.why
+        ))
+        .hint("try again once it does")),
+    }
+}
+
 fn is_prefix(target: &str) -> bool {
     !target.is_empty() && target.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -51,9 +60,9 @@ fn in_slot(task: &ObservedTask, stack: &str, rest: &str) -> bool {
 
 /// The task that fills each slot: the newest that is to stay. One that is only made ready to take
 /// over does not fill it yet.
-pub(crate) fn newest(seen: &Observation) -> BTreeMap<&Slot, &ObservedTask> {
+pub(crate) fn newest(seen: &Nodes) -> BTreeMap<&Slot, &ObservedTask> {
     let mut newest: BTreeMap<&Slot, &ObservedTask> = BTreeMap::new();
-    for task in &seen.tasks {
+    for task in seen.all_tasks() {
         let Some(slot) = task.place.slot() else { continue };
         let rank = |task: &ObservedTask| {
             let stays = (task.goal != Goal::Removed, task.goal != Goal::Ready);
@@ -69,7 +78,7 @@ pub(crate) fn newest(seen: &Observation) -> BTreeMap<&Slot, &ObservedTask> {
 
 /// The name of each task as it is listed: while two live in a slot, the newest one's is the plain
 /// one, and the others are `NAME~ID4`.
-pub(crate) fn listed_names(seen: &Observation) -> BTreeMap<TaskId, String> {
+pub(crate) fn listed_names(seen: &Nodes) -> BTreeMap<TaskId, String> {
     let newest = newest(seen);
     let name = |task: &ObservedTask| match task.place.slot().map(|slot| newest[slot]) {
         Some(best) if best.id != task.id => {

@@ -11,7 +11,7 @@ mod vigil;
 
 use super::converge::Later;
 use super::oneoff::next_of;
-use super::target::{listed_names, newest, resolve};
+use super::target::{listed_names, newest, reachable, resolve};
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
@@ -20,8 +20,7 @@ use crate::rows::TaskDone;
 use crate::store::Keep;
 use futures_util::future::join_all;
 use keel_engine::{
-    Assignment, Depth, Goal, Observation, ObservedTask, Open, Phase, Slot, StackName,
-    TaskAssignment, TaskId,
+    Depth, Goal, Nodes, ObservedTask, Open, Phase, Slot, StackName, TaskAssignment, TaskId,
 };
 use keel_plan::Asked;
 use keel_plan::standing::{Ask, AskVerb, Standing};
@@ -90,6 +89,10 @@ impl Controller {
         }
         for (_, tasks) in &meant {
             tasks.iter().try_for_each(|task| allowed(task, &ask.verb))?;
+            for task in tasks {
+                let node = seen.node_of(&task.id).unwrap_or(&seen.home);
+                reachable(&seen, node, &format!("container {}", names[&task.id]))?;
+            }
         }
         let all: BTreeMap<&TaskId, &ObservedTask> = meant
             .iter()
@@ -140,7 +143,7 @@ impl Controller {
             let phase = matches!(task.phase, Phase::Draining | Phase::Preparing | Phase::Pending);
             rejoining.contains(&task.id) && phase && task.attempts < ATTEMPTS
         };
-        let over = |seen: &Observation| (!seen.all_tasks().any(is_on_its_way)).then_some(());
+        let over = |seen: &Nodes| (!seen.all_tasks().any(is_on_its_way)).then_some(());
         let deadline = (!rejoining.is_empty()).then(|| Instant::now() + REJOIN);
         self.fleet().until(deadline, over).await?;
         Ok(())
@@ -168,7 +171,7 @@ impl Controller {
             if let Some(refused) = passed.refused {
                 return Err(refused.into());
             }
-            if vigil.look(&passed.observation, &passed.plan.standing)? {
+            if vigil.look(&passed.nodes, &passed.plan.standing)? {
                 return Ok(());
             }
             next_by(&mut events, Instant::now() + LOOK_AGAIN).await;
@@ -186,8 +189,8 @@ impl Controller {
         let mut events = self.events();
         let starts = verb == AskVerb::Start;
         if !(starts && task.phase == Phase::Running && task.goal == Goal::Running) {
-            let wish = Assignment::Task(Box::new(wish_of(task, verb, ask)));
-            self.fleet().assign(&[wish]).await?;
+            let seen = self.fleet().observe(Depth::State).await?;
+            self.fleet().assign(&[seen.wish_for(wish_of(task, verb, ask))]).await?;
         }
         let mut vigil = Vigil::over(&[task], ask, teller);
         loop {

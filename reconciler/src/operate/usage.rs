@@ -4,7 +4,7 @@ use crate::ask::{Refusal, TaskAsk, TaskVerb};
 use crate::controller::Controller;
 use crate::rows::{PruneAsk, PrunedRow, RemoveAsk, UsageRow};
 use crate::sweeper::RoomError;
-use keel_engine::{Depth, Observation, Phase, Place};
+use keel_engine::{Depth, Nodes, Observation, ObservedTask, Phase, Place, Usage};
 use keel_plan::retention::Reach;
 use std::collections::BTreeSet;
 
@@ -23,38 +23,16 @@ impl Controller {
         let seen = self.fleet().observe(Depth::State).await?;
         let usage = self.fleet().usage().await?;
         let (spare, revisions) = self.spare().await?;
-        let row = |kind: &str, total: usize, active: usize, size, reclaimable| UsageRow {
-            kind: kind.to_owned(),
-            total: total as u64,
-            active: active as u64,
-            size,
-            reclaimable,
-        };
-        let names: BTreeSet<_> = seen.all_images().filter_map(|i| i.digest.as_ref()).collect();
-        let used: BTreeSet<_> = seen.all_tasks().filter_map(|task| task.digest.as_ref()).collect();
-        let runs = |task: &&keel_engine::ObservedTask| task.phase == Phase::Running;
-        let ended = ended_oneoffs(&seen).map(|task| usage.tasks.get(&task.id).copied());
-        let idle = seen.volumes.iter().filter(|volume| volume.tasks.is_empty());
-        let idle = idle.map(|volume| usage.volumes.get(&volume.spec.name).copied());
-        let mounted = seen.volumes.iter().filter(|volume| !volume.tasks.is_empty()).count();
-        Ok(vec![
-            row("Images", names.len(), names.intersection(&used).count(), usage.images, spare),
-            row(
-                "Containers",
-                seen.tasks.len(),
-                seen.all_tasks().filter(runs).count(),
-                usage.tasks.values().sum(),
-                ended.flatten().sum(),
-            ),
-            row(
-                "Local Volumes",
-                seen.volumes.len(),
-                mounted,
-                usage.volumes.values().sum(),
-                idle.flatten().sum(),
-            ),
-            UsageRow { size: revisions.size + usage.contents, ..revisions },
-        ])
+        let known =
+            seen.all_known().filter_map(|(node, seen)| Some((node, seen, usage.get(node)?)));
+        let rows = known.flat_map(|(node, seen, usage)| {
+            let spare = spare.get(node).copied().unwrap_or_default();
+            usage_of(seen, usage, spare)
+        });
+        let contents: u64 = usage.values().map(|usage| usage.contents).sum();
+        let node = self.fleet().home().to_string();
+        let revisions = UsageRow { size: revisions.size + contents, node, ..revisions };
+        Ok(rows.chain([revisions]).collect())
     }
 
     /// Takes away what nothing needs, at once.
@@ -77,7 +55,8 @@ impl Controller {
     /// What `run` left behind. A stack's own stay: they are what its slots have.
     async fn prune_containers(&self) -> Result<Vec<String>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let targets: Vec<_> = ended_oneoffs(&seen).map(|task| task.id.to_string()).collect();
+        let ended = reached(&seen).flat_map(Observation::all_tasks).filter(|t| is_ended_oneoff(t));
+        let targets: Vec<_> = ended.map(|task| task.id.to_string()).collect();
         if targets.is_empty() {
             return Ok(targets);
         }
@@ -91,7 +70,8 @@ impl Controller {
         let wanted: BTreeSet<_> =
             wanted.iter().flat_map(|(desired, _)| desired.networks.keys()).collect();
         let seen = self.fleet().observe(Depth::State).await?;
-        let idle = seen.networks.iter().filter(|network| {
+        let all = reached(&seen).flat_map(|seen| &seen.networks);
+        let idle = all.filter(|network| {
             network.tasks.is_empty()
                 && !network.spec.auto_remove
                 && !wanted.contains(&network.spec.name)
@@ -103,15 +83,44 @@ impl Controller {
     /// Those without a name that no container has any more.
     async fn prune_volumes(&self) -> Result<Vec<String>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let idle = seen.volumes.iter().filter(|volume| volume.anonymous && volume.tasks.is_empty());
+        let all = reached(&seen).flat_map(|seen| &seen.volumes);
+        let idle = all.filter(|volume| volume.anonymous && volume.tasks.is_empty());
         let names = idle.map(|volume| volume.spec.name.clone()).collect();
         self.remove_volumes(RemoveAsk { names, force: true }).await
     }
 }
 
-fn ended_oneoffs(seen: &Observation) -> impl Iterator<Item = &keel_engine::ObservedTask> {
-    seen.all_tasks().filter(|task| {
-        matches!(task.place, Place::OneOff(_))
-            && matches!(task.phase, Phase::Exited | Phase::Rejected)
-    })
+/// The nodes that something can be taken away from now.
+fn reached(seen: &Nodes) -> impl Iterator<Item = &Observation> {
+    seen.all_known().map(|(_, seen)| seen)
+}
+
+/// What takes up room on one node.
+fn usage_of(seen: &Observation, usage: &Usage, spare: u64) -> [UsageRow; 3] {
+    let row = |kind: &str, total: usize, active: usize, size, reclaimable| UsageRow {
+        kind: kind.to_owned(),
+        total: total as u64,
+        active: active as u64,
+        size,
+        reclaimable,
+        node: seen.node.to_string(),
+    };
+    let names: BTreeSet<_> = seen.all_images().filter_map(|i| i.digest.as_ref()).collect();
+    let used: BTreeSet<_> = seen.all_tasks().filter_map(|task| task.digest.as_ref()).collect();
+    let running = seen.all_tasks().filter(|task| task.phase == Phase::Running).count();
+    let ended = seen.all_tasks().filter(|task| is_ended_oneoff(task));
+    let ended = ended.filter_map(|task| usage.tasks.get(&task.id)).sum();
+    let (mounted, idle): (Vec<_>, Vec<_>) =
+        seen.volumes.iter().partition(|volume| !volume.tasks.is_empty());
+    let idle = idle.iter().filter_map(|volume| usage.volumes.get(&volume.spec.name)).sum();
+    let (tasks, volumes) = (usage.tasks.values().sum(), usage.volumes.values().sum());
+    [
+        row("Images", names.len(), names.intersection(&used).count(), usage.images, spare),
+        row("Containers", seen.tasks.len(), running, tasks, ended),
+        row("Local Volumes", seen.volumes.len(), mounted.len(), volumes, idle),
+    ]
+}
+
+fn is_ended_oneoff(task: &ObservedTask) -> bool {
+    matches!(task.place, Place::OneOff(_)) && matches!(task.phase, Phase::Exited | Phase::Rejected)
 }

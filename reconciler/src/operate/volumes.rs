@@ -1,12 +1,13 @@
 //! `volume ls`, `create`, `rm`.
 
-use super::target::listed_names;
+use super::target::{listed_names, reachable};
 use crate::ask::Refusal;
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::{RemoveAsk, VolumeAsk, VolumeRow};
 use keel_engine::{
-    Assignment, Depth, MountSource, Observation, ObservedVolume, Presence, TaskId, VolumeSpec,
+    Assignment, Depth, MountSource, NodeName, Nodes, ObservedVolume, Presence, TaskId, VolumeSpec,
+    Wish,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +20,7 @@ impl Controller {
     /// Every volume of every node, by name.
     pub async fn volumes(&self) -> Result<Vec<VolumeRow>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        Ok(seen.volumes.iter().map(|volume| row(volume, &seen)).collect())
+        Ok(seen.all_volumes().map(|(node, volume)| row(node, volume, &seen)).collect())
     }
 
     /// Makes a volume that belongs to no stack; gives its name when it is there.
@@ -33,10 +34,11 @@ impl Controller {
             "local".clone_into(&mut spec.driver);
         }
         let name = spec.name.clone();
-        let wish = Assignment::Volume { spec, wanted: Presence::Present };
+        let seen = self.fleet().observe(Depth::State).await?;
+        let wish = seen.wish_at_home(Assignment::Volume { spec, wanted: Presence::Present });
         self.fleet().assign(&[wish]).await?;
-        let there = |seen: &Observation| {
-            let volume = seen.volume(&name)?;
+        let there = |seen: &Nodes| {
+            let volume = seen.known(&seen.home)?.volume(&name)?;
             Some(volume.message.clone())
         };
         match self.fleet().until(Some(Instant::now() + PATIENCE), there).await? {
@@ -50,26 +52,31 @@ impl Controller {
     /// in use.
     pub async fn remove_volumes(&self, ask: RemoveAsk) -> Result<Vec<String>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        let mut specs = Vec::new();
+        let mut wishes = Vec::new();
+        let mut names = BTreeSet::new();
         for name in &ask.names {
-            match seen.volume(name) {
-                Some(volume) => specs.push(free(volume, &seen)?),
-                None if ask.force => {}
-                None => {
-                    return Err(Refusal::not_found(format!("no such volume: {name}"))
-                        .hint("`keel volume ls` lists them"));
-                }
+            let named = seen.all_volumes().filter(|(_, volume)| volume.spec.name == *name);
+            let named: Vec<_> = named.collect();
+            if named.is_empty() && !ask.force {
+                return Err(Refusal::not_found(format!("no such volume: {name}"))
+                    .hint("`keel volume ls` lists them"));
+            }
+            for (node, volume) in named {
+                reachable(&seen, node, &format!("volume {name}"))?;
+                let what = Assignment::Volume {
+                    spec: free(node, volume, &seen)?,
+                    wanted: Presence::Absent,
+                };
+                wishes.push(Wish { node: node.clone(), what });
+                names.insert(name.clone());
             }
         }
-        let names: BTreeSet<_> = specs.iter().map(|spec| spec.name.clone()).collect();
-        let absent = |spec| Assignment::Volume { spec, wanted: Presence::Absent };
-        let wishes: Vec<_> = specs.into_iter().map(absent).collect();
         self.fleet().assign(&wishes).await?;
         // Gone, or why they cannot go.
-        let ended = |seen: &Observation| {
-            let there = seen.volumes.iter().filter(|volume| names.contains(&volume.spec.name));
+        let ended = |seen: &Nodes| {
+            let there = seen.all_volumes().filter(|(_, volume)| names.contains(&volume.spec.name));
             let there: Vec<_> = there.collect();
-            let message = there.iter().find_map(|volume| volume.message.clone());
+            let message = there.iter().find_map(|(_, volume)| volume.message.clone());
             (there.is_empty() || message.is_some()).then_some(message)
         };
         match self.fleet().until(Some(Instant::now() + PATIENCE), ended).await? {
@@ -80,8 +87,8 @@ impl Controller {
     }
 }
 
-fn free(volume: &ObservedVolume, seen: &Observation) -> Result<VolumeSpec, Refusal> {
-    match users(volume, seen).first() {
+fn free(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> Result<VolumeSpec, Refusal> {
+    match users(node, volume, seen).first() {
         None => Ok(volume.spec.clone()),
         Some(user) => {
             let name = &volume.spec.name;
@@ -91,7 +98,8 @@ fn free(volume: &ObservedVolume, seen: &Observation) -> Result<VolumeSpec, Refus
     }
 }
 
-pub(crate) fn users(volume: &ObservedVolume, seen: &Observation) -> Vec<String> {
+/// The containers of a node that have this volume of it.
+pub(crate) fn users(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> Vec<String> {
     let names = listed_names(seen);
     let mounts = |task: &&keel_engine::ObservedTask| {
         volume.tasks.contains(&task.id)
@@ -99,18 +107,19 @@ pub(crate) fn users(volume: &ObservedVolume, seen: &Observation) -> Vec<String> 
                 matches!(&mount.source, MountSource::Volume { name, .. } if *name == volume.spec.name)
             })
     };
-    seen.all_tasks().filter(mounts).map(|task| names[&task.id].clone()).collect()
+    let there = seen.placed_tasks().filter(|(on, _)| *on == node).map(|(_, task)| task);
+    there.filter(mounts).map(|task| names[&task.id].clone()).collect()
 }
 
-fn row(volume: &ObservedVolume, seen: &Observation) -> VolumeRow {
+fn row(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> VolumeRow {
     VolumeRow {
         name: volume.spec.name.clone(),
         driver: volume.spec.driver.clone(),
         mountpoint: volume.mountpoint.clone(),
         created: rfc3339(volume.created),
-        node: seen.node.clone(),
+        node: node.to_string(),
         labels: volume.spec.labels.clone(),
         anonymous: volume.anonymous,
-        containers: users(volume, seen),
+        containers: users(node, volume, seen),
     }
 }

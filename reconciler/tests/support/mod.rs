@@ -69,7 +69,7 @@ impl World {
             sources_dir: self.path("root/sources"),
             data: self.path("root/data"),
             repos: Repos { folder: self.path("root/repos"), ..Repos::default() },
-            fleet: Fleet::of("here", self.fake.clone()),
+            fleet: Fleet::of("here".into(), self.fake.clone()),
             sources,
             policy: Policy { settle: 0, ..Policy::default() },
             serve,

@@ -31,7 +31,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
             "`listen.webhooks` names no address, so nothing is heard: listen: { webhooks: \"0.0.0.0:9000\" }",
         );
     }
-    let url = url(args.base.as_deref(), config.listen.webhooks, &root::node(), &args.name);
+    let url = url(args.base.as_deref(), config.listen.webhooks, root::node().as_str(), &args.name);
     context.screen.data(&text(&url, webhook, &secret, forge))?;
     context.screen.say("a hook may get lost: the source is polled all the same");
     Ok(Exit::Done)

@@ -24,7 +24,7 @@ pub struct Lab {
 }
 
 fn options() -> Options {
-    let mut options = Options::new("node", std::env::current_exe().unwrap());
+    let mut options = Options::new("node".into(), std::env::current_exe().unwrap());
     options.docker = None;
     options
 }

@@ -5,14 +5,14 @@ use super::person::{follow, start};
 use super::reasons::{located, open};
 use crate::condition::{Condition, Fault, available_since};
 use crate::desired::DriftPolicy;
-use crate::draft::{act, hold};
+use crate::draft::{Judgment, act, hold};
 use crate::memory::is_complete;
-use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::verdict::{Action, Hold, Reason};
 use crate::wish;
 use keel_engine::{Goal, ObservedTask, diff};
 
 impl Judge<'_, '_> {
-    pub(super) fn alone(&mut self, task: &ObservedTask) -> Verdict {
+    pub(super) fn alone(&mut self, task: &ObservedTask) -> Judgment {
         if let Some(verdict) = self.off_a_stale_network(&[task]) {
             return verdict;
         }
@@ -61,7 +61,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    fn killed(&mut self, task: &ObservedTask, from: u64) -> Verdict {
+    fn killed(&mut self, task: &ObservedTask, from: u64) -> Judgment {
         if self.facts.drift_policy(self.want.service) == DriftPolicy::Report {
             return hold(Hold::ReportOnly);
         }
@@ -70,7 +70,7 @@ impl Judge<'_, '_> {
         self.run_again(task, Action::Heal, Reason::Drifted { findings }, from)
     }
 
-    fn ended(&mut self, task: &ObservedTask, reason: Reason, from: u64) -> Verdict {
+    fn ended(&mut self, task: &ObservedTask, reason: Reason, from: u64) -> Judgment {
         if is_complete(self.facts, self.want.name) {
             return hold(Hold::Complete);
         }
@@ -84,7 +84,7 @@ impl Judge<'_, '_> {
         action: Action,
         reason: Reason,
         from: u64,
-    ) -> Verdict {
+    ) -> Judgment {
         if self.facts.now() < from {
             self.draft.wake(from);
             return hold(Hold::InProgress { what: "it is started again in a moment".into() });
@@ -92,7 +92,7 @@ impl Judge<'_, '_> {
         act(action, reason, vec![wish::again(task, Goal::Running, self.draft.generation)])
     }
 
-    fn well(&mut self, task: &ObservedTask) -> Verdict {
+    fn well(&mut self, task: &ObservedTask) -> Judgment {
         if let Some(service) = self.leader(task) {
             return follow(self.draft, task, &service);
         }

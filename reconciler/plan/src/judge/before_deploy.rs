@@ -5,10 +5,10 @@ use super::Judge;
 use super::person::start;
 use crate::condition::{Condition, exits, has_last_try, is_still};
 use crate::desired::{self, DependsOn, Desired};
-use crate::draft::{Draft, act, hold};
+use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants};
 use crate::memory::is_complete;
-use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::verdict::{Action, Hold, Reason};
 use crate::{waits, wish};
 use keel_engine::{Goal, ObservedTask, Phase, Slot, diff};
 
@@ -41,12 +41,7 @@ fn changes(facts: &Facts<'_>, occupants: &Occupants<'_>) -> bool {
     let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { return true };
     !occupants.rest.is_empty()
         || !diff(&task.spec, &want.spec).is_empty()
-        || on_a_stale_network(facts, task).is_some()
-}
-
-fn on_a_stale_network<'t>(facts: &Facts<'_>, task: &'t ObservedTask) -> Option<&'t str> {
-    let names = task.spec.networks.iter().map(|attachment| attachment.network.as_str());
-    names.into_iter().find(|name| facts.stale_networks.contains(name))
+        || facts.stale_network_of(task).is_some()
 }
 
 /// A job of another revision that is still running: two at a time are what nobody wants.
@@ -89,7 +84,7 @@ fn jobs_first(
         let mut specs = first.iter().filter_map(|name| Some(&services.get(*name)?.spec));
         specs.any(|spec| spec.networks.iter().any(|attachment| attachment.network == network))
     };
-    let mut stale = occupants.all().filter_map(|task| on_a_stale_network(facts, task));
+    let mut stale = occupants.all().filter_map(|task| facts.stale_network_of(task));
     if first.contains(&slot.service.as_str()) || stale.any(needed) {
         return None;
     }
@@ -102,7 +97,7 @@ fn jobs_first(
 
 impl Judge<'_, '_> {
     /// The slot of a job before the deploy.
-    pub(super) fn job(&mut self, occupants: &Occupants<'_>) -> Verdict {
+    pub(super) fn job(&mut self, occupants: &Occupants<'_>) -> Judgment {
         if let Some(verdict) = self.end_of_vain_tries(occupants) {
             return verdict;
         }
@@ -116,7 +111,7 @@ impl Judge<'_, '_> {
     }
 
     /// Of one that failed for good, or can never begin, no further run is wanted.
-    fn end_of_vain_tries(&self, occupants: &Occupants<'_>) -> Option<Verdict> {
+    fn end_of_vain_tries(&self, occupants: &Occupants<'_>) -> Option<Judgment> {
         let own = |task: &ObservedTask| Some(&task.id) == occupants.current.map(|own| &own.id);
         let vain = |task: &&ObservedTask| {
             task.goal < Goal::Stopped
@@ -152,7 +147,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    fn job_task(&mut self, task: &ObservedTask) -> Verdict {
+    fn job_task(&mut self, task: &ObservedTask) -> Judgment {
         match self.facts.condition(self.want, task) {
             Condition::Complete => hold(Hold::Complete),
             Condition::Failed { what, .. } => hold(Hold::Failed { what }),
@@ -172,7 +167,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    fn begin_job(&mut self, occupants: &Occupants<'_>) -> Verdict {
+    fn begin_job(&mut self, occupants: &Occupants<'_>) -> Judgment {
         if occupants.rest.iter().any(|task| !is_still(task)) {
             return hold(Hold::InProgress { what: "the run before it ends".into() });
         }

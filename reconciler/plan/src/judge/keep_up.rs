@@ -2,9 +2,9 @@
 //! one that a newer revision overtook, or was ended by somebody else meanwhile.
 
 use crate::condition::{again, is_still};
-use crate::draft::{Draft, act};
+use crate::draft::{Draft, Judgment, act};
 use crate::facts::{Facts, Occupants, slotted};
-use crate::verdict::{Action, Reason, Verdict};
+use crate::verdict::{Action, Reason};
 use crate::wish;
 use keel_engine::{ExitCause, Goal, ObservedTask, Slot, cost_of, diff, fields::Cost};
 
@@ -14,7 +14,7 @@ pub(super) fn keep_up(
     draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
-) -> Option<Verdict> {
+) -> Option<Judgment> {
     let want = occupants.want.as_ref().filter(|want| !facts.is_job(want.service))?;
     let good = facts.standing.good_desired.as_deref();
     let good = good.and_then(|good| good.services.get(want.name));

@@ -1,11 +1,11 @@
 //! Slots that nothing wants any more.
 
 use crate::desired::Desired;
-use crate::draft::{Draft, act, hold};
+use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants};
 use crate::memory::asked_for;
 use crate::untouched::not_asked;
-use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::verdict::{Action, Hold, Reason};
 use crate::wish;
 use keel_engine::{Goal, ObservedTask, Slot};
 
@@ -15,7 +15,7 @@ pub(super) fn leaving(
     draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
-) -> Verdict {
+) -> Judgment {
     let Some(desired) = facts.desired else {
         return hold(Hold::Kept { why: "nothing says what this stack shall be".into() });
     };
@@ -47,7 +47,7 @@ pub(crate) fn remove_all<'a>(
     reason: Reason,
     volumes: bool,
     generation: u64,
-) -> Verdict {
+) -> Judgment {
     let wishes: Vec<_> = tasks
         .filter(|task| task.goal != Goal::Removed)
         .map(|task| wish::remove(task, volumes, generation))

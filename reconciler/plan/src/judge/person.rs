@@ -7,10 +7,10 @@
 //!   and asked of a task that has a successor never.
 
 use crate::condition::is_still;
-use crate::draft::{Draft, act, hold};
+use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants, short};
 use crate::standing::{Ask, AskVerb, Leader};
-use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::verdict::{Action, Hold, Reason};
 use crate::wish;
 use keel_engine::{Assignment, Goal, NetworkMode, ObservedTask, Phase, Slot, TaskAssignment};
 
@@ -20,7 +20,7 @@ pub(super) fn by_a_person(
     draft: &mut Draft,
     slot: &Slot,
     occupants: &Occupants<'_>,
-) -> Option<Verdict> {
+) -> Option<Judgment> {
     if let Some(verdict) = asked_of(facts, draft, occupants) {
         return Some(verdict);
     }
@@ -42,7 +42,7 @@ pub(super) fn by_a_person(
     started.then(|| start(draft, task, "start"))
 }
 
-fn stopped(draft: &Draft, occupants: &Occupants<'_>) -> Verdict {
+fn stopped(draft: &Draft, occupants: &Occupants<'_>) -> Judgment {
     let to_stop: Vec<_> = occupants
         .all()
         .filter(|task| task.goal < Goal::Stopped)
@@ -58,7 +58,7 @@ fn stopped(draft: &Draft, occupants: &Occupants<'_>) -> Verdict {
 }
 
 /// What was asked of the slot's tasks and is still to be done.
-fn asked_of(facts: &Facts<'_>, draft: &mut Draft, occupants: &Occupants<'_>) -> Option<Verdict> {
+fn asked_of(facts: &Facts<'_>, draft: &mut Draft, occupants: &Occupants<'_>) -> Option<Judgment> {
     let mut verdict: Option<(Action, Reason)> = None;
     let mut wishes = Vec::new();
     for task in occupants.all() {
@@ -174,7 +174,7 @@ fn reason(ask: &Ask) -> Reason {
 /// A task that was left alone in a network namespace while the task that it shares it with has
 /// another one by now: it begins anew, in that one. However that came about (a person's start, a crash,
 /// a reboot), and whatever the policy for drift: nobody else did it.
-fn rejoin(facts: &Facts<'_>, draft: &Draft, task: &ObservedTask) -> Option<Verdict> {
+fn rejoin(facts: &Facts<'_>, draft: &Draft, task: &ObservedTask) -> Option<Judgment> {
     let runs = matches!(task.phase, Phase::Running | Phase::Backoff) && task.goal == Goal::Running;
     if !task.apart || !runs {
         return None;
@@ -186,14 +186,14 @@ fn rejoin(facts: &Facts<'_>, draft: &Draft, task: &ObservedTask) -> Option<Verdi
 }
 
 /// Restarts a task after another service.
-pub(super) fn follow(draft: &Draft, task: &ObservedTask, service: &str) -> Verdict {
+pub(super) fn follow(draft: &Draft, task: &ObservedTask, service: &str) -> Judgment {
     let mut wish = TaskAssignment::again(task, Goal::Running, draft.generation);
     wish.anew = true;
     let reason = Reason::Follows { service: service.to_owned() };
     act(Action::Restart, reason, vec![Assignment::Task(Box::new(wish))])
 }
 
-pub(super) fn start(draft: &Draft, task: &ObservedTask, command: &str) -> Verdict {
+pub(super) fn start(draft: &Draft, task: &ObservedTask, command: &str) -> Judgment {
     let wish = wish::again(task, Goal::Running, draft.generation);
     act(Action::Start, asked(command), vec![wish])
 }

@@ -5,15 +5,15 @@ use super::leaving::remove_all;
 use super::surplus::surplus;
 use crate::condition::{Condition, Fault, is_still};
 use crate::desired::Order;
-use crate::draft::{act, hold};
+use crate::draft::{Judgment, act, hold};
 use crate::facts::short;
 use crate::memory::is_complete;
-use crate::verdict::{Action, Hold, Reason, Verdict};
+use crate::verdict::{Action, Hold, Reason};
 use crate::{rollout, waits, wish};
 use keel_engine::{Goal, NetworkMode, ObservedTask, Phase};
 
 impl Judge<'_, '_> {
-    pub(super) fn empty(&mut self) -> Verdict {
+    pub(super) fn empty(&mut self) -> Judgment {
         if is_complete(self.facts, self.want.name) {
             return hold(Hold::Complete);
         }
@@ -30,7 +30,7 @@ impl Judge<'_, '_> {
     }
 
     /// Only tasks of another specification: a replacement.
-    pub(super) fn outdated(&mut self, rest: &[&ObservedTask]) -> Verdict {
+    pub(super) fn outdated(&mut self, rest: &[&ObservedTask]) -> Judgment {
         if let Some(verdict) = self.off_a_stale_network(rest) {
             return verdict;
         }
@@ -44,7 +44,7 @@ impl Judge<'_, '_> {
             return hold(obstacle);
         }
         let reason = self.difference(rest[0]);
-        let order = rollout::order(self.facts, self.want.name, self.want.service);
+        let order = rollout::order(self.facts, self.want);
         let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
         let begun = running.iter().all(|task| task.goal >= Goal::Stopped);
         if order == Order::StopFirst && !running.is_empty() && begun {
@@ -102,7 +102,7 @@ impl Judge<'_, '_> {
         own_namespace
             && rest.iter().filter(|task| task.started.is_some()).count() < 2
             && !rollout::passes_on(self.facts, spec)
-            && waits::port_of_our_own(self.facts, self.want.name, spec).is_none()
+            && waits::port_of_our_own(self.facts, self.want.node, self.want.name, spec).is_none()
     }
 
     /// What is made ready with it: one commit's services were meant for each other.
@@ -125,7 +125,7 @@ impl Judge<'_, '_> {
     }
 
     /// It is ready, and runs as soon as the one before it has ended.
-    fn hand_over(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
+    fn hand_over(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Judgment {
         let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
         if let Some(wait) = self.others_get_ready().filter(|_| !running.is_empty()) {
             return hold(wait);
@@ -181,21 +181,14 @@ impl Judge<'_, '_> {
     }
 
     /// A network can be made anew only once nobody is on it.
-    pub(super) fn off_a_stale_network(&self, tasks: &[&ObservedTask]) -> Option<Verdict> {
-        let on = |task: &ObservedTask| {
-            let names = task.spec.networks.iter().map(|attachment| attachment.network.as_str());
-            names
-                .into_iter()
-                .find(|name| self.facts.stale_networks.contains(name))
-                .map(str::to_owned)
-        };
-        let network = tasks.iter().find_map(|task| on(task))?;
+    pub(super) fn off_a_stale_network(&self, tasks: &[&ObservedTask]) -> Option<Judgment> {
+        let network = tasks.iter().find_map(|task| self.facts.stale_network_of(task))?;
         let reason = Reason::Follows { service: format!("network {network}") };
         Some(remove_all(tasks.iter().copied(), reason, false, self.draft.generation))
     }
 
     /// The right task, and older ones or failed ones beside it.
-    pub(super) fn succession(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
+    pub(super) fn succession(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Judgment {
         match self.facts.condition(self.want, task) {
             Condition::Stopped
             | Condition::Stopping
@@ -213,7 +206,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    fn superseded(&self, rest: &[&ObservedTask]) -> Verdict {
+    fn superseded(&self, rest: &[&ObservedTask]) -> Judgment {
         remove_all(rest.iter().copied(), self.why_the_rest_goes(), false, self.draft.generation)
     }
 
@@ -226,8 +219,8 @@ impl Judge<'_, '_> {
 
     /// The right task does not run, another one does (its successor that failed, say): where
     /// both cannot, that one goes, then this one runs again.
-    fn come_back(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Verdict {
-        let order = rollout::order(self.facts, self.want.name, self.want.service);
+    fn come_back(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Judgment {
+        let order = rollout::order(self.facts, self.want);
         let in_the_way = rest.iter().any(|task| !is_still(task));
         if order == Order::StartFirst || !in_the_way {
             return self.alone(task);

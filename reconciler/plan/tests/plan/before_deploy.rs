@@ -195,7 +195,7 @@ fn a_job_that_fails_ends_the_rollout_and_touches_nothing() {
     let after = world.node.named("shop-app-1").clone();
     assert_eq!(Some((after.id, after.started)), app.map(|app| (app.id.clone(), app.started)));
     assert!(world.standing.bad.contains_key(&world.desired.hash));
-    let status = keel_plan::status::status(&world.inputs());
+    let status = keel_plan::status::status(&world.inputs(&world.nodes()));
     let why = "migrate.1 exited (1) and its policy is `restart: no`";
     assert_eq!(status.notes, [format!("revision r2 failed: {why}")]);
     assert_eq!(status.revision, "r1");

@@ -3,7 +3,7 @@
 use crate::world::{World, stack};
 use keel_engine::{Finding, Level, NetworkSpec, StackName, Value, fields::Field};
 use keel_plan::desired::{DesiredNetwork, DriftPolicy, Origin};
-use keel_plan::drift::{Seen, report, report_of_node};
+use keel_plan::drift::{Seen, report, report_of_nodes};
 
 fn limited() -> World {
     let world = stack().wants("web", "nginx:1").edit("web", |service| {
@@ -30,7 +30,7 @@ fn limited() -> World {
 #[test]
 fn a_finding_says_where_it_was_desired_and_since_when() {
     let mut world = limited();
-    let first = report(&world.inputs(), &Seen::new());
+    let first = report(&world.inputs(&world.nodes()), &Seen::new());
     insta::assert_snapshot!(serde_json::to_string_pretty(&first.rows).unwrap(), @r#"
     [
       {
@@ -65,7 +65,7 @@ fn a_finding_says_where_it_was_desired_and_since_when() {
     ]
     "#);
     world.node.seen.at += 5_000;
-    let second = report(&world.inputs(), &first.seen);
+    let second = report(&world.inputs(&world.nodes()), &first.seen);
     assert_eq!(second.rows, first.rows, "known since then");
 }
 
@@ -80,16 +80,16 @@ fn drift_is_healed_with_what_was_applied_unless_the_policy_says_report() {
 #[test]
 fn what_is_right_again_is_shown_for_a_day() {
     let mut world = limited();
-    let first = report(&world.inputs(), &Seen::new());
+    let first = report(&world.inputs(&world.nodes()), &Seen::new());
     world.node.named("shop-web-1").findings.clear();
     world.node.seen.at += 1_000;
-    let second = report(&world.inputs(), &first.seen);
+    let second = report(&world.inputs(&world.nodes()), &first.seen);
     assert!(second.rows[0].fixed);
     world.node.seen.at += 23 * 60 * 60_000;
-    let third = report(&world.inputs(), &second.seen);
+    let third = report(&world.inputs(&world.nodes()), &second.seen);
     assert_eq!(third.rows.len(), 1);
     world.node.seen.at += 60 * 60_000;
-    let last = report(&world.inputs(), &third.seen);
+    let last = report(&world.inputs(&world.nodes()), &third.seen);
     assert!(last.rows.is_empty() && last.seen.is_empty());
 }
 
@@ -110,7 +110,7 @@ fn what_is_no_known_stacks_is_told_of_the_node() {
     world.node.seen.findings = stray.to_vec();
     let rows = |known: &[&str], seen: &Seen, world: &World| {
         let known: Vec<_> = known.iter().map(|name| StackName::new(*name).unwrap()).collect();
-        let report = report_of_node(&world.node.seen, &known, seen, world.node.seen.at);
+        let report = report_of_nodes(&world.nodes(), &known, seen, world.node.seen.at);
         let said = |row: &keel_plan::drift::Row| {
             format!("{}/{} {} {}", row.stack, row.task, row.field, row.fixed)
         };
@@ -152,7 +152,7 @@ fn a_network_is_found_by_its_name_and_by_no_part_of_another_ones() {
             cause: None,
             fixed: false,
         }];
-        let rows = report(&world.inputs(), &Seen::new()).rows;
+        let rows = report(&world.inputs(&world.nodes()), &Seen::new()).rows;
         let row = rows.iter().find(|row| row.field == field).unwrap();
         assert_eq!(row.at.as_ref().map(|at| at.line), line, "{field}");
     }

@@ -6,6 +6,7 @@ mod drift;
 mod gate;
 mod jobs;
 mod node;
+mod nodes;
 mod person;
 mod pinned;
 mod random;

@@ -3,7 +3,7 @@
 
 use keel_engine::{
     Assignment, Digest, ExitCause, Goal, Health, Observation, ObservedImage, ObservedNetwork,
-    ObservedTask, ObservedVolume, Phase, Presence, RestartPolicy, TaskAssignment,
+    ObservedTask, ObservedVolume, Phase, Presence, RestartPolicy, TaskAssignment, VolumeSpec,
 };
 use std::sync::Arc;
 
@@ -37,18 +37,22 @@ impl Node {
             Assignment::Volume { spec, wanted } => {
                 self.seen.volumes.retain(|volume| volume.spec.name != spec.name);
                 if *wanted == Presence::Present {
-                    self.seen.volumes.push(Arc::new(ObservedVolume {
-                        spec: spec.clone(),
-                        mountpoint: "/v".into(),
-                        created: self.seen.at,
-                        tasks: vec![],
-                        anonymous: false,
-                        message: None,
-                    }));
+                    self.volume(spec);
                 }
             }
             Assignment::Task(task) => self.task(task),
         }
+    }
+
+    pub fn volume(&mut self, spec: &VolumeSpec) {
+        self.seen.volumes.push(Arc::new(ObservedVolume {
+            spec: spec.clone(),
+            mountpoint: "/v".into(),
+            created: self.seen.at,
+            tasks: vec![],
+            anonymous: false,
+            message: None,
+        }));
     }
 
     pub fn image(&mut self, reference: &str) {

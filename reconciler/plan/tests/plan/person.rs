@@ -127,7 +127,7 @@ fn a_kill_reaches_what_is_being_stopped() {
     world.pass();
     world.asks("shop-db-1", AskVerb::Kill);
     let plan = world.plan();
-    let forced = plan.wishes().any(|wish| match wish {
+    let forced = plan.wishes().any(|wish| match &wish.what {
         keel_engine::Assignment::Task(task) => task.force && task.grace.is_none(),
         _ => false,
     });
@@ -143,7 +143,7 @@ fn its_own_grace_is_no_change_of_the_specification() {
     let graces: Vec<_> = world
         .plan()
         .wishes()
-        .filter_map(|wish| match wish {
+        .filter_map(|wish| match &wish.what {
             keel_engine::Assignment::Task(task) => Some((task.grace, task.spec.stop_grace_period)),
             _ => None,
         })

@@ -19,7 +19,7 @@ fn what_a_person_came_back_to_stays_until_they_resume() {
     pin(&mut world, &good);
     let world = world.converge();
     assert_eq!(world.running(), "shop-web-1=nginx:1");
-    let told = status(&world.inputs());
+    let told = status(&world.inputs(&world.nodes()));
     assert_eq!(told.notes, ["rolled back to r1 by ann@shop"]);
     assert_eq!(
         (told.sync.to_string(), told.health.to_string()),
@@ -55,6 +55,6 @@ fn a_rollback_that_fails_leaves_what_ran_and_says_so() {
     pin(&mut world, &bad);
     let world = world.converge();
     assert_eq!(world.running(), "shop-web-1=nginx:1");
-    let notes = status(&world.inputs()).notes;
+    let notes = status(&world.inputs(&world.nodes())).notes;
     assert_eq!(notes[0], "revision r1 failed: web.1 exited (1) 3 times", "{notes:?}");
 }

@@ -4,7 +4,7 @@ use crate::world::{World, stack};
 use keel_plan::status::status;
 
 fn said(world: &World) -> String {
-    let status = status(&world.inputs());
+    let status = status(&world.inputs(&world.nodes()));
     format!("{} {} {:?} {:?}\n", status.sync, status.health, status.services, status.notes)
 }
 
@@ -42,7 +42,7 @@ fn three_answers_are_never_mixed() {
 
 #[test]
 fn the_revision_is_the_desired_one_once_nothing_differs_from_it() {
-    let revision = |world: &World| status(&world.inputs()).revision;
+    let revision = |world: &World| status(&world.inputs(&world.nodes())).revision;
     let two = || stack().wants("web", "nginx:1").wants("db", "postgres:1").converge();
     let mut removed = two().without("db");
     removed.desired.revision = "r2".into();

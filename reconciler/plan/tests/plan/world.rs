@@ -2,8 +2,8 @@
 
 use crate::node::Node;
 use keel_engine::{
-    Attachment, Digest, HealthCheck, HealthTest, Mount, MountSource, NetworkSpec, Port, StackName,
-    TaskSpec, VolumeSpec, digest_of, hash_of,
+    Attachment, Digest, HealthCheck, HealthTest, Mount, MountSource, NetworkSpec, NodeName,
+    NodeReport, Nodes, Port, StackName, TaskSpec, VolumeSpec, digest_of, hash_of,
 };
 use keel_plan::desired::{
     Condition, DependsOn, Desired, DesiredNetwork, DesiredService, DesiredVolume, Origin, Owner,
@@ -13,11 +13,16 @@ use keel_plan::standing::{Ask, AskVerb, Standing};
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs, invariants, text};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub struct World {
     pub desired: Desired,
     pub standing: Standing,
+    /// The controller's own.
     pub node: Node,
+    pub others: BTreeMap<NodeName, Node>,
+    /// Those that do not answer, and whether they ever did.
+    pub silent: BTreeMap<NodeName, bool>,
     pub asked: Asked,
     pub owner: Option<Owner>,
     pub learned: Vec<Learned>,
@@ -53,6 +58,8 @@ pub fn stack() -> World {
         desired,
         standing: Standing::default(),
         node,
+        others: BTreeMap::new(),
+        silent: BTreeMap::new(),
         asked: Asked::default(),
         owner: None,
         learned: vec![],
@@ -181,20 +188,46 @@ impl World {
         }
     }
 
-    pub fn inputs(&self) -> Inputs<'_> {
+    /// One more node, at the same time.
+    pub fn with_node(mut self, name: &str) -> Self {
+        let mut node = Node::default();
+        (node.seen.at, node.seen.node) = (self.node.seen.at, name.into());
+        self.others.insert(name.into(), node);
+        self
+    }
+
+    pub fn nodes(&self) -> Nodes {
+        let all = std::iter::once(&self.node).chain(self.others.values());
+        let report = |node: &Node| {
+            let (name, seen) = (node.seen.node.clone(), Arc::new(node.seen.clone()));
+            let report = match self.silent.get(&name) {
+                None => NodeReport::Known(seen),
+                Some(answered) => NodeReport::Unknown {
+                    since: node.seen.at,
+                    why: "no route to host".into(),
+                    last: answered.then_some(seen),
+                },
+            };
+            (name, report)
+        };
+        Nodes { home: self.node.seen.node.clone(), reports: all.map(report).collect() }
+    }
+
+    pub fn inputs<'a>(&'a self, nodes: &'a Nodes) -> Inputs<'a> {
         Inputs {
             stack: &self.desired.stack,
             desired: Some(&self.desired),
             owner: self.owner.as_ref(),
             standing: &self.standing,
-            observation: &self.node.seen,
+            nodes,
             asked: self.asked.clone(),
             now: self.node.seen.at,
         }
     }
 
     pub fn plan(&self) -> Plan {
-        let inputs = self.inputs();
+        let nodes = self.nodes();
+        let inputs = self.inputs(&nodes);
         let plan = keel_plan::plan(&inputs);
         let broken = invariants::broken(&inputs, &plan);
         assert!(broken.is_empty(), "{broken:#?}\n{}", text::lines(&plan));
@@ -229,7 +262,8 @@ impl World {
         self.learned.extend(plan.learned.clone());
         self.asked = Asked { services: self.asked.services.clone(), ..Asked::default() };
         for wish in plan.wishes() {
-            self.node.assign(wish);
+            let other = self.others.get_mut(&wish.node);
+            other.unwrap_or(&mut self.node).assign(&wish.what);
         }
         plan.is_settled()
     }
@@ -237,8 +271,13 @@ impl World {
     /// One pass, one second.
     pub fn step(&mut self) -> bool {
         let settled = self.pass();
-        self.node.tick(1_000);
+        self.tick(1_000);
         settled
+    }
+
+    pub fn tick(&mut self, millis: u64) {
+        self.node.tick(millis);
+        self.others.values_mut().for_each(|node| node.tick(millis));
     }
 
     /// Passes until nothing is left to do or to wait for.
@@ -268,9 +307,10 @@ impl World {
         panic!("no end:\n{story}");
     }
 
-    /// Running containers with their images.
+    /// Running containers with their images, of all nodes.
     pub fn running(&self) -> String {
-        let tasks = self.node.seen.tasks.iter();
+        let others = self.others.values().flat_map(|node| &node.seen.tasks);
+        let tasks = self.node.seen.tasks.iter().chain(others);
         let mut running: Vec<_> = tasks
             .filter(|task| task.phase == keel_engine::Phase::Running)
             .map(|task| format!("{}={}", task.spec.container_name, task.spec.image))

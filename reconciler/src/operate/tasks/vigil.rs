@@ -4,7 +4,7 @@ use super::Teller;
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
 use crate::operate::target::newest;
 use crate::outcome::ATTEMPTS;
-use keel_engine::{Goal, Health, Observation, ObservedTask, Phase, Slot, TaskId};
+use keel_engine::{Goal, Health, Nodes, ObservedTask, Phase, Slot, TaskId};
 use keel_plan::standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl<'a> Vigil<'a> {
     }
 
     /// Whether all of it is done.
-    pub fn look(&mut self, seen: &Observation, standing: &Standing) -> Result<bool, Refusal> {
+    pub fn look(&mut self, seen: &Nodes, standing: &Standing) -> Result<bool, Refusal> {
         let by_id: BTreeMap<_, _> = seen.all_tasks().map(|task| (&task.id, task)).collect();
         self.tell_of(&by_id);
         let mut done = true;
@@ -78,7 +78,7 @@ impl<'a> Vigil<'a> {
         &self,
         awaited: &Awaited,
         task: Option<&ObservedTask>,
-        seen: &Observation,
+        seen: &Nodes,
         standing: &Standing,
     ) -> Result<bool, Refusal> {
         let filled = newest(seen);
@@ -137,7 +137,7 @@ impl<'a> Vigil<'a> {
     /// Whether those that are restarted because of these run again, as far as that is waited for.
     fn others_followed(
         &mut self,
-        seen: &Observation,
+        seen: &Nodes,
         standing: &Standing,
         by_id: &BTreeMap<&TaskId, &ObservedTask>,
     ) -> bool {
