@@ -272,6 +272,7 @@ mod tests {
         let outcome = |holds: Vec<Hold>| {
             let entries = holds.into_iter().enumerate().map(|(number, hold)| Entry {
                 subject: slot(&format!("s{number}")),
+                node: None,
                 verdict: Verdict::Hold(hold),
             });
             ending(&Plan {
@@ -313,7 +314,10 @@ mod tests {
             ),
         ];
         for (subject, hold, expected) in cases {
-            assert_eq!(line(&Entry { subject, verdict: Verdict::Hold(hold) }), expected);
+            assert_eq!(
+                line(&Entry { subject, node: None, verdict: Verdict::Hold(hold) }),
+                expected
+            );
         }
     }
 }

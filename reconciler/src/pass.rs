@@ -242,11 +242,12 @@ impl Controller {
         Ok(())
     }
 
-    /// While this is held no pass looks at the stack or forgets it, here or in another process.
+    /// While this is held no pass looks at the stack or forgets it, here or in another process: every pass
+    /// has a turn at the controller's own node.
     pub(crate) async fn writing(&self, stack: &StackName) -> Result<Writing, EngineError> {
         let turn = self.turn(stack).await;
-        let nodes = self.fleet().turn_everywhere().await?;
-        Ok((turn, nodes))
+        let home = [self.fleet().home().clone()].into();
+        Ok((turn, self.fleet().turn(&home).await?))
     }
 
     /// How closely the next pass of a stack looks: closely once where drift was found.

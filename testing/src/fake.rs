@@ -10,7 +10,7 @@ use keel_engine::{
     Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
     Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
     ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
-    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Usage,
+    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -56,6 +56,9 @@ struct Inner {
     findings: Vec<Finding>,
     listeners: Vec<UnboundedSender<Event>>,
     signals: Vec<(TaskId, String)>,
+    silent: bool,
+    /// How often somebody asked for a turn.
+    turns: u64,
 }
 
 impl Fake {
@@ -64,6 +67,12 @@ impl Fake {
     pub fn new(node: &str) -> Self {
         let inner = Inner { now: 1_700_000_000_000, next_port: 32_768, ..Inner::default() };
         Self { node: node.into(), inner: Mutex::new(inner) }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.node
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -121,6 +130,17 @@ impl Fake {
         self.inner().disk = Some(Disk { total: 100, free: 100 - percent.min(100) });
     }
 
+    /// From now on it does not answer, or does again. Its tasks go on.
+    pub fn silence(&self, silent: bool) {
+        self.inner().silent = silent;
+    }
+
+    /// How often somebody asked for a turn.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.inner().turns
+    }
+
     /// Signals that were sent, in order.
     #[must_use]
     pub fn signals(&self) -> Vec<(TaskId, String)> {
@@ -129,6 +149,12 @@ impl Fake {
 }
 
 impl Inner {
+    /// What comes instead of an answer, while it is silent.
+    fn answers(&self) -> Result<()> {
+        let away = || EngineError::failed("cannot reach the node", "no route to host");
+        if self.silent { Err(away()) } else { Ok(()) }
+    }
+
     fn tell(&mut self, event: Event) {
         self.listeners.retain(|listener| listener.unbounded_send(event.clone()).is_ok());
     }
@@ -420,6 +446,7 @@ fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
 impl Engine for Fake {
     async fn observe(&self, depth: Depth) -> Result<Observation> {
         let mut inner = self.inner();
+        inner.answers()?;
         inner.looks += 1;
         let mut tasks: Vec<_> = inner.tasks.values().cloned().collect();
         let far = tasks.iter_mut().filter(|task| !depth.is_close(&task.place));
@@ -440,16 +467,26 @@ impl Engine for Fake {
 
     async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
         let mut inner = self.inner();
+        inner.answers()?;
         let refusals: Vec<_> = wishes.iter().filter_map(|wish| inner.take(wish).err()).collect();
         refusals.into_iter().next().map_or(Ok(()), Err)
     }
 
+    async fn turn(&self) -> Result<Turn> {
+        let mut inner = self.inner();
+        inner.answers()?;
+        inner.turns += 1;
+        Ok(Box::new(()))
+    }
+
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
+        self.inner().answers()?;
         Ok(self.inner().sweep(sweep))
     }
 
     async fn usage(&self) -> Result<Usage> {
         let inner = self.inner();
+        inner.answers()?;
         Ok(Usage {
             images: inner.images.values().map(|image| image.size).sum(),
             tasks: inner.tasks.keys().map(|id| (id.clone(), 1)).collect(),

@@ -254,8 +254,12 @@ mod tests {
 
     #[test]
     fn what_was_fetched_by_digest_goes_with_its_last_tag() {
-        let seen =
-            node(&[("app:1", "a"), ("app:2", "a"), ("app:1@sha256:aa", "a"), ("b@sha256:aa", "a")]);
+        let seen = Nodes::from(node(&[
+            ("app:1", "a"),
+            ("app:2", "a"),
+            ("app:1@sha256:aa", "a"),
+            ("b@sha256:aa", "a"),
+        ]));
         let left = |meant: &[&str]| {
             let meant: Vec<_> = meant.iter().map(|name| (*name).to_owned()).collect();
             left_without_a_tag(&seen, &meant)

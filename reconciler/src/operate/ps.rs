@@ -176,14 +176,14 @@ mod tests {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let mut one = task("web", "1", 'a', 0);
         one.digest = Some(keel_engine::Digest::of(b"image"));
-        let mut seen = observation([]);
         let image = ObservedImage {
             digest: one.digest,
             entrypoint: words("/entry.sh"),
             command: words("nginx -g"),
             ..ObservedImage::default()
         };
-        seen.images.push(image.into());
+        let images = vec![image.into()];
+        let seen = Nodes::from(keel_engine::Observation { images, ..Default::default() });
         let mut said = |entrypoint: Option<&str>, command: Option<&str>| {
             let spec = std::sync::Arc::make_mut(&mut one.spec);
             (spec.entrypoint, spec.command) = (entrypoint.map(words), command.map(words));

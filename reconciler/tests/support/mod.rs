@@ -24,14 +24,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A root with its node; controllers come and go.
 pub struct World {
     pub folder: tempfile::TempDir,
+    /// The controller's own node.
     pub fake: Arc<Fake>,
+    pub others: Vec<Arc<Fake>>,
     clock: Arc<AtomicU64>,
 }
 
 impl World {
     pub fn new() -> Self {
         let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
-        Self { folder: tempfile::tempdir().unwrap(), fake: Arc::new(Fake::new("here")), clock }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            fake: Arc::new(Fake::new("here")),
+            others: vec![],
+            clock,
+        }
+    }
+
+    /// One more node.
+    pub fn with_node(mut self, name: &str) -> (Self, Arc<Fake>) {
+        let fake = Arc::new(Fake::new(name));
+        self.others.push(fake.clone());
+        (self, fake)
+    }
+
+    fn fleet(&self) -> Fleet {
+        let all = std::iter::once(&self.fake).chain(&self.others);
+        let named = all.map(|fake| (fake.name().clone(), fake.clone() as Arc<dyn Engine>));
+        Fleet::new(self.fake.name().clone(), named)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -69,7 +89,7 @@ impl World {
             sources_dir: self.path("root/sources"),
             data: self.path("root/data"),
             repos: Repos { folder: self.path("root/repos"), ..Repos::default() },
-            fleet: Fleet::of("here".into(), self.fake.clone()),
+            fleet: self.fleet(),
             sources,
             policy: Policy { settle: 0, ..Policy::default() },
             serve,
