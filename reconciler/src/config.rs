@@ -20,9 +20,9 @@ mod sources;
 
 use crate::load::{FolderFiles, Reading, StackFiles};
 use crate::source::interpolated;
-use crate::yaml::{Trouble, parse};
 use keel_plan::desired::{Owner, Policy};
-use keel_spec::{Code, Permission, Permits};
+use keel_spec::problem::render;
+use keel_spec::{Code, Item, Permission, Permits, Problem, Span, Texts};
 use reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -290,7 +290,7 @@ pub struct Config {
 struct Named {
     path: PathBuf,
     role: Role,
-    at: Trouble,
+    at: Span,
 }
 
 /// What a named file is for.
@@ -324,35 +324,34 @@ impl Config {
     /// Reads the text of the file that is shown under this name.
     pub fn parse(text: &str, shown: &str) -> Result<Self, ConfigError> {
         let mut reader = Reader::default();
-        let config = match parse(text) {
+        let config = match keel_spec::document(text, shown) {
             Ok(None) => Self::default(),
             Ok(Some(root)) => reader.config(&root),
-            Err(trouble) => {
-                reader.troubles.push(trouble);
+            Err(problems) => {
+                reader.problems = problems;
                 Self::default()
             }
         };
-        if reader.troubles.is_empty() {
+        if reader.problems.is_empty() {
             return Ok(config);
         }
-        let text = &masked(text);
-        reader.troubles.sort_by_key(|trouble| (trouble.line, trouble.column));
-        let printed: Vec<_> = reader
-            .troubles
-            .iter()
-            .map(|trouble| trouble.printed(Code::Config, text, shown))
-            .collect();
+        let texts = texts(text, shown);
+        let place = |problem: &Problem| problem.span.as_ref().map(|span| (span.line, span.column));
+        reader.problems.sort_by_key(place);
+        let printed: Vec<_> =
+            reader.problems.iter().map(|problem| render(problem, &texts)).collect();
         Err(ConfigError(printed.join("\n")))
     }
 
     /// Looks at every file that is named. `text` and `shown` are those it was read from.
     #[must_use]
     pub fn look(&self, text: &str, shown: &str) -> Looked {
-        let text = &masked(text);
+        let texts = texts(text, shown);
         let mut looked = Looked::default();
         for file in &self.files {
             let told = |message: String, hint: Option<String>, code| {
-                Trouble { message, hint, ..file.at.clone() }.printed(code, text, shown)
+                let problem = Problem::new(code, message).at(file.at.clone());
+                render(&Problem { hint, ..problem }, &texts)
             };
             match files::look(file) {
                 None => {}
@@ -366,6 +365,13 @@ impl Config {
         }
         looked
     }
+}
+
+/// What excerpts are taken from.
+fn texts(text: &str, shown: &str) -> Texts {
+    let mut texts = Texts::default();
+    texts.insert(shown.into(), masked(text).into());
+    texts
 }
 
 /// The text with user and password of URLs blackened, every column where it was: excerpts of it
@@ -386,7 +392,7 @@ fn masked(text: &str) -> String {
 }
 
 impl Reader {
-    fn config(&mut self, root: &crate::yaml::Item) -> Config {
+    fn config(&mut self, root: &Item) -> Config {
         let mut config = Config::default();
         self.keys(root, "", "keel.yaml", |this, key, value| match key {
             "sources" => config.sources = this.sources(value),

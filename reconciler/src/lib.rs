@@ -46,7 +46,6 @@ mod store;
 mod sweeper;
 mod trace;
 pub mod work_tree;
-mod yaml;
 
 pub use clock::Clock;
 pub use controller::{Controller, Lines, Settings};

@@ -14,9 +14,11 @@ pub(crate) const MAX_DEPTH: usize = 64;
 
 /// One item of the tree.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Item {
-    pub(crate) node: Node,
-    pub(crate) span: Span,
+pub struct Item {
+    /// What it is.
+    pub node: Node,
+    /// Where it was written.
+    pub span: Span,
     pub(crate) tag: Tag,
     /// The folder that relative paths in it start from.
     pub(crate) base: Arc<Path>,
@@ -24,24 +26,31 @@ pub(crate) struct Item {
 
 /// What an item is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node {
+pub enum Node {
+    /// A text, number, boolean or nothing.
     Scalar(Scalar),
+    /// `- `, or `[ ]`.
     List(Vec<Item>),
+    /// Keys and values, in the order of the file.
     Map(Vec<Entry>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) at: Span,
-    pub(crate) value: Item,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key was written.
+    pub at: Span,
+    /// Its value.
+    pub value: Item,
 }
 
 /// A scalar's text, before anybody says what type it has.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Scalar {
-    pub(crate) text: String,
+pub struct Scalar {
+    /// As it reads, without quotes and escapes.
+    pub text: String,
     /// Written without quotes, and not the result of a substitution: it may be a number, a
     /// boolean or null.
     pub(crate) plain: bool,
@@ -135,7 +144,8 @@ impl Item {
         Self { node, span: self.span.clone(), tag: self.tag, base: self.base.clone() }
     }
 
-    pub(crate) fn is_null(&self) -> bool {
+    /// Whether nothing was written: `key:`, `key: ~` or `key: null`.
+    pub fn is_null(&self) -> bool {
         matches!(&self.node, Node::Scalar(scalar) if scalar.ty() == Type::Null)
     }
 
@@ -147,11 +157,12 @@ impl Item {
     }
 
     /// The text of a scalar that is not null.
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         self.as_scalar().filter(|scalar| scalar.ty() != Type::Null).map(|s| s.text.as_str())
     }
 
-    pub(crate) fn entries(&self) -> &[Entry] {
+    /// Keys and values of a map; of anything else none.
+    pub fn entries(&self) -> &[Entry] {
         match &self.node {
             Node::Map(entries) => entries,
             _ => &[],
@@ -169,7 +180,8 @@ impl Item {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&Item> {
+    /// The value of a key of a map.
+    pub fn get(&self, key: &str) -> Option<&Item> {
         self.entry(key).map(|entry| &entry.value)
     }
 

@@ -42,6 +42,16 @@ pub(crate) fn parse(text: &str, file: &Arc<str>, base: &Arc<Path>) -> (Vec<Item>
     (builder.documents, builder.problems)
 }
 
+/// The first document of a text that is no Compose file (`keel.yaml`), shown to people under this name, or
+/// what is wrong with it; nothing where there are only comments.
+pub fn document(text: &str, shown: &str) -> Result<Option<Item>, Vec<Problem>> {
+    let (mut documents, problems) = parse(text, &shown.into(), &Path::new("").into());
+    match problems.is_empty() {
+        true => Ok((!documents.is_empty()).then(|| documents.swap_remove(0))),
+        false => Err(problems),
+    }
+}
+
 fn options() -> Options {
     let mut options = granit_parser::options! {
         flow_nesting_limit: MAX_DEPTH,

@@ -3,12 +3,12 @@
 use super::reader::Reader;
 use super::{Api, ForgeConfig, Role};
 use crate::source::Location;
-use crate::yaml::Item;
+use keel_spec::Item;
 
 impl Reader {
     /// Of the source at this URL.
     pub(super) fn forge(&mut self, item: &Item, git: &str) -> Option<ForgeConfig> {
-        let before = self.troubles.len();
+        let before = self.problems.len();
         let (mut forge, mut token_file, mut api, mut repo) = (None, None, None, None);
         self.keys(item, "sources.*.forge", "a forge", |this, name, value| match name {
             "type" => forge = this.word(value, "sources.*.forge.type"),
@@ -17,7 +17,7 @@ impl Reader {
             "repo" => repo = this.repo(value),
             _ => {}
         });
-        if self.troubles.len() > before {
+        if self.problems.len() > before {
             return None;
         }
         let (Some(forge), Some(token_file)) = (forge, token_file) else {

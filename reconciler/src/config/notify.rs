@@ -3,7 +3,7 @@
 use super::keys::{KINDS, RECEIVERS};
 use super::reader::Reader;
 use super::{NotifyConfig, Role, UrlFrom};
-use crate::yaml::Item;
+use keel_spec::{Item, Node};
 use std::path::PathBuf;
 
 /// What one entry says.
@@ -22,9 +22,9 @@ impl Reader {
     }
 
     fn receiver(&mut self, item: &Item) -> Option<NotifyConfig> {
-        let before = self.troubles.len();
+        let before = self.problems.len();
         let mut written = self.written_receiver(item);
-        if self.troubles.len() > before {
+        if self.problems.len() > before {
             return None;
         }
         if written.receivers.len() > 1 {
@@ -44,14 +44,12 @@ impl Reader {
 
     fn written_receiver<'a>(&mut self, item: &'a Item) -> Written<'a> {
         let mut written = Written::default();
-        let crate::yaml::Node::Map(entries) = &item.node else {
+        if !matches!(item.node, Node::Map(_)) {
             self.keys(item, "notify.*", "a receiver", |_, _, _| {});
             return written;
-        };
-        let place =
-            |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, item)| item);
+        }
         self.keys(item, "notify.*", "a receiver", |this, key, _| {
-            let Some(value) = place(key) else { return };
+            let Some(value) = item.get(key) else { return };
             match key {
                 "token-file" => written.token_file = this.file(value, Role::Secret),
                 "secret-file" => {

@@ -2,8 +2,8 @@
 
 use super::reader::Reader;
 use super::{Listen, RegistryConfig};
-use crate::yaml::Item;
 use keel_plan::desired::{DriftPolicy, Policy};
+use keel_spec::Item;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -54,15 +54,15 @@ impl Reader {
 
     pub(super) fn registries(&mut self, item: &Item) -> BTreeMap<String, RegistryConfig> {
         let mut registries = BTreeMap::new();
-        self.named(item, "registries", |this, host, value| {
+        self.named(item, "registries", |this, entry| {
             let mut registry = RegistryConfig::default();
-            this.keys(value, "registries.*", "a registry", |this, key, value| match key {
+            this.keys(&entry.value, "registries.*", "a registry", |this, key, value| match key {
                 "mirrors" => registry.mirrors = this.mirrors(value),
                 "auth-hosts" => registry.auth_hosts = this.hosts(value),
                 "insecure" => registry.insecure = this.flag(value).unwrap_or(false),
                 _ => {}
             });
-            registries.insert(host.text.clone(), registry);
+            registries.insert(entry.key.clone(), registry);
         });
         registries
     }

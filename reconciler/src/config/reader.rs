@@ -4,24 +4,29 @@ use super::duration::parse_duration;
 use super::keys::{Shape, below, find};
 use super::size::parse_size;
 use super::{Named, Role};
-use crate::yaml::{Item, Key, Node, Trouble};
+use keel_spec::{Code, Entry, Item, Node, Problem, Span};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct Reader {
-    pub troubles: Vec<Trouble>,
+    pub problems: Vec<Problem>,
     pub files: Vec<Named>,
 }
 
 impl Reader {
     pub fn wrong(&mut self, at: &Item, message: impl Into<String>) {
-        self.troubles.push(Trouble::at(at, message));
+        self.tell(&at.span, message, None);
     }
 
-    pub fn wrong_key(&mut self, key: &Key, message: impl Into<String>) {
-        self.troubles.push(Trouble::of_key(key, message));
+    pub fn wrong_key(&mut self, entry: &Entry, message: impl Into<String>) {
+        self.tell(&entry.at, message, None);
+    }
+
+    fn tell(&mut self, at: &Span, message: impl Into<String>, hint: Option<String>) {
+        let problem = Problem::new(Code::Config, message).at(at.clone());
+        self.problems.push(Problem { hint, ..problem });
     }
 
     /// The keys below this path of the table, each handed to `known`; the others are refused by
@@ -33,38 +38,38 @@ impl Reader {
         what: &str,
         mut known: impl FnMut(&mut Self, &str, &Item),
     ) {
-        for (key, value) in self.entries(item, what) {
-            let path =
-                if home.is_empty() { key.text.clone() } else { format!("{home}.{}", key.text) };
+        for entry in self.entries(item, what) {
+            let key = &entry.key;
+            let path = if home.is_empty() { key.clone() } else { format!("{home}.{key}") };
             match find(&path).map(|row| row.shape) {
                 Some(Shape::NotYet) => {
-                    let words =
-                        format!("this version does not obey the key `{}` in {what}", key.text);
-                    self.troubles.push(Trouble::of_key(key, words));
+                    self.wrong_key(
+                        entry,
+                        format!("this version does not obey the key `{key}` in {what}"),
+                    );
                 }
-                Some(_) => known(self, &key.text, value),
+                Some(_) => known(self, key, &entry.value),
                 None => {
                     let names = below(home).map(|(name, _)| name);
-                    let hint = keel_spec::nearest::hint(&key.text, names);
-                    let words = format!("unknown key `{}` in {what}", key.text);
-                    self.troubles.push(Trouble::of_key(key, words).hint(hint));
+                    let hint = keel_spec::nearest::hint(key, names);
+                    self.tell(&entry.at, format!("unknown key `{key}` in {what}"), hint);
                 }
             }
         }
     }
 
     /// Names that people chose.
-    pub fn named(&mut self, item: &Item, what: &str, mut each: impl FnMut(&mut Self, &Key, &Item)) {
-        for (key, value) in self.entries(item, what) {
-            each(self, key, value);
+    pub fn named(&mut self, item: &Item, what: &str, mut each: impl FnMut(&mut Self, &Entry)) {
+        for entry in self.entries(item, what) {
+            each(self, entry);
         }
     }
 
-    fn entries<'a>(&mut self, item: &'a Item, what: &str) -> &'a [(Key, Item)] {
+    fn entries<'a>(&mut self, item: &'a Item, what: &str) -> &'a [Entry] {
         match &item.node {
             Node::Map(entries) => entries,
             // A heading whose keys are all commented out.
-            _ if item.is_nothing() => &[],
+            _ if item.is_null() => &[],
             _ => {
                 self.wrong(item, format!("{what} must be a map of keys"));
                 &[]
@@ -73,13 +78,11 @@ impl Reader {
     }
 
     pub fn text(&mut self, item: &Item) -> Option<String> {
-        match &item.node {
-            Node::Scalar(text) if !text.is_empty() => Some(text.clone()),
-            _ => {
-                self.wrong(item, "a text is needed here");
-                None
-            }
+        let text = item.text().filter(|text| !text.is_empty());
+        if text.is_none() {
+            self.wrong(item, "a text is needed here");
         }
+        text.map(str::to_owned)
     }
 
     /// One text, or a list of them.
@@ -115,7 +118,7 @@ impl Reader {
         let name = path.rsplit('.').next().unwrap_or(path);
         let hint = keel_spec::nearest::hint(&text, words.iter().copied());
         let words = format!("`{name}` is one of {}, not `{text}`", quoted.join(", "));
-        self.troubles.push(Trouble::at(item, words).hint(hint));
+        self.tell(&item.span, words, hint);
         None
     }
 
@@ -140,7 +143,7 @@ impl Reader {
     pub fn maps<'a>(&mut self, item: &'a Item, what: &str) -> &'a [Item] {
         match &item.node {
             Node::List(items) => items,
-            _ if item.is_nothing() => &[],
+            _ if item.is_null() => &[],
             _ => {
                 self.wrong(item, format!("{what} must be a list: `- ` before each of them"));
                 &[]
@@ -149,9 +152,9 @@ impl Reader {
     }
 
     pub fn flag(&mut self, item: &Item) -> Option<bool> {
-        match &item.node {
-            Node::Scalar(text) if text == "true" => Some(true),
-            Node::Scalar(text) if text == "false" => Some(false),
+        match item.text() {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
             _ => {
                 self.wrong(item, "`true` or `false` is needed here");
                 None
@@ -216,7 +219,7 @@ impl Reader {
     /// A file that must be there when it is used; [`super::files`] looks at all of them.
     pub fn file(&mut self, item: &Item, role: Role) -> Option<PathBuf> {
         let path = self.path(item)?;
-        self.files.push(Named { path: path.clone(), role, at: Trouble::at(item, "") });
+        self.files.push(Named { path: path.clone(), role, at: item.span.clone() });
         Some(path)
     }
 }

@@ -5,8 +5,7 @@ use super::reader::Reader;
 use super::{Auth, Follow, ForgeConfig, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
 use crate::limits;
 use crate::source::{Location, is_range, shown_url};
-use crate::yaml::{Item, Node};
-use keel_spec::Permission;
+use keel_spec::{Item, Node, Permission};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,27 +37,28 @@ struct Written<'a> {
 impl Reader {
     pub(super) fn sources(&mut self, item: &Item) -> Vec<SourceConfig> {
         let mut sources = Vec::new();
-        self.named(item, "sources", |this, name, value| {
-            if is_name(&name.text) {
-                sources.extend(this.source(&name.text, value));
+        self.named(item, "sources", |this, entry| {
+            let name = &entry.key;
+            if is_name(name) {
+                sources.extend(this.source(name, &entry.value));
             } else {
                 let words =
-                    format!("`{}` is no name of a source: letters, digits, `-` and `_`", name.text);
-                this.wrong_key(name, words);
+                    format!("`{}` is no name of a source: letters, digits, `-` and `_`", name);
+                this.wrong_key(entry, words);
             }
         });
         sources
     }
 
     fn source(&mut self, name: &str, item: &Item) -> Option<SourceConfig> {
-        let before = self.troubles.len();
+        let before = self.problems.len();
         let written = self.written(item);
         let from = match (&written.git, &written.dir) {
             (Some(url), None) => self.git(url.clone(), &written),
             (None, Some(dir)) => self.directory(dir, &written),
             _ => {
                 // One that is written, and wrong, was told already.
-                if self.troubles.len() == before {
+                if self.problems.len() == before {
                     self.wrong(item, "a source needs either `git` or `dir`");
                 }
                 return None;
@@ -71,14 +71,12 @@ impl Reader {
 
     fn written<'a>(&mut self, item: &'a Item) -> Written<'a> {
         let mut written = Written::default();
-        let Node::Map(entries) = &item.node else {
+        if !matches!(item.node, Node::Map(_)) {
             self.keys(item, "sources.*", "a source", |_, _, _| {});
             return written;
-        };
-        let place =
-            |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, item)| item);
+        }
         self.keys(item, "sources.*", "a source", |this, key, _| {
-            let Some(value) = place(key) else { return };
+            let Some(value) = item.get(key) else { return };
             match key {
                 "git" => written.git = this.url(value),
                 "dir" => written.dir = this.file(value, Role::Folder),
@@ -209,14 +207,14 @@ impl Reader {
 
     fn pairs(&mut self, item: &Item) -> BTreeMap<String, String> {
         let mut pairs = BTreeMap::new();
-        self.named(item, "env", |this, key, value| match (&key.text, &value.node) {
+        self.named(item, "env", |this, entry| match (&entry.key, &entry.value.node) {
             (name, _) if !is_variable(name) => {
-                this.wrong_key(key, format!("`{name}` is no name of a variable"));
+                this.wrong_key(entry, format!("`{name}` is no name of a variable"));
             }
-            (name, Node::Scalar(text)) => {
-                pairs.insert(name.clone(), text.clone());
+            (name, Node::Scalar(scalar)) => {
+                pairs.insert(name.clone(), scalar.text.clone());
             }
-            (name, _) => this.wrong(value, format!("the variable `{name}` needs a text")),
+            (name, _) => this.wrong(&entry.value, format!("the variable `{name}` needs a text")),
         });
         pairs
     }
@@ -229,7 +227,7 @@ impl Reader {
     fn auth(&mut self, item: &Item) -> Option<Auth> {
         let (mut token, mut password, mut key) = (None, None, None);
         let (mut username, mut known_hosts) = (None, None);
-        let before = self.troubles.len();
+        let before = self.problems.len();
         self.keys(item, "sources.*.auth", "auth", |this, name, value| match name {
             "token-file" => token = this.file(value, Role::Secret),
             "username" => username = this.text(value),
@@ -246,7 +244,7 @@ impl Reader {
                 Auth::Ssh { key: None, known_hosts: Some(hosts) }
             }
             _ => {
-                if self.troubles.len() == before {
+                if self.problems.len() == before {
                     self.wrong(item, "auth is one of: `token-file`; `username` and `password-file`; `ssh-key-file` and `known-hosts`");
                 }
                 return None;
@@ -274,7 +272,7 @@ impl Reader {
 
     fn webhook(&mut self, item: &Item) -> Option<WebhookConfig> {
         let (mut forge, mut secret_file) = (None, None);
-        let before = self.troubles.len();
+        let before = self.problems.len();
         self.keys(item, "sources.*.webhook", "a webhook", |this, name, value| match name {
             "type" => forge = this.word(value, "sources.*.webhook.type"),
             "secret-file" => secret_file = this.file(value, Role::Secret),
@@ -283,7 +281,7 @@ impl Reader {
         match (forge, secret_file) {
             (Some(forge), Some(secret_file)) => Some(WebhookConfig { forge, secret_file }),
             _ => {
-                if self.troubles.len() == before {
+                if self.problems.len() == before {
                     self.wrong(item, "a webhook needs `type` and `secret-file`");
                 }
                 None
