@@ -49,6 +49,17 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, hold: Hold) -> io::Result<(
     }
 }
 
+/// Gives a file that was written elsewhere on the same disk its name, in place of what had it. Once it
+/// returns, a loss of power takes neither its content nor its name.
+///
+/// # Errors
+/// Those of the file system.
+pub fn place(file: &File, from: &Path, to: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(from, to)?;
+    to.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
 /// Makes a folder with those above it, where they are missing. Once it returns, a loss of power takes none
 /// of them away, nor one that was made before by somebody who died meanwhile.
 ///

@@ -1,6 +1,7 @@
-//! What content, images and signals are called: the one reading of names that files, people,
+//! What content, images, capabilities and signals are called: the one reading of names that files, people,
 //! registries and the kernel share. Pure.
 
+pub mod capability;
 pub mod digest;
 pub mod reference;
 pub mod signal;

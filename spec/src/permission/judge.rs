@@ -10,6 +10,7 @@ use crate::keys::Place;
 use crate::problem::Problems;
 use crate::service::mounts::{clean, is_foreign, is_path, propagation, split};
 use crate::span::Span;
+use keel_names::capability;
 
 /// What a value asks for, and where.
 pub(super) type Wants = Vec<(Span, Permission)>;
@@ -139,28 +140,10 @@ fn unless(
     }
 }
 
-/// Those that every container has, as with docker.
-const EVERYBODYS: [&str; 14] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
 pub(super) fn capabilities(entry: &Entry, _: &Ground<'_>, wants: &mut Wants) {
     let everybodys = |name: &str| {
         let name = name.to_ascii_uppercase();
-        EVERYBODYS.contains(&name.strip_prefix("CAP_").unwrap_or(&name))
+        capability::DEFAULT.contains(&name.strip_prefix("CAP_").unwrap_or(&name))
     };
     unless(entry, Permission::Capabilities, everybodys, wants);
 }

@@ -8,6 +8,7 @@ use crate::item::{Item, Node};
 use crate::nearest;
 use crate::problem::Problem;
 use crate::stack::HostPath;
+use keel_names::capability;
 
 /// Privileges of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,7 +113,7 @@ fn capabilities(service: &Field<'_>, key: &str) -> Vec<String> {
     if let Node::List(items) = &field.item.node {
         let unknown = items.iter().filter(|item| {
             let name = item.text().map(|name| plain(name.to_owned()));
-            name.is_some_and(|name| name != "ALL" && !CAPABILITIES.contains(&name.as_str()))
+            name.is_some_and(|name| name != "ALL" && !capability::ALL.contains(&name.as_str()))
         });
         unknown.for_each(|item| no_capability(&field, item));
     }
@@ -123,21 +124,9 @@ fn no_capability(field: &Field<'_>, item: &Item) {
     let name = item.text().unwrap_or_default();
     let message = format!("{}: there is no capability `{name}`", field.name());
     let problem = Problem::new(Code::BadValue, message).at(item.span.clone());
-    let near = nearest::hint(&name.to_ascii_uppercase(), CAPABILITIES);
+    let near = nearest::hint(&name.to_ascii_uppercase(), capability::ALL);
     field.scope.add(Problem { hint: near, ..problem });
 }
-
-/// What Linux has.
-#[rustfmt::skip]
-const CAPABILITIES: [&str; 41] = [
-    "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE",
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL",
-    "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN",
-    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP",
-    "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_NICE",
-    "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
 
 fn devices(service: &Field<'_>) -> Vec<Device> {
     let Some(field) = service.get("devices") else { return Vec::new() };

@@ -18,6 +18,7 @@ use crate::root::late;
 use crate::root::layout::TaskDir;
 use crate::root::record::Process;
 use keel_engine::Exec;
+use keel_names::capability;
 use nix::sched::CloneFlags;
 use nix::sys::signal::SigSet;
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior};
@@ -149,6 +150,6 @@ fn program(mut program: Program, exec: &Exec) -> Program {
 
 fn all_capabilities() -> Capabilities {
     let known = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
-    let all = capabilities::ALL.iter().enumerate().filter(|(number, _)| known & 1 << number != 0);
+    let all = capability::ALL.iter().enumerate().filter(|(number, _)| known & 1 << number != 0);
     capabilities::sets(all.map(|(_, name)| *name))
 }

@@ -1,7 +1,6 @@
 //! Gathers what [`crate::runtime::bundle()`] needs to know of the host, and calls it.
 
 use super::bundle::DeviceNode;
-use super::capabilities;
 use super::overlay::Layers;
 use super::seal;
 use crate::root::layout::Layout;
@@ -9,6 +8,7 @@ use crate::root::places::{self, Places};
 use crate::root::record::Work;
 use crate::runtime::{Bundle, BundleError, HostFacts, HostMount, ImageFacts, bundle};
 use keel_engine::{Device, TaskAssignment, TaskSpec};
+use keel_names::capability;
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::fs::{FileType, Stat, fstat, major, minor, stat};
 use rustix::thread::CapabilitySet;
@@ -192,7 +192,7 @@ fn own_capabilities() -> BTreeSet<String> {
     let own =
         rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
     let has = |(number, _): &(usize, &&str)| own.bits() & 1 << number != 0;
-    let all = capabilities::ALL.iter().enumerate();
+    let all = capability::ALL.iter().enumerate();
     all.filter(has).map(|(_, name)| (*name).to_owned()).collect()
 }
 

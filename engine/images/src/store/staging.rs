@@ -142,8 +142,7 @@ impl StagedFile {
 
     /// Gives it its name. Whoever had the name before had the same content, or an older one.
     pub(crate) fn place(self, path: &Path) -> Result<()> {
-        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
-        std::fs::rename(&self.path, path).map_err(Error::io("create", path))
+        keel_durable::place(&self.file, &self.path, path).map_err(Error::io("create", path))
     }
 }
 

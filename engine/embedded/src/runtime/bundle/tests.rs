@@ -11,7 +11,7 @@ fn host() -> HostFacts {
         secrets: "/root/secrets".into(),
         layers: Layers { lower: vec!["/l0".into(), "/l1".into()], upper: None },
         cgroup: "keel-abc/0123456789ab".into(),
-        capabilities: crate::runtime::capabilities::ALL.map(str::to_owned).into(),
+        capabilities: keel_names::capability::ALL.map(str::to_owned).into(),
         ..HostFacts::default()
     }
 }
