@@ -18,8 +18,10 @@ pub fn all() -> Vec<(&'static str, Schema)> {
 }
 
 /// What commands print with `--format json`, and what the API answers.
-fn outputs() -> Vec<(&'static str, Schema)> {
+#[must_use]
+pub fn outputs() -> Vec<(&'static str, Schema)> {
     vec![
+        ("check", of::<rows::CheckReport>()),
         ("containers", of::<Vec<ask::ContainerRow>>()),
         ("deliveries", of::<Vec<rows::DeliveryRow>>()),
         ("disk-usage", of::<Vec<rows::UsageRow>>()),

@@ -3,9 +3,32 @@
 
 use crate::ask::TaskVerb;
 use keel_engine::{StackName, VolumeSpec};
+use keel_spec::problem::ProblemRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// `check`: the problems of stacks' files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CheckReport {
+    /// Of this shape.
+    pub version: u32,
+    /// One for each stack, by path.
+    pub stacks: Vec<CheckedStack>,
+}
+
+/// One stack of a [`CheckReport`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CheckedStack {
+    /// Its name, where it has one.
+    pub stack: Option<String>,
+    /// Its folder.
+    pub path: String,
+    /// Whether it can be deployed.
+    pub ok: bool,
+    /// What is wrong with it, and what hurts.
+    pub problems: Vec<ProblemRow>,
+}
 
 /// `images`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use crate::code::{Code, Severity};
 use crate::span::{Span, Texts};
 pub use gather::gathered;
-pub use json::json;
+pub use json::{LinkRow, PlaceRow, ProblemRow, row};
 pub use sarif::sarif;
 
 /// One thing that is wrong, where, and what to do about it.

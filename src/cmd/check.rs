@@ -9,8 +9,8 @@ use crate::failure::Result;
 use crate::show::{json, problem};
 use clap::ValueEnum;
 use keel_reconciler::load::LoadedStack;
+use keel_reconciler::rows::{CheckReport, CheckedStack};
 use keel_spec::Severity;
-use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// What it takes.
@@ -52,7 +52,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let stacks = asked::loaded(&args, context)?;
     match args.format {
         Format::Text => text(&stacks, context)?,
-        Format::Json => context.screen.data(&json::render(&shape(&stacks)))?,
+        Format::Json => context.screen.data(&json::render(&report(&stacks)))?,
         Format::Sarif => {
             let problems = stacks.iter().flat_map(|stack| &stack.problems);
             let log = keel_spec::problem::sarif(problems, env!("CARGO_PKG_VERSION"));
@@ -90,15 +90,12 @@ fn verdict(stack: &LoadedStack) -> String {
     }
 }
 
-fn shape(stacks: &[LoadedStack]) -> Value {
-    let one = |stack: &LoadedStack| {
-        let problems: Vec<Value> = stack.problems.iter().map(keel_spec::problem::json).collect();
-        json!({
-            "stack": stack.name.as_ref().map(ToString::to_string),
-            "path": stack.dir,
-            "ok": stack.lowered.is_some(),
-            "problems": problems,
-        })
+fn report(stacks: &[LoadedStack]) -> CheckReport {
+    let one = |stack: &LoadedStack| CheckedStack {
+        stack: stack.name.as_ref().map(ToString::to_string),
+        path: stack.dir.display().to_string(),
+        ok: stack.lowered.is_some(),
+        problems: stack.problems.iter().map(keel_spec::problem::row).collect(),
     };
-    json!({ "version": 1, "stacks": stacks.iter().map(one).collect::<Vec<_>>() })
+    CheckReport { version: 1, stacks: stacks.iter().map(one).collect() }
 }

@@ -1,43 +1,100 @@
 //! Problems as JSON, for programs.
 
-use serde_json::{Map, Value, json};
-
 use super::Problem;
 use crate::span::{Link, Span};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-/// The problem with its place and chain: `{code, name, severity, message, service, others, file, line,
-/// column, length, label, hint, chain: [{how, file, line, column}]}`. What it has not is absent.
-pub fn json(problem: &Problem) -> Value {
-    let mut object = Map::new();
-    let mut put = |key: &str, value: Value| {
-        if !value.is_null() {
-            object.insert(key.to_owned(), value);
-        }
-    };
-    put("code", json!(problem.code));
-    put("name", json!(problem.code.name()));
-    put("severity", json!(problem.severity));
-    put("message", json!(problem.message));
-    put("service", json!(problem.service));
-    let others = (!problem.others.is_empty()).then_some(&problem.others);
-    put("others", json!(others));
-    put("label", json!(problem.label));
-    put("hint", json!(problem.hint));
-    if let Some(span) = &problem.span {
-        put("file", json!(span.file));
-        put("line", json!(span.line));
-        put("column", json!(span.column));
-        put("length", json!(span.len));
-        put("chain", chain(span));
-    }
-    Value::Object(object)
+/// A problem with its place. What it does not have is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ProblemRow {
+    /// `E0401`; `keel explain` describes it.
+    pub code: String,
+    /// The code's name: `unknown-key`.
+    pub name: String,
+    /// `error`, `warning`, `notice`.
+    pub severity: String,
+    /// One line.
+    pub message: String,
+    /// The service it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Further services with the same problem at the same place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// What an excerpt says below the caret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Option<PlaceRow>,
+    /// How the value came to that place, nearest first: what it overrides, which file includes it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<LinkRow>,
 }
 
-fn chain(span: &Span) -> Value {
-    let step = |link: &Link| {
-        let Span { file, line, column, .. } = &link.at;
-        json!({ "how": link.to_string(), "file": file, "line": line, "column": column })
-    };
-    let steps: Vec<Value> = span.links().map(step).collect();
-    if steps.is_empty() { Value::Null } else { Value::Array(steps) }
+/// A place in a file. Lines and columns count from 1, in characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PlaceRow {
+    /// The file, as shown to people.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+    /// How many characters of the line.
+    pub length: u32,
+}
+
+/// One step of the way that a value took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LinkRow {
+    /// `overrides`, `included`, ….
+    pub how: String,
+    /// The file.
+    pub file: String,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+/// The problem as programs read it.
+pub fn row(problem: &Problem) -> ProblemRow {
+    let Problem { severity, code, message, service, others, span, label, hint } = problem;
+    ProblemRow {
+        code: code.to_string(),
+        name: code.name().to_owned(),
+        severity: word(severity),
+        message: message.clone(),
+        service: service.clone(),
+        others: others.clone(),
+        label: label.clone(),
+        hint: hint.clone(),
+        place: span.as_ref().map(place),
+        chain: span.iter().flat_map(|span| span.links().map(link)).collect(),
+    }
+}
+
+fn word(severity: &super::Severity) -> String {
+    use super::Severity;
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Notice => "notice",
+    }
+    .to_owned()
+}
+
+fn place(span: &Span) -> PlaceRow {
+    let Span { file, line, column, len, .. } = span;
+    PlaceRow { file: file.to_string(), line: *line, column: *column, length: *len }
+}
+
+fn link(link: &Link) -> LinkRow {
+    let Span { file, line, column, .. } = &link.at;
+    LinkRow { how: link.to_string(), file: file.to_string(), line: *line, column: *column }
 }
