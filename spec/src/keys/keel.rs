@@ -44,63 +44,63 @@ impl Home {
 pub const KEEL: &[KeelKey] = &[
     KeelKey {
         name: "allow",
-        about: "Codes of warnings that are meant, such as W0301.",
+        about: "Codes of warnings to accept, such as W0301.",
         words: &[],
         home: Home::Both,
     },
     KeelKey {
         name: "drift",
-        about: "What to do when a container is no longer as it was applied: put it right, or only say so.",
+        about: "What to do when a container differs from what was applied: repair it, or only report the drift.",
         words: &["heal", "report"],
         home: Home::Both,
     },
     KeelKey {
         name: "health-timeout",
-        about: "How long a service has to become healthy. Without it: by the health check's own limits, at least 2m.",
+        about: "How long a service may take to become healthy. Default: from the health check, at least 2m.",
         words: &[],
         home: Home::Both,
     },
     KeelKey {
         name: "image-wait",
-        about: "How long an image that its registry does not have yet is awaited, while the old container runs on: 15m.",
+        about: "How long to wait for an image that its registry does not have yet, while the old container keeps running. Default: 15m.",
         words: &[],
         home: Home::Both,
     },
     KeelKey {
         name: "prune",
-        about: "Whether what left the file is removed: true. Volumes stay.",
+        about: "Whether to remove what was removed from the file. Volumes stay. Default: true.",
         words: &[],
         home: Home::Stack,
     },
     KeelKey {
         name: "prune-volumes",
-        about: "Whether volumes that left the file, or whose stack left the source, are removed with their data: false.",
+        about: "Whether to remove volumes, with their data, that were removed from the file or whose stack was removed from the source. Default: false.",
         words: &[],
         home: Home::Stack,
     },
     KeelKey {
         name: "rollback",
-        about: "Whether a revision that failed gives way to the last good one: true.",
+        about: "Whether to roll back a failed revision to the last good one. Default: true.",
         words: &[],
         home: Home::Stack,
     },
     KeelKey {
         name: "run",
-        about: "The service is a job that runs to its end before anything else of a new revision is changed: migrations.",
+        about: "The service is a job, such as a migration, that must finish before a new revision changes anything else.",
         words: &["before-deploy"],
         home: Home::Service,
     },
     KeelKey {
         name: "settle",
-        about: "How long a service must stay available before its revision counts as good.",
+        about: "How long a service must stay available before its revision counts as good. Default: 10s.",
         words: &[],
         home: Home::Both,
     },
 ];
 
-const LATER: Standing = Refused("is not obeyed by this version");
-const OF_STACK: Standing = Refused("holds for whole stacks: write it in the stack's `x-keel`");
-const OF_SERVICE: Standing = Refused("is read in services alone");
+const LATER: Standing = Refused("is not supported by this version");
+const OF_STACK: Standing = Refused("applies to whole stacks: set it in the stack's `x-keel`");
+const OF_SERVICE: Standing = Refused("is only valid in services");
 
 /// Keys of `x-keel` in a stack.
 pub(super) const STACK: &[Row] = &[
