@@ -20,50 +20,50 @@ fn rows() -> Vec<(&'static str, String)> {
     use keel_reconciler::limits as git;
     let hooks = keel_webhooks::Limits::default();
     vec![
-        ("Git: names of branches and tags", bytes(git::GIT_ADVERTISEMENT)),
-        (
-            "Git: branches and tags that are searched for a pinned commit",
-            git::GIT_REFERENCES.to_string(),
-        ),
-        ("Git: words beside the packs of a fetch (progress)", bytes(git::GIT_TALK)),
+        ("Git: list of branches and tags", bytes(git::GIT_ADVERTISEMENT)),
+        ("Git: branches and tags searched for a pinned commit", git::GIT_REFERENCES.to_string()),
+        ("Git: progress output of a fetch", bytes(git::GIT_TALK)),
         ("Git: packs of a fetch, files of a checkout (`max-size`)", bytes(git::GIT_SIZE)),
         (
-            "Git: objects of a pack, one for so much of `max-size`",
+            "Git: objects of a pack, one for each part of `max-size` of",
             bytes(git::GIT_BYTES_FOR_AN_OBJECT),
         ),
         ("Git: one file, unpacked", bytes(git::GIT_OBJECT)),
-        ("Git: all objects of a pack, unpacked, in `max-size`", git::GIT_UNPACKED.to_string()),
-        ("Git: until a server has told its branches and tags", seconds(git::GIT_FIRST_WORD)),
+        (
+            "Git: all objects of a pack, unpacked, as a multiple of `max-size`",
+            git::GIT_UNPACKED.to_string(),
+        ),
+        ("Git: time until a server has sent its branches and tags", seconds(git::GIT_FIRST_WORD)),
         ("Git: silence of a server", seconds(git::GIT_SILENCE)),
-        ("Git: a server is too slow below 64KiB in", seconds(git::GIT_SLOW)),
-        ("Git: a whole fetch", seconds(git::GIT_FETCH)),
-        ("Git: what `ssh` complains of", bytes(git::GIT_COMPLAINT)),
+        ("Git: time in which a server must send at least 64KiB", seconds(git::GIT_SLOW)),
+        ("Git: time for a complete fetch", seconds(git::GIT_FETCH)),
+        ("Git: error output of `ssh`", bytes(git::GIT_COMPLAINT)),
         ("Git: files and folders of a checkout", git::CHECKOUT_ENTRIES.to_string()),
-        ("Git: folders within folders of a checkout", git::CHECKOUT_DEPTH.to_string()),
+        ("Git: folder depth of a checkout", git::CHECKOUT_DEPTH.to_string()),
         ("Git: submodules of a checkout", git::SUBMODULES.to_string()),
-        ("Git: submodules within submodules", git::SUBMODULE_DEPTH.to_string()),
-        ("Git: a `.gitmodules`", bytes(git::GITMODULES)),
-        ("Socket: connections that say nothing yet", api::WAITING.to_string()),
-        ("Socket: requests that are answered at a time", api::REQUESTS.to_string()),
-        ("Socket: logs, sessions and other streams at a time", api::STREAMS.to_string()),
+        ("Git: submodule depth", git::SUBMODULE_DEPTH.to_string()),
+        ("Git: size of `.gitmodules`", bytes(git::GITMODULES)),
+        ("Socket: connections without a request", api::WAITING.to_string()),
+        ("Socket: simultaneous requests", api::REQUESTS.to_string()),
+        ("Socket: simultaneous logs, sessions and other streams", api::STREAMS.to_string()),
         ("Socket: connections in all", api::CONNECTIONS.to_string()),
-        ("Socket: large submissions at a time", api::SUBMISSIONS.to_string()),
-        ("Socket: until a request's headers are there", seconds(api::HEADERS)),
-        ("Socket: until a request's body is there", seconds(api::BODY_TIME)),
-        ("Socket: until more of an answer is taken", seconds(api::TAKEN)),
+        ("Socket: simultaneous large submissions", api::SUBMISSIONS.to_string()),
+        ("Socket: time until a request's headers have arrived", seconds(api::HEADERS)),
+        ("Socket: time until a request's body has arrived", seconds(api::BODY_TIME)),
+        ("Socket: time until a client reads more of a response", seconds(api::TAKEN)),
         ("Socket: headers of a request", bytes(api::HEADERS_SIZE as u64)),
         ("Socket: body of a request", bytes(api::BODY as u64)),
         ("Socket: body of a submission", bytes(api::SUBMISSION as u64)),
         ("Webhooks: body", bytes(hooks.body)),
-        ("Webhooks: until the headers are there", seconds(hooks.headers)),
-        ("Webhooks: until everything is said", seconds(hooks.whole)),
-        ("Webhooks: connections at a time", hooks.connections.to_string()),
-        ("Names: questions of a container that wait at a time", names::NAMES_IN_FLIGHT.to_string()),
-        ("Names: silence of a TCP connection", seconds(names::NAMES_IDLE)),
-        ("Notifications: until a receiver is reached", seconds(told::CONNECT)),
-        ("Notifications: all of a request and its answer", seconds(told::WHOLE)),
-        ("Notifications: what of an answer is read", bytes(told::BODY as u64)),
-        ("Notifications: how long a receiver may have us wait", seconds(told::LONGEST_WAIT)),
+        ("Webhooks: time until the headers have arrived", seconds(hooks.headers)),
+        ("Webhooks: time until the request is complete", seconds(hooks.whole)),
+        ("Webhooks: simultaneous connections", hooks.connections.to_string()),
+        ("DNS: pending queries of a container", names::NAMES_IN_FLIGHT.to_string()),
+        ("DNS: silence of a TCP connection", seconds(names::NAMES_IDLE)),
+        ("Notifications: time to connect to a recipient", seconds(told::CONNECT)),
+        ("Notifications: time for a complete request and response", seconds(told::WHOLE)),
+        ("Notifications: response size that is read", bytes(told::BODY as u64)),
+        ("Notifications: longest accepted `Retry-After`", seconds(told::LONGEST_WAIT)),
     ]
 }
 
@@ -80,7 +80,7 @@ fn the_page_has_the_numbers_of_the_code() {
         std::fs::write(path, format!("{before}{TABLE}{}{after}", rows.trim_end())).unwrap();
         return;
     }
-    assert_eq!(rest[..end].trim_end(), rows.trim_end(), "UPDATE_DOCS=1 writes it anew");
+    assert_eq!(rest[..end].trim_end(), rows.trim_end(), "UPDATE_DOCS=1 updates the table");
 }
 
 const TABLE: &str = "| what | at most |\n|---|---|\n";

@@ -29,7 +29,7 @@ fn the_page_of_keys_is_current() {
         let start = format!("{name}.*.");
         section(&mut page, &format!("`{name}`"), &all, |path| path.starts_with(&start), &start);
     }
-    page += "## `x-keel`\n\nIn the stack, where it holds for all services, and in a service, where it wins.\n\n| key | where | what it decides |\n|---|---|---|\n";
+    page += "## `x-keel`\n\nSet `x-keel` in the stack, where it applies to all services, or in a service, where it overrides the stack.\n\n| key | where | what it decides |\n|---|---|---|\n";
     for key in KEEL {
         let home = match key.home {
             Home::Stack => "stack",
@@ -41,14 +41,14 @@ fn the_page_of_keys_is_current() {
             if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
         let _ = writeln!(page, "| `{}` | {home} | {}{words} |", key.name, key.about);
     }
-    page += "\nIn a mount, `x-keel: {shared: true}` says that several tasks may write to it at a time.\n";
+    page += "\nIn a mount, `x-keel: {shared: true}` declares that several tasks may write to the mount at the same time.\n";
     current("compose-keys.md", &page);
 }
 
 #[test]
 fn the_page_of_problems_is_current() {
     let mut page = String::from(
-        "# Problems\n\n<!-- Made from the table of codes; do not edit. -->\n\n`keel explain CODE` prints these. `E` refuses the stack, `W` is legal and hurts, `N` is worth\nknowing. Warnings that are meant are allowed in `x-keel: {allow: [W0301]}` of the stack or a\nservice, or by `# keel: allow W0301` on the line or alone above it. They never change the exit code\nof `keel check`; `--strict` does.\n\n| code | name | |\n|---|---|---|\n",
+        "# Problems\n\n<!-- Generated from the table of codes; do not edit. -->\n\n`keel explain CODE` prints these explanations. `E` refuses the stack, `W` is valid but risky, `N` is\nworth knowing. To accept a warning, use `x-keel: {allow: [W0301]}` in the stack or a service, or\n`# keel: allow W0301` on the line or alone on the line above it. Warnings do not change the exit code\nof `keel check`, unless you use `--strict`.\n\n| code | name | |\n|---|---|---|\n",
     );
     for code in Code::ALL {
         let _ = writeln!(
@@ -74,18 +74,18 @@ fn capital(text: &str) -> String {
 
 const KEYS: &str = "# Keys of Compose files
 
-<!-- Made from the table of keys; do not edit. -->
+<!-- Generated from the table of keys; do not edit. -->
 
-Every key of the Compose specification, and what it does here.
+This page lists every key of the Compose specification and how keel handles it.
 
-- **yes**: it means what it means in docker compose.
-- **limited**: it does less here; `keel check` says what.
-- **held**: it is read with care and not run yet. Its service is held: `keel plan` names it, and
-  nothing of it starts. The others go on.
-- **no effect**: it is accepted, and does nothing here.
+- **yes**: the key means the same as in Docker Compose.
+- **limited**: the key does less than in Docker Compose; `keel check` says what is missing.
+- **held**: the key is validated but not supported yet. A service that uses it is held: `keel plan`
+  names the key, and nothing of the service starts. Other services are not affected.
+- **no effect**: the key is accepted and does nothing.
 
-Keys that are not in this table are refused, but for those that begin with `x-`. `*` is a name of
-your own, `[]` an item of a list.
+Keys that are not in this table are refused, except for those that start with `x-`. `*` stands for a
+name of your choice, `[]` for an item of a list.
 
 ";
 
