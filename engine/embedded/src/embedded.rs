@@ -1,12 +1,22 @@
 //! [`Embedded`]: the contract on this machine. Each method's work is in a file of its own.
 
-use crate::core::Core;
+use crate::desk::Desk;
 use crate::images::Images;
-use crate::view::View;
-use crate::view::events;
+use crate::resolver::keeper::NameKeeper;
+use crate::session::open::Sessions;
+use crate::session::waiting::Waiting;
+use crate::task::adopt::adopt_all;
+use crate::task::drivers::Drivers;
+use crate::task::queue::Queue;
+use crate::task::wishes::Wishes;
+use crate::task::work::Steps;
+use crate::view::foreign::Docker;
+use crate::view::look::Observer;
+use crate::view::{View, events};
 use crate::{
     Layout, Options, blocking,
     root::{ground, probe},
+    sweeping,
 };
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -22,7 +32,11 @@ const EVENTS: usize = 1024;
 
 /// The engine of this machine, for one root.
 pub struct Embedded {
-    core: Arc<Core>,
+    desk: Arc<Desk>,
+    drivers: Arc<Drivers>,
+    wishes: Wishes,
+    sessions: Sessions,
+    observer: Arc<Observer>,
     listening: tokio::task::JoinHandle<()>,
 }
 
@@ -47,24 +61,48 @@ impl Embedded {
         let failed = blocking::failed(format!("cannot watch {}", layout.root().display()));
         let images = Arc::new(Images::open(&layout, &options, sender)?);
         let view = View::new(&layout, Arc::clone(&images)).map_err(failed)?;
-        let core = Arc::new(Core::new(layout, options, images, events, Arc::new(view)));
-        let listening = tokio::spawn(Core::listen(Arc::downgrade(&core)));
-        let embedded = Self { core, listening };
+        let (view, queue) = (Arc::new(view), Arc::new(Queue::new()));
+        let hints = events::listen(Arc::clone(&view), Arc::clone(&queue), events.clone());
+        let desk = Arc::new(Desk::new(layout, options, images, events, view));
+        let names = Arc::new(NameKeeper::new(Arc::clone(&desk)));
+        let embedded = Self::around(desk, queue, Arc::clone(&names), tokio::spawn(hints));
         if drive {
-            embedded.core.adopt_all().await?;
+            adopt_all(&embedded.desk, &embedded.drivers, &names).await?;
         }
         Ok(embedded)
+    }
+
+    /// Those who work with what is shared.
+    fn around(
+        desk: Arc<Desk>,
+        queue: Arc<Queue>,
+        names: Arc<NameKeeper>,
+        listening: tokio::task::JoinHandle<()>,
+    ) -> Self {
+        let (layout, waiting) = (desk.layout.clone(), Arc::new(Waiting::default()));
+        let sessions = Sessions {
+            layout: layout.clone(),
+            program: desk.options.executable.clone(),
+            waiting: Arc::clone(&waiting),
+        };
+        let docker = desk.options.docker.as_deref().map(Docker::at);
+        let (node, view) = (desk.options.node.clone(), Arc::clone(&desk.view));
+        let observer = Arc::new(Observer { layout, node, view, docker });
+        let steps = Steps { desk: Arc::clone(&desk), names, waiting };
+        let drivers = Arc::new(Drivers::new(Arc::clone(&desk), queue, steps));
+        let wishes = Wishes::new(Arc::clone(&desk), Arc::clone(&drivers));
+        Self { desk, drivers, wishes, sessions, observer, listening }
     }
 
     /// Ends the driving in good order: each task's step that is under way is finished, and none
     /// is begun. To be awaited before the root's lock is let go.
     pub async fn close(&self) {
-        self.core.close().await;
+        self.drivers.close().await;
     }
 
     /// Returns once nothing is left to be done for any task, or only attempts that wait.
     pub async fn idle(&self) {
-        self.core.idle().await;
+        self.drivers.idle().await;
     }
 }
 
@@ -82,37 +120,37 @@ fn equipped() -> Result<()> {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.listening.abort();
-        self.core.end();
+        self.desk.end();
     }
 }
 
 #[async_trait]
 impl Engine for Embedded {
     async fn observe(&self, depth: Depth) -> Result<Observation> {
-        self.core.look(depth).await
+        self.observer.look(depth).await
     }
 
     async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
-        self.core.take(wishes).await
+        self.wishes.take(wishes).await
     }
 
     async fn turn(&self) -> Result<Turn> {
-        Ok(Box::new(self.core.turn_at_root().await?))
+        Ok(Box::new(self.desk.turn_at_root().await?))
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
-        self.core.sweep_room(sweep).await
+        sweeping::sweep_room(&self.desk, sweep).await
     }
 
     async fn usage(&self) -> Result<Usage> {
-        self.core.usage().await
+        sweeping::usage(&self.desk).await
     }
 
     fn events(&self) -> BoxStream<'static, Event> {
-        events::stream(self.core.events.subscribe())
+        events::stream(self.desk.listener())
     }
 
     async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
-        self.core.open(what).await
+        self.sessions.open(what).await
     }
 }

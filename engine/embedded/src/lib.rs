@@ -7,7 +7,7 @@
 
 mod blocking;
 mod clock;
-mod core;
+mod desk;
 mod embedded;
 mod images;
 pub mod network;
@@ -17,6 +17,7 @@ mod root;
 pub mod runtime;
 mod session;
 pub mod shim;
+mod sweeping;
 mod sys;
 mod task;
 mod view;

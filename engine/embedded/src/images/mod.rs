@@ -5,16 +5,17 @@
 //! - A pull that was asked for is on disk until it has ended, so that a driver that dies leaves it
 //!   to the next one.
 
+mod known;
 mod observed;
 
 use crate::runtime::ImageFacts;
-use crate::task::setback::{Setback, Step, in_words};
+use crate::task::setback::{Setback, Step};
 use crate::{Layout, Lease, Options, root::record};
-use keel_engine::{Digest, EngineError, Event, PullPolicy, Result};
+use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
 use keel_images::{
-    Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,
-    Store, Trash,
+    Credentials, Image, LayerStep, Platform, Progress, Reference, Registries, Store, Trash,
 };
+use known::{Failure, Known, absent, broke_off, failure, named};
 use observed::Listed;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,24 +42,6 @@ pub(crate) struct Gone {
     pub(crate) bytes: u64,
     /// To be dropped where no lock is held.
     pub(crate) trash: Option<Trash>,
-}
-
-/// What became of the pulls of one name.
-#[derive(Default)]
-struct Known {
-    /// Says true when the pull that goes on has ended.
-    going: Option<watch::Receiver<bool>>,
-    /// Bytes that came and bytes in all, by layer.
-    layers: BTreeMap<Digest, (u64, u64)>,
-    failure: Option<Failure>,
-    pulls: u64,
-}
-
-#[derive(Clone)]
-struct Failure {
-    words: String,
-    transient: bool,
-    missing: bool,
 }
 
 /// A pull that was asked for and has not ended.
@@ -93,6 +76,24 @@ impl Images {
     fn forget_known(&self, reference: &str) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(reference);
         self.listed.change();
+    }
+
+    /// Whether there may be something new since this was asked last.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.listed.has_changed()
+    }
+
+    /// The next look reads the store.
+    pub(crate) fn forget_stored(&self) {
+        self.listed.forget_stored();
+    }
+
+    /// What is here and what is on its way, under the names by which it is asked for: `written` are those of
+    /// tasks.
+    pub(crate) fn observed(&self, written: BTreeSet<String>) -> Result<Vec<ObservedImage>> {
+        let stored = self.listed.stored(&self.store).inspect_err(|_| self.listed.change())?;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(observed::observed(&stored, &known, written))
     }
 
     /// Takes a wish for an image: pulls it where the policy says so.
@@ -306,44 +307,6 @@ impl Images {
     pub(crate) fn size(&self) -> Result<u64> {
         self.store.size().map_err(|error| EngineError::failed("cannot look at the images", error))
     }
-}
-
-impl Known {
-    fn bytes(&self) -> (u64, u64) {
-        let add = |sum: (u64, u64), layer: &(u64, u64)| (sum.0 + layer.0, sum.1 + layer.1);
-        self.layers.values().fold((0, 0), add)
-    }
-}
-
-fn failure(error: &keel_images::Error) -> Failure {
-    Failure {
-        words: in_words(error) + &remedy(error),
-        transient: error.is_transient(),
-        missing: error.is_missing(),
-    }
-}
-
-fn broke_off() -> Failure {
-    let words = "the pull broke off by a fault of keel's own: please report what it printed";
-    Failure { words: words.to_owned(), transient: false, missing: false }
-}
-
-fn absent(reference: &str) -> Failure {
-    let words = format!("image {reference} is not on this node, and may not be pulled");
-    Failure { words, transient: false, missing: true }
-}
-
-/// What to do, where only a person can: it is told wherever the failure is.
-fn remedy(error: &keel_images::Error) -> String {
-    use keel_images::Error;
-    let persons = matches!(error, Error::Denied { .. } | Error::Misled { .. });
-    let told = persons || error.is_untrusted() || error.is_full_disk();
-    let hint = error.hint().filter(|_| told);
-    hint.map(|hint| format!("; {hint}")).unwrap_or_default()
-}
-
-fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {
-    reference.parse()
 }
 
 /// Reads a name.

@@ -1,16 +1,15 @@
 //! The images that are here and those on their way, for whoever looks. What the store holds is read again only
 //! when it was told that it changed.
 
-use super::{Images, Known, named};
-use crate::images::Result;
-use keel_engine::{EngineError, ObservedImage};
-use keel_images::Reference;
+use super::known::{Known, named};
+use keel_engine::{EngineError, ObservedImage, Result};
+use keel_images::{Reference, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the store has, each by its full name.
-type Stored = Arc<Vec<(Reference, ObservedImage)>>;
+pub(super) type Stored = Arc<Vec<(Reference, ObservedImage)>>;
 
 /// What was read of the store.
 #[derive(Default)]
@@ -24,65 +23,66 @@ impl Listed {
     pub(super) fn change(&self) {
         self.changed.store(true, Ordering::Release);
     }
-}
 
-impl Images {
     /// Whether there may be something new since this was asked last.
-    pub(crate) fn has_changed(&self) -> bool {
-        self.listed.changed.swap(false, Ordering::AcqRel)
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
     }
 
     /// The next look reads the store.
-    pub(crate) fn forget_stored(&self) {
-        *self.listed.stored.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.listed.change();
+    pub(super) fn forget_stored(&self) {
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.change();
     }
 
-    /// What is here and what is on its way. `written` are names as tasks write them: an image is
-    /// reported under the names by which it is asked for.
-    pub(crate) fn observed(&self, written: BTreeSet<String>) -> Result<Vec<ObservedImage>> {
-        let stored = self.stored().inspect_err(|_| self.listed.change())?;
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = known.keys().cloned().chain(written).collect();
-        let mut images = as_written(&stored, &names);
-        for (name, known) in known.iter() {
-            let wanted = known.going.is_some() || known.pulls > 0 || known.failure.is_some();
-            if wanted || images.contains_key(name) {
-                note(known, images.entry(name.clone()).or_insert_with(|| unknown(name)));
-            }
-        }
-        Ok(images.into_values().collect())
-    }
-
-    fn stored(&self) -> Result<Stored> {
-        let mut stored = self.listed.stored.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What the store has: read once, until it is told that this changed.
+    pub(super) fn stored(&self, store: &Store) -> Result<Stored> {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stored) = &*stored {
             return Ok(Arc::clone(stored));
         }
-        Ok(Arc::clone(stored.insert(Arc::new(self.read()?))))
+        Ok(Arc::clone(stored.insert(Arc::new(read(store)?))))
     }
+}
 
-    fn read(&self) -> Result<Vec<(Reference, ObservedImage)>> {
-        let failed = |error| EngineError::failed("cannot list the images", error);
-        let mut read = Vec::new();
-        for summary in self.store.list().map_err(failed)? {
-            let image = self.store.resolve_local(&summary.reference).map_err(failed)?;
-            let config = image.map(|image| image.config).unwrap_or_default();
-            let image = ObservedImage {
-                digest: Some(summary.digest),
-                id: Some(summary.id),
-                size: summary.size,
-                created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
-                has_healthcheck: config.healthcheck.is_some(),
-                volumes: config.volumes.into_iter().collect(),
-                entrypoint: config.entrypoint,
-                command: config.cmd,
-                ..unknown(&summary.reference.to_string())
-            };
-            read.push((summary.reference, image));
+/// What is here and what is on its way. `written` are names as tasks write them: an image is
+/// reported under the names by which it is asked for.
+pub(super) fn observed(
+    stored: &Stored,
+    known: &BTreeMap<String, Known>,
+    written: BTreeSet<String>,
+) -> Vec<ObservedImage> {
+    let names = known.keys().cloned().chain(written).collect();
+    let mut images = as_written(stored, &names);
+    for (name, known) in known {
+        let wanted = known.going.is_some() || known.pulls > 0 || known.failure.is_some();
+        if wanted || images.contains_key(name) {
+            note(known, images.entry(name.clone()).or_insert_with(|| unknown(name)));
         }
-        Ok(read)
     }
+    images.into_values().collect()
+}
+
+fn read(store: &Store) -> Result<Vec<(Reference, ObservedImage)>> {
+    let failed = |error| EngineError::failed("cannot list the images", error);
+    let mut read = Vec::new();
+    for summary in store.list().map_err(failed)? {
+        let image = store.resolve_local(&summary.reference).map_err(failed)?;
+        let config = image.map(|image| image.config).unwrap_or_default();
+        let image = ObservedImage {
+            digest: Some(summary.digest),
+            id: Some(summary.id),
+            size: summary.size,
+            created: summary.created.and_then(|at| u64::try_from(at.as_millisecond()).ok()),
+            has_healthcheck: config.healthcheck.is_some(),
+            volumes: config.volumes.into_iter().collect(),
+            entrypoint: config.entrypoint,
+            command: config.cmd,
+            ..unknown(&summary.reference.to_string())
+        };
+        read.push((summary.reference, image));
+    }
+    Ok(read)
 }
 
 /// Each under the names by which it is asked for; under its own where nobody asks.

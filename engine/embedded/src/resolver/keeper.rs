@@ -1,6 +1,7 @@
 //! Keeps `keel net` running while tasks need it: one that was killed is started again.
 
-use crate::core::{Core, end_of};
+use crate::desk::Desk;
+use crate::root::ended::end_of;
 use crate::root::record::{self, Process};
 use crate::task::records::Records;
 use crate::task::setback::pause;
@@ -9,23 +10,34 @@ use crate::view::watch::Watch;
 use crate::{Layout, blocking, resolver};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a new `keel net` may take until it says that it serves.
 const START: Duration = Duration::from_secs(10);
 
-impl Core {
+/// Looks after the `keel net` of one root.
+pub(crate) struct NameKeeper {
+    desk: Arc<Desk>,
+    /// Somebody does.
+    kept: AtomicBool,
+}
+
+impl NameKeeper {
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
+        Self { desk, kept: AtomicBool::new(false) }
+    }
+
     /// From now on, looks after the `keel net` that was just started. Once is enough.
-    pub(crate) fn keep_names(self: &Arc<Self>) {
-        if !self.names_kept.swap(true, Ordering::AcqRel) {
-            let core = Arc::clone(self);
-            self.spawn(async move {
+    pub(crate) fn keep(self: &Arc<Self>) {
+        if !self.kept.swap(true, Ordering::AcqRel) {
+            let keeper = Arc::clone(self);
+            self.desk.spawn(async move {
                 tokio::select! {
-                    () = core.look_after_names() => {}
-                    () = core.closed() => {}
+                    () = keeper.look_after_names() => {}
+                    () = keeper.desk.closed() => {}
                 }
-                core.names_kept.store(false, Ordering::Release);
+                keeper.kept.store(false, Ordering::Release);
             });
         }
     }
@@ -33,7 +45,7 @@ impl Core {
     async fn look_after_names(&self) {
         let mut attempts = 0;
         loop {
-            match serving(&self.layout).await {
+            match serving(&self.desk.layout).await {
                 Ok(process) => {
                     attempts = 0;
                     end_of(Some(process)).await;
@@ -43,14 +55,15 @@ impl Core {
                     tokio::time::sleep(pause(attempts)).await;
                 }
             }
-            let view = Arc::clone(&self.view);
+            let view = Arc::clone(&self.desk.view);
             let needed = blocking::run(move || {
                 view.records().is_ok_and(|all| all.iter().any(|task| is_named(task)))
             });
             if !needed.await {
                 return;
             }
-            let (layout, program) = (self.layout.clone(), self.options.executable.clone());
+            let (layout, program) =
+                (self.desk.layout.clone(), self.desk.options.executable.clone());
             // Should it fail, nothing serves, and the next round tries again.
             let _ = blocking::run(move || resolver::ensure(&layout, &program)).await;
         }

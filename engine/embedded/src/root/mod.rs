@@ -1,5 +1,7 @@
 //! The folder that everything is in: where things lie, who may drive it, what it takes and what it has room for.
 
+pub(crate) mod disk;
+pub(crate) mod ended;
 pub(crate) mod ground;
 pub(crate) mod late;
 pub mod layout;
@@ -10,4 +12,3 @@ pub(crate) mod places;
 pub mod probe;
 pub(crate) mod reap;
 pub mod record;
-pub(crate) mod sweeping;

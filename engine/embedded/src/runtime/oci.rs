@@ -6,8 +6,8 @@
 
 mod resources;
 
-use keel_engine::Limits;
-use resources::Stored;
+pub use resources::{DeviceAccess, DeviceKind, Resources};
+
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -163,53 +163,6 @@ pub struct Namespace {
     /// `pid`, `mount`, ….
     #[serde(rename = "type")]
     pub kind: String,
-}
-
-/// What a cgroup grants.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
-pub struct Resources {
-    /// Which devices may be used.
-    pub devices: Vec<DeviceAccess>,
-    /// Only what is set is limited.
-    pub limits: Limits,
-}
-
-/// What kind of device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceKind {
-    /// All.
-    #[default]
-    A,
-    /// Block.
-    B,
-    /// Character.
-    C,
-    /// Character, unbuffered.
-    U,
-    /// A named pipe.
-    P,
-}
-
-/// Leave to use devices.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeviceAccess {
-    /// Granted, else denied.
-    pub allow: bool,
-    /// Of this kind.
-    #[serde(rename = "type")]
-    pub kind: DeviceKind,
-    /// With this number; any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub major: Option<i64>,
-    /// With this number; any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub minor: Option<i64>,
-    /// Letters of `rwm`; all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub access: Option<String>,
 }
 
 /// A node.

@@ -3,7 +3,11 @@
 use keel_engine::TaskId;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long a run waits for those who want to see it from its beginning.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who waits for which run.
 #[derive(Default)]
@@ -25,7 +29,14 @@ impl Waiting {
         Waiter { waiting: self, task: task.clone() }
     }
 
-    pub(crate) fn of(&self, task: &TaskId) -> Option<watch::Receiver<usize>> {
+    /// Waits a while for those who want to see the run from its beginning.
+    pub(crate) async fn attached(&self, task: &TaskId) {
+        let Some(mut count) = self.of(task) else { return };
+        // Whoever is late misses the beginning; an error means that nobody waits any more.
+        let _ = tokio::time::timeout(PATIENCE, count.wait_for(|count| *count == 0)).await;
+    }
+
+    fn of(&self, task: &TaskId) -> Option<watch::Receiver<usize>> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(task).map(watch::Sender::subscribe)
     }

@@ -46,7 +46,7 @@ impl Supervisor {
         self.state.started = Some(clock::now());
         self.state.message = Some(failure.to_string());
         let text = format!("{failure}\n").into_bytes();
-        self.attached.tell(|| super::frame(Stream::Stderr, &text));
+        self.attached.tell(|| Stream::Stderr.frame(&text));
         self.ended(Ending::Code(failure.code), None);
     }
 

@@ -28,6 +28,7 @@ mod supervisor;
 mod wait;
 mod wish;
 
+pub use setup::Network;
 pub use wish::ends_with_its_shim;
 
 use crate::root::late;
@@ -39,10 +40,8 @@ use crate::runtime::{enter, seal, tiny_init};
 use crate::sys;
 use keel_durable::Hold;
 use keel_engine::TaskId;
-use keel_engine::frames::Frame;
 use nix::sched::CloneFlags;
 use orders::Orders;
-use output::Stream;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
 use std::io;
@@ -62,17 +61,6 @@ pub struct Launch {
     pub network: Network,
     /// A shim before this one died: take over the process that `state` names, if it lives.
     pub adopt: bool,
-}
-
-/// The network namespace that a shim holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Network {
-    /// A new one, with `lo` up.
-    New,
-    /// The host's.
-    Host,
-    /// This one: `/proc/PID/ns/net`. To adopt, that of the container's process.
-    Join(PathBuf),
 }
 
 impl Launch {
@@ -266,11 +254,4 @@ pub fn signal(state: &State, signal: i32) -> io::Result<()> {
         return Err(gone());
     }
     sys::queue_signal(pidfd.as_fd(), setup::persons(), signal)
-}
-
-fn frame(stream: Stream, data: &[u8]) -> Frame {
-    match stream {
-        Stream::Stdout => Frame::Stdout(data.to_vec()),
-        Stream::Stderr => Frame::Stderr(data.to_vec()),
-    }
 }

@@ -10,6 +10,7 @@
 
 use super::stamp::stamp;
 use crate::clock;
+use keel_engine::frames::Frame;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,6 +33,14 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// What was read of it, for whoever is attached.
+    pub fn frame(self, data: &[u8]) -> Frame {
+        match self {
+            Self::Stdout => Frame::Stdout(data.to_vec()),
+            Self::Stderr => Frame::Stderr(data.to_vec()),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",

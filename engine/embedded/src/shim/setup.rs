@@ -1,6 +1,5 @@
 //! How a shim comes to be: sealed, in the background, alone in its network namespace.
 
-use super::Network;
 use crate::runtime::cgroup::Home;
 use crate::runtime::channel::Channel;
 use crate::runtime::failure::{Failure, Step};
@@ -13,6 +12,18 @@ use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+/// The network namespace that a shim holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// A new one, with `lo` up.
+    New,
+    /// The host's.
+    Host,
+    /// This one: `/proc/PID/ns/net`. To adopt, that of the container's process.
+    Join(PathBuf),
+}
 
 /// Leaves the session, folder and stdio of whoever started it.
 pub fn detach() -> Result<(), Failure> {

@@ -178,7 +178,7 @@ impl Supervisor {
                 let data = &self.buffer[..length];
                 source.log(data, &mut self.log);
                 let stream = source.lines.stream();
-                self.attached.tell(|| super::frame(stream, data));
+                self.attached.tell(|| stream.frame(data));
                 Some(length)
             }
             Got::Nothing => None,

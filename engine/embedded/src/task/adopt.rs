@@ -1,8 +1,9 @@
 //! Goes on with what stands on disk: what runs is left alone, what was begun is carried on.
 
-use crate::core::Core;
-use crate::resolver::keeper::is_named;
-use crate::task::records;
+use crate::desk::Desk;
+use crate::resolver::keeper::{NameKeeper, is_named};
+use crate::task::drivers::Drivers;
+use crate::task::{records, resources};
 use crate::{Layout, blocking, resolver, root::places};
 use keel_engine::{Result, TaskId};
 use std::sync::Arc;
@@ -16,41 +17,43 @@ struct Found {
     named: bool,
 }
 
-impl Core {
-    /// Looks at everything once, and starts the drivers.
-    pub(crate) async fn adopt_all(self: &Arc<Self>) -> Result<()> {
-        let core = Arc::clone(self);
-        let found = blocking::run(move || core.find()).await?;
-        let images = Arc::clone(&self.images);
-        blocking::run(move || images.go_on()).await;
-        for name in found.unmade {
-            self.spawn(Arc::clone(self).make_network(name));
-        }
-        if found.named {
-            let (layout, program) = (self.layout.clone(), self.options.executable.clone());
-            // Should it fail, the tasks' own next steps say so.
-            let _ = blocking::run(move || resolver::ensure(&layout, &program)).await;
-            self.keep_names();
-        }
-        for id in &found.tasks {
-            self.wake(id);
-        }
-        let core = Arc::clone(self);
-        self.spawn(async move { core.sweep().await });
-        Ok(())
+/// Looks at everything once, and starts the drivers.
+pub(crate) async fn adopt_all(
+    desk: &Arc<Desk>,
+    drivers: &Arc<Drivers>,
+    names: &Arc<NameKeeper>,
+) -> Result<()> {
+    let at = Arc::clone(desk);
+    let found = blocking::run(move || find(&at)).await?;
+    let images = Arc::clone(&desk.images);
+    blocking::run(move || images.go_on()).await;
+    for name in found.unmade {
+        desk.spawn(resources::make_network(Arc::clone(desk), name));
     }
+    if found.named {
+        let (layout, program) = (desk.layout.clone(), desk.options.executable.clone());
+        // Should it fail, the tasks' own next steps say so.
+        let _ = blocking::run(move || resolver::ensure(&layout, &program)).await;
+        names.keep();
+    }
+    for id in &found.tasks {
+        drivers.wake(id);
+    }
+    let at = Arc::clone(desk);
+    desk.spawn(async move { resources::sweep(&at).await });
+    Ok(())
+}
 
-    fn find(&self) -> Result<Found> {
-        remove_leftovers(&self.layout)?;
-        places::begin(&self.layout)?;
-        let (all, stored) = (self.view.records()?, self.view.networks()?);
-        let unmade = stored.iter().filter(|network| network.made.is_none() && !network.absent);
-        Ok(Found {
-            named: all.iter().any(|task| is_named(task)),
-            unmade: unmade.map(|network| network.spec.name.clone()).collect(),
-            tasks: all.iter().map(|task| task.wish.id.clone()).collect(),
-        })
-    }
+fn find(desk: &Desk) -> Result<Found> {
+    remove_leftovers(&desk.layout)?;
+    places::begin(&desk.layout)?;
+    let (all, stored) = (desk.view.records()?, desk.view.networks()?);
+    let unmade = stored.iter().filter(|network| network.made.is_none() && !network.absent);
+    Ok(Found {
+        named: all.iter().any(|task| is_named(task)),
+        unmade: unmade.map(|network| network.spec.name.clone()).collect(),
+        tasks: all.iter().map(|task| task.wish.id.clone()).collect(),
+    })
 }
 
 /// Folders whose first wish never got there, or whose removal was all but done: they are no tasks. What of one

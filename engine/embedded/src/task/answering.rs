@@ -7,37 +7,48 @@
 //! # Invariants
 //! - Who did not answer is not asked again while somebody still waits for the answer.
 
-use super::unanswered::is_asked;
-use crate::core::Core;
 use crate::task::setback::{Setback, Step};
 use crate::task::step::Step as Next;
-use crate::{blocking, root::places};
-use keel_engine::TaskAssignment;
+use crate::{Layout, blocking, root::places};
+use keel_engine::{TaskAssignment, TaskId};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// How long an answer may take; disks that sleep take some seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-impl Core {
+/// Those who were sent to ask a place of the host and still wait, and for what, by the task that they were sent for.
+#[derive(Default)]
+pub(crate) struct Unanswered(Mutex<HashMap<TaskId, (Child, PathBuf)>>);
+
+impl Unanswered {
     /// Waits until all that a task mounts of the host has answered, before a step that needs it.
-    pub(crate) async fn answer(&self, wish: &TaskAssignment, before: Next) -> Step<()> {
+    pub(crate) async fn answer(
+        &self,
+        layout: &Layout,
+        program: &Path,
+        wish: &TaskAssignment,
+        before: Next,
+    ) -> Step<()> {
         if !is_asked(wish, before) {
             return Ok(());
         }
-        let (layout, mounts) = (self.layout.clone(), wish.spec.volumes.clone());
+        let (layout, mounts) = (layout.clone(), wish.spec.volumes.clone());
         let paths = blocking::run(move || places::of_host(&layout, &mounts)).await?;
         if paths.is_empty() {
             return Ok(());
         }
-        if let Some(path) = self.unanswered.of(&wish.id) {
+        if let Some(path) = self.of(&wish.id) {
             return Err(silent(&path));
         }
-        let mut ask = Command::new(&self.options.executable);
+        let mut ask = Command::new(program);
         ask.env_clear().arg("look").args(&paths);
         ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let cannot = |error| Setback::Later(format!("cannot start `keel look`: {error}"));
@@ -52,12 +63,28 @@ impl Core {
         }
         let Some(path) = paths.into_iter().nth(answers.len()) else { return Ok(()) };
         let _ = child.start_kill();
-        self.unanswered.all().insert(wish.id.clone(), (child, path.clone()));
+        self.all().insert(wish.id.clone(), (child, path.clone()));
         Err(silent(&path))
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<TaskId, (Child, PathBuf)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What somebody still waits for.
+    fn of(&self, id: &TaskId) -> Option<PathBuf> {
+        let mut all = self.all();
+        all.retain(|_, (child, _)| matches!(child.try_wait(), Ok(None)));
+        all.get(id).map(|(_, path)| path.clone())
     }
 }
 
-fn silent(path: &std::path::Path) -> Setback {
+/// Whether a step looks at what is mounted.
+pub(crate) fn is_asked(wish: &TaskAssignment, step: Next) -> bool {
+    matches!(step, Next::Prepare | Next::Launch) || step == Next::Update && wish.anew
+}
+
+fn silent(path: &Path) -> Setback {
     let (path, seconds) = (path.display(), PATIENCE.as_secs());
     Setback::Later(format!(
         "{path}, which it mounts, did not answer within {seconds} s: is the server of its file system gone?"

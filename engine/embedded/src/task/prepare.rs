@@ -4,12 +4,14 @@
 //! - Everything here can be done again: what is there already is kept, addresses and ports too.
 //! - What was once decided for a task stays: its image's digest is never resolved anew.
 
-use crate::core::{Core, Driver};
+use crate::desk::Desk;
 use crate::network::ports::{Claim, publish};
 use crate::network::{AddressError, Taken, endpoints};
 use crate::resolver::etc::{HostFiles, etc};
 use crate::root::record::{Endpoint, Stage, Work};
 use crate::runtime::PrepareError;
+use crate::task::async_records;
+use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
 use crate::task::setback::{Setback, Step};
 use crate::task::step::{self, Alive};
@@ -32,52 +34,41 @@ pub(crate) struct Prepared {
     pub(crate) work: Work,
 }
 
-impl Core {
-    /// Brings a task to [`Stage::Ready`].
-    pub(crate) async fn prepare(
-        self: &Arc<Self>,
-        records: Records,
-        driver: &Driver,
-    ) -> Step<Prepared> {
-        let Records { wish, mut work, .. } = records;
-        let first = work.digest.is_none();
-        if work.stage != Stage::Preparing || work.generation != wish.generation {
-            if work.generation != wish.generation {
-                (work.attempts, work.message) = (0, None);
-            }
-            (work.stage, work.generation) = (Stage::Preparing, wish.generation);
-            self.note_work(&wish.id, work.clone()).await?;
+/// Brings a task to [`Stage::Ready`].
+pub(crate) async fn prepare(desk: &Desk, records: Records, driver: &Driver) -> Step<Prepared> {
+    let Records { wish, mut work, .. } = records;
+    let first = work.digest.is_none();
+    if work.stage != Stage::Preparing || work.generation != wish.generation {
+        if work.generation != wish.generation {
+            (work.attempts, work.message) = (0, None);
         }
-        let image = self.image(&wish, &work, driver).await?;
-        work.digest = Some(image.digest);
-        work.layers.clone_from(&image.layers);
-        check_signal(&wish, &image)?;
-        describe(&mut work, &wish, &image);
-        let _turn = self.networks.turn().await;
-        let root = Root { layout: self.layout.clone(), view: Arc::clone(&self.view) };
-        let prepared = blocking::run(move || ready(&root, wish, work, &image, first)).await?;
-        driver.prepared(prepared.wish.generation);
-        Ok(prepared)
+        (work.stage, work.generation) = (Stage::Preparing, wish.generation);
+        async_records::note_work(&desk.layout, &wish.id, work.clone()).await?;
     }
+    let image = image(desk, &wish, &work, driver).await?;
+    work.digest = Some(image.digest);
+    work.layers.clone_from(&image.layers);
+    check_signal(&wish, &image)?;
+    describe(&mut work, &wish, &image);
+    let _turn = desk.networks.turn().await;
+    let root = Root { layout: desk.layout.clone(), view: Arc::clone(&desk.view) };
+    let prepared = blocking::run(move || ready(&root, wish, work, &image, first)).await?;
+    driver.prepared(prepared.wish.generation);
+    Ok(prepared)
+}
 
-    /// The task's image. Given up when another wish comes.
-    async fn image(
-        self: &Arc<Self>,
-        wish: &TaskAssignment,
-        work: &Work,
-        driver: &Driver,
-    ) -> Step<Image> {
-        let (spec, pinned) = (&wish.spec, work.digest.as_ref().or(wish.digest.as_ref()));
-        let image = self.images.ensure(&spec.image, spec.pull_policy, pinned);
-        tokio::pin!(image);
-        loop {
-            tokio::select! {
-                image = &mut image => return image,
-                () = driver.woken() => {
-                    let now = self.records(&wish.id).await?;
-                    if self.is_closing() || now.is_none_or(|now| now.wish != *wish) {
-                        return Err(Setback::Superseded);
-                    }
+/// The task's image. Given up when another wish comes.
+async fn image(desk: &Desk, wish: &TaskAssignment, work: &Work, driver: &Driver) -> Step<Image> {
+    let (spec, pinned) = (&wish.spec, work.digest.as_ref().or(wish.digest.as_ref()));
+    let image = desk.images.ensure(&spec.image, spec.pull_policy, pinned);
+    tokio::pin!(image);
+    loop {
+        tokio::select! {
+            image = &mut image => return image,
+            () = driver.woken() => {
+                let now = async_records::load(&desk.layout, &wish.id).await?;
+                if desk.is_closing() || now.is_none_or(|now| now.wish != *wish) {
+                    return Err(Setback::Superseded);
                 }
             }
         }

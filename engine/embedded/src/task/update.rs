@@ -3,20 +3,21 @@
 
 mod inside;
 
-use crate::core::Core;
+use crate::desk::Desk;
 use crate::root::record::{Activity, Endpoint, Process, Work};
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::spawn::specification;
+use crate::task::async_records;
+use crate::task::processes::{cgroup, nudge};
 use crate::task::records::Records;
 use crate::task::setback::{Setback, Step};
-use crate::task::{namespaces, work::nudge};
 use crate::{
     TaskDir, blocking, network,
     network::stored,
     resolver,
     root::record,
     runtime,
-    task::{mount_sources, prepare},
+    task::{mount_sources, namespaces, prepare},
     view::read,
 };
 use keel_engine::{TaskAssignment, TaskSpec, limits_of};
@@ -24,103 +25,99 @@ use keel_images::Image;
 use std::io;
 use std::sync::Arc;
 
-impl Core {
-    /// Applies again, to the running task, all that can be applied to one.
-    pub(crate) async fn update(&self, records: Records) -> Step<()> {
-        let lost = self.lost_volumes(&records).await?;
-        let Records { wish, mut work, state, .. } = records;
-        let (cgroup, spec) = (self.cgroup(&wish.id)?, wish.spec.clone());
-        let dir = self.layout.task(&wish.id);
-        blocking::run(move || {
-            limits_of_next_run(&dir, &spec)?;
-            limits(&cgroup, &spec)
-        })
-        .await?;
-        let process = state.as_ref().and_then(|state| state.process.clone());
-        let process = process.filter(Process::lives);
-        if !wish.spec.networks.is_empty() {
-            self.repair_networks(wish.spec.clone(), work.endpoints.clone(), process.clone())
-                .await?;
-        }
-        if let Some(process) = process {
-            let (layout, wish) = (self.layout.clone(), wish.clone());
-            blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
-        }
-        work.message = None;
-        let digest = work.digest;
-        let image = match digest {
-            Some(digest) => self.images.by_digest(&wish.spec.image, digest).await.ok().flatten(),
-            None => None,
-        };
-        if let Some(image) = image {
-            prepare::describe(&mut work, &wish, &image);
-            if wish.anew {
-                work = self.renewed(&wish, work, image).await?;
-            }
-        }
-        work.generation = wish.generation;
-        work.attempts = 0;
-        // A person who starts it again does not wait for the back-off.
-        let waits = state.as_ref().is_some_and(|state| state.activity == Activity::Backoff);
-        // A running process keeps what it has mounted, deleted or not: only a new one has the new
-        // folder.
-        if waits || lost || wish.anew {
-            work.run = wish.generation;
-        }
-        self.store_work(&wish.id, work).await?;
-        nudge(state.as_ref());
-        Ok(())
+/// Applies again, to the running task, all that can be applied to one.
+pub(crate) async fn update(desk: &Desk, records: Records) -> Step<()> {
+    let lost = lost_volumes(desk, &records).await?;
+    let Records { wish, mut work, state, .. } = records;
+    let (cgroup, spec) = (cgroup(&desk.layout, &wish.id)?, wish.spec.clone());
+    let dir = desk.layout.task(&wish.id);
+    blocking::run(move || {
+        limits_of_next_run(&dir, &spec)?;
+        limits(&cgroup, &spec)
+    })
+    .await?;
+    let process = state.as_ref().and_then(|state| state.process.clone());
+    let process = process.filter(Process::lives);
+    if !wish.spec.networks.is_empty() {
+        repair_networks(desk, wish.spec.clone(), work.endpoints.clone(), process.clone()).await?;
     }
+    if let Some(process) = process {
+        let (layout, wish) = (desk.layout.clone(), wish.clone());
+        blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
+    }
+    work.message = None;
+    let digest = work.digest;
+    let image = match digest {
+        Some(digest) => desk.images.by_digest(&wish.spec.image, digest).await.ok().flatten(),
+        None => None,
+    };
+    if let Some(image) = image {
+        prepare::describe(&mut work, &wish, &image);
+        if wish.anew {
+            work = renewed(desk, &wish, work, image).await?;
+        }
+    }
+    work.generation = wish.generation;
+    work.attempts = 0;
+    // A person who starts it again does not wait for the back-off.
+    let waits = state.as_ref().is_some_and(|state| state.activity == Activity::Backoff);
+    // A running process keeps what it has mounted, deleted or not: only a new one has the new
+    // folder.
+    if waits || lost || wish.anew {
+        work.run = wish.generation;
+    }
+    async_records::store_work(&desk.layout, &wish.id, work).await?;
+    nudge(state.as_ref());
+    Ok(())
+}
 
-    /// Makes ready what the next run begins with. Where that cannot be, it begins with what there is.
-    async fn renewed(&self, wish: &TaskAssignment, work: Work, image: Image) -> Step<Work> {
-        let _turn = self.networks.turn().await;
-        let (layout, wish) = (self.layout.clone(), wish.clone());
-        blocking::run(move || {
-            let mut renewed = work.clone();
-            let done = prepare::renew(&layout, &wish, &mut renewed, &image);
-            Ok(if done.is_ok() { renewed } else { work })
-        })
-        .await
-    }
+/// Makes ready what the next run begins with. Where that cannot be, it begins with what there is.
+async fn renewed(desk: &Desk, wish: &TaskAssignment, work: Work, image: Image) -> Step<Work> {
+    let _turn = desk.networks.turn().await;
+    let (layout, wish) = (desk.layout.clone(), wish.clone());
+    blocking::run(move || {
+        let mut renewed = work.clone();
+        let done = prepare::renew(&layout, &wish, &mut renewed, &image);
+        Ok(if done.is_ok() { renewed } else { work })
+    })
+    .await
+}
 
-    /// Makes volumes anew that were deleted under the running process; whether there were any.
-    async fn lost_volumes(&self, records: &Records) -> Step<bool> {
-        let process = records.state.as_ref().and_then(|state| state.process.clone());
-        let Some(process) = process.filter(Process::lives) else { return Ok(false) };
-        let lost = read::lost_volumes(records, &process);
-        let (Some(digest), false) = (records.work.digest, lost.is_empty()) else {
-            return Ok(false);
-        };
-        let Some(image) = self.images.by_digest(&records.wish.spec.image, digest).await? else {
-            return Err(Setback::Later("its image is not here".into()));
-        };
-        let (layout, wish, work) =
-            (self.layout.clone(), records.wish.clone(), records.work.clone());
-        blocking::run(move || mount_sources::renew(&layout, &wish, &work, &image, &lost)).await?;
-        Ok(true)
-    }
+/// Makes volumes anew that were deleted under the running process; whether there were any.
+async fn lost_volumes(desk: &Desk, records: &Records) -> Step<bool> {
+    let process = records.state.as_ref().and_then(|state| state.process.clone());
+    let Some(process) = process.filter(Process::lives) else { return Ok(false) };
+    let lost = read::lost_volumes(records, &process);
+    let (Some(digest), false) = (records.work.digest, lost.is_empty()) else {
+        return Ok(false);
+    };
+    let Some(image) = desk.images.by_digest(&records.wish.spec.image, digest).await? else {
+        return Err(Setback::Later("its image is not here".into()));
+    };
+    let (layout, wish, work) = (desk.layout.clone(), records.wish.clone(), records.work.clone());
+    blocking::run(move || mount_sources::renew(&layout, &wish, &work, &image, &lost)).await?;
+    Ok(true)
+}
 
-    async fn repair_networks(
-        &self,
-        spec: Arc<TaskSpec>,
-        endpoints: Vec<Endpoint>,
-        process: Option<Process>,
-    ) -> Step<()> {
-        let _turn = self.networks.turn().await;
-        let (layout, program) = (self.layout.clone(), self.options.executable.clone());
-        let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
-        let view = Arc::clone(&self.view);
-        blocking::run(move || {
-            names.iter().try_for_each(|name| stored::make(&layout, name, &view.networks()?))?;
-            resolver::ensure(&layout, &program)
-                .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
-            let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
-            network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
-            process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
-        })
-        .await
-    }
+async fn repair_networks(
+    desk: &Desk,
+    spec: Arc<TaskSpec>,
+    endpoints: Vec<Endpoint>,
+    process: Option<Process>,
+) -> Step<()> {
+    let _turn = desk.networks.turn().await;
+    let (layout, program) = (desk.layout.clone(), desk.options.executable.clone());
+    let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
+    let view = Arc::clone(&desk.view);
+    blocking::run(move || {
+        names.iter().try_for_each(|name| stored::make(&layout, name, &view.networks()?))?;
+        resolver::ensure(&layout, &program)
+            .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
+        let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
+        network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
+        process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
+    })
+    .await
 }
 
 /// Links that somebody took away or down, their addresses and routes. What is still there is set

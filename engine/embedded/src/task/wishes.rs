@@ -1,14 +1,15 @@
 //! Takes wishes: puts them on disk, in the order given, and tells whoever makes them come true.
 
 use crate::blocking::{self, failed};
-use crate::core::Core;
+use crate::desk::Desk;
+use crate::task::drivers::Drivers;
+use crate::task::processes::nudge;
 use crate::task::records::{self, Taken};
-use crate::task::work::nudge;
 use crate::{
     clock,
     network::stored,
     root::{places, record},
-    task::removal,
+    task::resources,
     volumes,
 };
 use keel_engine::{
@@ -18,11 +19,21 @@ use keel_engine::{
 use std::fs;
 use std::sync::Arc;
 
-impl Core {
+/// Where wishes are taken.
+pub(crate) struct Wishes {
+    desk: Arc<Desk>,
+    drivers: Arc<Drivers>,
+}
+
+impl Wishes {
+    pub(crate) fn new(desk: Arc<Desk>, drivers: Arc<Drivers>) -> Self {
+        Self { desk, drivers }
+    }
+
     /// Takes them all; the first refusal is the answer, and stops none of the others.
-    pub(crate) async fn take(self: &Arc<Self>, wishes: &[Assignment]) -> Result<()> {
-        self.must_drive()?;
-        let _turn = self.turn_at_root().await?;
+    pub(crate) async fn take(&self, wishes: &[Assignment]) -> Result<()> {
+        self.desk.must_drive()?;
+        let _turn = self.desk.turn_at_root().await?;
         let mut answer = Ok(());
         for wish in wishes {
             let taken = match wish {
@@ -43,19 +54,8 @@ impl Core {
         answer
     }
 
-    /// Whoever only looks changes nothing.
-    pub(crate) fn must_drive(&self) -> Result<()> {
-        if self.options.drive {
-            return Ok(());
-        }
-        Err(EngineError::Conflict {
-            what: format!("{} is driven by another keel", self.layout.root().display()),
-            hint: None,
-        })
-    }
-
     async fn take_content(&self, content: Content) -> Result<()> {
-        let folder = self.layout.secrets();
+        let folder = self.desk.layout.secrets();
         let path = folder.join(content.digest.hex());
         blocking::run(move || {
             if !folder.is_dir() {
@@ -69,78 +69,66 @@ impl Core {
         })
         .await
         .map_err(failed("cannot store content"))?;
-        self.wake_waiting();
+        self.drivers.wake_waiting();
         Ok(())
     }
 
     async fn take_image(
-        self: &Arc<Self>,
+        &self,
         reference: String,
         policy: PullPolicy,
         wanted: Presence,
     ) -> Result<()> {
         if wanted == Presence::Present {
-            let images = Arc::clone(&self.images);
+            let images = Arc::clone(&self.desk.images);
             return blocking::run(move || images.wish(&reference, policy)).await;
         }
-        let core = Arc::clone(self);
+        let desk = Arc::clone(&self.desk);
         blocking::run(move || {
             let parsed = crate::images::parse(&reference)?;
             let uses = |task: &records::Records| {
                 task.wish.spec.image == reference
                     || crate::images::parse(&task.wish.spec.image).is_ok_and(|own| own == parsed)
             };
-            let all = core.view.records()?;
-            removal::unused(&all, "image", &reference, uses)?;
+            let all = desk.view.records()?;
+            resources::unused(&all, "image", &reference, uses)?;
             let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest).collect();
-            core.images.remove(&reference, &in_use)
+            desk.images.remove(&reference, &in_use)
         })
         .await
     }
 
-    async fn take_network(self: &Arc<Self>, spec: NetworkSpec, wanted: Presence) -> Result<()> {
-        let (own, name) = (Arc::clone(self), spec.name.clone());
+    async fn take_network(&self, spec: NetworkSpec, wanted: Presence) -> Result<()> {
+        let (own, name) = (Arc::clone(&self.desk), spec.name.clone());
         {
-            let _turn = self.networks.turn().await;
+            let _turn = self.desk.networks.turn().await;
             blocking::run(move || match wanted {
                 Presence::Present => stored::wish(&own.layout, &spec),
                 Presence::Absent => {
-                    let uses = |task: &records::Records| removal::joins(task, &spec.name);
-                    removal::unused(&own.view.records()?, "network", &spec.name, uses)?;
+                    let uses = |task: &records::Records| resources::joins(task, &spec.name);
+                    resources::unused(&own.view.records()?, "network", &spec.name, uses)?;
                     stored::unwish(&own.layout, &spec.name)
                 }
             })
             .await?;
         }
-        let core = Arc::clone(self);
-        self.spawn(async move {
+        let desk = Arc::clone(&self.desk);
+        self.desk.spawn(async move {
             match wanted {
-                Presence::Present => core.make_network(name).await,
-                Presence::Absent => core.sweep().await,
+                Presence::Present => resources::make_network(desk, name).await,
+                Presence::Absent => resources::sweep(&desk).await,
             }
         });
         Ok(())
     }
 
-    /// Makes a network. What goes wrong stands in its record, and is tried again by the tasks
-    /// that join it.
-    pub(crate) async fn make_network(self: Arc<Self>, name: String) {
-        let Ok(_at_root) = self.turn_at_root().await else { return };
-        let _turn = self.networks.turn().await;
-        let (core, own) = (Arc::clone(&self), name.clone());
-        let make = move || stored::make(&core.layout, &own, &core.view.networks()?);
-        // What goes wrong stands in its record.
-        let _ = blocking::run(make).await;
-        let _ = self.events.send(Event::Resource(name));
-    }
-
-    async fn take_volume(self: &Arc<Self>, spec: VolumeSpec, wanted: Presence) -> Result<()> {
-        let (own, name) = (Arc::clone(self), spec.name.clone());
+    async fn take_volume(&self, spec: VolumeSpec, wanted: Presence) -> Result<()> {
+        let (own, name) = (Arc::clone(&self.desk), spec.name.clone());
         blocking::run(move || match wanted {
             Presence::Present => volumes::ensure(&own.layout, &spec).map(drop),
             Presence::Absent => {
-                let uses = |task: &records::Records| removal::mounts(task, &spec.name);
-                removal::unused(&own.view.records()?, "volume", &spec.name, uses)?;
+                let uses = |task: &records::Records| resources::mounts(task, &spec.name);
+                resources::unused(&own.view.records()?, "volume", &spec.name, uses)?;
                 match volumes::load(&own.layout, &spec.name)? {
                     Some(volume) => {
                         let going = volumes::Volume { absent: true, message: None, ..volume };
@@ -152,17 +140,16 @@ impl Core {
         })
         .await?;
         if wanted == Presence::Absent {
-            self.sweep().await;
+            resources::sweep(&self.desk).await;
         }
-        // Nobody may listen.
-        let _ = self.events.send(Event::Resource(name));
+        self.desk.tell(Event::Resource(name));
         Ok(())
     }
 
-    async fn take_task(self: &Arc<Self>, wish: &TaskAssignment) -> Result<()> {
-        let (layout, given) = (self.layout.clone(), wish.clone());
+    async fn take_task(&self, wish: &TaskAssignment) -> Result<()> {
+        let (layout, given) = (self.desk.layout.clone(), wish.clone());
         let taken = {
-            let _taking = self.taking.lock().await;
+            let _taking = self.desk.taking.lock().await;
             blocking::run(move || {
                 let had = records::load(&layout, &given.id)?;
                 let taken = records::take(had.as_ref(), &given)?;
@@ -177,9 +164,8 @@ impl Core {
             .await?
         };
         if taken != Taken::Already {
-            self.wake(&wish.id);
-            // Nobody may listen.
-            let _ = self.events.send(Event::Task(wish.id.clone()));
+            self.drivers.wake(&wish.id);
+            self.desk.tell(Event::Task(wish.id.clone()));
         }
         Ok(())
     }

@@ -1,27 +1,39 @@
 //! The steps that bring a task to its goal. Which one is next, [`crate::task::step`] decides.
 
-use crate::core::{Core, Driver};
+use crate::desk::Desk;
+use crate::resolver::keeper::NameKeeper;
 use crate::root::record::{Activity, Process, Stage, State};
-use crate::runtime::cgroup::Cgroup;
+use crate::session::waiting::Waiting;
 use crate::shim::{Launch, Network};
-use crate::task::prepare::Prepared;
+use crate::task::async_records;
+use crate::task::prepare::{Prepared, prepare};
+use crate::task::processes::{end_processes, nudge, signal_shim};
+use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
 use crate::task::setback::{self, Setback};
 use crate::task::step::{Alive, Step};
-use crate::{blocking, clock, network, resolver, task::namespaces};
+use crate::task::{namespaces, removal, update};
+use crate::{blocking, clock, network, resolver};
 use keel_engine::{ExitCause, Goal, NetworkMode, TaskAssignment, TaskId};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long names may take to work in a new namespace before its task starts without.
 const NAMES: Duration = Duration::from_secs(5);
 
-impl Core {
+/// What every driver does its steps with.
+pub(crate) struct Steps {
+    pub(crate) desk: Arc<Desk>,
+    /// Looks after `keel net` once a task needs it.
+    pub(crate) names: Arc<NameKeeper>,
+    /// Who wants to see a run from its beginning.
+    pub(crate) waiting: Arc<Waiting>,
+}
+
+impl Steps {
     /// Does one step.
     pub(crate) async fn step(
-        self: &Arc<Self>,
+        &self,
         step: Step,
         records: Records,
         alive: Alive,
@@ -29,9 +41,9 @@ impl Core {
     ) -> setback::Step<()> {
         match step {
             Step::Rest => Ok(()),
-            Step::Prepare => self.prepare(records, driver).await.map(drop),
+            Step::Prepare => prepare(&self.desk, records, driver).await.map(drop),
             Step::Launch => self.launch(records, alive, driver).await,
-            Step::Update => self.update(records).await,
+            Step::Update => update::update(&self.desk, records).await,
             Step::Adopt => self.adopt(&records).await,
             Step::Stop => {
                 nudge(records.state.as_ref());
@@ -40,20 +52,15 @@ impl Core {
             Step::Lost(cause) => self.lost(records, cause).await,
             Step::Stopped => self.stopped(records).await,
             Step::Follow => self.follow(records).await,
-            Step::Remove => self.remove(records).await,
+            Step::Remove => removal::remove(&self.desk, records).await,
         }
     }
 
-    async fn launch(
-        self: &Arc<Self>,
-        records: Records,
-        alive: Alive,
-        driver: &Driver,
-    ) -> setback::Step<()> {
+    async fn launch(&self, records: Records, alive: Alive, driver: &Driver) -> setback::Step<()> {
         let Prepared { wish, mut work } = if is_prepared(&records, driver) {
             Prepared { wish: records.wish, work: records.work }
         } else {
-            self.prepare(records, driver).await?
+            prepare(&self.desk, records, driver).await?
         };
         let id = wish.id.clone();
         let namespace = self.namespace(&wish).await?;
@@ -62,18 +69,18 @@ impl Core {
         }
         let shim = self.shim_of(&id).await?;
         work.shim = Some(shim.clone());
-        self.note_work(&id, work.clone()).await?;
+        async_records::note_work(&self.desk.layout, &id, work.clone()).await?;
         if namespace == Network::New {
             self.plumb(&id, &work.endpoints, &shim).await?;
             if !work.endpoints.is_empty() {
-                self.keep_names();
+                self.names.keep();
             }
         }
-        self.attached(&id).await;
+        self.waiting.attached(&id).await;
         (work.stage, work.generation, work.run) =
             (Stage::Launched, wish.generation, wish.generation);
         (work.attempts, work.message) = (0, None);
-        self.store_work(&id, work).await?;
+        async_records::store_work(&self.desk.layout, &id, work).await?;
         signal_shim(&shim);
         Ok(())
     }
@@ -96,7 +103,7 @@ impl Core {
     }
 
     async fn namespace_of(&self, other: &TaskId) -> setback::Step<Network> {
-        let records = self.records(other).await?;
+        let records = async_records::load(&self.desk.layout, other).await?;
         let name = records.as_ref().map_or_else(
             || format!("task {}, which is gone", other.short()),
             |records| records.wish.spec.container_name.clone(),
@@ -110,14 +117,15 @@ impl Core {
 
     /// The task with this container name or id.
     async fn named(&self, name: &str) -> setback::Step<Option<TaskId>> {
-        let (view, name) = (Arc::clone(&self.view), name.to_owned());
+        let (view, name) = (Arc::clone(&self.desk.view), name.to_owned());
         let all = blocking::run(move || view.records()).await?;
         Ok(namespaces::named(&all, &name).map(|records| records.wish.id.clone()))
     }
 
     async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> setback::Step<()> {
-        let (dir, root) = (self.layout.task(id).0, self.layout.root().to_owned());
-        let mut command = Launch { dir, root, network, adopt }.command(&self.options.executable);
+        let (dir, root) = (self.desk.layout.task(id).0, self.desk.layout.root().to_owned());
+        let mut command =
+            Launch { dir, root, network, adopt }.command(&self.desk.options.executable);
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         let output = blocking::run(move || command.output()).await;
         let output =
@@ -130,7 +138,8 @@ impl Core {
     }
 
     async fn shim_of(&self, id: &TaskId) -> setback::Step<Process> {
-        let state = self.records(id).await?.and_then(|records| records.state);
+        let state =
+            async_records::load(&self.desk.layout, id).await?.and_then(|records| records.state);
         let shim = state.and_then(|state| state.shim).filter(Process::lives);
         shim.ok_or_else(|| Setback::Later("the shim ended at once".into()))
     }
@@ -142,8 +151,8 @@ impl Core {
         endpoints: &[crate::root::record::Endpoint],
         shim: &Process,
     ) -> setback::Step<()> {
-        let (layout, id, endpoints) = (self.layout.clone(), id.clone(), endpoints.to_vec());
-        let (program, netns) = (self.options.executable.clone(), namespaces::path(shim));
+        let (layout, id, endpoints) = (self.desk.layout.clone(), id.clone(), endpoints.to_vec());
+        let (program, netns) = (self.desk.options.executable.clone(), namespaces::path(shim));
         blocking::run(move || {
             if !endpoints.is_empty() {
                 resolver::ensure(&layout, &program)
@@ -170,17 +179,17 @@ impl Core {
         let adopted = self.start_shim(&records.wish.id, network, true).await;
         if adopted.is_err() && records.wish.goal >= Goal::Stopped {
             // On a disk that takes nothing no shim begins, and without one nobody gives it a grace period.
-            return self.end_processes(&records.wish.id).await;
+            return end_processes(&self.desk.layout, &records.wish.id).await;
         }
         adopted?;
         let mut work = records.work.clone();
         work.shim = Some(self.shim_of(&records.wish.id).await?);
-        Ok(self.store_work(&records.wish.id, work).await?)
+        Ok(async_records::store_work(&self.desk.layout, &records.wish.id, work).await?)
     }
 
     /// No shim lives, so its record is ours to close.
     async fn lost(&self, records: Records, cause: ExitCause) -> setback::Step<()> {
-        let dir = self.layout.task(&records.wish.id);
+        let dir = self.desk.layout.task(&records.wish.id);
         let state = State {
             activity: Activity::Exited,
             finished: Some(clock::now()),
@@ -191,39 +200,28 @@ impl Core {
             next: None,
             ..records.state.unwrap_or_default()
         };
-        self.end_processes(&records.wish.id).await?;
+        end_processes(&self.desk.layout, &records.wish.id).await?;
         Ok(blocking::run(move || records::store_state(&dir, &state)).await?)
     }
 
     async fn stopped(&self, records: Records) -> setback::Step<()> {
         let id = records.wish.id;
-        self.end_processes(&id).await?;
+        end_processes(&self.desk.layout, &id).await?;
         let mut work = records.work;
         (work.generation, work.shim) = (records.wish.generation, None);
         (work.attempts, work.message) = (0, None);
-        Ok(self.store_work(&id, work).await?)
+        Ok(async_records::store_work(&self.desk.layout, &id, work).await?)
     }
 
     async fn follow(&self, records: Records) -> setback::Step<()> {
-        let _taking = self.taking.lock().await;
+        let _taking = self.desk.taking.lock().await;
         // Looked at again: a newer wish may have taken its place.
-        let Some(records) = self.records(&records.wish.id).await? else { return Ok(()) };
+        let Some(records) = async_records::load(&self.desk.layout, &records.wish.id).await? else {
+            return Ok(());
+        };
         let Some(following) = records.following else { return Ok(()) };
-        let layout = self.layout.clone();
+        let layout = self.desk.layout.clone();
         Ok(blocking::run(move || records::follow(&layout, &following)).await?)
-    }
-
-    /// What is left in a task's cgroup, and the cgroup.
-    pub(crate) async fn end_processes(&self, id: &TaskId) -> setback::Step<()> {
-        let cgroup = self.cgroup(id)?;
-        let ended = blocking::run(move || cgroup.kill().and_then(|()| cgroup.remove())).await;
-        ended.map_err(|error| Setback::Later(format!("cannot remove the cgroup: {error}")))
-    }
-
-    /// A task's cgroup, which need not exist.
-    pub(crate) fn cgroup(&self, id: &TaskId) -> setback::Step<Cgroup> {
-        Cgroup::at(&format!("{}/{}", self.layout.cgroup(), id.short()))
-            .map_err(|error| Setback::Later(format!("cannot find the cgroup: {error}")))
     }
 }
 
@@ -234,16 +232,4 @@ fn is_prepared(records: &Records, driver: &Driver) -> bool {
         && work.generation == wish.generation
         && !matches!(wish.spec.network_mode, NetworkMode::Service(_) | NetworkMode::Container(_))
         && driver.takes_prepared(wish.generation)
-}
-
-/// Tells the shim, if it lives, that its task's records changed.
-pub(crate) fn nudge(state: Option<&State>) {
-    state.and_then(|state| state.shim.as_ref()).into_iter().for_each(signal_shim);
-}
-
-fn signal_shim(shim: &Process) {
-    if let (true, Ok(pid)) = (shim.lives(), i32::try_from(shim.pid)) {
-        // It may have ended this very moment, which its driver hears of anyway.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGUSR1);
-    }
 }

@@ -1,11 +1,11 @@
 //! Hints that something changed: what the engine does itself, and what the view is told.
 
-use crate::core::Core;
-use crate::view::Heard;
+use crate::task::queue::Queue;
+use crate::view::{Heard, View};
 use futures_util::stream::{BoxStream, unfold};
 use keel_engine::Event;
-use std::sync::{Arc, Weak};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use std::sync::Arc;
+use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
 
 /// A listener's events; what it was too slow for is said to be missed.
 pub(crate) fn stream(receiver: Receiver<Event>) -> BoxStream<'static, Event> {
@@ -18,31 +18,27 @@ pub(crate) fn stream(receiver: Receiver<Event>) -> BoxStream<'static, Event> {
     }))
 }
 
-impl Core {
-    /// Hands on every change, until the engine is gone.
-    pub(crate) async fn listen(core: Weak<Self>) {
-        loop {
-            let Some(view) = core.upgrade().map(|core| Arc::clone(&core.view)) else { return };
-            let Ok(heard) = view.heard().await else { return };
-            let Some(core) = core.upgrade() else { return };
-            heard.into_iter().for_each(|heard| core.tell(heard));
+/// Hands on every change, until the engine is gone: to the drivers of its tasks, and to whoever listens.
+pub(crate) async fn listen(view: Arc<View>, queue: Arc<Queue>, events: Sender<Event>) {
+    while let Ok(heard) = view.heard().await {
+        for heard in heard {
+            // Nobody may listen.
+            let _ = events.send(told(&queue, heard));
         }
     }
+}
 
-    fn tell(&self, heard: Heard) {
-        let event = match heard {
-            Heard::Task(id, wakes) => {
-                if wakes {
-                    self.wake_known(&id);
-                }
-                Event::Task(id)
+fn told(queue: &Queue, heard: Heard) -> Event {
+    match heard {
+        Heard::Task(id, wakes) => {
+            if wakes {
+                queue.wake_known(&id);
             }
-            Heard::Anything => {
-                self.wake_all_known();
-                Event::Missed
-            }
-        };
-        // Nobody may listen.
-        let _ = self.events.send(event);
+            Event::Task(id)
+        }
+        Heard::Anything => {
+            queue.wake_all_known();
+            Event::Missed
+        }
     }
 }

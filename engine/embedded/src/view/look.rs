@@ -1,14 +1,25 @@
 //! What exists: the view as it is now, and what is read back from the kernel where that is asked for.
 
-use crate::core::Core;
 use crate::network::Scope;
 use crate::network::stored::Stored;
 use crate::task::records::Records;
-use crate::{blocking, clock, root::sweeping, view::read};
-use keel_engine::{Depth, Observation, Result};
+use crate::view::foreign::Docker;
+use crate::view::{View, read};
+use crate::{Layout, blocking, clock, root::disk};
+use keel_engine::{Depth, NodeName, Observation, Result};
 use std::sync::Arc;
 
-impl Core {
+/// Who looks at one root, and asks Docker what it runs beside it.
+pub(crate) struct Observer {
+    pub(crate) layout: Layout,
+    /// This node's name.
+    pub(crate) node: NodeName,
+    pub(crate) view: Arc<View>,
+    /// Where Docker may be.
+    pub(crate) docker: Option<Arc<Docker>>,
+}
+
+impl Observer {
     /// Looks at everything.
     pub(crate) async fn look(self: &Arc<Self>, depth: Depth) -> Result<Observation> {
         let foreign = async {
@@ -17,8 +28,8 @@ impl Core {
                 None => Vec::new(),
             }
         };
-        let core = Arc::clone(self);
-        let own = blocking::run(move || core.look_at_own(&depth));
+        let own = Arc::clone(self);
+        let own = blocking::run(move || own.look_at_own(&depth));
         let (own, foreign) = tokio::join!(own, foreign);
         Ok(Observation { foreign, ..own? })
     }
@@ -28,9 +39,9 @@ impl Core {
             self.view.doubt();
         }
         let mut seen = Observation {
-            node: self.options.node.clone(),
+            node: self.node.clone(),
             at: clock::now(),
-            disk: sweeping::disk(&self.layout),
+            disk: disk::disk(&self.layout),
             ..self.view.observation()?
         };
         if *depth != Depth::State {

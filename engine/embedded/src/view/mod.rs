@@ -9,7 +9,7 @@ pub(crate) mod events;
 pub(crate) mod foreign;
 mod kept;
 mod living;
-mod look;
+pub(crate) mod look;
 mod looked;
 pub(crate) mod read;
 mod told;

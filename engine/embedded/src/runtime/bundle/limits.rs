@@ -1,6 +1,7 @@
 //! How much a task may use: its cgroup's limits, and its process's.
 
-use super::{BundleError, HostFacts};
+use super::error::BundleError;
+use super::inputs::HostFacts;
 use crate::runtime::oci::{DeviceAccess, DeviceKind, Resources, Rlimit};
 use keel_engine::{TaskSpec, limits_of};
 

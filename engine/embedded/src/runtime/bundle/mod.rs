@@ -13,110 +13,23 @@
 //!   type [`SELF`] is this very program, as the container's init.
 //! - A bind's source is opened anew at each run, and `beneath` names a folder that it stays in.
 
+mod error;
+mod inputs;
 mod limits;
 mod mounts;
 mod process;
 mod security;
 
 use super::oci::{Device, DeviceKind, Linux, Namespace, Root, Spec};
-use super::overlay::Layers;
 use keel_engine::{NetworkMode, TaskSpec};
 use limits::{resources, rlimits};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+
+pub use error::BundleError;
+pub use inputs::{DeviceNode, FILE, HostFacts, HostMount, INIT, ImageFacts, SELF};
 
 /// Annotation with further groups, by name or number, separated by commas.
 pub const GROUPS: &str = "keel.group_add";
-/// A mount's type: a file with content from `source`, in memory.
-pub const FILE: &str = "keel.file";
-/// A mount's type: this very program.
-pub const SELF: &str = "keel.self";
-/// Where the init lies that `init: true` asks for.
-pub const INIT: &str = "/sbin/docker-init";
-
-/// What the image's configuration says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImageFacts {
-    /// ENTRYPOINT.
-    pub entrypoint: Option<Vec<String>>,
-    /// CMD.
-    pub cmd: Option<Vec<String>>,
-    /// ENV, as `KEY=VALUE`.
-    pub env: Vec<String>,
-    /// USER.
-    pub user: Option<String>,
-    /// WORKDIR.
-    pub working_dir: Option<String>,
-    /// VOLUME.
-    pub volumes: Vec<String>,
-    /// STOPSIGNAL.
-    pub stop_signal: Option<String>,
-    /// LABEL.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// A mount whose source on the host is known: a volume's folder, a bind, a revision's file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostMount {
-    /// Absolute path on the host; it exists.
-    pub source: PathBuf,
-    /// A folder on the way there that no link in it leaves: the volume that it is a part of.
-    pub beneath: Option<PathBuf>,
-    /// Absolute path in the container.
-    pub target: String,
-    /// No writing.
-    pub read_only: bool,
-    /// `rprivate` (unset), `rshared`, `rslave`, ….
-    pub propagation: Option<String>,
-}
-
-/// A device of the host, looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceNode {
-    /// Path in the container.
-    pub path: String,
-    /// Block, else character.
-    pub block: bool,
-    /// Major number.
-    pub major: u32,
-    /// Minor number.
-    pub minor: u32,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Letters of `rwm`.
-    pub access: String,
-}
-
-/// What the host is like, as far as a specification depends on it.
-#[derive(Debug, Clone, Default)]
-pub struct HostFacts {
-    /// The task's short id: its host name unless it has another.
-    pub short_id: String,
-    /// The task's folder.
-    pub dir: PathBuf,
-    /// The root's copy of this program that is the init of whoever asks for one, if it could be made.
-    pub init: Option<PathBuf>,
-    /// Where configs and secrets lie by digest.
-    pub secrets: PathBuf,
-    /// The image's layers and the task's own.
-    pub layers: Layers,
-    /// The task's cgroup, relative to a hierarchy's mount point.
-    pub cgroup: String,
-    /// All volumes, binds and revision files.
-    pub mounts: Vec<HostMount>,
-    /// The devices that the task names; all of the host's for a privileged one.
-    pub devices: Vec<DeviceNode>,
-    /// Hard limits in force, by lower-case name, where they cannot be raised.
-    pub hard_limits: BTreeMap<String, u64>,
-    /// Folders by which each CPU tells how hot it is, and so what others do with it.
-    pub throttles: Vec<String>,
-    /// Capabilities that this program may pass on (upper case, without `CAP_`).
-    pub capabilities: BTreeSet<String>,
-}
 
 /// A specification, and what of the wish this host cannot grant.
 #[derive(Debug, Clone)]
@@ -125,36 +38,6 @@ pub struct Bundle {
     pub spec: Spec,
     /// Lines for people.
     pub warnings: Vec<String>,
-}
-
-/// Why a task has no specification.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BundleError {
-    /// Neither the task nor the image names a program.
-    #[error("no command: neither the service nor its image names one")]
-    NoCommand,
-    /// A mount that would hide the whole image.
-    #[error("nothing can be mounted at `/`: it would hide the whole image")]
-    Root,
-    /// The image has no layers.
-    #[error("the image has no layers")]
-    NoLayers,
-    /// A limit that the kernel does not have.
-    #[error("unknown ulimit `{0}`")]
-    Ulimit(String),
-    /// A kernel parameter that is not the task's alone.
-    #[error("sysctl `{0}` belongs to the host: only a task with a network of its own can set it")]
-    Sysctl(String),
-    /// What is no name of a kernel parameter, or no value of one.
-    #[error("sysctl `{0}`: a name is words with dots or slashes between them, a value one line")]
-    SysctlText(String),
-    /// A security option that nobody knows.
-    #[error("unknown security_opt `{0}`")]
-    SecurityOption(String),
-    /// A profile that is not one.
-    #[error("the seccomp profile cannot be read")]
-    Profile(#[source] serde_json::Error),
 }
 
 /// The specification of a task's runs.
@@ -178,7 +61,7 @@ pub fn bundle(
         root: Root { path: host.dir.clone(), readonly: task.read_only },
         mounts: mounts::mounts(task, host),
         process,
-        hostname: Some(hostname(task, host)),
+        hostname: Some(inputs::hostname(task, host)),
         annotations: BTreeMap::from([(GROUPS.to_owned(), task.group_add.join(","))]),
         linux: linux(task, host, security)?,
     };
@@ -189,10 +72,6 @@ pub fn bundle(
 /// runs, and its next run is to have them, too.
 pub fn change_limits(spec: &mut Spec, task: &TaskSpec) {
     spec.linux.resources.limits = keel_engine::limits_of(task);
-}
-
-fn hostname(task: &TaskSpec, host: &HostFacts) -> String {
-    task.hostname.clone().unwrap_or_else(|| host.short_id.clone())
 }
 
 fn linux(

@@ -1,6 +1,6 @@
 //! What a container sees of file systems, in the order in which it is mounted.
 
-use super::{FILE, HostFacts, HostMount, INIT, SELF};
+use super::inputs::{FILE, HostFacts, HostMount, INIT, SELF};
 use crate::runtime::oci::Mount;
 use keel_engine::{FileMount, TaskSpec, Tmpfs};
 use std::path::{Component, Path, PathBuf};

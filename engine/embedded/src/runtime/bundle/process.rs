@@ -1,7 +1,8 @@
 //! What runs: arguments, environment, folder, user.
 
+use super::error::BundleError;
+use super::inputs::{HostFacts, INIT, ImageFacts, hostname};
 use super::security::Security;
-use super::{BundleError, HostFacts, INIT, ImageFacts, hostname};
 use crate::runtime::oci::{Process, Rlimit, User};
 use keel_engine::TaskSpec;
 

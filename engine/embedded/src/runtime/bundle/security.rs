@@ -1,6 +1,7 @@
 //! What a task may do: capabilities, system calls, which of the kernel's files it sees.
 
-use super::{BundleError, HostFacts};
+use super::error::BundleError;
+use super::inputs::HostFacts;
 use crate::runtime::oci::{Capabilities, Seccomp};
 use crate::runtime::{capabilities, seccomp};
 use keel_engine::TaskSpec;

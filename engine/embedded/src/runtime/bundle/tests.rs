@@ -1,6 +1,7 @@
 //! Tests of the whole specification.
 
 use super::*;
+use crate::runtime::overlay::Layers;
 use keel_engine::{Digest, FileMount, Tmpfs};
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! Limits as the runtime specification writes them ("Control groups" of its Linux part): shims of other versions
 //! read the same file.
 
-use super::{DeviceAccess, Resources};
 use keel_engine::{Limit, Limits};
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +9,56 @@ const PERIOD: u64 = 100_000;
 /// Nanoseconds per second for each microsecond of a period.
 const NANOS: i64 = 10_000;
 
+/// What a cgroup grants.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
+pub struct Resources {
+    /// Which devices may be used.
+    pub devices: Vec<DeviceAccess>,
+    /// Only what is set is limited.
+    pub limits: Limits,
+}
+
+/// What kind of device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// All.
+    #[default]
+    A,
+    /// Block.
+    B,
+    /// Character.
+    C,
+    /// Character, unbuffered.
+    U,
+    /// A named pipe.
+    P,
+}
+
+/// Leave to use devices.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceAccess {
+    /// Granted, else denied.
+    pub allow: bool,
+    /// Of this kind.
+    #[serde(rename = "type")]
+    pub kind: DeviceKind,
+    /// With this number; any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub major: Option<i64>,
+    /// With this number; any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minor: Option<i64>,
+    /// Letters of `rwm`; all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
+}
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Stored {
+struct Stored {
     devices: Vec<DeviceAccess>,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,

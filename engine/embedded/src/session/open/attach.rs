@@ -3,72 +3,62 @@
 //! Whoever attaches before the run begins misses none of it: the driver starts the process only
 //! once those who wait are connected.
 
-use super::{not_running, relay};
-use crate::TaskDir;
-use crate::core::Core;
+use super::relay;
+use super::signal::not_running;
 use crate::session::conversation::{Answer, conversation};
+use crate::session::waiting::Waiting;
+use crate::task::async_records;
 use crate::task::step::Alive;
 use crate::view::watch::Watch;
+use crate::{Layout, TaskDir};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, Goal, Result, TaskId};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::UnixStream;
 
-/// How long a run waits for those who want to see it from its beginning.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-impl Core {
-    /// Waits a while for those who want to see the run from its beginning.
-    pub(crate) async fn attached(&self, task: &TaskId) {
-        let Some(mut count) = self.waiting.of(task) else { return };
-        // Whoever is late misses the beginning; an error means that nobody waits any more.
-        let _ = tokio::time::timeout(PATIENCE, count.wait_for(|count| *count == 0)).await;
+/// Connects to the task's shim: at once, or as soon as there is one.
+pub(super) async fn attach(
+    layout: &Layout,
+    waiting: &Arc<Waiting>,
+    task: TaskId,
+    dir: TaskDir,
+    stdin: bool,
+) -> Result<Box<dyn Duplex>> {
+    let (caller, answer) = conversation();
+    if let Ok(stream) = connect(&dir).await {
+        tokio::spawn(relay(stream, answer, stdin));
+        return Ok(caller);
     }
-
-    /// Connects to the task's shim: at once, or as soon as there is one.
-    pub(crate) async fn attach(
-        self: &Arc<Self>,
-        task: TaskId,
-        dir: TaskDir,
-        stdin: bool,
-    ) -> Result<Box<dyn Duplex>> {
-        let (caller, answer) = conversation();
-        if let Ok(stream) = connect(&dir).await {
-            tokio::spawn(relay(stream, answer, stdin));
-            return Ok(caller);
-        }
-        let records = self.records(&task).await?.ok_or_else(|| not_running(&task))?;
-        let comes = records.latest().goal <= Goal::Running;
-        let over = records.state.is_some() && !Alive::of(&records).shim;
-        if !comes || (over && records.work.generation == records.latest().generation) {
-            return Err(not_running(&task));
-        }
-        let core = Arc::clone(self);
-        let (begun, begins) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move {
-            let waiter = core.waiting.add(&task);
-            // The caller hears that it may start the task now.
-            let _ = begun.send(());
-            let connected = appear(&dir, &answer).await;
-            drop(waiter);
-            match connected {
-                Ok(Some(stream)) => relay(stream, answer, stdin).await,
-                Ok(None) => {}
-                Err(error) => {
-                    let text = format!("cannot attach to task {task}: {error}");
-                    // The caller may be gone already.
-                    let _ = answer.says.send(Frame::Error(text)).await;
-                }
+    let records = async_records::load(layout, &task).await?.ok_or_else(|| not_running(&task))?;
+    let comes = records.latest().goal <= Goal::Running;
+    let over = records.state.is_some() && !Alive::of(&records).shim;
+    if !comes || (over && records.work.generation == records.latest().generation) {
+        return Err(not_running(&task));
+    }
+    let waiting = Arc::clone(waiting);
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let waiter = waiting.add(&task);
+        // The caller hears that it may start the task now.
+        let _ = begun.send(());
+        let connected = appear(&dir, &answer).await;
+        drop(waiter);
+        match connected {
+            Ok(Some(stream)) => relay(stream, answer, stdin).await,
+            Ok(None) => {}
+            Err(error) => {
+                let text = format!("cannot attach to task {task}: {error}");
+                // The caller may be gone already.
+                let _ = answer.says.send(Frame::Error(text)).await;
             }
-        });
-        // An error would mean that the task above was ended with the runtime.
-        let _ = begins.await;
-        Ok(caller)
-    }
+        }
+    });
+    // An error would mean that the task above was ended with the runtime.
+    let _ = begins.await;
+    Ok(caller)
 }
 
 /// Waits for the shim's socket; `None` when the caller has gone.

@@ -1,0 +1,63 @@
+//! What became of the pulls of one name, and why one failed.
+
+use crate::task::setback::in_words;
+use keel_engine::Digest;
+use keel_images::{Reference, ReferenceError};
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+
+/// What became of the pulls of one name.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Says true when the pull that goes on has ended.
+    pub(super) going: Option<watch::Receiver<bool>>,
+    /// Bytes that came and bytes in all, by layer.
+    pub(super) layers: BTreeMap<Digest, (u64, u64)>,
+    pub(super) failure: Option<Failure>,
+    pub(super) pulls: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct Failure {
+    pub(super) words: String,
+    pub(super) transient: bool,
+    pub(super) missing: bool,
+}
+
+impl Known {
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let add = |sum: (u64, u64), layer: &(u64, u64)| (sum.0 + layer.0, sum.1 + layer.1);
+        self.layers.values().fold((0, 0), add)
+    }
+}
+
+pub(super) fn named(reference: &str) -> std::result::Result<Reference, ReferenceError> {
+    reference.parse()
+}
+
+pub(super) fn absent(reference: &str) -> Failure {
+    let words = format!("image {reference} is not on this node, and may not be pulled");
+    Failure { words, transient: false, missing: true }
+}
+
+pub(super) fn broke_off() -> Failure {
+    let words = "the pull broke off by a fault of keel's own: please report what it printed";
+    Failure { words: words.to_owned(), transient: false, missing: false }
+}
+
+pub(super) fn failure(error: &keel_images::Error) -> Failure {
+    Failure {
+        words: in_words(error) + &remedy(error),
+        transient: error.is_transient(),
+        missing: error.is_missing(),
+    }
+}
+
+/// What to do, where only a person can: it is told wherever the failure is.
+fn remedy(error: &keel_images::Error) -> String {
+    use keel_images::Error;
+    let persons = matches!(error, Error::Denied { .. } | Error::Misled { .. });
+    let told = persons || error.is_untrusted() || error.is_full_disk();
+    let hint = error.hint().filter(|_| told);
+    hint.map(|hint| format!("; {hint}")).unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! Makes room: images and contents that whoever drives says may go, but for what the node itself
+//! needs.
+//!
+//! # Invariants
+//! - No wish is taken meanwhile, so nothing goes that one names: a task's image, its configs and
+//!   secrets. While an image is pulled none goes, nor any part of one.
+//! - Files are moved away first, at once, and deleted when no lock is held any more.
+
+use crate::desk::Desk;
+use crate::task::records::Records;
+use crate::{Layout, blocking, task::records, volumes};
+use keel_engine::{Digest, Result, Sweep, Swept, TaskAssignment, Usage};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Takes away what may go.
+pub(crate) async fn sweep_room(desk: &Arc<Desk>, sweep: &Sweep) -> Result<Swept> {
+    if !sweep.dry {
+        desk.must_drive()?;
+    }
+    let _at_root = desk.turn_at_root().await?;
+    let (swept, trash) = {
+        let _taking = desk.taking.lock().await;
+        let (at, sweep) = (Arc::clone(desk), sweep.clone());
+        blocking::run(move || swept(&at, &sweep)).await?
+    };
+    // It may take a while; should this process die, the next one goes on with it.
+    let root = desk.layout.root().to_owned();
+    desk.spawn(blocking::run(move || {
+        drop(trash);
+        // There may be room for what was used up of it.
+        let _ = keel_durable::keep_reserve(&root);
+    }));
+    Ok(swept)
+}
+
+fn swept(desk: &Desk, sweep: &Sweep) -> Result<(Swept, Option<keel_images::Trash>)> {
+    let all = desk.view.records()?;
+    let mut swept = contents(&desk.layout, sweep, &all);
+    let images = all.iter().flat_map(|task| wishes(task)).map(|wish| wish.spec.image.clone());
+    let needed = sweep.needed.iter().cloned().chain(images).collect();
+    let own = all.iter().flat_map(|task| {
+        let told = wishes(task).filter_map(|wish| wish.digest);
+        task.work.digest.iter().cloned().chain(told)
+    });
+    let in_use: BTreeSet<Digest> = sweep.digests.iter().cloned().chain(own).collect();
+    let before = time(sweep.images_before);
+    let gone = desk.images.sweep(&sweep.images, &needed, &in_use, before, sweep.dry)?;
+    let Some(gone) = gone else {
+        return Ok((Swept { waits: true, ..swept }, None));
+    };
+    swept.images = gone.names.iter().map(ToString::to_string).collect();
+    swept.bytes += gone.bytes;
+    Ok((swept, gone.trash))
+}
+
+/// What takes up how much.
+pub(crate) async fn usage(desk: &Arc<Desk>) -> Result<Usage> {
+    let desk = Arc::clone(desk);
+    blocking::run(move || {
+        let layout = &desk.layout;
+        let ids = records::ids(layout)?.into_iter();
+        let own = volumes::all(layout)?.into_iter().map(|volume| volume.spec.name);
+        Ok(Usage {
+            images: desk.images.size()?,
+            tasks: ids.map(|id| (id.clone(), size(&layout.task(&id).0))).collect(),
+            volumes: own.map(|name| (name.clone(), size(&layout.volumes().join(name)))).collect(),
+            contents: size(&layout.secrets()),
+        })
+    })
+    .await
+}
+
+/// Wishes that a task has.
+fn wishes(task: &Records) -> impl Iterator<Item = &TaskAssignment> {
+    [Some(&task.wish), task.following.as_ref()].into_iter().flatten()
+}
+
+fn time(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+/// Configs and secrets. One that cannot be deleted now is tried again with the next sweep.
+fn contents(layout: &Layout, sweep: &Sweep, all: &[Arc<Records>]) -> Swept {
+    let files = |wish: &TaskAssignment| {
+        let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
+        files.map(|file| file.digest.hex().to_owned()).collect::<Vec<_>>()
+    };
+    let mut kept: BTreeSet<_> = all.iter().flat_map(|task| wishes(task)).flat_map(files).collect();
+    kept.extend(sweep.contents.iter().map(|digest| digest.hex().to_owned()));
+    let mut swept = Swept::default();
+    for entry in fs::read_dir(layout.secrets()).into_iter().flatten().flatten() {
+        let Ok(found) = entry.metadata() else { continue };
+        let old = found.modified().is_ok_and(|at| at < time(sweep.contents_before));
+        let named = kept.contains(&*entry.file_name().to_string_lossy());
+        if old && !named && (sweep.dry || fs::remove_file(entry.path()).is_ok()) {
+            swept.contents += 1;
+            swept.bytes += found.len();
+        }
+    }
+    swept
+}
+
+/// Bytes that a folder takes up on the disk. What goes meanwhile takes none.
+fn size(folder: &Path) -> u64 {
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => size(&entry.path()),
+        Ok(found) => found.blocks() * 512,
+        Err(_) => 0,
+    };
+    fs::read_dir(folder).into_iter().flatten().flatten().map(of).sum()
+}
