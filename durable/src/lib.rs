@@ -10,29 +10,21 @@
 //!   one's place there. So whatever ends something, or makes room, can note that it does.
 
 mod boot;
+mod hold;
 mod late;
 mod remembered;
 mod reserve;
 
 pub use boot::boot_id;
+pub use hold::Hold;
 pub use late::{Late, Stored};
 pub use remembered::Remembered;
 
+use reserve::is_full;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-/// What a written file outlives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// The process: for what is made anew after a reboot.
-    Process,
-    /// A loss of power, but then maybe in favor of the content before.
-    Either,
-    /// A loss of power.
-    Power,
-}
 
 /// Replaces a file's content: write-new, rename, and as much syncing as `hold` asks for.
 ///
@@ -93,10 +85,6 @@ pub fn keep_reserve(root: &Path) -> io::Result<()> {
         Err(error) if is_full(&error) => Ok(()),
         other => other,
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn exchange(path: &Path, bytes: &[u8], mode: u32, hold: Hold) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! Each is claimed by renaming it, filled, and exchanged with the record that it replaces. So the
 //! reserve keeps its size however often records are replaced; only a record that is new costs one.
 
-use crate::Hold;
+use crate::hold::Hold;
 use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -61,7 +61,7 @@ pub(crate) fn replace(
     let put = fill(&claimed.path, bytes, mode, hold).and_then(|()| put(&claimed.path, path));
     // What has the name now is the record before, or what could not be put in its place.
     let _ = fs::rename(&claimed.path, &claimed.home);
-    put.map_err(|error| if crate::is_full(&error) { full } else { error })
+    put.map_err(|error| if is_full(&error) { full } else { error })
 }
 
 struct Claimed {
@@ -98,6 +98,11 @@ fn put(new: &Path, path: &Path) -> io::Result<()> {
         // There is none before it, or this file system cannot exchange.
         Err(_) => fs::rename(new, path),
     }
+}
+
+/// Whether an error says that there is no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod assignment;
 mod diff;
 pub mod fields;
 pub mod frames;
+mod goal;
 mod hash;
 mod ids;
 pub mod labels;
@@ -30,8 +31,9 @@ mod volume;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment};
+pub use assignment::{Assignment, Content, TaskAssignment};
 pub use diff::{Difference, cost_of, diff};
+pub use goal::{Goal, Opaque, Presence};
 pub use hash::{digest_of, hash_of};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;

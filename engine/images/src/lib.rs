@@ -27,6 +27,7 @@ pub mod hello;
 pub mod image;
 mod inflate;
 mod intake;
+mod local;
 mod manifest;
 mod pipe;
 pub mod platform;

@@ -1,7 +1,7 @@
 //! What a configuration may say. It is its image's author who wrote it, and nobody's friend: what
 //! makes no sense is refused when the image is pulled, with the field's name. Pure.
 
-use super::{Healthcheck, ImageConfig};
+use super::shape::{Healthcheck, ImageConfig};
 
 /// More are no image's; each costs a volume for each container.
 const MOST_VOLUMES: usize = 256;

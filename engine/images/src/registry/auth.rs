@@ -10,8 +10,9 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 
 use super::challenge::Challenge;
+use super::connections::{Connections, Reply, misled, read_limited};
 use super::endpoint::Endpoint;
-use super::{Registries, Reply, leads, misled, read_limited};
+use super::leads;
 use crate::credentials::Login;
 use crate::error::{Error, Result};
 
@@ -30,6 +31,22 @@ impl Keyring {
     pub(super) fn get(&self, endpoint: &Endpoint, repository: &str) -> Option<String> {
         let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         headers.get(&(endpoint.base.clone(), repository.to_owned())).cloned()
+    }
+
+    /// The header to send after the registry's own 401; `None` if none could help.
+    pub(super) async fn authorize(
+        &self,
+        connections: &Connections,
+        endpoint: &Endpoint,
+        repository: &str,
+        refusal: &Reply,
+        login: Option<&Login>,
+    ) -> Result<Option<String>> {
+        let header = answer_to(connections, endpoint, repository, refusal, login).await?;
+        if let Some(header) = &header {
+            self.put(endpoint, repository, header);
+        }
+        Ok(header)
     }
 
     fn put(&self, endpoint: &Endpoint, repository: &str, header: &str) {
@@ -55,85 +72,69 @@ struct TokenRequest<'a> {
     trusted: bool,
 }
 
-impl Registries {
-    /// The header to send after the registry's own 401; `None` if none could help.
-    pub(super) async fn authorize(
-        &self,
-        endpoint: &Endpoint,
-        repository: &str,
-        refusal: &Reply,
-    ) -> Result<Option<String>> {
-        let login = self.login_for(endpoint).await?;
-        let header = self.answer_to(endpoint, repository, refusal, login.as_ref()).await?;
-        if let Some(header) = &header {
-            self.keyring.put(endpoint, repository, header);
+/// A header that answers a refusal; `None` if none could.
+pub(super) async fn answer_to(
+    connections: &Connections,
+    endpoint: &Endpoint,
+    repository: &str,
+    refusal: &Reply,
+    login: Option<&Login>,
+) -> Result<Option<String>> {
+    let headers = refusal.response.headers().get_all(WWW_AUTHENTICATE).iter();
+    let challenges: Vec<_> =
+        headers.filter_map(|header| Challenge::parse(header.to_str().ok()?)).collect();
+    // A token says least about us, so it goes first where both are offered.
+    let bearer = challenges.iter().find(|challenge| **challenge != Challenge::Basic);
+    match (bearer.or(challenges.first()), login) {
+        (Some(Challenge::Basic), Some(Login::Password { user, password })) => {
+            Ok(Some(basic(user, password)))
         }
-        Ok(header)
+        (Some(Challenge::Bearer { realm, service, scope }), login) => {
+            let realm = leads::realm(endpoint, realm, login.is_some())
+                .map_err(|why| misled(endpoint, &Url::parse(realm).ok(), why))?;
+            let trusted = refusal.is_private || is_home(endpoint, &realm);
+            let scope = scope.clone().or_else(|| pull_scope(repository));
+            let request = TokenRequest { realm, service: service.as_deref(), scope, trusted };
+            token(connections, endpoint, request, login).await.map(Some)
+        }
+        _ => Ok(None),
     }
+}
 
-    pub(super) async fn answer_to(
-        &self,
-        endpoint: &Endpoint,
-        repository: &str,
-        refusal: &Reply,
-        login: Option<&Login>,
-    ) -> Result<Option<String>> {
-        let headers = refusal.response.headers().get_all(WWW_AUTHENTICATE).iter();
-        let challenges: Vec<_> =
-            headers.filter_map(|header| Challenge::parse(header.to_str().ok()?)).collect();
-        // A token says least about us, so it goes first where both are offered.
-        let bearer = challenges.iter().find(|challenge| **challenge != Challenge::Basic);
-        match (bearer.or(challenges.first()), login) {
-            (Some(Challenge::Basic), Some(Login::Password { user, password })) => {
-                Ok(Some(basic(user, password)))
-            }
-            (Some(Challenge::Bearer { realm, service, scope }), login) => {
-                let realm = leads::realm(endpoint, realm, login.is_some())
-                    .map_err(|why| misled(endpoint, &Url::parse(realm).ok(), why))?;
-                let trusted = refusal.is_private || is_home(endpoint, &realm);
-                let scope = scope.clone().or_else(|| pull_scope(repository));
-                let request = TokenRequest { realm, service: service.as_deref(), scope, trusted };
-                self.token(endpoint, request, login).await.map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn token(
-        &self,
-        endpoint: &Endpoint,
-        request: TokenRequest<'_>,
-        login: Option<&Login>,
-    ) -> Result<String> {
-        let url = leads::shown(&request.realm);
-        let realm = request.realm.clone();
-        let client = self.client(endpoint, &realm, request.trusted)?;
-        let response = self.send(endpoint, &realm, build(client, request, login)).await?;
-        let status = response.status().as_u16();
-        if matches!(status, 400 | 401 | 403) {
-            return Err(Error::Denied {
-                registry: endpoint.name.clone(),
-                repository: String::new(),
-                with_login: login.is_some(),
-            });
-        }
-        let wrong = |detail: &str| Error::Answer {
+async fn token(
+    connections: &Connections,
+    endpoint: &Endpoint,
+    request: TokenRequest<'_>,
+    login: Option<&Login>,
+) -> Result<String> {
+    let url = leads::shown(&request.realm);
+    let realm = request.realm.clone();
+    let client = connections.client(endpoint, &realm, request.trusted)?;
+    let response = connections.send(endpoint, &realm, build(client, request, login)).await?;
+    let status = response.status().as_u16();
+    if matches!(status, 400 | 401 | 403) {
+        return Err(Error::Denied {
             registry: endpoint.name.clone(),
-            url: url.clone(),
-            status,
-            detail: detail.to_owned(),
-        };
-        if status != 200 {
-            return Err(wrong(""));
-        }
-        let body = read_limited(response, TOKEN_LIMIT, "token answer", endpoint).await?;
-        let answer: TokenAnswer =
-            serde_json::from_slice(&body).map_err(|_| wrong("no token in its answer"))?;
-        match [answer.token, answer.access_token].into_iter().find(|token| !token.is_empty()) {
-            Some(token) if token.len() > LONGEST_TOKEN => Err(wrong("its token is too long")),
-            Some(token) => Ok(format!("Bearer {token}")),
-            None => Err(wrong("no token in its answer")),
-        }
+            repository: String::new(),
+            with_login: login.is_some(),
+        });
+    }
+    let wrong = |detail: &str| Error::Answer {
+        registry: endpoint.name.clone(),
+        url: url.clone(),
+        status,
+        detail: detail.to_owned(),
+    };
+    if status != 200 {
+        return Err(wrong(""));
+    }
+    let body = read_limited(response, TOKEN_LIMIT, "token answer", endpoint).await?;
+    let answer: TokenAnswer =
+        serde_json::from_slice(&body).map_err(|_| wrong("no token in its answer"))?;
+    match [answer.token, answer.access_token].into_iter().find(|token| !token.is_empty()) {
+        Some(token) if token.len() > LONGEST_TOKEN => Err(wrong("its token is too long")),
+        Some(token) => Ok(format!("Bearer {token}")),
+        None => Err(wrong("no token in its answer")),
     }
 }
 

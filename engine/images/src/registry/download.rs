@@ -3,9 +3,10 @@
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE};
 use reqwest::{Response, StatusCode};
 
+use super::connections::{read_limited, unreachable};
 use super::pace::Pace;
 use super::retry::Retry;
-use super::{Endpoint, Question, Registries, read_limited, unreachable};
+use super::{Endpoint, Question, Registries};
 use crate::error::{Error, Result};
 use crate::intake::Feed;
 use crate::manifest::{ACCEPTED, Descriptor};

@@ -10,6 +10,7 @@
 
 mod auth;
 mod challenge;
+mod connections;
 mod download;
 mod endpoint;
 mod leads;
@@ -18,19 +19,16 @@ mod pace;
 mod reach;
 mod retry;
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RANGE};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 
 use auth::Keyring;
+#[cfg(feature = "testing")]
+pub(crate) use connections::trusting_nobody;
+use connections::{Connections, Reply, misled, read_limited};
 pub(crate) use endpoint::Endpoint;
 pub use endpoint::RegistryConfig;
-use endpoint::is_loopback;
 pub use misled::Misled;
-use pace::Pace;
-use reach::{Forbidden, Names, Reach, Resolver, literal};
 use retry::{Retry, asked_to_wait, may_pass};
 
 use crate::credentials::{Credentials, Login};
@@ -44,31 +42,8 @@ const REDIRECTS: usize = 10;
 pub struct Registries {
     config: RegistryConfig,
     credentials: Credentials,
-    /// For registries themselves, and wherever private ones lead.
-    anywhere: Clients,
-    /// For where public registries lead. Of its own, since connections are kept and used again.
-    public_only: Clients,
-    names: Arc<Names>,
+    connections: Connections,
     keyring: Keyring,
-}
-
-#[derive(Debug, Default)]
-struct Clients {
-    /// For this machine: no proxy, no TLS.
-    direct: OnceLock<Client>,
-    /// For plain HTTP elsewhere: works without any CA certificate.
-    plain: OnceLock<Client>,
-    /// Reads the system's CA certificates, so only when TLS is needed.
-    secure: OnceLock<Client>,
-}
-
-/// An answer, and what is known of who gave it.
-struct Reply {
-    response: Response,
-    /// The registry itself: nobody else may ask for a login.
-    is_own: bool,
-    /// Whether the registry is at a private address, and may lead to others.
-    is_private: bool,
 }
 
 /// One question to a registry.
@@ -88,9 +63,7 @@ impl Registries {
         Ok(Self {
             config,
             credentials,
-            anywhere: Clients::default(),
-            public_only: Clients::default(),
-            names: Arc::default(),
+            connections: Connections::default(),
             keyring: Keyring::default(),
         })
     }
@@ -114,7 +87,8 @@ impl Registries {
             repository: String::new(),
             with_login: true,
         };
-        let header = self.answer_to(&endpoint, "", &first, Some(&login)).await?;
+        let header =
+            auth::answer_to(&self.connections, &endpoint, "", &first, Some(&login)).await?;
         let headers = authorization(&header.ok_or_else(denied)?);
         let second = self.follow(&endpoint, &url, headers).await?.response;
         match second.status() {
@@ -159,7 +133,10 @@ impl Registries {
         if !first.asks_who() {
             return Ok(first.response);
         }
-        match self.authorize(endpoint, what.repository, &first).await? {
+        let login = self.login_for(endpoint).await?;
+        let (connections, keyring) = (&self.connections, &self.keyring);
+        let repository = what.repository;
+        match keyring.authorize(connections, endpoint, repository, &first, login.as_ref()).await? {
             Some(fresh) => {
                 Ok(self.follow(endpoint, url, what.headers(Some(&fresh))).await?.response)
             }
@@ -178,11 +155,11 @@ impl Registries {
             .map_err(|_| Error::Config { value: url.to_owned(), wanted: "a registry's address" })?;
         let (mut target, mut trusted, mut is_private) = (home.clone(), true, false);
         for hop in 0..REDIRECTS {
-            let client = self.client(endpoint, &target, trusted)?;
+            let client = self.connections.client(endpoint, &target, trusted)?;
             let request = client.get(target.clone()).headers(headers.clone());
-            let response = self.send(endpoint, &target, request).await?;
+            let response = self.connections.send(endpoint, &target, request).await?;
             if hop == 0 {
-                is_private = self.is_private(&home, &response);
+                is_private = self.connections.is_private(&home, &response);
             }
             let is_own = target.origin() == home.origin();
             let location = match response.status().is_redirection() {
@@ -202,36 +179,6 @@ impl Registries {
         }
         let detail = "too many redirects".to_owned();
         Err(Error::Answer { registry: endpoint.name.clone(), url: url.into(), status: 302, detail })
-    }
-
-    /// One request. The connection is made only to an address that may be asked.
-    async fn send(
-        &self,
-        endpoint: &Endpoint,
-        target: &Url,
-        request: RequestBuilder,
-    ) -> Result<Response> {
-        let _asking = self.names.asking(target.host_str().unwrap_or_default());
-        request.send().await.map_err(|source| match Forbidden::within(&source) {
-            Some(Forbidden(Reach::Never)) => {
-                misled(endpoint, &Some(target.clone()), Misled::Forbidden)
-            }
-            Some(_) => misled(endpoint, &Some(target.clone()), Misled::Private),
-            None => unreachable(endpoint, &leads::shown(target), source),
-        })
-    }
-
-    /// Whether the registry is on a network of somebody's own. Behind a proxy nobody can tell, so
-    /// it counts as public there.
-    fn is_private(&self, home: &Url, response: &Response) -> bool {
-        let there = response.remote_addr().map(|address| reach::reach(address.ip()));
-        match literal(home) {
-            Some(reach) => reach == Reach::Private,
-            None => {
-                let name = home.host_str().unwrap_or_default();
-                there == Some(Reach::Private) && self.names.is_private(name)
-            }
-        }
     }
 
     /// Turns every answer but a good one into an error that says what the registry means.
@@ -259,51 +206,6 @@ impl Registries {
             }
         }
     }
-
-    /// The client for a URL. What a public registry leads to is not `trusted`: it must be public.
-    fn client(&self, endpoint: &Endpoint, target: &Url, trusted: bool) -> Result<&Client> {
-        match (literal(target), trusted) {
-            (Some(Reach::Never), _) => {
-                return Err(misled(endpoint, &Some(target.clone()), Misled::Forbidden));
-            }
-            (Some(Reach::Private), false) => {
-                return Err(misled(endpoint, &Some(target.clone()), Misled::Private));
-            }
-            _ => {}
-        }
-        let clients = if trusted { &self.anywhere } else { &self.public_only };
-        let loopback = target.host_str().is_some_and(is_loopback);
-        let resolver = Resolver { names: Arc::clone(&self.names), public_only: !trusted };
-        clients.get(loopback, target.scheme(), resolver).map_err(Error::Client)
-    }
-}
-
-impl Clients {
-    /// Made when first needed: reading the CA certificates takes longer than a small pull.
-    fn get(&self, loopback: bool, scheme: &str, resolver: Resolver) -> reqwest::Result<&Client> {
-        let (slot, make): (_, fn(ClientBuilder) -> ClientBuilder) = match (loopback, scheme) {
-            (true, "http") => (&self.direct, ClientBuilder::no_proxy),
-            (_, "http") => (&self.plain, |builder| builder),
-            _ => (&self.secure, |builder| builder.tls_backend_preconfigured(tls(system_roots()))),
-        };
-        if let Some(client) = slot.get() {
-            return Ok(client);
-        }
-        let client = make(builder().dns_resolver(resolver)).build()?;
-        Ok(slot.get_or_init(|| client))
-    }
-}
-
-impl Reply {
-    /// Whether it is the registry, and nobody else, who wants to know who asks.
-    fn asks_who(&self) -> bool {
-        self.is_own && self.response.status() == StatusCode::UNAUTHORIZED
-    }
-}
-
-fn misled(endpoint: &Endpoint, target: &Option<Url>, why: Misled) -> Error {
-    let target = target.as_ref().map(leads::shown).unwrap_or_default();
-    Error::Misled { registry: endpoint.name.clone(), target, why }
 }
 
 impl Question<'_> {
@@ -329,74 +231,10 @@ fn authorization(proof: &str) -> HeaderMap {
     headers
 }
 
-fn builder() -> ClientBuilder {
-    // Until other roots replace these, TLS trusts nobody: plain clients need no certificates.
-    Client::builder()
-        .user_agent(concat!("keel/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .read_timeout(Duration::from_secs(60))
-        .tls_backend_preconfigured(tls(rustls::RootCertStore::empty()))
-}
-
-/// For the plain clients of tests.
-#[cfg(feature = "testing")]
-pub(crate) fn trusting_nobody() -> rustls::ClientConfig {
-    tls(rustls::RootCertStore::empty())
-}
-
-fn system_roots() -> rustls::RootCertStore {
-    let mut roots = rustls::RootCertStore::empty();
-    // What cannot be read is left out: one broken file must not stop pulls that do not need it.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
-}
-
-/// With ring by name, so that no process-wide default is needed or touched.
-fn tls(roots: rustls::RootCertStore) -> rustls::ClientConfig {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .expect("ring knows the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // The client is built without HTTP/2, which servers would choose if it were offered.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config
-}
-
-fn unreachable(endpoint: &Endpoint, url: &str, source: reqwest::Error) -> Error {
-    // A redirect's URL can carry a signature that is a secret; ours cannot.
-    let source = source.without_url();
-    Error::Unreachable { registry: endpoint.name.clone(), url: url.to_owned(), source }
-}
-
 /// The messages in a registry's JSON error answer, on one line.
 fn detail(body: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let errors = value["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     let messages = errors.iter().filter_map(|error| error["message"].as_str());
     messages.collect::<Vec<_>>().join("; ").replace('\n', " ")
-}
-
-async fn read_limited(
-    mut response: Response,
-    limit: u64,
-    what: &'static str,
-    endpoint: &Endpoint,
-) -> Result<Vec<u8>> {
-    let url = response.url().to_string();
-    let (mut body, pace) = (Vec::new(), Pace::start());
-    while let Some(chunk) =
-        response.chunk().await.map_err(|source| unreachable(endpoint, &url, source))?
-    {
-        if body.len() as u64 + chunk.len() as u64 > limit {
-            return Err(Error::TooLarge { what, name: endpoint.name.clone(), limit });
-        }
-        body.extend_from_slice(&chunk);
-        if pace.is_too_slow(body.len() as u64) {
-            return Err(Error::TooSlow { what, registry: endpoint.name.clone() });
-        }
-    }
-    Ok(body)
 }

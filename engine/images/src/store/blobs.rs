@@ -80,6 +80,6 @@ impl Blobs {
 
     /// The names of all blobs.
     pub(super) fn all(&self) -> Result<Vec<Digest>> {
-        super::names(&self.folder)
+        super::names::names(&self.folder)
     }
 }

@@ -76,6 +76,6 @@ impl Layers {
 
     /// The names of all layers.
     pub(super) fn all(&self) -> Result<Vec<Digest>> {
-        super::names(&self.folder)
+        super::names::names(&self.folder)
     }
 }

@@ -9,6 +9,7 @@
 
 mod blobs;
 mod layers;
+mod names;
 mod references;
 mod remove;
 mod staging;
@@ -29,7 +30,6 @@ pub(crate) use staging::{StagedFile, StagedFolder, Staging};
 
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::hello;
 use crate::image::{Image, ImageSummary};
 use crate::intake::Taken;
 use crate::manifest::{self, Document, Manifest};
@@ -82,21 +82,6 @@ impl Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The image that a name stands for on this node, if all of it is here. A digest is found
-    /// whatever name it was pulled by; the built-in image is made when it is asked for.
-    pub fn resolve_local(&self, reference: &Reference) -> Result<Option<Image>> {
-        if let (true, Some(executable)) = (reference.is_built_in(), &self.inner.executable) {
-            return hello::resolve(self, reference, executable).map(Some);
-        }
-        if let Some(record) = self.inner.references.get(reference)? {
-            return self.load(record.digest, record.manifest);
-        }
-        match reference.digest() {
-            Some(digest) => self.find(digest, &Platform::host()),
-            None => Ok(None),
-        }
-    }
-
     /// Every name on this node, with what it stands for.
     pub fn list(&self) -> Result<Vec<ImageSummary>> {
         let mut summaries = Vec::new();
@@ -107,15 +92,6 @@ impl Store {
             }
         }
         Ok(summaries)
-    }
-
-    /// Gives an image another name.
-    pub fn tag(&self, reference: &Reference, name: &Reference) -> Result<()> {
-        let image = self.resolve_local(reference)?;
-        let image = image.ok_or_else(|| Error::NotHere { reference: reference.clone() })?;
-        self.commit(name, image.digest, image.manifest)?
-            .map(drop)
-            .ok_or_else(|| Error::NotHere { reference: reference.clone() })
     }
 
     /// An image by the digest of its manifest, or of an index that offers one for the platform.
@@ -131,7 +107,7 @@ impl Store {
     }
 
     /// An image, if its manifest, configuration and layers are all here.
-    fn load(&self, digest: Digest, manifest: Digest) -> Result<Option<Image>> {
+    pub(crate) fn load(&self, digest: Digest, manifest: Digest) -> Result<Option<Image>> {
         let Some(Document::Manifest(parts)) = self.manifest_document(manifest)? else {
             return Ok(None);
         };
@@ -248,13 +224,6 @@ fn topmost(diff_ids: &[Digest]) -> Vec<Digest> {
     let mut layers: Vec<_> = diff_ids.iter().rev().filter(|layer| seen.insert(**layer)).collect();
     layers.reverse();
     layers.into_iter().copied().collect()
-}
-
-/// The digests that name a folder's entries; other files in it are nobody's.
-fn names(folder: &Path) -> Result<Vec<Digest>> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
-    let names = entries.flatten().map(|entry| entry.file_name());
-    Ok(names.filter_map(|name| Digest::from_hex(name.to_str()?)).collect())
 }
 
 /// What an image consists of, by what it is kept as.

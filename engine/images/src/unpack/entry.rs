@@ -13,8 +13,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::UnpackError;
 use super::archive::{Archive, Entry, Kind};
+use super::error::UnpackError;
 use super::tree::{self, PathError, Spot, Tree};
 
 /// Marks a name that layers below have and this one removes.
