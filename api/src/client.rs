@@ -3,6 +3,7 @@
 mod ask;
 
 use crate::conversation::Conversation;
+use crate::in_process::dial;
 use crate::lines::{self, LineError};
 use crate::paths;
 use bytes::Bytes;
@@ -155,7 +156,7 @@ impl Client {
                     Err(ClientError::Unreachable { at: path.display().to_string(), source })
                 }
             },
-            Dial::InProcess(to) => match crate::serve::dial(to).await {
+            Dial::InProcess(to) => match dial(to).await {
                 Ok(stream) => Ok(Box::new(stream)),
                 Err(source) => {
                     Err(ClientError::Unreachable { at: "this process".to_owned(), source })

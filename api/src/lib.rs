@@ -14,6 +14,7 @@
 pub mod client;
 mod conversation;
 mod gate;
+mod in_process;
 pub mod limits;
 mod lines;
 mod pages;

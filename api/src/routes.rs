@@ -1,5 +1,6 @@
 //! Every route, over one controller. Each calls one of its methods.
 
+mod answer;
 mod containers;
 mod conversations;
 mod resources;
@@ -15,19 +16,10 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::StreamExt;
-use keel_reconciler::Controller;
 use keel_reconciler::ask::{Refusal, RefusalKind};
 
-/// What the routes answer from.
-#[derive(Clone)]
-pub struct Api {
-    /// Who does it.
-    pub controller: Controller,
-    /// Who answers.
-    pub info: Info,
-}
-
-type Answer<T> = Result<Json<T>, Refused>;
+use answer::Answer;
+pub use answer::Api;
 
 /// Every route.
 pub fn router(api: Api) -> Router {

@@ -6,6 +6,7 @@
 
 use crate::Client;
 use crate::gate::{Gate, Patient, Place, Progress, Waiting, keeping};
+use crate::in_process::InProcess;
 use crate::limits;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -21,13 +22,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-
-/// Bytes between a command and the server in its own process.
-const IN_PROCESS: usize = 64 << 10;
 
 /// A router being served. Dropping it ends it at once; [`Served::stop`] lets what is being
 /// answered finish.
@@ -182,31 +180,4 @@ fn bind(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
     }
     std::fs::rename(&fresh, path)?;
     Ok(listener)
-}
-
-/// Connections that are made within the process.
-struct InProcess(mpsc::Receiver<DuplexStream>);
-
-impl Listener for InProcess {
-    type Io = DuplexStream;
-    type Addr = ();
-
-    async fn accept(&mut self) -> (DuplexStream, ()) {
-        match self.0.recv().await {
-            Some(stream) => (stream, ()),
-            // The last client is gone; the server ends by being dropped.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A new connection to the server of this process.
-pub(crate) async fn dial(to: &mpsc::Sender<DuplexStream>) -> io::Result<DuplexStream> {
-    let (here, there) = tokio::io::duplex(IN_PROCESS);
-    to.send(there).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-    Ok(here)
 }

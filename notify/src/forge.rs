@@ -3,37 +3,14 @@
 mod gitea;
 mod github;
 mod gitlab;
+mod kind;
 #[cfg(test)]
 mod tests;
 
-use crate::request::{Answer, Request, Verdict};
-use crate::status::CommitStatus;
-use serde_json::json;
-
-/// A kind of forge.
-pub struct Forge {
-    /// As `forge.type` of the configuration has it.
-    pub name: &'static str,
-    /// How a status of a commit in this repository is posted.
-    pub(crate) request: fn(&CommitStatus, &Post<'_>) -> Request,
-    /// What the answer means.
-    pub(crate) verdict: fn(&Answer) -> Verdict,
-    /// Where the API is, on the host of a repository.
-    pub(crate) api: fn(&str) -> String,
-    /// Below an `api` that names a host alone.
-    pub(crate) root: &'static str,
-}
+pub use kind::Forge;
 
 /// All of them, by name.
 pub const FORGES: &[Forge] = &[github::FORGE, gitlab::FORGE, gitea::FORGE];
-
-/// Where a status is posted, and as whom.
-pub(crate) struct Post<'a> {
-    pub api: &'a str,
-    /// `owner/name`.
-    pub repo: &'a str,
-    pub token: &'a str,
-}
 
 impl Forge {
     /// The one of this name.
@@ -41,47 +18,4 @@ impl Forge {
     pub fn of(name: &str) -> Option<&'static Self> {
         FORGES.iter().find(|forge| forge.name == name)
     }
-
-    /// The API of the forge that a repository is at: `base` is the repository's host with its
-    /// scheme (`https://git.example.org`).
-    #[must_use]
-    pub fn api_at(&self, base: &str) -> String {
-        (self.api)(base.trim_end_matches('/'))
-    }
-
-    /// The API as a person wrote it: the whole of it, or its host alone.
-    #[must_use]
-    pub fn api_named(&self, url: &str) -> String {
-        let url = url.trim_end_matches('/');
-        let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
-        if path.is_some() { url.to_owned() } else { format!("{url}{}", self.root) }
-    }
-
-    /// How a status is posted.
-    #[must_use]
-    pub fn post(&self, status: &CommitStatus, api: &str, repo: &str, token: &str) -> Request {
-        (self.request)(status, &Post { api, repo, token })
-    }
-
-    /// What its answer means.
-    #[must_use]
-    pub fn judge(&self, answer: &Answer) -> Verdict {
-        (self.verdict)(answer)
-    }
-}
-
-/// GitHub's form of a status, which Gitea took over; who posts is not in it.
-fn form_of_github(status: &CommitStatus, post: &Post<'_>, state: &str, longest: usize) -> Request {
-    let Post { api, repo, .. } = post;
-    let body = json!({
-        "state": state,
-        "context": status.context,
-        "description": status.line(longest),
-    });
-    Request::json(format!("{api}/repos/{repo}/statuses/{}", status.revision), &body)
-}
-
-/// Below the host.
-fn below(base: &str, root: &str) -> String {
-    format!("{base}{root}")
 }

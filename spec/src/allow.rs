@@ -8,7 +8,6 @@ use crate::decode::Field;
 use crate::nearest;
 use crate::problem::Problem;
 use crate::span::{Span, Texts};
-use crate::stack::Stack;
 
 /// How the comment begins.
 const COMMENT: &str = "# keel: allow ";
@@ -41,21 +40,8 @@ fn code(field: &Field<'_>) -> Option<Code> {
     }
 }
 
-/// Whether the problem is a warning that somebody means.
-pub(crate) fn allows(stack: Option<&Stack>, texts: &Texts, problem: &Problem) -> bool {
-    if problem.is_error() {
-        return false;
-    }
-    let by_stack = |stack: &Stack| {
-        let service = problem.service.as_ref().and_then(|name| stack.services.get(name));
-        stack.allow.contains(&problem.code)
-            || service.is_some_and(|service| service.allow.contains(&problem.code))
-    };
-    stack.is_some_and(by_stack)
-        || problem.span.as_ref().is_some_and(|span| by_comment(texts, span, problem.code))
-}
-
-fn by_comment(texts: &Texts, span: &Span, code: Code) -> bool {
+/// Whether a comment on the line, or alone above it, allows the code.
+pub(crate) fn by_comment(texts: &Texts, span: &Span, code: Code) -> bool {
     let names = |line: &str| comment(line).any(|word| word.eq_ignore_ascii_case(code.id()));
     let above = span.line.checked_sub(1).and_then(|line| texts.any_line(&span.file, line));
     texts.any_line(&span.file, span.line).is_some_and(names)

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::advice;
 use crate::code::Code;
+use crate::held::Held;
+use crate::host_path::HostPath;
 use crate::item::{Entry, Item, Node, Scalar, Type};
 use crate::problem::{Problem, Problems};
 use crate::scalar;
 use crate::span::{Origins, Span};
-use crate::stack::{Held, HostPath};
 use crate::words;
 
 /// One thing that has fields, a service or a network, while it is decoded.

@@ -28,6 +28,8 @@ mod environment;
 mod extends;
 pub mod extension;
 pub mod files;
+mod held;
+mod host_path;
 mod include;
 pub mod init;
 mod interpolate;

@@ -27,7 +27,7 @@ use crate::resources;
 use crate::service::Service;
 use crate::source::Sources;
 use crate::span::{Origins, Span, Texts, Via};
-use crate::stack::Stack;
+use crate::stack::{Stack, allows};
 use crate::unset;
 use crate::warnings;
 
@@ -63,7 +63,7 @@ pub(crate) fn resolve(project: &Project, files: &dyn Files) -> (Loaded, Option<I
     let mut problems = in_order(sources.problems.into_vec());
     unset::drop_consequences(&mut problems, &sources.unfilled.into_inner());
     unset::explain(&mut problems, &sources.unset.into_inner(), &texts);
-    problems.retain(|problem| !allow::allows(stack.as_ref(), &texts, problem));
+    problems.retain(|problem| !allows(stack.as_ref(), &texts, problem));
     let mut problems = problem::gathered(problems);
     problems.iter_mut().for_each(|problem| conceal(problem, &texts));
     let stack = stack.filter(|_| !failed).map(|stack| Stack { texts: texts.clone(), ..stack });

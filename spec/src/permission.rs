@@ -8,6 +8,7 @@
 
 mod judge;
 mod table;
+mod walk;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,7 +18,7 @@ use crate::code::Code;
 use crate::files::tidy;
 use crate::problem::Problem;
 
-pub(crate) use judge::judge;
+pub(crate) use walk::judge;
 
 /// Something that gives a container a part of its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

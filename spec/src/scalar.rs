@@ -2,7 +2,22 @@
 
 use std::time::Duration;
 
-use crate::service::NanoCpus;
+use std::fmt;
+
+/// CPU time in billionths of one CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NanoCpus(pub u64);
+
+/// As Compose writes it: `0.5`, `2`.
+impl fmt::Display for NanoCpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        if part == 0 {
+            return write!(f, "{whole}");
+        }
+        write!(f, "{whole}.{}", format!("{part:09}").trim_end_matches('0'))
+    }
+}
 
 /// A size: `512`, `1.5g`, `64 KiB`. All units are powers of 1024.
 pub(crate) fn bytes(text: &str) -> Option<u64> {

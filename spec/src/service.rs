@@ -15,11 +15,12 @@ pub mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use crate::scalar::NanoCpus;
 pub use depends::{Condition, Dependency};
 pub use deploy::{Deploy, Restart, UpdateOrder};
 pub use grants::Grant;
 pub use health::{Health, Test};
-pub use limits::{Limits, NanoCpus, Ulimit};
+pub use limits::{Limits, Ulimit};
 pub use mounts::{Mount, MountKind, Propagation};
 pub use networks::{Address, Attachment, ExtraHost, NetworkMode, Networking};
 pub use ports::{Exposed, Port, Protocol, Published};
@@ -30,10 +31,10 @@ use crate::advice;
 use crate::code::Code;
 use crate::decode::Field;
 use crate::extension::Policy;
+use crate::held::Held;
 use crate::keys::Place;
 use crate::problem::Problem;
 use crate::span::Origins;
-use crate::stack::Held;
 
 /// One service of a stack.
 #[derive(Debug, Clone, Default, PartialEq)]

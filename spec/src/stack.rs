@@ -8,14 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::allow;
 use crate::code::Code;
 use crate::extension::Policy;
 use crate::problem::Problem;
 use crate::service::Service;
-use crate::span::{Origins, Span, Texts};
+use crate::span::{Origins, Texts};
+
+pub use crate::held::Held;
+pub use crate::host_path::HostPath;
 
 /// One Compose project.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,51 +51,22 @@ impl Stack {
     /// Whether somebody has said that this warning is meant: in `x-keel.allow` of the stack or
     /// the service, or by a comment on its line.
     pub fn allows(&self, problem: &Problem) -> bool {
-        allow::allows(Some(self), &self.texts, problem)
+        allows(Some(self), &self.texts, problem)
     }
 }
 
-/// Legal Compose that this version does not run: its service is held as long as it is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The field path in its service (or network, volume, …).
-    pub path: String,
-    /// Where it is written.
-    pub span: Span,
-    /// Why it is not run, a line.
-    pub why: String,
-}
-
-/// A path as written, with the folder that it is relative to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HostPath {
-    /// The text of the path: absolute, relative, or beginning with `~`.
-    pub written: String,
-    /// The folder that a relative path starts from.
-    pub base: PathBuf,
-}
-
-impl HostPath {
-    /// The path, relative to what the base is relative to. `~` is left as it is.
-    pub fn path(&self) -> PathBuf {
-        if self.home().is_some() {
-            return PathBuf::from(&self.written);
-        }
-        crate::files::tidy(&self.base.join(&self.written))
+/// Whether the problem is a warning that somebody means.
+pub(crate) fn allows(stack: Option<&Stack>, texts: &Texts, problem: &Problem) -> bool {
+    if problem.is_error() {
+        return false;
     }
-
-    /// What follows `~/`, for a path in the home directory.
-    pub fn home(&self) -> Option<&str> {
-        match self.written.strip_prefix('~')? {
-            "" => Some(""),
-            rest => rest.strip_prefix('/'),
-        }
-    }
-
-    /// Whether it depends on the folder of the project.
-    pub fn is_relative(&self) -> bool {
-        self.home().is_none() && Path::new(&self.written).is_relative()
-    }
+    let by_stack = |stack: &Stack| {
+        let service = problem.service.as_ref().and_then(|name| stack.services.get(name));
+        stack.allow.contains(&problem.code)
+            || service.is_some_and(|service| service.allow.contains(&problem.code))
+    };
+    stack.is_some_and(by_stack)
+        || problem.span.as_ref().is_some_and(|span| allow::by_comment(texts, span, problem.code))
 }
 
 /// A network of the stack.

@@ -1,5 +1,6 @@
 //! What is legal and hurts. Warnings change nothing about the stack, and each can be allowed.
 
+mod at;
 mod environment;
 mod health;
 mod image;
@@ -7,10 +8,7 @@ mod mounts;
 mod ports;
 mod unused;
 
-use crate::code::Code;
 use crate::item::Item;
-use crate::problem::Problem;
-use crate::service::Service;
 use crate::source::Sources;
 use crate::stack::Stack;
 
@@ -30,11 +28,4 @@ pub(crate) fn warn(stack: &Stack, model: &Item, sources: &Sources<'_>) {
     found.extend(ports::of_two_services(stack));
     found.extend(unused::warn(stack, model));
     sources.problems.extend(found);
-}
-
-/// A warning about a field of a service.
-fn at(service: &Service, path: &str, code: Code, message: String, hint: &str) -> Problem {
-    let mut problem = Problem::new(code, message).of(&service.name).hint(hint);
-    problem.span = service.origins.nearest(path).or_else(|| service.origins.get("")).cloned();
-    problem
 }

@@ -1,6 +1,6 @@
 //! `ps`, targets, `start`, `stop`, `restart`, `kill`, `rm`, `run`, and waiting for a task.
 
-use super::{Answer, Api};
+use super::answer::{Answer, Api};
 use crate::refusal::Ask;
 use crate::shapes::{Name, StartAsk, TaskRef, WaitAsk};
 use crate::{lines, paths};

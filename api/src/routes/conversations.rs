@@ -1,6 +1,6 @@
 //! Logs, exec, attach, signals: the connection leaves HTTP and carries frames.
 
-use super::Api;
+use super::answer::Api;
 use crate::conversation::{Conversation, bridge};
 use crate::gate::Place;
 use crate::limits;

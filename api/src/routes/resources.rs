@@ -1,6 +1,6 @@
 //! `images`, `pull`, `rmi`, `volume …`, `network …`, `system …`.
 
-use super::{Answer, Api};
+use super::answer::{Answer, Api};
 use crate::refusal::Ask;
 use crate::{lines, paths};
 use axum::extract::State;

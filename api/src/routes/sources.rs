@@ -1,6 +1,6 @@
 //! The sources' state, who is not reached with news of it, `sync`, `confirm`.
 
-use super::{Answer, Api};
+use super::answer::{Answer, Api};
 use crate::refusal::Ask;
 use crate::shapes::Name;
 use crate::{lines, paths};

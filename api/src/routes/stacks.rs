@@ -1,6 +1,6 @@
 //! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `rollback`, `suspend`, `resume`.
 
-use super::{Answer, Api};
+use super::answer::{Answer, Api};
 use crate::refusal::Ask;
 use crate::shapes::{MaybeStack, Stacks};
 use crate::{lines, paths};

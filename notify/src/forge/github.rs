@@ -1,6 +1,6 @@
 //! GitHub, and GitHub Enterprise Server.
 
-use super::{Forge, Post, below, form_of_github};
+use super::kind::{Forge, Post, below, form_of_github};
 use crate::request::{Answer, Request};
 use crate::status::{CommitStatus, State};
 

@@ -1,6 +1,6 @@
 //! GitLab. It refuses to be told the same twice, which is as good as being told once.
 
-use super::{Forge, Post, below};
+use super::kind::{Forge, Post, below};
 use crate::request::{Answer, Request, Verdict};
 use crate::status::{CommitStatus, State};
 use serde_json::json;

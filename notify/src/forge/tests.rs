@@ -1,6 +1,8 @@
 //! What each forge is sent, and what its answers mean.
 
 use super::*;
+use crate::request::{Answer, Request, Verdict};
+use crate::status::CommitStatus;
 use crate::status::State;
 
 fn status(state: State) -> CommitStatus {

@@ -1,6 +1,6 @@
 //! ntfy: published as JSON at the server's root, since titles in headers must be ASCII.
 
-use super::{Receiver, Target};
+use super::told::{Receiver, Target};
 use crate::cut;
 use crate::message::{Kind, Message};
 use crate::request::Request;

@@ -1,7 +1,7 @@
 //! A webhook: the message as JSON, signed where there is a secret. `text` is what Slack and
 //! Mattermost show, `content` what Discord does, so that their URLs work as they are.
 
-use super::{Receiver, Target};
+use super::told::{Receiver, Target};
 use crate::cut;
 use crate::message::Message;
 use crate::request::Request;

@@ -3,17 +3,19 @@
 use crate::Inputs;
 use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
-use crate::placing;
+use crate::placing::{self, Site};
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::verdict::Hold;
-use keel_engine::fields::Cost;
-use keel_engine::labels::{KEEL_OWNER, NUMBER, PROJECT};
+use keel_engine::labels::{KEEL_OWNER, PROJECT};
 use keel_engine::{
     Digest, HealthTest, NetworkMode, NodeName, ObservedImage, ObservedNetwork, ObservedTask,
-    ObservedVolume, Opaque, Phase, RestartPolicy, Slot, TaskId, TaskSpec, cost_of, diff,
+    ObservedVolume, Phase, RestartPolicy, Slot, TaskId, TaskSpec,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use crate::occupants::in_reach;
+pub(crate) use crate::occupants::{Occupants, Want, short, slot, slotted};
 
 /// What a plan is made from, in order.
 pub(crate) struct Facts<'a> {
@@ -31,27 +33,6 @@ pub(crate) struct Facts<'a> {
     pub stale_networks: BTreeSet<(&'a NodeName, &'a str)>,
     /// The node of each task of this stack.
     homes: BTreeMap<&'a TaskId, &'a NodeName>,
-}
-
-/// What shall be in a slot, and what is.
-#[derive(Default)]
-pub(crate) struct Occupants<'a> {
-    pub want: Option<Want<'a>>,
-    /// The newest task that is what it shall be, up to what can be changed in place.
-    pub current: Option<&'a ObservedTask>,
-    /// All others, newest first.
-    pub rest: Vec<&'a ObservedTask>,
-}
-
-/// What shall be in a slot.
-#[derive(Clone)]
-pub(crate) struct Want<'a> {
-    pub node: &'a NodeName,
-    pub name: &'a str,
-    pub service: &'a DesiredService,
-    pub spec: Arc<TaskSpec>,
-    pub revision: String,
-    pub origins: Opaque,
 }
 
 impl<'a> Facts<'a> {
@@ -172,7 +153,14 @@ impl<'a> Facts<'a> {
         for (name, service) in self.desired.iter().flat_map(|desired| &desired.services) {
             for number in 1..=service.replicas {
                 let slot = slot(self.inputs, name, number);
-                let node = placing::place(self, &slots, &slot, service);
+                let site = Site {
+                    inputs: self.inputs,
+                    standing: self.standing,
+                    desired: self.desired,
+                    homes: &self.homes,
+                    slots: &slots,
+                };
+                let node = placing::place(&site, &slot, service);
                 let occupants = slots.entry(slot.clone()).or_default();
                 let want = self.want(&slot, node, (name, service), &occupants.rest);
                 occupants.fill(want, |task| self.is_kept(&slot, task, service, hosts));
@@ -415,47 +403,4 @@ fn visit<'a>(
         visit(desired, &dependency.service, seen, order);
     }
     order.push(name);
-}
-
-impl<'a> Occupants<'a> {
-    fn fill(&mut self, want: Want<'a>, may_stay: impl Fn(&ObservedTask) -> bool) {
-        let fits = |task: &&ObservedTask| {
-            task.goal != keel_engine::Goal::Removed
-                && in_reach(&task.spec, &want.spec)
-                && may_stay(task)
-        };
-        if let Some(index) = self.rest.iter().position(fits) {
-            self.current = Some(self.rest.remove(index));
-        }
-        self.want = Some(want);
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &'a ObservedTask> {
-        self.current.into_iter().chain(self.rest.iter().copied())
-    }
-}
-
-/// Whether one specification becomes the other without a new container.
-fn in_reach(from: &TaskSpec, to: &TaskSpec) -> bool {
-    cost_of(&diff(from, to)) != Some(Cost::Replace)
-}
-
-pub(crate) fn slot(inputs: &Inputs<'_>, service: &str, number: u32) -> Slot {
-    let (stack, service) = (inputs.stack.clone(), service.to_owned());
-    Slot { stack, service, slot: number.to_string() }
-}
-
-/// `web.1`: a slot within its stack.
-pub(crate) fn short(slot: &Slot) -> String {
-    format!("{}.{}", slot.service, slot.slot)
-}
-
-/// The service's specification, with what is the slot's own.
-pub(crate) fn slotted(service: &DesiredService, slot: &Slot) -> TaskSpec {
-    let mut spec = service.spec.clone();
-    if !service.fixed_name {
-        spec.container_name = format!("{}-{}", spec.container_name, slot.slot);
-    }
-    spec.labels.insert(NUMBER.into(), slot.slot.clone());
-    spec
 }

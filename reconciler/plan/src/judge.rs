@@ -8,18 +8,20 @@ mod alone;
 mod before_deploy;
 mod keep_up;
 mod leaving;
+mod one_slot;
 mod person;
 mod reasons;
 mod replacement;
 mod surplus;
 
 use crate::draft::{Draft, Judgment, hold};
-use crate::facts::{Facts, Occupants, Want};
+use crate::facts::{Facts, Occupants};
 use crate::memory::asked_for;
 use crate::untouched::{not_asked, not_here};
 use crate::verdict::{Hold, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
+use one_slot::Judge;
 use person::by_a_person;
 
 pub(crate) use leaving::remove_all;
@@ -127,12 +129,4 @@ fn known_bad(facts: &Facts<'_>, draft: &mut Draft) {
             }
         }
     }
-}
-
-/// One slot that something is wanted in.
-struct Judge<'j, 'a> {
-    facts: &'j Facts<'a>,
-    draft: &'j mut Draft,
-    slot: &'j Slot,
-    want: &'j Want<'a>,
 }

@@ -32,8 +32,11 @@ mod asks;
 mod condition;
 mod draft;
 mod facts;
+mod inputs;
 mod judge;
 mod memory;
+mod occupants;
+mod placed;
 mod placing;
 mod resources;
 mod rollout;
@@ -41,52 +44,16 @@ mod untouched;
 mod waits;
 mod wish;
 
+pub use inputs::{Asked, Inputs};
+
 use desired::{Desired, Owner};
 use draft::Draft;
 use facts::Facts;
 use keel_engine::fields::{Applier, Change, Field, row_of};
-use keel_engine::{Assignment, Digest, NodeName, Nodes, StackName};
+use keel_engine::{Assignment, Digest, NodeName};
 use memory::Memory;
 use standing::Standing;
 use verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
-
-/// All that a plan is made from.
-#[derive(Debug, Clone)]
-pub struct Inputs<'a> {
-    /// The stack.
-    pub stack: &'a StackName,
-    /// What its revision asks for; `None`: nothing is known to be asked for.
-    pub desired: Option<&'a Desired>,
-    /// The owner on record, if the stack has one: another's desired state is held.
-    pub owner: Option<&'a Owner>,
-    /// What is remembered.
-    pub standing: &'a Standing,
-    /// What is known of every node, of all stacks.
-    pub nodes: &'a Nodes,
-    /// What a person asks for beyond that; in the first pass of their command only.
-    pub asked: Asked,
-    /// Milliseconds since the Unix epoch.
-    pub now: u64,
-}
-
-/// What a person's command adds to one pass. What must outlive the pass is in the plan's
-/// [`Plan::standing`], so that it is handed over once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// Replace every task (`--force-recreate`).
-    pub recreate: bool,
-    /// Look tags up anew: what they mean on this node, or in the registry under `always`.
-    pub resolve: bool,
-    /// Look all tags up in their registries (`--pull always`).
-    pub pull: bool,
-    /// Touch only these services and what they depend on; empty is all. To be given in every
-    /// pass of the command.
-    pub services: Vec<String>,
-    /// Take the stack from its present owner.
-    pub take_over: bool,
-    /// Only what people asked of single tasks, and what follows from that: nothing else is moved.
-    pub people_only: bool,
-}
 
 /// Compares what the revision asks for with what the node reports.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
@@ -203,7 +170,7 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
     }
     let whole = !facts.inputs.asked.people_only;
     if whole {
-        standing.placed = placing::placed(facts, &entries);
+        standing.placed = placed::placed(facts, &entries);
     }
     if whole && standing.removed.is_none() && standing.suspended.is_none() {
         memory.settle(facts, &entries);

@@ -1,8 +1,8 @@
 //! Evenkeel's own keys: `x-keel` of a stack, a service or a mount.
 
-use super::Shape::*;
-use super::Standing::{self, *};
-use super::{Row, row};
+use super::row::Shape::*;
+use super::row::Standing::{self, *};
+use super::row::{Row, row};
 
 /// A key of `x-keel` in a stack or a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The keys of a service.
 
-use super::Shape::*;
-use super::Standing::*;
-use super::{Row, row};
+use super::row::Shape::*;
+use super::row::Standing::*;
+use super::row::{Row, row};
 
 pub(super) const ROWS: &[Row] = &[
     row("annotations", Pairs, Held("OCI annotations are not supported")),

@@ -1,8 +1,8 @@
 //! The keys of a Compose file outside of its services.
 
-use super::Shape::*;
-use super::Standing::*;
-use super::{Row, row};
+use super::row::Shape::*;
+use super::row::Standing::*;
+use super::row::{Row, row};
 
 pub(super) const ROWS: &[Row] = &[
     row("version", Scalar, Notice("Compose files no longer have versions")),

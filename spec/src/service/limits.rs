@@ -1,12 +1,11 @@
 //! What the container may use up.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::code::Code;
 use crate::decode::Field;
 use crate::item::Type;
-use crate::scalar;
+use crate::scalar::{self, NanoCpus};
 
 /// Limits of one container. `mem_limit` and `deploy.resources.limits.memory` are one value here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,21 +22,6 @@ pub struct Limits {
     pub shm_size: Option<u64>,
     /// `ulimits` by name.
     pub ulimits: BTreeMap<String, Ulimit>,
-}
-
-/// CPU time in billionths of one CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NanoCpus(pub u64);
-
-/// As Compose writes it: `0.5`, `2`.
-impl fmt::Display for NanoCpus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, part) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
-        if part == 0 {
-            return write!(f, "{whole}");
-        }
-        write!(f, "{whole}.{}", format!("{part:09}").trim_end_matches('0'))
-    }
 }
 
 /// One resource limit of the process; `None` is unlimited.

@@ -2,11 +2,11 @@
 
 use crate::code::Code;
 use crate::decode::Field;
+use crate::host_path::HostPath;
 use crate::item::Item;
 use crate::nearest;
 use crate::problem::Problem;
 use crate::scalar;
-use crate::stack::HostPath;
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::code::Code;
 use crate::decode::Field;
+use crate::host_path::HostPath;
 use crate::item::{Item, Node};
 use crate::nearest;
 use crate::problem::Problem;
-use crate::stack::HostPath;
 use keel_names::capability;
 
 /// Privileges of a container.

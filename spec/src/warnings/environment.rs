@@ -32,7 +32,13 @@ pub(super) fn warn(service: &Service, texts: &Texts) -> Vec<Problem> {
     let problem = |(name, _): (&String, _)| {
         let message = format!("`{name}` of service `{}` is a secret in plain sight", service.name);
         let hint = "put it into `secrets:`, or into `.env` and write `${…}` here";
-        super::at(service, &format!("environment.{name}"), Code::SecretInEnvironment, message, hint)
+        super::at::at(
+            service,
+            &format!("environment.{name}"),
+            Code::SecretInEnvironment,
+            message,
+            hint,
+        )
     };
     written.map(problem).collect()
 }

@@ -19,7 +19,7 @@ pub(super) fn warn(service: &Service, stack: &Stack) -> Vec<Problem> {
             service.name
         );
         let hint = "write a `healthcheck`, or allow this if the image has one";
-        super::at(service, &format!("depends_on.{name}"), Code::UnknownHealth, message, hint)
+        super::at::at(service, &format!("depends_on.{name}"), Code::UnknownHealth, message, hint)
     };
     waits.map(problem).collect()
 }

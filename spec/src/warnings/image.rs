@@ -11,7 +11,7 @@ pub(super) fn warn(service: &Service) -> Option<Problem> {
     let message =
         format!("the image of service `{}` {what}: what it names can change", service.name);
     let hint = "name a version, such as `:1.29`, or a digest";
-    Some(super::at(service, "image", Code::MutableTag, message, hint))
+    Some(super::at::at(service, "image", Code::MutableTag, message, hint))
 }
 
 /// How the reference can move; `None` where it cannot, as far as it says.

@@ -26,7 +26,7 @@ fn shared(service: &Service, mount: &Mount, path: &str) -> Option<Problem> {
     let message =
         format!("{replicas} replicas of service `{}` write to `{}`", service.name, mount.target);
     let hint = "mount it read-only, or say `x-keel: {shared: true}` on the mount";
-    Some(super::at(service, path, Code::SharedVolume, message, hint))
+    Some(super::at::at(service, path, Code::SharedVolume, message, hint))
 }
 
 /// Data that lies beside the Compose file.
@@ -40,7 +40,7 @@ fn relative(service: &Service, mount: &Mount, path: &str, files: &dyn Files) -> 
         service.name, source.written
     );
     let hint = "use a volume or an absolute path, or mount it read-only";
-    Some(super::at(service, path, Code::RelativeData, message, hint))
+    Some(super::at::at(service, path, Code::RelativeData, message, hint))
 }
 
 /// A single file is warned of where the host's files are known.

@@ -37,7 +37,7 @@ pub(super) fn open_databases(service: &Service) -> Vec<Problem> {
             service.name, port.target
         );
         let hint = "write `127.0.0.1:` before it, or leave it out: other services need no port";
-        Some(super::at(service, &format!("ports[{i}]"), Code::OpenDatabase, message, hint))
+        Some(super::at::at(service, &format!("ports[{i}]"), Code::OpenDatabase, message, hint))
     };
     open.filter_map(problem).collect()
 }
@@ -99,7 +99,7 @@ fn conflict(other: &Claim<'_>, claim: &Claim<'_>) -> Problem {
     let (port, protocol) = (claim.port, claim.protocol);
     let message = format!("services `{one}` and `{two}` both publish port {port}/{protocol}");
     let path = format!("ports[{}]", claim.index);
-    super::at(
+    super::at::at(
         claim.service,
         &path,
         Code::PortConflict,

@@ -1,7 +1,8 @@
 //! Anything that can sign: `X-Signature: sha256=HEX` over the body, or Standard Webhooks with a
 //! secret that begins with `whsec_`.
 
-use super::{Asked, Forge, prefixed_mac, standard};
+use super::kind::{Asked, Forge, prefixed_mac};
+use super::standard;
 use crate::mac::Check;
 
 pub(super) const FORGE: Forge = Forge {

@@ -1,7 +1,7 @@
 //! Gitea and Forgejo: the bare digits of the MAC. Without a secret they send the header all the
 //! same, empty: that proves nothing.
 
-use super::{Asked, Forge, text};
+use super::kind::{Asked, Forge, text};
 use crate::mac::Check;
 
 pub(super) const FORGE: Forge = Forge {

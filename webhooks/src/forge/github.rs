@@ -1,7 +1,7 @@
 //! GitHub, and its Enterprise Server: `X-Hub-Signature-256` over the body. The SHA-1 beside it is
 //! never looked at.
 
-use super::{Forge, prefixed_mac, text};
+use super::kind::{Forge, prefixed_mac, text};
 
 pub(super) const FORGE: Forge = Forge {
     name: "github",

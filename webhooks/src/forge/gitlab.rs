@@ -1,7 +1,8 @@
 //! GitLab: the secret itself in `X-Gitlab-Token`, or the signature of a signing token. Which of
 //! them is expected is told by the secret: signing tokens begin with `whsec_`.
 
-use super::{Asked, Forge, standard, text};
+use super::kind::{Asked, Forge, text};
+use super::standard;
 use crate::mac::{Check, same_secret};
 
 pub(super) const FORGE: Forge = Forge {

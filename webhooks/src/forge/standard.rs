@@ -1,6 +1,6 @@
 //! Standard Webhooks: a MAC over id, time and body. What is older than five minutes is a replay.
 
-use super::Asked;
+use super::kind::Asked;
 use crate::mac::Check;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,7 @@
 //! Published vectors, and what must not pass, forge by forge.
 
 use super::*;
+use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
 const SECRET: &str = "keel-test-secret";

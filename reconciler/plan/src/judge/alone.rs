@@ -1,6 +1,6 @@
 //! The right task, alone in its slot: changed in place, healed, started again, or left as it is.
 
-use super::Judge;
+use super::one_slot::Judge;
 use super::person::{follow, start};
 use super::reasons::{located, open};
 use crate::condition::{Condition, Fault, available_since};

@@ -1,7 +1,7 @@
 //! Jobs before a deploy, and what waits for them: while a revision's images are on their way, or
 //! one of its jobs is not done, nothing of the old is touched.
 
-use super::Judge;
+use super::one_slot::Judge;
 use super::person::start;
 use crate::condition::{Condition, exits, has_last_try, is_still};
 use crate::desired::{self, DependsOn, Desired};

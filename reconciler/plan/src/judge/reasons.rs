@@ -1,6 +1,6 @@
 //! Why a task is replaced, with the place in the file that says so.
 
-use super::Judge;
+use super::one_slot::Judge;
 use super::person::asked;
 use crate::desired::{Origin, Origins, locate};
 use crate::facts::short;

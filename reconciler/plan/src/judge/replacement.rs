@@ -1,7 +1,7 @@
 //! Filling a slot: the first task, a replacement, the end of one.
 
-use super::Judge;
 use super::leaving::remove_all;
+use super::one_slot::Judge;
 use super::surplus::surplus;
 use crate::condition::{Condition, Fault, is_still};
 use crate::desired::Order;

@@ -1,0 +1,72 @@
+//! Slots: what shall be in one, and what is.
+
+use crate::Inputs;
+use crate::desired::DesiredService;
+use keel_engine::fields::Cost;
+use keel_engine::labels::NUMBER;
+use keel_engine::{NodeName, ObservedTask, Opaque, Slot, TaskSpec, cost_of, diff};
+use std::sync::Arc;
+
+/// What shall be in a slot, and what is.
+#[derive(Default)]
+pub(crate) struct Occupants<'a> {
+    pub want: Option<Want<'a>>,
+    /// The newest task that is what it shall be, up to what can be changed in place.
+    pub current: Option<&'a ObservedTask>,
+    /// All others, newest first.
+    pub rest: Vec<&'a ObservedTask>,
+}
+
+/// What shall be in a slot.
+#[derive(Clone)]
+pub(crate) struct Want<'a> {
+    pub node: &'a NodeName,
+    pub name: &'a str,
+    pub service: &'a DesiredService,
+    pub spec: Arc<TaskSpec>,
+    pub revision: String,
+    pub origins: Opaque,
+}
+
+impl<'a> Occupants<'a> {
+    pub(crate) fn fill(&mut self, want: Want<'a>, may_stay: impl Fn(&ObservedTask) -> bool) {
+        let fits = |task: &&ObservedTask| {
+            task.goal != keel_engine::Goal::Removed
+                && in_reach(&task.spec, &want.spec)
+                && may_stay(task)
+        };
+        if let Some(index) = self.rest.iter().position(fits) {
+            self.current = Some(self.rest.remove(index));
+        }
+        self.want = Some(want);
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &'a ObservedTask> {
+        self.current.into_iter().chain(self.rest.iter().copied())
+    }
+}
+
+/// Whether one specification becomes the other without a new container.
+pub(crate) fn in_reach(from: &TaskSpec, to: &TaskSpec) -> bool {
+    cost_of(&diff(from, to)) != Some(Cost::Replace)
+}
+
+pub(crate) fn slot(inputs: &Inputs<'_>, service: &str, number: u32) -> Slot {
+    let (stack, service) = (inputs.stack.clone(), service.to_owned());
+    Slot { stack, service, slot: number.to_string() }
+}
+
+/// `web.1`: a slot within its stack.
+pub(crate) fn short(slot: &Slot) -> String {
+    format!("{}.{}", slot.service, slot.slot)
+}
+
+/// The service's specification, with what is the slot's own.
+pub(crate) fn slotted(service: &DesiredService, slot: &Slot) -> TaskSpec {
+    let mut spec = service.spec.clone();
+    if !service.fixed_name {
+        spec.container_name = format!("{}-{}", spec.container_name, slot.slot);
+    }
+    spec.labels.insert(NUMBER.into(), slot.slot.clone());
+    spec
+}
