@@ -42,6 +42,12 @@ impl Asked {
         let path = self.files.files.first().unwrap_or(&self.path);
         path.display().to_string()
     }
+
+    /// Where there should be one stack.
+    pub fn several(&self) -> Failure {
+        Failure::usage(format!("`{}` holds several stacks", self.shown()))
+            .hint("name the folder of one of them")
+    }
 }
 
 /// Every stack that is asked for, loaded or refused.

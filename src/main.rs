@@ -10,7 +10,6 @@
 mod args;
 mod cli;
 mod cmd;
-mod completion;
 mod connect;
 mod context;
 mod deliver;
@@ -26,9 +25,11 @@ mod machine;
 mod oneoff;
 mod preview;
 mod root;
+mod shells;
 mod show;
 mod subject;
 mod sudo;
+mod tab;
 mod talk;
 mod terminal;
 mod unknown;
@@ -45,7 +46,7 @@ fn main() -> ! {
     if let Some(code) = early::dispatch(&arguments) {
         std::process::exit(code);
     }
-    match completion::answer() {
+    match tab::answer() {
         Ok(false) => {}
         Ok(true) => std::process::exit(0),
         Err(error) => std::process::exit(refused(&error).code()),

@@ -1,12 +1,13 @@
 //! What a refresh does to the records: stores what is named, retires what is not.
 
+use crate::clock::milliseconds;
 use crate::controller::Controller;
 use crate::history::Arrival;
 use crate::load::{LoadedStack, StackFiles};
 use crate::owners::{Claim, claim};
 use crate::recall::has_its_files;
 use crate::record::RecordError;
-use crate::refresh::{RefreshError, milliseconds};
+use crate::refresh_error::RefreshError;
 use crate::source::Source;
 use crate::store::Keep;
 use keel_engine::{Assignment, MountSource, StackName};

@@ -5,13 +5,15 @@
 //! - Times are RFC 3339 in UTC where people or scripts read them.
 //! - No answer carries the content of a secret or config.
 
-use crate::preview::StackChange;
 use crate::rows::{TaskDone, TroubleRow};
+use crate::stack_change::StackChange;
 use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+pub use crate::verb::TaskVerb;
 
 /// A lowered stack with the content that its tasks name by digest, handed over by whoever loaded
 /// it: `up`, `apply` and `plan` of a path read the files in the caller's own environment.
@@ -404,30 +406,6 @@ pub enum Acting {
     Done(Vec<TaskDone>),
     /// It cannot be done; the last line.
     Refused(Refusal),
-}
-
-/// What to do with tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskVerb {
-    /// Run what is stopped.
-    Start,
-    /// Stop, and keep it stopped.
-    Stop,
-    /// Stop and start.
-    Restart,
-    /// A signal; KILL also keeps it stopped.
-    Kill {
-        /// `KILL` unless given.
-        signal: String,
-    },
-    /// Remove what is stopped.
-    Remove {
-        /// Also what runs.
-        force: bool,
-        /// Anonymous volumes too (`-v`).
-        volumes: bool,
-    },
 }
 
 /// `run`: a one-off.

@@ -1,7 +1,7 @@
 //! What time it is, as a value that tests can set.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch, from wherever whoever starts the controller says.
 #[derive(Clone)]
@@ -53,6 +53,11 @@ pub fn roughly(seconds: u64) -> String {
         _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
         _ => format!("{} years", hours / 24 / 365),
     }
+}
+
+/// A time's length as records have it.
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

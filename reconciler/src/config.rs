@@ -12,22 +12,21 @@ mod files;
 mod forge;
 mod globs;
 mod keys;
+mod named;
 mod notify;
 mod policy;
 mod reader;
 mod size;
 mod sources;
 
-use crate::load::{FolderFiles, Reading, StackFiles};
-use crate::source::interpolated;
-use keel_plan::desired::{Owner, Policy};
+use keel_plan::desired::Policy;
 use keel_spec::problem::render;
-use keel_spec::{Code, Item, Permission, Permits, Problem, Span, Texts};
+use keel_spec::{Code, Item, Permission, Permits, Problem, Texts};
+use named::Named;
 use reader::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use duration::parse_duration;
@@ -68,41 +67,6 @@ impl SourceConfig {
     pub fn permits(&self, base: &Path) -> Option<Permits> {
         let (source, base) = (self.name.clone(), base.to_owned());
         self.allow.clone().map(|words| Permits { source, base, words })
-    }
-
-    /// How its stacks are read from files of its repository, or from its folder, that are here:
-    /// `data` is where it finds what Git lacks, `state` Evenkeel's own root.
-    #[must_use]
-    pub fn reading(
-        &self,
-        root: &Path,
-        data: &Path,
-        state: Option<PathBuf>,
-        commit: Option<&str>,
-    ) -> Reading {
-        let (location, files) = match &self.from {
-            From::Git(config) => {
-                let (root, data) = (root.to_owned(), data.to_owned());
-                let submodules = Arc::default();
-                (config.url.clone(), StackFiles::Checkout { root, data, state, submodules })
-            }
-            From::Directory { path, .. } => {
-                let files = FolderFiles::new(Some(root.to_owned()), state);
-                (path.display().to_string(), StackFiles::Folder(files))
-            }
-        };
-        Reading {
-            owner: Owner::Source { name: self.name.clone(), location },
-            files,
-            revision: commit.map(str::to_owned),
-            environment: interpolated(&self.env, commit),
-            profiles: vec![],
-            name: None,
-            env_files: vec![],
-            home: None,
-            policy: Policy::default(),
-            permits: self.permits(root),
-        }
     }
 }
 
@@ -283,27 +247,6 @@ pub struct Config {
     /// Who is told.
     pub notify: Vec<NotifyConfig>,
     files: Vec<Named>,
-}
-
-/// A file that is named, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Named {
-    path: PathBuf,
-    role: Role,
-    at: Span,
-}
-
-/// What a named file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// A token, password or webhook's secret.
-    Secret,
-    /// A private key of ssh.
-    Key,
-    /// Something that anybody may read.
-    File,
-    /// The folder of a source.
-    Folder,
 }
 
 /// `keel.yaml` cannot be obeyed. Its display is every problem, with position and excerpt.

@@ -1,4 +1,4 @@
-//! The controller: what is shared by all loops and by everything that people ask.
+//! The controller: what is shared by all loops and by everything that people ask. It knows none of them.
 //!
 //! # Invariants
 //! - It holds no truth of its own: what is desired and remembered is in the store, what exists is
@@ -14,13 +14,13 @@ use crate::concerns::Concerns;
 use crate::config::SourceConfig;
 use crate::fleet::Fleet;
 use crate::notices::Destination;
-use crate::notices::herald::Herald;
+use crate::notices::telling::Herald;
 use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::Records;
 use crate::repos::Repos;
 use crate::rows::ClearedRow;
-use crate::source::Source;
+use crate::source::{Source, Surroundings};
 use crate::store::FileStore;
 use futures_util::stream::{BoxStream, StreamExt};
 use keel_durable::Late;
@@ -67,6 +67,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What sources take from all of this.
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            sources_dir: &self.sources_dir,
+            data: &self.data,
+            state: self.state(),
+            repos: &self.repos,
+            environment: &self.environment,
+            home: &self.home,
+            policy: &self.policy,
+        }
+    }
+
     /// The root that all of this is below.
     pub(crate) fn state(&self) -> Option<PathBuf> {
         self.records.parent().map(Path::to_owned)
@@ -120,14 +133,13 @@ struct Notes {
 pub type Lines<T> = BoxStream<'static, T>;
 
 impl Controller {
-    /// Starts the loops (with `serve`: sources, passes of all stored stacks, drift). Needs a
-    /// tokio runtime; returns at once, without Git or a registry.
-    pub async fn start(settings: Settings) -> Result<Self, Refusal> {
+    /// One of which nothing runs yet.
+    pub(crate) fn new(settings: Settings) -> Result<Self, Refusal> {
         let store = FileStore::open(&settings.records, settings.late.clone());
         let store = store.map_err(|error| Refusal::failed(&error))?;
         let configured = if settings.serve { settings.sources.as_slice() } else { &[] };
         let open = |config: &SourceConfig| {
-            (config.name.clone(), Arc::new(Source::new(config.clone(), &settings)))
+            (config.name.clone(), Arc::new(Source::new(config.clone(), &settings.surroundings())))
         };
         let sources = configured.iter().map(open).collect();
         let shared = Shared {
@@ -143,12 +155,12 @@ impl Controller {
             loops: Mutex::default(),
             settings,
         };
-        let controller = Self { shared: Arc::new(shared) };
-        if controller.serves() {
-            let loops = crate::loops::start(&controller).await?;
-            *controller.shared.loops.lock().expect("nothing panics with it") = Some(loops);
-        }
-        Ok(controller)
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// These run until [`stop`](Self::stop).
+    pub(crate) fn keep_running(&self, loops: JoinSet<()>) {
+        *self.shared.loops.lock().expect("nothing panics with it") = Some(loops);
     }
 
     /// Ends all loops, and waits for the pass under way. What runs goes on.
@@ -223,7 +235,7 @@ impl Controller {
         }
         let settings = self.settings();
         let open = |config: &SourceConfig| {
-            (config.name.clone(), Arc::new(Source::new(config.clone(), settings)))
+            (config.name.clone(), Arc::new(Source::new(config.clone(), &settings.surroundings())))
         };
         settings.sources.iter().map(open).collect()
     }
@@ -231,7 +243,7 @@ impl Controller {
     /// One more source, from now on; false where there is one of its name.
     pub(crate) fn add_source(&self, config: SourceConfig) -> bool {
         let name = config.name.clone();
-        let source = Arc::new(Source::new(config, self.settings()));
+        let source = Arc::new(Source::new(config, &self.settings().surroundings()));
         let mut all = self.shared.sources.lock().expect("nothing panics with it");
         if all.contains_key(&name) {
             return false;

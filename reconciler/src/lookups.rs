@@ -6,7 +6,7 @@
 //!   link on the way, a commit that cannot be compared.
 //! - A file of a revision is compared by what Git says of two commits; any other by its stamp.
 
-use crate::load::StackFiles;
+use crate::stack_files::StackFiles;
 use keel_engine::Digest;
 use keel_plan::lower::{Lack, Sources};
 use keel_spec::{Files, Kind};
@@ -248,7 +248,7 @@ mod tests {
     use std::fs;
 
     fn a_folder() -> StackFiles {
-        StackFiles::Folder(crate::load::FolderFiles::default())
+        StackFiles::Folder(crate::stack_files::FolderFiles::default())
     }
 
     fn changes(paths: &[&str]) -> Changes {

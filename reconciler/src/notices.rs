@@ -18,6 +18,7 @@ mod incident;
 mod judge;
 mod look;
 mod outbox;
+pub(crate) mod telling;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -1,13 +1,13 @@
 //! One look at one stack: observe, plan, assign, record. Its refresh has lowered and stored what
 //! is desired, so nothing here reads Git, and nothing waits for a pull, a start or a stop.
 
+use crate::clock::milliseconds;
 use crate::controller::Controller;
 use crate::fleet::Turns;
 use crate::history::Note;
 use crate::operation::OperationState;
 use crate::outcome::note_of;
 use crate::record::{Good, RecordError};
-use crate::refresh::milliseconds;
 use crate::refusal::with_causes;
 use crate::trace;
 use keel_engine::labels::PROJECT;

@@ -10,6 +10,8 @@ use keel_engine::StackName;
 use keel_plan::desired::Desired;
 use serde::{Deserialize, Serialize};
 
+pub use crate::stack_change::StackChange;
+
 /// Bytes of a pack that are sent: more than stacks have, and less than the API takes.
 pub const MOST_OF_A_PACK: usize = 40 << 20;
 
@@ -95,18 +97,6 @@ pub struct PreviewStack {
     pub desired: Option<Desired>,
     /// What is.
     pub stored: Option<Desired>,
-}
-
-/// What a revision means for a stack as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StackChange {
-    /// It is new.
-    Added,
-    /// It is there before and after.
-    Kept,
-    /// The revision does not name it any more.
-    Removed,
 }
 
 /// Whether one of a work tree's remotes is the repository of a source, whichever way each of them is

@@ -6,8 +6,9 @@
 //!   and what it mounts of its revision is there.
 //! - A refresh that has left something undone is not skipped: it is tried again.
 
-use crate::load::{LoadedStack, StackFiles};
+use crate::load::LoadedStack;
 use crate::lookups::Changes;
+use crate::stack_files::StackFiles;
 use keel_engine::MountSource;
 use keel_plan::desired::Desired;
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ impl Recall {
         let printed_with_commit = stack.lowered.is_none() && *changes != unchanged();
         let whole = stack.lowered.as_ref().is_none_or(|(desired, _)| has_its_files(desired));
         let same =
-            !printed_with_commit && whole && stack.answers.hold(changes, &files.again(stack));
+            !printed_with_commit && whole && stack.answers.hold(changes, &files.again(&stack.dir));
         same.then(|| stack.clone())
     }
 

@@ -4,34 +4,23 @@
 use crate::accept::{Coming, accept, is_stored, owned, retire};
 use crate::ask::WarningRow;
 use crate::cause::Cause;
+use crate::clock::milliseconds;
 use crate::controller::Controller;
 use crate::guard::too_much_gone;
 use crate::history::{Arrival, Entry, Note};
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
 use crate::operation::OperationState;
 use crate::record::{Commit, HeldRevision, RecordError, RefusedRevision, SourceRecord};
+use crate::refresh_error::RefreshError;
 use crate::refusal::with_causes;
 use crate::source::{Loaded, Snapshot, Source, SourceError};
 use crate::trace;
-use keel_engine::{EngineError, StackName, digest_of, short};
+use keel_engine::{StackName, digest_of, short};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{Instrument, debug};
-
-/// Why a source's stacks could not be read, or not be stored. What is desired stays as it was.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RefreshError {
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error(transparent)]
-    Records(#[from] RecordError),
-    #[error("the content of configs and secrets cannot be handed over")]
-    Contents(#[source] EngineError),
-    #[error("the controller ends")]
-    Ended,
-}
 
 /// Why a source is read, and what with it is allowed.
 pub(crate) struct Why {
@@ -248,10 +237,6 @@ fn arrival(commit: Option<&Commit>, cause: &Cause, fetched: Duration) -> Arrival
         fetch: Some(milliseconds(fetched)),
         ..Arrival::default()
     }
-}
-
-pub(crate) fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The commit; for a folder, a digest of all that was read.

@@ -1,7 +1,7 @@
 //! Rows and wishes about images, volumes, networks, histories: what [`crate::ask`] does for stacks
 //! and tasks. The same invariants hold.
 
-use crate::ask::TaskVerb;
+use crate::verb::TaskVerb;
 use keel_engine::{StackName, VolumeSpec};
 use keel_spec::problem::ProblemRow;
 use schemars::JsonSchema;

@@ -5,6 +5,7 @@
 //! - What a snapshot names stays readable: a checkout is immutable, and kept while tasks use it.
 
 pub(crate) mod checkout;
+mod clones;
 mod commit;
 pub(crate) mod directory;
 mod entries;
@@ -13,6 +14,7 @@ pub(crate) mod git;
 mod gitmodules;
 mod http;
 mod identity;
+mod inventory;
 mod loading;
 mod local;
 mod location;
@@ -20,6 +22,7 @@ mod look;
 mod meter;
 mod packs;
 mod seed;
+mod snapshot;
 mod ssh;
 mod submodules;
 mod tags;
@@ -27,14 +30,15 @@ mod transport;
 mod words;
 
 use crate::config::{Follow, From, SourceConfig};
-use crate::controller::Settings;
-use crate::find::Found;
 use crate::load::{LoadedStack, Reading, StackFiles};
 use crate::lookups::Changes;
 use crate::preview::ServedSource;
+use crate::reading::interpolated;
 use crate::recall::{Recall, unchanged};
 use crate::record::Commit;
+use crate::repos::Repos;
 use directory::Directory;
+use error::disk;
 use git::Git;
 use keel_engine::{Mount, MountSource};
 use keel_plan::desired::{Desired, Owner, Policy};
@@ -48,11 +52,12 @@ use std::time::Duration;
 
 pub use error::SourceError;
 pub(crate) use git::Known;
+pub use inventory::Submodules;
 pub(crate) use loading::Loaded;
 pub(crate) use location::Location;
 pub use location::shown_url;
 pub(crate) use look::{Look, Wanted};
-pub use submodules::Submodules;
+pub(crate) use snapshot::Snapshot;
 pub(crate) use tags::is_range;
 
 /// The longest pause after failures in a row.
@@ -60,14 +65,22 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Who polls often wants to know soon that the server is back.
 const MOST_DOUBLINGS: u32 = 3;
 
-/// What a source holds right now.
-pub(crate) struct Snapshot {
-    /// The commit; `None` for a folder.
-    pub revision: Option<String>,
-    pub found: Vec<Found>,
-    pub files: StackFiles,
-    /// Where nothing was found: folders that hold stacks all the same.
-    pub elsewhere: Vec<String>,
+/// What a source takes from the machine that it is read on.
+pub(crate) struct Surroundings<'a> {
+    /// `sources/` below the root: clones and checkouts.
+    pub sources_dir: &'a Path,
+    /// `data/` below the root: what Git rightly lacks.
+    pub data: &'a Path,
+    /// The root.
+    pub state: Option<PathBuf>,
+    /// Repositories of our own.
+    pub repos: &'a Repos,
+    /// Variables that directory sources may interpolate.
+    pub environment: &'a BTreeMap<String, String>,
+    /// What `~` means in a directory source's bind mounts.
+    pub home: &'a Option<PathBuf>,
+    /// Defaults of every stack's policy.
+    pub policy: &'a Policy,
 }
 
 enum Kind {
@@ -102,22 +115,22 @@ struct Last {
 }
 
 impl Source {
-    pub fn new(config: SourceConfig, settings: &Settings) -> Self {
+    pub fn new(config: SourceConfig, around: &Surroundings<'_>) -> Self {
         let SourceConfig { name, from, env, allow, webhook: _, forge: _ } = config;
         let own =
-            matches!(&from, From::Git(git) if Path::new(&git.url) == settings.repos.path(&name));
+            matches!(&from, From::Git(git) if Path::new(&git.url) == around.repos.path(&name));
         let (kind, location, mut environment, poll) = match from {
             From::Git(config) => {
                 let location = shown_url(&config.url);
-                let (folder, data) = (settings.sources_dir.join(&name), settings.data.join(&name));
+                let (folder, data) = (around.sources_dir.join(&name), around.data.join(&name));
                 let (poll, data) = (config.poll, config.data_dir.clone().unwrap_or(data));
-                let git = Git { config: *config, folder, data, state: settings.state() };
+                let git = Git { config: *config, folder, data, state: around.state.clone() };
                 (Kind::Git(Box::new(git)), location, BTreeMap::new(), poll)
             }
             From::Directory { path, globs, poll } => {
                 let location = path.display().to_string();
-                let directory = Directory::new(path, globs, settings.state());
-                let environment = lent(settings, allow.is_some());
+                let directory = Directory::new(path, globs, around.state.clone());
+                let environment = lent(around.environment, allow.is_some());
                 let poll = poll.unwrap_or(directory::RECHECK);
                 (Kind::Directory(directory), location, environment, poll)
             }
@@ -125,7 +138,7 @@ impl Source {
         environment.extend(env);
         // What is followed is no part of it: a commit that is pinned takes no stack from anybody.
         let owner = Owner::Source { name, location };
-        let (home, policy) = (settings.home.clone(), settings.policy.clone());
+        let (home, policy) = (around.home.clone(), around.policy.clone());
         let (failures, fetched, last) = Default::default();
         Self { kind, owner, environment, home, policy, allow, poll, failures, own, fetched, last }
     }
@@ -315,7 +328,7 @@ impl Source {
         let shown = data.display().to_string();
         let work = move || Sides { checkout: &checkout, data: &data, memory: &memory }.seed(&paths);
         let done = keel_blocking::run(work).await;
-        done.map_err(|error| git::disk(format!("fill `{shown}` from the revision"), error.into()))
+        done.map_err(|error| disk(format!("fill `{shown}` from the revision"), error.into()))
     }
 
     /// What tasks are to mount of a revision outlives a loss of power.
@@ -326,7 +339,7 @@ impl Source {
         let paths: BTreeSet<PathBuf> = mounts.filter_map(revision_path).collect();
         let work = move || paths.iter().try_for_each(|path| checkout::keep(&checkouts, path));
         let done = keel_blocking::run(work).await;
-        done.map_err(|error| git::disk("keep files of the revision".to_owned(), error.into()))
+        done.map_err(|error| disk("keep files of the revision".to_owned(), error.into()))
     }
 
     /// How often it is looked at.
@@ -346,22 +359,8 @@ impl Source {
 
 /// What of the controller's own variables a folder's stacks see: none where somebody else may write
 /// them, since tokens are among them.
-fn lent(settings: &Settings, is_limited: bool) -> BTreeMap<String, String> {
-    if is_limited { BTreeMap::new() } else { settings.environment.clone() }
-}
-
-/// What may be interpolated: of a Git source also its commit.
-pub(crate) fn interpolated(
-    environment: &BTreeMap<String, String>,
-    commit: Option<&str>,
-) -> BTreeMap<String, String> {
-    let mut environment = environment.clone();
-    if let Some(commit) = commit {
-        environment.insert("KEEL_COMMIT".to_owned(), commit.to_owned());
-        let short = keel_engine::short(commit).to_owned();
-        environment.insert("KEEL_SHORT_COMMIT".to_owned(), short);
-    }
-    environment
+fn lent(own: &BTreeMap<String, String>, is_limited: bool) -> BTreeMap<String, String> {
+    if is_limited { BTreeMap::new() } else { own.clone() }
 }
 
 /// Where a mount's content is in a checkout.

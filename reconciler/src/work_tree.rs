@@ -6,7 +6,7 @@
 //! - What Git ignores is no part of it, as it is none of a commit.
 
 use crate::preview::MOST_OF_A_PACK;
-use crate::source::interpolated;
+use crate::reading::interpolated;
 use git2::{ErrorCode, Oid, Repository, Status, StatusOptions, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

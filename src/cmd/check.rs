@@ -2,7 +2,6 @@
 
 mod asked;
 
-use crate::args::Files;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -11,7 +10,6 @@ use clap::ValueEnum;
 use keel_reconciler::load::LoadedStack;
 use keel_reconciler::rows::{CheckReport, CheckedStack};
 use keel_spec::Severity;
-use std::path::PathBuf;
 
 /// What it takes.
 #[derive(Debug, clap::Args)]
@@ -19,14 +17,8 @@ use std::path::PathBuf;
     after_help = "Examples:\n  keel check stacks/\n  keel check -f compose.yaml -f compose.prod.yaml\n  keel check --path 'stacks/*'\n  keel check --format sarif stacks/ > keel.sarif\n\nExit code 1 means errors; warnings alone are 0, unless --strict. `keel explain CODE` says more about a problem."
 )]
 pub struct Args {
-    /// Compose files, folders, globs, or a source of keel.yaml; the current folder unless given
-    #[arg(value_name = "PATH|SOURCE")]
-    paths: Vec<PathBuf>,
-    /// Glob of folders below PATH, as in a source; may be given several times
-    #[arg(long = "path", value_name = "GLOB")]
-    globs: Vec<String>,
     #[command(flatten)]
-    files: Files,
+    given: asked::Given,
     /// Fail for warnings as well
     #[arg(long)]
     strict: bool,
@@ -49,7 +41,7 @@ enum Format {
 
 /// Does it.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
-    let stacks = asked::loaded(&args, context)?;
+    let stacks = asked::loaded(&args.given, context)?;
     match args.format {
         Format::Text => text(&stacks, context)?,
         Format::Json => context.screen.data(&json::render(&report(&stacks)))?,

@@ -1,9 +1,9 @@
 //! `keel completion`: what teaches a shell to complete `keel`.
 
-use crate::completion::{Shell, script};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
+use crate::shells::{Shell, script};
 
 /// What it takes.
 #[derive(Debug, clap::Args)]

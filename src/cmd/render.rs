@@ -1,6 +1,7 @@
 //! `keel render`: a stack's resolved model.
 
 mod diff;
+mod format;
 
 use crate::args::Files;
 use crate::context::Context;
@@ -10,7 +11,7 @@ use crate::load::{self, Asked};
 use crate::preview::Wish;
 use crate::show::{json, problem};
 use crate::subject;
-use clap::ValueEnum;
+use format::Format;
 use keel_spec::{Document, problem as problems};
 use std::path::PathBuf;
 
@@ -41,22 +42,12 @@ pub struct Args {
     wish: Wish,
 }
 
-/// How a model is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Format {
-    /// As a Compose file
-    #[default]
-    Yaml,
-    /// For programs
-    Json,
-}
-
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let files = args.files.clone().after(&context.files);
     let asked = asked(args.path.clone(), files)?;
     match args.diff {
-        true => diff::run(&asked, &args, context).await,
+        true => diff::run(&asked, args.format, &args.wish, context).await,
         false if args.wish.is_firm() => {
             Err(Failure::usage("`--revision` and `--source` are for `--diff`"))
         }
@@ -73,14 +64,9 @@ fn asked(path: Option<PathBuf>, files: Files) -> Result<Asked> {
     }
 }
 
-fn several(asked: &Asked) -> Failure {
-    Failure::usage(format!("`{}` holds several stacks", asked.shown()))
-        .hint("name the folder of one of them")
-}
-
 fn model(asked: &Asked, args: &Args, context: &Context) -> Result<Exit> {
     let mut found = load::found(asked)?;
-    let (Some(found), true) = (found.pop(), found.is_empty()) else { return Err(several(asked)) };
+    let (Some(found), true) = (found.pop(), found.is_empty()) else { return Err(asked.several()) };
     let rendered = load::rendered(context, &found, &asked.files);
     let loaded = &rendered.loaded;
     // Warnings are `check`'s to tell: who renders wants the model.

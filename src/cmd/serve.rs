@@ -1,6 +1,6 @@
 //! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
 
-mod check;
+mod configured;
 mod containers;
 mod hooks;
 mod notices;
@@ -21,7 +21,7 @@ use keel_embedded::layout::DEFAULT_ROOT;
 use keel_embedded::{Layout, LockError, RootLock};
 use keel_reconciler::Controller;
 use keel_reconciler::rows::PsAsk;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use watch::{Seen, Watch};
@@ -32,24 +32,11 @@ use watch::{Seen, Watch};
     after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'\n  keel serve --config /etc/keel/keel.yaml --check"
 )]
 pub struct Args {
-    /// Watch a Git repository
-    #[arg(long, value_name = "URL")]
-    git: Option<String>,
-    /// Branch to follow [default: the one that HEAD names]
-    #[arg(long, requires = "git", value_name = "NAME")]
-    branch: Option<String>,
-    /// Where its stacks are: every match that holds a Compose file is one
-    #[arg(long, requires = "git", default_value = ".", value_name = "GLOB")]
-    path: String,
-    /// How often to look for pushes
-    #[arg(long, requires = "git", default_value = "60s", value_name = "TIME", value_parser = sources::poll)]
-    poll: Duration,
+    #[command(flatten)]
+    given: sources::Given,
     /// Check the configuration and the files that it names, then exit
     #[arg(long, conflicts_with_all = ["git", "paths"])]
     check: bool,
-    /// Compose files, or folders that hold them
-    #[arg(value_name = "PATH")]
-    paths: Vec<PathBuf>,
 }
 
 /// How long requests may take once it ends.
@@ -65,15 +52,15 @@ const BURST: Duration = Duration::from_millis(100);
 /// Does it.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     if args.check {
-        return check::run(context);
+        return configured::run(context);
     }
     if !sudo::is_root() {
         return Err(sudo::offer(context, "keel serve needs root"));
     }
-    let config = check::told(context)?;
+    let config = configured::told(context)?;
     let layout = root::layout(&context.global.root);
     let own = repos(context, &layout)?.sources();
-    let sources = sources::of(&args, config.sources.clone(), own)?;
+    let sources = sources::of(&args.given, config.sources.clone(), own)?;
     check_machine()?;
     let _lock = lock(context, &layout).await?;
     let engine = engine(context, &layout, Driving::ForLife).await?;

@@ -1,6 +1,6 @@
 //! The files that `keel.yaml` names: whether they are there, and who may read them.
 
-use super::{Named, Role};
+use super::named::{Named, Role};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,8 @@
 //! `sources.*.forge` of `keel.yaml`: where commits get their status.
 
+use super::named::Role;
 use super::reader::Reader;
-use super::{Api, ForgeConfig, Role};
+use super::{Api, ForgeConfig};
 use crate::source::Location;
 use keel_spec::Item;
 

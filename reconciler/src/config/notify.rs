@@ -1,8 +1,9 @@
 //! `notify` of `keel.yaml`: who is told.
 
 use super::keys::{KINDS, RECEIVERS};
+use super::named::Role;
 use super::reader::Reader;
-use super::{NotifyConfig, Role, UrlFrom};
+use super::{NotifyConfig, UrlFrom};
 use keel_spec::{Item, Node};
 use std::path::PathBuf;
 

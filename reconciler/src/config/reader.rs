@@ -2,8 +2,8 @@
 
 use super::duration::parse_duration;
 use super::keys::{Shape, below, find};
+use super::named::{Named, Role};
 use super::size::parse_size;
-use super::{Named, Role};
 use keel_spec::{Code, Entry, Item, Node, Problem, Span};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! `sources` of `keel.yaml`.
 
 use super::globs::fault;
+use super::named::Role;
 use super::reader::Reader;
-use super::{Auth, Follow, ForgeConfig, From, GitConfig, POLL, Role, SourceConfig, WebhookConfig};
+use super::{Auth, Follow, ForgeConfig, From, GitConfig, POLL, SourceConfig, WebhookConfig};
 use crate::limits;
 use crate::source::{Location, is_range, shown_url};
 use keel_spec::{Item, Node, Permission};

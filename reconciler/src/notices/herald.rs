@@ -2,12 +2,12 @@
 
 use super::book::{Addressed, Book};
 use super::outbox::Next;
+use super::telling::Kept;
 use super::{Letter, Sent};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::DeliveryRow;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, watch};
 
 /// Hints come in bursts, and a look sees them all.
 const BURST: Duration = Duration::from_millis(200);
@@ -15,28 +15,6 @@ const BURST: Duration = Duration::from_millis(200);
 const SOON: Duration = Duration::from_secs(1);
 /// Between two looks that nobody asked for.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// What the loops of telling share.
-#[derive(Default)]
-pub(crate) struct Herald {
-    bell: Notify,
-    letters: watch::Sender<()>,
-    kept: Mutex<Kept>,
-}
-
-/// The book, as it is and as it was stored. It is read when it is first needed.
-#[derive(Default)]
-struct Kept {
-    book: Option<Book>,
-    stored: Vec<u8>,
-}
-
-impl Herald {
-    /// Something may have changed: look soon.
-    pub fn ring(&self) {
-        self.bell.notify_one();
-    }
-}
 
 /// Looks for news for as long as it is wanted.
 pub(crate) async fn run(controller: Controller) {

@@ -7,6 +7,7 @@
 //! - A stop is a latch of the slot: no pass starts it again.
 //! - Nothing but what was asked, and what follows from it, is moved.
 
+mod teller;
 mod vigil;
 
 use super::converge::Later;
@@ -26,6 +27,7 @@ use keel_plan::Asked;
 use keel_plan::standing::{Ask, AskVerb, Standing};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use teller::Teller;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use vigil::Vigil;
@@ -34,16 +36,6 @@ use vigil::Vigil;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// So long a command stays for one-offs that go along with what it started.
 const REJOIN: Duration = Duration::from_secs(60);
-
-/// Whom it is told what is waited for.
-pub(super) struct Teller(Option<mpsc::UnboundedSender<Acting>>);
-
-impl Teller {
-    fn tell(&self, acting: Acting) {
-        // Nobody may listen.
-        let _ = self.0.as_ref().map(|lines| lines.send(acting));
-    }
-}
 
 impl Controller {
     /// Does it, and waits until it is done (stopped, started, gone); tells what is waited for. What was

@@ -8,9 +8,11 @@
 //!   was made before the machine started is compared with the commit before it is used. What tasks
 //!   mount of it is, since they start without Git.
 
-use super::git::disk;
+use super::SourceError;
+use super::clones::{clones, is_filled};
+use super::entries::{self, Failure};
+use super::error::disk;
 use super::meter::Allowance;
-use super::{SourceError, entries, submodules};
 use crate::limits;
 use git2::{
     Blob, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
@@ -26,8 +28,6 @@ use std::path::{Path, PathBuf};
 /// Beside a checkout: the start of the machine in which it was made or compared last.
 const MADE: &str = ".made";
 
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 /// The root of the commit's files; made where it is missing.
 pub(crate) fn ensure(
     repo: &Repository,
@@ -39,7 +39,7 @@ pub(crate) fn ensure(
     let (root, boot) = (whole.join(name), keel_durable::boot_id());
     if root.is_dir() {
         let this_boot = fs::read_to_string(whole.join(MADE)).is_ok_and(|made| made == boot);
-        if this_boot || is_whole(repo, commit, &root, &submodules::clones(folder)) {
+        if this_boot || is_whole(repo, commit, &root, &clones(folder)) {
             // Without the note it is only compared once more.
             let _ = if this_boot { Ok(()) } else { fs::write(whole.join(MADE), &boot) };
             return Ok(root);
@@ -86,7 +86,7 @@ fn is_alike(
     path: &Path,
     modules: &[Repository],
 ) -> Result<bool, Failure> {
-    if entry.kind() == Some(ObjectType::Commit) && submodules::is_filled(path) {
+    if entry.kind() == Some(ObjectType::Commit) && is_filled(path) {
         return Ok(modules.iter().any(|module| is_whole(module, entry.id(), path, modules)));
     }
     if entry.kind() != Some(ObjectType::Blob) {

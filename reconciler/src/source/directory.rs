@@ -4,7 +4,8 @@
 //! Only folders that hold something that was read are watched, not what is below: containers
 //! write into their bind mounts all the time.
 
-use super::{Snapshot, SourceError};
+use super::SourceError;
+use super::snapshot::Snapshot;
 use crate::find::{Found, stacks_at, stacks_matching_any};
 use crate::load::{FolderFiles, StackFiles};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};

@@ -5,11 +5,13 @@
 //! (CVE-2014-9390): `..` leads out of the checkout, and a folder `.git` is obeyed by every `git` that
 //! is called in the checkout, down to programs that its settings name.
 
-use super::checkout::Failure;
 use git2::ErrorClass;
 use std::ffi::OsStr;
 use std::io::{Error, ErrorKind};
 use std::path::{Component, Path};
+
+/// Why a checkout failed.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an entry of a tree with this name is not written.
 pub(super) fn fault(name: &OsStr) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! Why a source cannot be read, and what to do about it.
 
+use git2::ErrorClass;
 use std::path::PathBuf;
 
 /// Folders, tags and branches that a hint names.
@@ -134,4 +135,24 @@ impl SourceError {
             Self::Disk { .. } => None,
         }
     }
+}
+
+/// Whether the clone on this machine lacks or garbles what it should hold. A full disk is none.
+pub(super) fn damaged(error: &SourceError) -> bool {
+    use ErrorClass::{Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib};
+    let SourceError::Disk { source, .. } = error else { return false };
+    source.downcast_ref::<git2::Error>().is_some_and(|error| {
+        let kinds = [Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib];
+        kinds.contains(&error.class()) && !full(error)
+    })
+}
+
+/// Whether it says that there is no room.
+pub(super) fn full(error: &git2::Error) -> bool {
+    let told = ["No space left on device", "Disk quota exceeded"];
+    told.iter().any(|words| error.message().contains(words))
+}
+
+pub(super) fn disk(what: String, source: Box<dyn std::error::Error + Send + Sync>) -> SourceError {
+    SourceError::Disk { what, source }
 }

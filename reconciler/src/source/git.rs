@@ -8,12 +8,14 @@
 //! - A damaged clone is made anew, once for each look. A full disk is no damage.
 //! - No secret is written anywhere: see `identity`.
 
+use super::error::{damaged, disk, full};
 use super::identity::Identity;
+use super::inventory::Submodules;
 use super::location::{Location, shown_url};
 use super::meter::{Allowance, TOO_LONG};
-use super::submodules::Submodules;
+use super::snapshot::Snapshot;
 use super::tags::Range;
-use super::{Snapshot, SourceError, checkout, local, transport, words};
+use super::{SourceError, checkout, local, transport, words};
 use crate::config::{Follow, GitConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::limits;
@@ -341,25 +343,6 @@ fn head_of(remote: &Remote<'_>) -> String {
     let name = head.as_ref().and_then(|head| head.as_str().ok());
     let branch = name.and_then(|name| name.strip_prefix("refs/heads/"));
     branch.unwrap_or("main").to_owned()
-}
-
-/// Whether the clone on this machine lacks or garbles what it should hold. A full disk is none.
-pub(super) fn damaged(error: &SourceError) -> bool {
-    use ErrorClass::{Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib};
-    let SourceError::Disk { source, .. } = error else { return false };
-    source.downcast_ref::<git2::Error>().is_some_and(|error| {
-        let kinds = [Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib];
-        kinds.contains(&error.class()) && !full(error)
-    })
-}
-
-fn full(error: &git2::Error) -> bool {
-    let told = ["No space left on device", "Disk quota exceeded"];
-    told.iter().any(|words| error.message().contains(words))
-}
-
-pub(super) fn disk(what: String, source: Box<dyn std::error::Error + Send + Sync>) -> SourceError {
-    SourceError::Disk { what, source }
 }
 
 fn many(count: usize) -> String {

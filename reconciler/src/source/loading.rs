@@ -1,6 +1,7 @@
 //! From a snapshot to its stacks: only those are read whose files changed, with the submodules that they need.
 
-use super::{Kind, Snapshot, Source, SourceError, pause};
+use super::snapshot::Snapshot;
+use super::{Kind, Source, SourceError, pause};
 use crate::find::{self, Found};
 use crate::load::{LoadedStack, StackFiles};
 use crate::lookups::Changes;

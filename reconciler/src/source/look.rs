@@ -5,10 +5,13 @@
 //! - What is fetched and checked out for a look goes with it; the source's clone is only read.
 
 use super::checkout::{self, Target};
-use super::git::{Git, disk};
+use super::entries::Failure;
+use super::error::disk;
+use super::git::Git;
 use super::identity::Identity;
 use super::meter::Allowance;
-use super::{Snapshot, SourceError, transport};
+use super::snapshot::Snapshot;
+use super::{SourceError, transport};
 use crate::find::stacks_in_checkout;
 use crate::limits;
 use crate::load::StackFiles;
@@ -67,7 +70,7 @@ impl Git {
 
     fn look_now(&self, wanted: &Wanted) -> Result<Look, SourceError> {
         transport::register().map_err(|error| self.told(&error))?;
-        let failed = |what: &str, error: checkout::Failure| disk(what.to_owned(), error);
+        let failed = |what: &str, error: Failure| disk(what.to_owned(), error);
         let scratch = Scratch::new(&self.folder)
             .map_err(|error| failed("make room for a look at the revision", error.into()))?;
         let repo = self
@@ -182,12 +185,7 @@ fn is_digits(name: &str) -> bool {
 }
 
 /// Takes a pack in, and writes a tree of it.
-fn written(
-    repo: &Repository,
-    pack: &[u8],
-    tree: &str,
-    root: &Path,
-) -> Result<(), checkout::Failure> {
+fn written(repo: &Repository, pack: &[u8], tree: &str, root: &Path) -> Result<(), Failure> {
     if !pack.is_empty() {
         let odb = repo.odb()?;
         let mut writer = odb.packwriter()?;

@@ -8,9 +8,13 @@
 //! - One that cannot be fetched is the affair of the stacks that need it, and of no other.
 
 use super::checkout::{self, Room, Target};
-use super::git::{Git, damaged};
+use super::clones::is_filled;
+use super::entries::Failure;
+use super::error::{damaged, disk};
+use super::git::Git;
 use super::gitmodules::{self, Address, Addresses};
 use super::identity::Identity;
+use super::inventory::{State, Submodule, Submodules};
 use super::location::shown_url;
 use super::meter::Allowance;
 use super::{SourceError, transport};
@@ -32,81 +36,6 @@ use std::time::{Duration, Instant, SystemTime};
 const SLOW: Duration = Duration::from_secs(5);
 /// A clone that no checkout was filled from for so long goes.
 const UNUSED: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-/// Those of a checkout, by their paths in it.
-#[derive(Debug, Clone, Default)]
-pub struct Submodules(BTreeMap<PathBuf, Submodule>);
-
-#[derive(Debug, Clone)]
-struct Submodule {
-    commit: Oid,
-    /// Or why it cannot be fetched at all.
-    from: Result<Address, String>,
-    /// Within how many others.
-    depth: usize,
-    state: State,
-}
-
-#[derive(Debug, Clone)]
-enum State {
-    There,
-    Unasked,
-    Away(Away),
-}
-
-/// Why it is not there, and since when in a row.
-#[derive(Debug, Clone)]
-struct Away {
-    lack: Lack,
-    asked: Instant,
-    times: u32,
-}
-
-impl Submodules {
-    /// Those that are not there, and that something is in or below this path of the checkout, or in
-    /// which it is.
-    pub(crate) fn around<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> {
-        let touches = move |one: &&Path| path.starts_with(one) || one.starts_with(path);
-        self.absent().filter(touches)
-    }
-
-    /// The one that is not there, in which this path is.
-    pub(crate) fn above(&self, path: &Path) -> Option<&Path> {
-        self.absent().find(|one| path.starts_with(one))
-    }
-
-    /// Those that are not there.
-    pub(crate) fn absent(&self) -> impl Iterator<Item = &Path> {
-        let absent = self.0.iter().filter(|(_, one)| !matches!(one.state, State::There));
-        absent.map(|(path, _)| path.as_path())
-    }
-
-    /// Why it could not be fetched; `None`: nobody has tried.
-    pub(crate) fn lack(&self, path: &Path) -> Option<&Lack> {
-        match &self.0.get(path)?.state {
-            State::Away(away) => Some(&away.lack),
-            State::There | State::Unasked => None,
-        }
-    }
-
-    /// Whether it is to be tried (again): what failed before is left in peace for a while.
-    pub(crate) fn is_due(&self, path: &Path, pause: impl Fn(u32) -> Duration) -> bool {
-        match self.0.get(path).map(|one| &one.state) {
-            Some(State::Unasked) => true,
-            Some(State::Away(away)) => away.asked.elapsed() >= pause(away.times),
-            Some(State::There) | None => false,
-        }
-    }
-
-    fn note(&mut self, path: &Path, outcome: Result<(), Lack>) {
-        let Some(one) = self.0.get_mut(path) else { return };
-        let before = if let State::Away(away) = &one.state { away.times + 1 } else { 0 };
-        one.state = match outcome {
-            Ok(()) => State::There,
-            Err(lack) => State::Away(Away { lack, asked: Instant::now(), times: before }),
-        };
-    }
-}
 
 /// One look: what has to be kept in mind over several submodules.
 struct Look<'a> {
@@ -303,7 +232,7 @@ impl Look<'_> {
     ) -> Result<(), SourceError> {
         let target = self.root.join(path);
         let fresh = self.root.with_file_name(".submodule.new");
-        let work = || -> Result<(), checkout::Failure> {
+        let work = || -> Result<(), Failure> {
             remove_all(&fresh)?;
             let (entries, bytes) = size_of(self.root);
             let mut room = Room::beside(entries, bytes, most);
@@ -312,7 +241,7 @@ impl Look<'_> {
         };
         work().map_err(|error| {
             let _ = remove_all(&fresh);
-            super::git::disk(format!("check out `{}`", target.display()), error)
+            disk(format!("check out `{}`", target.display()), error)
         })
     }
 }
@@ -363,18 +292,6 @@ fn addresses(repo: &Repository, tree: &git2::Tree<'_>) -> Addresses {
         Some(gitmodules::parse(&String::from_utf8_lossy(blob.content())))
     };
     read().unwrap_or_default()
-}
-
-/// Whether there is something in a folder.
-pub(super) fn is_filled(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
-}
-
-/// The clones of a source's submodules.
-pub(super) fn clones(source: &Path) -> Vec<Repository> {
-    let Ok(folders) = fs::read_dir(source.join("modules")) else { return Vec::new() };
-    let opened = |entry: fs::DirEntry| Repository::open_bare(entry.path().join("repo")).ok();
-    folders.flatten().filter_map(opened).collect()
 }
 
 fn touch(folder: &Path) {

@@ -1,6 +1,5 @@
 //! What `check` looks at: Compose files, folders, globs, or a source of `keel.yaml`.
 
-use super::Args;
 use crate::args::Files;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -22,19 +21,32 @@ use std::path::{Path, PathBuf};
 /// Folders that an error names.
 const NAMED: usize = 5;
 
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct Given {
+    /// Compose files, folders, globs, or a source of keel.yaml; the current folder unless given
+    #[arg(value_name = "PATH|SOURCE")]
+    paths: Vec<PathBuf>,
+    /// Glob of folders below PATH, as in a source; may be given several times
+    #[arg(long = "path", value_name = "GLOB")]
+    globs: Vec<String>,
+    #[command(flatten)]
+    files: Files,
+}
+
 /// Every stack that is asked for, each beside the others.
-pub fn loaded(args: &Args, context: &Context) -> Result<Vec<LoadedStack>> {
-    let files = args.files.clone().after(&context.files);
-    if let (Some(path), false) = (args.paths.first(), files.files.is_empty()) {
+pub fn loaded(given: &Given, context: &Context) -> Result<Vec<LoadedStack>> {
+    let files = given.files.clone().after(&context.files);
+    if let (Some(path), false) = (given.paths.first(), files.files.is_empty()) {
         return Err(subject::named_twice(&path.display().to_string()));
     }
     let here = [PathBuf::from(".")];
-    let paths = if args.paths.is_empty() { &here[..] } else { &args.paths };
+    let paths = if given.paths.is_empty() { &here[..] } else { &given.paths };
     let mut stacks = Vec::new();
     for path in paths {
-        let more = match source(path, args, context)? {
+        let more = match source(path, given, context)? {
             Some(source) => of_source(&source, context)?,
-            None => load::all(context, &found(path, args, &files)?, &files, Policy::default()),
+            None => load::all(context, &found(path, given, &files)?, &files, Policy::default()),
         };
         stacks.extend(more);
     }
@@ -46,9 +58,9 @@ pub fn loaded(args: &Args, context: &Context) -> Result<Vec<LoadedStack>> {
 }
 
 /// Where the stacks of one argument are.
-fn found(path: &Path, args: &Args, files: &Files) -> Result<Vec<Found>> {
-    if !args.globs.is_empty() {
-        return matching(path, &args.globs);
+fn found(path: &Path, given: &Given, files: &Files) -> Result<Vec<Found>> {
+    if !given.globs.is_empty() {
+        return matching(path, &given.globs);
     }
     if is_glob(path) {
         let (base, pattern) = split_glob(&without_file(path));
@@ -101,9 +113,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// The source of this name, where nothing here is called so.
-fn source(path: &Path, args: &Args, context: &Context) -> Result<Option<SourceConfig>> {
+fn source(path: &Path, given: &Given, context: &Context) -> Result<Option<SourceConfig>> {
     let name = path.to_string_lossy();
-    if path.exists() || name.contains(['/', '.']) || is_glob(path) || !args.globs.is_empty() {
+    if path.exists() || name.contains(['/', '.']) || is_glob(path) || !given.globs.is_empty() {
         return Ok(None);
     }
     let mut sources = config(context)?.sources;

@@ -1,13 +1,13 @@
 //! `keel render --diff`: what the files mean, against what the stack was last told to be.
 
-use super::{Args, Format};
+use super::format::Format;
 use crate::connect::{Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::load::{self, Asked};
 use crate::machine::config;
-use crate::preview::{self, Preview};
+use crate::preview::{self, Preview, Wish};
 use crate::show::{json, problem};
 use keel_api::Client;
 use keel_engine::short;
@@ -22,13 +22,13 @@ struct Sides {
 }
 
 /// Does it.
-pub async fn run(asked: &Asked, args: &Args, context: &Context) -> Result<Exit> {
+pub async fn run(asked: &Asked, format: Format, wish: &Wish, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel render --diff").await?;
-    let compared = compared(asked, args, &connection.client, context).await;
+    let compared = compared(asked, wish, &connection.client, context).await;
     connection.close().await;
     let (lines, sides, errors) = compared?;
     lines.iter().for_each(|line| context.screen.say(line));
-    match (args.format, sides.as_slice()) {
+    match (format, sides.as_slice()) {
         (Format::Yaml, sides) => {
             context.screen.data(&sides.iter().map(text).collect::<String>())?;
         }
@@ -49,11 +49,11 @@ pub async fn run(asked: &Asked, args: &Args, context: &Context) -> Result<Exit> 
 /// What is compared: lines about it, its stacks, and why others would be refused.
 async fn compared(
     asked: &Asked,
-    args: &Args,
+    wish: &Wish,
     client: &Client,
     context: &Context,
 ) -> Result<(Vec<String>, Vec<Sides>, Vec<String>)> {
-    let previews = preview::of_path(context, client, asked, &args.wish).await?;
+    let previews = preview::of_path(context, client, asked, wish).await?;
     if previews.is_empty() {
         let desired = desired(asked, context)?;
         let stored = client.desired(&desired.stack).await?;
@@ -100,7 +100,7 @@ fn shape(sides: &Sides) -> serde_json::Value {
 fn desired(asked: &Asked, context: &Context) -> Result<Desired> {
     let mut stacks = load::stacks(context, asked, config(context)?.policy)?;
     let (Some(stack), true) = (stacks.pop(), stacks.is_empty()) else {
-        return Err(super::several(asked));
+        return Err(asked.several());
     };
     problem::tell(&context.screen, &stack.errors, &[]);
     let (desired, _) = stack.lowered.ok_or(Failure::Said(Exit::Failed))?;

@@ -5,7 +5,7 @@
 //! - The container is none of the stack's: no pass looks at it, and no name leads to it.
 //! - What it depends on runs before it, and its networks and volumes are the stack's own.
 
-use super::{Args, WHO, caller_of};
+use super::ask::{Args, WHO, asked, caller_of};
 use crate::args::Files;
 use crate::cmd::up::converge;
 use crate::connect::Connection;
@@ -86,7 +86,7 @@ impl Service {
             spec.network_mode = NetworkMode::Container(joined.unwrap_or_default());
         }
         let name = args.name.clone().unwrap_or_else(|| self.made_up(stack));
-        Ok(super::asked(args, spec, name, self.submission.contents.clone()))
+        Ok(asked(args, spec, name, self.submission.contents.clone()))
     }
 
     /// As docker compose names them.

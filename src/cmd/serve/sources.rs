@@ -1,11 +1,10 @@
 //! From the command line to the sources that are watched.
 
-use super::Args;
 use crate::failure::{Failure, Result};
 use crate::root::settled;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig, parse_duration};
 use keel_reconciler::shown_url;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `60s`, `5m`, `1m30s`.
@@ -15,15 +14,35 @@ pub fn poll(text: &str) -> std::result::Result<Duration, String> {
     time.ok_or_else(|| "write it as 60s or 5m; at most a day".to_owned())
 }
 
+/// What the command line names.
+#[derive(Debug, clap::Args)]
+pub struct Given {
+    /// Watch a Git repository
+    #[arg(long, value_name = "URL")]
+    git: Option<String>,
+    /// Branch to follow [default: the one that HEAD names]
+    #[arg(long, requires = "git", value_name = "NAME")]
+    branch: Option<String>,
+    /// Where its stacks are: every match that holds a Compose file is one
+    #[arg(long, requires = "git", default_value = ".", value_name = "GLOB")]
+    path: String,
+    /// How often to look for pushes
+    #[arg(long, requires = "git", default_value = "60s", value_name = "TIME", value_parser = poll)]
+    poll: Duration,
+    /// Compose files, or folders that hold them
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
 /// Those of the command line, of the configuration, and the repositories of our own that neither
 /// of them names.
 pub fn of(
-    args: &Args,
+    command_line: &Given,
     configured: Vec<SourceConfig>,
     own: Vec<SourceConfig>,
 ) -> Result<Vec<SourceConfig>> {
     let mut sources = crate::machine::with_own(configured, own);
-    let named = given(args)?;
+    let named = given(command_line)?;
     sources.retain(|source| named.iter().all(|given| given.name != source.name));
     sources.extend(named);
     if sources.is_empty() {
@@ -33,18 +52,18 @@ pub fn of(
     Ok(sources)
 }
 
-fn given(args: &Args) -> Result<Vec<SourceConfig>> {
+fn given(command_line: &Given) -> Result<Vec<SourceConfig>> {
     let mut sources: Vec<SourceConfig> = Vec::new();
-    if let Some(url) = &args.git {
+    if let Some(url) = &command_line.git {
         let config = GitConfig {
-            follow: Follow::Branch(args.branch.clone()),
-            paths: vec![args.path.clone()],
-            poll: args.poll,
+            follow: Follow::Branch(command_line.branch.clone()),
+            paths: vec![command_line.path.clone()],
+            poll: command_line.poll,
             ..GitConfig::new(url)
         };
         sources.push(SourceConfig::new("default", From::Git(Box::new(config))));
     }
-    for path in &args.paths {
+    for path in &command_line.paths {
         if !path.exists() {
             return Err(Failure::new(format!("there is no `{}`", path.display()))
                 .hint("name a Compose file, or a folder that holds some"));

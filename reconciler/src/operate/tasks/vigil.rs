@@ -1,6 +1,6 @@
 //! Until what a person asked of tasks has come true: what is awaited, and what is told of it.
 
-use super::Teller;
+use super::teller::Teller;
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
 use crate::operate::target::newest;
 use crate::outcome::ATTEMPTS;

@@ -9,20 +9,17 @@ use crate::args::Global;
 use crate::cli::Cli;
 use crate::connect::{self, Connection};
 use crate::context::Context;
+use crate::shells::ASKED;
 use clap::{Arg, Command, CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
-use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use keel_reconciler::rows::PsAsk;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io;
 use std::time::Duration;
 
-/// The variable by which a shell asks, with the shell's name as its value.
-const ASKED: &str = "KEEL_COMPLETE";
 /// Nobody waits longer for a TAB.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -30,33 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn answer() -> clap::error::Result<bool> {
     let here = std::env::current_dir().ok();
     CompleteEnv::with_factory(command).var(ASKED).try_complete(std::env::args_os(), here.as_deref())
-}
-
-/// A shell that can be taught.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shell {
-    /// Bash 4 or newer
-    Bash,
-    /// Zsh
-    Zsh,
-    /// Fish
-    Fish,
-}
-
-/// What teaches a shell to ask. `program` is how this one was called.
-pub fn script(shell: Shell, program: &str) -> io::Result<String> {
-    let completer: &dyn EnvCompleter = match shell {
-        Shell::Bash => &Bash,
-        Shell::Zsh => &Zsh,
-        Shell::Fish => &Fish,
-    };
-    let program = match program.contains('/') {
-        true => std::path::absolute(program)?.display().to_string(),
-        false => program.to_owned(),
-    };
-    let mut script = Vec::new();
-    completer.write_registration(ASKED, "keel", "keel", &program, &mut script)?;
-    Ok(String::from_utf8_lossy(&script).trim_start().to_owned())
 }
 
 /// The commands, with names that exist where such are wanted.
