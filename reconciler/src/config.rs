@@ -8,7 +8,7 @@
 //! - No secret is in here, only the files that hold them: they are read when they are used.
 
 mod duration;
-mod files;
+mod file_checks;
 mod forge;
 mod globs;
 mod keys;
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use duration::parse_duration;
-pub use files::read_secret;
+pub use file_checks::read_secret;
 pub use keys::schema;
 pub(crate) use sources::is_name;
 
@@ -296,12 +296,12 @@ impl Config {
                 let problem = Problem::new(code, message).at(file.at.clone());
                 render(&Problem { hint, ..problem }, &texts)
             };
-            match files::look(file) {
+            match file_checks::look(file) {
                 None => {}
-                Some(files::Fault::Error(message)) => {
+                Some(file_checks::Fault::Error(message)) => {
                     looked.errors.push(told(message, None, Code::ConfigFile));
                 }
-                Some(files::Fault::Warning(message, hint)) => {
+                Some(file_checks::Fault::Warning(message, hint)) => {
                     looked.warnings.push(told(message, Some(hint), Code::OpenSecret));
                 }
             }

@@ -1,7 +1,7 @@
 //! Files that Git LFS keeps elsewhere: what is here of them is a text that names them. They are not
 //! fetched, so whatever needs one is refused by its name.
 
-use crate::reader::Place;
+use crate::places::Place;
 use keel_plan::lower::Lack;
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -12,11 +12,11 @@
 
 mod book;
 mod deliveries;
-mod drift;
+mod drifted;
 pub(crate) mod herald;
 mod incident;
 mod judge;
-mod look;
+mod news;
 mod outbox;
 pub(crate) mod telling;
 #[cfg(test)]

@@ -3,20 +3,20 @@
 mod converge;
 mod down;
 pub(crate) mod drift;
-mod history;
+mod history_rows;
 mod images;
 mod inspect;
 mod networks;
 mod oneoff;
 mod plans;
-mod preview;
+mod previewing;
 mod ps;
+mod resolve;
 mod rollback;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;
 mod sync;
-mod target;
 mod tasks;
 mod trouble;
 mod usage;

@@ -7,6 +7,7 @@
 pub(crate) mod checkout;
 mod clones;
 mod commit;
+mod complaints;
 pub(crate) mod directory;
 mod entries;
 mod error;
@@ -27,7 +28,6 @@ mod ssh;
 mod submodules;
 mod tags;
 mod transport;
-mod words;
 
 use crate::config::{Follow, From, SourceConfig};
 use crate::load::{LoadedStack, Reading, StackFiles};

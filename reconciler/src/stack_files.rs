@@ -1,7 +1,7 @@
 //! Where a stack's files are, and what of them may be read.
 
 use crate::lfs;
-use crate::reader::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
+use crate::places::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
 use crate::source::Submodules;
 use keel_engine::{Digest, digest_of};
 use keel_plan::lower::{Lack, Sources};

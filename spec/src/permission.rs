@@ -6,7 +6,7 @@
 //!   Nothing is permitted by having been forgotten: a test compares `table.rs` with all keys.
 //! - It is judged after interpolation, merging, `extends` and `include`, services of profiles included.
 
-mod judge;
+mod judgements;
 mod table;
 mod walk;
 

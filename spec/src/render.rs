@@ -11,12 +11,12 @@
 //! Defaults of the engine, and what lowering decides.
 
 mod hash;
-mod json;
-mod resources;
-mod service;
+mod json_values;
+mod services;
+mod top_level;
 mod tree;
 mod value;
-mod yaml;
+mod yaml_text;
 
 use std::collections::BTreeMap;
 
@@ -62,17 +62,17 @@ impl Document {
 
     /// As YAML.
     pub fn yaml(&self) -> String {
-        yaml::write(&self.root, false)
+        yaml_text::write(&self.root, false)
     }
 
     /// As YAML, with a comment at every value that says where it was written.
     pub fn yaml_with_origins(&self) -> String {
-        yaml::write(&self.root, true)
+        yaml_text::write(&self.root, true)
     }
 
     /// As JSON.
     pub fn json(&self) -> serde_json::Value {
-        json::value(&self.root)
+        json_values::value(&self.root)
     }
 
     /// Where each value was written, by path: `services.web.image`.
@@ -99,8 +99,8 @@ fn root(stack: &Stack, model: &Item) -> Value {
         key: "name".into(),
         value: value::text(&stack.name, stack.origins.get("name")),
     }];
-    entries.push(Entry { key: "services".into(), value: service::all(stack, model) });
-    entries.extend(resources::all(stack, model));
+    entries.push(Entry { key: "services".into(), value: services::all(stack, model) });
+    entries.extend(top_level::all(stack, model));
     let own = model.entries().iter().filter(|entry| entry.key.starts_with("x-"));
     let mut own: Vec<Entry> = own.map(|entry| tree::entry(entry, None)).collect();
     own.sort_by(|one, two| one.key.cmp(&two.key));

@@ -10,7 +10,7 @@ use crate::task::drivers::Drivers;
 use crate::task::queue::Queue;
 use crate::task::wishes::Wishes;
 use crate::task::work::Steps;
-use crate::view::foreign::Docker;
+use crate::view::docker::Docker;
 use crate::view::look::Observer;
 use crate::view::{View, events};
 use crate::{

@@ -216,7 +216,7 @@ impl Reader {
         Some(text)
     }
 
-    /// A file that must be there when it is used; [`super::files`] looks at all of them.
+    /// A file that must be there when it is used; [`super::file_checks`] looks at all of them.
     pub fn file(&mut self, item: &Item, role: Role) -> Option<PathBuf> {
         let path = self.path(item)?;
         self.files.push(Named { path: path.clone(), role, at: item.span.clone() });

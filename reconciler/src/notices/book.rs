@@ -2,7 +2,7 @@
 //! and queueing are one step.
 
 use super::deliveries::{Answers, Fares};
-use super::drift::{Found, Told};
+use super::drifted::{Found, Told};
 use super::incident::{Incidents, Seen, Subject};
 use super::outbox::Outbox;
 use super::{Content, Destination, Kind, Letter, Message, Wants, words};

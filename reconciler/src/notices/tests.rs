@@ -2,7 +2,7 @@
 
 use super::book::{Addressed, Book, Looked};
 use super::deliveries::{Answers, Fares};
-use super::drift::Found;
+use super::drifted::Found;
 use super::incident::{About, Cause, Seen};
 use super::outbox::Next;
 use super::{Content, Destination, Kind, Letter, Sent, Wants, Way};

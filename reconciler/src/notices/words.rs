@@ -1,7 +1,7 @@
 //! Messages in people's words: pure. What is wrong, where, whose, since when, what was tried, what
 //! to give now.
 
-use super::drift::{self, State};
+use super::drifted::{self, State};
 use super::incident::{About, News};
 use super::{Kind, Message};
 use crate::clock::{rfc3339, roughly};
@@ -58,7 +58,7 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
 }
 
 pub(super) fn of_drift(
-    news: &drift::News,
+    news: &drifted::News,
     stack: &str,
     source: &str,
     host: &str,

@@ -1,7 +1,7 @@
 //! `images`, `pull`, `rmi`.
 
 use super::converge::lines;
-use super::target::reachable;
+use super::resolve::reachable;
 use crate::ask::{Outcome, Progress, Refusal};
 use crate::clock::rfc3339;
 use crate::controller::{Controller, Lines};

@@ -1,6 +1,6 @@
 //! `inspect`: everything about one thing, in docker's shape.
 
-use super::target::{listed_names, resolve};
+use super::resolve::{listed_names, resolve};
 use super::{images, networks, ps, volumes};
 use crate::ask::{Refusal, RefusalKind};
 use crate::clock::rfc3339;

@@ -1,6 +1,6 @@
 //! `ps`: containers, as docker lists them.
 
-use super::target::listed_names;
+use super::resolve::listed_names;
 use crate::ask::{ContainerRow, PortRow, Refusal};
 use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;

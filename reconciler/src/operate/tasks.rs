@@ -12,7 +12,7 @@ mod vigil;
 
 use super::converge::Later;
 use super::oneoff::next_of;
-use super::target::{listed_names, newest, reachable, resolve};
+use super::resolve::{listed_names, newest, reachable, resolve};
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;

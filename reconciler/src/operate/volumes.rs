@@ -1,6 +1,6 @@
 //! `volume ls`, `create`, `rm`.
 
-use super::target::{listed_names, reachable};
+use super::resolve::{listed_names, reachable};
 use crate::ask::Refusal;
 use crate::clock::rfc3339;
 use crate::controller::Controller;

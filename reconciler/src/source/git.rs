@@ -15,7 +15,7 @@ use super::location::{Location, shown_url};
 use super::meter::{Allowance, TOO_LONG};
 use super::snapshot::Snapshot;
 use super::tags::Range;
-use super::{SourceError, checkout, local, transport, words};
+use super::{SourceError, checkout, complaints, local, transport};
 use crate::config::{Follow, GitConfig};
 use crate::find::{holding_stacks, stacks_in_checkout};
 use crate::limits;
@@ -204,7 +204,7 @@ impl Git {
         let mut remote = repo.remote_anonymous(&self.config.url).map_err(|e| self.told(&e))?;
         // Rules such as `insteadOf` change the address after it was judged, and to whom a login goes.
         if remote.url().ok() != Some(self.config.url.as_str()) {
-            return Err(self.failed(words::led_elsewhere()));
+            return Err(self.failed(complaints::led_elsewhere()));
         }
         if Location::parse(&self.config.url) == Some(Location::Local)
             && let Some((what, hint)) = local::leads_elsewhere(&self.config.url)
@@ -329,12 +329,12 @@ impl Git {
         if name.is_empty() { "repo".to_owned() } else { name }
     }
 
-    fn failed(&self, (what, hint): words::Words) -> SourceError {
+    fn failed(&self, (what, hint): complaints::Words) -> SourceError {
         SourceError::Fetch { url: shown_url(&self.config.url), what, hint }
     }
 
     pub(super) fn told(&self, error: &git2::Error) -> SourceError {
-        self.failed(words::of(&self.config, error.code(), error.class(), error.message()))
+        self.failed(complaints::of(&self.config, error.code(), error.class(), error.message()))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Git over the `ssh` program's pipes, as git itself does it: keys, agents, known hosts and
 //! `~/.ssh/config` are ssh's own affair.
 
+use super::complaints::of_complaint;
 use super::identity::Identity;
 use super::location::Location;
 use super::meter::{Allowance, Meter, TOO_LONG, Topic};
-use super::words::of_complaint;
 use crate::limits;
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use git2::{Error, ErrorClass, ErrorCode};

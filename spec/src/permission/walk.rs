@@ -1,6 +1,6 @@
 //! Walks a merged tree beside the table, and says what is not permitted at its line.
 
-use super::judge::{Ground, Wants, is_given};
+use super::judgements::{Ground, Wants, is_given};
 use super::table::{Right, right};
 use super::{Permission, Permits};
 use crate::item::{Entry, Item, Node};

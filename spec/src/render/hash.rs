@@ -6,5 +6,5 @@ use super::value::Value;
 
 /// SHA-256 of its JSON, in hexadecimal.
 pub(super) fn of(service: &Value) -> String {
-    Digest::of(super::json::value(service).to_string().as_bytes()).hex()
+    Digest::of(super::json_values::value(service).to_string().as_bytes()).hex()
 }

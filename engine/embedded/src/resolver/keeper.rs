@@ -6,7 +6,7 @@ use crate::root::record::{self, Process};
 use crate::task::records::Records;
 use crate::task::setback::pause;
 use crate::task::step::Alive;
-use crate::view::watch::Watch;
+use crate::view::inotify::Watch;
 use crate::{Layout, blocking, resolver};
 use std::io;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::tasks::id_of;
 use crate::root::layout::Layout;
-use crate::view::watch::{PERIOD, is_used_up};
+use crate::view::inotify::{PERIOD, is_used_up};
 use keel_engine::TaskId;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};

@@ -1,9 +1,9 @@
 //! Parts of /proc and /sys that a container does not see, or cannot write to.
 
 use super::failure::{Failure, Step};
+use super::mount_options::Options;
 use super::mounting;
 use super::oci::Spec;
-use super::options::Options;
 use super::within::{self, Root};
 use rustix::fs::{FileType, OFlags};
 use std::io;

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - A detached mount is seen by nobody; dropping its descriptor is all that undoing it takes.
 
-use super::options::Options;
+use super::mount_options::Options;
 use crate::sys::{MountChange, change_mount};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{

@@ -6,11 +6,11 @@
 
 use super::bundle::FILE;
 use super::failure::{Failure, Step};
+use super::mount_options::Options;
 use super::oci::{Mount, Spec};
-use super::options::Options;
 use super::overlay::{self, Layers};
 use super::within::Root;
-use super::{devices, hidden, mounting, staging};
+use super::{dev, hidden, mounting, staging};
 use crate::runtime::cgroup::Hierarchies;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{UnmountFlags, unmount};
@@ -53,7 +53,7 @@ pub fn assemble(
         done.map_err(|failure| naming(failure, mount))?;
     }
     for device in &spec.linux.devices {
-        devices::make(&built.root, device)?;
+        dev::make(&built.root, device)?;
     }
     hidden::cover(spec, &built.root)?;
     built.root.folder(&spec.process.cwd)?;
@@ -118,7 +118,7 @@ impl Assembled {
         mounting::attach(made.as_fd(), target.as_fd()).step("attach")?;
         match (kind, mount.destination.to_str()) {
             ("proc", _) => set_parameters(spec, made.as_fd())?,
-            ("tmpfs", Some("/dev")) => devices::fill(made.as_fd())?,
+            ("tmpfs", Some("/dev")) => dev::fill(made.as_fd())?,
             ("devpts", _) => self.terminals = Some(made),
             _ => {}
         }

@@ -1,9 +1,9 @@
 //! Configs and secrets: copied into memory, then mounted one by one.
 
 use super::failure::{Failure, Step};
+use super::mount_options::Options;
 use super::mounting;
 use super::oci::Mount;
-use super::options::Options;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, openat};
 use rustix::mount::{UnmountFlags, unmount};
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@
 //! # Invariants
 //! - A file system that the host has mounted is the host's, whatever container sees it: it stays.
 
+use super::mount_options::Options;
 use super::mounting;
-use super::options::Options;
 use rustix::fs::{Mode, OFlags, openat};
 use std::collections::BTreeSet;
 use std::fs;

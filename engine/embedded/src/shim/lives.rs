@@ -1,10 +1,10 @@
 //! Beginnings and ends of runs and checks, as children of the shim.
 
+use super::check_run::Probe;
 use super::ending::Ending;
 use super::health::Monitor;
 use super::orders::Orders;
 use super::output::Stream;
-use super::probe::Probe;
 use super::run::Run;
 use super::streams;
 use super::supervisor::Supervisor;

@@ -11,13 +11,13 @@
 //!   terminal or standard input, whoever was attached, and how it ends.
 //! - A shim's last act for a task that removes itself is to start `keel reap ROOT ID`.
 
-mod attach;
+mod attached;
+mod check_run;
 mod ending;
 mod health;
 mod lives;
 mod orders;
 mod output;
-mod probe;
 mod restart;
 mod run;
 mod setup;
@@ -169,7 +169,7 @@ impl Shim {
         state.shim = Process::find(std::process::id());
         let orders = Orders::read(&dir, state.run).step("read the task's records")?;
         let mut supervisor = Supervisor {
-            attached: attach::Attached::listen(&dir.attach()).step("listen for clients")?,
+            attached: attached::Attached::listen(&dir.attach()).step("listen for clients")?,
             log: output::Log::open(&dir.log()).step("open the log")?,
             cgroup: format!("{}/{}", layout.cgroup(), id.short()),
             input: stdin::Input::default(),

@@ -1,7 +1,7 @@
 //! One run of a container's process, as its shim sees it.
 
+use super::check_run::Probe;
 use super::health::Monitor;
-use super::probe::Probe;
 use super::streams::Source;
 use crate::root::record::Process;
 use crate::sys;

@@ -5,7 +5,7 @@
 //!   and `Exited` is the last thing that is stored.
 //! - Records are read anew at each nudge and before each run; a goal comes before any policy.
 
-use super::attach::Attached;
+use super::attached::Attached;
 use super::ending::{self, Circumstances, Ending};
 use super::orders::Orders;
 use super::output::Log;

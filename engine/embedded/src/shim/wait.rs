@@ -1,6 +1,6 @@
 //! What a shim waits for. One call of poll for everything.
 
-use super::attach::Attached;
+use super::attached::Attached;
 use super::run::Run;
 use super::stdin::Input;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -78,7 +78,7 @@ fn watch<'a>(run: &'a Run, behind: bool, add: &mut impl FnMut(Ready, BorrowedFd<
     if run.adopted {
         add(Ready::Ended, run.pidfd.as_fd(), PollFlags::IN);
     }
-    if let Some(output) = run.probe.as_ref().and_then(super::probe::Probe::output) {
+    if let Some(output) = run.probe.as_ref().and_then(super::check_run::Probe::output) {
         add(Ready::Probe, output, PollFlags::IN);
     }
 }

@@ -3,24 +3,24 @@
 
 mod board;
 pub(crate) mod child;
-mod link;
+mod filters;
+mod loopback;
 mod memory;
 mod mount;
 mod process;
 pub(crate) mod ready;
-mod security;
 
 pub use board::Board;
-pub use link::bring_loopback_up;
+pub use filters::{
+    attach_device_program, install_filter, leave_session_keyring, load_device_program,
+};
+pub use loopback::bring_loopback_up;
 pub use memory::share_arenas;
 pub use mount::{MountChange, change_mount};
 pub use process::{
     Clone3, Cloned, born_alone, born_with_default_signals, clone_sibling, clone3, close_all_but,
     close_on_exec_from, default_signals, exit_now, queue_signal, send_signal, signal_child,
     signal_set, wait_for_signal,
-};
-pub use security::{
-    attach_device_program, install_filter, leave_session_keyring, load_device_program,
 };
 
 use std::io;

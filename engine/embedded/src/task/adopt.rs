@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::resolver::keeper::{NameKeeper, is_named};
 use crate::task::drivers::Drivers;
-use crate::task::{records, resources};
+use crate::task::{records, surroundings};
 use crate::{Layout, blocking, resolver, root::places};
 use keel_engine::{Result, TaskId};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) async fn adopt_all(
     let images = Arc::clone(&desk.images);
     blocking::run(move || images.go_on()).await;
     for name in found.unmade {
-        desk.spawn(resources::make_network(Arc::clone(desk), name));
+        desk.spawn(surroundings::make_network(Arc::clone(desk), name));
     }
     if found.named {
         let (layout, program) = (desk.layout.clone(), desk.options.executable.clone());
@@ -40,7 +40,7 @@ pub(crate) async fn adopt_all(
         drivers.wake(id);
     }
     let at = Arc::clone(desk);
-    desk.spawn(async move { resources::sweep(&at).await });
+    desk.spawn(async move { surroundings::sweep(&at).await });
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::task::records::{self, Records};
 use crate::task::setback::{Setback, Step};
 use crate::task::step::{self, Alive};
 use crate::view::View;
-use crate::{Layout, blocking, images, network::stored, root::record, runtime, task::health};
+use crate::{Layout, blocking, images, network::stored, root::record, runtime, task::health_plan};
 use keel_engine::{Goal, TaskAssignment};
 use keel_images::Image;
 use std::fs;
@@ -94,7 +94,7 @@ fn check_signal(wish: &TaskAssignment, image: &Image) -> Step<()> {
 pub(crate) fn describe(work: &mut Work, wish: &TaskAssignment, image: &Image) {
     let (own, config) = (&wish.spec, &image.config);
     work.health =
-        health::plan(own.healthcheck.as_ref(), config.healthcheck.as_ref(), &config.shell);
+        health_plan::plan(own.healthcheck.as_ref(), config.healthcheck.as_ref(), &config.shell);
     let theirs = (!config.stop_signal.is_empty()).then(|| config.stop_signal.clone());
     work.stop_signal = own.stop_signal.clone().or(theirs);
 }

@@ -8,8 +8,8 @@ use crate::desk::Desk;
 use crate::network::stored;
 use crate::task::processes::end_processes;
 use crate::task::records::{self, Records};
-use crate::task::resources;
 use crate::task::setback::{Setback, Step};
+use crate::task::surroundings;
 use crate::{blocking, network, volumes};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Step<()> {
         let at = Arc::clone(desk);
         blocking::run(move || forget_task(&at, &records)).await?;
     }
-    resources::sweep(desk).await;
+    surroundings::sweep(desk).await;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Applies a wish to a task that runs: what changes in place, and whatever of its surroundings is
 //! not as applied. Its process goes on.
 
-mod inside;
+mod restore;
 
 use crate::desk::Desk;
 use crate::root::record::{Activity, Endpoint, Process, Work};
@@ -43,7 +43,7 @@ pub(crate) async fn update(desk: &Desk, records: Records) -> Step<()> {
     }
     if let Some(process) = process {
         let (layout, wish) = (desk.layout.clone(), wish.clone());
-        blocking::run(move || inside::restore(&layout, &wish, &process)).await?;
+        blocking::run(move || restore::restore(&layout, &wish, &process)).await?;
     }
     work.message = None;
     let digest = work.digest;

@@ -9,7 +9,7 @@ use crate::{
     clock,
     network::stored,
     root::{places, record},
-    task::resources,
+    task::surroundings,
     volumes,
 };
 use keel_engine::{
@@ -91,7 +91,7 @@ impl Wishes {
                     || crate::images::parse(&task.wish.spec.image).is_ok_and(|own| own == parsed)
             };
             let all = desk.view.records()?;
-            resources::unused(&all, "image", &reference, uses)?;
+            surroundings::unused(&all, "image", &reference, uses)?;
             let in_use: Vec<_> = all.iter().filter_map(|task| task.work.digest).collect();
             desk.images.remove(&reference, &in_use)
         })
@@ -105,8 +105,8 @@ impl Wishes {
             blocking::run(move || match wanted {
                 Presence::Present => stored::wish(&own.layout, &spec),
                 Presence::Absent => {
-                    let uses = |task: &records::Records| resources::joins(task, &spec.name);
-                    resources::unused(&own.view.records()?, "network", &spec.name, uses)?;
+                    let uses = |task: &records::Records| surroundings::joins(task, &spec.name);
+                    surroundings::unused(&own.view.records()?, "network", &spec.name, uses)?;
                     stored::unwish(&own.layout, &spec.name)
                 }
             })
@@ -115,8 +115,8 @@ impl Wishes {
         let desk = Arc::clone(&self.desk);
         self.desk.spawn(async move {
             match wanted {
-                Presence::Present => resources::make_network(desk, name).await,
-                Presence::Absent => resources::sweep(&desk).await,
+                Presence::Present => surroundings::make_network(desk, name).await,
+                Presence::Absent => surroundings::sweep(&desk).await,
             }
         });
         Ok(())
@@ -127,8 +127,8 @@ impl Wishes {
         blocking::run(move || match wanted {
             Presence::Present => volumes::ensure(&own.layout, &spec).map(drop),
             Presence::Absent => {
-                let uses = |task: &records::Records| resources::mounts(task, &spec.name);
-                resources::unused(&own.view.records()?, "volume", &spec.name, uses)?;
+                let uses = |task: &records::Records| surroundings::mounts(task, &spec.name);
+                surroundings::unused(&own.view.records()?, "volume", &spec.name, uses)?;
                 match volumes::load(&own.layout, &spec.name)? {
                     Some(volume) => {
                         let going = volumes::Volume { absent: true, message: None, ..volume };
@@ -140,7 +140,7 @@ impl Wishes {
         })
         .await?;
         if wanted == Presence::Absent {
-            resources::sweep(&self.desk).await;
+            surroundings::sweep(&self.desk).await;
         }
         self.desk.tell(Event::Resource(name));
         Ok(())

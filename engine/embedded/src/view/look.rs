@@ -3,7 +3,7 @@
 use crate::network::Scope;
 use crate::network::stored::Stored;
 use crate::task::records::Records;
-use crate::view::foreign::Docker;
+use crate::view::docker::Docker;
 use crate::view::{View, read};
 use crate::{Layout, blocking, clock, root::disk};
 use keel_engine::{Depth, NodeName, Observation, Result};

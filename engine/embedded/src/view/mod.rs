@@ -5,8 +5,9 @@
 //! - A look sees every change that was made before it began, by this process or another.
 //! - Everything is looked at anew at the start, after changes that were lost, and before fields are read back.
 
+pub(crate) mod docker;
 pub(crate) mod events;
-pub(crate) mod foreign;
+pub(crate) mod inotify;
 mod kept;
 mod living;
 pub(crate) mod look;
@@ -15,7 +16,6 @@ pub(crate) mod read;
 mod told;
 mod users;
 mod values;
-pub(crate) mod watch;
 
 pub(crate) use told::Heard;
 

@@ -6,7 +6,7 @@
 //! - Where it cannot be told (watches are used up, some were lost), all records count as changed.
 
 use crate::root::layout::Layout;
-use crate::view::watch::{Change, PERIOD, Watch};
+use crate::view::inotify::{Change, PERIOD, Watch};
 use keel_engine::TaskId;
 use std::collections::{BTreeSet, HashMap};
 use std::io;

@@ -6,7 +6,7 @@ use crate::task::step::Alive;
 use crate::volumes::{self, Volume};
 use crate::{
     Layout,
-    task::{health, phase},
+    task::{health_plan, phase},
 };
 use keel_engine::{
     ExitCause, Health, ObservedNetwork, ObservedTask, ObservedVolume, Phase, TaskId,
@@ -57,7 +57,7 @@ pub(super) fn task(records: &Records, alive: Alive) -> ObservedTask {
         health: if lives { state.health } else { no_health },
         health_since: state.health_since,
         health_output: state.health_output,
-        health_limit: work.health.as_ref().map(health::limit),
+        health_limit: work.health.as_ref().map(health_plan::limit),
         addresses: work.endpoints.iter().map(|e| (e.network.clone(), e.ipv4.clone())).collect(),
         ports: work.ports.clone(),
         findings: Vec::new(),

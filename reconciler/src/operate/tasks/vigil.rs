@@ -2,7 +2,7 @@
 
 use super::teller::Teller;
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
-use crate::operate::target::newest;
+use crate::operate::resolve::newest;
 use crate::outcome::ATTEMPTS;
 use keel_engine::{Goal, Health, Nodes, ObservedTask, Phase, Slot, TaskId};
 use keel_plan::standing::Standing;

@@ -13,16 +13,16 @@
 //!   type [`SELF`] is this very program, as the container's init.
 //! - A bind's source is opened anew at each run, and `beneath` names a folder that it stays in.
 
+mod allowance;
 mod error;
 mod inputs;
-mod limits;
 mod mounts;
-mod process;
+mod program;
 mod security;
 
 use super::oci::{Device, DeviceKind, Linux, Namespace, Root, Spec};
+use allowance::{resources, rlimits};
 use keel_engine::{NetworkMode, TaskSpec};
-use limits::{resources, rlimits};
 use std::collections::BTreeMap;
 
 pub use error::BundleError;
@@ -55,7 +55,7 @@ pub fn bundle(
     let mut warnings = Vec::new();
     let security = security::judge(task, host, &mut warnings)?;
     let limits = rlimits(task, host, &mut warnings)?;
-    let process = process::process(task, image, host, &security, limits)?;
+    let process = program::process(task, image, host, &security, limits)?;
     let spec = Spec {
         version: "1.2.0".to_owned(),
         root: Root { path: host.dir.clone(), readonly: task.read_only },

@@ -7,7 +7,7 @@
 mod line;
 
 use crate::session::conversation::{Answer, conversation};
-use crate::view::watch::Watch;
+use crate::view::inotify::Watch;
 use crate::{TaskDir, blocking};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, LogOptions};

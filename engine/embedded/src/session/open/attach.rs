@@ -9,7 +9,7 @@ use crate::session::conversation::{Answer, conversation};
 use crate::session::waiting::Waiting;
 use crate::task::async_records;
 use crate::task::step::Alive;
-use crate::view::watch::Watch;
+use crate::view::inotify::Watch;
 use crate::{Layout, TaskDir};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, Goal, Result, TaskId};

@@ -3,7 +3,7 @@
 
 use super::Wants;
 use super::book::Looked;
-use super::drift::Found;
+use super::drifted::Found;
 use super::judge::{Known, of_source};
 use crate::ask::Refusal;
 use crate::controller::Controller;

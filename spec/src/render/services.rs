@@ -1,8 +1,8 @@
 //! Services: what is typed comes from the typed model, everything else from the merged tree.
 
-mod grants;
-mod mounts;
-mod ports;
+mod grant_entries;
+mod mount_entries;
+mod port_entries;
 
 use std::collections::BTreeSet;
 
@@ -52,18 +52,18 @@ fn key(service: &Service, entry: &item::Entry, place: Option<&Place>) -> Option<
         "networks" if !matches!(service.networking.mode, NetworkMode::Networks(_)) => return None,
         "networks" if item.entries().is_empty() => return None,
         "build" => build(item, place),
-        "configs" => grants::list(item, place),
+        "configs" => grant_entries::list(item, place),
         "develop" => develop(item, place),
-        "devices" => grants::devices(item),
+        "devices" => grant_entries::devices(item),
         "dns" | "dns_search" | "dns_opt" => given(item),
         "extra_hosts" => hosts(item),
         "healthcheck" => health(item, place),
         "networks" => attachments(item, place),
-        "ports" => ports::list(item),
+        "ports" => port_entries::list(item),
         "restart" => restart(item),
         "ulimits" => ulimits(item),
-        "secrets" => grants::list(item, place),
-        "volumes" => mounts::list(item, place),
+        "secrets" => grant_entries::list(item, place),
+        "volumes" => mount_entries::list(item, place),
         _ => tree::value(item, place),
     })
 }
@@ -151,7 +151,7 @@ fn build(item: &Item, place: Option<&Place>) -> Value {
             "additional_contexts" => {
                 value::map(entry.value.entries().iter().map(contexts).collect(), Some(&entry.at))
             }
-            "secrets" => grants::list(&entry.value, place),
+            "secrets" => grant_entries::list(&entry.value, place),
             _ => tree::value(&entry.value, place),
         };
         value::entry(&entry.key, value)
