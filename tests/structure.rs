@@ -397,7 +397,7 @@ fn files_of(folder: &str, all: &[PathBuf]) -> modules::Files {
     let folder = root().join(folder);
     let own = all.iter().filter_map(|path| {
         let name = path.strip_prefix(&folder).ok()?.display().to_string();
-        Some((name, fs::read_to_string(path).unwrap()))
+        Some((name, fs::read_to_string(path).expect("the file is there")))
     });
     own.collect()
 }

@@ -1,7 +1,7 @@
 //! What a refresh does to the records: stores what is named, retires what is not.
 
 use crate::clock::milliseconds;
-use crate::controller::Controller;
+use crate::desk::Desk;
 use crate::history::Arrival;
 use crate::load::{LoadedStack, StackFiles};
 use crate::owners::{Claim, claim};
@@ -18,12 +18,12 @@ use std::collections::BTreeSet;
 /// Stacks on record for this source that are not on their way out.
 pub(crate) async fn owned(
     source: &Source,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<BTreeSet<StackName>, RecordError> {
     let mut owned = BTreeSet::new();
-    for stack in controller.records().stacks().await? {
-        let mine = controller.records().owner(&stack).await?.as_ref() == Some(source.owner());
-        if mine && controller.records().standing(&stack).await?.removed.is_none() {
+    for stack in desk.records().stacks().await? {
+        let mine = desk.records().owner(&stack).await?.as_ref() == Some(source.owner());
+        if mine && desk.records().standing(&stack).await?.removed.is_none() {
             owned.insert(stack);
         }
     }
@@ -43,16 +43,16 @@ pub(crate) struct Coming<'a> {
 pub(crate) async fn accept(
     stacks: &[LoadedStack],
     coming: &Coming<'_>,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<Vec<String>, RefreshError> {
     let mut all_told = Vec::new();
     for stack in stacks.iter().filter(|stack| stack.lowered.is_some()) {
-        if !coming.take_over && is_stored(stack, coming.source, controller).await? {
+        if !coming.take_over && is_stored(stack, coming.source, desk).await? {
             continue;
         }
-        let told = store(stack, coming, controller).await?;
+        let told = store(stack, coming, desk).await?;
         let stored = match (&stack.name, told.is_empty()) {
-            (Some(name), true) => Some(controller.records().desired_at(name).await?),
+            (Some(name), true) => Some(desk.records().desired_at(name).await?),
             // What is told is looked at each time, so that its end is seen.
             _ => None,
         };
@@ -66,12 +66,12 @@ pub(crate) async fn accept(
 pub(crate) async fn is_stored(
     stack: &LoadedStack,
     source: &Source,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<bool, RecordError> {
     let (Some(name), Some(at)) = (&stack.name, source.recall(|r| r.stored(&stack.shown))) else {
         return Ok(false);
     };
-    Ok(controller.records().desired_at(name).await? == at)
+    Ok(desk.records().desired_at(name).await? == at)
 }
 
 /// Files and contents first, then what names them, then the hint. Gives what to tell people: why
@@ -79,19 +79,19 @@ pub(crate) async fn is_stored(
 async fn store(
     stack: &LoadedStack,
     coming: &Coming<'_>,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<Vec<String>, RefreshError> {
     let Some((desired, contents)) = &stack.lowered else { return Ok(vec![]) };
-    let (records, source) = (controller.records(), coming.source);
+    let (records, source) = (desk.records(), coming.source);
     // One that has just left may be about to be forgotten: then this comes after it.
-    let _writing = controller.writing(&desired.stack).await.map_err(RefreshError::Contents)?;
+    let _writing = desk.writing(&desired.stack).await.map_err(RefreshError::Contents)?;
     let before = records.desired(&desired.stack).await?;
     let owner = before.as_ref().map(|before| &before.owner);
     match claim(owner, source.owner(), &stack.dir, coming.take_over) {
         Claim::Refused(why) => {
             return Ok(vec![format!("error: stack `{}` {why}\n", desired.stack)]);
         }
-        Claim::Taken(from) => controller.note_taken(&desired.stack, &from).await?,
+        Claim::Taken(from) => desk.note_taken(&desired.stack, &from).await?,
         Claim::Granted => {}
     }
     let kept = source.seed(coming.files, &stack.data).await?;
@@ -108,11 +108,7 @@ async fn store(
         source.keep_files(desired).await?;
         if standing == Match::Different {
             let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
-            controller
-                .fleet()
-                .assign_everywhere(&contents)
-                .await
-                .map_err(RefreshError::Contents)?;
+            desk.fleet().assign_everywhere(&contents).await.map_err(RefreshError::Contents)?;
             let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
             let arrival = Arrival { revision, load, ..coming.arrival.clone() };
             records.put_arrival(&desired.stack, &arrival).await?;
@@ -120,7 +116,7 @@ async fn store(
         records.put_desired(desired).await?;
     }
     if back || standing == Match::Different {
-        controller.stacks().hint(desired.stack.clone());
+        desk.stacks().hint(desired.stack.clone());
     }
     Ok(kept)
 }
@@ -176,8 +172,8 @@ fn aligned(mut coming: Desired, before: &Desired) -> Desired {
 }
 
 /// A stack left the source. One that a person holds off stays until they let go.
-pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result<(), RefreshError> {
-    let records = controller.records();
+pub(crate) async fn retire(stack: &StackName, desk: &Desk) -> Result<(), RefreshError> {
+    let records = desk.records();
     let policy = records.desired(stack).await?.map(|desired| desired.policy).unwrap_or_default();
     let go = |standing: &mut Standing| {
         let goes = policy.prune && standing.suspended.is_none();
@@ -187,7 +183,7 @@ pub(crate) async fn retire(stack: &StackName, controller: &Controller) -> Result
         goes
     };
     if records.change_standing(stack, Keep::ForNow, go).await? {
-        controller.stacks().hint(stack.clone());
+        desk.stacks().hint(stack.clone());
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(controller.hints().clone().run(move |name| reread(name, refreshing.clone())));
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
-    loops.spawn(until_closed(controller.clone(), keep_room(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), keep_room(controller.desk())));
     loops.spawn(until_closed(controller.clone(), herald::run(controller.clone())));
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);

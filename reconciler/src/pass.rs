@@ -2,7 +2,7 @@
 //! is desired, so nothing here reads Git, and nothing waits for a pull, a start or a stop.
 
 use crate::clock::milliseconds;
-use crate::controller::Controller;
+use crate::desk::Desk;
 use crate::fleet::Turns;
 use crate::history::Note;
 use crate::operation::OperationState;
@@ -17,6 +17,7 @@ use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedMutexGuard;
 use tracing::{Instrument, debug};
@@ -69,52 +70,48 @@ pub(crate) enum PassError {
 pub(crate) async fn pass(
     stack: &StackName,
     asked: &Asked,
-    controller: &Controller,
+    desk: &Arc<Desk>,
 ) -> Result<Passed, PassError> {
-    let span = trace::pass(stack, controller.fleet());
-    let passed = passed(stack, asked, controller).instrument(span.clone()).await;
+    let span = trace::pass(stack, desk.fleet());
+    let passed = passed(stack, asked, desk).instrument(span.clone()).await;
     if let Err(error) = &passed {
         span.in_scope(|| debug!(error = with_causes(error), "no pass"));
     }
     passed
 }
 
-async fn passed(
-    stack: &StackName,
-    asked: &Asked,
-    controller: &Controller,
-) -> Result<Passed, PassError> {
-    let _turn = controller.turn(stack).await; // never two at once for one stack
-    let (depth, began) = (controller.depth_for(stack, asked), Instant::now());
-    let Looked { nodes, plan, owner, _held } = controller.look(stack, asked, depth).await?; // edge: nodes
+async fn passed(stack: &StackName, asked: &Asked, desk: &Arc<Desk>) -> Result<Passed, PassError> {
+    let _turn = desk.turn(stack).await; // never two at once for one stack
+    let (depth, began) = (desk.depth_for(stack, asked), Instant::now());
+    let Looked { nodes, plan, owner, _held } = desk.look(stack, asked, depth).await?; // edge: nodes
     let took = began.elapsed();
     if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
         // An event about the last of a stack's tasks may come after it was forgotten.
         return Ok(Passed { plan, nodes, refused: None });
     }
     if asked.people_only {
-        return controller.for_people(stack, nodes, plan).await;
+        return desk.for_people(stack, nodes, plan).await;
     }
-    controller.concerns(|concerns| concerns.expect(stack, &plan));
+    desk.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Wish> = plan.wishes().cloned().collect();
-    controller.note_needed(&wishes).await?; // edge: disk
-    let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
+    desk.note_needed(&wishes).await?; // edge: disk
+    let refused = desk.fleet().assign(&wishes).await.err(); // edge: nodes
     debug!(
         tasks = plan.entries.len(),
         assigned = wishes.len(),
         refused = refused.is_some(),
         "planned"
     );
-    controller.concerns(|all| all.learn(stack, &nodes, &plan, refused.is_some()));
-    let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), controller.now());
+    desk.concerns(|all| all.learn(stack, &nodes, &plan, refused.is_some()));
+    let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), desk.now());
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
-    controller.chronicle(stack, &note, &plan).await?; // edge: disk
-    controller.remember_good(stack, &plan).await?; // edge: disk
-    controller.forget_gone(stack, &plan).await?; // edge: disk
+    desk.chronicle(stack, &note, &plan).await?; // edge: disk
+    desk.remember_good(stack, &plan).await?; // edge: disk
+    desk.forget_gone(stack, &plan).await?; // edge: disk
     Ok(Passed { plan, nodes, refused })
 }
 
-impl Controller {
+impl Desk {
     /// Looks at the nodes and plans, with a turn at each node that is told something.
     async fn look(
         &self,
@@ -136,7 +133,7 @@ impl Controller {
         }
     }
 
-    /// The nodes that may have anything of a stack, and the controller's own.
+    /// The nodes that may have anything of a stack, and the desk's own.
     async fn nodes_of(&self, stack: &StackName) -> Result<BTreeSet<NodeName>, RecordError> {
         let placed = self.records().standing(stack).await?.placed;
         let of = |labels: &BTreeMap<String, String>| {
@@ -188,7 +185,7 @@ impl Controller {
 
     /// Records what the pass came to, and what was said by what failed.
     async fn chronicle(
-        &self,
+        self: &Arc<Self>,
         stack: &StackName,
         note: &Note,
         plan: &Plan,
@@ -205,13 +202,13 @@ impl Controller {
     }
 
     /// The end of a task's output goes into the history. Apart from the pass: a node may be slow.
-    fn keep_output(&self, stack: StackName, revision: String, task: TaskId) {
-        let controller = self.clone();
+    fn keep_output(self: &Arc<Self>, stack: StackName, revision: String, task: TaskId) {
+        let desk = Arc::clone(self);
         tokio::spawn(async move {
-            let lines = tokio::time::timeout(OUTPUT_TIME, controller.fleet().tail(task)).await;
+            let lines = tokio::time::timeout(OUTPUT_TIME, desk.fleet().tail(task)).await;
             if let Ok(Ok(lines)) = lines {
                 // Without it the history still says what failed.
-                let _ = controller.records().add_log(&stack, &revision, &lines).await;
+                let _ = desk.records().add_log(&stack, &revision, &lines).await;
             }
         });
     }
@@ -243,7 +240,7 @@ impl Controller {
     }
 
     /// While this is held no pass looks at the stack or forgets it, here or in another process: every pass
-    /// has a turn at the controller's own node.
+    /// has a turn at the desk's own node.
     pub(crate) async fn writing(&self, stack: &StackName) -> Result<Writing, EngineError> {
         let turn = self.turn(stack).await;
         let home = [self.fleet().home().clone()].into();

@@ -5,7 +5,7 @@
 //! and limits, none of which a person's own machine or account needs to know.
 
 use crate::ask::StackPlan;
-use crate::source::Location;
+use crate::source::location::Location;
 use keel_engine::StackName;
 use keel_plan::desired::Desired;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use crate::accept::{Coming, accept, is_stored, owned, retire};
 use crate::ask::WarningRow;
 use crate::cause::Cause;
 use crate::clock::milliseconds;
-use crate::controller::Controller;
+use crate::desk::Desk;
 use crate::guard::too_much_gone;
 use crate::history::{Arrival, Entry, Note};
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
@@ -31,15 +31,10 @@ pub(crate) struct Why {
 }
 
 /// Refreshes, records what went wrong, and says when to look again.
-pub(crate) async fn refresh(
-    name: &str,
-    source: &Arc<Source>,
-    why: &Why,
-    controller: &Controller,
-) -> Duration {
-    let _turn = controller.source_turn(name).await; // never two at once for one source
+pub(crate) async fn refresh(name: &str, source: &Arc<Source>, why: &Why, desk: &Desk) -> Duration {
+    let _turn = desk.source_turn(name).await; // never two at once for one source
     let span = trace::refresh(name);
-    let trouble = match refreshed(name, source, why, controller).instrument(span.clone()).await {
+    let trouble = match refreshed(name, source, why, desk).instrument(span.clone()).await {
         Ok(()) => None,
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
@@ -49,18 +44,13 @@ pub(crate) async fn refresh(
     let failed = trouble.is_some();
     span.in_scope(|| debug!(cause = %why.cause, failed, "over"));
     if failed || source.is_failing() {
-        note_trouble(name, source, trouble, controller).await;
+        note_trouble(name, source, trouble, desk).await;
     }
     source.next_look(failed)
 }
 
-async fn note_trouble(
-    name: &str,
-    source: &Source,
-    trouble: Option<String>,
-    controller: &Controller,
-) {
-    let now = controller.now();
+async fn note_trouble(name: &str, source: &Source, trouble: Option<String>, desk: &Desk) {
+    let now = desk.now();
     let note = |record: &mut SourceRecord| {
         record.trouble.clone_from(&trouble);
         record.failing = match record.failing {
@@ -69,7 +59,7 @@ async fn note_trouble(
             since => since,
         };
     };
-    let written = controller.records().change_source(name, note).await;
+    let written = desk.records().change_source(name, note).await;
     // On a full disk not even that can be written; whoever asks is told all the same.
     source.remember_unwritten(trouble.filter(|_| written.is_err()));
 }
@@ -78,32 +68,32 @@ async fn refreshed(
     name: &str,
     source: &Arc<Source>,
     why: &Why,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<(), RefreshError> {
     let began = Instant::now();
     let snapshot = tokio::select! {
-        snapshot = source.fetch(controller.now()) => snapshot?, // edge: network, disk
+        snapshot = source.fetch(desk.now()) => snapshot?, // edge: network, disk
         // A server that hangs must not hold up the end.
-        () = controller.hints().closed() => return Err(RefreshError::Ended),
+        () = desk.hints().closed() => return Err(RefreshError::Ended),
     };
     let fetched = began.elapsed();
     let at_once = why.cause != Cause::Poll;
     debug!(stacks = snapshot.found.len(), milliseconds = milliseconds(fetched), "fetched");
     let Loaded { snapshot, stacks, news } = source.load(&snapshot, at_once).await?; // edge: disk, network
-    if !news && !why.take_over && nothing_to_do(source, &stacks, controller).await? {
+    if !news && !why.take_over && nothing_to_do(source, &stacks, desk).await? {
         return Ok(());
     }
     source.recall(|recall| recall.settled = false);
-    let before = controller.records().source(name).await?;
+    let before = desk.records().source(name).await?;
     let fresh = Fresh { snapshot, stacks, fetched, before };
-    let whole = judged(source, fresh, why, controller).await?;
+    let whole = judged(source, fresh, why, desk).await?;
     let mut problems = printed(&whole.stacks);
     if whole.held.is_none() {
-        problems.extend(stored(source, &whole, why.take_over, controller).await?);
+        problems.extend(stored(source, &whole, why.take_over, desk).await?);
     }
-    recorded(name, source, &whole, problems, controller).await?;
+    recorded(name, source, &whole, problems, desk).await?;
     if whole.before.revision != whole.revision {
-        controller.want_room();
+        desk.want_room();
     }
     Ok(())
 }
@@ -136,7 +126,7 @@ async fn judged(
     source: &Source,
     fresh: Fresh,
     why: &Why,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<Whole, RefreshError> {
     let Fresh { snapshot, mut stacks, fetched, before } = fresh;
     refuse_twins(&mut stacks);
@@ -144,7 +134,7 @@ async fn judged(
     let revision = revision_of(&snapshot, &stacks);
     stacks.extend(hidden(&stacks, &before));
     let folders = names_of(&stacks, &before);
-    let owned = owned(source, controller).await?;
+    let owned = owned(source, desk).await?;
     if stacks.is_empty() && owned.is_empty() {
         // Nothing is taken away by this, so it is a mistake and no emptied source.
         let (path, elsewhere) = (source.sought(), snapshot.elsewhere.clone());
@@ -167,14 +157,14 @@ async fn stored(
     source: &Source,
     whole: &Whole,
     take_over: bool,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<Vec<String>, RefreshError> {
     let (files, arrival) = (&whole.snapshot.files, whole.arrival.clone());
     let coming = Coming { source, files, arrival, take_over };
-    let told = accept(&whole.stacks, &coming, controller).await?;
+    let told = accept(&whole.stacks, &coming, desk).await?;
     let named = whole.folders.values().cloned().collect();
     for gone in whole.owned.difference(&named) {
-        retire(gone, controller).await?;
+        retire(gone, desk).await?;
     }
     let settled = told.is_empty() && whole.owned.is_subset(&named);
     source.recall(|recall| recall.settled = settled);
@@ -187,9 +177,9 @@ async fn recorded(
     source: &Source,
     whole: &Whole,
     problems: Vec<String>,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<(), RecordError> {
-    let (now, warnings) = (controller.now(), warnings(&whole.stacks));
+    let (now, warnings) = (desk.now(), warnings(&whole.stacks));
     let refused = refused(whole, now);
     let note = |record: &mut SourceRecord| {
         record.refused.clone_from(&refused);
@@ -205,8 +195,8 @@ async fn recorded(
             (record.warnings, record.commit) = (warnings.clone(), whole.commit.clone());
         }
     };
-    controller.records().change_source(name, note).await?;
-    tell_refusals(name, whole, &refused, controller).await
+    desk.records().change_source(name, note).await?;
+    tell_refusals(name, whole, &refused, desk).await
 }
 
 /// Whether a refresh that found nothing new can end here: the last one did all that there was to do,
@@ -214,13 +204,13 @@ async fn recorded(
 async fn nothing_to_do(
     source: &Source,
     stacks: &[LoadedStack],
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<bool, RecordError> {
     if !source.recall(|recall| recall.settled) || source.is_failing() {
         return Ok(false);
     }
     for stack in stacks.iter().filter(|stack| stack.lowered.is_some()) {
-        if !is_stored(stack, source, controller).await? {
+        if !is_stored(stack, source, desk).await? {
             return Ok(false);
         }
     }
@@ -288,13 +278,13 @@ async fn tell_refusals(
     source: &str,
     whole: &Whole,
     refused: &BTreeMap<StackName, RefusedRevision>,
-    controller: &Controller,
+    desk: &Desk,
 ) -> Result<(), RecordError> {
     let told = |stack: &StackName, refusal: &RefusedRevision| {
         whole.before.refused.get(stack).is_some_and(|before| before.why == refusal.why)
     };
     for (stack, refusal) in refused.iter().filter(|(stack, refusal)| !told(stack, refusal)) {
-        if controller.records().owner(stack).await?.is_none() {
+        if desk.records().owner(stack).await?.is_none() {
             continue; // It has no past: it has never been accepted.
         }
         let Arrival { author, subject, cause, .. } = whole.arrival.clone();
@@ -308,7 +298,7 @@ async fn tell_refusals(
             at: refusal.since,
             ..Entry::default()
         };
-        controller.records().tell(stack, &Note { entry, ..Note::default() }).await?;
+        desk.records().tell(stack, &Note { entry, ..Note::default() }).await?;
     }
     Ok(())
 }

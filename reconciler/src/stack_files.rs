@@ -2,7 +2,7 @@
 
 use crate::lfs;
 use crate::places::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
-use crate::source::Submodules;
+use crate::source::inventory::Submodules;
 use keel_engine::{Digest, digest_of};
 use keel_plan::lower::{Lack, Sources};
 use keel_spec::files::tidy;

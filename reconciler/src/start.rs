@@ -1,8 +1,9 @@
 //! The start of a controller, with its loops.
 
 use crate::ask::Refusal;
-use crate::controller::{Controller, Settings};
+use crate::controller::Controller;
 use crate::loops;
+use crate::settings::Settings;
 
 impl Controller {
     /// Starts the loops (with `serve`: sources, passes of all stored stacks, drift). Needs a

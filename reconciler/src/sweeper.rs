@@ -5,7 +5,7 @@
 //!   aside no pass runs and no revision is come back to; deleting it takes its time afterwards.
 //! - A source whose refresh takes long keeps its checkouts this time.
 
-use crate::controller::Controller;
+use crate::desk::Desk;
 use crate::record::RecordError;
 use crate::refusal::with_causes;
 use crate::rows::{ClearedRow, UsageRow};
@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout};
@@ -53,23 +54,23 @@ struct Quiet {
 }
 
 /// Looks for as long as the controller serves.
-pub(crate) async fn keep_room(controller: Controller) {
-    let mut images = controller.fleet().events().filter(|event| {
+pub(crate) async fn keep_room(desk: Arc<Desk>) {
+    let mut images = desk.fleet().events().filter(|event| {
         let tells = matches!(event, Event::Image(_) | Event::Missed);
         std::future::ready(tells)
     });
     let mut due = Instant::now();
     loop {
-        let seen = controller.fleet().observe(Depth::State).await;
+        let seen = desk.fleet().observe(Depth::State).await;
         let full = seen.is_ok_and(|seen| seen.all_known().any(|(_, seen)| is_full(seen)));
         if full || Instant::now() >= due {
             let reach = if full { Reach::Full } else { Reach::Old };
-            let waits = controller.clear_and_note(reach).await;
+            let waits = desk.clear_and_note(reach).await;
             due = Instant::now() + if waits { OFTEN } else { SELDOM };
         }
         tokio::select! {
             () = tokio::time::sleep(OFTEN) => {}
-            () = controller.room_wanted() => {
+            () = desk.room_wanted() => {
                 tokio::time::sleep(SOON).await;
                 due = Instant::now();
             }
@@ -78,7 +79,7 @@ pub(crate) async fn keep_room(controller: Controller) {
     }
 }
 
-impl Controller {
+impl Desk {
     /// Remembers that a stack needs the images of these wishes.
     pub(crate) async fn note_needed(&self, wishes: &[Wish]) -> Result<(), RecordError> {
         let pulled = wishes.iter().filter_map(|wish| match &wish.what {

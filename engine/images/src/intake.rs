@@ -20,7 +20,7 @@ use crate::inflate::Inflate;
 use crate::manifest::Descriptor;
 use crate::pipe::{PipeWriter, pipe};
 use crate::progress::{LayerStep, Progress, Report};
-use crate::store::{StagedFile, StagedFolder, Staging};
+use crate::store::staging::{StagedFile, StagedFolder, Staging};
 use crate::unpack::{Limits, UnpackError, Unpacked, unpack};
 use keel_blocking::Started;
 use keel_names::digest::{Digest, Hasher};

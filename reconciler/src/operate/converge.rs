@@ -12,7 +12,6 @@ use crate::outcome::{
 use crate::owners::{Claim, claim};
 use crate::pass::{PassError, Passed, pass};
 use crate::progress::{Scene, step};
-use crate::record::RecordError;
 use crate::refusal::with_causes;
 use crate::store::Keep;
 use base64::Engine as _;
@@ -21,7 +20,7 @@ use futures_util::stream::BoxStream;
 use keel_engine::{Assignment, Content, Event, Phase, Place, StackName};
 use keel_plan::Asked;
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::standing::{Standing, Taken};
+use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -114,17 +113,6 @@ impl Controller {
         self.hand_over(contents).await?;
         self.records().put_desired(&desired).await?;
         Ok(stack)
-    }
-
-    /// Whoever looks at the stack is told whose it was.
-    pub(crate) async fn note_taken(
-        &self,
-        stack: &StackName,
-        from: &Owner,
-    ) -> Result<(), RecordError> {
-        let taken = Taken { from: from.to_string(), at: self.now() };
-        let note = |standing: &mut Standing| standing.taken = Some(taken.clone());
-        self.records().change_standing(stack, Keep::OnDisk, note).await
     }
 
     /// Gives content to the nodes, checked against its digest.

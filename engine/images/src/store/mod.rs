@@ -12,7 +12,7 @@ mod layers;
 mod names;
 mod references;
 mod remove;
-mod staging;
+pub(crate) mod staging;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -25,8 +25,8 @@ pub(crate) use references::Record;
 use references::References;
 pub use remove::{Removed, Swept};
 use rustix::fs::{FlockOperation, flock};
+use staging::Staging;
 pub use staging::Trash;
-pub(crate) use staging::{StagedFile, StagedFolder, Staging};
 
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
