@@ -6,8 +6,8 @@
 //! (and `x-`). A new key is a row here and its decoding in `service/`.
 
 mod keel;
+mod of_services;
 mod row;
-mod service;
 mod top;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,7 @@ impl Key {
 pub fn keys() -> impl Iterator<Item = Key> {
     let tables = [
         ("", top::ROWS),
-        ("services.*", service::ROWS),
+        ("services.*", of_services::ROWS),
         ("", keel::STACK),
         ("services.*", keel::SERVICE),
         ("services.*.volumes[]", keel::MOUNT),

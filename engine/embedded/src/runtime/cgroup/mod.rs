@@ -9,14 +9,14 @@ mod devices;
 mod files;
 mod hierarchies;
 mod home;
-mod limits;
+mod limit_files;
 mod v1;
 mod v2;
 
 pub use devices::DeviceRule;
 pub use hierarchies::Hierarchies;
 pub use home::Home;
-pub use limits::held;
+pub use limit_files::held;
 
 use keel_engine::Limit;
 use std::collections::BTreeSet;
