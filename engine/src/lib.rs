@@ -12,7 +12,9 @@
 
 mod assignment;
 mod diff;
+mod failure;
 pub mod fields;
+mod finding;
 pub mod frames;
 mod hash;
 mod ids;
@@ -32,6 +34,8 @@ use futures_util::stream::BoxStream;
 
 pub use assignment::{Assignment, Content, Goal, Opaque, Presence, TaskAssignment};
 pub use diff::{Difference, cost_of, diff};
+pub use failure::{Failure, FailureKind};
+pub use finding::{FieldPath, Finding, FindingCause, FindingField, FindingSubject, Level};
 pub use hash::{digest_of, hash_of};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;
@@ -39,8 +43,8 @@ pub use limits::{Limit, Limits, limits_of};
 pub use network::NetworkSpec;
 pub use nodes::{NodeReport, Nodes, Silent, Wish};
 pub use observation::{
-    Depth, ExitCause, Finding, ForeignContainer, Health, Level, Observation, ObservedImage,
-    ObservedNetwork, ObservedTask, ObservedVolume, Phase, PublishedPort,
+    Depth, ExitCause, ForeignContainer, Health, Observation, ObservedImage, ObservedNetwork,
+    ObservedTask, ObservedVolume, Phase, PublishedPort,
 };
 pub use open::{Exec, LogOptions, Open};
 pub use sweep::{Disk, Sweep, Swept, Usage};

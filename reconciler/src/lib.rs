@@ -9,6 +9,7 @@
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
 mod accept;
+pub mod advice;
 pub mod allowed;
 pub mod ask;
 mod cause;
@@ -45,6 +46,7 @@ mod source;
 mod store;
 mod sweeper;
 mod trace;
+pub mod trigger;
 pub mod work_tree;
 
 pub use clock::Clock;

@@ -33,7 +33,7 @@ use crate::load::{LoadedStack, Reading, StackFiles};
 use crate::lookups::Changes;
 use crate::preview::ServedSource;
 use crate::recall::{Recall, unchanged};
-use crate::record::Commit;
+use crate::record::{Commit, SourceTrouble};
 use directory::Directory;
 use git::Git;
 use keel_engine::{Mount, MountSource};
@@ -98,7 +98,7 @@ pub(crate) struct Source {
 struct Last {
     snapshot: Option<Arc<Snapshot>>,
     recall: Recall,
-    unwritten: Option<String>,
+    unwritten: Option<SourceTrouble>,
 }
 
 impl Source {
@@ -180,12 +180,12 @@ impl Source {
     }
 
     /// Trouble that no record could take.
-    pub fn remember_unwritten(&self, trouble: Option<String>) {
+    pub fn remember_unwritten(&self, trouble: Option<SourceTrouble>) {
         self.last().unwritten = trouble;
     }
 
     /// Trouble that no record could take.
-    pub fn unwritten(&self) -> Option<String> {
+    pub fn unwritten(&self) -> Option<SourceTrouble> {
         self.last().unwritten.clone()
     }
 

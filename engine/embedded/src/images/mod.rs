@@ -10,7 +10,7 @@ mod observed;
 use crate::runtime::ImageFacts;
 use crate::task::setback::{Setback, Step, in_words};
 use crate::{Layout, Lease, Options, root::record};
-use keel_engine::{Digest, EngineError, Event, PullPolicy, Result};
+use keel_engine::{Digest, EngineError, Event, Failure, FailureKind, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,
     Store, Trash,
@@ -52,13 +52,6 @@ struct Known {
     layers: BTreeMap<Digest, (u64, u64)>,
     failure: Option<Failure>,
     pulls: u64,
-}
-
-#[derive(Clone)]
-struct Failure {
-    words: String,
-    transient: bool,
-    missing: bool,
 }
 
 /// A pull that was asked for and has not ended.
@@ -222,18 +215,18 @@ impl Images {
             return Ok(image);
         }
         if policy == PullPolicy::Never {
-            return Err(Setback::Never(absent(reference).words));
+            return Err(Setback::Never(absent(reference).text));
         }
         let name = if pinned.is_some() { wanted.to_string() } else { reference.to_owned() };
         let mut done = self.pull(&name, wanted.clone());
         // An error means that the pull's task is gone; what it left is looked at either way.
         let _ = done.wait_for(|done| *done).await;
         match self.known(&name, |known| known.failure.clone()) {
-            Some(failure) if failure.transient || failure.missing => {
-                Err(Setback::Later(failure.words))
+            Some(failure) if failure.kind.may_pass() || failure.kind.is_missing() => {
+                Err(Setback::Later(failure.text))
             }
-            Some(failure) => Err(Setback::Never(failure.words)),
-            None => self.find(&wanted).await?.ok_or_else(|| Setback::Later(absent(&name).words)),
+            Some(failure) => Err(Setback::Never(failure.text)),
+            None => self.find(&wanted).await?.ok_or_else(|| Setback::Later(absent(&name).text)),
         }
     }
 
@@ -316,21 +309,17 @@ impl Known {
 }
 
 fn failure(error: &keel_images::Error) -> Failure {
-    Failure {
-        words: in_words(error) + &remedy(error),
-        transient: error.is_transient(),
-        missing: error.is_missing(),
-    }
+    Failure { kind: error.kind(), text: in_words(error) + &remedy(error) }
 }
 
 fn broke_off() -> Failure {
-    let words = "the pull broke off by a fault of keel's own: please report what it printed";
-    Failure { words: words.to_owned(), transient: false, missing: false }
+    let text = "the pull broke off by a fault of keel's own: please report what it printed";
+    Failure { kind: FailureKind::Other, text: text.to_owned() }
 }
 
 fn absent(reference: &str) -> Failure {
-    let words = format!("image {reference} is not on this node, and may not be pulled");
-    Failure { words, transient: false, missing: true }
+    let text = format!("image {reference} is not on this node, and may not be pulled");
+    Failure { kind: FailureKind::NotHere, text }
 }
 
 /// What to do, where only a person can: it is told wherever the failure is.
