@@ -253,6 +253,54 @@ fn no_door_leads_past_the_plan() {
     }
 }
 
+/// Whoever decides what is planned, noted, told or recorded decides by data: a text is compared with a text, or
+/// taken apart, only where what is read is somebody else's. What is checked is the code's own comparisons with
+/// literals; `names.contains(&name)` and the like are values.
+#[test]
+fn nobody_decides_by_words() {
+    let rooms = [
+        "reconciler/plan/src/",
+        "reconciler/src/notices",
+        "reconciler/src/operation",
+        "reconciler/src/history",
+        "reconciler/src/outcome",
+        "reconciler/src/trigger",
+        "reconciler/src/advice",
+        "reconciler/src/record",
+        "reconciler/src/operate/trouble",
+        "reconciler/src/operate/status",
+        "reconciler/src/operate/drift",
+        "src/cmd/status",
+        "src/cmd/serve/watch",
+    ];
+    let foreign = [
+        // Compose files and paths in them.
+        "reconciler/plan/src/lower/",
+        // Words of older records and of nodes, but for what counts in them.
+        "reconciler/plan/src/why/gist.rs",
+        // What an older version recorded of a source.
+        "reconciler/src/record/trouble.rs",
+        // The addresses that mean all of them.
+        "reconciler/plan/src/waits.rs",
+    ];
+    let apart =
+        ["== \"", "!= \"", "contains(\"", "starts_with(\"", "ends_with(\"", "strip_prefix(\""];
+    let inside = |name: &str, rooms: &[&str]| rooms.iter().any(|room| name.starts_with(room));
+    for path in sources() {
+        let name = shown(&path);
+        if !inside(&name, &rooms) || inside(&name, &foreign) || name.ends_with("tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            let code = line.split("//").next().unwrap();
+            let word = apart.iter().find(|word| code.contains(**word));
+            assert!(word.is_none(), "{name}:{}: it decides by words: {}", number + 1, line.trim());
+        }
+    }
+}
+
 /// A map that names what is not there is worse than none.
 #[test]
 fn the_pages_name_files_that_exist() {

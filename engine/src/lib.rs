@@ -12,7 +12,9 @@
 
 mod assignment;
 mod diff;
+mod failure;
 pub mod fields;
+mod finding;
 pub mod frames;
 mod goal;
 mod hash;
@@ -33,6 +35,8 @@ use futures_util::stream::BoxStream;
 
 pub use assignment::{Assignment, Content, TaskAssignment};
 pub use diff::{Difference, cost_of, diff};
+pub use failure::{Failure, FailureKind};
+pub use finding::{FieldPath, Finding, FindingCause, FindingField, FindingSubject, Level};
 pub use goal::{Goal, Opaque, Presence};
 pub use hash::{digest_of, hash_of};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
@@ -41,8 +45,8 @@ pub use limits::{Limit, Limits, limits_of};
 pub use network::NetworkSpec;
 pub use nodes::{NodeReport, Nodes, Silent, Wish};
 pub use observation::{
-    Depth, ExitCause, Finding, ForeignContainer, Health, Level, Observation, ObservedImage,
-    ObservedNetwork, ObservedTask, ObservedVolume, Phase, PublishedPort,
+    Depth, ExitCause, ForeignContainer, Health, Observation, ObservedImage, ObservedNetwork,
+    ObservedTask, ObservedVolume, Phase, PublishedPort,
 };
 pub use open::{Exec, LogOptions, Open};
 pub use sweep::{Disk, Sweep, Swept, Usage};

@@ -1,8 +1,8 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    Digest, Disk, Goal, NetworkSpec, NodeName, Opaque, Place, Protocol, Slot, StackName, TaskId,
-    TaskSpec, Value, VolumeSpec, fields::Field,
+    Digest, Disk, Failure, Finding, Goal, NetworkSpec, NodeName, Opaque, Place, Protocol, Slot,
+    StackName, TaskId, TaskSpec, VolumeSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -253,46 +253,6 @@ pub struct PublishedPort {
     pub protocol: Protocol,
 }
 
-/// What kind of thing differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Level {
-    /// A field of a task's container.
-    Task,
-    /// A network, or the firewall.
-    Network,
-    /// A volume.
-    Volume,
-    /// The node.
-    Node,
-}
-
-/// A difference between what was applied and what is: drift. Compared with what this kernel
-/// would hold for the applied value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What kind of thing.
-    pub level: Level,
-    /// The stack whose thing it is, where it belongs to no task.
-    #[serde(default)]
-    pub stack: Option<StackName>,
-    /// The row of the field table, where there is one.
-    #[serde(default)]
-    pub row: Option<Field>,
-    /// The field path for people and for the origin's join: `mem_limit`, `ports[0]`, `process`.
-    pub field: String,
-    /// What was applied, as this kernel would hold it.
-    pub applied: Value,
-    /// What is.
-    pub observed: Value,
-    /// What is known of how it came: `killed by SIGKILL from outside`.
-    #[serde(default)]
-    pub cause: Option<String>,
-    /// It healed by itself already (a restart by policy); shown, but not counted.
-    #[serde(default)]
-    pub fixed: bool,
-}
-
 /// A network on the node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedNetwork {
@@ -355,10 +315,7 @@ pub struct ObservedImage {
     pub pulling: Option<(u64, u64)>,
     /// Why the last pull failed.
     #[serde(default)]
-    pub failure: Option<String>,
-    /// Whether that cause can pass by itself (registry away), or not (no such image).
-    #[serde(default)]
-    pub transient: bool,
+    pub failure: Option<Failure>,
     /// Pulls asked for and ended, well or not, since the engine started: tells a caller that the
     /// pull it asked for is over.
     #[serde(default)]

@@ -5,10 +5,12 @@
 //! - Times are RFC 3339 in UTC where people or scripts read them.
 //! - No answer carries the content of a secret or config.
 
+use crate::operation::{OperationReason, OperationState};
 use crate::rows::{TaskDone, TroubleRow};
 use crate::stack_change::StackChange;
 use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
+use keel_plan::status::{Health, Note, Sync};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -190,14 +192,17 @@ pub struct StatusRow {
     /// As applied last.
     pub revision: String,
     /// `InSync`, `OutOfSync`, `Unknown`.
-    pub sync: String,
+    pub sync: Sync,
     /// `Healthy`, `Progressing`, `Degraded`, `Missing`, `Suspended`, `Unknown`.
-    pub health: String,
+    pub health: Health,
     /// What the last pass did.
     pub operation: OperationRow,
     /// What a tired person needs: one line each, worst first (`web.1 exited (1) 3 times: …`).
     #[serde(default)]
     pub notes: Vec<String>,
+    /// The same notes as data, in the same order.
+    #[serde(default)]
+    pub noted: Vec<Note>,
     /// Held off since, by whom.
     #[serde(default)]
     pub suspended: Option<String>,
@@ -218,6 +223,14 @@ pub struct StatusRow {
     pub trouble: Option<TroubleRow>,
 }
 
+impl StatusRow {
+    /// Each note in words, with its data; an older daemon gives words only.
+    pub fn notes_with_data(&self) -> impl Iterator<Item = (&str, Option<&Note>)> {
+        let data = self.noted.iter().map(Some).chain(std::iter::repeat(None));
+        self.notes.iter().map(String::as_str).zip(data)
+    }
+}
+
 /// What is legal in a stack's files and hurts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct WarningRow {
@@ -234,10 +247,15 @@ pub struct WarningRow {
 /// The last operation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationRow {
-    /// `running`, `succeeded`, `failed`, `held`.
-    pub state: String,
+    /// `running`, `succeeded`, `failed`, `held`; empty where nothing was done yet.
+    #[serde(with = "crate::operation::state_or_nothing")]
+    #[schemars(with = "String")]
+    pub state: Option<OperationState>,
     /// Why, for people.
     pub reason: String,
+    /// The same as data.
+    #[serde(default)]
+    pub why: OperationReason,
     /// When it came to this state.
     pub at: String,
 }

@@ -7,11 +7,11 @@
 //!   kept, those that brought a revision before others.
 //! - What an entry says was done are the plan's words: no content of a secret or config.
 
-use crate::operation::{Operation, OperationState};
+use crate::operation::{Operation, OperationReason, OperationState};
+use crate::trigger::Trigger;
+use keel_plan::why::gist;
 use serde::{Deserialize, Serialize};
 
-/// The trigger of a pass that nothing and nobody asked for.
-pub(crate) const A_LOOK: &str = "a look";
 /// Entries that are kept for each stack.
 const KEPT: usize = 50;
 /// Entries that are kept whatever they tell of, the latest.
@@ -33,7 +33,10 @@ pub struct Entry {
     /// Of all stacks of the root, one up for each.
     pub number: u64,
     /// What or who began it.
-    pub trigger: String,
+    pub trigger: Trigger,
+    /// What or who made its source be read, where it began with a revision that came.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cause: String,
     /// The revision that it was about.
     pub revision: String,
     /// Who wrote that revision, and its first line; empty where there is no commit.
@@ -42,8 +45,8 @@ pub struct Entry {
     pub subject: String,
     /// What became of it.
     pub state: OperationState,
-    /// Why, for people.
-    pub reason: String,
+    /// Why.
+    pub reason: OperationReason,
     /// When it began.
     pub at: u64,
     /// When it was changed last.
@@ -115,9 +118,7 @@ impl Note {
         (note.entry.author, note.entry.subject) = (author, subject);
         if self.arrives {
             (note.entry.fetch, note.entry.load) = (fetch, load);
-            if !cause.is_empty() {
-                note.entry.trigger = format!("{}, {cause}", self.entry.trigger);
-            }
+            note.entry.cause = cause;
         }
         note
     }
@@ -185,23 +186,6 @@ impl History {
     }
 }
 
-/// What is said, but for what counts up from one time to the next: how often, and the number of a
-/// process.
-pub(crate) fn gist(text: &str) -> String {
-    let mut gist = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
-        let (before, number) = rest.split_at(at);
-        let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
-        let (digits, after) = number.split_at(end);
-        gist.push_str(before);
-        let counts = after.starts_with(" times") || before.ends_with("pid ");
-        gist.push_str(if counts { "#" } else { digits });
-        rest = after;
-    }
-    gist + rest
-}
-
 /// Something was done, or it is another trouble, or the trouble is over.
 fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
     if !note.actions.is_empty() {
@@ -214,20 +198,36 @@ fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
             last.state != OperationState::Succeeded && note.state == OperationState::Succeeded
         }
         Some(last) => {
-            (&last.revision, last.state, gist(&last.reason))
-                != (&note.revision, note.state, gist(&note.reason))
+            (&last.revision, last.state) != (&note.revision, note.state)
+                || !last.reason.is_alike(&note.reason)
         }
     }
 }
 
 impl Entry {
+    /// What or who began it, for people.
+    #[must_use]
+    pub fn began_by(&self) -> String {
+        let Self { trigger, cause, .. } = self;
+        if cause.is_empty() { trigger.to_string() } else { format!("{trigger}, {cause}") }
+    }
+
+    /// Whether the same began both, whichever version recorded them.
+    fn began_alike(&self, other: &Self) -> bool {
+        match (&self.trigger, &other.trigger) {
+            (Trigger::Other(_), _) | (_, Trigger::Other(_)) => self.began_by() == other.began_by(),
+            (one, two) => one == two && self.cause == other.cause,
+        }
+    }
+
     /// Whether both tell of the same, ended the same way.
     fn is_alike(&self, other: &Self) -> bool {
         let gists = |entry: &Self| entry.actions.iter().map(|one| gist(one)).collect::<Vec<_>>();
         let (one, two) = (self, other);
         other.state != OperationState::Running
-            && (&one.trigger, &one.revision, one.state) == (&two.trigger, &two.revision, two.state)
-            && gist(&one.reason) == gist(&two.reason)
+            && (&one.revision, one.state) == (&two.revision, two.state)
+            && one.began_alike(two)
+            && one.reason.is_alike(&two.reason)
             && gists(one) == gists(two)
     }
 
@@ -258,8 +258,8 @@ impl Entry {
     /// Whether a pass only does what this failure asks for: what was good before comes back.
     fn comes_back_by(&self, note: &Note) -> bool {
         let now = &note.entry;
-        let of_itself = now.trigger == A_LOOK && !note.arrives && now.revision == self.revision;
-        let same = now.state == OperationState::Running || now.reason.contains(&self.reason);
+        let of_itself = now.trigger.is_look() && !note.arrives && now.revision == self.revision;
+        let same = now.state == OperationState::Running || now.reason.tells_of(&self.reason);
         self.state == OperationState::Failed && of_itself && same
     }
 
@@ -272,9 +272,8 @@ impl Entry {
     }
 
     fn overtaken(&mut self, note: &Self) {
-        let by = keel_engine::short(&note.revision);
         self.state = OperationState::Held;
-        self.reason = format!("superseded by revision {by}");
+        self.reason = OperationReason::Superseded { by: note.revision.clone() };
         self.until = note.at;
     }
 }
@@ -286,10 +285,10 @@ mod tests {
 
     fn note(revision: &str, state: OperationState, actions: &[&str], at: u64) -> Note {
         let entry = Entry {
-            trigger: "push".into(),
+            trigger: Trigger::Other("push".into()),
             revision: revision.into(),
             state,
-            reason: format!("{state:?}").to_lowercase(),
+            reason: OperationReason::Other(format!("{state:?}").to_lowercase()),
             at,
             actions: actions.iter().map(|action| (*action).to_owned()).collect(),
             ..Entry::default()
@@ -339,7 +338,8 @@ mod tests {
     fn what_comes_back_after_a_failure_belongs_to_it() {
         let look = |state, reason: &str, actions: &[&str], at| {
             let mut note = note("r2", state, actions, at);
-            (note.entry.trigger, note.entry.reason) = (A_LOOK.into(), reason.into());
+            note.entry.trigger = Trigger::Look;
+            note.entry.reason = OperationReason::Other(reason.into());
             note
         };
         let text = told(&[
@@ -367,8 +367,8 @@ mod tests {
     fn a_crash_loop_is_a_few_entries_and_deploys_stay() {
         let crashed = |times: u64, at| {
             let mut note = note("r2", Failed, &[], at);
-            note.entry.trigger = A_LOOK.into();
-            note.entry.reason = format!("web.1 exited (3) {times} times");
+            note.entry.trigger = Trigger::Look;
+            note.entry.reason = OperationReason::Other(format!("web.1 exited (3) {times} times"));
             note
         };
         let deploy = |revision: &str, at| {
@@ -382,7 +382,7 @@ mod tests {
             notes.push(note("r2", Succeeded, &[], round * 10 + 5));
         }
         let mut other = note("r2", Failed, &[], 5_000);
-        other.entry.reason = "web.1 exited (137) 3 times".into();
+        other.entry.reason = OperationReason::Other("web.1 exited (137) 3 times".into());
         notes.push(other);
         insta::assert_snapshot!(told(&notes), @r#"
         1 r1 succeeded ×1 1-1 ["replace web.1"]
@@ -439,10 +439,10 @@ mod tests {
         };
         let begun = Note { arrives: true, ..note("r1", Running, &["start web.1"], 1) };
         let begun = begun.with_arrival(arrival.clone()).entry;
-        assert_eq!((begun.trigger.as_str(), begun.author.as_str()), ("push, webhook", "Ann"));
+        assert_eq!((begun.began_by().as_str(), begun.author.as_str()), ("push, webhook", "Ann"));
         assert_eq!((begun.fetch, begun.load), (Some(80), Some(2)));
         let healed = note("r1", Running, &["start web.1"], 9).with_arrival(arrival).entry;
-        assert_eq!((healed.trigger.as_str(), healed.author.as_str()), ("push", "Ann"));
+        assert_eq!((healed.began_by().as_str(), healed.author.as_str()), ("push", "Ann"));
         assert_eq!((healed.fetch, healed.load), (None, None), "it came long ago");
     }
 }

@@ -9,6 +9,7 @@
 //! - This crate prints nothing and reads neither the environment nor a home directory.
 
 mod accept;
+pub mod advice;
 pub mod allowed;
 pub mod ask;
 mod cause;
@@ -52,6 +53,7 @@ mod start;
 mod store;
 mod sweeper;
 mod trace;
+pub mod trigger;
 mod verb;
 pub mod work_tree;
 

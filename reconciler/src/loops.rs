@@ -6,11 +6,12 @@ use crate::controller::Controller;
 use crate::history::{Entry, Note};
 use crate::notices::herald;
 use crate::operate::drift;
-use crate::operation::OperationState;
+use crate::operation::{OperationReason, OperationState};
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
 use crate::sweeper::keep_room;
+use crate::trigger::Trigger;
 use futures_util::{FutureExt, StreamExt};
 use keel_engine::{Event, StackName};
 use keel_plan::Asked;
@@ -83,9 +84,9 @@ fn after(passed: &Passed, controller: &Controller) -> Option<Duration> {
 
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
     let entry = Entry {
-        trigger: crate::history::A_LOOK.to_owned(),
+        trigger: Trigger::Look,
         state: OperationState::Failed,
-        reason: with_causes(error),
+        reason: OperationReason::Broken { error: with_causes(error) },
         at: controller.now(),
         ..Entry::default()
     };

@@ -10,6 +10,7 @@
 //! - Deciding is pure (`judge`, `incident`, `drift`, `answers`, `outbox`); `look` reads, [`herald`] puts.
 //! - No letter holds a secret: no output of containers, no values of fields, no URL of a receiver.
 
+mod about;
 mod book;
 mod deliveries;
 mod drifted;

@@ -2,12 +2,14 @@
 
 use crate::ask::Outcome;
 use crate::history::{self, Note};
-use crate::operation::OperationState;
+use crate::operation::{OperationReason, OperationState};
 use crate::refusal::with_causes;
+use crate::trigger::Trigger;
 use keel_engine::{EngineError, Goal, Nodes, Slot};
 use keel_plan::desired::Owner;
 use keel_plan::text;
 use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
+use keel_plan::why::FailureCause;
 
 /// So often a step is tried while a person waits for it.
 pub(crate) const ATTEMPTS: u32 = 4;
@@ -19,10 +21,6 @@ pub(crate) fn note_of(
     owner: Option<&Owner>,
     at: u64,
 ) -> Note {
-    let from = match owner {
-        Some(Owner::Source { name, .. }) => format!("source {name}"),
-        _ => "the command line".to_owned(),
-    };
     let (state, reason) = state_of(plan, refused);
     let acts = plan.entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Act { .. }));
     let about_image = |entry: &&Entry| matches!(entry.subject, Subject::Image(_));
@@ -36,7 +34,7 @@ pub(crate) fn note_of(
         Verdict::Hold(hold) => !hold.is_final(),
     };
     let entry = history::Entry {
-        trigger: trigger(plan, &from),
+        trigger: trigger(plan, owner),
         revision: plan.revision.clone(),
         state,
         reason,
@@ -58,27 +56,31 @@ fn begins(plan: &Plan) -> bool {
 }
 
 /// What or who made a pass do something.
-fn trigger(plan: &Plan, from: &str) -> String {
+fn trigger(plan: &Plan, owner: Option<&Owner>) -> Trigger {
+    let source = match owner {
+        Some(Owner::Source { name, .. }) => Some(name.clone()),
+        _ => None,
+    };
     if begins(plan) {
-        let revision = keel_engine::short(&plan.revision);
+        let revision = plan.revision.clone();
         return match &plan.standing.pinned {
-            Some(pinned) => format!("rollback to {revision} by {}", pinned.by),
-            None => format!("revision {revision} of {from}"),
+            Some(pinned) => Trigger::Rollback { revision, by: pinned.by.clone() },
+            None => Trigger::Revision { revision, source },
         };
     }
     let reasons = plan.entries.iter().filter_map(|entry| match &entry.verdict {
         Verdict::Act { reason, .. } => Some(reason),
         Verdict::Hold(_) => None,
     });
-    let word = |reason: &Reason| match reason {
-        Reason::Asked { command } => Some(format!("keel {command}")),
-        Reason::Drifted { .. } => Some("drift".to_owned()),
-        Reason::Ended { .. } | Reason::Missing => Some("a container was not there".to_owned()),
-        Reason::ImageMoved { .. } => Some("a tag that moved".to_owned()),
-        Reason::NotInSource => Some(format!("{from} does not name it any more")),
+    let of_reason = |reason: &Reason| match reason {
+        Reason::Asked { command } => Some(Trigger::Command { command: *command }),
+        Reason::Drifted { .. } => Some(Trigger::Drift),
+        Reason::Ended { .. } | Reason::Missing => Some(Trigger::NotThere),
+        Reason::ImageMoved { .. } => Some(Trigger::TagMoved),
+        Reason::NotInSource => Some(Trigger::LeftSource { source: source.clone() }),
         _ => None,
     };
-    reasons.into_iter().find_map(word).unwrap_or_else(|| crate::history::A_LOOK.to_owned())
+    reasons.into_iter().find_map(of_reason).unwrap_or(Trigger::Look)
 }
 
 /// What was done, in one line.
@@ -87,22 +89,23 @@ fn done(entry: &Entry) -> String {
     format!("{} {}", row.slot.or(row.resource).unwrap_or_default(), row.text)
 }
 
-fn state_of(plan: &Plan, refused: Option<&EngineError>) -> (OperationState, String) {
+fn state_of(plan: &Plan, refused: Option<&EngineError>) -> (OperationState, OperationReason) {
     let failed = plan.learned.iter().find_map(|learned| match learned {
-        Learned::Failed { reason, .. } => Some(reason.clone()),
+        Learned::Failed { cause, .. } => Some(cause.clone()),
         _ => None,
     });
-    if let Some(reason) = failed {
-        return (OperationState::Failed, reason);
+    if let Some(cause) = failed {
+        return (OperationState::Failed, OperationReason::Failed { cause });
     }
     if let Some(error) = refused {
-        return (OperationState::Failed, with_causes(error));
+        return (OperationState::Failed, OperationReason::Broken { error: with_causes(error) });
     }
     let worst = plan.entries.iter().max_by_key(|entry| weight(&entry.verdict));
-    match worst.map(|entry| (state_of_verdict(&entry.verdict), line(entry))) {
+    match worst.map(|entry| (state_of_verdict(&entry.verdict), OperationReason::from(entry))) {
         None | Some((OperationState::Succeeded, _)) => {
-            let words = if plan.is_gone() { "removed" } else { "everything is as desired" };
-            (OperationState::Succeeded, words.to_owned())
+            let gone = plan.is_gone();
+            let reason = if gone { OperationReason::Removed } else { OperationReason::AsDesired };
+            (OperationState::Succeeded, reason)
         }
         Some(other) => other,
     }
@@ -149,10 +152,9 @@ pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
     let bad = |entry: &&Entry| {
         matches!(state_of_verdict(&entry.verdict), OperationState::Failed | OperationState::Held)
     };
-    let mut notes: Vec<_> = plan.entries.iter().filter(bad).map(line).collect();
-    let all = notes.clone();
-    // An image's failure is not told again for each slot that needs it.
-    notes.retain(|note| !all.iter().any(|other| note.ends_with(&format!(" {other}"))));
+    let all: Vec<_> = plan.entries.iter().filter(bad).collect();
+    let notes: Vec<_> = all.iter().filter(|entry| !is_told_by_another(entry, &all)).collect();
+    let notes: Vec<_> = notes.into_iter().map(|entry| line(entry)).collect();
     let late = |entry: &Entry| matches!(entry.verdict, Verdict::Hold(Hold::Late { .. }));
     let outcome = match plan.entries.iter().filter(bad).all(late) {
         _ if notes.is_empty() => Outcome::Done,
@@ -195,8 +197,7 @@ pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Nodes) -> bool {
     let refused = |reference: &str| {
         seen.all_images().any(|(_, image)| {
             image.reference == reference
-                && image.failure.is_some()
-                && !image.transient
+                && image.failure.as_ref().is_some_and(|failure| !failure.kind.may_pass())
                 && image.pulling.is_none()
         })
     };
@@ -238,25 +239,43 @@ pub(crate) fn only_vain_attempts_are_open(plan: &Plan, seen: &Nodes) -> bool {
 
 /// A verdict as people would say it, with what it is about.
 fn line(entry: &Entry) -> String {
-    let row = text::row(entry);
-    let subject = row.slot.or(row.resource).unwrap_or_default();
-    let words = match &entry.verdict {
-        Verdict::Hold(Hold::Failed { what } | Hold::Late { what }) if !what.contains(&subject) => {
-            return format!("{subject} {what}");
+    OperationReason::from(entry).to_string()
+}
+
+/// What an entry tells of something else: an image's failure is not told again for each slot that
+/// needs it, nor a revision's for each slot that is left as it is.
+fn is_told_by_another(entry: &Entry, all: &[&Entry]) -> bool {
+    let Verdict::Hold(hold) = &entry.verdict else { return false };
+    let others = all.iter().filter(|other| other.subject != entry.subject);
+    others.into_iter().any(|other| match (hold, &other.subject, &other.verdict) {
+        (
+            Hold::Failed { cause },
+            Subject::Image(_),
+            Verdict::Hold(Hold::Failed { cause: of_image }),
+        ) => cause == of_image,
+        (
+            Hold::KnownBad { cause, .. },
+            Subject::Slot(slot),
+            Verdict::Hold(Hold::Failed { cause: own } | Hold::Late { cause: own }),
+        ) => {
+            let (slot, own) = (slot.clone(), Box::new(own.clone()));
+            cause.is_same(&FailureCause::InSlot { slot, cause: own })
         }
-        Verdict::Hold(Hold::Failed { what } | Hold::Late { what } | Hold::InProgress { what }) => {
-            what.clone()
+        (Hold::NotFound { subject }, about, Verdict::Hold(Hold::NotFound { subject: missing })) => {
+            subject == missing && missing == about
         }
-        Verdict::Hold(hold) => text::of_hold(hold),
-        Verdict::Act { .. } => row.text,
-    };
-    if words.contains(&subject) { words } else { format!("{subject}: {words}") }
+        _ => false,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use keel_engine::StackName;
+
+    fn unhealthy() -> FailureCause {
+        FailureCause::Unhealthy { after: 5, output: None }
+    }
 
     #[test]
     fn what_is_only_late_is_no_failure() {
@@ -267,8 +286,8 @@ mod tests {
                 slot: "1".into(),
             })
         };
-        let late = || Hold::Late { what: "not healthy after 5 s".into() };
-        let failed = || Hold::Failed { what: "exited (1)".into() };
+        let late = || Hold::Late { cause: unhealthy() };
+        let failed = || Hold::Failed { cause: FailureCause::Other("exited (1)".into()) };
         let outcome = |holds: Vec<Hold>| {
             let entries = holds.into_iter().enumerate().map(|(number, hold)| Entry {
                 subject: slot(&format!("s{number}")),
@@ -298,8 +317,8 @@ mod tests {
             service: "web".into(),
             slot: "1".into(),
         };
-        let network = || Hold::NotFound { what: "network lan".into() };
-        let failed = Hold::Failed { what: "not healthy after 5 s".into() };
+        let network = || Hold::NotFound { subject: Subject::Network("lan".into()) };
+        let failed = Hold::Failed { cause: unhealthy() };
         let cases = [
             (Subject::Slot(slot.clone()), failed, "web.1 not healthy after 5 s"),
             (

@@ -215,7 +215,7 @@ fn word_of_image(image: &ObservedImage) -> Word {
             Word { what: "Pulling", failed: false, detail: percent, task: None }
         }
         (None, _, Some(failure)) => {
-            Word { what: "Error", failed: true, detail: Some(failure.clone()), task: None }
+            Word { what: "Error", failed: true, detail: Some(failure.text.clone()), task: None }
         }
         (None, Some(_), None) => Word { what: "Pulled", failed: false, detail: None, task: None },
         (None, None, None) => Word { what: "Pulling", failed: false, detail: None, task: None },

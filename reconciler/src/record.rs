@@ -6,9 +6,12 @@
 //! - No record holds the content of a secret or config.
 
 mod decoded;
+mod trouble;
+
+pub use trouble::SourceTrouble;
 
 use crate::ask::WarningRow;
-use crate::history::{Arrival, History, Note, gist};
+use crate::history::{Arrival, History, Note};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Keep, Store, StoreError};
 use decoded::Decoded;
@@ -80,8 +83,8 @@ pub struct SourceRecord {
     pub confirmed: Option<String>,
     /// Since when it could not be fetched; 0 while it can.
     pub failing: u64,
-    /// Why it could not be fetched; ready to print.
-    pub trouble: Option<String>,
+    /// Why it could not be fetched.
+    pub trouble: Option<SourceTrouble>,
     /// Why stacks were refused; ready to print.
     pub problems: Vec<String>,
     /// Who wrote the revision that was loaded last; `None` where there is no commit.
@@ -333,8 +336,8 @@ impl Records {
     pub async fn finish(&self, stack: &StackName, note: &Note) -> Result<()> {
         let operation = note.operation();
         let change = |last: &mut Operation| {
-            let same = (&last.revision, last.state, gist(&last.reason))
-                == (&operation.revision, operation.state, gist(&operation.reason));
+            let same = (&last.revision, last.state) == (&operation.revision, operation.state)
+                && last.reason.is_alike(&operation.reason);
             let since = last.at;
             last.clone_from(&operation);
             if same {

@@ -9,13 +9,16 @@ use crate::desk::Desk;
 use crate::guard::too_much_gone;
 use crate::history::{Arrival, Entry, Note};
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
-use crate::operation::OperationState;
-use crate::record::{Commit, HeldRevision, RecordError, RefusedRevision, SourceRecord};
+use crate::operation::{OperationReason, OperationState};
+use crate::record::{
+    Commit, HeldRevision, RecordError, RefusedRevision, SourceRecord, SourceTrouble,
+};
 use crate::refresh_error::RefreshError;
 use crate::refusal::with_causes;
 use crate::source::{Loaded, Snapshot, Source, SourceError};
 use crate::trace;
-use keel_engine::{StackName, digest_of, short};
+use crate::trigger::Trigger;
+use keel_engine::{StackName, digest_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +42,7 @@ pub(crate) async fn refresh(name: &str, source: &Arc<Source>, why: &Why, desk: &
         // The next start looks again.
         Err(RefreshError::Ended) => return Duration::ZERO,
         Err(RefreshError::Source(error)) if source.awaits_first_push(&error) => None,
-        Err(error) => Some(words(name, &error)),
+        Err(error) => Some(trouble_of(name, &error)),
     };
     let failed = trouble.is_some();
     span.in_scope(|| debug!(cause = %why.cause, failed, "over"));
@@ -49,7 +52,7 @@ pub(crate) async fn refresh(name: &str, source: &Arc<Source>, why: &Why, desk: &
     source.next_look(failed)
 }
 
-async fn note_trouble(name: &str, source: &Source, trouble: Option<String>, desk: &Desk) {
+async fn note_trouble(name: &str, source: &Source, trouble: Option<SourceTrouble>, desk: &Desk) {
     let now = desk.now();
     let note = |record: &mut SourceRecord| {
         record.trouble.clone_from(&trouble);
@@ -289,12 +292,13 @@ async fn tell_refusals(
         }
         let Arrival { author, subject, cause, .. } = whole.arrival.clone();
         let entry = Entry {
-            trigger: trigger(&refusal.revision, source, &cause),
+            trigger: trigger(&refusal.revision, source),
+            cause,
             revision: refusal.revision.clone(),
             author,
             subject,
             state: OperationState::Failed,
-            reason: format!("refused: {}", refusal.why),
+            reason: OperationReason::Refused { why: refusal.why.clone() },
             at: refusal.since,
             ..Entry::default()
         };
@@ -304,10 +308,11 @@ async fn tell_refusals(
 }
 
 /// A folder's files have no revision before they can be used.
-fn trigger(revision: &str, source: &str, cause: &str) -> String {
-    match short(revision) {
-        "" => format!("source {source}, {cause}"),
-        revision => format!("revision {revision} of source {source}, {cause}"),
+fn trigger(revision: &str, source: &str) -> Trigger {
+    let source = source.to_owned();
+    match revision.is_empty() {
+        true => Trigger::Source { source },
+        false => Trigger::Revision { revision: revision.to_owned(), source: Some(source) },
     }
 }
 
@@ -329,16 +334,15 @@ fn warnings(stacks: &[LoadedStack]) -> BTreeMap<StackName, Vec<WarningRow>> {
 /// Characters of an error that are kept: it may quote what a server said.
 const LONGEST: usize = 4 << 10;
 
-fn words(name: &str, error: &RefreshError) -> String {
+fn trouble_of(name: &str, error: &RefreshError) -> SourceTrouble {
     let hint = match error {
         RefreshError::Source(error) => error.hint(),
         RefreshError::Contents(error) => error.hint().map(str::to_owned),
         RefreshError::Records(_) | RefreshError::Ended => None,
     };
-    let hint =
-        hint.map(|hint| format!("\nhint: {}\n", keel_plain::line(&hint))).unwrap_or_default();
+    let hint = hint.map(|hint| keel_plain::line(&hint).into_owned());
     let what = keel_plain::line_within(&with_causes(error), LONGEST).into_owned();
-    format!("error: source {name}: {what}\n{hint}")
+    SourceTrouble { source: name.to_owned(), what, hint }
 }
 
 #[cfg(test)]
@@ -348,7 +352,11 @@ mod tests {
     #[test]
     fn what_began_a_refusal_is_told_with_and_without_a_commit() {
         let commit = "3f9c2a1b5d7e9f0011223344556677889900aabb";
-        assert_eq!(trigger(commit, "home", "poll"), "revision 3f9c2a1b5d7e of source home, poll");
-        assert_eq!(trigger("", "default", "edited files"), "source default, edited files");
+        let began = |revision, source, cause: &str| {
+            Entry { trigger: trigger(revision, source), cause: cause.into(), ..Entry::default() }
+                .began_by()
+        };
+        assert_eq!(began(commit, "home", "poll"), "revision 3f9c2a1b5d7e of source home, poll");
+        assert_eq!(began("", "default", "edited files"), "source default, edited files");
     }
 }

@@ -1,8 +1,10 @@
 //! Rows and wishes about images, volumes, networks, histories: what [`crate::ask`] does for stacks
 //! and tasks. The same invariants hold.
 
+use crate::advice::Advice;
+use crate::operation::{OperationReason, OperationState};
 use crate::verb::TaskVerb;
-use keel_engine::{StackName, VolumeSpec};
+use keel_engine::{FailureKind, StackName, VolumeSpec};
 use keel_spec::problem::ProblemRow;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,9 @@ pub struct ImageRow {
     /// Why the last pull failed.
     #[serde(default)]
     pub failure: Option<String>,
+    /// What kind of failure that was.
+    #[serde(default)]
+    pub failure_kind: Option<FailureKind>,
 }
 
 /// What was taken away for want of room.
@@ -186,9 +191,11 @@ pub struct HistoryRow {
     /// The commit's first line.
     pub subject: String,
     /// `running`, `succeeded`, `failed`, `held`.
-    pub state: String,
-    /// What became of it and why.
+    pub state: OperationState,
+    /// What became of it and why, for people.
     pub reason: String,
+    /// The same as data.
+    pub why: OperationReason,
     /// When it began.
     pub at: String,
     /// When it ended, or changed last.
@@ -382,6 +389,9 @@ pub struct TroubleRow {
     pub tried: Option<String>,
     /// What to give now.
     pub commands: Vec<String>,
+    /// The same as data.
+    #[serde(default)]
+    pub advice: Vec<Advice>,
 }
 
 /// A receiver of messages, or a forge, that is not reached.

@@ -35,7 +35,7 @@ use crate::lookups::Changes;
 use crate::preview::ServedSource;
 use crate::reading::interpolated;
 use crate::recall::{Recall, unchanged};
-use crate::record::Commit;
+use crate::record::{Commit, SourceTrouble};
 use crate::repos::Repos;
 use directory::Directory;
 use error::disk;
@@ -110,7 +110,7 @@ pub(crate) struct Source {
 struct Last {
     snapshot: Option<Arc<Snapshot>>,
     recall: Recall,
-    unwritten: Option<String>,
+    unwritten: Option<SourceTrouble>,
 }
 
 impl Source {
@@ -192,12 +192,12 @@ impl Source {
     }
 
     /// Trouble that no record could take.
-    pub fn remember_unwritten(&self, trouble: Option<String>) {
+    pub fn remember_unwritten(&self, trouble: Option<SourceTrouble>) {
         self.last().unwritten = trouble;
     }
 
     /// Trouble that no record could take.
-    pub fn unwritten(&self) -> Option<String> {
+    pub fn unwritten(&self) -> Option<SourceTrouble> {
         self.last().unwritten.clone()
     }
 

@@ -4,7 +4,9 @@
 
 mod support;
 
+use keel_plan::status::Sync;
 use keel_reconciler::config::{From, SourceConfig};
+use keel_reconciler::operation::OperationState;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,7 +28,9 @@ async fn a_folder_runs_and_an_edit_replaces_only_what_changed() {
 
     until("the status says so", || async {
         let rows = status(&controller).await;
-        rows.len() == 1 && rows[0].sync == "InSync" && rows[0].operation.state == "succeeded"
+        rows.len() == 1
+            && rows[0].sync == Sync::InSync
+            && rows[0].operation.state == Some(OperationState::Succeeded)
     })
     .await;
     controller.stop().await;

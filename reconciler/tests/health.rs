@@ -2,8 +2,10 @@
 
 mod support;
 
-use keel_engine::{Finding, Health, Level, Value, fields::Field};
+use keel_engine::{FieldPath, Finding, FindingSubject, Health, Value, fields::Field};
+use keel_plan::status::Health as StackHealth;
 use keel_reconciler::ask::Outcome;
+use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::SyncAsk;
 use keel_testing::fake::Behaviour;
 use keel_testing::waiting::Deadline;
@@ -20,10 +22,8 @@ services:
 
 fn finding() -> Finding {
     Finding {
-        level: Level::Task,
-        stack: None,
-        row: Some(Field::MemLimit),
-        field: "mem_limit".into(),
+        subject: FindingSubject::Task { id: None, slot: None },
+        path: FieldPath::Row(Field::MemLimit),
         applied: Value::Bytes(64 << 20),
         observed: Value::Bytes(32 << 20),
         cause: None,
@@ -122,11 +122,11 @@ async fn a_revision_that_does_not_get_healthy_is_rolled_back_and_said_to_have_fa
     assert_eq!(outcome, Outcome::Failed, "{notes:?}");
     world.until_running(&[("hello-web-1", "nginx:1")]).await;
     let row = status(&controller).await.remove(0);
-    assert_eq!(row.operation.state, "failed", "{row:?}");
+    assert_eq!(row.operation.state, Some(OperationState::Failed), "{row:?}");
     let history = controller.history(&[]).await.unwrap();
-    let states: Vec<_> = history.iter().map(|row| row.state.as_str()).collect();
-    assert_eq!(states.first(), Some(&"succeeded"), "{history:?}");
-    assert!(states.contains(&"failed"), "{history:?}");
+    let states: Vec<_> = history.iter().map(|row| row.state).collect();
+    assert_eq!(states.first(), Some(&OperationState::Succeeded), "{history:?}");
+    assert!(states.contains(&OperationState::Failed), "{history:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +135,8 @@ async fn what_is_known_bad_gets_another_try_when_a_person_says_retry() {
     world.write("stacks/hello/compose.yaml", CHECKED);
     let controller = world.serve_folder("stacks").await;
     world.until_running(&[("hello-web-1", "nginx:1")]).await;
-    until("it is good", || async { status(&controller).await[0].health == "Healthy" }).await;
+    until("it is good", || async { status(&controller).await[0].health == StackHealth::Healthy })
+        .await;
     world.fake.behave("nginx:2", Behaviour::Sick);
     world.write("stacks/hello/compose.yaml", &CHECKED.replace("nginx:1", "nginx:2"));
     let syncing = tokio::spawn(told(controller.sync(SyncAsk::default())));
@@ -190,8 +191,10 @@ async fn a_task_that_is_killed_runs_again() {
     world.write("stacks/hello/compose.yaml", CHECKED);
     let controller = world.serve_folder("stacks").await;
     world.until_running(&[("hello-web-1", "nginx:1")]).await;
-    until("its rollout is over", || async { status(&controller).await[0].health == "Healthy" })
-        .await;
+    until("its rollout is over", || async {
+        status(&controller).await[0].health == StackHealth::Healthy
+    })
+    .await;
     let web = world.task("hello-web-1").await;
     world.fake.kill_from_outside(&web.id, 9);
     world.advance(60_000);

@@ -4,8 +4,10 @@
 mod support;
 
 use keel_engine::{Assignment, Depth, Engine, Phase, Presence, VolumeSpec};
+use keel_plan::status::{Health, Sync};
 use keel_reconciler::Controller;
 use keel_reconciler::ask::{ContainerRow, TaskAsk, TaskVerb};
+use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{PsAsk, PullAsk, RemoveAsk, SyncAsk};
 use keel_testing::fake::Fake;
 use std::sync::Arc;
@@ -34,14 +36,15 @@ async fn spread() -> (World, Arc<Fake>, Arc<Fake>, Controller) {
     data_on(&two).await;
     world.write("stacks/shop/compose.yaml", SHOP);
     let controller = world.serve_folder("stacks").await;
-    until_health(&controller, "Healthy").await;
+    until_health(&controller, Health::Healthy).await;
     (world, two, three, controller)
 }
 
-async fn until_health(controller: &Controller, health: &str) {
-    until(health, || async {
+async fn until_health(controller: &Controller, health: Health) {
+    until(&health.to_string(), || async {
         let rows = status(controller).await;
-        rows.iter().any(|row| row.health == health && row.operation.state != "running")
+        rows.iter()
+            .any(|row| row.health == health && row.operation.state != Some(OperationState::Running))
     })
     .await;
 }
@@ -93,9 +96,9 @@ async fn each_node_is_told_what_is_its_own() {
 async fn a_silent_node_is_unknown_and_the_rest_goes_on() {
     let (world, two, _three, controller) = spread().await;
     two.silence(true);
-    until_health(&controller, "Unknown").await;
+    until_health(&controller, Health::Unknown).await;
     let row = &status(&controller).await[0];
-    assert_eq!(row.sync, "InSync");
+    assert_eq!(row.sync, Sync::InSync);
     assert_eq!(row.services, [("db".to_owned(), (0, 1)), ("web".to_owned(), (1, 1))].into());
     assert_eq!(row.notes, ["node two does not answer, so it is unknown how db.1 is"]);
     let rows = ps(&controller).await;
@@ -129,7 +132,7 @@ async fn a_silent_node_is_unknown_and_the_rest_goes_on() {
 
     // It answers again: nobody has to say so.
     two.silence(false);
-    until_health(&controller, "Healthy").await;
+    until_health(&controller, Health::Healthy).await;
     assert_eq!(running(&two).await, ["shop-db-1=db:1"], "it went on all the time");
     controller.stop().await;
 }
@@ -141,12 +144,12 @@ async fn what_a_silent_node_has_is_remembered() {
     controller.stop().await;
     two.silence(true);
     let controller = world.serve_folder("stacks").await;
-    until_health(&controller, "Unknown").await;
+    until_health(&controller, Health::Unknown).await;
     let row = &status(&controller).await[0];
-    assert_eq!((row.stack.as_str(), row.sync.as_str()), ("shop", "Unknown"));
+    assert_eq!((row.stack.as_str(), row.sync), ("shop", Sync::Unknown));
     assert_eq!(running(&world.fake).await, ["shop-web-1=web:1"]);
     two.silence(false);
-    until_health(&controller, "Healthy").await;
+    until_health(&controller, Health::Healthy).await;
     assert_eq!(running(&world.fake).await, ["shop-web-1=web:1"]);
     let plan = controller.desired(&stack("shop")).await.unwrap();
     assert!(plan.is_some());
@@ -159,7 +162,7 @@ async fn where_no_node_answers_that_is_said() {
     let world = World::new();
     world.write("stacks/shop/compose.yaml", SHOP);
     let controller = world.serve_folder("stacks").await;
-    until_health(&controller, "Healthy").await;
+    until_health(&controller, Health::Healthy).await;
     world.fake.silence(true);
     let refused = controller.ps(PsAsk::default()).await.unwrap_err().to_string();
     assert!(refused.contains("no route to host"), "{refused}");

@@ -7,6 +7,7 @@ use keel_engine::{Goal, Open, Phase, TaskSpec};
 use keel_reconciler::ask::{
     ConvergeAsk, DownAsk, Outcome, PlanTarget, RefusalKind, RunAsk, TaskAsk, TaskVerb,
 };
+use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{
     InspectKind, NetworkAsk, PsAsk, PullAsk, RemoveAsk, SuspendAsk, SyncAsk, VolumeAsk,
 };
@@ -250,7 +251,10 @@ async fn a_predecessor_is_not_started_beside_its_successor() {
     }
     assert_eq!(converging.await.unwrap().1, Outcome::Done);
     assert_eq!(world.seen().await.tasks.len(), 3, "without a daemon it is waited for");
-    assert_eq!(controller.status(&[]).await.unwrap()[0].operation.state, "succeeded");
+    assert_eq!(
+        controller.status(&[]).await.unwrap()[0].operation.state,
+        Some(OperationState::Succeeded)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,7 +357,7 @@ async fn a_suspended_stack_is_left_alone() {
     controller.suspend(by).await.unwrap();
     world.write("stacks/hello/compose.yaml", &HELLO.replace("nginx:1", "nginx:2"));
     until("the new revision is known", || async {
-        controller.status(&[]).await.unwrap()[0].operation.state == "held"
+        controller.status(&[]).await.unwrap()[0].operation.state == Some(OperationState::Held)
     })
     .await;
     told(controller.sync(SyncAsk { targets: vec!["default".into()], ..SyncAsk::default() })).await;

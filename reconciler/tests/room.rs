@@ -4,9 +4,11 @@
 mod support;
 
 use keel_engine::{Digest, StackName};
+use keel_plan::status::Sync;
 use keel_reconciler::Controller;
 use keel_reconciler::ask::Outcome;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
+use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{PruneAsk, PullAsk, RollbackAsk};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,7 +45,9 @@ fn config(version: usize) -> String {
 async fn until_good(controller: &Controller, commit: &str) {
     until("it settles", || async {
         status(controller).await.iter().any(|row| {
-            row.revision == commit && row.operation.state == "succeeded" && row.sync == "InSync"
+            row.revision == commit
+                && row.operation.state == Some(OperationState::Succeeded)
+                && row.sync == Sync::InSync
         })
     })
     .await;

@@ -5,6 +5,7 @@ mod support;
 
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
+use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{HistoryRow, SyncAsk};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -51,7 +52,8 @@ async fn until_good(world: &World, stack: &str, words: &str) {
 async fn until_settled(controller: &Controller, count: usize) {
     until("all have settled", || async {
         let rows = status(controller).await;
-        rows.len() == count && rows.iter().all(|row| row.operation.state == "succeeded")
+        rows.len() == count
+            && rows.iter().all(|row| row.operation.state == Some(OperationState::Succeeded))
     })
     .await;
 }
@@ -134,7 +136,7 @@ async fn one_stack_of_many_is_passed_over_alone_and_says_how_it_came() {
     let commit = repo.push();
     until("it runs", || async {
         let last = history(&controller, "s7").await.pop().unwrap();
-        (last.revision.as_str(), last.state.as_str()) == (commit.as_str(), "succeeded")
+        (last.revision.as_str(), last.state) == (commit.as_str(), OperationState::Succeeded)
     })
     .await;
     until_good(&world, "s7", &commit).await;
@@ -256,7 +258,7 @@ async fn what_began_an_operation_is_told_truly() {
             let expected = format!("revision {} of source home, {cause}", &commit[..12]);
             until(cause, || async {
                 let last = history(controller, "a").await.pop().unwrap();
-                last.trigger == expected && last.state == "succeeded"
+                last.trigger == expected && last.state == OperationState::Succeeded
             })
             .await;
         }

@@ -154,6 +154,7 @@ fn whole(row: &HistoryRow, now: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keel_reconciler::operation::{OperationReason, OperationState};
 
     #[test]
     fn an_operation_is_told_from_its_trigger_to_its_end() {
@@ -164,8 +165,9 @@ mod tests {
             trigger: "revision 3f9c2a1b5d7e of source home, webhook".into(),
             author: "Ann <ann@example.org>".into(),
             subject: "Newer web".into(),
-            state: "failed".into(),
+            state: OperationState::Failed,
             reason: "web.1 exited (1) 3 times".into(),
+            why: OperationReason::default(),
             at: "1970-01-01T00:00:00Z".into(),
             until: "1970-01-01T00:00:07.25Z".into(),
             times: 1,

@@ -101,6 +101,7 @@ mod tests {
             node: "here".into(),
             containers: 1,
             failure: None,
+            failure_kind: None,
         };
         insta::assert_snapshot!(table(&[&row], false, 86_400_000 * 3), @r"
         REPOSITORY   TAG    IMAGE ID       CREATED      SIZE

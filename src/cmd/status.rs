@@ -8,7 +8,9 @@ use crate::failure::Result;
 use crate::show::{Table, ago, json};
 use keel_api::Client;
 use keel_engine::StackName;
-use keel_reconciler::ask::{SourceRow, StatusRow};
+use keel_plan::status::{Health, Note, Sync};
+use keel_reconciler::ask::{OperationRow, SourceRow, StatusRow};
+use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{DeliveryRow, TroubleRow};
 
 /// What it takes.
@@ -47,7 +49,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
             context.screen.data(&(table(&told.rows, ago::now()) + &lines.concat()))?;
         }
     }
-    let well = told.rows.iter().all(|row| row.sync == "InSync" && row.health == "Healthy");
+    let well =
+        told.rows.iter().all(|row| row.sync == Sync::InSync && row.health == Health::Healthy);
     Ok(if args.exit_code && !well { Exit::Failed } else { Exit::Done })
 }
 
@@ -90,9 +93,9 @@ fn table(rows: &[StatusRow], now: u64) -> String {
             row.stack.clone(),
             row.source.clone(),
             keel_engine::short(&row.revision).to_owned(),
-            row.sync.clone(),
-            row.health.clone(),
-            row.operation.state.clone(),
+            row.sync.to_string(),
+            row.health.to_string(),
+            row.operation.state.map(OperationState::word).unwrap_or_default().to_owned(),
             match row.operation.at.as_str() {
                 "" => String::new(),
                 at => ago::ago(at, now),
@@ -106,17 +109,18 @@ fn table(rows: &[StatusRow], now: u64) -> String {
 fn notes(row: &StatusRow, now: u64) -> Vec<String> {
     let stack = &row.stack;
     // A suspension is told below, with its remedy.
-    let notes = row.notes.iter().filter(|note| !note.starts_with("suspended"));
-    let mut lines: Vec<_> = notes.map(|note| format!("{stack}: {note}")).collect();
-    let reason = &row.operation.reason;
-    let said = row.notes.iter().any(|note| note.contains(reason) || reason.contains(note.as_str()));
-    let why = match row.operation.state.as_str() {
-        "failed" => true,
-        "held" => row.suspended.is_none(),
-        _ => false,
-    };
-    if why && !said {
-        lines.push(format!("{stack}: {}: {reason}", row.operation.state));
+    let notes = row.notes_with_data();
+    let notes = notes.filter(|(_, note)| !matches!(note, Some(Note::Suspended { .. })));
+    let mut lines: Vec<_> = notes.map(|(words, _)| format!("{stack}: {words}")).collect();
+    let OperationRow { state, reason, why, .. } = &row.operation;
+    let said = row.noted.iter().any(|note| why.is_told_by(note) || why.tells(note));
+    let state = state.filter(|state| match state {
+        OperationState::Failed => true,
+        OperationState::Held => row.suspended.is_none(),
+        OperationState::Running | OperationState::Succeeded => false,
+    });
+    if let Some(state) = state.filter(|_| !said) {
+        lines.push(format!("{stack}: {state}: {reason}"));
     }
     lines.extend(row.trouble.iter().flat_map(|trouble| about(trouble, now)));
     if let Some(suspended) = &row.suspended {
@@ -187,21 +191,25 @@ fn source_notes(source: &SourceRow) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keel_reconciler::ask::{OperationRow, WarningRow};
+    use keel_reconciler::advice::Advice;
+    use keel_reconciler::ask::WarningRow;
+    use keel_reconciler::operation::OperationReason;
 
     fn row() -> StatusRow {
         StatusRow {
             stack: "shop".into(),
             source: "home".into(),
             revision: "3f9c2a1b5d7e9f".into(),
-            sync: "OutOfSync".into(),
-            health: "Degraded".into(),
+            sync: Sync::OutOfSync,
+            health: Health::Degraded,
             operation: OperationRow {
-                state: "failed".into(),
+                state: Some(OperationState::Failed),
                 reason: "web.1 exited (1) 3 times".into(),
+                why: OperationReason::Other("web.1 exited (1) 3 times".into()),
                 at: "1970-01-01T00:00:00Z".into(),
             },
             notes: vec![],
+            noted: vec![],
             taken_from: None,
             suspended: Some("by ann@shop".into()),
             drift: 1,
@@ -214,6 +222,10 @@ mod tests {
                 subject: "Faster start".into(),
                 tried: Some("revision 1b5d7e9f3f9c runs instead".into()),
                 commands: vec!["keel history show 7".into(), "keel sync shop --retry".into()],
+                advice: vec![
+                    Advice::ShowHistory { number: 7 },
+                    Advice::Retry { stack: "shop".into() },
+                ],
             }),
         }
     }

@@ -203,7 +203,10 @@ impl Inner {
             reference: reference.to_owned(),
             digest: (!gone).then(|| Digest::of(reference.as_bytes())),
             size: 1,
-            failure: gone.then(|| format!("no such image: {reference}")),
+            failure: gone.then(|| keel_engine::Failure {
+                kind: keel_engine::FailureKind::NotInRegistry,
+                text: format!("no such image: {reference}"),
+            }),
             pulls,
             ..ObservedImage::default()
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::platform::Platform;
 use crate::registry::misled::Misled;
 use crate::unpack::UnpackError;
+use keel_engine::FailureKind;
 use keel_names::Digest;
 use keel_names::{Reference, ReferenceError};
 
@@ -260,29 +261,44 @@ impl Error {
         })
     }
 
+    /// What kind of failure it is, for whoever decides by it.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotInRegistry { .. } => FailureKind::NotInRegistry,
+            Self::NotHere { .. } => FailureKind::NotHere,
+            Self::Denied { .. } => FailureKind::Denied,
+            Self::Misled { .. } => FailureKind::Misled,
+            Self::NoPlatform { .. } => FailureKind::NoPlatform,
+            Self::Contended { .. } => FailureKind::Contended,
+            Self::Unreachable { .. } if self.is_untrusted() => FailureKind::Untrusted,
+            Self::Unreachable { .. } | Self::TooSlow { .. } => FailureKind::RegistryAway,
+            Self::Answer { status: 429, .. } => FailureKind::RateLimited,
+            Self::Answer { status: 500.., .. } => FailureKind::RegistryAway,
+            Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::WrongDiffId { .. }
+            | Self::TooLarge { .. }
+            | Self::Unusable { .. } => FailureKind::Unusable,
+            Self::Io { source, .. }
+            | Self::Unpack { source: UnpackError::Create { source, .. }, .. } => of_disk(source),
+            Self::Unpack { .. } => FailureKind::Unusable,
+            _ => FailureKind::Other,
+        }
+    }
+
     /// Whether the registry, asked properly, does not have the image: it may come later.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::NotInRegistry { .. } | Self::NotHere { .. })
+        self.kind().is_missing()
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Contended { .. } | Self::TooSlow { .. } => true,
-            Self::Answer { status, .. } => *status == 429 || *status >= 500,
-            _ => self.is_full_disk(),
-        }
+        self.kind().may_pass()
     }
 
     /// Whether there was no room for it: some may be made.
     pub fn is_full_disk(&self) -> bool {
-        match self {
-            Self::Io { source, .. }
-            | Self::Unpack { source: UnpackError::Create { source, .. }, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
-            _ => false,
-        }
+        self.kind() == FailureKind::DiskFull
     }
 
     /// Whether the other side could not prove who it is, and somebody has to act.
@@ -297,6 +313,14 @@ impl Error {
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
+    }
+}
+
+fn of_disk(error: &io::Error) -> FailureKind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+        io::ErrorKind::ReadOnlyFilesystem => FailureKind::ReadOnly,
+        _ => FailureKind::Other,
     }
 }
 

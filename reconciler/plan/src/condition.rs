@@ -1,6 +1,7 @@
 //! How one task is, judged by what its node reports and the time that it is given.
 
 use crate::verdict::Hold;
+use crate::why::{Activity, Ending, FailureCause};
 use keel_engine::{ExitCause, Goal, Health, ObservedTask, Phase, RestartPolicy};
 
 /// Under a policy that restarts, so many exits make a failure: sloppy stacks crash until their
@@ -12,9 +13,6 @@ const AGAIN: u64 = 10_000;
 
 /// A change in place has reached its task after so long.
 const TAKEN: u64 = 1_000;
-
-/// What is told of a job that everything else waits for.
-const RUNS: &str = "it runs, and everything else waits for it";
 
 /// The least time to get healthy.
 const PATIENCE: u64 = 120_000;
@@ -60,7 +58,7 @@ pub(crate) enum Condition {
     /// Not yet; by time alone it changes at `until`.
     Waiting { hold: Hold, until: Option<u64> },
     /// It does not, and will not by itself; but for what passes.
-    Failed { what: String, fault: Fault },
+    Failed { cause: FailureCause, fault: Fault },
     /// All that it needs is there, and it waits for the word to run.
     Ready,
     /// Somebody else's signal ended it; it may be started again from `from`.
@@ -97,7 +95,7 @@ pub(crate) fn of(task: &ObservedTask, patience: Patience, service: &str, now: u6
     match (task.goal, &task.phase) {
         (Goal::Removed, _) => Condition::Going,
         (Goal::Stopped, _) if is_still(task) && patience.before_deploy => failed(match patience {
-            Patience { latched: true, .. } => "was stopped by a person".to_owned(),
+            Patience { latched: true, .. } => FailureCause::StoppedByPerson,
             _ => crashes(task),
         }),
         (Goal::Stopped, _) if is_still(task) => Condition::Stopped,
@@ -105,17 +103,17 @@ pub(crate) fn of(task: &ObservedTask, patience: Patience, service: &str, now: u6
         (Goal::Ready | Goal::Running, phase) => match phase {
             Phase::Ready if task.goal == Goal::Ready => Condition::Ready,
             Phase::Pending | Phase::Preparing | Phase::Ready => preparing(task, patience, now),
-            Phase::Running if patience.before_deploy => in_progress(RUNS),
+            Phase::Running if patience.before_deploy => in_progress(Activity::JobRuns),
             Phase::Running => running(task, patience, service, now),
             // How often a job is tried is its own policy's to say.
             Phase::Backoff if patience.job && has_last_try(task) => {
-                in_progress("it is tried again")
+                in_progress(Activity::TriedAgain)
             }
             Phase::Backoff if exits(task) >= EXITS => failed(crashes(task)),
             Phase::Backoff => awaiting(service, None),
-            Phase::Draining => in_progress("it is being stopped"),
+            Phase::Draining => in_progress(Activity::Stopping),
             Phase::Exited => exited(task, patience),
-            Phase::Rejected => failed(message(task, "the node cannot run it")),
+            Phase::Rejected => failed(FailureCause::Rejected { message: task.message.clone() }),
         },
     }
 }
@@ -128,12 +126,16 @@ pub(crate) fn has_last_try(task: &ObservedTask) -> bool {
 /// Where a step fails again and again, the time to get healthy is the time until that is told.
 fn preparing(task: &ObservedTask, patience: Patience, now: u64) -> Condition {
     let until = task.created.saturating_add(limit(task, patience));
-    let what = message(task, "it is being prepared");
+    let message = task.message.clone();
     if task.attempts >= EXITS && now >= until {
-        return Condition::Failed { what, fault: Fault::Passing };
+        let cause = FailureCause::Unprepared { message };
+        return Condition::Failed { cause, fault: Fault::Passing };
     }
     let until = (task.attempts > 0).then_some(until);
-    Condition::Waiting { hold: Hold::InProgress { what }, until }
+    Condition::Waiting {
+        hold: Hold::InProgress { activity: Activity::Preparing { message } },
+        until,
+    }
 }
 
 fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> Condition {
@@ -159,9 +161,9 @@ fn running(task: &ObservedTask, patience: Patience, service: &str, now: u64) -> 
         return awaiting(service, Some(until));
     }
     let output = task.health_output.as_deref().map(last_line).filter(|line| !line.is_empty());
-    let said = output.map(|line| format!(": {line}")).unwrap_or_default();
-    let what = format!("not healthy after {} s{said}", allowed / 1_000);
-    Condition::Failed { what, fault: Fault::Late }
+    let output = output.map(str::to_owned);
+    let cause = FailureCause::Unhealthy { after: allowed / 1_000, output };
+    Condition::Failed { cause, fault: Fault::Late }
 }
 
 /// When it has been of use for long enough. What was changed in place shows that only after its
@@ -178,53 +180,47 @@ fn exited(task: &ObservedTask, patience: Patience) -> Condition {
     match task.exit_cause {
         // Whoever ended a job in the middle did not mean it to begin anew.
         Some(ExitCause::KilledFromOutside) if patience.before_deploy => {
-            failed("was killed from outside".to_owned())
+            failed(FailureCause::KilledFromOutside)
         }
         Some(ExitCause::Stopped) if patience.before_deploy && task.goal == Goal::Running => {
-            failed("was killed by a person".to_owned())
+            failed(FailureCause::KilledByPerson)
         }
         Some(ExitCause::KilledFromOutside) => Condition::Killed { from: again(task) },
         Some(ExitCause::Interrupted | ExitCause::Unknown) => {
             Condition::Ended { exit_code: code, from: again(task) }
         }
         // Its shim has gone with it, and its node has not written down yet what that means.
-        None if code.is_none() => in_progress("it has ended, and its node finds out how"),
+        None if code.is_none() => in_progress(Activity::FindingOut),
         // A person's signal ended it; what follows is its policy's to say, as for any end of its own.
-        Some(ExitCause::Own | ExitCause::OutOfMemory | ExitCause::Stopped) | None => match task
-            .spec
-            .restart
-        {
-            RestartPolicy::Always | RestartPolicy::UnlessStopped => {
-                Condition::Ended { exit_code: code, from: again(task) }
+        Some(ExitCause::Own | ExitCause::OutOfMemory | ExitCause::Stopped) | None => {
+            match task.spec.restart {
+                RestartPolicy::Always | RestartPolicy::UnlessStopped => {
+                    Condition::Ended { exit_code: code, from: again(task) }
+                }
+                _ if patience.job && code == Some(0) => Condition::Complete,
+                policy @ (RestartPolicy::No | RestartPolicy::OnFailure { .. }) => {
+                    let never_restarts = policy == RestartPolicy::No;
+                    failed(FailureCause::Ended { ending: ended(task), never_restarts })
+                }
             }
-            _ if patience.job && code == Some(0) => Condition::Complete,
-            RestartPolicy::No => failed(format!("{} and its policy is `restart: no`", ended(task))),
-            RestartPolicy::OnFailure { .. } => {
-                failed(format!("{}, for the last time", ended(task)))
-            }
-        },
+        }
     }
 }
 
-/// How it ended, for people.
-pub(crate) fn ended(task: &ObservedTask) -> String {
+/// How it ended.
+pub(crate) fn ended(task: &ObservedTask) -> Ending {
     match (task.exit_cause, task.exit_code) {
-        (Some(ExitCause::OutOfMemory), _) => "ran out of its memory limit".to_owned(),
-        (_, Some(code @ 125..=127)) => match &task.message {
-            // It never began, and the node knows why.
-            Some(why) => format!("exited ({code}: {why})"),
-            None => format!("exited ({code})"),
-        },
-        (_, Some(code)) => format!("exited ({code})"),
-        (_, None) => "ended, nobody saw how".to_owned(),
+        (Some(ExitCause::OutOfMemory), _) => Ending::OutOfMemory,
+        // Where it never began, the node knows why.
+        (_, Some(code @ 125..=127)) => Ending::Exited { code, message: task.message.clone() },
+        (_, Some(code)) => Ending::Exited { code, message: None },
+        (_, None) => Ending::Unseen,
     }
 }
 
-pub(crate) fn crashes(task: &ObservedTask) -> String {
-    match task.exit_code {
-        Some(_) => format!("{} {} times", ended(task), exits(task)),
-        None => format!("crashed {} times", exits(task)),
-    }
+pub(crate) fn crashes(task: &ObservedTask) -> FailureCause {
+    let ending = task.exit_code.map(|_| ended(task));
+    FailureCause::Crashed { ending, times: exits(task) }
 }
 
 /// Runs that ended within this generation.
@@ -248,16 +244,12 @@ fn awaiting(service: &str, until: Option<u64>) -> Condition {
     Condition::Waiting { hold: Hold::AwaitingHealth { service: service.to_owned() }, until }
 }
 
-fn in_progress(what: &str) -> Condition {
-    Condition::Waiting { hold: Hold::InProgress { what: what.to_owned() }, until: None }
+fn in_progress(activity: Activity) -> Condition {
+    Condition::Waiting { hold: Hold::InProgress { activity }, until: None }
 }
 
-fn failed(what: String) -> Condition {
-    Condition::Failed { what, fault: Fault::Broken }
-}
-
-fn message(task: &ObservedTask, otherwise: &str) -> String {
-    task.message.clone().unwrap_or_else(|| otherwise.to_owned())
+fn failed(cause: FailureCause) -> Condition {
+    Condition::Failed { cause, fault: Fault::Broken }
 }
 
 fn last_line(text: &str) -> &str {

@@ -7,7 +7,7 @@
 //! - Where a value came from stands beside it, by field path, with the text of its line: records
 //!   can be shown without the files that they were made from.
 
-use keel_engine::{Digest, NetworkSpec, StackName, TaskSpec, VolumeSpec};
+use keel_engine::{Digest, FieldPath, NetworkSpec, StackName, TaskSpec, VolumeSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,9 @@ pub struct Desired {
 }
 
 /// Who decides about a stack.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
     /// A source, by name and location.
@@ -230,21 +232,22 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Fields whose keys are whatever people like, dots included.
-const OF_ANY_KEYS: [&str; 3] = ["environment", "labels", "sysctls"];
-
 /// The origin of a field, or of the nearest that holds it: `ports[0]`, else `ports`.
-#[must_use]
-pub fn locate<'a>(origins: &'a Origins, field: &str) -> Option<&'a Origin> {
-    if let Some((map, _)) = field.split_once('.').filter(|(map, _)| OF_ANY_KEYS.contains(map)) {
-        return origins.get(field).or_else(|| origins.get(map));
-    }
-    let mut path = field;
+pub fn locate(origins: &Origins, path: impl Into<FieldPath>) -> Option<&Origin> {
+    let mut path = path.into();
     loop {
-        if let Some(origin) = origins.get(path) {
+        if let Some(origin) = origins.get(&path.to_string()) {
             return Some(origin);
         }
-        path = &path[..path.rfind(['.', '['])?];
+        path = holder(&path)?;
+    }
+}
+
+/// What holds a part. Of what the table of fields has no row for, the text says it.
+fn holder(path: &FieldPath) -> Option<FieldPath> {
+    match path {
+        FieldPath::Other(text) => Some(text[..text.rfind(['.', '['])?].into()),
+        path => path.holder(),
     }
 }
 

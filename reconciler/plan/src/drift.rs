@@ -4,11 +4,12 @@ use crate::Inputs;
 use crate::desired::{Desired, DesiredService, DriftPolicy, Origin, Origins, locate};
 use keel_engine::fields::{Field, row_of};
 use keel_engine::{
-    ExitCause, Finding, Goal, Level, NodeName, Nodes, Observation, ObservedTask, Phase, Slot,
-    StackName, Value, digest_of,
+    ExitCause, FieldPath, Finding, FindingCause, FindingField, FindingSubject, Goal, Level,
+    NodeName, Nodes, Observation, ObservedTask, Phase, Slot, StackName, Value, digest_of,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct Row {
     /// What kind of thing.
     pub level: Level,
     /// The field path.
-    pub field: String,
+    pub field: FindingField,
     /// What the revision says.
     pub desired: Value,
     /// Where it says so.
@@ -38,7 +39,7 @@ pub struct Row {
     /// Since when it is known; milliseconds.
     pub first_seen: u64,
     /// What is known of how it came.
-    pub cause: Option<String>,
+    pub cause: Option<FindingCause>,
     /// What happens to it.
     pub policy: DriftPolicy,
     /// It is right again; shown for 24 hours, and not counted.
@@ -84,14 +85,14 @@ pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
             }
         }
         let stack = Some(inputs.stack);
-        for finding in observation.findings.iter().filter(|f| f.stack.as_ref() == stack) {
+        for finding in observation.findings.iter().filter(|f| f.stack() == stack) {
             report.add(row_of_stack(inputs, at, finding), finding.fixed, seen, inputs.now);
         }
     }
     report.keep_what_was_fixed(seen, inputs.nodes, inputs.now);
     let key =
-        |row: &Row| (row.service.clone(), row.task.clone(), row.field.clone(), row.id.clone());
-    report.rows.sort_by_key(key);
+        |row: &Row| (row.service.clone(), row.task.clone(), row.field.to_string(), row.id.clone());
+    report.rows.sort_by_cached_key(key);
     report
 }
 
@@ -105,7 +106,9 @@ pub fn report_of_nodes(nodes: &Nodes, known: &[StackName], seen: &Seen, now: u64
         report.add_of_node(at, observation, known, seen, now);
     }
     report.keep_what_was_fixed(seen, nodes, now);
-    report.rows.sort_by_key(|row| (row.stack.clone(), row.task.clone(), row.field.clone()));
+    report
+        .rows
+        .sort_by_cached_key(|row| (row.stack.clone(), row.task.clone(), row.field.to_string()));
     report
 }
 
@@ -120,14 +123,15 @@ struct At<'a> {
 /// A row of what nobody asked for in a file.
 fn row(at: At<'_>, finding: &Finding, of: &[&str]) -> Row {
     let node: &[&str] = if at.is_home { &[] } else { &[at.node.as_str()] };
+    let field = finding.field();
     Row {
-        id: id(&[of, node, &[finding.field.as_str()]].concat()),
+        id: id(&[of, node, &[field.to_string().as_str()]].concat()),
         stack: String::new(),
         service: String::new(),
         task: String::new(),
         node: at.node.to_string(),
-        level: finding.level,
-        field: finding.field.clone(),
+        level: finding.level(),
+        field,
         desired: finding.applied.clone(),
         at: None,
         applied: finding.applied.clone(),
@@ -141,7 +145,7 @@ fn row(at: At<'_>, finding: &Finding, of: &[&str]) -> Row {
 
 /// Without the values of variables: they may be passwords.
 fn hidden(row: Row, finding: &Finding) -> Row {
-    if finding.row != Some(Field::Environment) {
+    if finding.row() != Some(Field::Environment) {
         return row;
     }
     let (desired, applied, observed) = (hide(row.desired), hide(row.applied), hide(row.observed));
@@ -176,7 +180,7 @@ impl Report {
         let is_known = |stack: &StackName| known.contains(stack);
         let row = |finding: &Finding, stack: Option<&StackName>, task: &str| {
             let stack = stack.map(ToString::to_string).unwrap_or_default();
-            let of = [stack.as_str(), task, &format!("{:?}", finding.level)];
+            let of = [stack.as_str(), task, &format!("{:?}", finding.level())];
             let row = row(at, finding, &of);
             Row { stack: stack.clone(), task: task.to_owned(), ..row }
         };
@@ -190,8 +194,8 @@ impl Report {
             }
         }
         let findings = observation.findings.iter();
-        for finding in findings.filter(|finding| !finding.stack.as_ref().is_some_and(is_known)) {
-            self.add(row(finding, finding.stack.as_ref(), ""), finding.fixed, seen, now);
+        for finding in findings.filter(|finding| !finding.stack().is_some_and(is_known)) {
+            self.add(row(finding, finding.stack(), ""), finding.fixed, seen, now);
         }
     }
 
@@ -220,7 +224,7 @@ fn findings(task: &ObservedTask) -> Vec<Finding> {
     let dead = task.phase == Phase::Exited
         && task.goal == Goal::Running
         && task.exit_cause == Some(ExitCause::KilledFromOutside)
-        && !task.findings.iter().any(|finding| finding.field == "process");
+        && !task.findings.iter().any(|finding| finding.path == FieldPath::Process);
     task.findings.iter().cloned().chain(dead.then(|| killed(task))).collect()
 }
 
@@ -228,13 +232,14 @@ fn findings(task: &ObservedTask) -> Vec<Finding> {
 pub(crate) fn killed(task: &ObservedTask) -> Finding {
     let code = task.exit_code.unwrap_or_default();
     Finding {
-        level: Level::Task,
-        stack: None,
-        row: None,
-        field: "process".into(),
+        subject: FindingSubject::Task {
+            id: Some(task.id.clone()),
+            slot: task.place.slot().cloned(),
+        },
+        path: FieldPath::Process,
         applied: Value::Text("running".into()),
         observed: Value::Text(format!("exited ({code})")),
-        cause: Some("killed from outside".into()),
+        cause: Some(FindingCause::KilledFromOutside { signal: None }),
         fixed: false,
     }
 }
@@ -252,8 +257,8 @@ fn row_of_task(
     let path = path_of(task, finding);
     let origin = applied
         .as_ref()
-        .and_then(|origins| locate(origins, &path))
-        .or_else(|| service.and_then(|service| locate(&service.origins, &path)));
+        .and_then(|origins| locate(origins, path.clone()))
+        .or_else(|| service.and_then(|service| locate(&service.origins, path.clone())));
     let desired = service.map(|service| desired_value(service, finding)).unwrap_or_default();
     let row = Row {
         stack: slot.stack.to_string(),
@@ -267,23 +272,27 @@ fn row_of_task(
     hidden(row, finding)
 }
 
-/// The field path for the origin's join. A published port is found by its address on the host
-/// (`published port 127.0.0.1:8080/tcp`), which the list of ports begins its entries with.
-fn path_of(task: &ObservedTask, finding: &Finding) -> String {
-    let published = finding.field.strip_prefix("published port ");
-    let Some((address, protocol)) = published.and_then(|port| port.rsplit_once('/')) else {
-        return finding.field.clone();
+/// The path that its origin is known by. A published port is found by its address on the host, in the
+/// list of ports.
+fn path_of(task: &ObservedTask, finding: &Finding) -> FieldPath {
+    let FieldPath::PublishedPort { host_ip, published, protocol } = &finding.path else {
+        return finding.path.clone();
     };
-    let row = row_of(Field::Ports);
-    let Value::List(ports) = (row.get)(&task.spec) else { return row.name.to_owned() };
-    let (head, tail) = (format!("{address}:"), format!("/{protocol}"));
-    let index = ports.iter().position(|port| port.starts_with(&head) && port.ends_with(&tail));
-    index.map_or_else(|| row.name.to_owned(), |index| format!("{}[{index}]", row.name))
+    // No address is all of them.
+    let address = |ip: &Option<String>| {
+        let ip = ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
+        ip.filter(|ip| !ip.is_unspecified())
+    };
+    let index = task.spec.ports.iter().position(|port| {
+        (port.published, port.protocol) == (Some(*published), *protocol)
+            && address(&port.host_ip) == address(host_ip)
+    });
+    index.map_or(FieldPath::Row(Field::Ports), |index| FieldPath::Item(Field::Ports, index))
 }
 
 fn row_of_stack(inputs: &Inputs<'_>, at: At<'_>, finding: &Finding) -> Row {
     let desired = inputs.desired;
-    let of = [inputs.stack.as_str(), &format!("{:?}", finding.level)];
+    let of = [inputs.stack.as_str(), &format!("{:?}", finding.level())];
     Row {
         stack: inputs.stack.to_string(),
         at: desired.and_then(|desired| origin_in(desired, finding)).cloned(),
@@ -292,35 +301,29 @@ fn row_of_stack(inputs: &Inputs<'_>, at: At<'_>, finding: &Finding) -> Row {
     }
 }
 
-/// The thing's name is the first part of the field's path (`shop_default: bridge kl…`). What all networks
-/// share has none, and is where the first of the stack's own is.
+/// Where the revision names the thing. What all networks share is where the first of the stack's own is.
 fn origin_in<'a>(desired: &'a Desired, finding: &Finding) -> Option<&'a Origin> {
-    let named = finding.field.split_once(": ").map(|(name, _)| name);
-    match (finding.level, named) {
-        (Level::Volume, Some(name)) => desired.volumes.get(name)?.origin.as_ref(),
-        (Level::Network, Some(name)) => desired.networks.get(name)?.origin.as_ref(),
-        (Level::Network, None) => {
+    match &finding.subject {
+        FindingSubject::Volume { name, .. } => desired.volumes.get(name)?.origin.as_ref(),
+        FindingSubject::Network { name, .. } => desired.networks.get(name)?.origin.as_ref(),
+        FindingSubject::Networks { .. } => {
             let mut own = desired.networks.values().filter(|network| !network.external);
             own.next()?.origin.as_ref()
         }
-        (Level::Volume, None) | (Level::Task | Level::Node, _) => None,
+        FindingSubject::Task { .. } | FindingSubject::Node => None,
     }
 }
 
 /// What the revision says about the field, down to key and index.
 fn desired_value(service: &DesiredService, finding: &Finding) -> Value {
-    let Some(field) = finding.row else { return finding.applied.clone() };
-    let row = row_of(field);
-    let value = (row.get)(&service.spec);
-    let below = finding.field.strip_prefix(row.name).unwrap_or_default();
-    match (&value, below) {
-        (Value::Map(map), below) if below.starts_with('.') => {
-            map.get(&below[1..]).map_or(Value::Unset, |value| Value::Text(value.clone()))
+    let Some(field) = finding.row() else { return finding.applied.clone() };
+    let value = (row_of(field).get)(&service.spec);
+    match (&value, &finding.path) {
+        (Value::Map(map), FieldPath::Key(_, key)) => {
+            map.get(key).map_or(Value::Unset, |value| Value::Text(value.clone()))
         }
-        (Value::List(list), below) if below.starts_with('[') => {
-            let index = below.trim_matches(['[', ']']).parse::<usize>().ok();
-            let item = index.and_then(|index| list.get(index));
-            item.map_or(Value::Unset, |item| Value::Text(item.clone()))
+        (Value::List(list), FieldPath::Item(_, index)) => {
+            list.get(*index).map_or(Value::Unset, |item| Value::Text(item.clone()))
         }
         _ => value,
     }

@@ -108,7 +108,7 @@ fn known_bad(facts: &Facts<'_>, draft: &mut Draft) {
     else {
         return;
     };
-    let why = || Hold::KnownBad { revision: bad.revision.clone(), reason: bad.reason.clone() };
+    let why = || Hold::KnownBad { revision: bad.revision.clone(), cause: bad.cause.clone() };
     for (name, service) in &revision.services {
         let unchanged =
             planned.services.get(name).is_some_and(|planned| planned.hash == service.hash);

@@ -12,7 +12,7 @@
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
 //! verdict for a slot; `placing`: the node that a slot is on; `rollout`: which slot is next, in which order; `waits`: what has to be
-//! there first; `resources`: images, networks, volumes. [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
+//! there first; `resources`: images, networks, volumes. [`why`]: what reasons and holds are made of; [`text`]: their words. [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
 //! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
@@ -27,6 +27,7 @@ pub mod standing;
 pub mod status;
 pub mod text;
 pub mod verdict;
+pub mod why;
 
 mod asks;
 mod condition;
@@ -54,11 +55,15 @@ use keel_engine::{Assignment, Digest, NodeName};
 use memory::Memory;
 use standing::Standing;
 use verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
+use why::Holder;
 
 /// Compares what the revision asks for with what the node reports.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     if let Some(owner) = other_owner(inputs) {
-        return held_whole(&with_pin(inputs), &Hold::OwnedBy { owner: owner.to_string() });
+        return held_whole(
+            &with_pin(inputs),
+            &Hold::OwnedBy { holder: Holder::Owner(owner.clone()) },
+        );
     }
     let inputs = &with_pin(inputs);
     if inputs.asked.people_only {

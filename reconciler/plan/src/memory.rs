@@ -7,6 +7,7 @@ use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts};
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
+use crate::why::FailureCause;
 use keel_engine::{Digest, Goal, NodeName, PullPolicy, TaskId};
 use std::collections::BTreeSet;
 
@@ -270,18 +271,18 @@ impl Memory {
     /// A new task that failed makes the revision known bad.
     fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
         let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
-        let Some((slot, task, what)) = facts.slots.iter().find_map(|(slot, occupants)| {
-            let what = failure(facts, occupants)?;
-            Some((slot, occupants.current?.id.clone(), what))
+        let Some((slot, task, cause)) = facts.slots.iter().find_map(|(slot, occupants)| {
+            let cause = failure(facts, occupants)?;
+            Some((slot, occupants.current?.id.clone(), cause))
         }) else {
             return;
         };
-        let reason = format!("{} {what}", crate::facts::short(slot));
+        let cause = FailureCause::InSlot { slot: slot.clone(), cause: Box::new(cause) };
         let revision = desired.revision.clone();
-        let bad = KnownBad { revision, at: facts.now(), reason: reason.clone(), since };
+        let bad = KnownBad { revision, at: facts.now(), cause: cause.clone(), since };
         self.standing.bad.insert(desired.hash, bad);
         self.standing.rollout = None;
-        self.learned.push(Learned::Failed { hash: desired.hash, reason, task });
+        self.learned.push(Learned::Failed { hash: desired.hash, cause, task });
     }
 
     /// All that the revision changed is settled: it is the one to come back to.
@@ -340,7 +341,7 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
 
 /// What failed in a slot, if its new task did, or one that was changed in place. A new one that runs
 /// with data of its own is never killed for being late: it may be migrating.
-fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<String> {
+fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<FailureCause> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
     let patience = facts.patience(want, task);
     let done = patience.before_deploy && is_complete(facts, want.name);
@@ -355,7 +356,7 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
             None
         }
         Condition::Failed { fault: Fault::Passing, .. } => None,
-        Condition::Failed { what, .. } => Some(what),
+        Condition::Failed { cause, .. } => Some(cause),
         _ => None,
     }
 }

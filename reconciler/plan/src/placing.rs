@@ -76,7 +76,8 @@ fn of_data<'a>(nodes: &'a Nodes, spec: &TaskSpec) -> Option<&'a NodeName> {
 fn of_image<'a>(nodes: &'a Nodes, spec: &TaskSpec) -> Option<&'a NodeName> {
     let images = || nodes.all_images().filter(|(_, image)| image.reference == spec.image);
     let at_home = images().find(|(node, _)| **node == nodes.home).map(|(_, image)| image);
-    let refused = at_home.is_some_and(|image| image.failure.is_some() && !image.transient);
+    let failure = at_home.and_then(|image| image.failure.as_ref());
+    let refused = failure.is_some_and(|failure| !failure.kind.may_pass());
     let lacking = at_home.is_none_or(|image| image.digest.is_none());
     if !lacking || !(refused || spec.pull_policy == PullPolicy::Never) {
         return None;

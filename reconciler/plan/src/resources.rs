@@ -6,6 +6,7 @@ use crate::facts::{Facts, Want};
 use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject};
 use crate::waits::{foreign, foreign_volume, given_up};
+use crate::why::{Activity, Awaited, FailureCause, KeptBecause, PersonsCommand};
 use keel_engine::labels::KEEL_OWNER;
 use keel_engine::{
     Assignment, Goal, MountSource, NodeName, Observation, ObservedNetwork, ObservedVolume,
@@ -101,7 +102,7 @@ fn image(
         return hold(Hold::Converged);
     }
     if policy == PullPolicy::Never {
-        return hold(Hold::NotFound { what: format!("image {reference}") });
+        return hold(Hold::NotFound { subject: Subject::Image(reference.to_owned()) });
     }
     let failure = observed.and_then(|image| image.failure.clone());
     let last = asked.filter(|pull| pull.at > 0);
@@ -116,8 +117,9 @@ fn image(
         let given_up =
             last.is_some_and(|pull| facts.now() >= given_up(facts, node, reference, pull));
         return hold(match failure {
-            Some(cause) if given_up && !waiting && !beyond => {
-                Hold::Failed { what: format!("image {reference}: {cause}") }
+            Some(failure) if given_up && !waiting && !beyond => {
+                let reference = reference.to_owned();
+                Hold::Failed { cause: FailureCause::Image { reference, failure } }
             }
             failure => Hold::AwaitingImage { image: reference.to_owned(), failure },
         });
@@ -141,7 +143,7 @@ fn wanted_network(
     let create = Assignment::Network { spec: network.spec.clone(), wanted: Presence::Present };
     let Some(observed) = observed else {
         return match network.external {
-            true => hold(Hold::NotFound { what: format!("network {name}") }),
+            true => hold(Hold::NotFound { subject: Subject::Network(name.clone()) }),
             false => act(Action::Create, Reason::Missing, vec![create]),
         };
     };
@@ -168,7 +170,7 @@ fn network_drift(
     let findings: Vec<_> = seen
         .findings
         .iter()
-        .filter(|finding| finding.stack.as_ref() == stack && !finding.fixed)
+        .filter(|finding| finding.stack() == stack && !finding.fixed)
         .cloned()
         .collect();
     // One network of the stack carries what belongs to none in particular.
@@ -197,7 +199,7 @@ fn unmake(
     action: Action,
 ) -> Judgment {
     if is_used(seen, network) {
-        return hold(Hold::InProgress { what: "tasks are still on it".into() });
+        return hold(Hold::InProgress { activity: Activity::TasksOnNetwork });
     }
     let wish = Assignment::Network { spec: network.spec.clone(), wanted: Presence::Absent };
     act(action, reason, vec![wish])
@@ -215,7 +217,7 @@ fn wanted_volume(
         spec.labels.extend(maker.map(|maker| (KEEL_OWNER.to_owned(), maker)));
         let wish = Assignment::Volume { spec, wanted: Presence::Present };
         return match volume.external {
-            true => hold(Hold::NotFound { what: format!("volume {name}") }),
+            true => hold(Hold::NotFound { subject: Subject::Volume(name.clone()) }),
             false => act(Action::Create, Reason::Missing, vec![wish]),
         };
     };
@@ -226,7 +228,7 @@ fn wanted_volume(
         == (&volume.spec.driver, &volume.spec.driver_opts);
     match same || volume.external {
         true => hold(Hold::Converged),
-        false => hold(Hold::Kept { why: "it is defined otherwise, but it is data".into() }),
+        false => hold(Hold::Kept { because: KeptBecause::DefinedOtherwise }),
     }
 }
 
@@ -265,11 +267,9 @@ fn own_volumes<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (&'a NodeName, &'a
 fn leaving_network(desired: &Desired, seen: &Observation, network: &ObservedNetwork) -> Judgment {
     match desired.policy.prune {
         // Those on it may stay for long: what follows them is held, say.
-        true if is_used(seen, network) => {
-            hold(Hold::Kept { why: "it is not in the source, but tasks are still on it".into() })
-        }
+        true if is_used(seen, network) => hold(Hold::Kept { because: KeptBecause::TasksOnNetwork }),
         true => unmake(seen, network, Reason::NotInSource, Action::Remove),
-        false => hold(Hold::Kept { why: "it is not in the source, but prune is off".into() }),
+        false => hold(Hold::Kept { because: KeptBecause::PruneOff }),
     }
 }
 
@@ -282,11 +282,11 @@ fn leaving_volume(
     (node, volume): (&NodeName, &ObservedVolume),
 ) -> Judgment {
     if !(desired.policy.prune && desired.policy.prune_volumes) {
-        return hold(Hold::Kept { why: "it is not in the source, but it is data".into() });
+        return hold(Hold::Kept { because: KeptBecause::DataLeftSource });
     }
     if !is_good_for_good(facts, desired) {
         draft.prunes_once_good = true;
-        return hold(Hold::Kept { why: "it goes once this revision is good".into() });
+        return hold(Hold::Kept { because: KeptBecause::UntilGood });
     }
     unmake_volume(facts, node, volume, Reason::NotInSource)
 }
@@ -311,7 +311,7 @@ pub(crate) fn removal(facts: &Facts<'_>, draft: &mut Draft, volumes: bool) {
     for (node, volume) in own_volumes(facts) {
         let verdict = match volumes {
             true => unmake_volume(facts, node, volume, why_volumes_go(facts)),
-            false => hold(Hold::Kept { why: "it is data".into() }),
+            false => hold(Hold::Kept { because: KeptBecause::Data }),
         };
         draft.put(facts, Subject::Volume(volume.spec.name.clone()), Some(node), verdict);
     }
@@ -321,7 +321,7 @@ pub(crate) fn removal(facts: &Facts<'_>, draft: &mut Draft, volumes: bool) {
 fn why_volumes_go(facts: &Facts<'_>) -> Reason {
     match facts.inputs.desired.is_some_and(|desired| desired.policy.prune_volumes) {
         true => Reason::NotInSource,
-        false => Reason::Asked { command: "down --volumes".into() },
+        false => Reason::Asked { command: PersonsCommand::DownVolumes },
     }
 }
 
@@ -336,7 +336,7 @@ fn unmake_volume(
     };
     let used = seen.all_tasks().any(|task| mounts(&task.spec, &volume.spec.name));
     if used || !volume.tasks.is_empty() {
-        return hold(Hold::InProgress { what: "tasks still mount it".into() });
+        return hold(Hold::InProgress { activity: Activity::TasksMountVolume });
     }
     let wish = Assignment::Volume { spec: volume.spec.clone(), wanted: Presence::Absent };
     act(Action::Remove, reason, vec![wish])
@@ -345,7 +345,7 @@ fn unmake_volume(
 /// Tasks of a stack that goes.
 pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool) {
     for (slot, occupants) in &facts.slots {
-        let reason = Reason::Asked { command: "down".into() };
+        let reason = Reason::Asked { command: PersonsCommand::Down };
         let gone = |task: &keel_engine::ObservedTask| task.goal == Goal::Removed;
         let verdict = match occupants.all().next() {
             None => continue,
@@ -353,11 +353,11 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
                 hold(facts.out_of_reach(slot, occupants).unwrap_or(Hold::Converged))
             }
             Some(_) if occupants.all().all(gone) => {
-                hold(Hold::InProgress { what: "it is being removed".into() })
+                hold(Hold::InProgress { activity: Activity::Removing })
             }
             Some(_) => match remaining_dependent(facts, slot) {
                 Some(service) => {
-                    hold(Hold::AwaitingDependency { service, condition: "removed".into() })
+                    hold(Hold::AwaitingDependency { service, condition: Awaited::Removed })
                 }
                 None => {
                     crate::judge::remove_all(occupants.all(), reason, volumes, draft.generation)

@@ -2,6 +2,7 @@
 //! outcomes of the past. Everything else is looked up where it is true.
 
 use crate::desired::Desired;
+use crate::why::FailureCause;
 use keel_engine::{Digest, NodeName, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,8 +205,9 @@ pub struct KnownBad {
     pub revision: String,
     /// When.
     pub at: u64,
-    /// What failed, for people.
-    pub reason: String,
+    /// What failed.
+    #[serde(rename = "reason")]
+    pub cause: FailureCause,
     /// When its rollout had begun.
     #[serde(default)]
     pub since: u64,

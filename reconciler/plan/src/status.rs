@@ -1,13 +1,20 @@
 //! How a stack is: three answers that are never mixed into one word, and notes for people.
 
+mod note;
+
+pub use note::Note;
+
 use crate::Inputs;
 use crate::condition::{Condition, available_since, crashes, ended, exits};
+use crate::desired::Held;
 use crate::facts::{self, Facts, Occupants, Want};
 use crate::memory::is_complete;
-use crate::standing::Taken;
-use crate::text::of_hold;
+use crate::standing::{KnownBad, Suspended, Taken};
+use crate::text::of_note;
 use crate::verdict::{Hold, Subject, Verdict};
+use crate::why::FailureCause;
 use keel_engine::{Goal, NodeName, ObservedTask, Slot, diff};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,18 +22,19 @@ use std::collections::BTreeMap;
 const TOLD_FOR: u64 = 24 * 60 * 60 * 1000;
 
 /// Desired against applied, only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Sync {
     /// Every slot was assigned what is desired.
     InSync,
     /// Not all of them, or others too.
     OutOfSync,
     /// Nothing is known to be desired.
+    #[default]
     Unknown,
 }
 
 /// How the tasks are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Health {
     /// All that shall be there is, and well.
     Healthy,
@@ -39,6 +47,7 @@ pub enum Health {
     /// A person holds it off.
     Suspended,
     /// It cannot be known.
+    #[default]
     Unknown,
 }
 
@@ -49,8 +58,8 @@ pub struct Status {
     pub sync: Sync,
     /// How the tasks are.
     pub health: Health,
-    /// One line each, worst first.
-    pub notes: Vec<String>,
+    /// What a tired person needs, worst first.
+    pub notes: Vec<Note>,
     /// Whose it was, where it was taken over within the last day.
     pub taken_from: Option<String>,
     /// Each service: running and healthy tasks, desired tasks.
@@ -70,12 +79,12 @@ pub fn status(inputs: &Inputs<'_>) -> Status {
     let followed = crate::with_pin(inputs);
     let planned = crate::planned(&followed, inputs.standing);
     let mut notes = notes(&facts);
-    notes.sort();
+    notes.sort_by_cached_key(|note| (note.rank(), of_note(note)));
     let sync = sync(&facts);
     Status {
         sync,
         health: health(&Facts::new(&followed, inputs.standing, planned)),
-        notes: notes.into_iter().map(|(_, note)| note).collect(),
+        notes,
         taken_from: taken(&facts).map(|taken| taken.from.clone()),
         services: services(&facts),
         drift: drift(inputs),
@@ -221,78 +230,85 @@ fn of_task(facts: &Facts<'_>, want: &Want<'_>, task: &ObservedTask) -> Health {
     }
 }
 
-/// Each with its rank: what is broken, what is held, what is under way.
-fn notes(facts: &Facts<'_>) -> Vec<(u8, String)> {
+/// What is broken, what is held, what is under way.
+fn notes(facts: &Facts<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     let pinned = facts.standing.pinned.as_deref().map(|pinned| &pinned.desired.hash);
     let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
     if let Some(bad) = bad {
-        let stays = if facts.is_frozen() { "; it stays, by `rollback: false`" } else { "" };
-        let revision = keel_engine::short(&bad.revision);
-        notes.push((0, format!("revision {revision} failed: {}{stays}", bad.reason)));
+        let (revision, cause) = (bad.revision.clone(), bad.cause.clone());
+        notes.push(Note::RevisionFailed { revision, cause, stays: facts.is_frozen() });
     }
-    if let Some(suspended) = &facts.standing.suspended {
-        let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        notes.push((2, format!("suspended by {}{why}", suspended.by)));
+    if let Some(Suspended { by, reason, .. }) = facts.standing.suspended.clone() {
+        notes.push(Note::Suspended { by, reason });
     }
     if let Some(pinned) = &facts.standing.pinned {
-        let revision = keel_engine::short(&pinned.desired.revision);
-        notes.push((2, format!("rolled back to {revision} by {}", pinned.by)));
+        let (revision, by) = (pinned.desired.revision.clone(), pinned.by.clone());
+        notes.push(Note::RolledBack { revision, by });
     }
     if let Some(taken) = taken(facts) {
-        notes.push((4, format!("taken over from {}", taken.from)));
+        notes.push(Note::TakenOver { from: taken.from.clone() });
     }
-    for (slot, occupants) in &facts.slots {
-        let told = |(_, note): &(u8, String)| bad.is_some_and(|bad| bad.reason == *note);
-        notes.extend(slot_note(facts, slot, occupants).filter(|note| !told(note)));
-    }
+    let told = |note: &Note| bad.is_some_and(|bad| is_told_by(bad, note));
+    let slots = facts.slots.iter().filter_map(|(slot, all)| slot_note(facts, slot, all));
+    notes.extend(slots.filter(|note| !told(note)));
     notes.extend(silent(facts));
     notes.extend(not_begun(facts));
-    for (name, service) in facts.desired.iter().flat_map(|desired| &desired.services) {
-        let held = service.held.iter();
-        notes.extend(held.map(|held| {
-            let at = held.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
-            (2, format!("{name} is held: `{}`: {}{at}", held.field, held.why))
-        }));
-    }
+    notes.extend(held(facts));
+    notes.extend(images(facts));
+    notes
+}
+
+/// Whether the mark on a revision says what a note does.
+fn is_told_by(bad: &KnownBad, note: &Note) -> bool {
+    let Note::Failed { slot, cause } = note else { return false };
+    let (slot, cause) = (slot.clone(), Box::new(cause.clone()));
+    FailureCause::InSlot { slot, cause }.is_same(&bad.cause)
+}
+
+/// Services that are not run here.
+fn held<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = Note> + 'f {
+    let services = facts.desired.iter().flat_map(|desired| &desired.services);
+    services.flat_map(|(name, service)| {
+        service.held.iter().map(|Held { field, why, at }| Note::Held {
+            service: name.clone(),
+            field: field.clone(),
+            why: why.clone(),
+            at: at.clone(),
+        })
+    })
+}
+
+/// Images that are needed and cannot be had.
+fn images<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = Note> + 'f {
     let failed = facts.inputs.nodes.all_images().map(|(_, image)| image).filter(|image| {
         let used = |occupants: &Occupants<'_>| {
             occupants.want.as_ref().is_some_and(|want| want.spec.image == image.reference)
         };
         image.digest.is_none() && facts.slots.values().any(used)
     });
-    notes.extend(failed.filter_map(|image| {
-        Some((1, format!("image {}: {}", image.reference, image.failure.as_ref()?)))
-    }));
-    notes
+    failed.filter_map(|image| {
+        let (reference, failure) = (image.reference.clone(), image.failure.clone()?);
+        Some(Note::Image { reference, failure })
+    })
 }
 
 /// Nodes that do not answer, each with what is on it.
-fn silent(facts: &Facts<'_>) -> Vec<(u8, String)> {
+fn silent(facts: &Facts<'_>) -> Vec<Note> {
     let on = |node: &NodeName| {
         let slots = facts.slots.iter().filter(|(slot, all)| {
             let wanted = all.want.is_some() && facts.place(slot) == Some(node);
             wanted || all.all().any(|task| facts.node_of(&task.id) == Some(node))
         });
-        slots.map(|(slot, _)| facts::short(slot)).collect::<Vec<_>>()
+        slots.map(|(slot, _)| slot.clone()).collect::<Vec<_>>()
     };
     let all = facts.inputs.nodes.all_silent().map(|silent| (silent.node, on(silent.node)));
     let touched = all.filter(|(_, slots)| !slots.is_empty());
-    touched
-        .map(|(node, slots)| {
-            (
-                1,
-                format!(
-                    "node {node} does not answer, so it is unknown how {} is",
-                    slots.join(", ")
-                ),
-            )
-        })
-        .collect()
+    touched.map(|(node, slots)| Note::NodeSilent { node: node.clone(), slots }).collect()
 }
 
 /// Slots without a task, where the plan says why there can be none.
-fn not_begun(facts: &Facts<'_>) -> Vec<(u8, String)> {
+fn not_begun(facts: &Facts<'_>) -> Vec<Note> {
     let empty = |slot: &Slot| {
         let occupants = facts.slots.get(slot);
         occupants.is_some_and(|occupants| occupants.want.is_some() && occupants.current.is_none())
@@ -305,8 +321,7 @@ fn not_begun(facts: &Facts<'_>) -> Vec<(u8, String)> {
         (Subject::Slot(slot), Verdict::Hold(hold)) if empty(&slot) => {
             // What holds a service is told of the service itself.
             let own = facts.slots.get(&slot)?.want.as_ref()?.service.held.is_empty();
-            let (rank, why) = why_empty(&hold).filter(|_| own)?;
-            Some((rank, format!("{}{why}", facts::short(&slot))))
+            why_empty(slot, hold).filter(|_| own)
         }
         _ => None,
     });
@@ -314,47 +329,49 @@ fn not_begun(facts: &Facts<'_>) -> Vec<(u8, String)> {
 }
 
 /// Why a slot is without a task, where nothing else of the notes says so.
-fn why_empty(hold: &Hold) -> Option<(u8, String)> {
+fn why_empty(slot: Slot, hold: Hold) -> Option<Note> {
     match hold {
-        Hold::Failed { what } => Some((0, format!(" {what}"))),
-        Hold::RunsInDocker { .. } | Hold::NotFound { .. } | Hold::NotRunYet { .. } => {
-            Some((2, format!(": {}", of_hold(hold))))
-        }
-        Hold::AwaitingDependency { .. }
+        Hold::Failed { cause } => Some(Note::Failed { slot, cause }),
+        Hold::RunsInDocker { .. }
+        | Hold::NotFound { .. }
+        | Hold::NotRunYet { .. }
+        | Hold::AwaitingDependency { .. }
         | Hold::AwaitingHealth { .. }
         | Hold::AwaitingImage { failure: None, .. }
-        | Hold::InProgress { .. } => Some((3, format!(": {}", of_hold(hold)))),
+        | Hold::InProgress { .. } => Some(Note::Waits { slot, hold }),
         // Told with the stack or the image; or a person's own doing.
         _ => None,
     }
 }
 
-fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<(u8, String)> {
-    let name = facts::short(slot);
-    if facts.standing.stopped.contains(&name) {
-        return Some((3, format!("{name} was stopped by a person")));
+fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Option<Note> {
+    let slot = slot.clone();
+    if facts.standing.stopped.contains(&facts::short(&slot)) {
+        return Some(Note::Stopped { slot });
     }
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
     if is_complete(facts, &slot.service) {
         return None;
     }
-    if facts.out_of_reach(slot, occupants).is_some() {
+    if facts.out_of_reach(&slot, occupants).is_some() {
         return None;
     }
-    let said = task.health_output.as_deref().unwrap_or_default().trim();
     match facts.condition(want, task) {
-        Condition::Failed { what, .. } => Some((0, format!("{name} {what}"))),
-        Condition::Killed { .. } => Some((0, format!("{name} was killed from outside"))),
-        Condition::Ended { .. } => Some((1, format!("{name} {}", ended(task)))),
+        Condition::Failed { cause, .. } => Some(Note::Failed { slot, cause }),
+        Condition::Killed { .. } => {
+            Some(Note::Failed { slot, cause: FailureCause::KilledFromOutside })
+        }
+        Condition::Ended { .. } => Some(Note::Ended { slot, ending: ended(task) }),
         _ if task.health == keel_engine::Health::Unhealthy => {
-            let said = said.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
-            Some((0, format!("{name} is unhealthy{said}")))
+            let said = task.health_output.as_deref().unwrap_or_default().trim();
+            let output = said.lines().next_back().map(str::to_owned);
+            Some(Note::Unhealthy { slot, output })
         }
         Condition::Waiting { .. } if exits(task) > 0 => {
-            Some((0, format!("{name} {}", crashes(task))))
+            Some(Note::Failed { slot, cause: crashes(task) })
         }
-        Condition::Waiting { hold: Hold::InProgress { what }, .. } if task.attempts > 0 => {
-            Some((1, format!("{name}: {what}")))
+        Condition::Waiting { hold: Hold::InProgress { activity }, .. } if task.attempts > 0 => {
+            Some(Note::Trying { slot, activity })
         }
         _ => None,
     }

@@ -4,6 +4,12 @@
 //! - No value of an environment is shown, only which variables differ.
 //! - Equal plans give equal bytes.
 
+mod note;
+mod why;
+
+pub use note::{of_note, of_notes};
+pub use why::{of_activity, of_ending, of_failure, of_holder, of_kept, of_not_run};
+
 use crate::desired::Origin;
 use crate::verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
 use keel_engine::{Difference, Finding, NodeName, Value, fields::Field};
@@ -43,10 +49,8 @@ pub fn row(entry: &Entry) -> Row {
         other => (None, Some(of_subject(other))),
     };
     let (action, hold, reason) = match &entry.verdict {
-        Verdict::Act { action, reason, .. } => {
-            (Some(word(action)), None, json(&without_values(reason)))
-        }
-        Verdict::Hold(hold) => (None, Some(word(hold)), json(hold)),
+        Verdict::Act { action, reason, .. } => (Some(word(action)), None, json_of_reason(reason)),
+        Verdict::Hold(hold) => (None, Some(word(hold)), json_of_hold(hold)),
     };
     let node = entry.node.clone();
     Row { slot, resource, node, action, hold, reason, text: of_verdict(&entry.verdict) }
@@ -90,11 +94,15 @@ pub fn of_subject(subject: &Subject) -> String {
 #[must_use]
 pub fn of_verdict(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Act { action, reason, .. } => {
-            format!("{}: {}", word(action), of_reason(reason, *action))
-        }
+        Verdict::Act { action, reason, .. } => of_action(*action, reason),
         Verdict::Hold(hold) => format!("hold: {}", of_hold(hold)),
     }
+}
+
+/// What is done, and why.
+#[must_use]
+pub fn of_action(action: Action, reason: &Reason) -> String {
+    format!("{}: {}", word(&action), of_reason(reason, action))
 }
 
 fn of_reason(reason: &Reason, action: Action) -> String {
@@ -123,11 +131,11 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Overtaken => "superseded by a newer revision".into(),
         Reason::SuccessorWaits => "its successor cannot begin yet".into(),
         Reason::StopFirst => "it goes before its successor can start".into(),
-        Reason::Failed { what } => format!("failed: {what}"),
+        Reason::Failed { cause } => format!("failed: {}", of_failure(cause)),
         Reason::BeforeDeploy { revision } => {
             format!("before revision {} is deployed", keel_engine::short(revision))
         }
-        Reason::Follows { service } => format!("follows {service}"),
+        Reason::Follows { leader } => format!("follows {leader}"),
     }
 }
 
@@ -135,11 +143,10 @@ fn of_reason(reason: &Reason, action: Action) -> String {
 #[must_use]
 pub fn of_finding(finding: &Finding) -> String {
     let cause = finding.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
-    match finding.row == Some(Field::Environment) {
-        true => format!("{} differs{cause}", finding.field),
-        false => {
-            format!("{} was {}, is {}{cause}", finding.field, finding.applied, finding.observed)
-        }
+    let field = finding.field();
+    match finding.row() == Some(Field::Environment) {
+        true => format!("{field} differs{cause}"),
+        false => format!("{field} was {}, is {}{cause}", finding.applied, finding.observed),
     }
 }
 
@@ -255,38 +262,32 @@ pub fn of_hold(hold: &Hold) -> String {
             let failure = failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             format!("waits for image {image}{failure}")
         }
-        Hold::InProgress { what } => format!("in progress: {what}"),
-        Hold::Failed { what } | Hold::Late { what } => format!("failed: {what}"),
-        Hold::KnownBad { revision, reason } => {
-            format!("revision {} is known bad: {reason}", keel_engine::short(revision))
+        Hold::InProgress { activity } => format!("in progress: {}", of_activity(activity)),
+        Hold::Failed { cause } | Hold::Late { cause } => {
+            format!("failed: {}", of_failure(cause))
+        }
+        Hold::KnownBad { revision, cause } => {
+            let revision = keel_engine::short(revision);
+            format!("revision {revision} is known bad: {}", of_failure(cause))
         }
         Hold::Stopped => "stopped by a person".into(),
         Hold::Suspended { by, .. } => format!("suspended by {by}"),
-        Hold::OwnedBy { owner } => format!("belongs to {owner}"),
-        Hold::NotRunYet { field, why, at } => {
+        Hold::OwnedBy { holder } => format!("belongs to {}", of_holder(holder)),
+        Hold::NotRunYet { field, because, at } => {
             let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
-            format!("not run yet: `{field}`: {why}{at}")
+            format!("not run yet: `{field}`: {}{at}", of_not_run(because))
         }
         Hold::RunsInDocker { container } => format!("runs in Docker as {container}"),
-        Hold::NotFound { what } => not_found(what),
-        Hold::Kept { why } => format!("kept: {why}"),
+        Hold::NotFound { subject } => why::of_missing(subject),
+        Hold::Kept { because } => format!("kept: {}", of_kept(because)),
         Hold::ReportOnly => "drifted, and the policy is to report only".into(),
         Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
     }
 }
 
-/// What others have to make, with the command that does.
-fn not_found(what: &str) -> String {
-    match what.split_once(' ') {
-        Some((kind @ ("network" | "volume"), name)) => {
-            format!("{what} does not exist: `keel {kind} create {name}` creates it")
-        }
-        _ => format!("{what} does not exist"),
-    }
-}
-
-/// A reason that can be shown: variables by name, none of their values.
-fn without_values(reason: &Reason) -> Reason {
+/// A reason that can be shown and recorded: variables by name, none of their values.
+#[must_use]
+pub fn without_values(reason: &Reason) -> Reason {
     let mut reason = reason.clone();
     match &mut reason {
         Reason::Changed { differences } => {
@@ -299,7 +300,7 @@ fn without_values(reason: &Reason) -> Reason {
         }
         Reason::Drifted { findings } => {
             for finding in findings {
-                if finding.row == Some(Field::Environment) {
+                if finding.row() == Some(Field::Environment) {
                     (finding.applied, finding.observed) = (Value::Unset, Value::Unset);
                 }
             }
@@ -311,6 +312,53 @@ fn without_values(reason: &Reason) -> Reason {
 
 fn json(value: &impl Serialize) -> serde_json::Value {
     serde_json::to_value(value).expect("our own types have string keys and no failing field")
+}
+
+/// A hold, with the words that its data has beside it.
+fn json_of_hold(hold: &Hold) -> serde_json::Value {
+    let words = match hold {
+        Hold::InProgress { activity } => ("what", of_activity(activity)),
+        Hold::Failed { cause } | Hold::Late { cause } => ("what", of_failure(cause)),
+        Hold::NotFound { subject } => ("what", of_subject(subject)),
+        Hold::KnownBad { cause, .. } => ("reason", of_failure(cause)),
+        Hold::OwnedBy { holder } => ("owner", of_holder(holder)),
+        Hold::NotRunYet { because, .. } => ("why", of_not_run(because)),
+        Hold::Kept { because } => ("why", of_kept(because)),
+        Hold::AwaitingImage { failure: Some(failure), .. } => {
+            let kind = ("failure_kind", word(&failure.kind));
+            return with_words(with_words(json(hold), kind), ("failure", failure.to_string()));
+        }
+        Hold::Converged
+        | Hold::Complete
+        | Hold::RolloutFull { .. }
+        | Hold::AwaitingHealth { .. }
+        | Hold::AwaitingDependency { .. }
+        | Hold::AwaitingImage { failure: None, .. }
+        | Hold::Stopped
+        | Hold::Suspended { .. }
+        | Hold::RunsInDocker { .. }
+        | Hold::NodeUnknown { .. }
+        | Hold::ReportOnly => return json(hold),
+    };
+    with_words(json(hold), words)
+}
+
+/// A reason that can be shown, with the words that its data has beside it.
+fn json_of_reason(reason: &Reason) -> serde_json::Value {
+    let shown = json(&without_values(reason));
+    match reason {
+        Reason::Failed { cause } => with_words(shown, ("what", of_failure(cause))),
+        Reason::Follows { leader } => with_words(shown, ("service", leader.to_string())),
+        _ => shown,
+    }
+}
+
+fn with_words(mut value: serde_json::Value, (key, words): (&str, String)) -> serde_json::Value {
+    let mut variants = value.as_object_mut().into_iter().flat_map(|object| object.values_mut());
+    if let Some(variant) = variants.next().and_then(|variant| variant.as_object_mut()) {
+        variant.insert(key.to_owned(), words.into());
+    }
+    value
 }
 
 /// The name of a variant, as it is stored.

@@ -3,6 +3,7 @@
 use crate::facts::{Facts, Want};
 use crate::memory::asked_for;
 use crate::verdict::Hold;
+use crate::why::{KeptBecause, NotRunBecause};
 use keel_engine::{ForeignContainer, MountSource, NetworkMode};
 
 /// Whether it runs in the namespace of what was asked for: it goes where that goes.
@@ -15,7 +16,7 @@ fn is_drawn_along(facts: &Facts<'_>, want: &Want<'_>) -> bool {
 }
 
 pub(crate) fn not_asked() -> Hold {
-    Hold::Kept { why: "it is not among the services asked for".into() }
+    Hold::Kept { because: KeptBecause::NotAsked }
 }
 
 /// What keeps a service from being touched at all.
@@ -24,8 +25,9 @@ pub(crate) fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         return Some(not_asked());
     }
     if let Some(held) = want.service.held.first() {
-        let (field, why, at) = (held.field.clone(), held.why.clone(), held.at.clone());
-        return Some(Hold::NotRunYet { field, why, at });
+        let because = NotRunBecause::Unsupported(held.why.clone());
+        let (field, at) = (held.field.clone(), held.at.clone());
+        return Some(Hold::NotRunYet { field, because, at });
     }
     let mut foreign = facts.inputs.nodes.all_foreign();
     let (_, container) = foreign.find(|(node, container)| {

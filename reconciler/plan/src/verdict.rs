@@ -6,7 +6,11 @@
 
 use crate::desired::Origin;
 use crate::standing::Standing;
-use keel_engine::{Difference, Digest, Finding, NodeName, Slot, StackName, TaskId, Wish};
+use crate::why::{
+    Activity, Awaited, FailureCause, Followed, Holder, KeptBecause, NotRunBecause, PersonsCommand,
+};
+use keel_engine::{Difference, Digest, Failure, Finding, NodeName, Slot, StackName, TaskId, Wish};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one pass intends for one stack.
@@ -47,8 +51,8 @@ pub enum Learned {
     Failed {
         /// The stack hash.
         hash: Digest,
-        /// What failed, for people.
-        reason: String,
+        /// What failed.
+        cause: FailureCause,
         /// The task that did.
         task: TaskId,
     },
@@ -71,7 +75,7 @@ pub struct Entry {
 }
 
 /// What a verdict is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// An image, by reference.
@@ -105,7 +109,7 @@ pub enum Verdict {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Bring an image.
@@ -129,7 +133,7 @@ pub enum Action {
 }
 
 /// Why something is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -164,7 +168,7 @@ pub enum Reason {
     /// A person asked.
     Asked {
         /// The command.
-        command: String,
+        command: PersonsCommand,
     },
     /// Its successor is available.
     Superseded,
@@ -176,8 +180,8 @@ pub enum Reason {
     StopFirst,
     /// It did not get healthy.
     Failed {
-        /// What happened, for people.
-        what: String,
+        /// What happened.
+        cause: FailureCause,
     },
     /// A job that has to end before a new revision is deployed.
     BeforeDeploy {
@@ -186,13 +190,13 @@ pub enum Reason {
     },
     /// A service whose namespace it shares, or that it asked to follow, was replaced.
     Follows {
-        /// That service.
-        service: String,
+        /// That service, or a network that it is on.
+        leader: Followed,
     },
 }
 
 /// Why nothing is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Hold {
@@ -214,37 +218,37 @@ pub enum Hold {
     AwaitingDependency {
         /// The other service.
         service: String,
-        /// `started`, `healthy`, `completed`.
-        condition: String,
+        /// What must be true of it.
+        condition: Awaited,
     },
     /// The image is on its way.
     AwaitingImage {
         /// Which.
         image: String,
         /// What went wrong last, if anything.
-        failure: Option<String>,
+        failure: Option<Failure>,
     },
     /// The node is still at it.
     InProgress {
         /// What it does.
-        what: String,
+        activity: Activity,
     },
     /// The node refused, or gave up; another revision or a person is needed.
     Failed {
-        /// What happened, for people.
-        what: String,
+        /// What happened.
+        cause: FailureCause,
     },
     /// It runs, and is not healthy in time; with data of its own it is left to get there.
     Late {
-        /// What is awaited no longer, for people.
-        what: String,
+        /// What is awaited no longer.
+        cause: FailureCause,
     },
     /// This very revision failed before.
     KnownBad {
         /// The revision.
         revision: String,
         /// What failed.
-        reason: String,
+        cause: FailureCause,
     },
     /// A person stopped it.
     Stopped,
@@ -258,14 +262,14 @@ pub enum Hold {
     /// Another owner decides about this stack.
     OwnedBy {
         /// Who.
-        owner: String,
+        holder: Holder,
     },
     /// Legal Compose that is not run here.
     NotRunYet {
         /// The field.
         field: String,
         /// Why.
-        why: String,
+        because: NotRunBecause,
         /// Where.
         at: Option<Origin>,
     },
@@ -276,13 +280,13 @@ pub enum Hold {
     },
     /// An external network or volume, or a required service, does not exist.
     NotFound {
-        /// `network x`, `volume y`.
-        what: String,
+        /// Which.
+        subject: Subject,
     },
     /// It left the source, but pruning is off, or it is data.
     Kept {
         /// Why.
-        why: String,
+        because: KeptBecause,
     },
     /// Drift that is only told, by policy.
     ReportOnly,

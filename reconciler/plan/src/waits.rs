@@ -7,7 +7,8 @@ use crate::draft::Draft;
 use crate::facts::{Facts, Occupants, Want, short, slot};
 use crate::memory::is_complete;
 use crate::standing::Pull;
-use crate::verdict::{Hold, Verdict};
+use crate::verdict::{Hold, Subject, Verdict};
+use crate::why::{Activity, Awaited, FailureCause, Holder, KeptBecause, Needs, NotRunBecause};
 use keel_engine::{
     ExitCause, Health, MountSource, NetworkMode, NodeName, ObservedTask, ObservedVolume, Phase,
     Port, PullPolicy, Slot, TaskSpec,
@@ -30,8 +31,8 @@ fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold>
     want.service.depends_on.iter().find_map(|dependency| {
         let services = facts.desired.map(|desired| &desired.services);
         let Some(other) = services.and_then(|services| services.get(&dependency.service)) else {
-            let what = format!("service {}", dependency.service);
-            return dependency.required.then_some(Hold::NotFound { what });
+            let subject = Subject::Service(dependency.service.clone());
+            return dependency.required.then_some(Hold::NotFound { subject });
         };
         let missing = (1..=other.replicas).find(|number| {
             let slot = slot(facts.inputs, &dependency.service, *number);
@@ -45,35 +46,29 @@ fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold>
 /// The dependency is awaited; where it waits for a person itself, so does this.
 pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) -> Hold {
     let slot = slot(facts.inputs, &dependency.service, number);
-    let condition = word(dependency.condition).to_owned();
+    let condition = Awaited::from(dependency.condition);
     let service = dependency.service.clone();
     let Some(Verdict::Hold(hold)) = draft.of_slot(&slot) else {
         return Hold::AwaitingDependency { service, condition };
     };
-    let why = format!("needs {} {condition}: {}", short(&slot), crate::text::of_hold(hold));
+    let needs = || Needs { slot: slot.clone(), condition, hold: Box::new(hold.clone()) };
     match hold {
         Hold::NotRunYet { .. } | Hold::RunsInDocker { .. } | Hold::NotFound { .. } => {
-            Hold::NotRunYet { field: format!("depends_on.{service}"), why, at: None }
+            let (field, because) = (format!("depends_on.{service}"), NotRunBecause::Needs(needs()));
+            Hold::NotRunYet { field, because, at: None }
         }
-        Hold::Stopped | Hold::Kept { .. } | Hold::ReportOnly => Hold::Kept { why },
+        Hold::Stopped | Hold::Kept { .. } | Hold::ReportOnly => {
+            Hold::Kept { because: KeptBecause::Needs(needs()) }
+        }
         Hold::NodeUnknown { .. } => hold.clone(),
         // Why is told of the slot itself, once.
         Hold::Failed { .. } | Hold::KnownBad { .. } => {
-            let what = format!("needs {} {condition}, which failed", short(&slot));
-            Hold::Failed { what }
+            Hold::Failed { cause: FailureCause::Dependency { slot, condition, late: false } }
         }
         Hold::Late { .. } => {
-            Hold::Late { what: format!("needs {} {condition}, which is late", short(&slot)) }
+            Hold::Late { cause: FailureCause::Dependency { slot, condition, late: true } }
         }
         _ => Hold::AwaitingDependency { service, condition },
-    }
-}
-
-pub(crate) fn word(condition: Condition) -> &'static str {
-    match condition {
-        Condition::Started => "started",
-        Condition::Healthy => "healthy",
-        Condition::Completed => "completed",
     }
 }
 
@@ -102,8 +97,7 @@ fn is_met(facts: &Facts<'_>, dependency: &DependsOn, occupants: &Occupants<'_>) 
 /// Whose namespace it shares has to run first.
 fn namespace(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
     let NetworkMode::Service(host) = &want.spec.network_mode else { return None };
-    let condition = word(Condition::Started).to_owned();
-    let hold = Hold::AwaitingDependency { service: host.clone(), condition };
+    let hold = Hold::AwaitingDependency { service: host.clone(), condition: Awaited::Started };
     facts.host(host).is_none().then_some(hold)
 }
 
@@ -116,14 +110,15 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
         return None;
     }
     if !present && want.service.spec.pull_policy == PullPolicy::Never {
-        return Some(Hold::NotFound { what: format!("image {reference}") });
+        return Some(Hold::NotFound { subject: Subject::Image(reference.clone()) });
     }
     let failure = observed.and_then(|image| image.failure.clone());
     let last = asked.filter(|pull| pull.beyond.is_none());
-    if let Some((pull, cause)) = last.zip(failure.as_ref()) {
+    if let Some((pull, failure)) = last.zip(failure.as_ref()) {
         let until = given_up(facts, want.node, reference, pull);
         if facts.now() >= until {
-            return Some(Hold::Failed { what: format!("image {reference}: {cause}") });
+            let (reference, failure) = (reference.clone(), failure.clone());
+            return Some(Hold::Failed { cause: FailureCause::Image { reference, failure } });
         }
         draft.wake(until);
     }
@@ -148,8 +143,10 @@ pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Opti
         Some((slot, hold))
     })?;
     Some(match hold {
-        Hold::Failed { what } if slot != asks && !what.starts_with("image ") => {
-            Hold::Failed { what: format!("waits for {}: {what}", short(slot)) }
+        // An image is nobody's own.
+        Hold::Failed { cause } if slot != asks && !matches!(cause, FailureCause::Image { .. }) => {
+            let (slot, cause) = (slot.clone(), Box::new(cause));
+            Hold::Failed { cause: FailureCause::WaitsFor { slot, cause } }
         }
         hold => hold,
     })
@@ -172,8 +169,9 @@ fn to_start<'f, 'a>(
 /// is no such image.
 pub(crate) fn given_up(facts: &Facts<'_>, node: &NodeName, reference: &str, pull: &Pull) -> u64 {
     let by_hand = facts.desired.is_some_and(|desired| matches!(desired.owner, Owner::Cli { .. }));
-    let transient = facts.image_on(node, reference).is_none_or(|image| image.transient);
-    pull.since + if by_hand && !transient { 0 } else { image_wait(facts, reference) }
+    let failure = facts.image_on(node, reference).map(|image| image.failure.as_ref());
+    let may_pass = failure.is_none_or(|known| known.is_some_and(|why| why.kind.may_pass()));
+    pull.since + if by_hand && !may_pass { 0 } else { image_wait(facts, reference) }
 }
 
 /// The longest time that a service which uses it gives it.
@@ -193,10 +191,13 @@ fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         let observed = observation.network(name);
         let known = desired.networks.get(name)?;
         if facts.is_stale(want.node, name) {
-            return Some(Hold::InProgress { what: format!("network {name} is being recreated") });
+            let activity = Activity::RecreatingNetwork { network: name.clone() };
+            return Some(Hold::InProgress { activity });
         }
         match observed {
-            None if known.external => Some(Hold::NotFound { what: format!("network {name}") }),
+            None if known.external => {
+                Some(Hold::NotFound { subject: Subject::Network(name.clone()) })
+            }
             Some(network) if !known.external => foreign(facts, &network.spec.labels),
             _ => None,
         }
@@ -206,7 +207,9 @@ fn resources(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
             let MountSource::Volume { name, .. } = &mount.source else { return None };
             let known = desired.volumes.get(name)?;
             match observation.volume(name) {
-                None if known.external => Some(Hold::NotFound { what: format!("volume {name}") }),
+                None if known.external => {
+                    Some(Hold::NotFound { subject: Subject::Volume(name.clone()) })
+                }
                 Some(volume) if !known.external => foreign_volume(facts, volume),
                 _ => None,
             }
@@ -220,21 +223,21 @@ pub(crate) fn foreign(
     labels: &std::collections::BTreeMap<String, String>,
 ) -> Option<Hold> {
     let stack = labels.get(keel_engine::labels::PROJECT)?;
-    let owner = format!("stack {stack}");
-    (!facts.owns(labels)).then_some(Hold::OwnedBy { owner })
+    let holder = Holder::Stack(stack.clone());
+    (!facts.owns(labels)).then_some(Hold::OwnedBy { holder })
 }
 
 /// The stack or source whose data it is, if that is another one. Two stacks' names and keys can make one volume's
 /// (`a` and `b_data`, `a_b` and `data`): who wants to share says so.
 pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Option<Hold> {
-    let name = &volume.spec.name;
+    let (name, labels) = (volume.spec.name.clone(), &volume.spec.labels);
     if let Some(maker) = facts.maker_elsewhere(volume) {
-        let owner = format!("{maker}: volume {name} is left of a stack of its");
-        return Some(Hold::OwnedBy { owner });
+        let holder = Holder::Maker { maker: maker.to_owned(), volume: name };
+        return Some(Hold::OwnedBy { holder });
     }
-    let Hold::OwnedBy { owner } = foreign(facts, &volume.spec.labels)? else { return None };
-    let owner = format!("{owner}: volume {name}, which `external: true` shares");
-    Some(Hold::OwnedBy { owner })
+    let stack = labels.get(keel_engine::labels::PROJECT).filter(|_| !facts.owns(labels))?;
+    let holder = Holder::VolumeOf { stack: stack.clone(), volume: name };
+    Some(Hold::OwnedBy { holder })
 }
 
 /// A name that another stack's container has, or one of `run`: whoever names it means that one.
@@ -243,12 +246,8 @@ fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let mut tasks = facts.inputs.nodes.all_tasks();
     let other = tasks.find(|task| task.spec.container_name == *name && !is_ours(facts, task))?;
     draft.wake(facts.now().saturating_add(AGAIN));
-    let whose = match other.place.slot() {
-        Some(slot) => format!("stack {}", slot.stack),
-        None => "`keel run`".to_owned(),
-    };
-    let what = format!("a container of {whose} is called {name}; choose another `container_name`");
-    Some(Hold::Failed { what })
+    let by = other.place.slot().map(|slot| slot.stack.clone());
+    Some(Hold::Failed { cause: FailureCause::NameTaken { name: name.clone(), by } })
 }
 
 /// A published port that somebody else holds, and keeps. Tasks of one service share theirs. That
@@ -259,9 +258,8 @@ fn port(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     };
     let (port, holder) = holder(facts, want.node, want.name, &want.spec, keeps)?;
     draft.wake(facts.now().saturating_add(AGAIN));
-    let holder = &holder.spec.container_name;
-    let what = format!("port {port} is taken by {holder}; publish another one, or stop {holder}");
-    Some(Hold::Failed { what })
+    let (port, holder) = (port.clone(), holder.spec.container_name.clone());
+    Some(Hold::Failed { cause: FailureCause::PortTaken { port, holder } })
 }
 
 /// A port that a task of this stack is about to give up. It keeps nothing old from being
@@ -269,8 +267,8 @@ fn port(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
 pub(crate) fn port_on_the_move(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
     let (port, holder) =
         holder(facts, want.node, want.name, &want.spec, |task| is_ours(facts, task))?;
-    let what = format!("{} lets go of port {port}", holder.spec.container_name);
-    Some(Hold::InProgress { what })
+    let (port, holder) = (port.clone(), holder.spec.container_name.clone());
+    Some(Hold::InProgress { activity: Activity::LettingGoOfPort { holder, port } })
 }
 
 /// A port that a task of this very stack holds, and is about to give up. Two services that swap

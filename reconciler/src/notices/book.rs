@@ -1,9 +1,10 @@
 //! All that is remembered of what was told, and what is on its way: one record, so that deciding
 //! and queueing are one step.
 
+use super::about::Subject;
 use super::deliveries::{Answers, Fares};
 use super::drifted::{Found, Told};
-use super::incident::{Incidents, Seen, Subject};
+use super::incident::{Incidents, Seen};
 use super::outbox::Outbox;
 use super::{Content, Destination, Kind, Letter, Message, Wants, words};
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,8 @@
 //! - What begins at about the same time in one source is one incident, and one message. A source
 //!   with much to tell is told of in batches.
 
+use super::about::{About, CauseKey, Subject, What, Why};
+use crate::advice::Advice;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,9 +26,6 @@ const HOLDS_OUT: u64 = 30_000;
 const AGAIN: u64 = 60 * 60_000;
 const LONGEST: u64 = 60 * 60_000;
 
-/// A stack or a source; `stack/shop`, `source/home`.
-pub(super) type Subject = String;
-
 /// How a subject is right now.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
@@ -39,31 +38,15 @@ pub(super) struct Seen {
 }
 
 /// Something that is wrong.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Cause {
     /// The same for the same trouble, though its words may change.
-    pub key: String,
+    pub key: CauseKey,
     /// It must last so long to be told.
     pub patience: u64,
     /// It may pass and come back by itself.
     pub passing: bool,
     pub about: About,
-}
-
-/// What people are told of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct About {
-    pub source: String,
-    /// `failed`, `was refused`, `is not well`.
-    pub what: String,
-    pub revision: String,
-    pub author: String,
-    pub subject: String,
-    pub reason: String,
-    pub tried: String,
-    pub since: u64,
-    pub commands: Vec<String>,
 }
 
 /// What is to be told.
@@ -99,12 +82,12 @@ struct Incident {
 #[serde(default)]
 struct Watched {
     incident: Option<String>,
-    told: BTreeSet<String>,
+    told: BTreeSet<CauseKey>,
     passing: bool,
     ended: u64,
     again: u32,
     #[serde(skip)]
-    since: BTreeMap<String, u64>,
+    since: BTreeMap<CauseKey, u64>,
     #[serde(skip)]
     well: Option<u64>,
 }
@@ -300,30 +283,27 @@ fn together(due: &[Due<'_>]) -> About {
         return about;
     }
     about.since = due.iter().map(|due| due.cause.about.since).min().unwrap_or(about.since);
-    "failed".clone_into(&mut about.what);
-    about.tried.clear();
-    about.commands = vec!["keel status".to_owned()];
+    about.what = What::Failed;
+    about.tried = None;
+    about.commands = vec![Advice::Status { stack: None }];
     if due.iter().any(|due| due.cause.about.revision != about.revision) {
         (about.revision, about.author, about.subject) = Default::default();
     }
     let mut reasons: Vec<_> = due.iter().map(|due| due.cause.about.reason.clone()).collect();
-    reasons.sort();
+    reasons.sort_by_cached_key(ToString::to_string);
     reasons.dedup();
     let more = reasons.len().saturating_sub(MANY);
     reasons.truncate(MANY);
-    if more > 0 {
-        reasons.push(format!("and {more} more"));
-    }
-    about.reason = reasons.join("; ");
+    about.reason = Why::Several { reasons, more };
     about
 }
 
 fn ended(id: String, incident: &Incident, seen: &BTreeMap<Subject, Seen>) -> News {
     let mut left = incident.subjects.iter().filter_map(|subject| seen.get(subject));
     let mut about = match (left.next(), incident.subjects.len()) {
-        (None, _) => About { reason: "it is no longer there".into(), ..About::default() },
+        (None, _) => About { reason: Why::Gone, ..About::default() },
         (Some(seen), 1) => seen.now.clone(),
-        (Some(_), _) => About { reason: "all of them are well".into(), ..About::default() },
+        (Some(_), _) => About { reason: Why::AllWell, ..About::default() },
     };
     (about.since, about.source) = (incident.since, incident.source.clone());
     News { incident: id, subjects: incident.subjects.iter().cloned().collect(), over: true, about }

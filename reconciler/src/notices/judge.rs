@@ -1,14 +1,18 @@
 //! How a stack, a source and a commit are, seen from outside: pure.
 
 use super::Way;
+use super::about::{About, CauseKey, Tried, What, Why};
 use super::deliveries::Fares;
-use super::incident::{About, Cause, Seen};
+use super::incident::{Cause, Seen};
+use crate::advice::Advice;
 use crate::ask::StatusRow;
 use crate::operation::{Operation, OperationState};
-use crate::record::{Commit, RefusedRevision, SourceRecord};
+use crate::record::{Commit, RefusedRevision, SourceRecord, SourceTrouble};
 use keel_engine::{StackName, short};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::standing::{KnownBad, Standing};
+use keel_plan::status::Health;
+use keel_plan::text;
 use std::time::Duration;
 
 /// A node that refuses is asked again at once.
@@ -39,45 +43,44 @@ pub(super) struct Known<'a> {
 
 /// How a source is that is looked at so often.
 pub(super) fn of_source(name: &str, record: &SourceRecord, poll: Duration) -> Seen {
-    let about = |what: &str, reason: String| About {
+    let about = |what: What, reason: Why| About {
         source: name.to_owned(),
-        what: what.to_owned(),
+        what,
         reason,
         ..About::default()
     };
     let away = record.trouble.as_ref().map(|trouble| Cause {
-        key: "away".to_owned(),
+        key: CauseKey::Away,
         patience: u64::try_from((poll * 3).clamp(HICCUP.0, HICCUP.1).as_millis()).unwrap_or(0),
         passing: true,
         about: About {
             since: record.failing,
-            tried: "what was read before runs on, and it is tried again by itself".to_owned(),
-            commands: vec!["keel source ls".to_owned()],
-            ..about("cannot be read", own_words(name, trouble))
+            tried: Some(Tried::AsksAgain),
+            commands: vec![Advice::Sources],
+            ..about(What::Unreadable, Why::Told(own_words(trouble)))
         },
     });
     let held = record.held.as_ref().map(|held| Cause {
-        key: format!("held:{}", held.revision),
+        key: CauseKey::Held { revision: held.revision.clone() },
         patience: 0,
         passing: false,
         about: About {
             revision: held.revision.clone(),
             since: record.fetched,
-            tried: "what was read before runs on".to_owned(),
-            commands: vec![format!("keel confirm {name}")],
-            ..about("waits for a person's word", held.why.clone())
+            tried: Some(Tried::KeptBefore),
+            commands: vec![Advice::Confirm { source: name.to_owned() }],
+            ..about(What::AwaitsConfirmation, Why::Told(held.why.clone()))
         },
     });
     let causes: Vec<_> = held.into_iter().chain(away).collect();
     let well = causes.is_empty();
-    Seen { causes, well, now: about("", "it can be read".to_owned()) }
+    Seen { causes, well, now: about(What::Nothing, Why::Readable) }
 }
 
 /// Without what the message says anyway.
-fn own_words(name: &str, trouble: &str) -> String {
-    let prefix = format!("error: source {name}: ");
-    let words = trouble.strip_prefix(&prefix).unwrap_or(trouble);
-    words.replace("\n\nhint: ", "; ").trim().to_owned()
+fn own_words(trouble: &SourceTrouble) -> String {
+    let hint = trouble.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{}{hint}", trouble.what)
 }
 
 impl Known<'_> {
@@ -91,28 +94,26 @@ impl Known<'_> {
         let pinned = self.standing.pinned.as_deref().map(|pinned| &pinned.desired);
         let followed = pinned.or(self.desired);
         let at = followed.is_some_and(|desired| self.was_passed(desired));
-        let well = causes.is_empty() && settled && at && self.row.health == "Healthy";
+        let well = causes.is_empty() && settled && at && self.row.health == Health::Healthy;
         Seen { causes, well, now: self.now() }
     }
 
     fn now(&self) -> About {
         let revision = self.desired.map(|desired| desired.revision.clone()).unwrap_or_default();
-        let mut about = self.about(&revision, "");
-        let at =
-            if revision.is_empty() { String::new() } else { format!(" at {}", short(&revision)) };
+        let mut about = self.about(&revision, What::Nothing);
         about.reason = match &self.standing.pinned {
             Some(pinned) => {
-                let revision = short(&pinned.desired.revision);
-                format!("it is healthy, rolled back to {revision} by {}", pinned.by)
+                let (revision, by) = (pinned.desired.revision.clone(), pinned.by.clone());
+                Why::HealthyAt { revision, by }
             }
-            None => format!("it is healthy{at}"),
+            None => Why::Healthy { revision },
         };
         about.commands = vec![];
         about
     }
 
     /// With whoever wrote this revision.
-    fn about(&self, revision: &str, what: &str) -> About {
+    fn about(&self, revision: &str, what: What) -> About {
         let trouble = self.row.trouble.clone().unwrap_or_default();
         let commit = self.source.commit.clone().filter(|commit| commit.revision == revision);
         let Commit { author, subject, .. } = commit.unwrap_or_else(|| {
@@ -122,11 +123,11 @@ impl Known<'_> {
         });
         About {
             source: self.row.source.clone(),
-            what: what.to_owned(),
+            what,
             revision: revision.to_owned(),
             author,
             subject,
-            commands: trouble.commands,
+            commands: trouble.advice,
             ..About::default()
         }
     }
@@ -138,16 +139,17 @@ impl Known<'_> {
     /// The stack's files are wrong.
     fn refused(&self) -> Option<Cause> {
         let refused = self.refusal()?;
-        let mut about = self.about(&refused.revision, "was refused");
-        about.reason.clone_from(&refused.why);
+        let mut about = self.about(&refused.revision, What::Refused);
+        about.reason = Why::Told(refused.why.clone());
         about.since = refused.since;
-        about.tried = match self.desired {
-            Some(_) => "what was there before runs on".to_owned(),
-            None => "nothing of it runs".to_owned(),
-        };
-        about.commands.retain(|command| !command.starts_with("keel logs"));
-        about.commands.push(format!("keel status {}", self.row.stack));
-        Some(Cause { key: format!("refused:{}", refused.why), patience: 0, passing: false, about })
+        about.tried = Some(match self.desired {
+            Some(_) => Tried::KeptRunning,
+            None => Tried::NothingRuns,
+        });
+        about.commands.retain(|advice| !matches!(advice, Advice::Logs { .. }));
+        about.commands.push(self.see_status());
+        let key = CauseKey::Refused { why: refused.why.clone() };
+        Some(Cause { key, patience: 0, passing: false, about })
     }
 
     fn known_bad(&self) -> Option<&KnownBad> {
@@ -165,26 +167,21 @@ impl Known<'_> {
     /// The revision failed. Until it is come back from that, it is not known how it stands.
     fn bad(&self) -> Option<Cause> {
         let bad = self.known_bad()?;
-        let mut about = self.about(&bad.revision, "failed");
-        about.reason.clone_from(&bad.reason);
+        let mut about = self.about(&bad.revision, What::Failed);
+        about.reason = Why::Failure(bad.cause.clone());
         about.since = bad.at;
-        let back = self.row.health == "Healthy";
-        about.tried = match self.good() {
+        let back = self.row.health == Health::Healthy;
+        about.tried = Some(match self.good() {
             None if self.desired.is_some_and(|desired| !desired.policy.rollback) => {
-                "it is left as it is: its policy says not to roll back".to_owned()
+                Tried::LeftByPolicy
             }
-            None => "nothing was good before it, so it is left as it is".to_owned(),
-            Some(good) if back => format!(
-                "rolled back to revision {}, which is healthy; not tried again until its commit or its files change",
-                short(good)
-            ),
-            Some(good) => {
-                format!("going back to revision {}, which is not healthy yet", short(good))
-            }
-        };
+            None => Tried::LeftAlone,
+            Some(good) if back => Tried::RolledBack { revision: good.to_owned() },
+            Some(good) => Tried::RollingBack { revision: good.to_owned() },
+        });
         let patience = if back || self.good().is_none() { 0 } else { BACK };
         let hash = self.desired.map(|desired| desired.hash.to_string()).unwrap_or_default();
-        Some(Cause { key: format!("bad:{hash}"), patience, passing: false, about })
+        Some(Cause { key: CauseKey::Bad { hash }, patience, passing: false, about })
     }
 
     /// It failed without its revision being to blame, or what runs is not well.
@@ -194,32 +191,32 @@ impl Known<'_> {
             return None;
         }
         let failed = self.operation.state == OperationState::Failed && bad.is_none();
-        let unwell = matches!(self.row.health.as_str(), "Degraded" | "Missing");
+        let unwell = matches!(self.row.health, Health::Degraded | Health::Missing);
         let (patience, reason) = match (failed, unwell) {
             (false, false) => return None,
-            (true, _) => (REFUSED, self.operation.reason.clone()),
+            (true, _) => (REFUSED, Why::Operation(self.operation.reason.clone())),
             (false, true) => (self.patience(), self.first_note()),
         };
         if self.desired.is_none() || self.standing.suspended.is_some() {
             return None;
         }
         let mut about =
-            self.about(&self.row.revision, if failed { "failed" } else { "is not well" });
+            self.about(&self.row.revision, if failed { What::Failed } else { What::Unwell });
         // It is about how it runs, not about its commit.
         about.revision = if failed { about.revision } else { String::new() };
         (about.reason, about.since) = (reason, self.operation.at);
-        Some(Cause { key: "unwell".to_owned(), patience, passing: true, about })
+        Some(Cause { key: CauseKey::Unwell, patience, passing: true, about })
     }
 
     /// A rollout waits for what is never its fault, and the old runs on meanwhile.
     fn stuck(&self) -> Option<Cause> {
         let rolling = self.operation.state == OperationState::Running;
         let desired = self.desired.filter(|_| rolling && self.standing.rollout.is_some())?;
-        let mut about = self.about(&desired.revision, "is still being rolled out");
-        about.reason.clone_from(&self.operation.reason);
+        let mut about = self.about(&desired.revision, What::RollingOut);
+        about.reason = Why::Operation(self.operation.reason.clone());
         about.since = self.standing.rollout.unwrap_or_default();
-        about.commands = vec![format!("keel status {}", self.row.stack)];
-        Some(Cause { key: "stuck".to_owned(), patience: STUCK, passing: true, about })
+        about.commands = vec![self.see_status()];
+        Some(Cause { key: CauseKey::Stuck, patience: STUCK, passing: true, about })
     }
 
     fn patience(&self) -> u64 {
@@ -231,12 +228,16 @@ impl Known<'_> {
     }
 
     /// Without what a health check printed: it may print anything.
-    fn first_note(&self) -> String {
-        let mine = |note: &&String| !note.starts_with("revision ");
-        let note = self.row.notes.iter().find(mine).map_or("", String::as_str);
-        let end = " is unhealthy";
-        let words = note.find(end).map_or(note, |at| &note[..at + end.len()]);
-        if words.is_empty() { self.operation.reason.clone() } else { words.to_owned() }
+    fn first_note(&self) -> Why {
+        let note = self.row.noted.iter().find(|note| !note.is_about_revision());
+        match note {
+            Some(note) => Why::Note(Box::new(note.without_output())),
+            None => Why::Operation(self.operation.reason.clone()),
+        }
+    }
+
+    fn see_status(&self) -> Advice {
+        Advice::Status { stack: Some(self.row.stack.clone()) }
     }
 
     /// How the newest commit of its source does.
@@ -275,7 +276,10 @@ impl Known<'_> {
     fn way(&self, desired: &Desired) -> (Way, String) {
         if let Some(bad) = self.standing.bad.get(&desired.hash) {
             let back = self.good().map(|good| format!("; rolled back to {}", short(good)));
-            return (Way::Failure, format!("{}{}", bad.reason, back.unwrap_or_default()));
+            return (Way::Failure, {
+                let cause = text::of_failure(&bad.cause);
+                format!("{cause}{}", back.unwrap_or_default())
+            });
         }
         if let Some(pinned) = &self.standing.pinned {
             let to = short(&pinned.desired.revision);
@@ -290,13 +294,13 @@ impl Known<'_> {
         }
         match operation.state {
             OperationState::Running => (Way::Pending, format!("rolling out on {host}")),
-            OperationState::Succeeded if self.row.health == "Healthy" => {
+            OperationState::Succeeded if self.row.health == Health::Healthy => {
                 (Way::Success, format!("healthy on {host}"))
             }
             // It was good: how it runs now is no news about the commit.
             OperationState::Succeeded => (Way::Success, format!("deployed on {host}")),
             OperationState::Held => (Way::Failure, format!("held: {}", operation.reason)),
-            OperationState::Failed => (Way::Failure, operation.reason.clone()),
+            OperationState::Failed => (Way::Failure, operation.reason.to_string()),
         }
     }
 }
@@ -304,11 +308,14 @@ impl Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::OperationReason;
     use crate::record::HeldRevision;
     use crate::rows::TroubleRow;
-    use keel_engine::digest_of;
+    use keel_engine::{Slot, digest_of};
     use keel_plan::desired::Policy;
     use keel_plan::standing::Pinned;
+    use keel_plan::status::Note;
+    use keel_plan::why::FailureCause;
 
     fn desired(revision: &str) -> Desired {
         Desired {
@@ -351,13 +358,13 @@ mod tests {
         let row = StatusRow {
             stack: "shop".into(),
             source: "home".into(),
-            health: "Healthy".into(),
+            health: Health::Healthy,
             ..StatusRow::default()
         };
         let operation = Operation {
             revision: "r2".into(),
             state: OperationState::Succeeded,
-            reason: "the reason".into(),
+            reason: OperationReason::Other("the reason".into()),
             at: 5,
         };
         let good_desired = Some(Box::new(desired("r1")));
@@ -369,7 +376,12 @@ mod tests {
     }
 
     fn fail(world: &mut World) {
-        let bad = KnownBad { revision: "r2".into(), at: 7, reason: "it exits".into(), since: 6 };
+        let bad = KnownBad {
+            revision: "r2".into(),
+            at: 7,
+            cause: FailureCause::Other("it exits".into()),
+            since: 6,
+        };
         world.standing.bad.insert(world.desired.hash, bad);
         world.operation.state = OperationState::Failed;
     }
@@ -399,6 +411,7 @@ mod tests {
         let seen = known.seen();
         let cause = |cause: &Cause| {
             let About { what, revision, reason, tried, .. } = &cause.about;
+            let tried = tried.as_ref().map(ToString::to_string).unwrap_or_default();
             format!("{what} {revision} after {} s: {reason} ({tried})", cause.patience / 1_000)
         };
         let mut lines: Vec<_> = seen.causes.iter().map(cause).collect();
@@ -435,21 +448,24 @@ mod tests {
                 "rolling out, and crashing",
                 world(|w| {
                     (w.operation.state, w.standing.rollout) = (Running, Some(1));
-                    w.row.health = "Degraded".into();
+                    w.row.health = Health::Degraded;
                 }),
             ),
             (
                 "unhealthy for a while",
                 world(|w| {
-                    w.row.health = "Degraded".into();
-                    w.row.notes = vec!["web.1 is unhealthy: password=s3cret".into()];
+                    w.row.health = Health::Degraded;
+                    let stack = StackName::new("shop").unwrap();
+                    let slot = Slot { stack, service: "web".into(), slot: "1".into() };
+                    let output = Some("password=s3cret".into());
+                    w.row.noted = vec![Note::Unhealthy { slot, output }];
                 }),
             ),
             (
                 "failed, and coming back",
                 world(|w| {
                     fail(w);
-                    w.row.health = "Degraded".into();
+                    w.row.health = Health::Degraded;
                 }),
             ),
             ("failed, and back", world(fail)),
@@ -458,7 +474,7 @@ mod tests {
                 world(|w| {
                     fail(w);
                     w.standing.good_desired = None;
-                    w.row.health = "Degraded".into();
+                    w.row.health = Health::Degraded;
                 }),
             ),
             (
@@ -542,8 +558,12 @@ mod tests {
             seen.causes.iter().map(cause).collect::<Vec<_>>().join("\n")
         };
         assert_eq!(seen(&SourceRecord::default(), poll), "");
-        let trouble = "error: source home: cannot fetch x: refused\n\nhint: is it up?\n";
-        let away = SourceRecord { trouble: Some(trouble.into()), ..SourceRecord::default() };
+        let trouble = SourceTrouble {
+            source: "home".into(),
+            what: "cannot fetch x: refused".into(),
+            hint: Some("is it up?".into()),
+        };
+        let away = SourceRecord { trouble: Some(trouble), ..SourceRecord::default() };
         let words = "cannot fetch x: refused; is it up?";
         for (seconds, patience) in [(1, 10), (20, 60), (60, 180), (3_600, 180)] {
             let expected = format!("cannot be read after {patience} s: {words}");

@@ -2,6 +2,7 @@
 //! `judge` says what it means.
 
 use super::Wants;
+use super::about::Subject;
 use super::book::Looked;
 use super::drifted::Found;
 use super::judge::{Known, of_source};
@@ -22,7 +23,7 @@ impl Controller {
             let mut record = self.records().source(name).await?;
             record.trouble = source.unwritten().or(record.trouble);
             let seen = of_source(name, &record, source.poll());
-            looked.subjects.insert(format!("source/{name}"), seen);
+            looked.subjects.insert(Subject::Source(name.clone()), seen);
             sources.insert(name.clone(), record);
         }
         for examined in self.examine(&[]).await? {
@@ -51,7 +52,7 @@ impl Controller {
             source,
             host: &self.settings().host,
         };
-        looked.subjects.insert(format!("stack/{stack}"), known.seen());
+        looked.subjects.insert(Subject::Stack(row.stack.clone()), known.seen());
         let found = seen.values().map(found).collect();
         looked.drift.insert(row.stack.clone(), (row.source.clone(), found));
         let asked = self.settings().destinations.iter();
@@ -68,7 +69,7 @@ impl Controller {
 fn found(seen: &SeenRow) -> Found {
     let Row { task, service, field, .. } = &seen.row;
     let whose = if task.is_empty() { service } else { task };
-    let words = if whose.is_empty() { field.clone() } else { format!("{whose}: {field}") };
+    let words = if whose.is_empty() { field.to_string() } else { format!("{whose}: {field}") };
     Found {
         id: seen.row.id.clone(),
         words,

@@ -1,22 +1,25 @@
 //! Stories: what is seen second by second, and what is told of it.
 
+use super::about::{About, Subject, Tried, What, Why};
 use super::book::{Addressed, Book, Looked};
 use super::deliveries::{Answers, Fares};
 use super::drifted::Found;
-use super::incident::{About, Cause, Seen};
+use super::incident::{Cause, Seen};
 use super::outbox::Next;
 use super::{Content, Destination, Kind, Letter, Sent, Wants, Way};
+use crate::advice::Advice;
 use std::collections::BTreeMap;
 
 fn cause(key: &str, patience: u64, passing: bool, revision: &str) -> Cause {
     let about = About {
         source: "home".into(),
-        what: "failed".into(),
+        what: What::Failed,
         revision: revision.into(),
-        reason: format!("{key} is wrong"),
+        reason: Why::Told(format!("{key} is wrong")),
         ..About::default()
     };
-    Cause { key: key.into(), patience, passing, about }
+    let key = key.to_owned().try_into().unwrap();
+    Cause { key, patience, passing, about }
 }
 
 /// A revision that failed.
@@ -30,7 +33,11 @@ fn unwell() -> Seen {
 }
 
 fn well() -> Seen {
-    let now = About { source: "home".into(), reason: "it is healthy".into(), ..About::default() };
+    let now = About {
+        source: "home".into(),
+        reason: Why::Told("it is healthy".into()),
+        ..About::default()
+    };
     Seen { well: true, now, ..Seen::default() }
 }
 
@@ -63,7 +70,7 @@ impl Story {
     }
 
     fn sees(&mut self, stack: &str, seen: Seen) -> &mut Self {
-        self.looked.subjects.insert(format!("stack/{stack}"), seen);
+        self.looked.subjects.insert(Subject::Stack(stack.into()), seen);
         self
     }
 
@@ -224,16 +231,16 @@ fn a_stack_that_is_gone_is_over() {
 fn a_source_is_told_of_in_its_own_words() {
     let mut story = Story::new();
     let mut away = cause("away", 180_000, true, "");
-    away.about.what = "cannot be read".into();
-    away.about.reason = "cannot fetch https://git.example.org/home: refused".into();
+    away.about.what = What::Unreadable;
+    away.about.reason = Why::Told("cannot fetch https://git.example.org/home: refused".into());
     let seen = Seen { causes: vec![away], ..Seen::default() };
-    story.looked.subjects.insert("source/home".into(), seen);
+    story.looked.subjects.insert(Subject::Source("home".into()), seen);
     story.passes(170);
     assert_eq!(story.told().len(), 0, "a hiccup");
     story.passes(20);
     let expected = "failed: source home cannot be read on host: cannot fetch https://git.example.org/home: refused";
     assert_eq!(story.told(), [expected]);
-    story.looked.subjects.insert("source/home".into(), well());
+    story.looked.subjects.insert(Subject::Source("home".into()), well());
     story.passes(60);
     assert_eq!(story.told(), ["recovered: source home is well again on host: it is healthy"]);
 }
@@ -348,10 +355,10 @@ fn a_message_reads_as_its_receiver_needs_it() {
     seen.causes[0].about = About {
         author: "Ann <ann@example.org>".into(),
         subject: "Faster start".into(),
-        reason: "web.1 exited (1) 3 times".into(),
-        tried: "rolled back to revision 1b5d7e9f3f9c, which is healthy".into(),
+        reason: Why::Told("web.1 exited (1) 3 times".into()),
+        tried: Some(Tried::RollingBack { revision: "1b5d7e9f3f9c".into() }),
         since: 940_000,
-        commands: vec!["keel history show 7".into(), "keel sync shop --retry".into()],
+        commands: vec![Advice::ShowHistory { number: 7 }, Advice::Retry { stack: "shop".into() }],
         ..seen.causes[0].about.clone()
     };
     let mut texts = vec![];
@@ -381,7 +388,7 @@ fn a_message_reads_as_its_receiver_needs_it() {
     shop: revision 3f9c2a1b5d7e failed on host
     web.1 exited (1) 3 times
     commit 3f9c2a1b5d7e by Ann <ann@example.org>: Faster start
-    rolled back to revision 1b5d7e9f3f9c, which is healthy
+    going back to revision 1b5d7e9f3f9c, which is not healthy yet
     since 1970-01-01T00:15:40Z
     `keel history show 7`
     `keel sync shop --retry`

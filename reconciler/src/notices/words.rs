@@ -1,11 +1,14 @@
 //! Messages in people's words: pure. What is wrong, where, whose, since when, what was tried, what
 //! to give now.
 
+use super::about::{About, Subject, Tried, What, Why};
 use super::drifted::{self, State};
-use super::incident::{About, News};
+use super::incident::News;
 use super::{Kind, Message};
+use crate::advice::Advice;
 use crate::clock::{rfc3339, roughly};
 use keel_engine::short;
+use keel_plan::text;
 
 /// Stacks that a message names.
 const NAMED: usize = 10;
@@ -19,8 +22,10 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
     let stacks: Vec<String> = news
         .subjects
         .iter()
-        .filter_map(|one| one.strip_prefix("stack/"))
-        .map(str::to_owned)
+        .filter_map(|one| match one {
+            Subject::Stack(name) => Some(name.clone()),
+            Subject::Source(_) => None,
+        })
         .collect();
     let whose = match (stacks.as_slice(), revision.as_str()) {
         ([], _) => format!("source {source}"),
@@ -33,7 +38,7 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
     let verb = match (news.over, many) {
         (true, false) => "is well again",
         (true, true) => "are well again",
-        (false, _) => what.as_str(),
+        (false, _) => of_what(what),
     };
     let title = format!("{whose} {verb} on {host}");
     let mut message = Message {
@@ -44,16 +49,16 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
         revision,
         author,
         subject,
-        reason: line(&reason),
-        tried: line(&tried),
+        reason: line(&of_why(&reason)),
+        tried: tried.map(|tried| line(&of_tried(&tried))).unwrap_or_default(),
         since: rfc3339(since),
         at: rfc3339(now),
-        commands,
+        commands: commands.iter().map(ToString::to_string).collect(),
         findings: vec![],
         title: line(&title),
         text: String::new(),
     };
-    message.text = text(&message, since, now);
+    message.text = whole(&message, since, now);
     message
 }
 
@@ -82,16 +87,69 @@ pub(super) fn of_drift(
         tried: String::new(),
         since: rfc3339(news.since),
         at: rfc3339(now),
-        commands: vec![format!("keel drift {stack}")],
+        commands: vec![Advice::Drift { stack: stack.to_owned() }.to_string()],
         findings: news.findings.clone(),
         title: format!("{stack} {title} on {host}"),
         text: String::new(),
     };
-    message.text = text(&message, news.since, now);
+    message.text = whole(&message, news.since, now);
     message
 }
 
-fn text(message: &Message, since: u64, now: u64) -> String {
+pub(super) fn of_what(what: What) -> &'static str {
+    match what {
+        What::Nothing => "",
+        What::Failed => "failed",
+        What::Refused => "was refused",
+        What::Unwell => "is not well",
+        What::RollingOut => "is still being rolled out",
+        What::Unreadable => "cannot be read",
+        What::AwaitsConfirmation => "waits for a person's word",
+    }
+}
+
+pub(super) fn of_why(why: &Why) -> String {
+    match why {
+        Why::Told(words) => words.clone(),
+        Why::Failure(cause) => text::of_failure(cause),
+        Why::Operation(reason) => reason.to_string(),
+        Why::Note(note) => text::of_note(note),
+        Why::Healthy { revision } if revision.is_empty() => "it is healthy".to_owned(),
+        Why::Healthy { revision } => format!("it is healthy at {}", short(revision)),
+        Why::HealthyAt { revision, by } => {
+            format!("it is healthy, rolled back to {} by {by}", short(revision))
+        }
+        Why::Readable => "it can be read".to_owned(),
+        Why::Gone => "it is no longer there".to_owned(),
+        Why::AllWell => "all of them are well".to_owned(),
+        Why::Several { reasons, more } => {
+            let more = (*more > 0).then(|| format!("and {more} more"));
+            reasons.iter().map(of_why).chain(more).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+pub(super) fn of_tried(tried: &Tried) -> String {
+    match tried {
+        Tried::AsksAgain => {
+            "what was read before runs on, and it is tried again by itself".to_owned()
+        }
+        Tried::KeptBefore => "what was read before runs on".to_owned(),
+        Tried::KeptRunning => "what was there before runs on".to_owned(),
+        Tried::NothingRuns => "nothing of it runs".to_owned(),
+        Tried::LeftByPolicy => "it is left as it is: its policy says not to roll back".to_owned(),
+        Tried::LeftAlone => "nothing was good before it, so it is left as it is".to_owned(),
+        Tried::RolledBack { revision } => format!(
+            "rolled back to revision {}, which is healthy; not tried again until its commit or its files change",
+            short(revision)
+        ),
+        Tried::RollingBack { revision } => {
+            format!("going back to revision {}, which is not healthy yet", short(revision))
+        }
+    }
+}
+
+fn whole(message: &Message, since: u64, now: u64) -> String {
     let mut lines = vec![message.title.clone(), message.reason.clone()];
     if message.stacks.len() > 1 {
         let more = message.stacks.len().saturating_sub(NAMED);

@@ -4,7 +4,7 @@ use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKin
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_by;
 use crate::history::{Entry, Note};
-use crate::operation::OperationState;
+use crate::operation::{OperationReason, OperationState};
 use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open,
     only_vain_attempts_are_open, waiting,
@@ -180,7 +180,7 @@ impl Controller {
         let entry = Entry {
             revision: passed.plan.revision.clone(),
             state: OperationState::Succeeded,
-            reason: "everything runs; nobody watches for how long".to_owned(),
+            reason: OperationReason::Unwatched,
             at: self.now(),
             ..Entry::default()
         };
@@ -290,8 +290,8 @@ impl Story {
         }
         self.scene = now;
         for learned in &passed.plan.learned {
-            if let Learned::Failed { reason, .. } = learned {
-                self.failures.push(reason.clone());
+            if let Learned::Failed { cause, .. } = learned {
+                self.failures.push(keel_plan::text::of_failure(cause));
             }
         }
         let preparing = seen.all_images().any(|(_, image)| image.pulling.is_some())

@@ -21,16 +21,17 @@ impl Controller {
 }
 
 fn row(stack: &StackName, entry: Entry) -> HistoryRow {
-    let stages = stages(&entry);
+    let (stages, trigger) = (stages(&entry), entry.began_by());
     HistoryRow {
         number: entry.number,
         stack: stack.to_string(),
         revision: entry.revision,
-        trigger: entry.trigger,
+        trigger,
         author: entry.author,
         subject: entry.subject,
-        state: entry.state.word().to_owned(),
-        reason: entry.reason,
+        state: entry.state,
+        reason: entry.reason.to_string(),
+        why: entry.reason,
         at: rfc3339(entry.at),
         until: rfc3339(entry.until),
         times: entry.times,

@@ -209,7 +209,8 @@ fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
         created: image.created.map(rfc3339),
         node: seen.node.to_string(),
         containers: u32::try_from(users).unwrap_or(u32::MAX),
-        failure: image.failure.clone(),
+        failure: image.failure.as_ref().map(ToString::to_string),
+        failure_kind: image.failure.as_ref().map(|failure| failure.kind),
     }
 }
 

@@ -219,7 +219,11 @@ fn image(node: &NodeName, image: &ObservedImage) -> Value {
         "RepoDigests": image.digest.iter().collect::<Vec<_>>(),
         "Created": image.created.map(rfc3339),
         "Size": image.size,
-        "Keel": { "Node": node, "Failure": image.failure, "Pulling": image.pulling },
+        "Keel": {
+            "Node": node,
+            "Failure": image.failure.as_ref().map(|failure| &failure.text),
+            "Pulling": image.pulling,
+        },
     })
 }
 

@@ -5,13 +5,14 @@ use super::trouble::{Bad, is_troubled, trouble};
 use crate::ask::{OperationRow, Refusal, SourceRow, StatusRow, WarningRow};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
-use crate::operation::Operation;
+use crate::operation::{Operation, OperationReason, OperationState};
 use crate::record::{RefusedRevision, SourceRecord};
 use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
 use keel_plan::standing::Standing;
-use keel_plan::status::{Status, Sync, status};
+use keel_plan::status::{Note, Status, Sync, status};
+use keel_plan::text::{of_note, of_notes};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeMap;
 
@@ -92,20 +93,21 @@ impl Controller {
         });
         let revision = newest(&status, stack, desired.as_ref(), sources);
         let warnings = self.warnings_of(stack, desired.as_ref(), sources).await?;
-        let mut notes = status.notes;
-        notes.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
+        let mut noted = status.notes;
+        noted.extend(desired.as_ref().and_then(|desired| self.source_gone(&desired.owner)));
         if records.is_late(stack).await {
-            notes.push(UNNOTED.to_owned());
+            noted.push(Note::Unrecorded);
         }
         let operation = self.unwritten(stack).or(records.operation(stack).await?);
         let mut row = StatusRow {
             stack: stack.to_string(),
             source: desired.as_ref().map(|desired| source_name(&desired.owner)).unwrap_or_default(),
             revision,
-            sync: status.sync.to_string(),
-            health: status.health.to_string(),
+            sync: status.sync,
+            health: status.health,
             operation: operation.clone().map(shown).unwrap_or_default(),
-            notes,
+            notes: of_notes(&noted),
+            noted,
             suspended,
             taken_from: status.taken_from,
             drift: drift.max(status.drift),
@@ -162,10 +164,10 @@ impl Controller {
     }
 
     /// A stack of a source that was moved or is no longer configured stays as it is.
-    fn source_gone(&self, owner: &Owner) -> Option<String> {
+    fn source_gone(&self, owner: &Owner) -> Option<Note> {
         let Owner::Source { name, .. } = owner else { return None };
         let there = self.configured().get(name).is_some_and(|source| source.owner() == owner);
-        (self.serves() && !there).then(|| format!("{owner} is no longer configured"))
+        (self.serves() && !there).then(|| Note::SourceGone { owner: owner.to_string() })
     }
 
     /// The state of the sources; empty without `serve`.
@@ -182,10 +184,6 @@ impl Controller {
         rows
     }
 }
-
-/// What records are that no disk knows of.
-const UNNOTED: &str = "the disk takes no records: what was decided since then is kept in memory, and is \
-                       forgotten if the machine restarts before the disk takes them";
 
 /// The revision that the stack is at. A commit that touched nothing of it is written nowhere but with
 /// its source, and yet it is what runs.
@@ -234,14 +232,14 @@ fn tell_refusal(row: &mut StatusRow, source: &str, refusal: &RefusedRevision) {
     if row.source != source {
         return;
     }
-    let revision = match refusal.revision.as_str() {
-        "" => String::new(),
-        revision => format!("revision {} ", keel_engine::short(revision)),
-    };
-    let reason = format!("{revision}refused: {}", refusal.why);
-    row.sync = Sync::Unknown.to_string();
+    let RefusedRevision { revision, why, since } = refusal.clone();
+    let note = Note::Refused { revision, why: why.clone() };
+    let reason = of_note(&note);
+    row.sync = Sync::Unknown;
     row.notes.insert(0, reason.clone());
-    row.operation = OperationRow { state: "failed".to_owned(), reason, at: rfc3339(refusal.since) };
+    row.noted.insert(0, note);
+    let (state, why) = (Some(OperationState::Failed), OperationReason::Refused { why });
+    row.operation = OperationRow { state, reason, why, at: rfc3339(since) };
 }
 
 fn source_name(owner: &Owner) -> String {
@@ -253,7 +251,8 @@ fn source_name(owner: &Owner) -> String {
 
 fn shown(operation: Operation) -> OperationRow {
     let Operation { revision: _, state, reason, at } = operation;
-    OperationRow { state: state.word().to_owned(), reason, at: rfc3339(at) }
+    let words = reason.to_string();
+    OperationRow { state: Some(state), reason: words, why: reason, at: rfc3339(at) }
 }
 
 fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
@@ -267,7 +266,10 @@ fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
         revision: record.revision,
         fetched: if record.fetched == 0 { String::new() } else { rfc3339(record.fetched) },
         failing: (record.failing > 0).then(|| rfc3339(record.failing)),
-        problems: record.trouble.into_iter().chain(record.problems).collect(),
+        problems: {
+            let trouble = record.trouble.iter().map(ToString::to_string);
+            trouble.chain(record.problems).collect()
+        },
         held,
     }
 }

@@ -88,7 +88,7 @@ impl Controller {
         let _ = lines.send(step(word, failed, (!failed).then_some(at))).await;
         let whole = ask.targets.is_empty() || ask.targets.iter().any(|target| target == name);
         let concerns = |problem: &String| whole || about(problem, &record.folders, stacks);
-        let mut notes: Vec<_> = record.trouble.clone().into_iter().collect();
+        let mut notes: Vec<_> = record.trouble.iter().map(ToString::to_string).collect();
         notes.extend(record.problems.iter().filter(|problem| concerns(problem)).cloned());
         let held = record.held.as_ref();
         notes.extend(held.map(|held| format!("held until `keel confirm {name}`: {}", held.why)));

@@ -1,16 +1,17 @@
 //! What somebody who is woken by a stack needs to know beside what is wrong: pure.
 
+use crate::advice::Advice;
 use crate::ask::StatusRow;
 use crate::clock::rfc3339;
 use crate::history::{Entry, History};
 use crate::operation::OperationState;
 use crate::rows::TroubleRow;
 use keel_engine::short;
-use keel_plan::status::Sync;
+use keel_plan::status::{Health, Sync};
 
 /// Whether it failed, or is not well.
 pub(super) fn is_troubled(row: &StatusRow) -> bool {
-    row.operation.state == OperationState::Failed.word() || row.health == "Degraded"
+    row.operation.state == Some(OperationState::Failed) || row.health == Health::Degraded
 }
 
 /// Whether a revision failed before, and what its policy makes of that.
@@ -29,15 +30,15 @@ pub(super) enum Bad {
 /// Of a stack that is [troubled](is_troubled), since its last operation was `at` this revision.
 /// What is known bad is tried again only when its meaning changes, or a person says so.
 pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: &Bad) -> TroubleRow {
-    let failed = row.operation.state == OperationState::Failed.word();
+    let failed = row.operation.state == Some(OperationState::Failed);
     let entry = failed.then(|| beginning(history, at)).flatten();
     let stack = &row.stack;
-    let mut commands = vec![format!("keel logs {stack}")];
-    if let Some(entry) = entry {
-        commands = vec![format!("keel history show {}", entry.number)];
-    }
+    let mut advice = vec![match entry {
+        Some(entry) => Advice::ShowHistory { number: entry.number },
+        None => Advice::Logs { stack: stack.clone() },
+    }];
     if *bad != Bad::No {
-        commands.push(format!("keel sync {stack} --retry"));
+        advice.push(Advice::Retry { stack: stack.clone() });
     }
     let revision = entry.map(|entry| entry.revision.clone()).unwrap_or_default();
     TroubleRow {
@@ -46,7 +47,8 @@ pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: &Bad) -
         subject: entry.map(|entry| entry.subject.clone()).unwrap_or_default(),
         tried: tried(row, &revision, bad),
         revision,
-        commands,
+        commands: advice.iter().map(ToString::to_string).collect(),
+        advice,
     }
 }
 
@@ -67,7 +69,7 @@ fn tried(row: &StatusRow, failed: &str, bad: &Bad) -> Option<String> {
         Bad::Alone => "nothing was good before it, so it is left as it is".to_owned(),
         Bad::GivesWay(good) => format!("revision {} runs instead", short(good)),
         Bad::No => {
-            let is_applied = row.sync == Sync::InSync.to_string();
+            let is_applied = row.sync == Sync::InSync;
             let other = !failed.is_empty() && row.revision != failed && !runs.is_empty();
             return (other && !is_applied).then(|| format!("revision {runs} runs on"));
         }
@@ -80,12 +82,12 @@ mod tests {
     use super::*;
     use crate::ask::OperationRow;
 
-    fn row(state: &str, health: &str, revision: &str) -> StatusRow {
-        let operation =
-            OperationRow { state: state.into(), reason: "why".into(), at: rfc3339(9_000) };
+    fn row(state: OperationState, health: Health, revision: &str) -> StatusRow {
+        let (state, at) = (Some(state), rfc3339(9_000));
+        let operation = OperationRow { state, at, ..OperationRow::default() };
         StatusRow {
             stack: "shop".into(),
-            health: health.into(),
+            health,
             revision: revision.into(),
             operation,
             ..StatusRow::default()
@@ -106,7 +108,8 @@ mod tests {
 
     #[test]
     fn what_failed_first_is_told_with_what_became_of_it() {
-        use OperationState::{Failed, Succeeded};
+        use Health::{Degraded, Healthy, Progressing};
+        use OperationState::{Failed, Running, Succeeded};
         let history = History(vec![
             entry(1, "r1", Succeeded),
             entry(2, "r2", Failed),
@@ -115,22 +118,22 @@ mod tests {
             entry(5, "r1", Succeeded),
         ]);
         let told = |row: &StatusRow, bad: &Bad| {
-            let TroubleRow { since, revision, author, subject, tried, commands } =
+            let TroubleRow { since, revision, author, subject, tried, commands, advice: _ } =
                 is_troubled(row).then(|| trouble(row, "r3", &history, bad))?;
             let tried = tried.unwrap_or_default();
             Some(format!("{since} {revision} {author} {subject}: {tried}: {}", commands.join(", ")))
         };
-        assert_eq!(told(&row("succeeded", "Healthy", "r1"), &Bad::No), None);
-        assert_eq!(told(&row("running", "Progressing", "r1"), &Bad::No), None);
+        assert_eq!(told(&row(Succeeded, Healthy, "r1"), &Bad::No), None);
+        assert_eq!(told(&row(Running, Progressing, "r1"), &Bad::No), None);
         let cases = [
-            (row("failed", "Healthy", "r1"), Bad::GivesWay("r1".into())),
-            (row("failed", "Degraded", "r3"), Bad::Alone),
+            (row(Failed, Healthy, "r1"), Bad::GivesWay("r1".into())),
+            (row(Failed, Degraded, "r3"), Bad::Alone),
             // A commit of no meaning came meanwhile.
-            (row("failed", "Degraded", "r4"), Bad::Alone),
-            (row("failed", "Degraded", "r3"), Bad::Stays),
-            (row("failed", "Healthy", "r1"), Bad::No),
-            (StatusRow { sync: "InSync".into(), ..row("failed", "Healthy", "r4") }, Bad::No),
-            (row("succeeded", "Degraded", "r1"), Bad::No),
+            (row(Failed, Degraded, "r4"), Bad::Alone),
+            (row(Failed, Degraded, "r3"), Bad::Stays),
+            (row(Failed, Healthy, "r1"), Bad::No),
+            (StatusRow { sync: Sync::InSync, ..row(Failed, Healthy, "r4") }, Bad::No),
+            (row(Succeeded, Degraded, "r1"), Bad::No),
         ];
         let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, bad)).collect();
         insta::assert_snapshot!(all.join("\n"), @r"

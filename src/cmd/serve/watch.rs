@@ -3,7 +3,9 @@
 use super::containers::Containers;
 use crate::show::usage;
 use keel_plain::line;
-use keel_reconciler::ask::{ContainerRow, SourceRow, StatusRow, WarningRow};
+use keel_plan::status::{Health, Note, Sync};
+use keel_reconciler::ask::{ContainerRow, OperationRow, SourceRow, StatusRow, WarningRow};
+use keel_reconciler::operation::{OperationReason, OperationState};
 use keel_reconciler::rows::ClearedRow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +41,7 @@ pub struct Watch {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Told {
     /// Until it is well again: the same trouble is told once, however often it is tried.
-    trouble: BTreeSet<String>,
+    trouble: Vec<Trouble>,
     /// From whom it was taken.
     taken: Option<String>,
     /// Of what an overview was shown.
@@ -144,10 +146,15 @@ fn change(
     if !trouble.is_empty() {
         // When it is well again, that is worth saying.
         told.shown = None;
-        lines.extend(trouble.into_iter().filter(|line| told.trouble.insert(uncounted(line))));
+        for (trouble, line) in trouble {
+            if !told.trouble.contains(&trouble) {
+                told.trouble.push(trouble);
+                lines.push(line);
+            }
+        }
         return lines;
     }
-    let well = !crashes && row.health == "Healthy" && row.sync == "InSync";
+    let well = !crashes && row.health == Health::Healthy && row.sync == Sync::InSync;
     if well {
         let shown = Shown::of(row, containers);
         if shown.is_news(told.shown.as_ref()) {
@@ -160,25 +167,31 @@ fn change(
     lines
 }
 
-/// The same trouble, however often it came: `exited (1) 7 times` is no news after 3, and nor is
-/// `crashed 7 times`, which is said while it runs again.
-fn uncounted(line: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut words = line.split(' ').peekable();
-    while let Some(word) = words.next() {
-        let counts = words.peek().is_some_and(|next| next.starts_with("times"));
-        if !counts || word.parse::<u32>().is_err() {
-            kept.push(word);
-            continue;
-        }
-        // What stands before a count is how it ended, as far as that is known at the moment.
-        match kept[..] {
-            [.., "exited", _] => kept.truncate(kept.len() - 2),
-            [.., "crashed"] => kept.truncate(kept.len() - 1),
-            _ => {}
+/// What makes two troubles the same, however often they came: `exited (1) 7 times` is no news after 3,
+/// and nor is `crashed 7 times`, which is said while it runs again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trouble {
+    Suspended(String),
+    Operation(OperationState, OperationReason),
+    Note(Note),
+    /// An older daemon gives words only.
+    Words(String),
+}
+
+impl Trouble {
+    fn of_note(words: &str, note: Option<&Note>) -> Self {
+        match note {
+            Some(Note::Failed { slot, cause }) => {
+                Self::Note(Note::Failed { slot: slot.clone(), cause: cause.without_ending() })
+            }
+            Some(Note::RevisionFailed { revision, cause, stays }) => {
+                let (revision, cause) = (revision.clone(), cause.without_ending());
+                Self::Note(Note::RevisionFailed { revision, cause, stays: *stays })
+            }
+            Some(note) => Self::Note(note.clone()),
+            None => Self::Words(words.to_owned()),
         }
     }
-    kept.join(" ")
 }
 
 fn taken(row: &StatusRow, told: &mut Told) -> Vec<String> {
@@ -188,19 +201,23 @@ fn taken(row: &StatusRow, told: &mut Told) -> Vec<String> {
     from.map(|from| format!("{}: taken over from {from}", row.stack)).collect()
 }
 
-/// What went wrong or is held, if anything.
-fn trouble(row: &StatusRow) -> Vec<String> {
+/// What went wrong or is held, if anything, each with its line.
+fn trouble(row: &StatusRow) -> Vec<(Trouble, String)> {
     if let Some(suspended) = &row.suspended {
-        return vec![format!("{}: suspended {suspended}", row.stack)];
+        let line = format!("{}: suspended {suspended}", row.stack);
+        return vec![(Trouble::Suspended(suspended.clone()), line)];
     }
-    if !matches!(row.operation.state.as_str(), "failed" | "held") {
-        return vec![];
-    }
-    let mut lines =
-        vec![format!("{}: {}: {}", row.stack, row.operation.state, row.operation.reason)];
-    let reason = &row.operation.reason;
-    let said = |note: &&String| !reason.is_empty() && note.ends_with(reason);
-    lines.extend(row.notes.iter().filter(|note| !said(note)).map(|note| format!("  {note}")));
+    let OperationRow { state, reason, why, .. } = &row.operation;
+    let bad =
+        |state: &OperationState| matches!(state, OperationState::Failed | OperationState::Held);
+    let Some(state) = state.filter(bad) else { return vec![] };
+    let first = Trouble::Operation(state, why.without_ending());
+    let mut lines = vec![(first, format!("{}: {state}: {reason}", row.stack))];
+    // That it stays is said nowhere else.
+    let stays = |note: &Note| matches!(note, Note::RevisionFailed { stays: true, .. });
+    let said = |note: &Note| !stays(note) && why.is_told_by(note);
+    let notes = row.notes_with_data().filter(|(_, note)| !note.is_some_and(said));
+    lines.extend(notes.map(|(words, note)| (Trouble::of_note(words, note), format!("  {words}"))));
     lines
 }
 
@@ -265,22 +282,24 @@ fn place(port: u16, target: u16, protocol: &str, ip: &str) -> String {
 #[cfg(test)]
 pub mod samples {
     use super::*;
-    use keel_reconciler::ask::{OperationRow, PortRow};
+    use keel_reconciler::ask::PortRow;
 
     /// A stack in a state.
-    pub fn stack(state: &str, reason: &str, health: &str) -> StatusRow {
+    pub fn stack(state: OperationState, why: OperationReason, health: Health) -> StatusRow {
         StatusRow {
             stack: "hello".into(),
             source: "default".into(),
             revision: "3f9c2a1".into(),
-            sync: "InSync".into(),
-            health: health.into(),
+            sync: Sync::InSync,
+            health,
             operation: OperationRow {
-                state: state.into(),
-                reason: reason.into(),
+                state: Some(state),
+                reason: why.to_string(),
+                why,
                 at: String::new(),
             },
             notes: vec![],
+            noted: vec![],
             suspended: None,
             taken_from: None,
             drift: 0,
@@ -326,6 +345,18 @@ pub mod samples {
 mod tests {
     use super::samples::{container, stack};
     use super::*;
+    use OperationReason::AsDesired;
+    use OperationState::{Failed, Held, Running, Succeeded};
+    use keel_engine::{Slot, StackName};
+    use keel_plan::why::{Ending, FailureCause};
+
+    fn crashed(service: &str, code: Option<i32>, times: u32) -> OperationReason {
+        let stack = StackName::new("hello").unwrap();
+        let slot = Slot { stack, service: service.into(), slot: "1".into() };
+        let ending = code.map(|code| Ending::Exited { code, message: None });
+        let cause = Box::new(FailureCause::Crashed { ending, times });
+        OperationReason::Failed { cause: FailureCause::InSlot { slot, cause } }
+    }
 
     #[test]
     fn only_what_answers_browsers_is_shown_as_a_url() {
@@ -353,7 +384,8 @@ mod tests {
         };
         let mut watch = Watch::default();
         let mut look = |warnings: Vec<WarningRow>| {
-            let stacks = vec![StatusRow { warnings, ..stack("running", "w", "Progressing") }];
+            let stacks =
+                vec![StatusRow { warnings, ..stack(Running, AsDesired, Health::Progressing) }];
             watch.look(&Seen { stacks, ..Seen::default() }).join("\n")
         };
         let one = "warning: compose.yaml:3:5: the tag `latest` moves [W0301]";
@@ -368,25 +400,28 @@ mod tests {
 
     #[test]
     fn a_count_that_grows_is_no_news() {
-        let times = |count: u32| uncounted(&format!("web.1 exited (1) {count} times: no database"));
-        assert_eq!(times(3), times(12));
-        assert_eq!(uncounted("port 80 is taken"), "port 80 is taken");
-        assert_eq!(uncounted("web.1 crashed 4 times: no database"), times(3));
         let mut watch = Watch::default();
-        let mut look = |count: u32| {
-            let reason = format!("web.1 exited (1) {count} times");
-            let stacks = vec![stack("failed", &reason, "Degraded")];
+        let mut look = |why: OperationReason| {
+            let stacks = vec![stack(Failed, why, Health::Degraded)];
             watch.look(&Seen { stacks, ..Seen::default() })
         };
-        assert_eq!((look(3).len(), look(4).len(), look(5).len()), (1, 0, 0));
+        let mut exited = |count| look(crashed("web", Some(1), count)).len();
+        assert_eq!((exited(3), exited(4), exited(5)), (1, 0, 0));
+        assert_eq!(look(crashed("web", None, 6)).len(), 0, "it runs again at the moment");
+        assert_eq!(look(crashed("db", Some(1), 3)).len(), 1);
+        let port =
+            |by: &str| OperationReason::Broken { error: format!("port 80 is taken by {by}") };
+        assert_eq!((look(port("nginx")).len(), look(port("caddy")).len()), (1, 1));
     }
 
     #[test]
     fn a_revision_that_touched_nothing_of_a_stack_is_no_news() {
         let mut watch = Watch::default();
         let mut look = |revision: &str, at: &str| {
-            let mut row =
-                StatusRow { revision: revision.into(), ..stack("succeeded", "", "Healthy") };
+            let mut row = StatusRow {
+                revision: revision.into(),
+                ..stack(Succeeded, AsDesired, Health::Healthy)
+            };
             row.operation.at = at.into();
             watch.look(&Seen { stacks: vec![row], ..Seen::default() })
         };
@@ -409,9 +444,9 @@ mod tests {
             told.extend(watch.look(&seen));
             told.push("--".to_owned());
         };
-        let running = || stack("running", "web.1 start: not running", "Progressing");
-        let well = || stack("succeeded", "everything is as desired", "Healthy");
-        let bad = || stack("failed", "web.1 exited (1) 3 times", "Degraded");
+        let running = || stack(Running, AsDesired, Health::Progressing);
+        let well = || stack(Succeeded, AsDesired, Health::Healthy);
+        let bad = || stack(Failed, crashed("web", Some(1), 3), Health::Degraded);
         let problem = || "error: unknown key `replicaz`\n --> compose.yaml:3:5\n".to_owned();
         look(vec![running()], "starting", vec![]);
         look(vec![running()], "starting", vec![]);
@@ -423,7 +458,8 @@ mod tests {
         look(vec![bad()], "unhealthy", vec![]);
         look(vec![well()], "healthy", vec![]);
         let suspended = Some("by ann@shop".to_owned());
-        look(vec![StatusRow { suspended, ..stack("held", "w", "Suspended") }], "healthy", vec![]);
+        let held = stack(Held, AsDesired, Health::Suspended);
+        look(vec![StatusRow { suspended, ..held }], "healthy", vec![]);
         look(vec![], "healthy", vec![]);
         insta::assert_snapshot!(told.join("\n"), @r"
         hello-web-1: started

@@ -1,7 +1,7 @@
 //! What became of the pulls of one name, and why one failed.
 
 use crate::task::setback::in_words;
-use keel_engine::Digest;
+use keel_engine::{Digest, Failure, FailureKind};
 use keel_images::{Reference, ReferenceError};
 use std::collections::BTreeMap;
 use tokio::sync::watch;
@@ -17,13 +17,6 @@ pub(super) struct Known {
     pub(super) pulls: u64,
 }
 
-#[derive(Clone)]
-pub(super) struct Failure {
-    pub(super) words: String,
-    pub(super) transient: bool,
-    pub(super) missing: bool,
-}
-
 impl Known {
     pub(super) fn bytes(&self) -> (u64, u64) {
         let add = |sum: (u64, u64), layer: &(u64, u64)| (sum.0 + layer.0, sum.1 + layer.1);
@@ -36,21 +29,17 @@ pub(super) fn named(reference: &str) -> std::result::Result<Reference, Reference
 }
 
 pub(super) fn absent(reference: &str) -> Failure {
-    let words = format!("image {reference} is not on this node, and may not be pulled");
-    Failure { words, transient: false, missing: true }
+    let text = format!("image {reference} is not on this node, and may not be pulled");
+    Failure { kind: FailureKind::NotHere, text }
 }
 
 pub(super) fn broke_off() -> Failure {
-    let words = "the pull broke off by a fault of keel's own: please report what it printed";
-    Failure { words: words.to_owned(), transient: false, missing: false }
+    let text = "the pull broke off by a fault of keel's own: please report what it printed";
+    Failure { kind: FailureKind::Other, text: text.to_owned() }
 }
 
 pub(super) fn failure(error: &keel_images::Error) -> Failure {
-    Failure {
-        words: in_words(error) + &remedy(error),
-        transient: error.is_transient(),
-        missing: error.is_missing(),
-    }
+    Failure { kind: error.kind(), text: in_words(error) + &remedy(error) }
 }
 
 /// What to do, where only a person can: it is told wherever the failure is.

@@ -11,11 +11,11 @@ mod observed;
 use crate::runtime::ImageFacts;
 use crate::task::setback::{Setback, Step};
 use crate::{Layout, Lease, Options, root::record};
-use keel_engine::{Digest, EngineError, Event, ObservedImage, PullPolicy, Result};
+use keel_engine::{Digest, EngineError, Event, Failure, ObservedImage, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, Registries, Store, Trash,
 };
-use known::{Failure, Known, absent, broke_off, failure, named};
+use known::{Known, absent, broke_off, failure, named};
 use observed::Listed;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,18 +223,18 @@ impl Images {
             return Ok(image);
         }
         if policy == PullPolicy::Never {
-            return Err(Setback::Never(absent(reference).words));
+            return Err(Setback::Never(absent(reference).text));
         }
         let name = if pinned.is_some() { wanted.to_string() } else { reference.to_owned() };
         let mut done = self.pull(&name, wanted.clone());
         // An error means that the pull's task is gone; what it left is looked at either way.
         let _ = done.wait_for(|done| *done).await;
         match self.known(&name, |known| known.failure.clone()) {
-            Some(failure) if failure.transient || failure.missing => {
-                Err(Setback::Later(failure.words))
+            Some(failure) if failure.kind.may_pass() || failure.kind.is_missing() => {
+                Err(Setback::Later(failure.text))
             }
-            Some(failure) => Err(Setback::Never(failure.words)),
-            None => self.find(&wanted).await?.ok_or_else(|| Setback::Later(absent(&name).words)),
+            Some(failure) => Err(Setback::Never(failure.text)),
+            None => self.find(&wanted).await?.ok_or_else(|| Setback::Later(absent(&name).text)),
         }
     }
 

@@ -114,8 +114,7 @@ fn note(known: &Known, image: &mut ObservedImage) {
     image.pulls = known.pulls;
     image.pulling = known.going.as_ref().map(|_| known.bytes());
     if known.going.is_none() {
-        image.failure = known.failure.as_ref().map(|failure| failure.words.clone());
-        image.transient = known.failure.as_ref().is_some_and(|failure| failure.transient);
+        image.failure.clone_from(&known.failure);
     }
 }
 

@@ -6,6 +6,7 @@ use super::link::{Address, Link, Links};
 use super::netlink::is_present;
 use super::{Network, NetworkFinding};
 use crate::root::layout::Layout;
+use keel_engine::FieldPath;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -71,7 +72,7 @@ pub(super) fn remove_all(layout: &Layout) -> io::Result<()> {
 /// What of the bridge is not as it was made.
 pub(super) fn differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
     let mut links = Links::open()?;
-    let what = format!("bridge {}", network.bridge);
+    let what = FieldPath::Bridge(network.bridge.clone());
     let Some(link) = links.find(&network.bridge)? else {
         return Ok(vec![finding(network, what, "present", "missing")]);
     };
@@ -85,20 +86,29 @@ pub(super) fn differences(network: &Network) -> io::Result<Vec<NetworkFinding>> 
         let list: Vec<_> = there.iter().map(|(at, prefix)| format!("{at}/{prefix}")).collect();
         let observed = if list.is_empty() { "none".into() } else { list.join(" ") };
         let expected = format!("{address}/{prefix}");
-        findings.push(finding(network, format!("address of {what}"), &expected, &observed));
+        findings.push(finding(
+            network,
+            FieldPath::BridgeAddress(network.bridge.clone()),
+            &expected,
+            &observed,
+        ));
     }
-    for path in
-        [setting(&network.bridge, "route_localnet"), PathBuf::from("/proc/sys/net/ipv4/ip_forward")]
-    {
+    let settings = [
+        setting(&network.bridge, "route_localnet"),
+        PathBuf::from(SETTINGS).join("net/ipv4/ip_forward"),
+    ];
+    for path in settings {
         let there = fs::read_to_string(&path)?.trim().to_owned();
         if there != "1" {
-            findings.push(finding(network, path.display().to_string(), "1", &there));
+            let below = path.strip_prefix(SETTINGS).unwrap_or(&path);
+            let what = FieldPath::Kernel(below.display().to_string());
+            findings.push(finding(network, what, "1", &there));
         }
     }
     Ok(findings)
 }
 
-fn finding(network: &Network, what: String, expected: &str, observed: &str) -> NetworkFinding {
+fn finding(network: &Network, what: FieldPath, expected: &str, observed: &str) -> NetworkFinding {
     NetworkFinding {
         network: Some(network.name.clone()),
         tasks: Vec::new(),
@@ -107,6 +117,9 @@ fn finding(network: &Network, what: String, expected: &str, observed: &str) -> N
         observed: observed.into(),
     }
 }
+
+/// Where the kernel has its parameters.
+const SETTINGS: &str = "/proc/sys";
 
 fn setting(link: &str, name: &str) -> PathBuf {
     format!("/proc/sys/net/ipv4/conf/{link}/{name}").into()

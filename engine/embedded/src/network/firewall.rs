@@ -18,6 +18,7 @@ use super::nft::expr::{
 use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key, read};
 use super::{Network, NetworkFinding};
 use crate::root::layout::Layout;
+use keel_engine::FieldPath;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -42,6 +43,13 @@ struct Chain {
     name: &'static str,
     base: Option<Base>,
     rules: Vec<Rule>,
+}
+
+impl Chain {
+    /// As a finding names it.
+    fn path(&self) -> FieldPath {
+        FieldPath::FirewallChain(self.name.to_owned())
+    }
 }
 
 /// What every bridge's name of this root begins with.
@@ -246,16 +254,16 @@ pub(super) fn differences(
         .map(|chain| (chain.name.as_str(), chain))
         .collect();
     if seen.is_empty() {
-        return Ok(vec![finding("firewall table".into(), "missing")]);
+        return Ok(vec![finding(FieldPath::FirewallTable, "missing")]);
     }
     let rules = read::rules(Family::Ip, &table)?;
     let mut findings = Vec::new();
     for chain in chains(layout) {
         let expected = chain.base.map(|base| (base.hook as u32, base.priority));
         match seen.get(chain.name) {
-            None => findings.push(finding(format!("firewall chain {}", chain.name), "missing")),
+            None => findings.push(finding(chain.path(), "missing")),
             Some(there) if there.hook != expected || there.drops => {
-                findings.push(finding(format!("firewall chain {}", chain.name), "changed"));
+                findings.push(finding(chain.path(), "changed"));
             }
             Some(_) => findings.extend(compare_rules(&chain, &rules)),
         }
@@ -268,7 +276,10 @@ fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> 
     let of_chain: Vec<_> = seen.iter().filter(|rule| rule.chain == chain.name).collect();
     let there: Vec<&str> = of_chain.iter().map(|rule| rule.comment.as_str()).collect();
     let wanted: Vec<&str> = chain.rules.iter().map(|rule| rule.comment.as_str()).collect();
-    let name = |comment: &str| format!("firewall rule `{comment}` in chain {}", chain.name);
+    let name = |comment: &str| FieldPath::FirewallRule {
+        rule: comment.to_owned(),
+        chain: chain.name.to_owned(),
+    };
     if there == wanted {
         let pairs = chain.rules.iter().zip(of_chain);
         let changed = pairs.filter(|(rule, seen)| !rule.is(seen));
@@ -277,7 +288,7 @@ fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> 
     let missing = wanted.iter().filter(|comment| !there.contains(comment));
     let mut findings: Vec<_> = missing.map(|comment| finding(name(comment), "missing")).collect();
     if findings.is_empty() {
-        findings.push(finding(format!("firewall chain {}", chain.name), "changed"));
+        findings.push(finding(chain.path(), "changed"));
     }
     findings
 }
@@ -285,19 +296,20 @@ fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> 
 fn compare_sets(table: &str, networks: &[Network]) -> io::Result<Vec<NetworkFinding>> {
     let there: BTreeSet<String> = read::sets(Family::Ip, table)?.into_iter().collect();
     let missing = SETS.iter().filter(|set| !there.contains(set.name));
-    let mut findings: Vec<_> =
-        missing.map(|set| finding(format!("firewall set {}", set.name), "missing")).collect();
+    let mut findings: Vec<_> = missing
+        .map(|set| finding(FieldPath::FirewallSet(set.name.to_owned()), "missing"))
+        .collect();
     for (set, elements) in listed(networks) {
         let seen = read::elements(Family::Ip, table, set.name)?;
         let wanted: BTreeSet<_> = elements.into_iter().map(|(key, _)| key).collect();
         if there.contains(set.name) && !seen.keys().eq(wanted.iter()) {
-            findings.push(finding(format!("elements of firewall set {}", set.name), "changed"));
+            findings.push(finding(FieldPath::FirewallElements(set.name.to_owned()), "changed"));
         }
     }
     Ok(findings)
 }
 
-pub(super) fn finding(what: String, observed: &str) -> NetworkFinding {
+pub(super) fn finding(what: FieldPath, observed: &str) -> NetworkFinding {
     NetworkFinding {
         network: None,
         tasks: Vec::new(),

@@ -15,6 +15,7 @@ use super::nft::expr::{Expr, Meta, Verdict};
 use super::nft::read::{self, ChainSeen};
 use super::nft::{Family, Hook, Rule};
 use crate::root::layout::Layout;
+use keel_engine::FieldPath;
 use std::process::{Command, Stdio};
 use std::{fs, io};
 
@@ -70,9 +71,8 @@ pub(crate) fn ensure(layout: &Layout) -> io::Result<()> {
 /// What is missing, for people.
 pub(super) fn differences(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
     let chains = lacking(layout)?.into_iter();
-    let what = chains.map(|(chain, _)| {
-        format!("accept rules for our bridges in chain {} of table {}", chain.name, chain.table)
-    });
+    let what =
+        chains.map(|(chain, _)| FieldPath::AcceptRules { chain: chain.name, table: chain.table });
     Ok(what.map(|what| firewall::finding(what, "missing")).collect())
 }
 

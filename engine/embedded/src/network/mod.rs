@@ -29,7 +29,7 @@ pub use addresses::{AddressError, Subnet, Taken, endpoints};
 
 use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
-use keel_engine::{NetworkSpec, TaskId};
+use keel_engine::{FieldPath, NetworkSpec, TaskId};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -63,8 +63,8 @@ pub struct NetworkFinding {
     pub network: Option<String>,
     /// The tasks whose published port it is, where it is one.
     pub tasks: Vec<TaskId>,
-    /// What: `bridge kl3f9c2a-12ab34`, `firewall chain forward`, `port 8080/tcp`.
-    pub what: String,
+    /// What: `bridge kl3f9c2a-12ab34`, `firewall chain forward`, `published port 8080/tcp`.
+    pub what: FieldPath,
     /// As it was made.
     pub expected: String,
     /// As it is: `missing`, or the other value.

@@ -25,7 +25,7 @@ use crate::root::layout::{Layout, TaskDir};
 use crate::root::record::{Process, Work, load, note};
 use crate::runtime::cgroup::Home;
 use crate::sys;
-use keel_engine::TaskId;
+use keel_engine::{FieldPath, TaskId};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -235,7 +235,7 @@ pub(crate) fn findings(layout: &Layout, scope: &Scope) -> io::Result<Vec<Network
         findings.push(NetworkFinding {
             network: None,
             tasks: Vec::new(),
-            what: "process keel net".into(),
+            what: FieldPath::NameServer,
             expected: "running".into(),
             observed: "missing".into(),
         });
@@ -248,7 +248,11 @@ fn port_findings(layout: &Layout, tasks: &tasks::Tasks) -> io::Result<Vec<Networ
     let finding = |difference: port_table::PortDifference| NetworkFinding {
         network: None,
         tasks: publishers(tasks, difference.key),
-        what: format!("published port {}", difference.key),
+        what: FieldPath::PublishedPort {
+            host_ip: difference.key.host_ip.map(|ip| ip.to_string()),
+            published: difference.key.published,
+            protocol: difference.key.protocol,
+        },
         expected: difference.expected,
         observed: difference.observed,
     };

@@ -7,7 +7,7 @@ use crate::person::kill;
 use keel_embedded::record::{self, Process, State};
 use keel_embedded::runtime::cgroup::Cgroup;
 use keel_embedded::shim::{Launch, Network};
-use keel_engine::{Depth, ExitCause, Goal, Observation, Phase, RestartPolicy};
+use keel_engine::{Depth, ExitCause, FieldPath, Goal, Observation, Phase, RestartPolicy};
 use std::sync::Arc;
 
 pub const TESTS: &[Test] = &[
@@ -154,10 +154,10 @@ async fn a_kill_from_outside_is_found() {
     kill(first.pid.unwrap());
     let told = |seen: &keel_engine::Observation| {
         let task = &seen.tasks[0];
-        task.findings.iter().any(|finding| finding.field == "process" && finding.fixed)
+        task.findings.iter().any(|finding| finding.path == FieldPath::Process && finding.fixed)
     };
     let seen = lab.until("it is told, and fixed", Depth::Fields, told).await;
-    let cause = seen.tasks[0].findings[0].cause.as_deref();
-    assert_eq!(cause, Some("killed by SIGKILL from outside"));
+    let cause = seen.tasks[0].findings[0].cause.as_ref().map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("killed by SIGKILL from outside"));
     lab.clean().await;
 }

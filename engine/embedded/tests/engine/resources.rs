@@ -6,9 +6,9 @@ use crate::life::in_network;
 use keel_embedded::runtime::cgroup::Cgroup;
 use keel_engine::fields::Field;
 use keel_engine::{
-    Assignment, Content, Depth, Digest, Engine, EngineError, FileMount, Mount, MountSource,
-    Observation, ObservedTask, Phase, Place, Port, Presence, Protocol, RestartPolicy, Slot,
-    StackName, Value, VolumeSpec,
+    Assignment, Content, Depth, Digest, Engine, EngineError, FailureKind, FileMount, Mount,
+    MountSource, Observation, ObservedTask, Phase, Place, Port, Presence, Protocol, RestartPolicy,
+    Slot, StackName, Value, VolumeSpec,
 };
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -156,7 +156,7 @@ async fn a_touched_limit_is_found_and_healed() {
     Cgroup::at(&cgroup).unwrap().set(keel_engine::Limit::Memory, Some(32 << 20)).unwrap();
     let found = findings().await;
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].row, Some(Field::MemLimit));
+    assert_eq!(found[0].row(), Some(Field::MemLimit));
     assert_eq!(
         (&found[0].applied, &found[0].observed),
         (&Value::Bytes(64 << 20), &Value::Bytes(32 << 20))
@@ -228,7 +228,7 @@ async fn a_touched_container_is_found_and_healed() {
     for (script, field) in damage {
         inside(script);
         let found = findings().await;
-        assert_eq!(found.iter().map(|f| f.row).collect::<Vec<_>>(), [Some(field)], "{script}");
+        assert_eq!(found.iter().map(|f| f.row()).collect::<Vec<_>>(), [Some(field)], "{script}");
         wish.generation += 1;
         lab.assign(&wish).await;
         lab.engine().idle().await;
@@ -240,7 +240,7 @@ async fn a_touched_container_is_found_and_healed() {
     std::fs::write(volume.join("data/kept"), "").unwrap();
     std::fs::remove_dir_all(volume.join("data")).unwrap();
     let found = findings().await;
-    assert_eq!(found.iter().map(|f| f.row).collect::<Vec<_>>(), [Some(Field::Volumes)]);
+    assert_eq!(found.iter().map(|f| f.row()).collect::<Vec<_>>(), [Some(Field::Volumes)]);
     assert_eq!(found[0].observed, Value::List(vec!["shop_data:/data (deleted)".into()]));
     wish.generation += 1;
     lab.assign(&wish).await;
@@ -338,8 +338,12 @@ async fn an_image_that_cannot_come_is_told() {
     let ended = |seen: &Observation| seen.images.iter().any(|image| image.pulls == 1);
     let seen = lab.until("the pull ends", Depth::State, ended).await;
     let image = &seen.images[0];
-    assert_eq!((image.reference.as_str(), image.transient), (reference.as_str(), true));
-    assert!(image.failure.is_some() && image.digest.is_none());
+    let kind = image.failure.as_ref().map(|failure| failure.kind);
+    assert_eq!(
+        (image.reference.as_str(), kind),
+        (reference.as_str(), Some(FailureKind::RegistryAway))
+    );
+    assert!(image.digest.is_none());
     let mut task = lab.task("waits", &[]);
     Arc::make_mut(&mut task.spec).image = reference;
     lab.assign(&task).await;

@@ -8,6 +8,7 @@ use crate::desired::DriftPolicy;
 use crate::draft::{Judgment, act, hold};
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason};
+use crate::why::{Activity, PersonsCommand};
 use crate::wish;
 use keel_engine::{Goal, ObservedTask, diff};
 
@@ -25,14 +26,14 @@ impl Judge<'_, '_> {
         }
         match self.facts.condition(self.want, task) {
             Condition::Complete => hold(Hold::Complete),
-            Condition::Failed { what, fault } => {
+            Condition::Failed { cause, fault } => {
                 // It may yet hold out, and be well.
                 let patience = self.facts.patience(self.want, task);
                 let settles = available_since(task).map(|since| since + patience.settle);
                 settles.into_iter().for_each(|at| self.draft.wake(at));
                 hold(match fault {
-                    Fault::Late => Hold::Late { what },
-                    Fault::Broken | Fault::Passing => Hold::Failed { what },
+                    Fault::Late => Hold::Late { cause },
+                    Fault::Broken | Fault::Passing => Hold::Failed { cause },
                 })
             }
             Condition::Waiting { hold: why, until } => {
@@ -43,15 +44,15 @@ impl Judge<'_, '_> {
             Condition::Ended { exit_code, from } => {
                 self.ended(task, Reason::Ended { exit_code }, from)
             }
-            Condition::Stopping => hold(Hold::InProgress { what: "it is being stopped".into() }),
-            Condition::Going => hold(Hold::InProgress { what: "it is being removed".into() }),
+            Condition::Stopping => hold(Hold::InProgress { activity: Activity::Stopping }),
+            Condition::Going => hold(Hold::InProgress { activity: Activity::Removing }),
             Condition::Stopped => match self.facts.bad {
                 Some(bad) => {
-                    let reason = Reason::Failed { what: bad.reason.clone() };
+                    let reason = Reason::Failed { cause: bad.cause.clone() };
                     let wish = wish::again(task, Goal::Running, self.draft.generation);
                     act(Action::Start, reason, vec![wish])
                 }
-                None => start(self.draft, task, "start"),
+                None => start(self.draft, task, PersonsCommand::Start),
             },
             Condition::Ready => {
                 let wish = wish::again(task, Goal::Running, self.draft.generation);
@@ -87,7 +88,7 @@ impl Judge<'_, '_> {
     ) -> Judgment {
         if self.facts.now() < from {
             self.draft.wake(from);
-            return hold(Hold::InProgress { what: "it is started again in a moment".into() });
+            return hold(Hold::InProgress { activity: Activity::StartingSoon });
         }
         act(action, reason, vec![wish::again(task, Goal::Running, self.draft.generation)])
     }

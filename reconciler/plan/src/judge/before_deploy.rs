@@ -9,6 +9,7 @@ use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants};
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason};
+use crate::why::{Activity, FailureCause, PersonsCommand};
 use crate::{waits, wish};
 use keel_engine::{Goal, ObservedTask, Phase, Slot, diff};
 
@@ -23,9 +24,8 @@ pub(super) fn wait(
     occupants: &Occupants<'_>,
 ) -> Option<Hold> {
     if let Some(task) = occupants.all().find(|task| is_earlier_job(facts, slot, task)) {
-        let revision = keel_engine::short(&task.revision);
-        let what = format!("the job of revision {revision} runs, and is left to end");
-        return Some(Hold::InProgress { what });
+        let activity = Activity::JobOfRevisionRuns { revision: task.revision.clone() };
+        return Some(Hold::InProgress { activity });
     }
     if !changes(facts, occupants) {
         return None;
@@ -49,9 +49,8 @@ fn earlier_job(facts: &Facts<'_>) -> Option<Hold> {
     let slots = facts.slots.iter();
     let mut tasks = slots.flat_map(|(slot, all)| all.all().map(move |task| (slot, task)));
     let (slot, task) = tasks.find(|(slot, task)| is_earlier_job(facts, slot, task))?;
-    let (name, revision) = (&slot.service, keel_engine::short(&task.revision));
-    let what = format!("waits for job {name} of revision {revision} to end");
-    Some(Hold::InProgress { what })
+    let (service, revision) = (slot.service.clone(), task.revision.clone());
+    Some(Hold::InProgress { activity: Activity::AwaitsJobOfRevision { service, revision } })
 }
 
 fn is_earlier_job(facts: &Facts<'_>, slot: &Slot, task: &ObservedTask) -> bool {
@@ -123,8 +122,8 @@ impl Judge<'_, '_> {
             .filter(vain)
             .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
             .collect();
-        let what = "it failed, and is not tried again".to_owned();
-        (!wishes.is_empty()).then(|| act(Action::Stop, Reason::Failed { what }, wishes))
+        let cause = FailureCause::NotTriedAgain;
+        (!wishes.is_empty()).then(|| act(Action::Stop, Reason::Failed { cause }, wishes))
     }
 
     /// Coming back runs no job; that the one of the failed revision is not done is said.
@@ -140,8 +139,8 @@ impl Judge<'_, '_> {
         });
         match undone {
             Some((bad, _)) => {
-                let (revision, reason) = (bad.revision.clone(), bad.reason.clone());
-                Hold::KnownBad { revision, reason }
+                let (revision, cause) = (bad.revision.clone(), bad.cause.clone());
+                Hold::KnownBad { revision, cause }
             }
             None => Hold::Complete,
         }
@@ -150,7 +149,7 @@ impl Judge<'_, '_> {
     fn job_task(&mut self, task: &ObservedTask) -> Judgment {
         match self.facts.condition(self.want, task) {
             Condition::Complete => hold(Hold::Complete),
-            Condition::Failed { what, .. } => hold(Hold::Failed { what }),
+            Condition::Failed { cause, .. } => hold(Hold::Failed { cause }),
             Condition::Waiting { hold: why, until } => {
                 until.into_iter().for_each(|at| self.draft.wake(at));
                 hold(why)
@@ -158,18 +157,18 @@ impl Judge<'_, '_> {
             Condition::Ended { exit_code, from } => {
                 self.run_again(task, Action::Start, Reason::Ended { exit_code }, from)
             }
-            Condition::Stopped => start(self.draft, task, "start"),
-            Condition::Stopping => hold(Hold::InProgress { what: "it is being stopped".into() }),
-            Condition::Going => hold(Hold::InProgress { what: "it is being removed".into() }),
+            Condition::Stopped => start(self.draft, task, PersonsCommand::Start),
+            Condition::Stopping => hold(Hold::InProgress { activity: Activity::Stopping }),
+            Condition::Going => hold(Hold::InProgress { activity: Activity::Removing }),
             Condition::Well | Condition::Ready | Condition::Killed { .. } => {
-                hold(Hold::InProgress { what: "it runs".into() })
+                hold(Hold::InProgress { activity: Activity::Runs })
             }
         }
     }
 
     fn begin_job(&mut self, occupants: &Occupants<'_>) -> Judgment {
         if occupants.rest.iter().any(|task| !is_still(task)) {
-            return hold(Hold::InProgress { what: "the run before it ends".into() });
+            return hold(Hold::InProgress { activity: Activity::EarlierRunEnds });
         }
         let obstacle = waits::lacking(self.facts, self.draft, self.slot)
             .or_else(|| waits::obstacle(self.facts, self.draft, self.want));

@@ -6,6 +6,7 @@ use crate::facts::{Facts, Occupants};
 use crate::memory::asked_for;
 use crate::untouched::not_asked;
 use crate::verdict::{Action, Hold, Reason};
+use crate::why::{Activity, KeptBecause};
 use crate::wish;
 use keel_engine::{Goal, ObservedTask, Slot};
 
@@ -17,17 +18,17 @@ pub(super) fn leaving(
     occupants: &Occupants<'_>,
 ) -> Judgment {
     let Some(desired) = facts.desired else {
-        return hold(Hold::Kept { why: "nothing says what this stack shall be".into() });
+        return hold(Hold::Kept { because: KeptBecause::NothingDesired });
     };
     if !asked_for(facts.inputs, &slot.service) && desired.services.contains_key(&slot.service) {
         return hold(not_asked());
     }
     if !desired.policy.prune {
-        return hold(Hold::Kept { why: "it is not in the source, but prune is off".into() });
+        return hold(Hold::Kept { because: KeptBecause::PruneOff });
     }
     let reason = match facts.bad {
         Some(bad) if is_of_revision(facts.inputs.desired, slot) => {
-            Reason::Failed { what: bad.reason.clone() }
+            Reason::Failed { cause: bad.cause.clone() }
         }
         _ => Reason::NotInSource,
     };
@@ -53,7 +54,7 @@ pub(crate) fn remove_all<'a>(
         .map(|task| wish::remove(task, volumes, generation))
         .collect();
     match wishes.is_empty() {
-        true => hold(Hold::InProgress { what: "it is being removed".into() }),
+        true => hold(Hold::InProgress { activity: Activity::Removing }),
         false => act(Action::Remove, reason, wishes),
     }
 }

@@ -11,6 +11,7 @@ use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants, short};
 use crate::standing::{Ask, AskVerb, Leader};
 use crate::verdict::{Action, Hold, Reason};
+use crate::why::{Activity, Followed, PersonsCommand};
 use crate::wish;
 use keel_engine::{Assignment, Goal, NetworkMode, ObservedTask, Phase, Slot, TaskAssignment};
 
@@ -39,7 +40,7 @@ pub(super) fn by_a_person(
     }
     let task = task.filter(|_| suspended)?;
     let started = task.goal == Goal::Stopped && is_still(task);
-    started.then(|| start(draft, task, "start"))
+    started.then(|| start(draft, task, PersonsCommand::Start))
 }
 
 fn stopped(draft: &Draft, occupants: &Occupants<'_>) -> Judgment {
@@ -49,11 +50,11 @@ fn stopped(draft: &Draft, occupants: &Occupants<'_>) -> Judgment {
         .map(|task| wish::again(task, Goal::Stopped, draft.generation))
         .collect();
     if !to_stop.is_empty() {
-        return act(Action::Stop, asked("stop"), to_stop);
+        return act(Action::Stop, asked(PersonsCommand::Stop), to_stop);
     }
     match occupants.all().all(is_still) {
         true => hold(Hold::Stopped),
-        false => hold(Hold::InProgress { what: "it is being stopped".into() }),
+        false => hold(Hold::InProgress { activity: Activity::Stopping }),
     }
 }
 
@@ -161,12 +162,14 @@ fn action(verb: AskVerb) -> Action {
 
 fn reason(ask: &Ask) -> Reason {
     let command = match (&ask.follows, ask.verb) {
-        (Some(leader), _) => return Reason::Follows { service: leader.service.clone() },
-        (None, AskVerb::Start) => "start",
-        (None, AskVerb::Restart) => "restart",
-        (None, AskVerb::Stop) => "stop",
-        (None, AskVerb::Kill) => "kill",
-        (None, AskVerb::Remove { .. }) => "rm",
+        (Some(leader), _) => {
+            return Reason::Follows { leader: Followed::Service(leader.service.clone()) };
+        }
+        (None, AskVerb::Start) => PersonsCommand::Start,
+        (None, AskVerb::Restart) => PersonsCommand::Restart,
+        (None, AskVerb::Stop) => PersonsCommand::Stop,
+        (None, AskVerb::Kill) => PersonsCommand::Kill,
+        (None, AskVerb::Remove { .. }) => PersonsCommand::Remove,
     };
     asked(command)
 }
@@ -189,15 +192,15 @@ fn rejoin(facts: &Facts<'_>, draft: &Draft, task: &ObservedTask) -> Option<Judgm
 pub(super) fn follow(draft: &Draft, task: &ObservedTask, service: &str) -> Judgment {
     let mut wish = TaskAssignment::again(task, Goal::Running, draft.generation);
     wish.anew = true;
-    let reason = Reason::Follows { service: service.to_owned() };
+    let reason = Reason::Follows { leader: Followed::Service(service.to_owned()) };
     act(Action::Restart, reason, vec![Assignment::Task(Box::new(wish))])
 }
 
-pub(super) fn start(draft: &Draft, task: &ObservedTask, command: &str) -> Judgment {
+pub(super) fn start(draft: &Draft, task: &ObservedTask, command: PersonsCommand) -> Judgment {
     let wish = wish::again(task, Goal::Running, draft.generation);
     act(Action::Start, asked(command), vec![wish])
 }
 
-pub(super) fn asked(command: &str) -> Reason {
-    Reason::Asked { command: command.to_owned() }
+pub(super) fn asked(command: PersonsCommand) -> Reason {
+    Reason::Asked { command }
 }

@@ -5,7 +5,8 @@ use super::person::asked;
 use crate::desired::{Origin, Origins, locate};
 use crate::facts::short;
 use crate::verdict::Reason;
-use keel_engine::{Difference, Finding, ObservedTask, Value, diff};
+use crate::why::{Followed, PersonsCommand};
+use keel_engine::{Difference, FieldPath, Finding, ObservedTask, Value, diff};
 
 impl Judge<'_, '_> {
     pub(super) fn difference(&self, old: &ObservedTask) -> Reason {
@@ -18,11 +19,11 @@ impl Judge<'_, '_> {
         match recreate.filter(|recreate| recreate.task == old.id) {
             Some(recreate) => match &recreate.moved {
                 Some((from, to)) => Reason::ImageMoved { from: *from, to: *to },
-                None => asked("up --force-recreate"),
+                None => asked(PersonsCommand::Recreate),
             },
             None => match &self.want.spec.network_mode {
                 keel_engine::NetworkMode::Service(host) => {
-                    Reason::Follows { service: host.clone() }
+                    Reason::Follows { leader: Followed::Service(host.clone()) }
                 }
                 _ => Reason::Missing,
             },
@@ -39,7 +40,7 @@ pub(super) fn located(
     differences: Vec<Difference>,
     origins: &Origins,
 ) -> Vec<(Difference, Option<Origin>)> {
-    let at = |difference: &Difference| locate(origins, &path(difference)).cloned();
+    let at = |difference: &Difference| locate(origins, path(difference)).cloned();
     differences
         .into_iter()
         .map(|difference| (at(&difference), difference))
@@ -48,8 +49,8 @@ pub(super) fn located(
 }
 
 /// The path of the first key or item that differs.
-fn path(difference: &Difference) -> String {
-    let name = &difference.name;
+fn path(difference: &Difference) -> FieldPath {
+    let field = difference.field;
     match (&difference.from, &difference.to) {
         (from, Value::Map(to)) => {
             let old = |key: &String| match from {
@@ -57,7 +58,7 @@ fn path(difference: &Difference) -> String {
                 _ => None,
             };
             let key = to.iter().find(|(key, value)| old(key) != Some(*value)).map(|(key, _)| key);
-            key.map_or_else(|| name.clone(), |key| format!("{name}.{key}"))
+            key.map_or(FieldPath::Row(field), |key| FieldPath::Key(field, key.clone()))
         }
         (from, Value::List(to)) => {
             let old = |index: usize| match from {
@@ -65,8 +66,8 @@ fn path(difference: &Difference) -> String {
                 _ => None,
             };
             let index = to.iter().enumerate().find(|(i, item)| old(*i) != Some(*item));
-            index.map_or_else(|| name.clone(), |(index, _)| format!("{name}[{index}]"))
+            index.map_or(FieldPath::Row(field), |(index, _)| FieldPath::Item(field, index))
         }
-        _ => name.clone(),
+        _ => FieldPath::Row(field),
     }
 }

@@ -6,9 +6,9 @@ use super::surplus::surplus;
 use crate::condition::{Condition, Fault, is_still};
 use crate::desired::Order;
 use crate::draft::{Judgment, act, hold};
-use crate::facts::short;
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason};
+use crate::why::{Activity, Awaited, FailureCause, Followed};
 use crate::{rollout, waits, wish};
 use keel_engine::{Goal, NetworkMode, ObservedTask, Phase};
 
@@ -48,7 +48,7 @@ impl Judge<'_, '_> {
         let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
         let begun = running.iter().all(|task| task.goal >= Goal::Stopped);
         if order == Order::StopFirst && !running.is_empty() && begun {
-            return hold(Hold::InProgress { what: "its predecessor is being stopped".into() });
+            return hold(Hold::InProgress { activity: Activity::StoppingPredecessor });
         }
         if !self.may_move() {
             return hold(self.full());
@@ -75,8 +75,8 @@ impl Judge<'_, '_> {
     /// A revision that failed and stays, by policy, is not brought further.
     fn frozen(&self) -> Option<Hold> {
         let bad = self.facts.bad.filter(|_| self.facts.is_frozen())?;
-        let (revision, reason) = (bad.revision.clone(), bad.reason.clone());
-        self.facts.standing.good.as_ref().map(|_| Hold::KnownBad { revision, reason })
+        let (revision, cause) = (bad.revision.clone(), bad.cause.clone());
+        self.facts.standing.good.as_ref().map(|_| Hold::KnownBad { revision, cause })
     }
 
     /// A new task, beside one old one at most.
@@ -114,12 +114,13 @@ impl Judge<'_, '_> {
                 task.goal == Goal::Ready && matches!(task.phase, Phase::Pending | Phase::Preparing)
             })?;
         Some(match self.facts.condition(want, task) {
-            Condition::Failed { what, .. } => {
-                Hold::Failed { what: format!("waits for {}: {what}", short(slot)) }
+            Condition::Failed { cause, .. } => {
+                let (slot, cause) = (slot.clone(), Box::new(cause));
+                Hold::Failed { cause: FailureCause::WaitsFor { slot, cause } }
             }
             _ => Hold::AwaitingDependency {
                 service: slot.service.clone(),
-                condition: "ready".to_owned(),
+                condition: Awaited::Ready,
             },
         })
     }
@@ -144,7 +145,7 @@ impl Judge<'_, '_> {
             .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
             .collect();
         match wishes.is_empty() {
-            true => hold(Hold::InProgress { what: "its predecessor is being stopped".into() }),
+            true => hold(Hold::InProgress { activity: Activity::StoppingPredecessor }),
             false => act(Action::Replace, reason, wishes),
         }
     }
@@ -162,12 +163,10 @@ impl Judge<'_, '_> {
         });
         match failed {
             Some((slot, Fault::Late)) => {
-                let what = format!("{} is late, so the others stay as they are", short(slot));
-                Hold::Late { what }
+                Hold::Late { cause: FailureCause::Sibling { slot: slot.clone(), late: true } }
             }
             Some((slot, Fault::Broken | Fault::Passing)) => {
-                let what = format!("{} failed, so the others stay as they are", short(slot));
-                Hold::Failed { what }
+                Hold::Failed { cause: FailureCause::Sibling { slot: slot.clone(), late: false } }
             }
             None => Hold::RolloutFull { limit: 1 },
         }
@@ -183,7 +182,7 @@ impl Judge<'_, '_> {
     /// A network can be made anew only once nobody is on it.
     pub(super) fn off_a_stale_network(&self, tasks: &[&ObservedTask]) -> Option<Judgment> {
         let network = tasks.iter().find_map(|task| self.facts.stale_network_of(task))?;
-        let reason = Reason::Follows { service: format!("network {network}") };
+        let reason = Reason::Follows { leader: Followed::Network(network.to_owned()) };
         Some(remove_all(tasks.iter().copied(), reason, false, self.draft.generation))
     }
 
@@ -212,7 +211,7 @@ impl Judge<'_, '_> {
 
     fn why_the_rest_goes(&self) -> Reason {
         match self.facts.bad {
-            Some(bad) => Reason::Failed { what: bad.reason.clone() },
+            Some(bad) => Reason::Failed { cause: bad.cause.clone() },
             None => Reason::Superseded,
         }
     }
@@ -226,7 +225,7 @@ impl Judge<'_, '_> {
             return self.alone(task);
         }
         let reason = match self.facts.bad {
-            Some(bad) => Reason::Failed { what: bad.reason.clone() },
+            Some(bad) => Reason::Failed { cause: bad.cause.clone() },
             None => Reason::StopFirst,
         };
         remove_all(rest.iter().copied(), reason, false, self.draft.generation)

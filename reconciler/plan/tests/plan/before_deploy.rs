@@ -4,6 +4,7 @@ use crate::world::{World, stack};
 use keel_engine::{ExitCause, Goal, Phase, RestartPolicy};
 use keel_plan::desired::Condition;
 use keel_plan::standing::AskVerb;
+use keel_plan::text::{of_failure, of_notes};
 use keel_plan::verdict::Learned;
 
 /// An app with a database, and a job that needs the database.
@@ -197,7 +198,7 @@ fn a_job_that_fails_ends_the_rollout_and_touches_nothing() {
     assert!(world.standing.bad.contains_key(&world.desired.hash));
     let status = keel_plan::status::status(&world.inputs(&world.nodes()));
     let why = "migrate.1 exited (1) and its policy is `restart: no`";
-    assert_eq!(status.notes, [format!("revision r2 failed: {why}")]);
+    assert_eq!(of_notes(&status.notes), [format!("revision r2 failed: {why}")]);
     assert_eq!(status.revision, "r1");
     // Not tried again by itself; a mending commit is, and a person's word.
     assert_eq!(world.node.named("shop-migrate-1").restarts, 0);
@@ -310,8 +311,8 @@ fn who_kills_a_job_does_not_mean_it_to_begin_anew() {
         let task = world.node.named("shop-migrate-1");
         (task.phase, task.exit_code, task.exit_cause) = (Phase::Exited, Some(137), Some(cause));
         let world = world.converge();
-        let bad = &world.standing.bad[&world.desired.hash].reason;
-        assert_eq!(*bad, format!("migrate.1 {words}"));
+        let bad = &world.standing.bad[&world.desired.hash].cause;
+        assert_eq!(of_failure(bad), format!("migrate.1 {words}"));
     }
 }
 
@@ -321,7 +322,8 @@ fn a_person_stops_one_run_of_a_job_and_not_those_of_later_deploys() {
     (0..6).for_each(|_| _ = world.step());
     world.standing.stopped.insert("migrate.1".into());
     let world = world.converge();
-    assert_eq!(world.standing.bad[&world.desired.hash].reason, "migrate.1 was stopped by a person");
+    let bad = &world.standing.bad[&world.desired.hash].cause;
+    assert_eq!(of_failure(bad), "migrate.1 was stopped by a person");
     let mut world = world.push("migrate", "job:3", "r3").push("app", "app:3", "r3").converge();
     assert_eq!((jobs(&world), world.running().as_str()), (2, "shop-app-1=app:3 shop-db-1=pg:1"));
     // One that is done is not undone by a stop.

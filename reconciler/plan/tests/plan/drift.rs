@@ -1,7 +1,9 @@
 //! What differs from what was applied: rows, healing, what is right again.
 
 use crate::world::{World, stack};
-use keel_engine::{Finding, Level, NetworkSpec, StackName, Value, fields::Field};
+use keel_engine::{
+    FieldPath, Finding, FindingSubject, NetworkSpec, StackName, Value, fields::Field,
+};
 use keel_plan::desired::{DesiredNetwork, DriftPolicy, Origin};
 use keel_plan::drift::{Seen, report, report_of_nodes};
 
@@ -15,10 +17,8 @@ fn limited() -> World {
     });
     let mut world = world.converge();
     world.node.named("shop-web-1").findings = vec![Finding {
-        level: Level::Task,
-        stack: None,
-        row: Some(Field::MemLimit),
-        field: "mem_limit".into(),
+        subject: FindingSubject::Task { id: None, slot: None },
+        path: FieldPath::Row(Field::MemLimit),
         applied: Value::Bytes(64 << 20),
         observed: Value::Bytes(32 << 20),
         cause: None,
@@ -96,17 +96,18 @@ fn what_is_right_again_is_shown_for_a_day() {
 #[test]
 fn what_is_no_known_stacks_is_told_of_the_node() {
     let mut world = limited();
-    let of = |stack: Option<&str>, field: &str| Finding {
-        level: Level::Network,
-        stack: stack.map(|name| StackName::new(name).unwrap()),
-        row: None,
-        field: field.into(),
+    let of = |stack: Option<&str>| Finding {
+        subject: FindingSubject::Network {
+            name: "net".into(),
+            stack: stack.map(|name| StackName::new(name).unwrap()),
+        },
+        path: FieldPath::Bridge("kl0".into()),
         applied: Value::Text("up".into()),
         observed: Value::Text("missing".into()),
         cause: None,
         fixed: false,
     };
-    let stray = [None, Some("away"), Some("shop")].map(|stack| of(stack, "net: bridge kl0"));
+    let stray = [None, Some("away"), Some("shop")].map(of);
     world.node.seen.findings = stray.to_vec();
     let rows = |known: &[&str], seen: &Seen, world: &World| {
         let known: Vec<_> = known.iter().map(|name| StackName::new(*name).unwrap()).collect();
@@ -139,21 +140,22 @@ fn a_network_is_found_by_its_name_and_by_no_part_of_another_ones() {
     };
     desired.networks.insert("shop_a".into(), network(1));
     desired.networks.insert("shop_a_b".into(), network(2));
-    let cases =
-        [("shop_a_b: bridge kl1", Some(2)), ("shop_a: bridge kl2", Some(1)), ("shop_c: x", None)];
-    for (field, line) in cases {
+    let cases = [("shop_a_b", Some(2)), ("shop_a", Some(1)), ("shop_c", None)];
+    for (name, line) in cases {
         world.node.seen.findings = vec![Finding {
-            level: Level::Network,
-            stack: Some(StackName::new("shop").unwrap()),
-            row: None,
-            field: field.into(),
+            subject: FindingSubject::Network {
+                name: name.into(),
+                stack: Some(StackName::new("shop").unwrap()),
+            },
+            path: FieldPath::Bridge("kl1".into()),
             applied: Value::Unset,
             observed: Value::Unset,
             cause: None,
             fixed: false,
         }];
         let rows = report(&world.inputs(&world.nodes()), &Seen::new()).rows;
-        let row = rows.iter().find(|row| row.field == field).unwrap();
-        assert_eq!(row.at.as_ref().map(|at| at.line), line, "{field}");
+        let field = format!("{name}: bridge kl1");
+        let row = rows.iter().find(|row| row.field.to_string() == field).unwrap();
+        assert_eq!(row.at.as_ref().map(|at| at.line), line, "{name}");
     }
 }

@@ -49,7 +49,8 @@ fn a_revision_that_failed_stays_where_the_policy_says_so() {
     api.1: hold: revision r2 is known bad: web.1 not healthy after 120 s
     web.1: hold: failed: not healthy after 120 s
     ");
-    let notes = keel_plan::status::status(&world.inputs(&world.nodes())).notes;
+    let notes =
+        keel_plan::text::of_notes(&keel_plan::status::status(&world.inputs(&world.nodes())).notes);
     insta::assert_debug_snapshot!(notes, @r#"
     [
         "revision r2 failed: web.1 not healthy after 120 s; it stays, by `rollback: false`",

@@ -15,5 +15,6 @@ mod retention;
 mod rollout;
 mod situations;
 mod status;
+mod typed;
 mod waiting;
 mod world;

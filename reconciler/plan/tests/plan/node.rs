@@ -2,8 +2,9 @@
 //! its goal. What a task does is written in its image's name.
 
 use keel_engine::{
-    Assignment, Digest, ExitCause, Goal, Health, Observation, ObservedImage, ObservedNetwork,
-    ObservedTask, ObservedVolume, Phase, Presence, RestartPolicy, TaskAssignment, VolumeSpec,
+    Assignment, Digest, ExitCause, Failure, FailureKind, Goal, Health, Observation, ObservedImage,
+    ObservedNetwork, ObservedTask, ObservedVolume, Phase, Presence, RestartPolicy, TaskAssignment,
+    VolumeSpec,
 };
 use std::sync::Arc;
 
@@ -63,7 +64,10 @@ impl Node {
         self.seen.images.push(Arc::new(ObservedImage {
             reference: reference.to_owned(),
             digest: (!missing).then(|| Digest::of(reference.as_bytes())),
-            failure: missing.then(|| "no such image".to_owned()),
+            failure: missing.then(|| Failure {
+                kind: FailureKind::NotInRegistry,
+                text: "no such image".to_owned(),
+            }),
             pulls,
             // As its image has it.
             volumes: reference.starts_with("redis:").then(|| "/data".into()).into_iter().collect(),

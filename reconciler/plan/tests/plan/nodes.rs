@@ -83,7 +83,7 @@ fn a_silent_node_makes_its_own_tasks_unknown_and_fails_nothing_else() {
     let now = status(&world.inputs(&world.nodes()));
     assert_eq!((now.sync, now.health), (Sync::InSync, Health::Unknown));
     assert_eq!(now.services, [("db".to_owned(), (0, 1)), ("web".to_owned(), (1, 1))].into());
-    insta::assert_snapshot!(now.notes.join("\n"), @"node n2 does not answer, so it is unknown how db.1 is");
+    insta::assert_snapshot!(keel_plan::text::of_notes(&now.notes).join("\n"), @"node n2 does not answer, so it is unknown how db.1 is");
 
     // A push reaches what can be reached; nobody is judged by silence.
     world = world.push("web", "nginx:2", "r2");
@@ -178,10 +178,8 @@ fn drift_on_a_node_that_fell_silent_is_not_right_again() {
 
 fn less_memory() -> keel_engine::Finding {
     keel_engine::Finding {
-        level: keel_engine::Level::Task,
-        stack: None,
-        row: None,
-        field: "mem_limit".into(),
+        subject: keel_engine::FindingSubject::Task { id: None, slot: None },
+        path: "mem_limit".into(),
         applied: keel_engine::Value::Bytes(64),
         observed: keel_engine::Value::Bytes(32),
         cause: None,

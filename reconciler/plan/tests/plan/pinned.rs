@@ -4,6 +4,7 @@ use crate::world::{World, stack};
 use keel_engine::RestartPolicy;
 use keel_plan::standing::Pinned;
 use keel_plan::status::status;
+use keel_plan::text::of_notes;
 
 fn pin(world: &mut World, desired: &keel_plan::desired::Desired) {
     let images = Default::default();
@@ -20,7 +21,7 @@ fn what_a_person_came_back_to_stays_until_they_resume() {
     let world = world.converge();
     assert_eq!(world.running(), "shop-web-1=nginx:1");
     let told = status(&world.inputs(&world.nodes()));
-    assert_eq!(told.notes, ["rolled back to r1 by ann@shop"]);
+    assert_eq!(of_notes(&told.notes), ["rolled back to r1 by ann@shop"]);
     assert_eq!(
         (told.sync.to_string(), told.health.to_string()),
         ("OutOfSync".into(), "Healthy".into())
@@ -55,6 +56,6 @@ fn a_rollback_that_fails_leaves_what_ran_and_says_so() {
     pin(&mut world, &bad);
     let world = world.converge();
     assert_eq!(world.running(), "shop-web-1=nginx:1");
-    let notes = status(&world.inputs(&world.nodes())).notes;
+    let notes = of_notes(&status(&world.inputs(&world.nodes())).notes);
     assert_eq!(notes[0], "revision r1 failed: web.1 exited (1) 3 times", "{notes:?}");
 }

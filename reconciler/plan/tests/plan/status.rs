@@ -2,10 +2,12 @@
 
 use crate::world::{World, stack};
 use keel_plan::status::status;
+use keel_plan::text::of_notes;
 
 fn said(world: &World) -> String {
     let status = status(&world.inputs(&world.nodes()));
-    format!("{} {} {:?} {:?}\n", status.sync, status.health, status.services, status.notes)
+    let notes = of_notes(&status.notes);
+    format!("{} {} {:?} {notes:?}\n", status.sync, status.health, status.services)
 }
 
 #[test]

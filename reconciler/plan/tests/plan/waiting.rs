@@ -142,9 +142,9 @@ fn what_others_hold_is_not_taken() {
     world.node.seen.tasks.push(task);
     world.node.image("nginx:1");
     insta::assert_snapshot!(world.shown(), @"web.1: hold: failed: port 80:80/tcp is taken by shop-x-1; publish another one, or stop shop-x-1");
-    let notes = keel_plan::status::status(&world.inputs(&world.nodes())).notes;
+    let status = keel_plan::status::status(&world.inputs(&world.nodes()));
     assert_eq!(
-        notes,
+        keel_plan::text::of_notes(&status.notes),
         ["web.1 port 80:80/tcp is taken by shop-x-1; publish another one, or stop shop-x-1"]
     );
 }

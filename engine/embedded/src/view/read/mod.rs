@@ -13,10 +13,11 @@ use crate::root::record::{Process, State};
 use crate::runtime::cgroup::{self, Cgroup};
 use crate::task::records::Records;
 use crate::{clock, root::record};
-use keel_engine::fields::{Cost, FIELDS, Field, Reader, Row};
+use keel_engine::fields::{Cost, FIELDS, Reader, Row};
 use keel_engine::{
-    EngineError, ExitCause, Finding, Goal, Level, Limit, MountSource, NetworkMode, NetworkSpec,
-    ObservedTask, Phase, Result, StackName, TaskAssignment, TaskId, TaskSpec, Value,
+    EngineError, ExitCause, FieldPath, Finding, FindingCause, FindingSubject, Goal, Limit,
+    MountSource, NetworkMode, NetworkSpec, ObservedTask, Phase, Result, StackName, TaskAssignment,
+    TaskId, TaskSpec, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,15 +37,21 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
         let Some(reader) = row.readback.reader() else { continue };
         let task = Reading { layout, records, process: &process, apart: seen.apart };
         let Some((applied, observed)) = task.read(reader) else { continue };
-        findings.extend(differences(row, applied, observed));
+        findings.extend(differences(subject(&records.wish), row, applied, observed));
     }
     findings
 }
 
 /// Of a map, each key that differs.
-fn differences(row: &Row, applied: Value, observed: Value) -> Vec<Finding> {
+fn differences(
+    subject: FindingSubject,
+    row: &Row,
+    applied: Value,
+    observed: Value,
+) -> Vec<Finding> {
     let (Value::Map(was), Value::Map(is)) = (&applied, &observed) else {
-        let differs = (applied != observed).then(|| finding(row, applied, observed));
+        let path = FieldPath::Row(row.field);
+        let differs = (applied != observed).then(|| finding(subject, path, applied, observed));
         return differs.into_iter().collect();
     };
     let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
@@ -54,23 +61,19 @@ fn differences(row: &Row, applied: Value, observed: Value) -> Vec<Finding> {
     keys.into_iter()
         .filter(|key| was.get(*key) != is.get(*key))
         .map(|key| {
-            let field = format!("{}.{key}", row.name);
-            Finding { field, ..finding(row, of(was, key), of(is, key)) }
+            let path = FieldPath::Key(row.field, key.clone());
+            finding(subject.clone(), path, of(was, key), of(is, key))
         })
         .collect()
 }
 
-fn finding(row: &Row, applied: Value, observed: Value) -> Finding {
-    Finding {
-        level: Level::Task,
-        stack: None,
-        row: Some(row.field),
-        field: row.name.to_owned(),
-        applied,
-        observed,
-        cause: None,
-        fixed: false,
-    }
+fn finding(subject: FindingSubject, path: FieldPath, applied: Value, observed: Value) -> Finding {
+    Finding { subject, path, applied, observed, cause: None, fixed: false }
+}
+
+/// A task as what differs.
+fn subject(wish: &TaskAssignment) -> FindingSubject {
+    FindingSubject::Task { id: Some(wish.id.clone()), slot: wish.place.slot().cloned() }
 }
 
 struct Reading<'a> {
@@ -233,15 +236,12 @@ fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
     if records.wish.goal >= Goal::Stopped || !(still || now.saturating_sub(at) < TOLD) {
         return None;
     }
-    let name = keel_names::signal::name(signal).unwrap_or_else(|| format!("signal {signal}"));
     Some(Finding {
-        level: Level::Task,
-        stack: None,
-        row: None,
-        field: "process".into(),
+        subject: subject(&records.wish),
+        path: FieldPath::Process,
         applied: Value::Text("running".into()),
         observed: Value::Text(if down { "killed" } else { "started again" }.into()),
-        cause: Some(format!("killed by {name} from outside")),
+        cause: Some(FindingCause::KilledFromOutside { signal: Some(signal) }),
         fixed: !down,
     })
 }
@@ -271,15 +271,10 @@ pub(crate) fn networks(
             continue;
         }
         for task in &found.tasks {
-            let ports = keel_engine::fields::row_of(Field::Ports);
-            let finding = Finding {
-                field: found.what.clone(),
-                ..finding(
-                    ports,
-                    Value::Text(found.expected.clone()),
-                    Value::Text(found.observed.clone()),
-                )
-            };
+            let subject = FindingSubject::Task { id: Some(task.clone()), slot: None };
+            let applied = Value::Text(found.expected.clone());
+            let observed = Value::Text(found.observed.clone());
+            let finding = finding(subject, found.what.clone(), applied, observed);
             of_tasks.entry(task.clone()).or_default().push(finding);
         }
     }
@@ -294,19 +289,14 @@ fn of_stacks(stored: &[Arc<Stored>], found: &NetworkFinding) -> Vec<Finding> {
         None => stored.made.is_some(),
     });
     let stacks: BTreeSet<_> = concerned.filter_map(|stored| stack_of(&stored.spec)).collect();
-    let what = match &found.network {
-        Some(network) => format!("{network}: {}", found.what),
-        None => found.what.clone(),
+    let subject = |stack| match &found.network {
+        Some(name) => FindingSubject::Network { name: name.clone(), stack },
+        None => FindingSubject::Networks { stack },
     };
-    let finding = |stack| Finding {
-        level: Level::Network,
-        stack,
-        row: None,
-        field: what.clone(),
-        applied: Value::Text(found.expected.clone()),
-        observed: Value::Text(found.observed.clone()),
-        cause: None,
-        fixed: false,
+    let finding = |stack| {
+        let applied = Value::Text(found.expected.clone());
+        let observed = Value::Text(found.observed.clone());
+        finding(subject(stack), found.what.clone(), applied, observed)
     };
     if stacks.is_empty() {
         return vec![finding(None)];
@@ -355,13 +345,13 @@ mod tests {
             let found = NetworkFinding {
                 network: network.map(str::to_owned),
                 tasks: vec![],
-                what: "it".into(),
+                what: FieldPath::FirewallTable,
                 expected: "present".into(),
                 observed: "missing".into(),
             };
             let findings = of_stacks(&all, &found);
             let stacks: Vec<_> =
-                findings.iter().map(|f| f.stack.as_ref().map(StackName::as_str)).collect();
+                findings.iter().map(|f| f.stack().map(StackName::as_str)).collect();
             assert_eq!(stacks, expected, "{network:?}");
         }
     }
@@ -386,7 +376,8 @@ mod tests {
             let found = killed(&records, &seen, 1_000 + age);
             assert_eq!(found.as_ref().map(|finding| finding.fixed), fixed, "{name}");
             if let Some(found) = found {
-                assert_eq!(found.cause.as_deref(), Some("killed by SIGKILL from outside"));
+                let cause = found.cause.map(|cause| cause.to_string());
+                assert_eq!(cause.as_deref(), Some("killed by SIGKILL from outside"));
             }
         }
     }

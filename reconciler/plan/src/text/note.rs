@@ -1,0 +1,57 @@
+//! Words for what a status notes.
+
+use super::why::{after_colon, of_ending, of_failure};
+use super::{of_activity, of_hold};
+use crate::facts::short;
+use crate::status::Note;
+
+/// One line.
+#[must_use]
+pub fn of_note(note: &Note) -> String {
+    match note {
+        Note::Refused { revision, why } if revision.is_empty() => format!("refused: {why}"),
+        Note::Refused { revision, why } => {
+            format!("revision {} refused: {why}", keel_engine::short(revision))
+        }
+        Note::RevisionFailed { revision, cause, stays } => {
+            let stays = if *stays { "; it stays, by `rollback: false`" } else { "" };
+            let revision = keel_engine::short(revision);
+            format!("revision {revision} failed: {}{stays}", of_failure(cause))
+        }
+        Note::Failed { slot, cause } => format!("{} {}", short(slot), of_failure(cause)),
+        Note::Unhealthy { slot, output } => {
+            format!("{} is unhealthy{}", short(slot), after_colon(output.as_ref()))
+        }
+        Note::Ended { slot, ending } => format!("{} {}", short(slot), of_ending(ending)),
+        Note::Trying { slot, activity } => format!("{}: {}", short(slot), of_activity(activity)),
+        Note::NodeSilent { node, slots } => {
+            let slots: Vec<_> = slots.iter().map(short).collect();
+            format!("node {node} does not answer, so it is unknown how {} is", slots.join(", "))
+        }
+        Note::Image { reference, failure } => format!("image {reference}: {failure}"),
+        Note::Suspended { by, reason } => {
+            format!("suspended by {by}{}", after_colon(reason.as_ref()))
+        }
+        Note::RolledBack { revision, by } => {
+            format!("rolled back to {} by {by}", keel_engine::short(revision))
+        }
+        Note::Held { service, field, why, at } => {
+            let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+            format!("{service} is held: `{field}`: {why}{at}")
+        }
+        Note::Waits { slot, hold } => format!("{}: {}", short(slot), of_hold(hold)),
+        Note::Stopped { slot } => format!("{} was stopped by a person", short(slot)),
+        Note::TakenOver { from } => format!("taken over from {from}"),
+        Note::SourceGone { owner } => format!("{owner} is no longer configured"),
+        Note::Unrecorded => "the disk takes no records: what was decided since then is kept in \
+                             memory, and is forgotten if the machine restarts before the disk \
+                             takes them"
+            .into(),
+    }
+}
+
+/// A line each.
+#[must_use]
+pub fn of_notes(notes: &[Note]) -> Vec<String> {
+    notes.iter().map(of_note).collect()
+}

@@ -1,0 +1,199 @@
+//! Words for what reasons and holds are made of.
+
+use crate::facts::short;
+use crate::text::of_hold;
+use crate::verdict::Subject;
+use crate::why::{
+    Activity, Awaited, Ending, FailureCause, Followed, Holder, KeptBecause, Needs, NotRunBecause,
+    PersonsCommand,
+};
+use std::fmt;
+
+/// What failed. Of a slot's own, the slot's name is to be put before it.
+#[must_use]
+pub fn of_failure(cause: &FailureCause) -> String {
+    use FailureCause as F;
+    match cause {
+        F::StoppedByPerson => "was stopped by a person".into(),
+        F::KilledByPerson => "was killed by a person".into(),
+        F::KilledFromOutside => "was killed from outside".into(),
+        F::Ended { ending, never_restarts: true } => {
+            format!("{} and its policy is `restart: no`", of_ending(ending))
+        }
+        F::Ended { ending, never_restarts: false } => {
+            format!("{}, for the last time", of_ending(ending))
+        }
+        F::Crashed { ending: Some(ending), times } => {
+            format!("{} {times} times", of_ending(ending))
+        }
+        F::Crashed { ending: None, times } => format!("crashed {times} times"),
+        F::Rejected { message } => said(message.as_ref(), "the node cannot run it"),
+        F::Unprepared { message } => said(message.as_ref(), "it is being prepared"),
+        F::Unhealthy { after, output } => {
+            format!("not healthy after {after} s{}", after_colon(output.as_ref()))
+        }
+        F::InSlot { slot, cause } => format!("{} {}", short(slot), of_failure(cause)),
+        F::WaitsFor { slot, cause } => format!("waits for {}: {}", short(slot), of_failure(cause)),
+        F::Dependency { slot, condition, late } => {
+            let how = if *late { "is late" } else { "failed" };
+            format!("needs {} {condition}, which {how}", short(slot))
+        }
+        F::Sibling { slot, late } => {
+            let how = if *late { "is late" } else { "failed" };
+            format!("{} {how}, so the others stay as they are", short(slot))
+        }
+        F::Image { reference, failure } => format!("image {reference}: {failure}"),
+        F::NameTaken { name, by } => {
+            let whose = by.as_ref().map_or("`keel run`".into(), |stack| format!("stack {stack}"));
+            format!("a container of {whose} is called {name}; choose another `container_name`")
+        }
+        F::PortTaken { port, holder } => {
+            format!("port {port} is taken by {holder}; publish another one, or stop {holder}")
+        }
+        F::NotTriedAgain => "it failed, and is not tried again".into(),
+        F::Other(words) => words.clone(),
+    }
+}
+
+/// How a process ended: `exited (1)`.
+#[must_use]
+pub fn of_ending(ending: &Ending) -> String {
+    match ending {
+        Ending::OutOfMemory => "ran out of its memory limit".into(),
+        Ending::Exited { code, message: Some(why) } => format!("exited ({code}: {why})"),
+        Ending::Exited { code, message: None } => format!("exited ({code})"),
+        Ending::Unseen => "ended, nobody saw how".into(),
+    }
+}
+
+/// What is under way.
+#[must_use]
+pub fn of_activity(activity: &Activity) -> String {
+    match activity {
+        Activity::Preparing { message } => said(message.as_ref(), "it is being prepared"),
+        Activity::JobRuns => "it runs, and everything else waits for it".into(),
+        Activity::Runs => "it runs".into(),
+        Activity::TriedAgain => "it is tried again".into(),
+        Activity::Stopping => "it is being stopped".into(),
+        Activity::Removing => "it is being removed".into(),
+        Activity::FindingOut => "it has ended, and its node finds out how".into(),
+        Activity::StartingSoon => "it is started again in a moment".into(),
+        Activity::StoppingPredecessor => "its predecessor is being stopped".into(),
+        Activity::EarlierRunEnds => "the run before it ends".into(),
+        Activity::JobOfRevisionRuns { revision } => {
+            let revision = keel_engine::short(revision);
+            format!("the job of revision {revision} runs, and is left to end")
+        }
+        Activity::AwaitsJobOfRevision { service, revision } => {
+            let revision = keel_engine::short(revision);
+            format!("waits for job {service} of revision {revision} to end")
+        }
+        Activity::RecreatingNetwork { network } => format!("network {network} is being recreated"),
+        Activity::LettingGoOfPort { holder, port } => format!("{holder} lets go of port {port}"),
+        Activity::TasksOnNetwork => "tasks are still on it".into(),
+        Activity::TasksMountVolume => "tasks still mount it".into(),
+    }
+}
+
+/// Why something is kept.
+#[must_use]
+pub fn of_kept(because: &KeptBecause) -> String {
+    match because {
+        KeptBecause::Data => "it is data".into(),
+        KeptBecause::DefinedOtherwise => "it is defined otherwise, but it is data".into(),
+        KeptBecause::DataLeftSource => "it is not in the source, but it is data".into(),
+        KeptBecause::PruneOff => "it is not in the source, but prune is off".into(),
+        KeptBecause::TasksOnNetwork => "it is not in the source, but tasks are still on it".into(),
+        KeptBecause::UntilGood => "it goes once this revision is good".into(),
+        KeptBecause::NothingDesired => "nothing says what this stack shall be".into(),
+        KeptBecause::NotAsked => "it is not among the services asked for".into(),
+        KeptBecause::Needs(needs) => of_needs(needs),
+    }
+}
+
+fn of_needs(needs: &Needs) -> String {
+    let Needs { slot, condition, hold } = needs;
+    format!("needs {} {condition}: {}", short(slot), of_hold(hold))
+}
+
+/// Why something legal is not run here.
+#[must_use]
+pub fn of_not_run(because: &NotRunBecause) -> String {
+    match because {
+        NotRunBecause::Unsupported(words) => words.clone(),
+        NotRunBecause::Needs(needs) => of_needs(needs),
+    }
+}
+
+/// Whose something is.
+#[must_use]
+pub fn of_holder(holder: &Holder) -> String {
+    match holder {
+        Holder::Owner(owner) => owner.to_string(),
+        Holder::Stack(stack) => format!("stack {stack}"),
+        Holder::Maker { maker, volume } => {
+            format!("{maker}: volume {volume} is left of a stack of its")
+        }
+        Holder::VolumeOf { stack, volume } => {
+            format!("stack {stack}: volume {volume}, which `external: true` shares")
+        }
+    }
+}
+
+/// What others have to make, with the command that does.
+pub(super) fn of_missing(subject: &Subject) -> String {
+    let what = super::of_subject(subject);
+    match subject {
+        Subject::Network(name) => {
+            format!("{what} does not exist: `keel network create {name}` creates it")
+        }
+        Subject::Volume(name) => {
+            format!("{what} does not exist: `keel volume create {name}` creates it")
+        }
+        _ => format!("{what} does not exist"),
+    }
+}
+
+fn said(message: Option<&String>, otherwise: &str) -> String {
+    message.map_or(otherwise, String::as_str).to_owned()
+}
+
+pub(super) fn after_colon(words: Option<&String>) -> String {
+    words.map(|words| format!(": {words}")).unwrap_or_default()
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Started => "started",
+            Self::Healthy => "healthy",
+            Self::Completed => "completed",
+            Self::Ready => "ready",
+            Self::Removed => "removed",
+        })
+    }
+}
+
+impl fmt::Display for PersonsCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+            Self::Remove => "rm",
+            Self::Down => "down",
+            Self::DownVolumes => "down --volumes",
+            Self::Recreate => "up --force-recreate",
+        })
+    }
+}
+
+impl fmt::Display for Followed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(name) => f.write_str(name),
+            Self::Network(name) => write!(f, "network {name}"),
+        }
+    }
+}
