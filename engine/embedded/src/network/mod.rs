@@ -118,7 +118,7 @@ impl NetworkError {
     }
 }
 
-fn kernel(what: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
+pub(crate) fn kernel(what: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
     let what = what.into();
     |source| NetworkError::Kernel { what, source }
 }
@@ -244,9 +244,9 @@ impl Scope {
     }
 }
 
-/// What differs from what was made: bridges, their addresses, chains, rules, port tables (by the
-/// tasks' records as they are now). Empty on an untouched host. The firewall is one for all, so `networks`
-/// are all that there are.
+/// What differs from what was made: bridges, their addresses, chains, rules. Empty on an untouched host. The
+/// firewall is one for all, so `networks` are all that there are. The elements of the port tables are
+/// `keel net`'s: [`crate::resolver`] compares them.
 pub fn check(
     layout: &Layout,
     networks: &[Network],
@@ -263,13 +263,14 @@ pub fn check(
     let read = || kernel("read the firewall's table");
     findings.extend(firewall::differences(layout, networks).map_err(read())?);
     findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
-    findings.extend(settled(|| crate::resolver::findings(layout, scope)).map_err(read())?);
     Ok(findings)
 }
 
 /// What `keel net` writes follows the records by some milliseconds: only what stays is a
 /// difference.
-fn settled(look: impl Fn() -> io::Result<Vec<NetworkFinding>>) -> io::Result<Vec<NetworkFinding>> {
+pub(crate) fn settled(
+    look: impl Fn() -> io::Result<Vec<NetworkFinding>>,
+) -> io::Result<Vec<NetworkFinding>> {
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {
         let findings = look()?;
@@ -280,17 +281,13 @@ fn settled(look: impl Fn() -> io::Result<Vec<NetworkFinding>>) -> io::Result<Vec
     }
 }
 
-/// Makes whole what [`check`] finds. Elements of the port tables come from `keel net`, which is
-/// told to write them anew (run [`crate::resolver::ensure`] first), and may take a moment.
+/// Makes whole what [`check`] finds.
 pub fn repair(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
     for network in networks {
         let what = format!("repair bridge {}", network.bridge);
         bridge::ensure(network).map_err(kernel(what))?;
     }
-    if !networks.is_empty() {
-        repair_firewall(layout, networks)?;
-    }
-    crate::resolver::nudge(layout).map_err(kernel("tell `keel net` to write the port tables"))
+    if networks.is_empty() { Ok(()) } else { repair_firewall(layout, networks) }
 }
 
 /// Removes every link, table and accept rule of this root.
@@ -299,6 +296,3 @@ pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
     firewall::remove(layout).map_err(kernel("delete the firewall's table"))?;
     foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

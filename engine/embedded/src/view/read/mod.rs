@@ -12,7 +12,7 @@ use crate::network::{self, Network, NetworkFinding, Scope};
 use crate::root::record::{Process, State};
 use crate::runtime::cgroup::{self, Cgroup};
 use crate::task::records::Records;
-use crate::{clock, root::record};
+use crate::{clock, resolver, root::record};
 use keel_engine::fields::{Cost, FIELDS, Field, Reader, Row};
 use keel_engine::{
     EngineError, ExitCause, Finding, Goal, Level, Limit, MountSource, NetworkMode, NetworkSpec,
@@ -261,6 +261,7 @@ pub(crate) fn networks(
     }
     let made: Vec<Network> = stored.iter().filter_map(|stored| stored.made.clone()).collect();
     let mut found = network::check(layout, &made, scope)
+        .and_then(|found| Ok([found, resolver::check(layout, &made, scope)?].concat()))
         .map_err(|error| EngineError::failed("cannot read the networks back", error))?;
     let counts = |name: &String| of_this_boot.contains(name.as_str());
     found.retain(|found| found.network.as_ref().is_none_or(counts));

@@ -1,12 +1,30 @@
 //! The shape of networks: who is apart from whom, other firewalls, drift.
 
 use super::world::{HOST, OUTSIDE, World, wait_for};
-use crate::network::{
-    NetworkFinding, Scope, check, disconnect, ensure_network, remove_network, repair,
-};
+use crate::network::{NetworkFinding, Scope, disconnect, ensure_network, remove_network};
+use crate::{network, resolver};
 use keel_engine::{NetworkSpec, Protocol};
 
 const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
+
+/// All that the engine looks at for drift.
+fn check(world: &World) -> Vec<NetworkFinding> {
+    let (layout, list) = (&world.layout, world.list());
+    let look = || {
+        let made = network::check(layout, &list, &Scope::All)?;
+        Ok::<_, network::NetworkError>(
+            [made, resolver::check(layout, &list, &Scope::All)?].concat(),
+        )
+    };
+    world.host.enter(look).unwrap()
+}
+
+fn repair(world: &World) {
+    let put_right = || {
+        network::repair(&world.layout, &world.list()).and_then(|()| resolver::nudge(&world.layout))
+    };
+    world.host.enter(put_right).unwrap();
+}
 
 fn text(findings: &[NetworkFinding]) -> Vec<String> {
     let line = |finding: &NetworkFinding| {
@@ -92,10 +110,7 @@ fn drift_is_named_and_repaired() {
     world.serve_to(&one);
     let table = world.layout.table();
     let bridge = &network.bridge;
-    let found = |world: &World| {
-        world.host.enter(|| check(&world.layout, &world.list(), &Scope::All)).unwrap()
-    };
-    wait_for("the port is published", || found(&world).is_empty());
+    wait_for("the port is published", || check(&world).is_empty());
 
     let port = format!("published port 8080/tcp: {}:80 -> missing", one.address());
     let cases = [
@@ -125,13 +140,13 @@ fn drift_is_named_and_repaired() {
     ];
     for (line, expected) in cases {
         world.host.run(&line);
-        let findings = found(&world);
+        let findings = check(&world);
         assert_eq!(text(&findings), expected, "{line}");
         for finding in findings.iter().filter(|finding| finding.what.contains("port 8080")) {
             assert_eq!(finding.tasks, std::slice::from_ref(&one.id));
         }
-        world.host.enter(|| repair(&world.layout, &world.list())).unwrap();
-        wait_for(&line, || found(&world).is_empty());
+        repair(&world);
+        wait_for(&line, || check(&world).is_empty());
         assert_eq!(world.outside.get(&format!("{HOST}:8080")), "blog-web-1", "after {line}");
     }
 }
@@ -171,8 +186,7 @@ fn a_keel_net_that_is_gone_is_a_finding() {
     let mut world = World::new();
     world.network("blog", false);
     let one = world.task("blog-web-1", "web", &["blog"], &[], &[]);
-    let found =
-        || text(&world.host.enter(|| check(&world.layout, &world.list(), &Scope::All)).unwrap());
+    let found = || text(&check(&world));
     assert_eq!(found(), ["process keel net: running -> missing"]);
     world.serve_to(&one);
     assert_eq!(found(), Vec::<String>::new());
