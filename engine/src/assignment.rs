@@ -2,6 +2,7 @@
 
 use crate::{Digest, NetworkSpec, ObservedTask, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How far a task shall get. Within a generation it only moves forward.
@@ -107,7 +108,7 @@ pub struct TaskAssignment {
     pub origins: Opaque,
     /// Addresses that others are to have, by network: it gets none of them by chance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub avoids: Vec<(String, String)>,
+    pub avoids: Vec<(String, IpAddr)>,
     /// How far it shall get.
     pub goal: Goal,
     /// Remove it when it has ended (`run --rm`).

@@ -1,10 +1,12 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    Digest, Disk, Goal, NetworkSpec, NodeName, Opaque, Place, Protocol, Slot, StackName, TaskId,
-    TaskSpec, Value, VolumeSpec, fields::Field,
+    AddressPool, Digest, Disk, Goal, NetworkSpec, NodeName, Opaque, Place, Protocol, Slot,
+    StackName, TaskId, TaskSpec, Value, VolumeSpec, fields::Field, stored_pools,
 };
-use serde::{Deserialize, Serialize};
+use keel_names::address::stored_address;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// How closely to look.
@@ -229,9 +231,9 @@ pub struct ObservedTask {
     /// start period + retries × (interval + timeout), in milliseconds. `None` without a check.
     #[serde(default)]
     pub health_limit: Option<u64>,
-    /// Its addresses: network, IPv4.
+    /// Its addresses, by network.
     #[serde(default)]
-    pub addresses: Vec<(String, String)>,
+    pub addresses: Vec<(String, IpAddr)>,
     /// Its ports, as published.
     #[serde(default)]
     pub ports: Vec<PublishedPort>,
@@ -244,13 +246,19 @@ pub struct ObservedTask {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PublishedPort {
     /// Address of the host (`0.0.0.0` is all).
-    pub host_ip: String,
+    #[serde(deserialize_with = "host_ip")]
+    pub host_ip: IpAddr,
     /// Port on the host.
     pub published: u16,
     /// Port in the container.
     pub target: u16,
     /// Transport.
     pub protocol: Protocol,
+}
+
+/// Older records may have an empty text for all addresses.
+fn host_ip<'de, D: Deserializer<'de>>(stored: D) -> Result<IpAddr, D::Error> {
+    Ok(stored_address(stored)?.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))
 }
 
 /// What kind of thing differs.
@@ -298,12 +306,12 @@ pub struct Finding {
 pub struct ObservedNetwork {
     /// As it was asked for.
     pub spec: NetworkSpec,
-    /// The subnet that it has.
-    pub subnet: String,
-    /// Its gateway.
-    pub gateway: String,
-    /// The bridge's name.
-    pub bridge: String,
+    /// The addresses that it has; none until it is made.
+    #[serde(flatten, with = "stored_pools")]
+    pub pools: Vec<AddressPool>,
+    /// The link of the host that stands for it, once it is made: its bridge, say.
+    #[serde(default, rename = "bridge")]
+    pub link: Option<String>,
     /// When it was made.
     pub created: u64,
     /// Tasks that are attached.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use keel_names::address::subnet;
+
 use crate::advice;
 use crate::code::Code;
 use crate::decode::{Field, Scope};
@@ -10,7 +12,7 @@ use crate::item::{Entry, Node};
 use crate::judge::judge;
 use crate::keys::Place;
 use crate::problem::{Problem, Problems};
-use crate::stack::{Config, Content, HostPath, Network, Pool, Subnet, Volume};
+use crate::stack::{Config, Content, HostPath, Network, Pool, Volume};
 
 /// Decodes one entry of a section in its own scope.
 fn scoped<T>(
@@ -133,28 +135,27 @@ fn driver_of_addresses(field: &Field<'_>) -> Option<String> {
 }
 
 fn pool(field: &Field<'_>) -> Pool {
-    let subnet = |key| {
+    let range = |key| {
         field.given(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
     };
     let address =
         |field: &Field<'_>| field.parsed("an IP address", |text| text.parse::<IpAddr>().ok());
     let spare = field.get("aux_addresses").map(|field| field.entries()).unwrap_or_default();
+    let (subnet, gateway) = (range("subnet"), field.given("gateway"));
+    let gateway = gateway.and_then(|field| address(&field));
+    for (key, address) in [("subnet", subnet.map(|subnet| subnet.addr())), ("gateway", gateway)] {
+        let field = field.given(key).filter(|_| address.is_some_and(|address| address.is_ipv6()));
+        field.into_iter().for_each(|field| field.hold("IPv6 networks are not made"));
+    }
     Pool {
-        subnet: subnet("subnet"),
-        ip_range: subnet("ip_range"),
-        gateway: field.given("gateway").and_then(|field| address(&field)),
+        subnet,
+        ip_range: range("ip_range"),
+        gateway,
         aux_addresses: spare
             .into_iter()
             .filter_map(|(host, field)| Some((host.to_owned(), address(&field)?)))
             .collect(),
     }
-}
-
-fn subnet(text: &str) -> Option<Subnet> {
-    let (address, prefix) = text.split_once('/')?;
-    let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    (prefix <= most).then_some(Subnet { address, prefix })
 }
 
 /// Decodes one of `volumes`.

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use keel_engine::frames::Frame;
 use keel_engine::{
-    Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
-    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
+    AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
+    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
     ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
     PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage,
 };
@@ -248,9 +248,8 @@ impl Inner {
             let created = self.now;
             self.networks.entry(spec.name.clone()).or_insert_with(|| ObservedNetwork {
                 spec: spec.clone(),
-                subnet: format!("172.{number}.0.0/16"),
-                gateway: format!("172.{number}.0.1"),
-                bridge: format!("br-{number}"),
+                pools: pools(number),
+                link: Some(format!("br-{number}")),
                 created,
                 tasks: vec![],
                 message: None,
@@ -380,9 +379,16 @@ impl Inner {
             self.next_port += 1;
             self.next_port
         });
-        let host_ip = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+        let host_ip = port.host_ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
         PublishedPort { host_ip, published, target: port.target, protocol: port.protocol }
     }
+}
+
+/// Addresses such as a node chooses.
+fn pools(number: usize) -> Vec<AddressPool> {
+    let subnet = format!("172.{number}.0.0/16").parse().ok();
+    let gateway = format!("172.{number}.0.1").parse().ok();
+    subnet.map(|subnet| AddressPool { subnet, gateway }).into_iter().collect()
 }
 
 fn in_use(kind: &str, name: &str, user: &str) -> EngineError {

@@ -278,10 +278,8 @@ impl<'a> Facts<'a> {
         let differs = |network: &ObservedNetwork| {
             let Some(want) = desired.networks.get(&network.spec.name) else { return false };
             let (a, b) = (&want.spec, &network.spec);
-            let meaning = (&a.driver, a.internal, &a.subnet, &a.gateway);
-            !want.external
-                && self.owns(&b.labels)
-                && meaning != (&b.driver, b.internal, &b.subnet, &b.gateway)
+            let meaning = (&a.driver, a.internal, &a.pools);
+            !want.external && self.owns(&b.labels) && meaning != (&b.driver, b.internal, &b.pools)
         };
         let networks = self.inputs.nodes.all_networks().filter(|(_, network)| differs(network));
         networks.map(|(node, network)| (node, network.spec.name.as_str())).collect()

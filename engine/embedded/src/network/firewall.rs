@@ -192,12 +192,10 @@ fn verdict(comment: &str, mut exprs: Vec<Expr>, to: Verdict) -> Rule {
 
 /// The elements of the sets that list networks.
 fn listed(networks: &[Network]) -> [(Set, Vec<Element>); 2] {
-    let same = networks.iter().map(|network| {
-        let key = interface_key(&network.bridge);
-        ([key, key].concat(), None)
-    });
+    let key = |network: &Network| network.link.as_deref().map(interface_key);
+    let same = networks.iter().filter_map(key).map(|key| ([key, key].concat(), None));
     let internal = networks.iter().filter(|network| network.internal);
-    let internal = internal.map(|network| (interface_key(&network.bridge).to_vec(), None));
+    let internal = internal.filter_map(key).map(|key| (key.to_vec(), None));
     [(SAME, same.collect()), (INTERNAL, internal.collect())]
 }
 

@@ -25,17 +25,16 @@ pub mod ports;
 pub(crate) mod stored;
 pub(crate) mod veth;
 
-pub use addresses::{AddressError, Subnet, Taken, endpoints};
+pub use addresses::{AddressError, Taken, endpoints};
 
 use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
-use keel_engine::{NetworkSpec, TaskId};
+use keel_engine::{AddressPool, NetworkSpec, TaskId, stored_pools};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -45,12 +44,12 @@ use std::time::{Duration, Instant};
 pub struct Network {
     /// The full name.
     pub name: String,
-    /// The bridge's name.
-    pub bridge: String,
-    /// Its addresses.
-    pub subnet: Subnet,
-    /// The bridge's own address.
-    pub gateway: Ipv4Addr,
+    /// The link of the host that stands for it, where there is one: its bridge.
+    #[serde(default, rename = "bridge", skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Its addresses; the gateways are the bridge's own.
+    #[serde(flatten, with = "stored_pools")]
+    pub pools: Vec<AddressPool>,
     /// No way out.
     #[serde(default)]
     pub internal: bool,
@@ -137,7 +136,7 @@ pub fn ensure_network(
         Some(known) => Network { internal: spec.internal, ..known.clone() },
         None => choose(layout, spec, others)?,
     };
-    bridge::ensure(&network).map_err(kernel(format!("make bridge {}", network.bridge)))?;
+    bridge::ensure(&network).map_err(kernel(format!("make {}", shown(&network))))?;
     drop(lock);
     let all: Vec<Network> = others.iter().chain([&network]).cloned().collect();
     repair_firewall(layout, &all)?;
@@ -152,15 +151,15 @@ fn choose(
     let bridge = layout.bridge(&spec.name);
     // Six digits are soon found that another stack's network has as well, and whoever shares a bridge
     // shares the network.
-    if let Some(other) = others.iter().find(|other| other.bridge == bridge) {
+    if let Some(other) = others.iter().find(|other| other.link.as_ref() == Some(&bridge)) {
         let (name, other) = (spec.name.clone(), other.name.clone());
         return Err(NetworkError::Twin { name, other, bridge });
     }
     // One that an earlier attempt made, and whose record was not stored, is no obstacle.
     bridge::remove(&bridge).map_err(kernel(format!("delete bridge {bridge}")))?;
     let used = bridge::in_use(others).map_err(kernel("read the host's routes"))?;
-    let (subnet, gateway) = addresses::choose_subnet(spec, &used)?;
-    Ok(Network { name: spec.name.clone(), bridge, subnet, gateway, internal: spec.internal })
+    let pools = addresses::choose_pools(spec, &used)?;
+    Ok(Network { name: spec.name.clone(), link: Some(bridge), pools, internal: spec.internal })
 }
 
 /// Two roots that choose at once would choose the same: a lock of this machine, not of a root. Nobody but
@@ -178,6 +177,10 @@ fn choosing() -> io::Result<Option<File>> {
     }
 }
 
+fn shown(network: &Network) -> String {
+    format!("bridge {}", network.link.as_deref().unwrap_or_default())
+}
+
 fn repair_firewall(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
     firewall::ensure(layout, networks).map_err(kernel("write the firewall's table"))?;
     foreign::ensure(layout).map_err(kernel("let our bridges through other firewalls"))?;
@@ -191,8 +194,9 @@ pub fn remove_network(
     network: &Network,
     rest: &[Network],
 ) -> Result<(), NetworkError> {
-    let what = format!("delete bridge {}", network.bridge);
-    bridge::remove(&network.bridge).map_err(kernel(what))?;
+    if let Some(link) = &network.link {
+        bridge::remove(link).map_err(kernel(format!("delete {}", shown(network))))?;
+    }
     if rest.is_empty() { teardown(layout) } else { repair_firewall(layout, rest) }
 }
 
@@ -257,7 +261,7 @@ pub fn check(
     }
     let mut findings = Vec::new();
     for network in networks.iter().filter(|network| scope.has(&network.name)) {
-        let what = format!("read bridge {}", network.bridge);
+        let what = format!("read {}", shown(network));
         findings.extend(bridge::differences(network).map_err(kernel(what))?);
     }
     let read = || kernel("read the firewall's table");
@@ -284,7 +288,7 @@ pub(crate) fn settled(
 /// Makes whole what [`check`] finds.
 pub fn repair(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
     for network in networks {
-        let what = format!("repair bridge {}", network.bridge);
+        let what = format!("repair {}", shown(network));
         bridge::ensure(network).map_err(kernel(what))?;
     }
     if networks.is_empty() { Ok(()) } else { repair_firewall(layout, networks) }

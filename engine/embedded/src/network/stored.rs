@@ -109,7 +109,7 @@ pub(crate) fn wish(layout: &Layout, spec: &NetworkSpec) -> Result<()> {
 
 /// Labels and the way out change in place; where it lies does not.
 fn same_place(a: &NetworkSpec, b: &NetworkSpec) -> bool {
-    (&a.driver, &a.subnet, &a.gateway) == (&b.driver, &b.subnet, &b.gateway)
+    (&a.driver, &a.pools) == (&b.driver, &b.pools)
 }
 
 /// Stores that a network shall go.
@@ -169,4 +169,23 @@ pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) 
     }
     let path = layout.networks().join(name);
     fs::remove_file(&path).map_err(failed(format!("cannot remove {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as it was written before networks had lists of addresses: it is read, and written back byte for
+    /// byte, so that an older version reads it, too.
+    #[test]
+    fn a_record_of_an_older_version_is_read() {
+        let old = r#"{"spec":{"name":"blog_default","driver":"bridge","subnet":"172.30.0.0/24","labels":{"a":"b"}},"created":1,"absent":false,"made":{"name":"blog_default","bridge":"kl3f9c2a-12ab34","subnet":"172.30.0.0/24","gateway":"172.30.0.1","internal":false},"message":null,"boot":"b"}"#;
+        let stored: Stored = serde_json::from_str(old).unwrap();
+        let made = stored.made.as_ref().unwrap();
+        assert_eq!(made.link.as_deref(), Some("kl3f9c2a-12ab34"));
+        assert_eq!(made.pools[0].subnet.to_string(), "172.30.0.0/24");
+        assert_eq!(made.pools[0].gateway.unwrap().to_string(), "172.30.0.1");
+        assert_eq!(stored.spec.pools[0].subnet, Some(made.pools[0].subnet));
+        assert_eq!(serde_json::to_string(&stored).unwrap(), old);
+    }
 }

@@ -9,15 +9,14 @@ use crate::root::record::Endpoint;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// The host's side of an endpoint: `kv` + the root's key + `-` + six digits of network and
 /// address, which no two tasks have together.
 pub(super) fn host_name(endpoint: &Endpoint) -> String {
-    let key = endpoint.bridge.get(2..8).unwrap_or_default();
-    let seed = format!("{} {}", endpoint.network, endpoint.ipv4);
+    let key = endpoint.link.as_deref().and_then(|link| link.get(2..8)).unwrap_or_default();
+    let seed = format!("{} {}", endpoint.network, endpoint.address_text());
     format!("kv{key}-{}", &keel_engine::Digest::of(seed.as_bytes()).hex()[..6])
 }
 
@@ -37,8 +36,9 @@ pub(super) fn set_up(endpoints: &[Endpoint], netns: &Path) -> io::Result<()> {
 }
 
 fn attach(links: &mut Links, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> io::Result<()> {
-    let bridge = links.find(&endpoint.bridge)?.ok_or_else(|| {
-        let text = format!("bridge {} is gone", endpoint.bridge);
+    let name = endpoint.link.as_deref().unwrap_or_default();
+    let bridge = links.find(name)?.ok_or_else(|| {
+        let text = format!("bridge {name} is gone");
         io::Error::new(io::ErrorKind::NotFound, text)
     })?;
     let host = host_name(endpoint);
@@ -56,7 +56,8 @@ fn attach(links: &mut Links, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> io::
 /// Whether the host's side is there, up, and on its bridge.
 pub(super) fn is_plugged(endpoint: &Endpoint) -> io::Result<bool> {
     let mut links = Links::open()?;
-    let bridge = links.find(&endpoint.bridge)?.map(|bridge| bridge.index);
+    let name = endpoint.link.as_deref().unwrap_or_default();
+    let bridge = links.find(name)?.map(|bridge| bridge.index);
     let host = links.find(&host_name(endpoint))?;
     Ok(host.is_some_and(|host| host.up && host.master.is_some() && host.master == bridge))
 }
@@ -67,14 +68,13 @@ fn configure(endpoints: &[Endpoint]) -> io::Result<()> {
     up(&mut links, "lo")?;
     for endpoint in endpoints {
         let link = links.find(&endpoint.interface)?.ok_or(io::ErrorKind::NotFound)?;
-        links.add_address(link.index, (parse_address(&endpoint.ipv4)?, endpoint.prefix))?;
+        endpoint.addresses.iter().try_for_each(|at| links.add_address(link.index, *at))?;
         disable_ipv6(&endpoint.interface)?;
         links.up(link.index)?;
     }
-    match endpoints.iter().find_map(|endpoint| endpoint.gateway.as_deref()) {
-        Some(gateway) => links.set_default_route(parse_address(gateway)?),
-        None => Ok(()),
-    }
+    let routed = endpoints.iter().find(|endpoint| endpoint.leads_out());
+    let mut gateways = routed.iter().flat_map(|endpoint| &endpoint.gateways);
+    gateways.try_for_each(|gateway| links.set_default_route(*gateway))
 }
 
 fn up(links: &mut Links, name: &str) -> io::Result<()> {
@@ -113,10 +113,6 @@ pub(crate) fn inside<T: Send>(
             std::thread::Builder::new().name("netns".into()).spawn_scoped(scope, entered)?;
         thread.join().map_err(|_| io::Error::other("the thread in the namespace panicked"))?
     })
-}
-
-fn parse_address(text: &str) -> io::Result<Ipv4Addr> {
-    text.parse().map_err(|_| invalid(text))
 }
 
 fn parse_mac(text: &str) -> io::Result<[u8; 6]> {

@@ -272,7 +272,7 @@ fn publishers(tasks: &tasks::Tasks, key: Key) -> Vec<TaskId> {
             && task.ports.iter().any(|port| {
                 port.published == key.published
                     && port.protocol == key.protocol
-                    && host_address(&port.host_ip) == key.host_ip
+                    && host_address(port) == key.host_ip
             })
     };
     tasks.iter().filter(|(_, task)| publishes(task)).map(|(id, _)| id.clone()).collect()

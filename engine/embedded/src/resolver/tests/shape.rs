@@ -54,16 +54,16 @@ fn networks_are_apart_and_only_internal_ones_have_no_way_out() {
     );
     world.serve_to(&vault);
 
-    assert_eq!(blog.space.get(blog_two.address()), "blog-web-2", "the same network");
+    assert_eq!(blog.space.get(&blog_two.address()), "blog-web-2", "the same network");
     assert_eq!(blog.space.get(OUTSIDE), "outside", "the way out");
     assert_eq!(both.space.get(OUTSIDE), "outside", "the way out beside an internal network");
-    assert_eq!(both.space.get(vault.address()), "vault-db-1", "by its second network");
-    assert_eq!(vault.space.get(vault_two.address()), "vault-db-2", "within an internal one");
-    assert_eq!(blog.space.get(shop.address()), "", "another network");
-    assert_eq!(blog.space.get(vault.address()), "", "into an internal network");
+    assert_eq!(both.space.get(&vault.address()), "vault-db-1", "by its second network");
+    assert_eq!(vault.space.get(&vault_two.address()), "vault-db-2", "within an internal one");
+    assert_eq!(blog.space.get(&shop.address()), "", "another network");
+    assert_eq!(blog.space.get(&vault.address()), "", "into an internal network");
     assert_eq!(vault.space.get(OUTSIDE), "", "out of an internal network");
     world.outside.run(&format!("ip route add 172.16.0.0/12 via {HOST}"));
-    assert_eq!(world.outside.get(blog.address()), "", "an unpublished port from outside");
+    assert_eq!(world.outside.get(&blog.address()), "", "an unpublished port from outside");
     assert_eq!(world.outside.get(&format!("{HOST}:8080")), "", "internal ones publish nothing");
 }
 
@@ -109,7 +109,7 @@ fn drift_is_named_and_repaired() {
     let one = world.task("blog-web-1", "web", &["blog"], &[TCP], &[]);
     world.serve_to(&one);
     let table = world.layout.table();
-    let bridge = &network.bridge;
+    let bridge = network.link.as_ref().unwrap();
     wait_for("the port is published", || check(&world).is_empty());
 
     let port = format!("published port 8080/tcp: {}:80 -> missing", one.address());
@@ -162,7 +162,7 @@ fn making_a_network_again_changes_nothing() {
     assert_eq!(again.unwrap(), network);
     assert_eq!(listing(), before);
     let other = world.network("shop", false);
-    assert_eq!(other.subnet.to_string(), "172.20.16.0/20");
+    assert_eq!(other.pools[0].subnet.to_string(), "172.20.16.0/20");
 }
 
 #[test]
@@ -174,11 +174,11 @@ fn what_a_slot_had_before_is_not_taken_from_its_next_task() {
     let old = one.work.endpoints[0].clone();
     world.remove(one);
     let next = world.task("blog-web-1-again", "web", &["blog"], &[], &[&asker]);
-    assert_eq!(next.address(), old.ipv4);
+    assert_eq!(next.address(), old.address_text());
     world.host.enter(|| disconnect(&old)).unwrap();
-    assert_eq!(asker.space.get(next.address()), "blog-web-1-again");
+    assert_eq!(asker.space.get(&next.address()), "blog-web-1-again");
     world.host.enter(|| disconnect(&next.work.endpoints[0])).unwrap();
-    assert_eq!(asker.space.get(next.address()), "");
+    assert_eq!(asker.space.get(&next.address()), "");
 }
 
 #[test]

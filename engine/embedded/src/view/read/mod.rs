@@ -151,7 +151,11 @@ impl Reading<'_> {
 
     fn networks(&self) -> (Value, Value) {
         let endpoints = &self.records.work.endpoints;
-        let shown = |endpoint: &record::Endpoint| format!("{} {}", endpoint.network, endpoint.ipv4);
+        let shown = |endpoint: &record::Endpoint| {
+            let addresses: Vec<_> =
+                endpoint.addresses.iter().map(|address| address.addr().to_string()).collect();
+            format!("{} {}", endpoint.network, addresses.join(" "))
+        };
         let applied = endpoints.iter().map(shown).collect();
         let spec = &self.records.wish.spec;
         let there = endpoints.iter().filter(|one| is_joined(self.process, one, spec));
@@ -334,9 +338,8 @@ mod tests {
             let spec = NetworkSpec { name: name.into(), labels, ..NetworkSpec::default() };
             let made = Some(crate::network::Network {
                 name: name.into(),
-                bridge: "kl000000-000000".into(),
-                subnet: network::Subnet::of([172, 20, 0, 0].into(), 16),
-                gateway: "172.20.0.1".parse().unwrap(),
+                link: Some("kl000000-000000".into()),
+                pools: vec![],
                 internal: false,
             });
             Arc::new(Stored { spec, made, ..Stored::default() })
