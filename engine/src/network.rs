@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use keel_names::address::{stored_address, stored_subnet};
+use keel_names::driver::network_driver;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,6 +23,14 @@ pub struct NetworkSpec {
     pub auto_remove: bool,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl NetworkSpec {
+    /// The driver's own name, as listings show it: docker calls a bridge `default`, too.
+    #[must_use]
+    pub fn driver_name(&self) -> &str {
+        network_driver(&self.driver).map_or(&self.driver, |driver| driver.name)
+    }
 }
 
 /// A range of addresses that a network is asked to have.

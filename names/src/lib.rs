@@ -4,6 +4,7 @@
 pub mod address;
 pub mod capability;
 pub mod digest;
+pub mod driver;
 pub mod reference;
 pub mod signal;
 

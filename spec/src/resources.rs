@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use keel_names::address::subnet;
+use keel_names::driver::{self, NetworkDriver, declarable};
 
 use crate::advice;
 use crate::code::Code;
@@ -100,7 +101,7 @@ pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
         let (name, external) = named(field);
         let ipam = field.get("ipam");
         let below = |key: &str| ipam.as_ref().and_then(|ipam| ipam.get(key));
-        let driver = field.get("driver").and_then(|field| driver(&field, &["bridge", "default"]));
+        let driver = field.get("driver").and_then(|field| network_driver(&field));
         Network {
             name,
             external,
@@ -121,8 +122,24 @@ pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
     Network { origins, held, ..network }
 }
 
+/// A network's driver; holds those that no node has, and those that make no networks.
+fn network_driver(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    match driver::network_driver(&text) {
+        Some(driver) if driver.is_declared => {}
+        Some(NetworkDriver { name, .. }) => field.hold(&format!(
+            "driver `{name}` makes no networks: set `network_mode: {name}` for a service"
+        )),
+        None => {
+            let all: Vec<_> = declarable().map(|name| format!("`{name}`")).collect();
+            field.hold(&format!("there is no driver `{text}` here, only {}", all.join(", ")));
+        }
+    }
+    Some(text)
+}
+
 /// A driver; holds the ones that are not ours.
-fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
+fn one_of(field: &Field<'_>, ours: &[&str]) -> Option<String> {
     let driver = field.text()?;
     if !ours.contains(&driver.as_str()) {
         field.hold(&format!("there is no driver `{driver}` here"));
@@ -131,7 +148,7 @@ fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
 }
 
 fn driver_of_addresses(field: &Field<'_>) -> Option<String> {
-    driver(field, &["default"])
+    one_of(field, &["default"])
 }
 
 fn pool(field: &Field<'_>) -> Pool {
@@ -170,7 +187,7 @@ pub(crate) fn volume(entry: &Entry, problems: &Problems) -> Volume {
         Volume {
             name,
             external,
-            driver: field.get("driver").and_then(|field| driver(&field, &["local"])),
+            driver: field.get("driver").and_then(|field| one_of(&field, &["local"])),
             driver_opts: field.get("driver_opts").map(|field| field.pairs()).unwrap_or_default(),
             labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
             ..Volume::default()

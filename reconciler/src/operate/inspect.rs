@@ -231,7 +231,7 @@ fn network(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Value {
         "Id": networks::id_of(&network.spec.name),
         "Created": rfc3339(network.created),
         "Scope": "local",
-        "Driver": network.spec.driver,
+        "Driver": network.spec.driver_name(),
         "Internal": network.spec.internal,
         "IPAM": { "Config": pools(network) },
         "Labels": network.spec.labels,

@@ -122,7 +122,7 @@ fn row(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> NetworkRow {
     NetworkRow {
         id: id_of(&network.spec.name),
         name: network.spec.name.clone(),
-        driver: network.spec.driver.clone(),
+        driver: network.spec.driver_name().to_owned(),
         scope: "local".to_owned(),
         subnet: pool.map(|pool| pool.subnet.to_string()).unwrap_or_default(),
         gateway: gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),

@@ -231,6 +231,7 @@ pub fn endpoints(
         let mac = addresses.first().map(|first| mac_text(hardware_address(first.addr())));
         endpoints.push(Endpoint {
             network: name.clone(),
+            driver: network.driver.clone(),
             link: network.link.clone(),
             interface: format!("eth{number}"),
             addresses,
@@ -357,7 +358,7 @@ mod tests {
     fn network(name: &str, text: &str) -> Network {
         let subnet = subnet(text);
         let pools = vec![AddressPool { subnet, gateway: usable_in(subnet).next() }];
-        Network { name: name.into(), link: Some("br".into()), pools, internal: false }
+        Network { name: name.into(), link: Some("br".into()), pools, ..Network::default() }
     }
 
     fn task(network: &str, address: Option<&str>) -> TaskSpec {

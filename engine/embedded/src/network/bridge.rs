@@ -1,27 +1,97 @@
-//! A network's bridge: the link, its address, its kernel settings.
+//! The driver `bridge`: a network is a bridge of the host with the gateways' addresses; a task is in it by a
+//! veth pair.
 
-use super::addresses::{InUse, hardware_address};
-use super::firewall::bridge_prefix;
+use super::addresses::{self, hardware_address};
+use super::driver::{Driver, Namespace, Site};
 use super::link::{Link, Links};
 use super::netlink::is_present;
-use super::{Network, NetworkFinding};
-use crate::root::layout::Layout;
+use super::{Network, NetworkError, NetworkFinding, in_use, kernel, settings, veth};
+use crate::root::record::Endpoint;
 use ipnet::IpNet;
-use keel_engine::AddressPool;
-use std::net::IpAddr;
+use keel_engine::{AddressPool, NetworkSpec};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+/// Whether the host forwards at all.
+const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// Bridges of this host.
+pub(super) struct BridgeDriver;
+
+impl Driver for BridgeDriver {
+    fn name(&self) -> &'static str {
+        "bridge"
+    }
+
+    fn namespace(&self) -> Namespace {
+        Namespace::Own
+    }
+
+    fn create(&self, site: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError> {
+        let network = choose(site, spec)?;
+        ensure(&network).map_err(kernel(format!("make {}", shown(&network))))?;
+        Ok(network)
+    }
+
+    fn repair(&self, network: &Network) -> Result<(), NetworkError> {
+        ensure(network).map_err(kernel(format!("repair {}", shown(network))))
+    }
+
+    fn check(&self, network: &Network) -> Result<Vec<NetworkFinding>, NetworkError> {
+        differences(network).map_err(kernel(format!("read {}", shown(network))))
+    }
+
+    fn remove(&self, network: &Network) -> Result<(), NetworkError> {
+        network.link.as_deref().map_or(Ok(()), delete)
+    }
+
+    fn join(&self, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> Result<(), NetworkError> {
+        veth::attach(endpoint, netns).map_err(kernel(format!("join {}", endpoint.network)))
+    }
+
+    fn is_joined(&self, endpoint: &Endpoint) -> Result<bool, NetworkError> {
+        let what = format!("read the link into {}", endpoint.network);
+        veth::is_plugged(endpoint).map_err(kernel(what))
+    }
+
+    fn leave(&self, endpoint: &Endpoint) -> Result<(), NetworkError> {
+        veth::disconnect(endpoint).map_err(kernel(format!("leave {}", endpoint.network)))
+    }
+
+    fn forwarded<'a>(&self, network: &'a Network) -> Option<&'a str> {
+        network.link.as_deref()
+    }
+}
+
+fn choose(site: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError> {
+    let (name, bridge) = (spec.name.clone(), site.layout.bridge(&spec.name));
+    // Six digits are soon found that another stack's network has as well, and whoever shares a bridge
+    // shares the network.
+    if let Some(other) = site.others.iter().find(|other| other.link.as_ref() == Some(&bridge)) {
+        return Err(NetworkError::Twin { name, other: other.name.clone(), bridge });
+    }
+    delete(&bridge)?;
+    let used = in_use::read(site.others).map_err(kernel("read the host's routes"))?;
+    let pools = addresses::choose_pools(spec, &used)?;
+    let (driver, link) = (BridgeDriver.name().to_owned(), Some(bridge));
+    Ok(Network { name, driver, link, pools, internal: spec.internal })
+}
+
+fn shown(network: &Network) -> String {
+    format!("bridge {}", network.link.as_deref().unwrap_or_default())
+}
+
 /// Makes the bridge, or makes it whole.
-pub(super) fn ensure(network: &Network) -> io::Result<()> {
+fn ensure(network: &Network) -> io::Result<()> {
     let (name, own) = (bridge(network)?, own(network));
     let mut links = Links::open()?;
     let link = match links.find(name)? {
         Some(link) => link,
-        None => create(&mut links, name, &own)?,
+        None => add(&mut links, name, &own)?,
     };
-    write_setting(&setting(name, "route_localnet"), "1")?;
-    disable_ipv6(name)?;
+    settings::write(&settings::of_link(name, "route_localnet"), "1")?;
+    settings::disable_ipv6(name)?;
     for wrong in addresses(&mut links, &link)?.into_iter().filter(|at| !own.contains(at)) {
         links.delete_address(link.index, wrong)?;
     }
@@ -29,7 +99,7 @@ pub(super) fn ensure(network: &Network) -> io::Result<()> {
     if !link.up {
         links.up(link.index)?;
     }
-    write_setting(Path::new("/proc/sys/net/ipv4/ip_forward"), "1")
+    settings::write(Path::new(IP_FORWARD), "1")
 }
 
 /// Every network that this driver made has one.
@@ -37,7 +107,7 @@ fn bridge(network: &Network) -> io::Result<&str> {
     network.link.as_deref().ok_or_else(|| io::Error::other("its record names no bridge"))
 }
 
-fn create(links: &mut Links, name: &str, own: &[IpNet]) -> io::Result<Link> {
+fn add(links: &mut Links, name: &str, own: &[IpNet]) -> io::Result<Link> {
     let first = own.first().map(IpNet::addr).ok_or(io::ErrorKind::InvalidInput)?;
     match links.add_bridge(name, hardware_address(first)) {
         Err(error) if !is_present(&error) => return Err(error),
@@ -58,119 +128,42 @@ fn addresses(links: &mut Links, link: &Link) -> io::Result<Vec<IpNet>> {
 }
 
 /// Deletes a bridge, if it is there.
-pub(super) fn remove(bridge: &str) -> io::Result<()> {
-    let mut links = Links::open()?;
-    match links.find(bridge)? {
-        Some(_) => links.delete(bridge),
-        None => Ok(()),
-    }
-}
-
-/// Deletes every link that carries the root's key.
-pub(super) fn remove_all(layout: &Layout) -> io::Result<()> {
-    let prefixes = [format!("kv{}-", layout.key()), bridge_prefix(layout)];
-    let mut links = Links::open()?;
-    for link in links.all()? {
-        if prefixes.iter().any(|prefix| link.name.starts_with(prefix)) {
-            links.delete(&link.name)?;
-        }
-    }
-    Ok(())
+fn delete(bridge: &str) -> Result<(), NetworkError> {
+    let delete = || {
+        let mut links = Links::open()?;
+        links.find(bridge)?.map_or(Ok(()), |_| links.delete(bridge))
+    };
+    delete().map_err(kernel(format!("delete bridge {bridge}")))
 }
 
 /// What of the bridge is not as it was made.
-pub(super) fn differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
+fn differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
     let (name, own) = (bridge(network)?, own(network));
     let mut links = Links::open()?;
-    let what = format!("bridge {name}");
+    let what = shown(network);
     let Some(link) = links.find(name)? else {
-        return Ok(vec![finding(network, what, "present", "missing")]);
+        return Ok(vec![NetworkFinding::of(network, what, "present", "missing")]);
     };
     let mut findings = Vec::new();
     if !link.up {
-        findings.push(finding(network, what.clone(), "up", "down"));
+        findings.push(NetworkFinding::of(network, what.clone(), "up", "down"));
     }
     let there = addresses(&mut links, &link)?;
     if there != own {
-        let observed = if there.is_empty() { "none".into() } else { shown(&there) };
-        findings.push(finding(network, format!("address of {what}"), &shown(&own), &observed));
+        let observed = if there.is_empty() { "none".into() } else { list(&there) };
+        let what = format!("address of {what}");
+        findings.push(NetworkFinding::of(network, what, &list(&own), &observed));
     }
-    for path in [setting(name, "route_localnet"), PathBuf::from("/proc/sys/net/ipv4/ip_forward")] {
+    for path in [settings::of_link(name, "route_localnet"), PathBuf::from(IP_FORWARD)] {
         let there = fs::read_to_string(&path)?.trim().to_owned();
         if there != "1" {
-            findings.push(finding(network, path.display().to_string(), "1", &there));
+            let what = path.display().to_string();
+            findings.push(NetworkFinding::of(network, what, "1", &there));
         }
     }
     Ok(findings)
 }
 
-fn shown(addresses: &[IpNet]) -> String {
+fn list(addresses: &[IpNet]) -> String {
     addresses.iter().map(IpNet::to_string).collect::<Vec<_>>().join(" ")
-}
-
-fn finding(network: &Network, what: String, expected: &str, observed: &str) -> NetworkFinding {
-    NetworkFinding {
-        network: Some(network.name.clone()),
-        tasks: Vec::new(),
-        what,
-        expected: expected.into(),
-        observed: observed.into(),
-    }
-}
-
-fn setting(link: &str, name: &str) -> PathBuf {
-    format!("/proc/sys/net/ipv4/conf/{link}/{name}").into()
-}
-
-/// Our networks speak IPv4 only: no link-local addresses that nobody asked for. A kernel without
-/// IPv6 has none to turn off.
-pub(super) fn disable_ipv6(link: &str) -> io::Result<()> {
-    let path = format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6");
-    match write_setting(Path::new(&path), "1") {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Writes only what differs: where /proc/sys is read-only, being right already is enough.
-fn write_setting(path: &Path, value: &str) -> io::Result<()> {
-    if fs::read_to_string(path)?.trim() == value {
-        return Ok(());
-    }
-    fs::write(path, value)
-}
-
-/// What of this host's addresses is in use; `networks` are the root's own.
-pub(super) fn in_use(networks: &[Network]) -> io::Result<InUse> {
-    let mut links = Links::open()?;
-    let own: Vec<&str> = networks.iter().filter_map(|network| network.link.as_deref()).collect();
-    let own: Vec<u32> = links
-        .all()?
-        .into_iter()
-        .filter(|link| own.contains(&link.name.as_str()))
-        .map(|link| link.index)
-        .collect();
-    let addresses = links.addresses()?;
-    let addresses = addresses.iter().filter(|(index, _)| !own.contains(index));
-    let subnets = addresses.map(|(_, address)| address.trunc());
-    let known = subnets_of(networks);
-    let is_known = |route: &IpNet| known.iter().any(|(_, subnet)| subnet == route);
-    let routes = links.routes()?.into_iter().map(|route| route.trunc());
-    let routes = subnets.chain(routes.filter(|route| !is_known(route))).collect();
-    let name_servers =
-        resolv_conf_servers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
-    Ok(InUse { networks: known, routes, name_servers })
-}
-
-fn subnets_of(networks: &[Network]) -> Vec<(String, IpNet)> {
-    let of = |network: &Network| {
-        let name = network.name.clone();
-        network.pools.clone().into_iter().map(move |pool| (name.clone(), pool.subnet))
-    };
-    networks.iter().flat_map(of).collect()
-}
-
-fn resolv_conf_servers(text: &str) -> Vec<IpAddr> {
-    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse().ok()).collect()
 }

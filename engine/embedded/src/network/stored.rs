@@ -92,7 +92,15 @@ pub(crate) fn made<S: Borrow<Stored>>(all: &[S]) -> BTreeMap<String, Network> {
 /// Stores that a network shall be.
 pub(crate) fn wish(layout: &Layout, spec: &NetworkSpec) -> Result<()> {
     check_name("network", &spec.name)?;
-    let stored = match load(layout, &spec.name)? {
+    let known = load(layout, &spec.name)?;
+    // One that is there goes on, whatever an older version took its driver for.
+    if known.as_ref().is_none_or(|known| known.made.is_none()) {
+        network::can_be_made(spec).map_err(|error| EngineError::Conflict {
+            what: error.to_string(),
+            hint: error.hint(),
+        })?;
+    }
+    let stored = match known {
         Some(known) if same_place(&known.spec, spec) => {
             Stored { spec: spec.clone(), absent: false, ..known }
         }

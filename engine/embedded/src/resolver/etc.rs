@@ -1,7 +1,8 @@
 //! The files that are bound over a container's own: hosts, resolv.conf, hostname. Pure.
 
+use crate::network::{Namespace, namespace};
 use crate::root::record::Endpoint;
-use keel_engine::{NetworkMode, TaskId, TaskSpec};
+use keel_engine::{TaskId, TaskSpec};
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -44,7 +45,7 @@ pub fn etc(
     gateway: Option<IpAddr>,
     host: HostFiles<'_>,
 ) -> Etc {
-    let hosts_network = spec.network_mode == NetworkMode::Host;
+    let hosts_network = namespace(&spec.network_mode) == Some(Namespace::Host);
     let name = match (&spec.hostname, hosts_network) {
         (None, true) => host.hostname.trim().to_owned(),
         _ => hostname(id, spec),
@@ -64,10 +65,9 @@ pub fn etc(
     for address in endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
         writeln!(hosts, "{}\t{}", address.addr(), with_short(&name)).expect("a string takes all");
     }
-    let resolv_conf = match spec.network_mode {
-        NetworkMode::Host => own_servers(spec, host.resolv_conf),
-        _ if endpoints.is_empty() => own_servers(spec, host.resolv_conf),
-        _ => inner(host.resolv_conf),
+    let resolv_conf = match hosts_network || endpoints.is_empty() {
+        true => own_servers(spec, host.resolv_conf),
+        false => inner(host.resolv_conf),
     };
     Etc { hosts, resolv_conf, hostname: format!("{name}\n") }
 }
@@ -109,6 +109,7 @@ pub fn hostname(id: &TaskId, spec: &TaskSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keel_engine::NetworkMode;
 
     const HOST: HostFiles<'_> = HostFiles {
         hosts: "127.0.0.1 localhost\n10.0.0.9 nas",

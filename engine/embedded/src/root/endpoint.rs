@@ -11,6 +11,8 @@ use std::net::IpAddr;
 pub struct Endpoint {
     /// The network's full name.
     pub network: String,
+    /// The network's driver.
+    pub driver: String,
     /// The link of the host that stands for the network, where there is one: its bridge.
     pub link: Option<String>,
     /// The interface inside: `eth0`, `eth1`, ….
@@ -61,6 +63,9 @@ struct StoredEndpoint {
     gateway: Option<IpAddr>,
     mac: String,
     names: Vec<String>,
+    /// Older versions knew but one.
+    #[serde(skip_serializing_if = "is_bridge")]
+    driver: String,
     /// Those that are not IPv4.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     addresses: Vec<IpNet>,
@@ -68,11 +73,18 @@ struct StoredEndpoint {
     gateways: Vec<IpAddr>,
 }
 
+const BRIDGE: &str = "bridge";
+
+fn is_bridge(driver: &String) -> bool {
+    driver == BRIDGE
+}
+
 impl From<StoredEndpoint> for Endpoint {
     fn from(stored: StoredEndpoint) -> Self {
         let first = stored.ipv4.and_then(|address| IpNet::new(address, stored.prefix).ok());
         Self {
             network: stored.network,
+            driver: if stored.driver.is_empty() { BRIDGE.to_owned() } else { stored.driver },
             link: (!stored.bridge.is_empty()).then_some(stored.bridge),
             interface: stored.interface,
             addresses: first.into_iter().chain(stored.addresses).collect(),
@@ -91,6 +103,7 @@ impl From<Endpoint> for StoredEndpoint {
         let first = first.map(|index| addresses.remove(index));
         Self {
             network: endpoint.network,
+            driver: endpoint.driver,
             bridge: endpoint.link.unwrap_or_default(),
             interface: endpoint.interface,
             ipv4: first.map(|first| first.addr()),
@@ -116,7 +129,7 @@ mod tests {
         ];
         for text in old {
             let endpoint: Endpoint = serde_json::from_str(text).unwrap();
-            assert_eq!(endpoint.addresses.len(), 1, "{text}");
+            assert_eq!((endpoint.addresses.len(), &*endpoint.driver), (1, "bridge"), "{text}");
             assert_eq!(serde_json::to_string(&endpoint).unwrap(), text);
         }
     }
@@ -124,6 +137,7 @@ mod tests {
     #[test]
     fn addresses_of_both_families_come_back() {
         let endpoint = Endpoint {
+            driver: "other".into(),
             addresses: vec!["172.20.0.2/20".parse().unwrap(), "fd00::2/64".parse().unwrap()],
             gateways: vec!["172.20.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             ..Endpoint::default()

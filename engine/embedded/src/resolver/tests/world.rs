@@ -1,7 +1,7 @@
 //! A small world in network namespaces: a `host` where our code runs, an `outside` machine that
 //! is its neighbour and name server, and tasks whose records a test writes by hand.
 
-use crate::network::veth::inside;
+use crate::network::namespace::inside;
 use crate::network::{Network, Taken, addresses, connect, ensure_network, teardown};
 use crate::resolver;
 use crate::root::layout::Layout;

@@ -339,8 +339,7 @@ mod tests {
             let made = Some(crate::network::Network {
                 name: name.into(),
                 link: Some("kl000000-000000".into()),
-                pools: vec![],
-                internal: false,
+                ..crate::network::Network::default()
             });
             Arc::new(Stored { spec, made, ..Stored::default() })
         };
