@@ -5,10 +5,17 @@
 //! - Whoever acts on a [`Field`] matches without a wildcard, so that a forgotten one does not
 //!   compile; a test below keeps the list and [`TaskSpec`] together.
 
+mod resource;
+
 use crate::{Limit, Mount, MountSource, Port, TaskSpec, Ulimit, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+pub use resource::{
+    NETWORK_FIELDS, NetworkField, NetworkReader, ResourceChange, ResourceRow, VOLUME_FIELDS,
+    VolumeField, resource_diff,
+};
 
 /// What a difference costs the running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,21 +49,21 @@ pub enum Applier {
 
 /// Where the value that is really there can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readback {
+pub enum Readback<R = Reader> {
     /// In the kernel.
-    Kernel(Reader),
+    Kernel(R),
     /// On disk.
-    Disk(Reader),
+    Disk(R),
     /// In the engine's own records.
-    Record(Reader),
+    Record(R),
     /// Nowhere: what was applied cannot change under a running process.
     Never,
 }
 
-impl Readback {
+impl<R> Readback<R> {
     /// Who reads it, where it can be read.
     #[must_use]
-    pub fn reader(self) -> Option<Reader> {
+    pub fn reader(self) -> Option<R> {
         match self {
             Self::Kernel(reader) | Self::Disk(reader) | Self::Record(reader) => Some(reader),
             Self::Never => None,

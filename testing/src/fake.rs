@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::frames::Frame;
 use keel_engine::{
     AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
     ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
     ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
-    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage,
+    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage, cost_of,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -243,17 +244,26 @@ impl Inner {
                 return Err(in_use("network", &spec.name, &user.spec.container_name));
             }
             self.networks.remove(&spec.name);
+        } else if let Some(known) = self.networks.get_mut(&spec.name) {
+            let differences = resource_diff(NETWORK_FIELDS, &known.spec, spec);
+            if cost_of(&differences) == Some(Cost::Replace) {
+                let what = format!("network {} exists with another definition", spec.name);
+                return Err(EngineError::Conflict { what, hint: None });
+            }
+            known.spec = spec.clone();
+            self.findings.clear();
         } else {
             let number = self.networks.len() + 20;
             let created = self.now;
-            self.networks.entry(spec.name.clone()).or_insert_with(|| ObservedNetwork {
+            let network = ObservedNetwork {
                 spec: spec.clone(),
                 pools: pools(number),
                 link: Some(format!("br-{number}")),
                 created,
                 tasks: vec![],
                 message: None,
-            });
+            };
+            self.networks.insert(spec.name.clone(), network);
             self.findings.clear();
         }
         self.tell(Event::Resource(spec.name.clone()));

@@ -6,7 +6,7 @@ use crate::desired::{Desired, DesiredService, DriftPolicy};
 use crate::placing;
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::verdict::Hold;
-use keel_engine::fields::Cost;
+use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::labels::{KEEL_OWNER, NUMBER, PROJECT};
 use keel_engine::{
     Digest, HealthTest, NetworkMode, NodeName, ObservedImage, ObservedNetwork, ObservedTask,
@@ -277,9 +277,10 @@ impl<'a> Facts<'a> {
         let Some(desired) = self.desired else { return BTreeSet::new() };
         let differs = |network: &ObservedNetwork| {
             let Some(want) = desired.networks.get(&network.spec.name) else { return false };
-            let (a, b) = (&want.spec, &network.spec);
-            let meaning = (&a.driver, a.internal, &a.pools);
-            !want.external && self.owns(&b.labels) && meaning != (&b.driver, b.internal, &b.pools)
+            let differences = resource_diff(NETWORK_FIELDS, &network.spec, &want.spec);
+            !want.external
+                && self.owns(&network.spec.labels)
+                && cost_of(&differences) == Some(Cost::Replace)
         };
         let networks = self.inputs.nodes.all_networks().filter(|(_, network)| differs(network));
         networks.map(|(node, network)| (node, network.spec.name.as_str())).collect()

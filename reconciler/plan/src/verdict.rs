@@ -6,6 +6,7 @@
 
 use crate::desired::Origin;
 use crate::standing::Standing;
+use keel_engine::fields::NetworkField;
 use keel_engine::{Difference, Digest, Finding, NodeName, Slot, StackName, TaskId, Wish};
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +140,11 @@ pub enum Reason {
     Changed {
         /// Which, each with its origin where one is known.
         differences: Vec<(Difference, Option<Origin>)>,
+    },
+    /// Fields of a network differ from what is applied: somebody pushed.
+    Redefined {
+        /// Which.
+        differences: Vec<Difference<NetworkField>>,
     },
     /// The tag means another digest now, and somebody asked to look.
     ImageMoved {

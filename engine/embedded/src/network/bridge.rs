@@ -8,6 +8,7 @@ use super::netlink::is_present;
 use super::{Network, NetworkError, NetworkFinding, in_use, kernel, settings, veth};
 use crate::root::record::Endpoint;
 use ipnet::IpNet;
+use keel_engine::fields::NetworkReader;
 use keel_engine::{AddressPool, NetworkSpec};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -38,8 +39,18 @@ impl Driver for BridgeDriver {
         ensure(network).map_err(kernel(format!("repair {}", shown(network))))
     }
 
-    fn check(&self, network: &Network) -> Result<Vec<NetworkFinding>, NetworkError> {
-        differences(network).map_err(kernel(format!("read {}", shown(network))))
+    fn check(
+        &self,
+        network: &Network,
+        reader: NetworkReader,
+    ) -> Result<Vec<NetworkFinding>, NetworkError> {
+        let read = match reader {
+            NetworkReader::Link => link_differences(network),
+            NetworkReader::Addresses => address_differences(network),
+            // Read for all at once.
+            NetworkReader::Firewall => Ok(Vec::new()),
+        };
+        read.map_err(kernel(format!("read {}", shown(network))))
     }
 
     fn remove(&self, network: &Network) -> Result<(), NetworkError> {
@@ -136,23 +147,15 @@ fn delete(bridge: &str) -> Result<(), NetworkError> {
     delete().map_err(kernel(format!("delete bridge {bridge}")))
 }
 
-/// What of the bridge is not as it was made.
-fn differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
-    let (name, own) = (bridge(network)?, own(network));
-    let mut links = Links::open()?;
-    let what = shown(network);
-    let Some(link) = links.find(name)? else {
+/// Whether the bridge is there, up, and set as it was.
+fn link_differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
+    let (name, what) = (bridge(network)?, shown(network));
+    let Some(link) = Links::open()?.find(name)? else {
         return Ok(vec![NetworkFinding::of(network, what, "present", "missing")]);
     };
     let mut findings = Vec::new();
     if !link.up {
-        findings.push(NetworkFinding::of(network, what.clone(), "up", "down"));
-    }
-    let there = addresses(&mut links, &link)?;
-    if there != own {
-        let observed = if there.is_empty() { "none".into() } else { list(&there) };
-        let what = format!("address of {what}");
-        findings.push(NetworkFinding::of(network, what, &list(&own), &observed));
+        findings.push(NetworkFinding::of(network, what, "up", "down"));
     }
     for path in [settings::of_link(name, "route_localnet"), PathBuf::from(IP_FORWARD)] {
         let there = fs::read_to_string(&path)?.trim().to_owned();
@@ -162,6 +165,19 @@ fn differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
         }
     }
     Ok(findings)
+}
+
+/// A bridge that is gone has none, which says all.
+fn address_differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
+    let mut links = Links::open()?;
+    let Some(link) = links.find(bridge(network)?)? else { return Ok(Vec::new()) };
+    let (own, there) = (own(network), addresses(&mut links, &link)?);
+    if there == own {
+        return Ok(Vec::new());
+    }
+    let observed = if there.is_empty() { "none".into() } else { list(&there) };
+    let what = format!("address of {}", shown(network));
+    Ok(vec![NetworkFinding::of(network, what, &list(&own), &observed)])
 }
 
 fn list(addresses: &[IpNet]) -> String {

@@ -7,6 +7,7 @@ use super::none::NoneDriver;
 use super::{Network, NetworkError, NetworkFinding};
 use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
+use keel_engine::fields::NetworkReader;
 use keel_engine::{NetworkMode, NetworkSpec};
 use keel_names::driver::{declarable, network_driver};
 use std::os::fd::BorrowedFd;
@@ -34,8 +35,13 @@ pub(crate) trait Driver: Sync {
     /// Makes whole what [`check`](Self::check) finds, tasks that are in it undisturbed.
     fn repair(&self, network: &Network) -> Result<(), NetworkError>;
 
-    /// What of the network is not as it was made; nothing on an untouched host. Changes nothing.
-    fn check(&self, network: &Network) -> Result<Vec<NetworkFinding>, NetworkError>;
+    /// What of the network is not as it was made, of what a reader reads; nothing on an untouched host. Changes
+    /// nothing.
+    fn check(
+        &self,
+        network: &Network,
+        reader: NetworkReader,
+    ) -> Result<Vec<NetworkFinding>, NetworkError>;
 
     /// Takes it away with all that its tasks had of it on this host. One that is gone is removed already.
     fn remove(&self, network: &Network) -> Result<(), NetworkError>;
@@ -163,7 +169,9 @@ mod tests {
         for (name, expected) in [("host", Namespace::Host), ("none", Namespace::Own)] {
             let (driver, endpoint) = (named(name).unwrap(), Endpoint::default());
             assert_eq!(driver.namespace(), expected, "{name}");
-            assert_eq!(driver.check(&network).unwrap(), [], "{name}");
+            for reader in [NetworkReader::Link, NetworkReader::Addresses, NetworkReader::Firewall] {
+                assert_eq!(driver.check(&network, reader).unwrap(), [], "{name} {reader:?}");
+            }
             assert!(driver.is_joined(&endpoint).unwrap(), "{name}");
             assert_eq!(driver.forwarded(&network), None, "{name}");
             for _ in 0..2 {

@@ -38,6 +38,7 @@ use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
 use driver::{Driver, Site};
 use firewall::{Forwarded, bridge_prefix};
+use keel_engine::fields::NETWORK_FIELDS;
 use keel_engine::{AddressPool, NetworkSpec, TaskId, stored_pools};
 use keel_names::driver::declarable;
 use link::Links;
@@ -320,7 +321,7 @@ pub fn check(
     let mut findings = Vec::new();
     for network in networks.iter().filter(|network| scope.has(&network.name)) {
         match driver::named(&network.driver) {
-            Some(driver) => findings.extend(driver.check(network)?),
+            Some(driver) => findings.extend(read_back(driver, network)?),
             None => findings.push(no_driver(network)),
         }
     }
@@ -329,6 +330,13 @@ pub fn check(
     findings.extend(firewall::differences(layout, &forwarded).map_err(read())?);
     findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
     Ok(findings)
+}
+
+/// All of its fields that can be read back.
+fn read_back(driver: &dyn Driver, network: &Network) -> Result<Vec<NetworkFinding>, NetworkError> {
+    let readers = NETWORK_FIELDS.iter().filter_map(|row| row.readback.reader());
+    let found: Result<Vec<_>, _> = readers.map(|reader| driver.check(network, reader)).collect();
+    Ok(found?.concat())
 }
 
 /// A newer version made it, with a driver that this one lacks.

@@ -4,6 +4,7 @@ use super::driver::{Driver, Namespace, Site, makes_none};
 use super::{Network, NetworkError, NetworkFinding};
 use crate::root::record::Endpoint;
 use keel_engine::NetworkSpec;
+use keel_engine::fields::NetworkReader;
 use std::os::fd::BorrowedFd;
 
 /// No network.
@@ -26,7 +27,7 @@ impl Driver for NoneDriver {
         Ok(())
     }
 
-    fn check(&self, _: &Network) -> Result<Vec<NetworkFinding>, NetworkError> {
+    fn check(&self, _: &Network, _: NetworkReader) -> Result<Vec<NetworkFinding>, NetworkError> {
         Ok(Vec::new())
     }
 

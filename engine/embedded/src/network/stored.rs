@@ -10,6 +10,7 @@ use crate::network::{self, Network};
 use crate::task::setback::in_words;
 use crate::volumes::check_name;
 use crate::{Layout, clock, root::record};
+use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::{EngineError, NetworkSpec, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -101,23 +102,26 @@ pub(crate) fn wish(layout: &Layout, spec: &NetworkSpec) -> Result<()> {
         })?;
     }
     let stored = match known {
-        Some(known) if same_place(&known.spec, spec) => {
+        Some(known) => {
+            changes_in_place(&known.spec, spec)?;
             Stored { spec: spec.clone(), absent: false, ..known }
-        }
-        Some(_) => {
-            return Err(EngineError::Conflict {
-                what: format!("network {} exists with another driver or subnet", spec.name),
-                hint: Some("remove it first".into()),
-            });
         }
         None => Stored { spec: spec.clone(), created: clock::now(), ..Stored::default() },
     };
     store(layout, &stored)
 }
 
-/// Labels and the way out change in place; where it lies does not.
-fn same_place(a: &NetworkSpec, b: &NetworkSpec) -> bool {
-    (&a.driver, &a.pools) == (&b.driver, &b.pools)
+fn changes_in_place(from: &NetworkSpec, to: &NetworkSpec) -> Result<()> {
+    let differences = resource_diff(NETWORK_FIELDS, from, to);
+    let other = differences.iter().filter(|difference| difference.cost == Cost::Replace);
+    let other: Vec<_> = other.map(|difference| format!("`{}`", difference.name)).collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::Conflict {
+        what: format!("network {} exists with another {}", to.name, other.join(" and ")),
+        hint: Some("remove it first".into()),
+    })
 }
 
 /// Stores that a network shall go.
