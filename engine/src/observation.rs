@@ -398,3 +398,35 @@ pub struct ForeignContainer {
     #[serde(default)]
     pub writes: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn observations_of_an_older_version_are_read() {
+        let read = |text: &str| serde_json::from_str::<ObservedNetwork>(text).unwrap();
+        let made = read(
+            r#"{"spec":{"name":"n","driver":"bridge"},"subnet":"172.20.0.0/20","gateway":"172.20.0.1","bridge":"kl3f9c2a-12ab34","created":1}"#,
+        );
+        let gateway = "172.20.0.1".parse().ok();
+        assert_eq!(made.pools, [AddressPool { subnet: "172.20.0.0/20".parse().unwrap(), gateway }]);
+        assert_eq!(made.link.as_deref(), Some("kl3f9c2a-12ab34"));
+        let text = serde_json::to_string(&made).unwrap();
+        assert_eq!(serde_json::from_str::<ObservedNetwork>(&text).unwrap(), made);
+        let not_yet = read(
+            r#"{"spec":{"name":"n","driver":"bridge"},"subnet":"","gateway":"","bridge":"kl3f9c2a-12ab34","created":1}"#,
+        );
+        assert_eq!(not_yet.pools, []);
+    }
+
+    #[test]
+    fn a_published_port_is_on_all_addresses_unless_it_says_one() {
+        for (stored, expected) in [("", "0.0.0.0"), ("0.0.0.0", "0.0.0.0"), ("[::]", "::")] {
+            let text =
+                format!(r#"{{"host_ip":"{stored}","published":1,"target":2,"protocol":"tcp"}}"#);
+            let port: PublishedPort = serde_json::from_str(&text).unwrap();
+            assert_eq!(port.host_ip.to_string(), expected, "{stored}");
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! The drivers that this node has: one row each. Whoever makes, joins, checks or removes a network goes
 //! through here, and knows of no driver in particular.
 
-use super::bridge::BridgeDriver;
-use super::host::HostDriver;
-use super::none::NoneDriver;
+mod bridge;
+mod host;
+mod none;
+
 use super::{Network, NetworkError, NetworkFinding};
 use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
@@ -13,7 +14,7 @@ use keel_names::driver::{declarable, network_driver};
 use std::os::fd::BorrowedFd;
 
 /// Every driver, by the names of [`keel_names::driver`].
-const DRIVERS: &[&dyn Driver] = &[&BridgeDriver, &HostDriver, &NoneDriver];
+const DRIVERS: &[&dyn Driver] = &[&bridge::BridgeDriver, &host::HostDriver, &none::NoneDriver];
 
 /// One kind of networks: what is made of one on this host, and how a task gets into it.
 ///
@@ -83,8 +84,8 @@ pub(crate) enum Namespace {
 pub(crate) fn namespace(mode: &NetworkMode) -> Option<Namespace> {
     match mode {
         NetworkMode::Networks => Some(Namespace::Own),
-        NetworkMode::Host => Some(HostDriver.namespace()),
-        NetworkMode::None => Some(NoneDriver.namespace()),
+        NetworkMode::Host => Some(host::HostDriver.namespace()),
+        NetworkMode::None => Some(none::NoneDriver.namespace()),
         NetworkMode::Service(_) | NetworkMode::Container(_) => None,
     }
 }

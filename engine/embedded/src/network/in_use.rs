@@ -1,8 +1,8 @@
 //! What of this host's addresses is in use, read from the kernel.
 
 use super::Network;
-use super::addresses::InUse;
 use super::link::Links;
+use super::pools::InUse;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::{fs, io};

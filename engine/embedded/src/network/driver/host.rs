@@ -1,22 +1,22 @@
-//! The driver of `network_mode: none`: a task has loopback, and nothing leads to it or out.
+//! The driver of `network_mode: host`: a task is where the host is, and nothing is made for it.
 
-use super::driver::{Driver, Namespace, Site, makes_none};
-use super::{Network, NetworkError, NetworkFinding};
+use super::{Driver, Namespace, Site, makes_none};
+use crate::network::{Network, NetworkError, NetworkFinding};
 use crate::root::record::Endpoint;
 use keel_engine::NetworkSpec;
 use keel_engine::fields::NetworkReader;
 use std::os::fd::BorrowedFd;
 
-/// No network.
-pub(super) struct NoneDriver;
+/// The host's own network.
+pub(super) struct HostDriver;
 
-impl Driver for NoneDriver {
+impl Driver for HostDriver {
     fn name(&self) -> &'static str {
-        "none"
+        "host"
     }
 
     fn namespace(&self) -> Namespace {
-        Namespace::Own
+        Namespace::Host
     }
 
     fn create(&self, _: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError> {

@@ -1,22 +1,22 @@
-//! The driver of `network_mode: host`: a task is where the host is, and nothing is made for it.
+//! The driver of `network_mode: none`: a task has loopback, and nothing leads to it or out.
 
-use super::driver::{Driver, Namespace, Site, makes_none};
-use super::{Network, NetworkError, NetworkFinding};
+use super::{Driver, Namespace, Site, makes_none};
+use crate::network::{Network, NetworkError, NetworkFinding};
 use crate::root::record::Endpoint;
 use keel_engine::NetworkSpec;
 use keel_engine::fields::NetworkReader;
 use std::os::fd::BorrowedFd;
 
-/// The host's own network.
-pub(super) struct HostDriver;
+/// No network.
+pub(super) struct NoneDriver;
 
-impl Driver for HostDriver {
+impl Driver for NoneDriver {
     fn name(&self) -> &'static str {
-        "host"
+        "none"
     }
 
     fn namespace(&self) -> Namespace {
-        Namespace::Host
+        Namespace::Own
     }
 
     fn create(&self, _: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError> {

@@ -1,11 +1,13 @@
 //! The driver `bridge`: a network is a bridge of the host with the gateways' addresses; a task is in it by a
 //! veth pair.
 
-use super::addresses::{self, hardware_address};
-use super::driver::{Driver, Namespace, Site};
-use super::link::{Link, Links};
-use super::netlink::is_present;
-use super::{Network, NetworkError, NetworkFinding, in_use, kernel, settings, veth};
+use super::{Driver, Namespace, Site};
+use crate::network::addresses::hardware_address;
+use crate::network::link::{Link, Links};
+use crate::network::netlink::is_present;
+use crate::network::{
+    Network, NetworkError, NetworkFinding, in_use, kernel, pools, settings, veth,
+};
 use crate::root::record::Endpoint;
 use ipnet::IpNet;
 use keel_engine::fields::NetworkReader;
@@ -84,7 +86,7 @@ fn choose(site: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError> 
     }
     delete(&bridge)?;
     let used = in_use::read(site.others).map_err(kernel("read the host's routes"))?;
-    let pools = addresses::choose_pools(spec, &used)?;
+    let pools = pools::choose(spec, &used)?;
     let (driver, link) = (BridgeDriver.name().to_owned(), Some(bridge));
     Ok(Network { name, driver, link, pools, internal: spec.internal })
 }
