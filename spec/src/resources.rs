@@ -162,7 +162,7 @@ fn pool(field: &Field<'_>) -> Pool {
     let gateway = gateway.and_then(|field| address(&field));
     for (key, address) in [("subnet", subnet.map(|subnet| subnet.addr())), ("gateway", gateway)] {
         let field = field.given(key).filter(|_| address.is_some_and(|address| address.is_ipv6()));
-        field.into_iter().for_each(|field| field.hold("IPv6 networks are not made"));
+        field.into_iter().for_each(|field| field.hold("IPv6 networks are not supported"));
     }
     Pool {
         subnet,

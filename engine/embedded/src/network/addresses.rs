@@ -13,7 +13,7 @@ use std::net::IpAddr;
 #[non_exhaustive]
 pub enum AddressError {
     /// IPv6 where nothing is made of it.
-    #[error("network `{network}` asks for {asked}, and IPv6 networks are not made")]
+    #[error("network `{network}` asks for {asked}, and IPv6 networks are not supported")]
     Ipv6 {
         /// The network.
         network: String,

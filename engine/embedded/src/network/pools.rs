@@ -165,11 +165,11 @@ mod tests {
             (spec("10.3.1.7/24", None), "10.3.1.0/24 10.3.1.1"),
             (
                 spec("fd00::/64", None),
-                "network `blog` asks for the subnet fd00::/64, and IPv6 networks are not made",
+                "network `blog` asks for the subnet fd00::/64, and IPv6 networks are not supported",
             ),
             (
                 spec("10.3.0.0/24", Some("fd00::1")),
-                "network `blog` asks for the gateway fd00::1, and IPv6 networks are not made",
+                "network `blog` asks for the gateway fd00::1, and IPv6 networks are not supported",
             ),
         ];
         for (spec, expected) in cases {
