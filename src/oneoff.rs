@@ -167,7 +167,7 @@ pub fn over(
     let mut all = service.clone();
     (all.ports, all.restart) = (given.ports, given.restart);
     for attachment in &mut all.networks {
-        (attachment.aliases, attachment.ipv4_address) = (vec![], None);
+        (attachment.aliases, attachment.addresses) = (vec![], vec![]);
     }
     if given.network_mode != NetworkMode::Networks || !given.networks.is_empty() {
         (all.network_mode, all.networks) = (given.network_mode, given.networks);
@@ -285,7 +285,7 @@ fn network(spec: &mut TaskSpec, flags: &Flags) -> Result<()> {
             (name, None) => spec.networks.push(Attachment {
                 network: name.to_owned(),
                 aliases: flags.network_alias.clone(),
-                ipv4_address: None,
+                addresses: vec![],
             }),
         }
     }

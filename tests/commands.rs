@@ -148,6 +148,19 @@ fn one_offs_run_and_hand_back_their_code() {
     }
     let subnet = host.keel(&["network", "create", "--subnet", "10.5", "lan"]);
     assert!(subnet.code == 64 && subnet.stderr.contains("10.5.0.0/16"), "{subnet:?}");
+    for (driver, said) in [
+        ("macvlan", "there is no driver `macvlan` for network `lan` on this node, only `bridge`"),
+        ("host", "driver `host` makes no network `lan`: it is what `network_mode: host` has"),
+    ] {
+        let refused = host.keel(&["network", "create", "--driver", driver, "lan"]);
+        assert!(refused.code != 0 && refused.stderr.contains(said), "{refused:?}");
+    }
+    host.keel(&["network", "create", "--driver", "default", "--subnet", "10.77.1.9/24", "lan"])
+        .ok();
+    let lan = &host.keel(&["network", "ls", "--format", "json"]).ok().json()[0];
+    let shown = ["driver", "subnet", "gateway"].map(|key| lan[key].as_str().unwrap());
+    assert_eq!(shown, ["bridge", "10.77.1.0/24", "10.77.1.1"]);
+    host.keel(&["network", "rm", "lan"]).ok();
     let missing = run(&["no-such-image:1", "true"]);
     assert!(missing.code == 125 && missing.stderr.contains("no-such-image"), "{missing:?}");
     let mut child = host

@@ -5,6 +5,7 @@ use crate::{
     VolumeSpec,
 };
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A wish. The same specification with a higher generation means: apply it again (healing,
@@ -83,7 +84,7 @@ pub struct TaskAssignment {
     pub origins: Opaque,
     /// Addresses that others are to have, by network: it gets none of them by chance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub avoids: Vec<(String, String)>,
+    pub avoids: Vec<(String, IpAddr)>,
     /// How far it shall get.
     pub goal: Goal,
     /// Remove it when it has ended (`run --rm`).

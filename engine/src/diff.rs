@@ -4,11 +4,11 @@ use crate::fields::{Cost, FIELDS, Field};
 use crate::{TaskSpec, Value};
 use serde::{Deserialize, Serialize};
 
-/// One field that differs.
+/// One field that differs, of a task unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
+pub struct Difference<F = Field> {
     /// Which.
-    pub field: Field,
+    pub field: F,
     /// Its name as Compose writes it.
     pub name: String,
     /// Before.
@@ -38,6 +38,6 @@ pub fn diff(from: &TaskSpec, to: &TaskSpec) -> Vec<Difference> {
 
 /// The dearest of the differences; `None` where there are none.
 #[must_use]
-pub fn cost_of(differences: &[Difference]) -> Option<Cost> {
+pub fn cost_of<F>(differences: &[Difference<F>]) -> Option<Cost> {
     differences.iter().map(|difference| difference.cost).max()
 }

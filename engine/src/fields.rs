@@ -5,9 +5,17 @@
 //! - Whoever acts on a [`Field`] matches without a wildcard, so that a forgotten one does not
 //!   compile; a test below keeps the list and [`TaskSpec`] together.
 
+mod resource;
+
 use crate::{Limit, Mount, MountSource, Port, TaskSpec, Ulimit, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+pub use resource::{
+    NETWORK_FIELDS, NetworkField, NetworkReader, ResourceChange, ResourceRow, VOLUME_FIELDS,
+    VolumeField, resource_diff,
+};
 
 /// What a difference costs the running container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,21 +49,21 @@ pub enum Applier {
 
 /// Where the value that is really there can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readback {
+pub enum Readback<R = Reader> {
     /// In the kernel.
-    Kernel(Reader),
+    Kernel(R),
     /// On disk.
-    Disk(Reader),
+    Disk(R),
     /// In the engine's own records.
-    Record(Reader),
+    Record(R),
     /// Nowhere: what was applied cannot change under a running process.
     Never,
 }
 
-impl Readback {
+impl<R> Readback<R> {
     /// Who reads it, where it can be read.
     #[must_use]
-    pub fn reader(self) -> Option<Reader> {
+    pub fn reader(self) -> Option<R> {
         match self {
             Self::Kernel(reader) | Self::Disk(reader) | Self::Record(reader) => Some(reader),
             Self::Never => None,
@@ -305,9 +313,9 @@ fn ports(values: &[Port]) -> Value {
 /// As Compose writes it: `[HOST_IP:][PUBLISHED:]TARGET/PROTOCOL`.
 impl std::fmt::Display for Port {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.host_ip {
-            Some(ip) if ip.contains(':') => write!(f, "[{ip}]:")?,
-            Some(ip) => write!(f, "{ip}:")?,
+        match self.host_ip {
+            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:")?,
+            Some(IpAddr::V4(ip)) => write!(f, "{ip}:")?,
             None => {}
         }
         if let Some(published) = self.published {
@@ -442,6 +450,22 @@ mod tests {
         assert_ne!(hash_of(&base), hash_of(&edited), "another content");
     }
 
+    /// The hash is over these very texts: a version that reads more must not restart what runs.
+    #[test]
+    fn addresses_are_shown_and_stored_as_they_ever_were() {
+        let old = r#"{"container_name":"c","image":"i","networks":[{"network":"n","aliases":["a"],"ipv4_address":"10.0.0.6"}],"ports":[{"host_ip":"127.0.0.1","published":80,"target":80},{"host_ip":"::","target":53,"protocol":"udp"}]}"#;
+        let spec: TaskSpec = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&spec).unwrap(), old);
+        let value = |field| (row_of(field).get)(&spec).to_string();
+        assert_eq!(
+            value(Field::Networks),
+            r#"[{"aliases":["a"],"ipv4_address":"10.0.0.6","network":"n"}]"#
+        );
+        assert_eq!(value(Field::Ports), "[127.0.0.1:80:80/tcp, [::]::53/udp]");
+        let hash = hash_of(&spec).to_string();
+        assert_eq!(hash, "sha256:901cc97327e7f85c2622312e16139af942dcd00f16f205ea509448e3322889fb");
+    }
+
     #[test]
     fn a_difference_names_field_values_and_cost() {
         let (mut from, mut to) = (TaskSpec::default(), TaskSpec::default());
@@ -460,7 +484,7 @@ mod tests {
     #[test]
     fn ports_print_as_compose_writes_them() {
         let port = |host_ip: Option<&str>, published| Port {
-            host_ip: host_ip.map(str::to_owned),
+            host_ip: host_ip.and_then(|ip| ip.parse().ok()),
             published,
             target: 80,
             protocol: crate::Protocol::Tcp,

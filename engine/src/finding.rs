@@ -9,6 +9,7 @@ use crate::fields::{FIELDS, Field, row_of};
 use crate::{Protocol, Slot, StackName, TaskId, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A difference between what was applied and what is: drift. Compared with what this kernel
@@ -137,7 +138,7 @@ pub enum FieldPath {
     /// What leads to a published port: `published port 127.0.0.1:8080/tcp`.
     PublishedPort {
         /// Address of the host; `None` is all.
-        host_ip: Option<String>,
+        host_ip: Option<IpAddr>,
         /// Port on the host.
         published: u16,
         /// Transport.
@@ -147,6 +148,8 @@ pub enum FieldPath {
     Bridge(String),
     /// Its address: `address of bridge kl3f9c2a-12ab34`.
     BridgeAddress(String),
+    /// The driver that made a network: `driver macvlan`.
+    NetworkDriver(String),
     /// A parameter of the kernel, by its path below `/proc/sys`.
     Kernel(String),
     /// The firewall's table: `firewall table`.
@@ -215,11 +218,16 @@ impl fmt::Display for FieldPath {
             Self::Item(field, index) => write!(f, "{}[{index}]", row_of(*field).name),
             Self::Process => f.write_str("process"),
             Self::PublishedPort { host_ip, published, protocol } => {
-                let host = host_ip.as_ref().map(|ip| format!("{ip}:")).unwrap_or_default();
+                let host = match host_ip {
+                    Some(IpAddr::V6(ip)) => format!("[{ip}]:"),
+                    Some(IpAddr::V4(ip)) => format!("{ip}:"),
+                    None => String::new(),
+                };
                 write!(f, "published port {host}{published}/{}", word(*protocol))
             }
             Self::Bridge(name) => write!(f, "bridge {name}"),
             Self::BridgeAddress(name) => write!(f, "address of bridge {name}"),
+            Self::NetworkDriver(name) => write!(f, "driver {name}"),
             Self::Kernel(path) => write!(f, "/proc/sys/{path}"),
             Self::FirewallTable => f.write_str("firewall table"),
             Self::FirewallChain(name) => write!(f, "firewall chain {name}"),
@@ -285,6 +293,7 @@ fn of_host(text: &str) -> Option<FieldPath> {
     let named = [
         ("bridge ", FieldPath::Bridge as fn(String) -> FieldPath),
         ("address of bridge ", FieldPath::BridgeAddress),
+        ("driver ", FieldPath::NetworkDriver),
         ("/proc/sys/", FieldPath::Kernel),
         ("firewall chain ", FieldPath::FirewallChain),
         ("firewall set ", FieldPath::FirewallSet),
@@ -312,7 +321,10 @@ fn of_host(text: &str) -> Option<FieldPath> {
 fn published(text: &str) -> Option<FieldPath> {
     let (address, protocol) = text.rsplit_once('/')?;
     let (host_ip, port) = match address.rsplit_once(':') {
-        Some((host_ip, port)) => (Some(host_ip.to_owned()), port),
+        Some((host_ip, port)) => {
+            let host_ip = host_ip.trim_start_matches('[').trim_end_matches(']');
+            (Some(host_ip.parse().ok()?), port)
+        }
         None => (None, address),
     };
     let mut all = [Protocol::Tcp, Protocol::Udp].into_iter();

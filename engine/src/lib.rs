@@ -42,7 +42,7 @@ pub use hash::{digest_of, hash_of};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;
 pub use limits::{Limit, Limits, limits_of};
-pub use network::NetworkSpec;
+pub use network::{AddressPool, NetworkSpec, PoolSpec, stored_pools};
 pub use nodes::{NodeReport, Nodes, Silent, Wish};
 pub use observation::{
     Depth, ExitCause, ForeignContainer, Health, Observation, ObservedImage, ObservedNetwork,

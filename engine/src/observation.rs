@@ -1,10 +1,12 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    Digest, Disk, Failure, Finding, Goal, NetworkSpec, NodeName, Opaque, Place, Protocol, Slot,
-    StackName, TaskId, TaskSpec, VolumeSpec,
+    AddressPool, Digest, Disk, Failure, Finding, Goal, NetworkSpec, NodeName, Opaque, Place,
+    Protocol, Slot, StackName, TaskId, TaskSpec, VolumeSpec, stored_pools,
 };
-use serde::{Deserialize, Serialize};
+use keel_names::address::stored_address;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// How closely to look.
@@ -229,9 +231,9 @@ pub struct ObservedTask {
     /// start period + retries × (interval + timeout), in milliseconds. `None` without a check.
     #[serde(default)]
     pub health_limit: Option<u64>,
-    /// Its addresses: network, IPv4.
+    /// Its addresses, by network.
     #[serde(default)]
-    pub addresses: Vec<(String, String)>,
+    pub addresses: Vec<(String, IpAddr)>,
     /// Its ports, as published.
     #[serde(default)]
     pub ports: Vec<PublishedPort>,
@@ -244,7 +246,8 @@ pub struct ObservedTask {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PublishedPort {
     /// Address of the host (`0.0.0.0` is all).
-    pub host_ip: String,
+    #[serde(deserialize_with = "host_ip")]
+    pub host_ip: IpAddr,
     /// Port on the host.
     pub published: u16,
     /// Port in the container.
@@ -253,17 +256,22 @@ pub struct PublishedPort {
     pub protocol: Protocol,
 }
 
+/// Older records may have an empty text for all addresses.
+fn host_ip<'de, D: Deserializer<'de>>(stored: D) -> Result<IpAddr, D::Error> {
+    Ok(stored_address(stored)?.unwrap_or(Ipv4Addr::UNSPECIFIED.into()))
+}
+
 /// A network on the node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedNetwork {
     /// As it was asked for.
     pub spec: NetworkSpec,
-    /// The subnet that it has.
-    pub subnet: String,
-    /// Its gateway.
-    pub gateway: String,
-    /// The bridge's name.
-    pub bridge: String,
+    /// The addresses that it has; none until it is made.
+    #[serde(flatten, with = "stored_pools")]
+    pub pools: Vec<AddressPool>,
+    /// The link of the host that stands for it, once it is made: its bridge, say.
+    #[serde(default, rename = "bridge")]
+    pub link: Option<String>,
     /// When it was made.
     pub created: u64,
     /// Tasks that are attached.
@@ -346,4 +354,36 @@ pub struct ForeignContainer {
     /// Host paths that it can write to.
     #[serde(default)]
     pub writes: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn observations_of_an_older_version_are_read() {
+        let read = |text: &str| serde_json::from_str::<ObservedNetwork>(text).unwrap();
+        let made = read(
+            r#"{"spec":{"name":"n","driver":"bridge"},"subnet":"172.20.0.0/20","gateway":"172.20.0.1","bridge":"kl3f9c2a-12ab34","created":1}"#,
+        );
+        let gateway = "172.20.0.1".parse().ok();
+        assert_eq!(made.pools, [AddressPool { subnet: "172.20.0.0/20".parse().unwrap(), gateway }]);
+        assert_eq!(made.link.as_deref(), Some("kl3f9c2a-12ab34"));
+        let text = serde_json::to_string(&made).unwrap();
+        assert_eq!(serde_json::from_str::<ObservedNetwork>(&text).unwrap(), made);
+        let not_yet = read(
+            r#"{"spec":{"name":"n","driver":"bridge"},"subnet":"","gateway":"","bridge":"kl3f9c2a-12ab34","created":1}"#,
+        );
+        assert_eq!(not_yet.pools, []);
+    }
+
+    #[test]
+    fn a_published_port_is_on_all_addresses_unless_it_says_one() {
+        for (stored, expected) in [("", "0.0.0.0"), ("0.0.0.0", "0.0.0.0"), ("[::]", "::")] {
+            let text =
+                format!(r#"{{"host_ip":"{stored}","published":1,"target":2,"protocol":"tcp"}}"#);
+            let port: PublishedPort = serde_json::from_str(&text).unwrap();
+            assert_eq!(port.host_ip.to_string(), expected, "{stored}");
+        }
+    }
 }

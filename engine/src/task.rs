@@ -5,8 +5,10 @@
 //! stored. Unknown fields in a stored form are ignored, so that older code reads newer records.
 
 use crate::Digest;
+use keel_names::address::stored_address;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Everything that makes a container what it is. Field names are Compose's; each has its row in
 /// [`crate::fields`].
@@ -314,16 +316,49 @@ pub enum NetworkMode {
 
 /// One network that a task joins.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "StoredAttachment", into = "StoredAttachment")]
 pub struct Attachment {
     /// The network's full name.
     pub network: String,
     /// Names for the task inside that network, the service's own among them.
-    #[serde(skip_serializing_if = "is_default")]
     pub aliases: Vec<String>,
-    /// A fixed address.
+    /// Fixed addresses: at most one of each family.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// How it is stored, and hashed: by Compose's keys.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct StoredAttachment {
+    network: String,
     #[serde(skip_serializing_if = "is_default")]
-    pub ipv4_address: Option<String>,
+    aliases: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    ipv4_address: Option<Ipv4Addr>,
+    #[serde(skip_serializing_if = "is_default")]
+    ipv6_address: Option<Ipv6Addr>,
+}
+
+impl From<StoredAttachment> for Attachment {
+    fn from(stored: StoredAttachment) -> Self {
+        let v4 = stored.ipv4_address.map(IpAddr::V4);
+        let addresses = v4.into_iter().chain(stored.ipv6_address.map(IpAddr::V6)).collect();
+        Self { network: stored.network, aliases: stored.aliases, addresses }
+    }
+}
+
+impl From<Attachment> for StoredAttachment {
+    fn from(attachment: Attachment) -> Self {
+        let Attachment { network, aliases, addresses } = attachment;
+        let mut stored = Self { network, aliases, ..Self::default() };
+        for address in addresses {
+            match address {
+                IpAddr::V4(address) => stored.ipv4_address = Some(address),
+                IpAddr::V6(address) => stored.ipv6_address = Some(address),
+            }
+        }
+        stored
+    }
 }
 
 /// A transport protocol.
@@ -343,8 +378,8 @@ pub enum Protocol {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Port {
     /// Address of the host; `None` is all.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub host_ip: Option<String>,
+    #[serde(default, deserialize_with = "stored_address", skip_serializing_if = "is_default")]
+    pub host_ip: Option<IpAddr>,
     /// Port on the host; `None`: the node chooses one and reports it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub published: Option<u16>,

@@ -1,8 +1,10 @@
-//! What content, images, capabilities and signals are called: the one reading of names that files, people,
-//! registries and the kernel share. Pure.
+//! What content, images, capabilities, signals, addresses and drivers are called: the one reading of names that
+//! files, people, registries and the kernel share. Pure.
 
+pub mod address;
 pub mod capability;
 pub mod digest;
+pub mod driver;
 pub mod reference;
 pub mod signal;
 

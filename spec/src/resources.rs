@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use keel_names::address::subnet;
+use keel_names::driver::{self, NetworkDriver, declarable};
+
 use crate::advice;
 use crate::code::Code;
 use crate::decode::{Field, Scope};
@@ -10,7 +13,7 @@ use crate::item::{Entry, Node};
 use crate::judge::judge;
 use crate::keys::Place;
 use crate::problem::{Problem, Problems};
-use crate::stack::{Config, Content, HostPath, Network, Pool, Subnet, Volume};
+use crate::stack::{Config, Content, HostPath, Network, Pool, Volume};
 
 /// Decodes one entry of a section in its own scope.
 fn scoped<T>(
@@ -98,7 +101,7 @@ pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
         let (name, external) = named(field);
         let ipam = field.get("ipam");
         let below = |key: &str| ipam.as_ref().and_then(|ipam| ipam.get(key));
-        let driver = field.get("driver").and_then(|field| driver(&field, &["bridge", "default"]));
+        let driver = field.get("driver").and_then(|field| network_driver(&field));
         Network {
             name,
             external,
@@ -119,8 +122,24 @@ pub(crate) fn network(entry: &Entry, problems: &Problems) -> Network {
     Network { origins, held, ..network }
 }
 
+/// A network's driver; holds those that no node has, and those that make no networks.
+fn network_driver(field: &Field<'_>) -> Option<String> {
+    let text = field.text()?;
+    match driver::network_driver(&text) {
+        Some(driver) if driver.is_declared => {}
+        Some(NetworkDriver { name, .. }) => field.hold(&format!(
+            "driver `{name}` makes no networks: set `network_mode: {name}` for a service"
+        )),
+        None => {
+            let all: Vec<_> = declarable().map(|name| format!("`{name}`")).collect();
+            field.hold(&format!("there is no driver `{text}` here, only {}", all.join(", ")));
+        }
+    }
+    Some(text)
+}
+
 /// A driver; holds the ones that are not ours.
-fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
+fn one_of(field: &Field<'_>, ours: &[&str]) -> Option<String> {
     let driver = field.text()?;
     if !ours.contains(&driver.as_str()) {
         field.hold(&format!("there is no driver `{driver}` here"));
@@ -129,32 +148,31 @@ fn driver(field: &Field<'_>, ours: &[&str]) -> Option<String> {
 }
 
 fn driver_of_addresses(field: &Field<'_>) -> Option<String> {
-    driver(field, &["default"])
+    one_of(field, &["default"])
 }
 
 fn pool(field: &Field<'_>) -> Pool {
-    let subnet = |key| {
+    let range = |key| {
         field.given(key).and_then(|field| field.parsed("a subnet such as `10.5.0.0/16`", subnet))
     };
     let address =
         |field: &Field<'_>| field.parsed("an IP address", |text| text.parse::<IpAddr>().ok());
     let spare = field.get("aux_addresses").map(|field| field.entries()).unwrap_or_default();
+    let (subnet, gateway) = (range("subnet"), field.given("gateway"));
+    let gateway = gateway.and_then(|field| address(&field));
+    for (key, address) in [("subnet", subnet.map(|subnet| subnet.addr())), ("gateway", gateway)] {
+        let field = field.given(key).filter(|_| address.is_some_and(|address| address.is_ipv6()));
+        field.into_iter().for_each(|field| field.hold("IPv6 networks are not supported"));
+    }
     Pool {
-        subnet: subnet("subnet"),
-        ip_range: subnet("ip_range"),
-        gateway: field.given("gateway").and_then(|field| address(&field)),
+        subnet,
+        ip_range: range("ip_range"),
+        gateway,
         aux_addresses: spare
             .into_iter()
             .filter_map(|(host, field)| Some((host.to_owned(), address(&field)?)))
             .collect(),
     }
-}
-
-fn subnet(text: &str) -> Option<Subnet> {
-    let (address, prefix) = text.split_once('/')?;
-    let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, prefix.parse().ok()?);
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    (prefix <= most).then_some(Subnet { address, prefix })
 }
 
 /// Decodes one of `volumes`.
@@ -169,7 +187,7 @@ pub(crate) fn volume(entry: &Entry, problems: &Problems) -> Volume {
         Volume {
             name,
             external,
-            driver: field.get("driver").and_then(|field| driver(&field, &["local"])),
+            driver: field.get("driver").and_then(|field| one_of(&field, &["local"])),
             driver_opts: field.get("driver_opts").map(|field| field.pairs()).unwrap_or_default(),
             labels: field.get("labels").map(|field| field.pairs()).unwrap_or_default(),
             ..Volume::default()

@@ -10,6 +10,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use crate::allow;
 use crate::code::Code;
 use crate::extension::Policy;
@@ -103,29 +105,14 @@ pub struct Network {
 /// One entry of `ipam.config`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pool {
-    /// The subnet.
-    pub subnet: Option<Subnet>,
+    /// The subnet, its address as written.
+    pub subnet: Option<IpNet>,
     /// The part of it that addresses are given from.
-    pub ip_range: Option<Subnet>,
+    pub ip_range: Option<IpNet>,
     /// The gateway's address.
     pub gateway: Option<IpAddr>,
     /// Addresses that are kept free, by host name.
     pub aux_addresses: BTreeMap<String, IpAddr>,
-}
-
-/// An address and how many of its bits name the network: `10.5.0.0/16`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subnet {
-    /// The address as written.
-    pub address: IpAddr,
-    /// The length of the prefix.
-    pub prefix: u8,
-}
-
-impl fmt::Display for Subnet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
 }
 
 /// A named volume of the stack.

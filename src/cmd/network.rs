@@ -8,9 +8,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::{Table, json};
-use keel_engine::NetworkSpec;
+use ipnet::IpNet;
+use keel_engine::{NetworkSpec, PoolSpec};
 use keel_reconciler::rows::{InspectKind, NetworkAsk, NetworkRow, RemoveAsk};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// What can be done.
 #[derive(Debug, clap::Subcommand)]
@@ -61,10 +62,10 @@ pub struct Create {
     internal: bool,
     /// Subnet, such as 10.9.0.0/24
     #[arg(long, value_name = "SUBNET", value_parser = subnet)]
-    subnet: Option<String>,
+    subnet: Option<IpNet>,
     /// Address of the gateway
     #[arg(long, value_name = "IP", value_parser = address)]
-    gateway: Option<String>,
+    gateway: Option<IpAddr>,
     /// Set a label
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     label: Vec<(String, String)>,
@@ -84,19 +85,14 @@ pub struct Rm {
     names: Vec<String>,
 }
 
-fn subnet(text: &str) -> std::result::Result<String, String> {
-    let wrong = || "it is an IPv4 network, as 10.5.0.0/16".to_owned();
-    let (network, length) = text.split_once('/').ok_or_else(wrong)?;
-    let length = length.parse::<u8>().ok().filter(|length| *length <= 32);
-    match (network.parse::<Ipv4Addr>(), length) {
-        (Ok(_), Some(_)) => Ok(text.to_owned()),
-        _ => Err(wrong()),
-    }
+fn subnet(text: &str) -> std::result::Result<IpNet, String> {
+    let read = keel_names::address::subnet(text).filter(|subnet| subnet.addr().is_ipv4());
+    read.ok_or_else(|| "it is an IPv4 network, as 10.5.0.0/16".to_owned())
 }
 
-fn address(text: &str) -> std::result::Result<String, String> {
-    let right = text.parse::<Ipv4Addr>().is_ok();
-    right.then(|| text.to_owned()).ok_or_else(|| "it is an IPv4 address, as 10.5.0.1".to_owned())
+fn address(text: &str) -> std::result::Result<IpAddr, String> {
+    let read = text.parse::<IpAddr>().ok().filter(IpAddr::is_ipv4);
+    read.ok_or_else(|| "it is an IPv4 address, as 10.5.0.1".to_owned())
 }
 
 /// Does it.
@@ -138,12 +134,13 @@ async fn list(args: Ls, context: &Context) -> Result<Exit> {
 
 async fn create(args: Create, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel network create").await?;
+    let pool = PoolSpec { subnet: args.subnet, gateway: args.gateway };
+    let pool = (pool != PoolSpec::default()).then_some(pool);
     let spec = NetworkSpec {
         name: args.name,
         driver: args.driver,
         internal: args.internal,
-        subnet: args.subnet,
-        gateway: args.gateway,
+        pools: pool.into_iter().collect(),
         auto_remove: false,
         labels: args.label.into_iter().collect(),
     };

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use keel_engine::{Device, Mount, MountSource, Port, Protocol, RestartPolicy, Ulimit};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// A value that makes no sense, and what would.
@@ -88,10 +89,11 @@ pub fn ports(word: &str) -> Result<Vec<Port>> {
     let (host, target) = rest.rsplit_once(':').unwrap_or(("", rest));
     let (ip, published) = host.rsplit_once(':').unwrap_or(("", host));
     let ip = ip.trim_start_matches('[').trim_end_matches(']');
-    if !ip.is_empty() && ip.parse::<std::net::IpAddr>().is_err() {
-        return Err(bad());
-    }
-    if ip.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| !ip.is_unspecified()) {
+    let host_ip = match ip {
+        "" => None,
+        ip => Some(ip.parse::<IpAddr>().map_err(|_| bad())?),
+    };
+    if host_ip.is_some_and(|ip| ip.is_ipv6() && !ip.is_unspecified()) {
         return Err(wrong("-p", word, "nothing is published on IPv6 addresses"));
     }
     let targets = range(target).ok_or_else(bad)?;
@@ -102,8 +104,7 @@ pub fn ports(word: &str) -> Result<Vec<Port>> {
     if published.len() != targets.len() {
         return Err(bad());
     }
-    let host_ip = (!ip.is_empty()).then(|| ip.to_owned());
-    let port = |(published, target)| Port { host_ip: host_ip.clone(), published, target, protocol };
+    let port = |(published, target)| Port { host_ip, published, target, protocol };
     Ok(published.into_iter().zip(targets).map(port).collect())
 }
 
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
 
     fn short(port: &Port) -> String {
-        let ip = port.host_ip.as_deref().unwrap_or("*");
+        let ip = port.host_ip.map_or("*".to_owned(), |ip| ip.to_string());
         let published = port.published.map_or("?".to_owned(), |port| port.to_string());
         format!("{ip} {published} {} {:?}", port.target, port.protocol)
     }

@@ -45,6 +45,7 @@ pub async fn suite(subject: &Subject<'_>) {
     subject.a_limit_changes_in_place().await;
     subject.an_in_place_change_outlives_the_process().await;
     subject.resources_come_and_go().await;
+    subject.a_network_changes_in_place_or_not_at_all().await;
     subject.a_network_may_go_with_its_last_task().await;
     subject.a_refused_wish_stops_no_other().await;
     subject.what_is_not_there_cannot_be_opened().await;
@@ -301,6 +302,30 @@ impl Subject<'_> {
             };
             self.until("networks and volumes come and go", as_wished).await;
         }
+    }
+
+    async fn a_network_changes_in_place_or_not_at_all(&self) {
+        let first = NetworkSpec {
+            name: "contract_c".into(),
+            driver: "bridge".into(),
+            ..NetworkSpec::default()
+        };
+        let assign = async |spec: &NetworkSpec, wanted| {
+            self.engine.assign(&[Assignment::Network { spec: spec.clone(), wanted }]).await
+        };
+        assign(&first, Presence::Present).await.expect("a network can be wished for");
+        let labelled = NetworkSpec { labels: [("a".into(), "b".into())].into(), ..first.clone() };
+        assign(&labelled, Presence::Present).await.expect("labels change in place");
+        let has = |seen: &Observation, spec: &NetworkSpec| {
+            seen.network(&spec.name).is_some_and(|network| network.spec == *spec)
+        };
+        self.until("it has the labels", |seen| has(seen, &labelled)).await;
+        let apart = NetworkSpec { internal: true, ..labelled.clone() };
+        assign(&apart, Presence::Present).await.expect_err("it is to be taken away first");
+        let seen = self.engine.observe(Depth::State).await.expect("observing works");
+        assert!(has(&seen, &labelled), "what is refused changes nothing");
+        assign(&labelled, Presence::Absent).await.expect("nobody uses it");
+        self.until("it goes", |seen| seen.network(&first.name).is_none()).await;
     }
 
     async fn a_network_may_go_with_its_last_task(&self) {

@@ -5,12 +5,13 @@ use async_trait::async_trait;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::frames::Frame;
 use keel_engine::{
-    Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
-    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
+    AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
+    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
     ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
-    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage,
+    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage, cost_of,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -246,18 +247,26 @@ impl Inner {
                 return Err(in_use("network", &spec.name, &user.spec.container_name));
             }
             self.networks.remove(&spec.name);
+        } else if let Some(known) = self.networks.get_mut(&spec.name) {
+            let differences = resource_diff(NETWORK_FIELDS, &known.spec, spec);
+            if cost_of(&differences) == Some(Cost::Replace) {
+                let what = format!("network {} exists with another definition", spec.name);
+                return Err(EngineError::Conflict { what, hint: None });
+            }
+            known.spec = spec.clone();
+            self.findings.clear();
         } else {
             let number = self.networks.len() + 20;
             let created = self.now;
-            self.networks.entry(spec.name.clone()).or_insert_with(|| ObservedNetwork {
+            let network = ObservedNetwork {
                 spec: spec.clone(),
-                subnet: format!("172.{number}.0.0/16"),
-                gateway: format!("172.{number}.0.1"),
-                bridge: format!("br-{number}"),
+                pools: pools(number),
+                link: Some(format!("br-{number}")),
                 created,
                 tasks: vec![],
                 message: None,
-            });
+            };
+            self.networks.insert(spec.name.clone(), network);
             self.findings.clear();
         }
         self.tell(Event::Resource(spec.name.clone()));
@@ -383,9 +392,16 @@ impl Inner {
             self.next_port += 1;
             self.next_port
         });
-        let host_ip = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+        let host_ip = port.host_ip.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
         PublishedPort { host_ip, published, target: port.target, protocol: port.protocol }
     }
+}
+
+/// Addresses such as a node chooses.
+fn pools(number: usize) -> Vec<AddressPool> {
+    let subnet = format!("172.{number}.0.0/16").parse().ok();
+    let gateway = format!("172.{number}.0.1").parse().ok();
+    subnet.map(|subnet| AddressPool { subnet, gateway }).into_iter().collect()
 }
 
 fn in_use(kind: &str, name: &str, user: &str) -> EngineError {

@@ -19,7 +19,7 @@ fn finding(subject: FindingSubject, path: FieldPath) -> Finding {
 #[test]
 fn a_path_prints_as_ever_and_is_read_back() {
     let port = |host_ip: Option<&str>| FieldPath::PublishedPort {
-        host_ip: host_ip.map(str::to_owned),
+        host_ip: host_ip.map(|ip| ip.parse().unwrap()),
         published: 8080,
         protocol: Protocol::Udp,
     };
@@ -31,9 +31,11 @@ fn a_path_prints_as_ever_and_is_read_back() {
         (FieldPath::Item(Field::Ports, 2), "ports[2]"),
         (FieldPath::Process, "process"),
         (port(Some("127.0.0.1")), "published port 127.0.0.1:8080/udp"),
+        (port(Some("::1")), "published port [::1]:8080/udp"),
         (port(None), "published port 8080/udp"),
         (FieldPath::Bridge("kl1".into()), "bridge kl1"),
         (FieldPath::BridgeAddress("kl1".into()), "address of bridge kl1"),
+        (FieldPath::NetworkDriver("macvlan".into()), "driver macvlan"),
         (FieldPath::Kernel("net/ipv4/ip_forward".into()), "/proc/sys/net/ipv4/ip_forward"),
         (FieldPath::FirewallTable, "firewall table"),
         (FieldPath::FirewallChain("forward".into()), "firewall chain forward"),

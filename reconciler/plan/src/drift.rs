@@ -279,10 +279,7 @@ fn path_of(task: &ObservedTask, finding: &Finding) -> FieldPath {
         return finding.path.clone();
     };
     // No address is all of them.
-    let address = |ip: &Option<String>| {
-        let ip = ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
-        ip.filter(|ip| !ip.is_unspecified())
-    };
+    let address = |ip: &Option<IpAddr>| ip.filter(|ip| !ip.is_unspecified());
     let index = task.spec.ports.iter().position(|port| {
         (port.published, port.protocol) == (Some(*published), *protocol)
             && address(&port.host_ip) == address(host_ip)

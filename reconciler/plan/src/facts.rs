@@ -6,10 +6,11 @@ use crate::desired::{Desired, DesiredService, DriftPolicy};
 use crate::placing::{self, Site};
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::verdict::Hold;
+use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::labels::{KEEL_OWNER, PROJECT};
 use keel_engine::{
     Digest, HealthTest, NetworkMode, NodeName, ObservedImage, ObservedNetwork, ObservedTask,
-    ObservedVolume, Phase, RestartPolicy, Slot, TaskId, TaskSpec,
+    ObservedVolume, Phase, RestartPolicy, Slot, TaskId, TaskSpec, cost_of,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -265,11 +266,10 @@ impl<'a> Facts<'a> {
         let Some(desired) = self.desired else { return BTreeSet::new() };
         let differs = |network: &ObservedNetwork| {
             let Some(want) = desired.networks.get(&network.spec.name) else { return false };
-            let (a, b) = (&want.spec, &network.spec);
-            let meaning = (&a.driver, a.internal, &a.subnet, &a.gateway);
+            let differences = resource_diff(NETWORK_FIELDS, &network.spec, &want.spec);
             !want.external
-                && self.owns(&b.labels)
-                && meaning != (&b.driver, b.internal, &b.subnet, &b.gateway)
+                && self.owns(&network.spec.labels)
+                && cost_of(&differences) == Some(Cost::Replace)
         };
         let networks = self.inputs.nodes.all_networks().filter(|(_, network)| differs(network));
         networks.map(|(node, network)| (node, network.spec.name.as_str())).collect()

@@ -217,7 +217,7 @@ impl<'a> Check<'a> {
         let spec = &service.spec;
         spec.network_mode != keel_engine::NetworkMode::Networks
             || !spec.ports.is_empty()
-            || spec.networks.iter().any(|network| network.ipv4_address.is_some())
+            || spec.networks.iter().any(|network| !network.addresses.is_empty())
             || spec.volumes.iter().any(|m| m.source == keel_engine::MountSource::Anonymous)
             || self.inputs.desired.is_some_and(|desired| {
                 desired.services.values().any(|other| {

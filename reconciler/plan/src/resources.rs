@@ -7,6 +7,7 @@ use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject};
 use crate::waits::{foreign, foreign_volume, given_up};
 use crate::why::{Activity, Awaited, FailureCause, KeptBecause, PersonsCommand};
+use keel_engine::fields::{NETWORK_FIELDS, VOLUME_FIELDS, resource_diff};
 use keel_engine::labels::KEEL_OWNER;
 use keel_engine::{
     Assignment, Goal, MountSource, NodeName, Observation, ObservedNetwork, ObservedVolume,
@@ -153,8 +154,15 @@ fn wanted_network(
     if let Some(owned) = foreign(facts, &observed.spec.labels) {
         return hold(owned);
     }
+    let differences = resource_diff(NETWORK_FIELDS, &observed.spec, &network.spec);
+    // One that a person made under this name is left as it is.
+    let is_changed = !differences.is_empty() && facts.owns(&observed.spec.labels);
+    let reason = Reason::Redefined { differences };
     if facts.is_stale(node, name) {
-        return unmake(seen, observed, Reason::Missing, Action::Replace);
+        return unmake(seen, observed, reason, Action::Replace);
+    }
+    if is_changed {
+        return act(Action::Update, reason, vec![create]);
     }
     network_drift(facts, seen, network, observed).unwrap_or_else(|| hold(Hold::Converged))
 }
@@ -224,8 +232,7 @@ fn wanted_volume(
     if let Some(owned) = foreign_volume(facts, observed).filter(|_| !volume.external) {
         return hold(owned);
     }
-    let same = (&observed.spec.driver, &observed.spec.driver_opts)
-        == (&volume.spec.driver, &volume.spec.driver_opts);
+    let same = resource_diff(VOLUME_FIELDS, &observed.spec, &volume.spec).is_empty();
     match same || volume.external {
         true => hold(Hold::Converged),
         false => hold(Hold::Kept { because: KeptBecause::DefinedOtherwise }),

@@ -26,7 +26,7 @@ pub(crate) fn passes_on(facts: &Facts<'_>, spec: &TaskSpec) -> bool {
 /// Whether it has what two tasks cannot hold at a time.
 fn holds_alone(facts: &Facts<'_>, want: &Want<'_>) -> bool {
     let (name, spec) = (want.name, &want.service.spec);
-    let fixed = spec.networks.iter().any(|attachment| attachment.ipv4_address.is_some());
+    let fixed = spec.networks.iter().any(|attachment| !attachment.addresses.is_empty());
     let port_moves = crate::waits::port_of_our_own(facts, want.node, name, spec).is_some();
     fixed
         || spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous)

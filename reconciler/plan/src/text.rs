@@ -115,6 +115,10 @@ fn of_reason(reason: &Reason, action: Action) -> String {
                 differences.iter().map(|(d, at)| of_difference(d, at.as_ref())).collect();
             all.join(", ")
         }
+        Reason::Redefined { differences } => {
+            let of = |d: &Difference<_>| of_values(&d.name, &d.from, &d.to, false);
+            differences.iter().map(of).collect::<Vec<_>>().join(", ")
+        }
         Reason::ImageMoved { from, to } => {
             let from = from.map_or_else(|| "unknown".to_owned(), |from| from.short());
             format!("the tag means another image now: {from} -> {}", to.short())
@@ -151,23 +155,23 @@ pub fn of_finding(finding: &Finding) -> String {
 }
 
 fn of_difference(difference: &Difference, at: Option<&Origin>) -> String {
+    let Difference { field, name, from, to, .. } = difference;
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-    let name = &difference.name;
-    match (&difference.from, &difference.to) {
-        (from, to) if difference.field == Field::Environment => {
-            format!("{name} {}{at}", changed_keys(from, to).join(" "))
+    match field {
+        Field::Environment => format!("{name} {}{at}", changed_keys(from, to).join(" ")),
+        field => format!("{}{at}", of_values(name, from, to, is_a_line(*field))),
+    }
+}
+
+fn of_values(name: &str, from: &Value, to: &Value, is_a_line: bool) -> String {
+    match (from, to) {
+        (Value::Map(_) | Value::Unset, Value::Map(_)) | (Value::Map(_), _) => {
+            format!("{name} {}", changed_pairs(from, to).join(" "))
         }
-        (from @ (Value::Map(_) | Value::Unset), to @ Value::Map(_))
-        | (from @ Value::Map(_), to) => {
-            format!("{name} {}{at}", changed_pairs(from, to).join(" "))
+        (Value::List(_) | Value::Unset, Value::List(_)) | (Value::List(_), _) if !is_a_line => {
+            format!("{name} {}", changed_items(from, to).join(" "))
         }
-        (from @ (Value::List(_) | Value::Unset), to @ Value::List(_))
-        | (from @ Value::List(_), to)
-            if !is_a_line(difference.field) =>
-        {
-            format!("{name} {}{at}", changed_items(from, to).join(" "))
-        }
-        (from, to) => format!("{name} {} -> {}{at}", plain(from), plain(to)),
+        (from, to) => format!("{name} {} -> {}", plain(from), plain(to)),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::standing::Standing;
 use crate::why::{
     Activity, Awaited, FailureCause, Followed, Holder, KeptBecause, NotRunBecause, PersonsCommand,
 };
+use keel_engine::fields::NetworkField;
 use keel_engine::{Difference, Digest, Failure, Finding, NodeName, Slot, StackName, TaskId, Wish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,6 +144,11 @@ pub enum Reason {
     Changed {
         /// Which, each with its origin where one is known.
         differences: Vec<(Difference, Option<Origin>)>,
+    },
+    /// Fields of a network differ from what is applied: somebody pushed.
+    Redefined {
+        /// Which.
+        differences: Vec<Difference<NetworkField>>,
     },
     /// The tag means another digest now, and somebody asked to look.
     ImageMoved {

@@ -323,7 +323,7 @@ fn holds_ports(task: &ObservedTask) -> bool {
 }
 
 fn clash(a: &Port, b: &Port) -> bool {
-    let any = |port: &Port| port.host_ip.as_deref().is_none_or(|ip| ip == "0.0.0.0" || ip == "::");
+    let any = |port: &Port| port.host_ip.is_none_or(|ip| ip.is_unspecified());
     a.published.is_some()
         && (a.published, a.protocol) == (b.published, b.protocol)
         && (any(a) || any(b) || a.host_ip == b.host_ip)

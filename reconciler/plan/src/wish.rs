@@ -4,6 +4,7 @@ use crate::facts::{Facts, Want};
 use keel_engine::{
     Assignment, Goal, NetworkMode, ObservedTask, Place, Slot, TaskAssignment, TaskId,
 };
+use std::net::IpAddr;
 
 /// A new task for a slot, after the one before it.
 pub(crate) fn new_task(
@@ -40,14 +41,15 @@ pub(crate) fn new_task(
 
 /// Addresses that the stack's other services fix in the networks that this one is in: they may come
 /// after it.
-fn fixed_by_others(facts: &Facts<'_>, slot: &Slot, want: &Want<'_>) -> Vec<(String, String)> {
+fn fixed_by_others(facts: &Facts<'_>, slot: &Slot, want: &Want<'_>) -> Vec<(String, IpAddr)> {
     let is_in = |network: &str| want.spec.networks.iter().any(|one| one.network == network);
     let services = facts.desired.iter().flat_map(|desired| &desired.services);
     let others = services.filter(|(name, _)| **name != slot.service);
     let attachments = others.flat_map(|(_, service)| &service.spec.networks);
-    let fixed = attachments
-        .filter(|one| is_in(&one.network))
-        .filter_map(|one| Some((one.network.clone(), one.ipv4_address.clone()?)));
+    let fixed = attachments.filter(|one| is_in(&one.network)).flat_map(|one| {
+        let address = |address: &IpAddr| (one.network.clone(), *address);
+        one.addresses.iter().map(address)
+    });
     fixed.collect()
 }
 

@@ -7,8 +7,8 @@ use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::InspectKind;
 use keel_engine::{
-    Depth, ExitCause, Health, MountSource, NodeName, Nodes, ObservedImage, ObservedNetwork,
-    ObservedTask, ObservedVolume, Phase, RestartPolicy,
+    AddressPool, Depth, ExitCause, Health, MountSource, NodeName, Nodes, ObservedImage,
+    ObservedNetwork, ObservedTask, ObservedVolume, Phase, RestartPolicy,
 };
 use serde_json::{Value, json};
 
@@ -193,7 +193,8 @@ fn network_settings(task: &ObservedTask, seen: &Nodes) -> Value {
         }
     }
     let mut joined = serde_json::Map::new();
-    for (name, address) in &task.addresses {
+    // Of several in one network the first stays.
+    for (name, address) in task.addresses.iter().rev() {
         let node = seen.node_of(&task.id).and_then(|node| seen.known(node));
         let network = node.and_then(|seen| seen.network(name));
         let aliases = task.spec.networks.iter().find(|joined| joined.network == *name);
@@ -202,12 +203,12 @@ fn network_settings(task: &ObservedTask, seen: &Nodes) -> Value {
             json!({
                 "NetworkID": networks::id_of(name),
                 "IPAddress": address,
-                "Gateway": network.map(|network| network.gateway.as_str()),
+                "Gateway": network.map(|network| shown(network.pools.first().and_then(|p| p.gateway))),
                 "Aliases": aliases.map(|joined| &joined.aliases),
             }),
         );
     }
-    let first = task.addresses.first().map_or("", |(_, address)| address);
+    let first = shown(task.addresses.first().map(|(_, address)| address));
     json!({ "IPAddress": first, "Ports": ports, "Networks": joined })
 }
 
@@ -234,13 +235,28 @@ fn network(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Value {
         "Id": networks::id_of(&network.spec.name),
         "Created": rfc3339(network.created),
         "Scope": "local",
-        "Driver": network.spec.driver,
+        "Driver": network.spec.driver_name(),
         "Internal": network.spec.internal,
-        "IPAM": { "Config": [{ "Subnet": network.subnet, "Gateway": network.gateway }] },
+        "IPAM": { "Config": pools(network) },
         "Labels": network.spec.labels,
         "Containers": networks::users(node, network, seen),
-        "Keel": { "Node": node, "Bridge": network.bridge, "Message": network.message },
+        "Keel": { "Node": node, "Bridge": shown(network.link.as_ref()), "Message": network.message },
     })
+}
+
+/// One without addresses until the network is made.
+fn pools(network: &ObservedNetwork) -> Vec<Value> {
+    if network.pools.is_empty() {
+        return vec![json!({ "Subnet": "", "Gateway": "" })];
+    }
+    let pool =
+        |pool: &AddressPool| json!({ "Subnet": pool.subnet, "Gateway": shown(pool.gateway) });
+    network.pools.iter().map(pool).collect()
+}
+
+/// What there is, or an empty text: docker has no other word for nothing.
+fn shown(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn volume(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> Value {

@@ -37,8 +37,8 @@ impl Controller {
         self.fleet().assign(&[wish]).await?;
         let there = |seen: &Nodes| {
             let network = seen.known(&seen.home)?.network(&name)?;
-            let made = !network.bridge.is_empty() || network.message.is_some();
-            made.then(|| network.message.clone())
+            let made = network.link.is_some() || !network.pools.is_empty();
+            (made || network.message.is_some()).then(|| network.message.clone())
         };
         match self.fleet().until(Some(Instant::now() + PATIENCE), there).await? {
             Some(None) => Ok(id_of(&name)),
@@ -117,13 +117,15 @@ pub(crate) fn users(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) ->
 }
 
 fn row(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> NetworkRow {
+    let pool = network.pools.first();
+    let gateway = pool.and_then(|pool| pool.gateway);
     NetworkRow {
         id: id_of(&network.spec.name),
         name: network.spec.name.clone(),
-        driver: network.spec.driver.clone(),
+        driver: network.spec.driver_name().to_owned(),
         scope: "local".to_owned(),
-        subnet: network.subnet.clone(),
-        gateway: network.gateway.clone(),
+        subnet: pool.map(|pool| pool.subnet.to_string()).unwrap_or_default(),
+        gateway: gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
         internal: network.spec.internal,
         created: rfc3339(network.created),
         node: node.to_string(),

@@ -6,6 +6,7 @@ use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;
 use crate::rows::PsAsk;
 use keel_engine::{Depth, Health, NodeName, Nodes, ObservedImage, ObservedTask, Phase, Protocol};
+use std::collections::BTreeMap;
 
 impl Controller {
     /// Tasks of all nodes, newest first.
@@ -42,6 +43,12 @@ fn command(task: &ObservedTask, seen: &Nodes) -> String {
     [entrypoint, arguments].concat().join(" ")
 }
 
+/// One for each network, the first: of both families the IPv4 one.
+fn addresses(task: &ObservedTask) -> BTreeMap<String, String> {
+    let last_first = task.addresses.iter().rev();
+    last_first.map(|(network, address)| (network.clone(), address.to_string())).collect()
+}
+
 fn wanted(task: &ObservedTask, ask: &PsAsk) -> bool {
     let slot = task.place.slot();
     let runs = matches!(task.phase, Phase::Running | Phase::Backoff | Phase::Draining);
@@ -72,7 +79,7 @@ fn row(task: &ObservedTask, name: &str, command: &str, node: &NodeName, now: u64
         restarts: task.restarts,
         exit_code: task.exit_code,
         message: task.message.clone(),
-        addresses: task.addresses.iter().cloned().collect(),
+        addresses: addresses(task),
     }
 }
 
@@ -135,7 +142,7 @@ fn status(task: &ObservedTask, now: u64) -> String {
 
 fn ports(task: &ObservedTask) -> Vec<PortRow> {
     let row = |port: &keel_engine::PublishedPort| PortRow {
-        host_ip: port.host_ip.clone(),
+        host_ip: port.host_ip.to_string(),
         published: port.published,
         target: port.target,
         protocol: protocol(port.protocol).to_owned(),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use keel_names::driver::network_driver as driver_named;
+
 use super::{Permission, Permits};
 use crate::files::tidy;
 use crate::item::{Entry, Item, Node};
@@ -69,8 +71,8 @@ pub(super) fn options(entry: &Entry, _: &Ground<'_>, wants: &mut Wants) {
 }
 
 pub(super) fn network_mode(entry: &Entry, _: &Ground<'_>, wants: &mut Wants) {
-    let harmless =
-        |mode: &str| matches!(mode, "none" | "bridge" | "default") || mode.starts_with("service:");
+    let is_apart = |mode: &str| driver_named(mode).is_some_and(|driver| driver.is_apart);
+    let harmless = |mode: &str| is_apart(mode) || mode.starts_with("service:");
     unless(entry, Permission::HostNetwork, harmless, wants);
 }
 
@@ -200,7 +202,7 @@ fn grants(entry: &Entry, folder: &str, wants: &mut Wants) {
 }
 
 pub(super) fn network_driver(entry: &Entry, _: &Ground<'_>, wants: &mut Wants) {
-    let harmless = |driver: &str| matches!(driver, "bridge" | "default");
+    let harmless = |name: &str| driver_named(name).is_some_and(|driver| driver.is_apart);
     unless(entry, Permission::HostNetwork, harmless, wants);
 }
 

@@ -11,12 +11,12 @@
 //! - An accept here ends this table's say only; a drop is final everywhere.
 //! - Rules are known again by their comments, in their order, and must then do what they did.
 
+use super::NetworkFinding;
 use super::nft::batch::{Batch, Element};
 use super::nft::expr::{
     Ct, Expr, Meta, ROUTE_LOCAL, Reg, STATE_ESTABLISHED_RELATED, STATUS_DNAT, Verdict,
 };
 use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key, read};
-use super::{Network, NetworkFinding};
 use crate::root::layout::Layout;
 use keel_engine::FieldPath;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,14 @@ pub(super) const HOST_PORTS: Set = Set {
     verdicts: true,
 };
 const SETS: [Set; 4] = [SAME, INTERNAL, PORTS, HOST_PORTS];
+
+/// A network whose packets this host forwards.
+pub(super) struct Forwarded {
+    /// The link by which they come and go.
+    pub link: String,
+    /// No way out.
+    pub internal: bool,
+}
 
 /// One chain as it shall be.
 struct Chain {
@@ -199,19 +207,17 @@ fn verdict(comment: &str, mut exprs: Vec<Expr>, to: Verdict) -> Rule {
 }
 
 /// The elements of the sets that list networks.
-fn listed(networks: &[Network]) -> [(Set, Vec<Element>); 2] {
-    let same = networks.iter().map(|network| {
-        let key = interface_key(&network.bridge);
-        ([key, key].concat(), None)
-    });
-    let internal = networks.iter().filter(|network| network.internal);
-    let internal = internal.map(|network| (interface_key(&network.bridge).to_vec(), None));
+fn listed(networks: &[Forwarded]) -> [(Set, Vec<Element>); 2] {
+    let key = |network: &Forwarded| interface_key(&network.link);
+    let same = networks.iter().map(key).map(|key| ([key, key].concat(), None));
+    let internal = networks.iter().filter(|network| network.internal).map(key);
+    let internal = internal.map(|key| (key.to_vec(), None));
     [(SAME, same.collect()), (INTERNAL, internal.collect())]
 }
 
 /// Makes the table as it shall be for these networks; touches nothing if it is. Port tables keep
 /// their elements.
-pub(super) fn ensure(layout: &Layout, networks: &[Network]) -> io::Result<()> {
+pub(super) fn ensure(layout: &Layout, networks: &[Forwarded]) -> io::Result<()> {
     if differences(layout, networks)?.is_empty() {
         return Ok(());
     }
@@ -244,7 +250,7 @@ pub(super) fn remove(layout: &Layout) -> io::Result<()> {
 /// What of the table is not as it shall be, the elements of port tables apart.
 pub(super) fn differences(
     layout: &Layout,
-    networks: &[Network],
+    networks: &[Forwarded],
 ) -> io::Result<Vec<NetworkFinding>> {
     let table = layout.table();
     let seen = read::chains()?;
@@ -293,7 +299,7 @@ fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> 
     findings
 }
 
-fn compare_sets(table: &str, networks: &[Network]) -> io::Result<Vec<NetworkFinding>> {
+fn compare_sets(table: &str, networks: &[Forwarded]) -> io::Result<Vec<NetworkFinding>> {
     let there: BTreeSet<String> = read::sets(Family::Ip, table)?.into_iter().collect();
     let missing = SETS.iter().filter(|set| !there.contains(set.name));
     let mut findings: Vec<_> = missing

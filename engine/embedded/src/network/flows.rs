@@ -14,7 +14,7 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 const GET: u16 = 1;
 const DELETE: u16 = 2;
@@ -25,8 +25,8 @@ const UDP: u8 = 17;
 /// One direction of a flow: destination and source, address and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tuple {
-    source: (Ipv4Addr, u16),
-    destination: (Ipv4Addr, u16),
+    source: (IpAddr, u16),
+    destination: (IpAddr, u16),
 }
 
 /// What changed behind one UDP port.
@@ -42,7 +42,7 @@ pub(crate) fn forget(from: &PortTable, to: &PortTable) -> io::Result<()> {
         return Ok(());
     }
     let addresses = Links::open()?.addresses()?;
-    let own: BTreeSet<Ipv4Addr> = addresses.into_iter().map(|(_, (address, _))| address).collect();
+    let own: BTreeSet<IpAddr> = addresses.into_iter().map(|(_, address)| address.addr()).collect();
     let mut netlink = Netlink::open(NETLINK_NETFILTER)?;
     for (original, reply, bytes) in flows(&mut netlink)? {
         if moved.iter().any(|moved| is_stale(moved, &own, original, reply)) {
@@ -72,7 +72,7 @@ fn moved(from: &PortTable, to: &PortTable) -> Vec<Moved> {
 }
 
 /// It answers from a task that is gone, or from the host itself.
-fn is_stale(moved: &Moved, own: &BTreeSet<Ipv4Addr>, original: Tuple, reply: Tuple) -> bool {
+fn is_stale(moved: &Moved, own: &BTreeSet<IpAddr>, original: Tuple, reply: Tuple) -> bool {
     let (address, port) = original.destination;
     let meant = port == moved.key.published && moved.key.host_ip.is_none_or(|ip| ip == address);
     let host = own.contains(&address) && reply.source == original.destination;
@@ -105,7 +105,7 @@ fn parse_tuple(bytes: &[u8]) -> Option<Tuple> {
     if *transport.get(&1)? != [UDP] {
         return None;
     }
-    let address = |kind| Some(Ipv4Addr::from(<[u8; 4]>::try_from(*ip.get(&kind)?).ok()?));
+    let address = |kind| Some(<[u8; 4]>::try_from(*ip.get(&kind)?).ok()?.into());
     let port = |kind| Some(u16::from_be_bytes((*transport.get(&kind)?).try_into().ok()?));
     Some(Tuple { source: (address(1)?, port(2)?), destination: (address(2)?, port(3)?) })
 }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn only_flows_that_lead_nowhere_are_stale() {
-        let at = |last, port| (Ipv4Addr::new(10, 0, 0, last), port);
+        let at = |last, port| (IpAddr::from([10, 0, 0, last]), port);
         let key = |published, protocol| Key { host_ip: None, published, protocol };
         let web = key(53, Protocol::Udp);
         let from = PortTable::from([
@@ -126,7 +126,7 @@ mod tests {
         let to = PortTable::from([(web, [at(3, 80), at(4, 80)].into())]);
         let moved = moved(&from, &to);
         assert_eq!(moved.len(), 1);
-        let host = Ipv4Addr::new(10, 9, 0, 1);
+        let host = IpAddr::from([10, 9, 0, 1]);
         let own = BTreeSet::from([host]);
         let client = at(99, 5000);
         let cases = [

@@ -2,6 +2,7 @@
 //! function; no policy.
 
 use super::netlink::{Netlink, is_missing, is_present};
+use ipnet::IpNet;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
     Parseable,
@@ -19,7 +20,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use std::ffi::CStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// A link, as far as we look.
@@ -33,9 +34,6 @@ pub(crate) struct Link {
     /// Text for people, and for us: whose it is.
     pub alias: Option<String>,
 }
-
-/// An IPv4 address with the length of its prefix.
-pub(crate) type Address = (Ipv4Addr, u8);
 
 /// The links of the namespace in which it was opened.
 pub(crate) struct Links(Netlink);
@@ -156,7 +154,7 @@ impl Links {
     }
 
     /// All IPv4 addresses, with the index of their link.
-    pub fn addresses(&mut self) -> io::Result<Vec<(u32, Address)>> {
+    pub fn addresses(&mut self) -> io::Result<Vec<(u32, IpNet)>> {
         let mut message = AddressMessage::default();
         message.header.family = AddressFamily::Inet;
         let answers = self.dump(&RouteNetlinkMessage::GetAddress(message))?;
@@ -164,10 +162,11 @@ impl Links {
     }
 
     /// Gives a link an address; one that it has already is fine.
-    pub fn add_address(&mut self, index: u32, (address, prefix): Address) -> io::Result<()> {
-        let mut message = address_message(index, (address, prefix));
-        let broadcast = address.to_bits() | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
-        message.attributes.push(AddressAttribute::Broadcast(Ipv4Addr::from_bits(broadcast)));
+    pub fn add_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
+        let mut message = address_message(index, address);
+        if let IpNet::V4(address) = address {
+            message.attributes.push(AddressAttribute::Broadcast(address.broadcast()));
+        }
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         match self.ask(RouteNetlinkMessage::NewAddress(message), flags) {
             Err(error) if !is_present(&error) => Err(error),
@@ -176,41 +175,48 @@ impl Links {
     }
 
     /// Takes an address from a link.
-    pub fn delete_address(&mut self, index: u32, address: Address) -> io::Result<()> {
+    pub fn delete_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
         let message = address_message(index, address);
         self.ask(RouteNetlinkMessage::DelAddress(message), NLM_F_ACK).map(drop)
     }
 
     /// Destinations of all IPv4 routes in the main table, the default route apart.
-    pub fn routes(&mut self) -> io::Result<Vec<Address>> {
+    pub fn routes(&mut self) -> io::Result<Vec<IpNet>> {
         let mut message = RouteMessage::default();
         message.header.address_family = AddressFamily::Inet;
         let answers = self.dump(&RouteNetlinkMessage::GetRoute(message))?;
         Ok(answers.iter().filter_map(|body| parse_route(body)).collect())
     }
 
-    /// The default route, instead of one that is there.
-    pub fn set_default_route(&mut self, gateway: Ipv4Addr) -> io::Result<()> {
+    /// The default route of the gateway's family, instead of one that is there.
+    pub fn set_default_route(&mut self, gateway: IpAddr) -> io::Result<()> {
         let mut message = RouteMessage::default();
-        message.header.address_family = AddressFamily::Inet;
+        message.header.address_family = family(gateway);
         message.header.table = RouteHeader::RT_TABLE_MAIN;
         message.header.protocol = RouteProtocol::Boot;
         message.header.scope = RouteScope::Universe;
         message.header.kind = RouteType::Unicast;
-        message.attributes.push(RouteAttribute::Gateway(RouteAddress::Inet(gateway)));
+        message.attributes.push(RouteAttribute::Gateway(gateway.into()));
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
         self.ask(RouteNetlinkMessage::NewRoute(message), flags).map(drop)
     }
 }
 
-fn address_message(index: u32, (address, prefix): Address) -> AddressMessage {
+fn address_message(index: u32, address: IpNet) -> AddressMessage {
     let mut message = AddressMessage::default();
-    message.header.family = AddressFamily::Inet;
-    message.header.prefix_len = prefix;
+    message.header.family = family(address.addr());
+    message.header.prefix_len = address.prefix_len();
     message.header.index = index;
-    message.attributes.push(AddressAttribute::Local(IpAddr::V4(address)));
-    message.attributes.push(AddressAttribute::Address(IpAddr::V4(address)));
+    message.attributes.push(AddressAttribute::Local(address.addr()));
+    message.attributes.push(AddressAttribute::Address(address.addr()));
     message
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
 }
 
 /// Only what we look at: the library's own parser writes down, for each attribute that it reads, how a
@@ -238,21 +244,21 @@ fn text(value: &[u8]) -> Option<String> {
     CStr::from_bytes_until_nul(value).ok()?.to_str().ok().map(str::to_owned)
 }
 
-fn parse_address(body: &[u8]) -> Option<(u32, Address)> {
+fn parse_address(body: &[u8]) -> Option<(u32, IpNet)> {
     let message = AddressMessageBuffer::new_checked(&body).ok()?;
     let mut local = message.attributes().flatten().filter(|one| one.kind() == libc::IFA_LOCAL);
     let address: [u8; 4] = local.next()?.value().try_into().ok()?;
-    Some((message.index(), (address.into(), message.prefix_len())))
+    Some((message.index(), IpNet::new(address.into(), message.prefix_len()).ok()?))
 }
 
-fn parse_route(body: &[u8]) -> Option<Address> {
+fn parse_route(body: &[u8]) -> Option<IpNet> {
     let message = RouteMessage::parse(&RouteMessageBuffer::new_checked(&body).ok()?).ok()?;
     if message.header.table != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
     message.attributes.iter().find_map(|attribute| match attribute {
         RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-            Some((*address, message.header.destination_prefix_length))
+            IpNet::new((*address).into(), message.header.destination_prefix_length).ok()
         }
         _ => None,
     })

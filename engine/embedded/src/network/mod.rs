@@ -1,4 +1,4 @@
-//! Networks of this host: bridges, veth pairs, addresses, firewall, published ports.
+//! Networks of this host: what drivers make of them, addresses, firewall, published ports.
 //!
 //! All calls are synchronous and take milliseconds: an async caller wraps them in
 //! `spawn_blocking`. They act on the network namespace of the calling thread.
@@ -13,47 +13,71 @@
 //! Names inside containers, and who is behind a published port: [`crate::resolver`].
 
 pub mod addresses;
-mod bridge;
+mod driver;
+mod error;
 mod firewall;
 pub(crate) mod flows;
 pub(crate) mod foreign;
+mod in_use;
 mod link;
+pub(crate) mod namespace;
 mod netlink;
 pub(crate) mod nft;
+mod pools;
 pub(crate) mod port_table;
 pub mod ports;
+mod settings;
 pub(crate) mod stored;
-pub(crate) mod veth;
+mod veth;
 
-pub use addresses::{AddressError, Subnet, Taken, endpoints};
+pub use addresses::{AddressError, Taken, endpoints};
+pub(crate) use driver::{Namespace, namespace};
+pub use error::NetworkError;
+pub(crate) use error::kernel;
 
 use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
-use keel_engine::{FieldPath, NetworkSpec, TaskId};
+use driver::{Driver, Site};
+use firewall::{Forwarded, bridge_prefix};
+use keel_engine::fields::NETWORK_FIELDS;
+use keel_engine::{AddressPool, FieldPath, NetworkSpec, TaskId, stored_pools};
+use keel_names::driver::declarable;
+use link::Links;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A network as it is on this host; the driver keeps it (in `networks/NAME`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// The full name.
     pub name: String,
-    /// The bridge's name.
-    pub bridge: String,
-    /// Its addresses.
-    pub subnet: Subnet,
-    /// The bridge's own address.
-    pub gateway: Ipv4Addr,
+    /// Its driver; older records name none, and have bridges.
+    #[serde(default = "bridge", skip_serializing_if = "is_bridge")]
+    pub driver: String,
+    /// The link of the host that stands for it, where there is one: its bridge.
+    #[serde(default, rename = "bridge", skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Its addresses; the gateways are the bridge's own.
+    #[serde(flatten, with = "stored_pools")]
+    pub pools: Vec<AddressPool>,
     /// No way out.
     #[serde(default)]
     pub internal: bool,
+}
+
+fn bridge() -> String {
+    "bridge".into()
+}
+
+fn is_bridge(driver: &String) -> bool {
+    driver == "bridge"
 }
 
 /// Something of ours that is not as it was made.
@@ -71,60 +95,23 @@ pub struct NetworkFinding {
     pub observed: String,
 }
 
-/// Why a network could not be made, joined, checked or removed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NetworkError {
-    /// An address that is not to be had.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// Another network's bridge has the name that this one's would have: names of links are short.
-    #[error("network {name} would share its bridge {bridge} with network {other}")]
-    Twin {
-        /// The one that is asked for.
-        name: String,
-        /// The one that is there.
-        other: String,
-        /// The bridge's name.
-        bridge: String,
-    },
-    /// The kernel refused.
-    #[error("cannot {what}")]
-    Kernel {
-        /// What was tried.
-        what: String,
-        /// Its answer.
-        source: io::Error,
-    },
-}
-
-impl NetworkError {
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Address(error) => error.hint(),
-            Self::Twin { .. } => Some("give it another `name`".into()),
-            Self::Kernel { source, .. } => match source.raw_os_error() {
-                Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => Some(
-                    "this kernel needs bridge, veth and nf_tables (modules `bridge`, `veth`, \
-                     `nf_tables`, `nft_chain_nat`, `nft_masq`, `nft_fib_ipv4`, `nft_numgen`)"
-                        .into(),
-                ),
-                Some(libc::EPERM | libc::EACCES) => Some("this needs root (CAP_NET_ADMIN)".into()),
-                _ => None,
-            },
-        }
+impl NetworkFinding {
+    fn of(network: &Network, what: FieldPath, expected: &str, observed: &str) -> Self {
+        let name = Some(network.name.clone());
+        let (expected, observed) = (expected.into(), observed.into());
+        Self { network: name, tasks: Vec::new(), what, expected, observed }
     }
 }
 
-fn kernel(what: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
-    let what = what.into();
-    |source| NetworkError::Kernel { what, source }
+/// Whether a network can be asked for: by its driver, which this node may lack.
+pub(crate) fn can_be_made(spec: &NetworkSpec) -> Result<(), NetworkError> {
+    let driver = driver::of(&spec.name, &spec.driver)?;
+    let declared = declarable().any(|name| name == driver.name());
+    if declared { Ok(()) } else { Err(driver::makes_none(driver, spec)) }
 }
 
-/// Makes the network, or makes it whole again: bridge, addresses, kernel settings, firewall.
-/// `known` is what an earlier call gave for this name (its subnet is kept), `others` are the
+/// Makes the network, or makes it whole again: what its driver makes, firewall.
+/// `known` is what an earlier call gave for this name (its addresses are kept), `others` are the
 /// root's other networks. Store the answer before tasks join.
 pub fn ensure_network(
     layout: &Layout,
@@ -134,33 +121,17 @@ pub fn ensure_network(
 ) -> Result<Network, NetworkError> {
     let lock = choosing().map_err(kernel("lock the choice of subnets"))?;
     let network = match known {
-        Some(known) => Network { internal: spec.internal, ..known.clone() },
-        None => choose(layout, spec, others)?,
+        Some(known) => {
+            let network = Network { internal: spec.internal, ..known.clone() };
+            driver::of(&network.name, &network.driver)?.repair(&network)?;
+            network
+        }
+        None => driver::of(&spec.name, &spec.driver)?.create(&Site { layout, others }, spec)?,
     };
-    bridge::ensure(&network).map_err(kernel(format!("make bridge {}", network.bridge)))?;
     drop(lock);
     let all: Vec<Network> = others.iter().chain([&network]).cloned().collect();
     repair_firewall(layout, &all)?;
     Ok(network)
-}
-
-fn choose(
-    layout: &Layout,
-    spec: &NetworkSpec,
-    others: &[Network],
-) -> Result<Network, NetworkError> {
-    let bridge = layout.bridge(&spec.name);
-    // Six digits are soon found that another stack's network has as well, and whoever shares a bridge
-    // shares the network.
-    if let Some(other) = others.iter().find(|other| other.bridge == bridge) {
-        let (name, other) = (spec.name.clone(), other.name.clone());
-        return Err(NetworkError::Twin { name, other, bridge });
-    }
-    // One that an earlier attempt made, and whose record was not stored, is no obstacle.
-    bridge::remove(&bridge).map_err(kernel(format!("delete bridge {bridge}")))?;
-    let used = bridge::in_use(others).map_err(kernel("read the host's routes"))?;
-    let (subnet, gateway) = addresses::choose_subnet(spec, &used)?;
-    Ok(Network { name: spec.name.clone(), bridge, subnet, gateway, internal: spec.internal })
 }
 
 /// Two roots that choose at once would choose the same: a lock of this machine, not of a root. Nobody but
@@ -179,9 +150,19 @@ fn choosing() -> io::Result<Option<File>> {
 }
 
 fn repair_firewall(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
-    firewall::ensure(layout, networks).map_err(kernel("write the firewall's table"))?;
+    let forwarded = forwarded(networks);
+    firewall::ensure(layout, &forwarded).map_err(kernel("write the firewall's table"))?;
     foreign::ensure(layout).map_err(kernel("let our bridges through other firewalls"))?;
     Ok(())
+}
+
+/// What the firewall has to keep apart.
+fn forwarded(networks: &[Network]) -> Vec<Forwarded> {
+    let of = |network: &Network| {
+        let link = driver::named(&network.driver)?.forwarded(network)?.to_owned();
+        Some(Forwarded { link, internal: network.internal })
+    };
+    networks.iter().filter_map(of).collect()
 }
 
 /// Takes the network away. `rest` are the root's other networks: with the last one go the
@@ -191,8 +172,7 @@ pub fn remove_network(
     network: &Network,
     rest: &[Network],
 ) -> Result<(), NetworkError> {
-    let what = format!("delete bridge {}", network.bridge);
-    bridge::remove(&network.bridge).map_err(kernel(what))?;
+    driver::of(&network.name, &network.driver)?.remove(network)?;
     if rest.is_empty() { teardown(layout) } else { repair_firewall(layout, rest) }
 }
 
@@ -201,27 +181,36 @@ pub fn remove_network(
 /// Leaving is by dropping the namespace: its links go by themselves.
 pub fn connect(endpoints: &[Endpoint], netns: &Path) -> Result<(), NetworkError> {
     let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.network.as_str()).collect();
-    let what = format!("join {} in {}", names.join(", "), netns.display());
-    veth::connect(endpoints, netns).map_err(kernel(what))
+    let what = || kernel(format!("join {} in {}", names.join(", "), netns.display()));
+    let space = File::open(netns).map_err(what())?;
+    for endpoint in endpoints {
+        driver_of(endpoint)?.join(endpoint, space.as_fd())?;
+    }
+    namespace::set_up(endpoints, space.as_fd()).map_err(what())
+}
+
+fn driver_of(endpoint: &Endpoint) -> Result<&'static dyn Driver, NetworkError> {
+    driver::of(&endpoint.network, &endpoint.driver)
 }
 
 /// Sets a task's links right, where they are: addresses, routes, up. An error if one is not there.
 pub fn set_up(endpoints: &[Endpoint], netns: &Path) -> Result<(), NetworkError> {
     let what = format!("set up the network in {}", netns.display());
-    veth::set_up(endpoints, netns).map_err(kernel(what))
+    let space = File::open(netns);
+    space.and_then(|space| namespace::set_up(endpoints, space.as_fd())).map_err(kernel(what))
 }
 
-/// Whether an endpoint's side on this host is whole: there, up, and on its bridge.
+/// Whether an endpoint's side on this host is whole.
 pub fn is_plugged(endpoint: &Endpoint) -> Result<bool, NetworkError> {
-    veth::is_plugged(endpoint).map_err(kernel(format!("read the link into {}", endpoint.network)))
+    driver_of(endpoint)?.is_joined(endpoint)
 }
 
 /// Deletes the host's side of an endpoint whose namespace is gone or stuck.
 pub fn disconnect(endpoint: &Endpoint) -> Result<(), NetworkError> {
-    veth::disconnect(endpoint).map_err(kernel(format!("leave {}", endpoint.network)))
+    driver_of(endpoint)?.leave(endpoint)
 }
 
-/// Whose bridges and ports [`check`] reads.
+/// Whose links and ports [`check`] reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// All.
@@ -244,9 +233,9 @@ impl Scope {
     }
 }
 
-/// What differs from what was made: bridges, their addresses, chains, rules, port tables (by the
-/// tasks' records as they are now). Empty on an untouched host. The firewall is one for all, so `networks`
-/// are all that there are.
+/// What differs from what was made: what drivers make, chains, rules. Empty on an untouched host. The
+/// firewall is one for all, so `networks` are all that there are. The elements of the port tables are
+/// `keel net`'s: [`crate::resolver`] compares them.
 pub fn check(
     layout: &Layout,
     networks: &[Network],
@@ -257,19 +246,36 @@ pub fn check(
     }
     let mut findings = Vec::new();
     for network in networks.iter().filter(|network| scope.has(&network.name)) {
-        let what = format!("read bridge {}", network.bridge);
-        findings.extend(bridge::differences(network).map_err(kernel(what))?);
+        match driver::named(&network.driver) {
+            Some(driver) => findings.extend(read_back(driver, network)?),
+            None => findings.push(no_driver(network)),
+        }
     }
+    let forwarded = forwarded(networks);
     let read = || kernel("read the firewall's table");
-    findings.extend(firewall::differences(layout, networks).map_err(read())?);
+    findings.extend(firewall::differences(layout, &forwarded).map_err(read())?);
     findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
-    findings.extend(settled(|| crate::resolver::findings(layout, scope)).map_err(read())?);
     Ok(findings)
+}
+
+/// All of its fields that can be read back.
+fn read_back(driver: &dyn Driver, network: &Network) -> Result<Vec<NetworkFinding>, NetworkError> {
+    let readers = NETWORK_FIELDS.iter().filter_map(|row| row.readback.reader());
+    let found: Result<Vec<_>, _> = readers.map(|reader| driver.check(network, reader)).collect();
+    Ok(found?.concat())
+}
+
+/// A newer version made it, with a driver that this one lacks.
+fn no_driver(network: &Network) -> NetworkFinding {
+    let what = FieldPath::NetworkDriver(network.driver.clone());
+    NetworkFinding::of(network, what, "present", "missing")
 }
 
 /// What `keel net` writes follows the records by some milliseconds: only what stays is a
 /// difference.
-fn settled(look: impl Fn() -> io::Result<Vec<NetworkFinding>>) -> io::Result<Vec<NetworkFinding>> {
+pub(crate) fn settled(
+    look: impl Fn() -> io::Result<Vec<NetworkFinding>>,
+) -> io::Result<Vec<NetworkFinding>> {
     let deadline = Instant::now() + Duration::from_millis(500);
     loop {
         let findings = look()?;
@@ -280,25 +286,30 @@ fn settled(look: impl Fn() -> io::Result<Vec<NetworkFinding>>) -> io::Result<Vec
     }
 }
 
-/// Makes whole what [`check`] finds. Elements of the port tables come from `keel net`, which is
-/// told to write them anew (run [`crate::resolver::ensure`] first), and may take a moment.
+/// Makes whole what [`check`] finds, but for a network whose driver is missing: that keeps no other from being
+/// repaired, and its own tasks from being started.
 pub fn repair(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
     for network in networks {
-        let what = format!("repair bridge {}", network.bridge);
-        bridge::ensure(network).map_err(kernel(what))?;
+        driver::named(&network.driver).map_or(Ok(()), |driver| driver.repair(network))?;
     }
-    if !networks.is_empty() {
-        repair_firewall(layout, networks)?;
-    }
-    crate::resolver::nudge(layout).map_err(kernel("tell `keel net` to write the port tables"))
+    if networks.is_empty() { Ok(()) } else { repair_firewall(layout, networks) }
 }
 
 /// Removes every link, table and accept rule of this root.
 pub fn teardown(layout: &Layout) -> Result<(), NetworkError> {
-    bridge::remove_all(layout).map_err(kernel("delete the root's links"))?;
+    delete_links(layout).map_err(kernel("delete the root's links"))?;
     firewall::remove(layout).map_err(kernel("delete the firewall's table"))?;
     foreign::remove(layout).map_err(kernel("delete our rules in other firewalls"))
 }
 
-#[cfg(test)]
-pub(crate) mod tests;
+/// Every link that carries the root's key.
+fn delete_links(layout: &Layout) -> io::Result<()> {
+    let prefixes = [format!("kv{}-", layout.key()), bridge_prefix(layout)];
+    let mut links = Links::open()?;
+    for link in links.all()? {
+        if prefixes.iter().any(|prefix| link.name.starts_with(prefix)) {
+            links.delete(&link.name)?;
+        }
+    }
+    Ok(())
+}

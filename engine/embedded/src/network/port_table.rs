@@ -9,19 +9,19 @@ use crate::root::layout::Layout;
 use keel_engine::Protocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     /// `None` is every address of the host.
-    pub host_ip: Option<Ipv4Addr>,
+    pub host_ip: Option<IpAddr>,
     pub published: u16,
     pub protocol: Protocol,
 }
 
 /// Address and port of a task.
-pub(crate) type Backend = (Ipv4Addr, u16);
+pub(crate) type Backend = (IpAddr, u16);
 
 /// Where a published port's connections go.
 pub(crate) type Backends = BTreeSet<Backend>;
@@ -36,8 +36,18 @@ impl Key {
         if self.host_ip.is_some() { &HOST_PORTS } else { &PORTS }
     }
 
+    /// Whether the table, which is of IPv4, has room for it. Nothing is published on an IPv6 address
+    /// ([`super::ports::publish`] refuses it); one of an older record is a difference.
+    fn is_carried(&self) -> bool {
+        self.host_ip.is_none_or(|ip| ip.is_ipv4())
+    }
+
     fn bytes(self) -> Vec<u8> {
-        let mut bytes = self.host_ip.map(|ip| ip.octets().to_vec()).unwrap_or_default();
+        let mut bytes = match self.host_ip {
+            Some(IpAddr::V4(ip)) => ip.octets().to_vec(),
+            Some(IpAddr::V6(ip)) => ip.octets().to_vec(),
+            None => Vec::new(),
+        };
         let protocol = match self.protocol {
             Protocol::Tcp => libc::IPPROTO_TCP,
             Protocol::Udp => libc::IPPROTO_UDP,
@@ -61,8 +71,10 @@ impl Key {
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(ip) = self.host_ip {
-            write!(f, "{ip}:")?;
+        match self.host_ip {
+            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:")?,
+            Some(IpAddr::V4(ip)) => write!(f, "{ip}:")?,
+            None => {}
         }
         write!(f, "{}/{}", self.published, super::ports::word(self.protocol))
     }
@@ -70,33 +82,43 @@ impl std::fmt::Display for Key {
 
 /// One rule a backend: the first takes one of N connections, the next one of the N-1 left, ….
 fn rules(backends: &Backends) -> Vec<Rule> {
+    let backends: Vec<_> = backends.iter().filter_map(v4).collect();
     let count = u32::try_from(backends.len()).expect("a port has fewer tasks");
-    let rule = |(number, (address, port)): (u32, &(Ipv4Addr, u16))| {
+    let rule = |(number, (address, port)): (u32, (Ipv4Addr, u16))| {
         let left = count - number;
         let mut exprs = Vec::new();
         if left > 1 {
             exprs.push(Expr::Random(left, Reg::A));
             exprs.push(Expr::Equal(Reg::A, vec![0; 4]));
         }
-        exprs.push(Expr::Address(*address, Reg::A));
-        exprs.push(Expr::Port(*port, Reg::B));
+        exprs.push(Expr::Address(address, Reg::A));
+        exprs.push(Expr::Port(port, Reg::B));
         exprs.push(Expr::Dnat(Reg::A, Reg::B));
-        Rule::new(backend_text(address, *port), exprs)
+        Rule::new(backend_text((address.into(), port)), exprs)
     };
     (0..).zip(backends).map(rule).collect()
 }
 
-fn backend_text(address: &Ipv4Addr, port: u16) -> String {
-    format!("{address}:{port}")
+/// As far as an IPv4 packet can be led there.
+fn v4(backend: &Backend) -> Option<(Ipv4Addr, u16)> {
+    match backend.0 {
+        IpAddr::V4(address) => Some((address, backend.1)),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn backend_text(backend: Backend) -> String {
+    SocketAddr::from(backend).to_string()
 }
 
 /// Writes what changed between two tables.
 pub(crate) fn update(layout: &Layout, from: &PortTable, to: &PortTable) -> io::Result<()> {
     let mut batch = Batch::new(Family::Ip, layout.table());
-    for key in from.keys().filter(|key| !to.contains_key(key)) {
+    for key in from.keys().filter(|key| key.is_carried() && !to.contains_key(key)) {
         batch.delete_elements(key.map().name, &key.element()).delete_chain(&key.chain());
     }
-    for (key, backends) in to.iter().filter(|(key, backends)| from.get(key) != Some(backends)) {
+    let changed = to.iter().filter(|(key, backends)| from.get(key) != Some(backends));
+    for (key, backends) in changed.filter(|(key, _)| key.is_carried()) {
         let chain = key.chain();
         if from.contains_key(key) {
             batch.flush_chain(&chain);
@@ -122,7 +144,7 @@ pub(crate) fn rewrite(layout: &Layout, to: &PortTable) -> io::Result<()> {
             batch.delete_chain(&chain.name);
         }
     }
-    for (key, backends) in to {
+    for (key, backends) in to.iter().filter(|(key, _)| key.is_carried()) {
         let chain = key.chain();
         batch.chain(&chain, None);
         batch.append(&chain, &rules(backends));
@@ -160,7 +182,7 @@ pub(crate) fn differences(layout: &Layout, wanted: &PortTable) -> io::Result<Vec
         if backends.is_empty() { "leads nowhere".into() } else { backends.join(" ") }
     };
     let compare = |(key, backends): (&Key, &Backends)| {
-        let expected: Vec<_> = backends.iter().map(|(ip, port)| backend_text(ip, *port)).collect();
+        let expected: Vec<_> = backends.iter().copied().map(backend_text).collect();
         let (expected, observed) = (expected.join(" "), observed(key, backends));
         (expected != observed).then_some(PortDifference { key: *key, expected, observed })
     };

@@ -5,7 +5,7 @@ use keel_engine::{Port, Protocol, PublishedPort};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -20,29 +20,47 @@ pub struct Claim {
 
 /// Why a port cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("port {published}/{protocol} on {host_ip} is taken by {holder}")]
 #[non_exhaustive]
-pub struct PortTaken {
-    /// Port on the host.
-    pub published: u16,
-    /// `tcp` or `udp`.
-    pub protocol: &'static str,
-    /// Address of the host.
-    pub host_ip: String,
-    /// A service, a program with its pid, or `another program`.
-    pub holder: String,
+pub enum PortError {
+    /// Somebody has it.
+    #[error("port {published}/{protocol} on {host_ip} is taken by {holder}")]
+    Taken {
+        /// Port on the host.
+        published: u16,
+        /// `tcp` or `udp`.
+        protocol: &'static str,
+        /// Address of the host.
+        host_ip: IpAddr,
+        /// A service, a program with its pid, or `another program`.
+        holder: String,
+    },
+    /// An IPv6 address of the host.
+    #[error(
+        "port {target} is to be published on {host_ip}, and nothing is published on IPv6 addresses"
+    )]
+    Ipv6 {
+        /// Port in the container.
+        target: u16,
+        /// Address of the host.
+        host_ip: IpAddr,
+    },
 }
 
-impl PortTaken {
-    fn new(port: &PublishedPort, holder: String) -> Self {
+impl PortError {
+    fn taken(port: &PublishedPort, holder: String) -> Self {
         let (published, protocol) = (port.published, word(port.protocol));
-        Self { published, protocol, host_ip: port.host_ip.clone(), holder }
+        Self::Taken { published, protocol, host_ip: port.host_ip, holder }
     }
 
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
-        format!("publish another port, or stop what holds {}/{}", self.published, self.protocol)
+        match self {
+            Self::Taken { published, protocol, .. } => {
+                format!("publish another port, or stop what holds {published}/{protocol}")
+            }
+            Self::Ipv6 { .. } => "publish it on an IPv4 address, or on all".into(),
+        }
     }
 }
 
@@ -54,13 +72,9 @@ pub(crate) fn word(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The address of a published port; `None` is every address. An address that is no IPv4 one
-/// matches nothing.
-pub(crate) fn host_address(host_ip: &str) -> Option<Ipv4Addr> {
-    match host_ip {
-        "" | "::" | "[::]" | "0.0.0.0" => None,
-        other => Some(other.parse().unwrap_or(Ipv4Addr::BROADCAST)),
-    }
+/// The address of a published port; `None` is every address.
+pub(crate) fn host_address(port: &PublishedPort) -> Option<IpAddr> {
+    Some(port.host_ip).filter(|address| !address.is_unspecified())
 }
 
 /// Finds out under which port a task's `wanted` is published. `claims` are those of the root's
@@ -73,13 +87,16 @@ pub fn publish(
     wanted: &[Port],
     claims: &[Claim],
     preferred: &[PublishedPort],
-) -> Result<Vec<PublishedPort>, PortTaken> {
+) -> Result<Vec<PublishedPort>, PortError> {
     let held = held(layout);
     let mut published: Vec<PublishedPort> = Vec::new();
     for port in wanted {
-        let host_ip = port.host_ip.clone().unwrap_or_else(|| "0.0.0.0".into());
+        let host_ip = port.host_ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        if host_ip.is_ipv6() && !host_ip.is_unspecified() {
+            return Err(PortError::Ipv6 { target: port.target, host_ip });
+        }
         let fixed = |number| PublishedPort {
-            host_ip: host_ip.clone(),
+            host_ip,
             published: number,
             target: port.target,
             protocol: port.protocol,
@@ -109,14 +126,14 @@ fn available(
     claims: &[Claim],
     own: &[PublishedPort],
     held: &[PublishedPort],
-) -> Result<(), PortTaken> {
+) -> Result<(), PortError> {
     let shared = |claim: &Claim| claim.owner == owner && claim.port == *port;
     if let Some(claim) = claims.iter().find(|claim| collide(&claim.port, port) && !shared(claim)) {
         let holder = format!("{} (port {})", claim.owner, claim.port.target);
-        return Err(PortTaken::new(port, holder));
+        return Err(PortError::taken(port, holder));
     }
     if own.iter().any(|other| collide(other, port)) {
-        return Err(PortTaken::new(port, format!("another port of {owner}")));
+        return Err(PortError::taken(port, format!("another port of {owner}")));
     }
     if claims.iter().any(shared) || held.iter().any(|ours| collide(ours, port)) {
         return Ok(());
@@ -124,7 +141,7 @@ fn available(
     match bound(port) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let holder = holder(port).unwrap_or_else(|| "another program".into());
-            Err(PortTaken::new(port, holder))
+            Err(PortError::taken(port, holder))
         }
         // An address that the host does not have (yet), or a low port without the right to bind
         // it: the firewall needs neither.
@@ -134,7 +151,7 @@ fn available(
 
 /// Whether the two would answer for one packet.
 fn collide(one: &PublishedPort, other: &PublishedPort) -> bool {
-    let (a, b) = (host_address(&one.host_ip), host_address(&other.host_ip));
+    let (a, b) = (host_address(one), host_address(other));
     one.protocol == other.protocol
         && one.published == other.published
         && (a.is_none() || b.is_none() || a == b)
@@ -144,7 +161,7 @@ fn collide(one: &PublishedPort, other: &PublishedPort) -> bool {
 fn choose(
     port: &PublishedPort,
     unclaimed: &dyn Fn(&PublishedPort) -> bool,
-) -> Result<PublishedPort, PortTaken> {
+) -> Result<PublishedPort, PortError> {
     const TRIES: usize = 100;
     let mut probes = Vec::new(); // kept, so that the next one gets another port
     for _ in 0..TRIES {
@@ -155,7 +172,7 @@ fn choose(
             return Ok(chosen);
         }
     }
-    Err(PortTaken::new(port, "other programs, as every other port is".into()))
+    Err(PortError::taken(port, "other programs, as every other port is".into()))
 }
 
 /// A socket bound to the port, so that no other program gets it. Not listening: who connects
@@ -165,9 +182,10 @@ pub(crate) fn bound(port: &PublishedPort) -> io::Result<(OwnedFd, u16)> {
         Protocol::Tcp => SocketType::STREAM,
         Protocol::Udp => SocketType::DGRAM,
     };
-    let address = host_address(&port.host_ip).unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
-    bind(&socket, &SocketAddrV4::new(address, port.published))?;
+    let address = host_address(port).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    bind(&socket, &SocketAddr::new(address, port.published))?;
     let number = match SocketAddr::try_from(getsockname(&socket)?)? {
         SocketAddr::V4(address) => address.port(),
         SocketAddr::V6(address) => address.port(),
@@ -232,13 +250,13 @@ mod tests {
     }
 
     fn port(host_ip: Option<&str>, published: Option<u16>) -> Port {
-        let host_ip = host_ip.map(str::to_owned);
+        let host_ip = host_ip.map(|ip| ip.parse().unwrap());
         Port { host_ip, published, target: 80, protocol: Protocol::Tcp }
     }
 
     fn claim(owner: &str, host_ip: &str, published: u16) -> Claim {
         let (target, protocol) = (80, Protocol::Tcp);
-        let host_ip = host_ip.into();
+        let host_ip = host_ip.parse().unwrap();
         Claim { owner: owner.into(), port: PublishedPort { host_ip, published, target, protocol } }
     }
 
@@ -249,11 +267,14 @@ mod tests {
             probe.local_addr().unwrap().port()
         };
         let taken = format!("port {free}/tcp on 0.0.0.0 is taken by blog/web (port 80)");
+        let refused =
+            "port 80 is to be published on ::1, and nothing is published on IPv6 addresses";
         let cases = [
             ("blog/web", None, vec![claim("blog/web", "0.0.0.0", free)], "ok"),
             ("shop/web", None, vec![claim("blog/web", "0.0.0.0", free)], taken.as_str()),
             ("shop/web", None, vec![claim("blog/web", "127.0.0.1", free)], taken.as_str()),
             ("shop/web", Some("127.0.0.2"), vec![claim("blog/web", "127.0.0.1", free)], "ok"),
+            ("shop/web", Some("::1"), vec![], refused),
         ];
         for (owner, host_ip, claims, expected) in cases {
             let got = publish(&layout(), owner, &[port(host_ip, Some(free))], &claims, &[]);

@@ -10,6 +10,7 @@ use crate::network::{self, Network};
 use crate::task::setback::in_words;
 use crate::volumes::check_name;
 use crate::{Layout, clock, root::record};
+use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::{EngineError, NetworkSpec, Result};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -92,24 +93,35 @@ pub(crate) fn made<S: Borrow<Stored>>(all: &[S]) -> BTreeMap<String, Network> {
 /// Stores that a network shall be.
 pub(crate) fn wish(layout: &Layout, spec: &NetworkSpec) -> Result<()> {
     check_name("network", &spec.name)?;
-    let stored = match load(layout, &spec.name)? {
-        Some(known) if same_place(&known.spec, spec) => {
+    let known = load(layout, &spec.name)?;
+    // One that is there goes on, whatever an older version took its driver for.
+    if known.as_ref().is_none_or(|known| known.made.is_none()) {
+        network::can_be_made(spec).map_err(|error| EngineError::Conflict {
+            what: error.to_string(),
+            hint: error.hint(),
+        })?;
+    }
+    let stored = match known {
+        Some(known) => {
+            changes_in_place(&known.spec, spec)?;
             Stored { spec: spec.clone(), absent: false, ..known }
-        }
-        Some(_) => {
-            return Err(EngineError::Conflict {
-                what: format!("network {} exists with another driver or subnet", spec.name),
-                hint: Some("remove it first".into()),
-            });
         }
         None => Stored { spec: spec.clone(), created: clock::now(), ..Stored::default() },
     };
     store(layout, &stored)
 }
 
-/// Labels and the way out change in place; where it lies does not.
-fn same_place(a: &NetworkSpec, b: &NetworkSpec) -> bool {
-    (&a.driver, &a.subnet, &a.gateway) == (&b.driver, &b.subnet, &b.gateway)
+fn changes_in_place(from: &NetworkSpec, to: &NetworkSpec) -> Result<()> {
+    let differences = resource_diff(NETWORK_FIELDS, from, to);
+    let other = differences.iter().filter(|difference| difference.cost == Cost::Replace);
+    let other: Vec<_> = other.map(|difference| format!("`{}`", difference.name)).collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    Err(EngineError::Conflict {
+        what: format!("network {} exists with another {}", to.name, other.join(" and ")),
+        hint: Some("remove it first".into()),
+    })
 }
 
 /// Stores that a network shall go.
@@ -169,4 +181,23 @@ pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) 
     }
     let path = layout.networks().join(name);
     fs::remove_file(&path).map_err(failed(format!("cannot remove {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as it was written before networks had lists of addresses: it is read, and written back byte for
+    /// byte, so that an older version reads it, too.
+    #[test]
+    fn a_record_of_an_older_version_is_read() {
+        let old = r#"{"spec":{"name":"blog_default","driver":"bridge","subnet":"172.30.0.0/24","labels":{"a":"b"}},"created":1,"absent":false,"made":{"name":"blog_default","bridge":"kl3f9c2a-12ab34","subnet":"172.30.0.0/24","gateway":"172.30.0.1","internal":false},"message":null,"boot":"b"}"#;
+        let stored: Stored = serde_json::from_str(old).unwrap();
+        let made = stored.made.as_ref().unwrap();
+        assert_eq!(made.link.as_deref(), Some("kl3f9c2a-12ab34"));
+        assert_eq!(made.pools[0].subnet.to_string(), "172.30.0.0/24");
+        assert_eq!(made.pools[0].gateway.unwrap().to_string(), "172.30.0.1");
+        assert_eq!(stored.spec.pools[0].subnet, Some(made.pools[0].subnet));
+        assert_eq!(serde_json::to_string(&stored).unwrap(), old);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::zone::Zone;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, PTR};
+use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -59,7 +59,7 @@ pub(super) fn failure(question: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// `None`: the name is not ours. Empty: it is, but has no record of that type (IPv6).
+/// `None`: the name is not ours. Empty: it is, but has no record of that type (IPv6, mostly).
 fn records(zone: &Zone, networks: &[String], query: &Query, start: usize) -> Option<Vec<Record>> {
     let name = query.name();
     if query.query_type() == RecordType::PTR {
@@ -69,22 +69,26 @@ fn records(zone: &Zone, networks: &[String], query: &Query, start: usize) -> Opt
     }
     let text = name.to_ascii().to_ascii_lowercase();
     let addresses = zone.addresses(networks, text.strip_suffix('.').unwrap_or(&text))?;
-    if !matches!(query.query_type(), RecordType::A | RecordType::ANY) {
-        return Some(Vec::new());
-    }
-    let record = |ip: &Ipv4Addr| Record::from_rdata(name.clone(), TTL, RData::A(A(*ip)));
-    let turned = addresses.iter().cycle().skip(start % addresses.len().max(1));
-    Some(turned.take(addresses.len()).map(record).collect())
+    let asked = query.query_type();
+    let data = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) if matches!(asked, RecordType::A | RecordType::ANY) => {
+            Some(RData::A(A(*ip)))
+        }
+        IpAddr::V6(ip) if matches!(asked, RecordType::AAAA | RecordType::ANY) => {
+            Some(RData::AAAA(AAAA(*ip)))
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    };
+    let data: Vec<RData> = addresses.iter().filter_map(data).collect();
+    let turned = data.iter().cycle().skip(start % data.len().max(1)).take(data.len());
+    Some(turned.map(|data| Record::from_rdata(name.clone(), TTL, data.clone())).collect())
 }
 
-fn reverse(name: &Name) -> Option<Ipv4Addr> {
+fn reverse(name: &Name) -> Option<IpAddr> {
     let text = name.to_ascii().to_ascii_lowercase();
     let digits = text.trim_end_matches('.').strip_suffix(".in-addr.arpa")?;
     let turned: Vec<&str> = digits.rsplit('.').collect();
-    match turned.join(".").parse().ok()? {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    }
+    turned.join(".").parse::<Ipv4Addr>().ok().map(IpAddr::V4)
 }
 
 fn reply(message: &Message, code: ResponseCode, records: Vec<Record>, udp: bool) -> Outcome {
@@ -115,7 +119,7 @@ mod tests {
         let task = |number: u8| {
             let endpoint = Endpoint {
                 network: "blog".into(),
-                ipv4: format!("10.0.0.{number}"),
+                addresses: vec![format!("10.0.0.{number}/24").parse().unwrap()],
                 names: vec!["web".into()],
                 ..Endpoint::default()
             };

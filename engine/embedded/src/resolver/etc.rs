@@ -1,9 +1,10 @@
 //! The files that are bound over a container's own: hosts, resolv.conf, hostname. Pure.
 
+use crate::network::{Namespace, namespace};
 use crate::root::record::Endpoint;
-use keel_engine::{NetworkMode, TaskId, TaskSpec};
+use keel_engine::{TaskId, TaskSpec};
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Contents for `tasks/ID/etc/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +36,16 @@ const LOCAL: &str = "127.0.0.1\tlocalhost\n\
                      ff02::2\tip6-allrouters\n";
 
 /// What a task finds in /etc. `endpoints` of the task whose namespace it is. `gateway` is what
-/// `host-gateway` means: the first network's [`gateway`](crate::network::Network::gateway).
+/// `host-gateway` means: the first network's.
 #[must_use]
 pub fn etc(
     id: &TaskId,
     spec: &TaskSpec,
     endpoints: &[Endpoint],
-    gateway: Option<Ipv4Addr>,
+    gateway: Option<IpAddr>,
     host: HostFiles<'_>,
 ) -> Etc {
-    let hosts_network = spec.network_mode == NetworkMode::Host;
+    let hosts_network = namespace(&spec.network_mode) == Some(Namespace::Host);
     let name = match (&spec.hostname, hosts_network) {
         (None, true) => host.hostname.trim().to_owned(),
         _ => hostname(id, spec),
@@ -61,13 +62,12 @@ pub fn etc(
         };
         writeln!(hosts, "{address}\t{alias}").expect("a string takes all");
     }
-    for endpoint in endpoints {
-        writeln!(hosts, "{}\t{}", endpoint.ipv4, with_short(&name)).expect("a string takes all");
+    for address in endpoints.iter().flat_map(|endpoint| &endpoint.addresses) {
+        writeln!(hosts, "{}\t{}", address.addr(), with_short(&name)).expect("a string takes all");
     }
-    let resolv_conf = match spec.network_mode {
-        NetworkMode::Host => own_servers(spec, host.resolv_conf),
-        _ if endpoints.is_empty() => own_servers(spec, host.resolv_conf),
-        _ => inner(host.resolv_conf),
+    let resolv_conf = match hosts_network || endpoints.is_empty() {
+        true => own_servers(spec, host.resolv_conf),
+        false => inner(host.resolv_conf),
     };
     Etc { hosts, resolv_conf, hostname: format!("{name}\n") }
 }
@@ -109,12 +109,17 @@ pub fn hostname(id: &TaskId, spec: &TaskSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keel_engine::NetworkMode;
 
     const HOST: HostFiles<'_> = HostFiles {
         hosts: "127.0.0.1 localhost\n10.0.0.9 nas",
         resolv_conf: "nameserver 127.0.0.53\nsearch lan example.org\noptions edns0\n",
         hostname: "box\n",
     };
+
+    fn endpoint() -> Endpoint {
+        Endpoint { addresses: vec!["172.20.0.5/16".parse().unwrap()], ..Endpoint::default() }
+    }
 
     #[test]
     fn a_task_in_networks_asks_our_resolver() {
@@ -125,9 +130,9 @@ mod tests {
             ],
             ..TaskSpec::default()
         };
-        let endpoint = Endpoint { ipv4: "172.20.0.5".into(), ..Endpoint::default() };
+        let endpoint = endpoint();
         let id = TaskId::from_seed("x");
-        let gateway = Some(Ipv4Addr::new(172, 20, 0, 1));
+        let gateway = Some(IpAddr::from([172, 20, 0, 1]));
         let files = etc(&id, &spec, &[endpoint], gateway, HOST);
         let own = format!(
             "172.20.0.1\thost.docker.internal\n10.0.0.9\tnas\n172.20.0.5\t{}\n",
@@ -147,7 +152,7 @@ mod tests {
             [("db.example.org", "db.example.org db"), ("db", "db"), (".x", ".x"), ("a.", "a. a")];
         for (hostname, expected) in names {
             let spec = TaskSpec { hostname: Some(hostname.into()), ..TaskSpec::default() };
-            let endpoint = Endpoint { ipv4: "172.20.0.5".into(), ..Endpoint::default() };
+            let endpoint = endpoint();
             let files = etc(&TaskId::from_seed("x"), &spec, &[endpoint], None, HOST);
             assert_eq!(files.hosts, format!("{LOCAL}172.20.0.5\t{expected}\n"));
             assert_eq!(files.hostname, format!("{hostname}\n"));

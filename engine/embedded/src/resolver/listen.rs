@@ -7,10 +7,10 @@
 use super::answer::{Outcome, answer, failure};
 use super::forward::{Upstream, read_framed, write_framed};
 use super::zone::Zone;
+use crate::network::namespace::inside;
 use crate::network::nft::batch::Batch;
 use crate::network::nft::expr::{Expr, Meta, Reg};
 use crate::network::nft::{Base, Family, Hook, Rule};
-use crate::network::veth::inside;
 use crate::root::limits::{NAMES_IDLE, NAMES_IN_FLIGHT};
 use std::fs::File;
 use std::io;

@@ -20,7 +20,7 @@ mod zone;
 
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
-use crate::network::{NetworkFinding, Scope};
+use crate::network::{Network, NetworkError, NetworkFinding, Scope, kernel, settled};
 use crate::root::layout::{Layout, TaskDir};
 use crate::root::record::{Process, Work, load, note};
 use crate::runtime::cgroup::Home;
@@ -220,8 +220,19 @@ fn run(layout: &Layout) -> io::Result<()> {
     }
 }
 
-/// What of `keel net` and the port tables is not as the tasks' records ask.
-pub(crate) fn findings(layout: &Layout, scope: &Scope) -> io::Result<Vec<NetworkFinding>> {
+/// What of `keel net` and the port tables is not as the tasks' records ask. Empty on an untouched host.
+pub(crate) fn check(
+    layout: &Layout,
+    networks: &[Network],
+    scope: &Scope,
+) -> Result<Vec<NetworkFinding>, NetworkError> {
+    if networks.is_empty() {
+        return Ok(Vec::new());
+    }
+    settled(|| findings(layout, scope)).map_err(kernel("read the firewall's table"))
+}
+
+fn findings(layout: &Layout, scope: &Scope) -> io::Result<Vec<NetworkFinding>> {
     let tasks = match scope {
         Scope::All => tasks::read_all(layout)?,
         Scope::Of { tasks, .. } => {
@@ -249,7 +260,7 @@ fn port_findings(layout: &Layout, tasks: &tasks::Tasks) -> io::Result<Vec<Networ
         network: None,
         tasks: publishers(tasks, difference.key),
         what: FieldPath::PublishedPort {
-            host_ip: difference.key.host_ip.map(|ip| ip.to_string()),
+            host_ip: difference.key.host_ip,
             published: difference.key.published,
             protocol: difference.key.protocol,
         },
@@ -265,15 +276,18 @@ fn publishers(tasks: &tasks::Tasks, key: Key) -> Vec<TaskId> {
             && task.ports.iter().any(|port| {
                 port.published == key.published
                     && port.protocol == key.protocol
-                    && host_address(&port.host_ip) == key.host_ip
+                    && host_address(port) == key.host_ip
             })
     };
     tasks.iter().filter(|(_, task)| publishes(task)).map(|(id, _)| id.clone()).collect()
 }
 
-/// Tells `keel net` to write the port tables anew, if it runs.
-pub(crate) fn nudge(layout: &Layout) -> io::Result<()> {
-    load::<Process>(&pid_path(layout))?.map_or(Ok(()), |server| tell(&server, Signal::SIGHUP))
+/// Tells `keel net` to write the port tables anew, if it runs (see [`ensure`]). It may take a moment.
+pub(crate) fn nudge(layout: &Layout) -> Result<(), NetworkError> {
+    let server = load::<Process>(&pid_path(layout));
+    let told =
+        server.and_then(|server| server.map_or(Ok(()), |server| tell(&server, Signal::SIGHUP)));
+    told.map_err(kernel("tell `keel net` to write the port tables"))
 }
 
 /// Signals a process, if it still is that one.

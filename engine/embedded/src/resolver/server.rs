@@ -12,7 +12,7 @@ use super::{Marker, drained_path, names_path, tell};
 use crate::network::port_table::{PortTable, rewrite, update};
 use crate::network::{flows, foreign, ports};
 use crate::root::layout::Layout;
-use crate::root::record::{Process, note};
+use crate::root::record::{Endpoint, Process, note};
 use keel_engine::{PublishedPort, TaskId};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
@@ -267,7 +267,7 @@ fn view(zone: &Arc<Zone>, task: &Task) -> View {
         zone: Arc::clone(zone),
         networks: task.endpoints.iter().map(|endpoint| endpoint.network.clone()).collect(),
         dns: task.dns.clone(),
-        forwards: task.endpoints.iter().any(|endpoint| endpoint.gateway.is_some()),
+        forwards: task.endpoints.iter().any(Endpoint::leads_out),
     }
 }
 

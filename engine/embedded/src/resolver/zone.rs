@@ -5,13 +5,13 @@ use crate::network::port_table::{Backend, Backends, Key, PortTable};
 use crate::network::ports::host_address;
 use crate::root::record::Endpoint;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// The names of one network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Names {
-    forward: BTreeMap<String, Vec<Ipv4Addr>>,
-    reverse: BTreeMap<Ipv4Addr, String>,
+    forward: BTreeMap<String, Vec<IpAddr>>,
+    reverse: BTreeMap<IpAddr, String>,
 }
 
 /// The names of all networks of a root. A name is seen from the networks that one is in.
@@ -21,11 +21,13 @@ pub(super) struct Zone(BTreeMap<String, Names>);
 impl Zone {
     /// By the tasks as they are now.
     pub fn of(tasks: &Tasks) -> Self {
-        let mut found: BTreeMap<(&str, String), Vec<(Standing, Ipv4Addr)>> = BTreeMap::new();
+        let mut found: BTreeMap<(&str, String), Vec<(Standing, IpAddr)>> = BTreeMap::new();
         let mut zone = Self::default();
         for task in tasks.values().filter(|task| task.attached()) {
-            for endpoint in &task.endpoints {
-                let Ok(address) = endpoint.ipv4.parse() else { continue };
+            let places = task.endpoints.iter().flat_map(|endpoint| {
+                endpoint.addresses.iter().map(move |address| (endpoint, address.addr()))
+            });
+            for (endpoint, address) in places {
                 for name in &endpoint.names {
                     let key = (endpoint.network.as_str(), name.to_ascii_lowercase());
                     found.entry(key).or_default().push((task.standing, address));
@@ -45,7 +47,7 @@ impl Zone {
 
     /// Where a name leads for somebody in these networks: the first network that knows it. Also
     /// as `NAME.NETWORK`. In lower case, without a last dot.
-    pub fn addresses(&self, networks: &[String], name: &str) -> Option<&[Ipv4Addr]> {
+    pub fn addresses(&self, networks: &[String], name: &str) -> Option<&[IpAddr]> {
         networks.iter().find_map(|network| {
             let forward = &self.0.get(network)?.forward;
             let short = || forward.get(name.strip_suffix(network.as_str())?.strip_suffix('.')?);
@@ -54,7 +56,7 @@ impl Zone {
     }
 
     /// The name of an address in one of these networks.
-    pub fn name(&self, networks: &[String], address: Ipv4Addr) -> Option<&str> {
+    pub fn name(&self, networks: &[String], address: IpAddr) -> Option<&str> {
         let names = networks.iter().filter_map(|network| self.0.get(network));
         names.into_iter().find_map(|names| names.reverse.get(&address)).map(String::as_str)
     }
@@ -74,7 +76,7 @@ pub(super) fn port_table(tasks: &Tasks) -> PortTable {
         let Some(address) = reachable(task) else { continue };
         for port in &task.ports {
             let key = Key {
-                host_ip: host_address(&port.host_ip),
+                host_ip: host_address(port),
                 published: port.published,
                 protocol: port.protocol,
             };
@@ -90,8 +92,8 @@ pub(super) fn port_table(tasks: &Tasks) -> PortTable {
 
 /// The address that is reached from outside: in the network that has its default route, since
 /// answers take that way. Networks without a way out publish nothing.
-fn reachable(task: &Task) -> Option<Ipv4Addr> {
-    task.endpoints.iter().find(|endpoint| endpoint.gateway.is_some())?.ipv4.parse().ok()
+fn reachable(task: &Task) -> Option<IpAddr> {
+    task.endpoints.iter().find(|endpoint| endpoint.leads_out())?.address()
 }
 
 #[cfg(test)]
@@ -103,8 +105,8 @@ mod tests {
     fn endpoint(network: &str, ipv4: &str, names: &[&str]) -> Endpoint {
         Endpoint {
             network: network.into(),
-            ipv4: ipv4.into(),
-            gateway: Some("10.0.0.1".into()),
+            addresses: vec![format!("{ipv4}/24").parse().unwrap()],
+            gateways: vec!["10.0.0.1".parse().unwrap()],
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             ..Endpoint::default()
         }
@@ -113,7 +115,7 @@ mod tests {
     fn tasks(list: &[(Standing, Endpoint)]) -> Tasks {
         let task = |(number, (standing, endpoint)): (usize, &(Standing, Endpoint))| {
             let port = PublishedPort {
-                host_ip: "0.0.0.0".into(),
+                host_ip: "0.0.0.0".parse().unwrap(),
                 published: 8080,
                 target: 80,
                 protocol: Protocol::Tcp,
@@ -143,7 +145,7 @@ mod tests {
             .addresses(&networks, "web")
             .unwrap_or_default()
             .iter()
-            .map(Ipv4Addr::to_string)
+            .map(IpAddr::to_string)
             .collect();
         addresses.sort();
         let table = port_table(&tasks);
@@ -183,8 +185,8 @@ mod tests {
             (Available, endpoint("blog", "10.0.0.2", &["Web", "blog-web-1", "abc"])),
             (Available, endpoint("shop", "10.1.0.2", &["web", "shop-web-1", "def"])),
         ]));
-        let blog = [Ipv4Addr::new(10, 0, 0, 2)];
-        let shop = [Ipv4Addr::new(10, 1, 0, 2)];
+        let blog = [IpAddr::from([10, 0, 0, 2])];
+        let shop = [IpAddr::from([10, 1, 0, 2])];
         let (b, s) = ("blog".to_owned(), "shop".to_owned());
         assert_eq!(zone.addresses(std::slice::from_ref(&b), "web"), Some(&blog[..]));
         assert_eq!(zone.addresses(&[s.clone(), b.clone()], "web"), Some(&shop[..]));

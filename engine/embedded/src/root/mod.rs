@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod ended;
+mod endpoint;
 pub(crate) mod ground;
 pub(crate) mod late;
 pub mod layout;

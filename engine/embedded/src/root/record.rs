@@ -8,6 +8,7 @@
 //!   engine.
 //! - A pid alone names nobody: [`Process`] carries its start time and the boot it belongs to.
 
+pub use super::endpoint::Endpoint;
 use keel_durable::Hold;
 use keel_engine::{Digest, ExitCause, Health, PublishedPort};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -93,28 +94,6 @@ pub struct HealthPlan {
     pub start_period: u64,
     /// Between checks within the start period.
     pub start_interval: u64,
-}
-
-/// A task's place in one network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Endpoint {
-    /// The network's full name.
-    pub network: String,
-    /// The bridge.
-    pub bridge: String,
-    /// The interface inside: `eth0`, `eth1`, ….
-    pub interface: String,
-    /// Its address.
-    pub ipv4: String,
-    /// Length of the subnet's prefix.
-    pub prefix: u8,
-    /// The default route, on the first endpoint that has one.
-    pub gateway: Option<String>,
-    /// The interface's hardware address.
-    pub mac: String,
-    /// Names for the task in that network: service, aliases, container name, short id.
-    pub names: Vec<String>,
 }
 
 /// A process, told apart from a later one with the same pid.

@@ -5,7 +5,7 @@
 //! - What was once decided for a task stays: its image's digest is never resolved anew.
 
 use crate::desk::Desk;
-use crate::network::ports::{Claim, publish};
+use crate::network::ports::{Claim, PortError, publish};
 use crate::network::{AddressError, Taken, endpoints};
 use crate::resolver::etc::{HostFiles, etc};
 use crate::root::record::{Endpoint, Stage, Work};
@@ -20,6 +20,7 @@ use crate::{Layout, blocking, images, network::stored, root::record, runtime, ta
 use keel_engine::{Goal, TaskAssignment};
 use keel_images::Image;
 use std::fs;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The root's files, and what is known of them.
@@ -200,19 +201,21 @@ fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
         .collect();
     let old: Vec<_> = work.ports.iter().chain(&before.ports).cloned().collect();
     work.ports = publish(layout, &owner(wish), &wish.spec.ports, &claims, &old)
-        .map_err(|error| Setback::Later(format!("{error}; {}", error.hint())))?;
+        .map_err(|error| port(&error))?;
     Ok(())
 }
 
 /// Addresses that others are to have, whether they have them yet or not: by network.
-fn promised(wish: &TaskAssignment, all: &[Arc<Records>]) -> Vec<(String, String)> {
+fn promised(wish: &TaskAssignment, all: &[Arc<Records>]) -> Vec<(String, IpAddr)> {
     let others = all.iter().map(|other| other.latest());
     let others = others.filter(|other| {
         other.id != wish.id && other.goal != Goal::Removed && !is_same_slot(other, wish)
     });
     let attachments = others.flat_map(|other| &other.spec.networks);
-    let fixed =
-        attachments.filter_map(|one| Some((one.network.clone(), one.ipv4_address.clone()?)));
+    let fixed = attachments.flat_map(|one| {
+        let address = |address: &IpAddr| (one.network.clone(), *address);
+        one.addresses.iter().map(address)
+    });
     fixed.chain(wish.avoids.iter().cloned()).collect()
 }
 
@@ -251,10 +254,18 @@ fn owner(wish: &TaskAssignment) -> String {
 }
 
 fn address(error: AddressError) -> Setback {
-    let lasting = matches!(error, AddressError::Invalid { .. } | AddressError::Outside { .. });
+    let lasting = matches!(error, AddressError::Outside { .. });
     let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     let words = format!("{error}{hint}");
     if lasting { Setback::Never(words) } else { Setback::Later(words) }
+}
+
+fn port(error: &PortError) -> Setback {
+    let words = format!("{error}; {}", error.hint());
+    match error {
+        PortError::Ipv6 { .. } => Setback::Never(words),
+        _ => Setback::Later(words),
+    }
 }
 
 /// `hosts`, `hostname` and `resolv.conf`: those of the task whose namespace it joins, where it
@@ -269,7 +280,7 @@ fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
     let (hosts, resolv_conf) = (read("/etc/hosts"), read("/etc/resolv.conf"));
     let hostname = read("/proc/sys/kernel/hostname");
     let host = HostFiles { hosts: &hosts, resolv_conf: &resolv_conf, hostname: hostname.trim() };
-    let gateway = gateway.map(|network| network.gateway);
+    let gateway = gateway.and_then(|network| network.pools.first()?.gateway);
     let etc = etc(&wish.id, &wish.spec, endpoints, gateway, host);
     let dir = layout.task(&wish.id);
     let contents =

@@ -114,7 +114,9 @@ async fn repair_networks(
         resolver::ensure(&layout, &program)
             .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
         let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
-        network::repair(&layout, &made).map_err(|error| Setback::later(&error))?;
+        network::repair(&layout, &made)
+            .and_then(|()| resolver::nudge(&layout))
+            .map_err(|error| Setback::later(&error))?;
         process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
     })
     .await

@@ -1,6 +1,7 @@
 //! The steps that bring a task to its goal. Which one is next, [`crate::task::step`] decides.
 
 use crate::desk::Desk;
+use crate::network::Namespace;
 use crate::resolver::keeper::NameKeeper;
 use crate::root::record::{Activity, Process, Stage, State};
 use crate::session::waiting::Waiting;
@@ -87,17 +88,22 @@ impl Steps {
 
     /// Which network namespace the shim is started in.
     async fn namespace(&self, wish: &TaskAssignment) -> setback::Step<Network> {
-        match (&wish.spec.network_mode, &wish.joins) {
-            (NetworkMode::Host, _) => Ok(Network::Host),
-            (NetworkMode::Networks | NetworkMode::None, _) => Ok(Network::New),
-            (NetworkMode::Service(_) | NetworkMode::Container(_), Some(other)) => {
-                self.namespace_of(other).await
-            }
+        let mode = &wish.spec.network_mode;
+        match network::namespace(mode) {
+            Some(Namespace::Host) => return Ok(Network::Host),
+            Some(Namespace::Own) => return Ok(Network::New),
+            None => {}
+        }
+        match (mode, &wish.joins) {
             (NetworkMode::Service(name) | NetworkMode::Container(name), None) => {
                 match self.named(name).await? {
                     Some(other) => self.namespace_of(&other).await,
                     None => Err(Setback::Later(format!("there is no container {name} to join"))),
                 }
+            }
+            (_, Some(other)) => self.namespace_of(other).await,
+            (NetworkMode::Networks | NetworkMode::Host | NetworkMode::None, None) => {
+                Ok(Network::New)
             }
         }
     }
@@ -171,8 +177,9 @@ impl Steps {
     /// A shim for a process whose own has died.
     async fn adopt(&self, records: &Records) -> setback::Step<()> {
         let process = records.state.as_ref().and_then(|state| state.process.as_ref());
-        let network = match (&records.wish.spec.network_mode, process) {
-            (NetworkMode::Host, _) => Network::Host,
+        let own = network::namespace(&records.wish.spec.network_mode);
+        let network = match (own, process) {
+            (Some(Namespace::Host), _) => Network::Host,
             (_, Some(process)) => Network::Join(namespaces::path(process)),
             (_, None) => return Ok(()),
         };

@@ -102,10 +102,9 @@ impl Kept {
     }
 
     /// The same of a network.
-    pub(super) fn put_network(&mut self, layout: &Layout, name: &str, stored: Option<Arc<Stored>>) {
+    pub(super) fn put_network(&mut self, name: &str, stored: Option<Arc<Stored>>) {
         let users = || self.users.of_network(name);
-        let now =
-            stored.map(|stored| (Arc::clone(&stored), values::network(layout, &stored, users())));
+        let now = stored.map(|stored| (Arc::clone(&stored), values::network(&stored, users())));
         let changed = keep(&mut self.networks, &name.to_owned(), now);
         self.note(changed);
     }
@@ -137,7 +136,7 @@ impl Kept {
     pub(super) fn settle(&mut self, layout: &Layout) {
         for name in std::mem::take(&mut self.moved.networks) {
             let stored = self.networks.get(&name).map(|(stored, _)| Arc::clone(stored));
-            self.put_network(layout, &name, stored);
+            self.put_network(&name, stored);
         }
         for name in std::mem::take(&mut self.moved.volumes) {
             let stored = self.volumes.get(&name).map(|(stored, _)| Arc::clone(stored));

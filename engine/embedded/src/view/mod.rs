@@ -181,7 +181,7 @@ impl View {
         }
         self.read_tasks(kept, &tasks, is_late)?;
         for name in networks {
-            kept.put_network(&self.layout, &name, self.looked.network(&name)?);
+            kept.put_network(&name, self.looked.network(&name)?);
         }
         for name in volumes {
             kept.put_volume(&self.layout, &name, self.looked.volume(&name)?);

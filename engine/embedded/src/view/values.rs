@@ -1,6 +1,7 @@
 //! What records say, in the contract's words.
 
 use crate::network::stored::Stored;
+use crate::root::record::Endpoint;
 use crate::task::records::Records;
 use crate::task::step::Alive;
 use crate::volumes::{self, Volume};
@@ -11,6 +12,7 @@ use crate::{
 use keel_engine::{
     ExitCause, Health, ObservedNetwork, ObservedTask, ObservedVolume, Phase, TaskId,
 };
+use std::net::IpAddr;
 
 /// What a stop is that no disk knows of.
 pub(super) const UNNOTED: &str = "the disk takes nothing any more, so that the stop could not be noted: \
@@ -58,22 +60,24 @@ pub(super) fn task(records: &Records, alive: Alive) -> ObservedTask {
         health_since: state.health_since,
         health_output: state.health_output,
         health_limit: work.health.as_ref().map(health_plan::limit),
-        addresses: work.endpoints.iter().map(|e| (e.network.clone(), e.ipv4.clone())).collect(),
+        addresses: work.endpoints.iter().flat_map(addresses).collect(),
         ports: work.ports.clone(),
         findings: Vec::new(),
         phase,
     }
 }
 
+fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = (String, IpAddr)> {
+    endpoint.addresses.iter().map(|address| (endpoint.network.clone(), address.addr()))
+}
+
 /// One network, and the tasks in it.
-pub(super) fn network(layout: &Layout, stored: &Stored, tasks: Vec<TaskId>) -> ObservedNetwork {
-    let name = &stored.spec.name;
+pub(super) fn network(stored: &Stored, tasks: Vec<TaskId>) -> ObservedNetwork {
     let made = stored.made.as_ref();
     ObservedNetwork {
         spec: stored.spec.clone(),
-        subnet: made.map(|made| made.subnet.to_string()).unwrap_or_default(),
-        gateway: made.map(|made| made.gateway.to_string()).unwrap_or_default(),
-        bridge: layout.bridge(name),
+        pools: made.map(|made| made.pools.clone()).unwrap_or_default(),
+        link: made.and_then(|made| made.link.clone()),
         created: stored.created,
         tasks,
         message: stored.message.clone(),

@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 
 pub fn in_network(wish: &mut TaskAssignment, network: &str, alias: &str) {
     let attachment =
-        Attachment { network: network.into(), aliases: vec![alias.into()], ipv4_address: None };
+        Attachment { network: network.into(), aliases: vec![alias.into()], addresses: vec![] };
     Arc::make_mut(&mut wish.spec).networks.push(attachment);
 }
 
@@ -56,7 +56,7 @@ async fn is_reached_and_found() {
     in_network(&mut finds, "shop_default", "finds");
     lab.assign(&finds).await;
     lab.until_phase(&finds, Phase::Exited).await;
-    assert_eq!(lab.logs(&finds).await.trim(), task.addresses[0].1);
+    assert_eq!(lab.logs(&finds).await.trim(), task.addresses[0].1.to_string());
     let fields = lab.engine().observe(Depth::Fields).await.unwrap();
     assert_eq!((&fields.tasks[0].findings, &fields.findings), (&vec![], &vec![]));
     lab.clean().await;

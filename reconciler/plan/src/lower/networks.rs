@@ -2,9 +2,11 @@
 
 use super::Lowering;
 use crate::desired::DesiredNetwork;
-use keel_engine::{Attachment, NetworkMode, NetworkSpec};
+use ipnet::IpNet;
+use keel_engine::{Attachment, NetworkMode, NetworkSpec, PoolSpec};
 use keel_spec::{Service, service};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// The network that every service without `networks` joins.
 const DEFAULT: &str = "default";
@@ -55,7 +57,7 @@ impl Lowering<'_> {
         Attachment {
             network: self.network_name(key),
             aliases: aliases.into_iter().collect(),
-            ipv4_address: on.ipv4_address.map(|address| address.to_string()),
+            addresses: addresses(on),
         }
     }
 
@@ -67,8 +69,6 @@ impl Lowering<'_> {
 
     fn network(&self, key: &str) -> DesiredNetwork {
         let network = self.stack.networks.get(key).cloned().unwrap_or_default();
-        let pool =
-            network.pools.iter().find(|pool| pool.subnet.is_some_and(|s| s.address.is_ipv4()));
         let mut labels = network.labels.clone();
         labels.extend(self.own_labels());
         labels.insert(keel_engine::labels::NETWORK.into(), key.to_owned());
@@ -76,8 +76,7 @@ impl Lowering<'_> {
             name: self.network_name(key),
             driver: network.driver.clone().unwrap_or_else(|| "bridge".into()),
             internal: network.internal,
-            subnet: pool.and_then(|pool| pool.subnet).map(|subnet| subnet.to_string()),
-            gateway: pool.and_then(|pool| pool.gateway).map(|gateway| gateway.to_string()),
+            pools: pools(&network),
             auto_remove: false,
             labels,
         };
@@ -91,4 +90,20 @@ impl Lowering<'_> {
         let name = network.and_then(|network| network.name.as_ref());
         self.full_name(key, name, network.is_some_and(|network| network.external))
     }
+}
+
+/// At most one of each family.
+fn addresses(on: &service::Attachment) -> Vec<IpAddr> {
+    let v4 = on.ipv4_address.map(IpAddr::V4);
+    v4.into_iter().chain(on.ipv6_address.map(IpAddr::V6)).collect()
+}
+
+/// The first of each family: no driver gives a network two of one.
+fn pools(network: &keel_spec::Network) -> Vec<PoolSpec> {
+    let of_family = |is_meant: fn(&IpNet) -> bool| {
+        let pool = network.pools.iter().find(|pool| pool.subnet.as_ref().is_some_and(is_meant));
+        pool.map(|pool| PoolSpec { subnet: pool.subnet, gateway: pool.gateway })
+    };
+    let v4 = of_family(|subnet| subnet.addr().is_ipv4());
+    v4.into_iter().chain(of_family(|subnet| subnet.addr().is_ipv6())).collect()
 }

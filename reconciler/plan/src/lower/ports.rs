@@ -15,7 +15,7 @@ pub(super) fn lower(service: &Service, origins: &mut Origins) -> Vec<Port> {
 /// A service with a range or with SCTP is held, so what they become here never runs.
 fn port(port: &service::Port) -> Port {
     Port {
-        host_ip: port.host_ip.map(|ip| ip.to_string()),
+        host_ip: port.host_ip,
         published: match port.published {
             service::Published::Port(port) => Some(port),
             service::Published::Any | service::Published::Range(..) => None,

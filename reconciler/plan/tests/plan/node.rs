@@ -26,9 +26,8 @@ impl Node {
                 if *wanted == Presence::Present {
                     self.seen.networks.push(Arc::new(ObservedNetwork {
                         spec: spec.clone(),
-                        subnet: "10.0.0.0/24".into(),
-                        gateway: "10.0.0.1".into(),
-                        bridge: "br".into(),
+                        pools: vec![],
+                        link: Some("br".into()),
                         created: self.seen.at,
                         tasks: vec![],
                         message: None,

@@ -477,7 +477,28 @@ fn recreate_replaces_each_task_once() {
 fn a_network_is_made_anew_once_nobody_is_on_it() {
     let mut world = stack().wants("web", "nginx:1").converge();
     world.desired.networks.get_mut("shop_default").unwrap().spec.internal = true;
+    let mut told = std::collections::BTreeSet::new();
+    while !world.step() {
+        told.extend(
+            world.all().lines().filter(|line| line.starts_with("network")).map(str::to_owned),
+        );
+    }
+    let replaced = "network shop_default    replace: internal unset -> true";
+    assert!(told.contains(replaced), "{told:#?}");
     let world = world.converge();
     assert!(world.node.seen.networks[0].spec.internal);
     assert_eq!(world.running(), "shop-web-1=nginx:1");
+}
+
+#[test]
+fn the_labels_of_a_network_change_under_its_tasks() {
+    let mut world = stack().wants("web", "nginx:1").converge();
+    let before = world.node.seen.tasks[0].id.clone();
+    let labels = &mut world.desired.networks.get_mut("shop_default").unwrap().spec.labels;
+    labels.insert("team".into(), "blue".into());
+    let told = world.all();
+    assert!(told.contains("network shop_default    update: labels +team=blue"), "{told}");
+    let world = world.converge();
+    assert_eq!(world.node.seen.networks[0].spec.labels["team"], "blue");
+    assert_eq!(world.node.seen.tasks[0].id, before);
 }

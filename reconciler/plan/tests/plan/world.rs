@@ -75,7 +75,7 @@ impl World {
             networks: vec![Attachment {
                 network: "shop_default".into(),
                 aliases: vec![name.into()],
-                ipv4_address: None,
+                addresses: vec![],
             }],
             ..TaskSpec::default()
         };

@@ -1,11 +1,12 @@
 //! What a task's process has and sees, read from outside.
 
 use crate::root::record::{Endpoint, Process};
+use ipnet::{IpNet, Ipv4Net};
 use nix::sched::{CloneFlags, setns};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// Values of kernel parameters in the namespaces of a process; a missing one is left out.
@@ -99,7 +100,15 @@ pub(super) fn has(process: &Process, endpoint: &Endpoint) -> bool {
     let (Ok(links), Ok(addresses)) = (read("dev"), read("fib_trie")) else { return true };
     let link = format!("{}:", endpoint.interface);
     let linked = links.lines().any(|line| line.trim_start().starts_with(&link));
-    linked && is_local(&addresses, &endpoint.ipv4)
+    linked && v4(endpoint).all(|own| is_local(&addresses, own.addr()))
+}
+
+/// The tables that are read here are those of IPv4, as is every address that an endpoint is given so far.
+fn v4(endpoint: &Endpoint) -> impl Iterator<Item = Ipv4Net> {
+    endpoint.addresses.iter().filter_map(|address| match address {
+        IpNet::V4(address) => Some(*address),
+        IpNet::V6(_) => None,
+    })
 }
 
 /// Whether a process has the routes that come with an endpoint: to its network, which go when the
@@ -124,13 +133,13 @@ fn is_routed(table: &str, endpoint: &Endpoint) -> bool {
             Some((link, number(to)?, number(gateway)?, number(mask)?))
         })
         .collect();
-    let bits = |text: &str| text.parse::<Ipv4Addr>().ok().map(Ipv4Addr::to_bits);
-    let Some(own) = bits(&endpoint.ipv4) else { return true };
-    let mask = u32::MAX.checked_shl(32 - u32::from(endpoint.prefix)).unwrap_or(0);
     let link = endpoint.interface.as_str();
-    let near = rows.contains(&(link, own & mask, 0, mask));
-    let far = endpoint.gateway.as_deref().and_then(bits);
-    near && far.is_none_or(|gateway| rows.contains(&(link, 0, gateway, 0)))
+    let near = |own: Ipv4Net| (link, own.network().to_bits(), 0, own.netmask().to_bits());
+    let far = endpoint.gateways.iter().filter_map(|gateway| match gateway {
+        IpAddr::V4(gateway) => Some((link, 0, gateway.to_bits(), 0)),
+        IpAddr::V6(_) => None,
+    });
+    v4(endpoint).map(near).chain(far).all(|route| rows.contains(&route))
 }
 
 /// Where a process has folders mounted that are gone from the host.
@@ -156,7 +165,7 @@ fn plain(point: &str) -> String {
 }
 
 /// Whether the routing table of a namespace has this address as one of its own.
-fn is_local(table: &str, address: &str) -> bool {
+fn is_local(table: &str, address: Ipv4Addr) -> bool {
     let leaf = format!("|-- {address}");
     let mut lines = table.lines().peekable();
     while let Some(line) = lines.next() {
@@ -186,18 +195,18 @@ mod tests {
     fn an_address_is_local_where_the_table_says_so() {
         let table = "Local:\n  +-- 172.20.0.0/16 2 0 2\n     |-- 172.20.0.2\n        \
                      /32 host LOCAL\n     |-- 172.20.255.255\n        /32 link BROADCAST\n";
-        assert!(is_local(table, "172.20.0.2"));
-        assert!(!is_local(table, "172.20.255.255"));
-        assert!(!is_local(table, "172.20.0.22"));
+        let is_local = |address: &str| is_local(table, address.parse().unwrap());
+        assert!(is_local("172.20.0.2"));
+        assert!(!is_local("172.20.255.255"));
+        assert!(!is_local("172.20.0.22"));
     }
 
     #[test]
     fn routes_are_told_by_link_network_and_gateway() {
         let endpoint = Endpoint {
             interface: "eth0".into(),
-            ipv4: "172.20.0.2".into(),
-            prefix: 16,
-            gateway: Some("172.20.0.1".into()),
+            addresses: vec!["172.20.0.2/16".parse().unwrap()],
+            gateways: vec!["172.20.0.1".parse().unwrap()],
             ..Endpoint::default()
         };
         let hex = |a: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(a));
@@ -222,7 +231,7 @@ mod tests {
             let table = format!("Iface\tDestination\n{rows}");
             assert_eq!(is_routed(&table, &endpoint), expected, "{rows}");
         }
-        let inner = Endpoint { gateway: None, ..endpoint };
+        let inner = Endpoint { gateways: vec![], ..endpoint };
         assert!(is_routed(&format!("Iface\n{}", near("eth0")), &inner), "internal has no way out");
     }
 

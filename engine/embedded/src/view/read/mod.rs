@@ -12,7 +12,7 @@ use crate::network::{self, Network, NetworkFinding, Scope};
 use crate::root::record::{Process, State};
 use crate::runtime::cgroup::{self, Cgroup};
 use crate::task::records::Records;
-use crate::{clock, root::record};
+use crate::{clock, resolver, root::record};
 use keel_engine::fields::{Cost, FIELDS, Reader, Row};
 use keel_engine::{
     EngineError, ExitCause, FieldPath, Finding, FindingCause, FindingSubject, Goal, Limit,
@@ -154,7 +154,11 @@ impl Reading<'_> {
 
     fn networks(&self) -> (Value, Value) {
         let endpoints = &self.records.work.endpoints;
-        let shown = |endpoint: &record::Endpoint| format!("{} {}", endpoint.network, endpoint.ipv4);
+        let shown = |endpoint: &record::Endpoint| {
+            let addresses: Vec<_> =
+                endpoint.addresses.iter().map(|address| address.addr().to_string()).collect();
+            format!("{} {}", endpoint.network, addresses.join(" "))
+        };
         let applied = endpoints.iter().map(shown).collect();
         let spec = &self.records.wish.spec;
         let there = endpoints.iter().filter(|one| is_joined(self.process, one, spec));
@@ -261,6 +265,7 @@ pub(crate) fn networks(
     }
     let made: Vec<Network> = stored.iter().filter_map(|stored| stored.made.clone()).collect();
     let mut found = network::check(layout, &made, scope)
+        .and_then(|found| Ok([found, resolver::check(layout, &made, scope)?].concat()))
         .map_err(|error| EngineError::failed("cannot read the networks back", error))?;
     let counts = |name: &String| of_this_boot.contains(name.as_str());
     found.retain(|found| found.network.as_ref().is_none_or(counts));
@@ -323,10 +328,8 @@ mod tests {
             let spec = NetworkSpec { name: name.into(), labels, ..NetworkSpec::default() };
             let made = Some(crate::network::Network {
                 name: name.into(),
-                bridge: "kl000000-000000".into(),
-                subnet: network::Subnet::of([172, 20, 0, 0].into(), 16),
-                gateway: "172.20.0.1".parse().unwrap(),
-                internal: false,
+                link: Some("kl000000-000000".into()),
+                ..crate::network::Network::default()
             });
             Arc::new(Stored { spec, made, ..Stored::default() })
         };

@@ -1,7 +1,7 @@
 //! A small world in network namespaces: a `host` where our code runs, an `outside` machine that
 //! is its neighbour and name server, and tasks whose records a test writes by hand.
 
-use crate::network::veth::inside;
+use crate::network::namespace::inside;
 use crate::network::{Network, Taken, addresses, connect, ensure_network, teardown};
 use crate::resolver;
 use crate::root::layout::Layout;
@@ -155,8 +155,8 @@ pub struct Task {
 }
 
 impl Task {
-    pub fn address(&self) -> &str {
-        &self.work.endpoints[0].ipv4
+    pub fn address(&self) -> String {
+        self.work.endpoints[0].address_text()
     }
 }
 
@@ -217,7 +217,7 @@ impl World {
         let attach = |name: &&str| Attachment {
             network: (*name).into(),
             aliases: vec![service.into()],
-            ipv4_address: None,
+            addresses: vec![],
         };
         let spec = TaskSpec {
             container_name: container.into(),
@@ -239,7 +239,7 @@ impl World {
         space.serve_udp(80, move |_| name.clone().into_bytes());
         let shim = Process::find(space.pid());
         let published = ports.iter().map(|(host_ip, published, protocol)| PublishedPort {
-            host_ip: (*host_ip).into(),
+            host_ip: host_ip.parse().unwrap(),
             published: *published,
             target: 80,
             protocol: *protocol,

@@ -1,7 +1,10 @@
 //! On the real kernel: a real `keel net`, asked from inside the tasks' namespaces.
 
+mod published;
+mod shape;
+mod world;
+
 use super::main;
-use crate::network::tests::world::{HOST, Space, Task, World, reply_limit, wait_for};
 use crate::root::layout::Layout;
 use crate::root::record::Activity;
 use hickory_proto::op::{Message, Query, ResponseCode};
@@ -11,6 +14,7 @@ use keel_engine::Health;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::path::Path;
+use world::{HOST, Space, Task, World, reply_limit, wait_for};
 
 /// What `World::serve` runs in a process of its own.
 #[test]

@@ -1,12 +1,30 @@
 //! The shape of networks: who is apart from whom, other firewalls, drift.
 
 use super::world::{HOST, OUTSIDE, World, wait_for};
-use crate::network::{
-    NetworkFinding, Scope, check, disconnect, ensure_network, remove_network, repair,
-};
+use crate::network::{NetworkFinding, Scope, disconnect, ensure_network, remove_network};
+use crate::{network, resolver};
 use keel_engine::{FieldPath, NetworkSpec, Protocol};
 
 const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
+
+/// All that the engine looks at for drift.
+fn check(world: &World) -> Vec<NetworkFinding> {
+    let (layout, list) = (&world.layout, world.list());
+    let look = || {
+        let made = network::check(layout, &list, &Scope::All)?;
+        Ok::<_, network::NetworkError>(
+            [made, resolver::check(layout, &list, &Scope::All)?].concat(),
+        )
+    };
+    world.host.enter(look).unwrap()
+}
+
+fn repair(world: &World) {
+    let put_right = || {
+        network::repair(&world.layout, &world.list()).and_then(|()| resolver::nudge(&world.layout))
+    };
+    world.host.enter(put_right).unwrap();
+}
 
 fn text(findings: &[NetworkFinding]) -> Vec<String> {
     let line = |finding: &NetworkFinding| {
@@ -36,16 +54,16 @@ fn networks_are_apart_and_only_internal_ones_have_no_way_out() {
     );
     world.serve_to(&vault);
 
-    assert_eq!(blog.space.get(blog_two.address()), "blog-web-2", "the same network");
+    assert_eq!(blog.space.get(&blog_two.address()), "blog-web-2", "the same network");
     assert_eq!(blog.space.get(OUTSIDE), "outside", "the way out");
     assert_eq!(both.space.get(OUTSIDE), "outside", "the way out beside an internal network");
-    assert_eq!(both.space.get(vault.address()), "vault-db-1", "by its second network");
-    assert_eq!(vault.space.get(vault_two.address()), "vault-db-2", "within an internal one");
-    assert_eq!(blog.space.get(shop.address()), "", "another network");
-    assert_eq!(blog.space.get(vault.address()), "", "into an internal network");
+    assert_eq!(both.space.get(&vault.address()), "vault-db-1", "by its second network");
+    assert_eq!(vault.space.get(&vault_two.address()), "vault-db-2", "within an internal one");
+    assert_eq!(blog.space.get(&shop.address()), "", "another network");
+    assert_eq!(blog.space.get(&vault.address()), "", "into an internal network");
     assert_eq!(vault.space.get(OUTSIDE), "", "out of an internal network");
     world.outside.run(&format!("ip route add 172.16.0.0/12 via {HOST}"));
-    assert_eq!(world.outside.get(blog.address()), "", "an unpublished port from outside");
+    assert_eq!(world.outside.get(&blog.address()), "", "an unpublished port from outside");
     assert_eq!(world.outside.get(&format!("{HOST}:8080")), "", "internal ones publish nothing");
 }
 
@@ -91,11 +109,8 @@ fn drift_is_named_and_repaired() {
     let one = world.task("blog-web-1", "web", &["blog"], &[TCP], &[]);
     world.serve_to(&one);
     let table = world.layout.table();
-    let bridge = &network.bridge;
-    let found = |world: &World| {
-        world.host.enter(|| check(&world.layout, &world.list(), &Scope::All)).unwrap()
-    };
-    wait_for("the port is published", || found(&world).is_empty());
+    let bridge = network.link.as_ref().unwrap();
+    wait_for("the port is published", || check(&world).is_empty());
 
     let port = format!("published port 8080/tcp: {}:80 -> missing", one.address());
     let cases = [
@@ -125,7 +140,7 @@ fn drift_is_named_and_repaired() {
     ];
     for (line, expected) in cases {
         world.host.run(&line);
-        let findings = found(&world);
+        let findings = check(&world);
         assert_eq!(text(&findings), expected, "{line}");
         for finding in findings
             .iter()
@@ -133,8 +148,8 @@ fn drift_is_named_and_repaired() {
         {
             assert_eq!(finding.tasks, std::slice::from_ref(&one.id));
         }
-        world.host.enter(|| repair(&world.layout, &world.list())).unwrap();
-        wait_for(&line, || found(&world).is_empty());
+        repair(&world);
+        wait_for(&line, || check(&world).is_empty());
         assert_eq!(world.outside.get(&format!("{HOST}:8080")), "blog-web-1", "after {line}");
     }
 }
@@ -150,7 +165,7 @@ fn making_a_network_again_changes_nothing() {
     assert_eq!(again.unwrap(), network);
     assert_eq!(listing(), before);
     let other = world.network("shop", false);
-    assert_eq!(other.subnet.to_string(), "172.20.16.0/20");
+    assert_eq!(other.pools[0].subnet.to_string(), "172.20.16.0/20");
 }
 
 #[test]
@@ -162,11 +177,11 @@ fn what_a_slot_had_before_is_not_taken_from_its_next_task() {
     let old = one.work.endpoints[0].clone();
     world.remove(one);
     let next = world.task("blog-web-1-again", "web", &["blog"], &[], &[&asker]);
-    assert_eq!(next.address(), old.ipv4);
+    assert_eq!(next.address(), old.address_text());
     world.host.enter(|| disconnect(&old)).unwrap();
-    assert_eq!(asker.space.get(next.address()), "blog-web-1-again");
+    assert_eq!(asker.space.get(&next.address()), "blog-web-1-again");
     world.host.enter(|| disconnect(&next.work.endpoints[0])).unwrap();
-    assert_eq!(asker.space.get(next.address()), "");
+    assert_eq!(asker.space.get(&next.address()), "");
 }
 
 #[test]
@@ -174,8 +189,7 @@ fn a_keel_net_that_is_gone_is_a_finding() {
     let mut world = World::new();
     world.network("blog", false);
     let one = world.task("blog-web-1", "web", &["blog"], &[], &[]);
-    let found =
-        || text(&world.host.enter(|| check(&world.layout, &world.list(), &Scope::All)).unwrap());
+    let found = || text(&check(&world));
     assert_eq!(found(), ["process keel net: running -> missing"]);
     world.serve_to(&one);
     assert_eq!(found(), Vec::<String>::new());

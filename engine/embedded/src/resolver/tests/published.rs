@@ -42,7 +42,7 @@ fn all_five_callers_reach_all_tasks_behind_a_port() {
     world.serve_to(&one);
     world.serve_to(&two);
     let both = names(&["blog-web-1", "blog-web-2"]);
-    let inner = world.networks["blog_default"].gateway.to_string();
+    let inner = world.networks["blog_default"].pools[0].gateway.unwrap().to_string();
     let callers = [
         ("outside", &world.outside, HOST),
         ("the host by its address", &world.host, HOST),

@@ -1,0 +1,199 @@
+//! The drivers that this node has: one row each. Whoever makes, joins, checks or removes a network goes
+//! through here, and knows of no driver in particular.
+
+mod bridge;
+mod host;
+mod none;
+
+use super::{Network, NetworkError, NetworkFinding};
+use crate::root::layout::Layout;
+use crate::root::record::Endpoint;
+use keel_engine::fields::NetworkReader;
+use keel_engine::{NetworkMode, NetworkSpec};
+use keel_names::driver::{declarable, network_driver};
+use std::os::fd::BorrowedFd;
+
+/// Every driver, by the names of [`keel_names::driver`].
+const DRIVERS: &[&dyn Driver] = &[&bridge::BridgeDriver, &host::HostDriver, &none::NoneDriver];
+
+/// One kind of networks: what is made of one on this host, and how a task gets into it.
+///
+/// Whatever is promised here may be asked for again by whoever is not sure that it was done: it is then
+/// finished, and what is whole already stays untouched. Calls are synchronous, take milliseconds, and act on
+/// the network namespace of the calling thread. What all networks share (the firewall, addresses and routes
+/// inside of a task) is not a driver's.
+pub(crate) trait Driver: Sync {
+    /// Its name in [`keel_names::driver`].
+    fn name(&self) -> &'static str;
+
+    /// Where the tasks of its networks live.
+    fn namespace(&self) -> Namespace;
+
+    /// Chooses what a new network is, against what its neighbors have, and makes it. What an earlier attempt
+    /// left whose record was not stored is no obstacle. Tasks join once the answer is stored.
+    fn create(&self, site: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError>;
+
+    /// Makes whole what [`check`](Self::check) finds, tasks that are in it undisturbed.
+    fn repair(&self, network: &Network) -> Result<(), NetworkError>;
+
+    /// What of the network is not as it was made, of what a reader reads; nothing on an untouched host. Changes
+    /// nothing.
+    fn check(
+        &self,
+        network: &Network,
+        reader: NetworkReader,
+    ) -> Result<Vec<NetworkFinding>, NetworkError>;
+
+    /// Takes it away with all that its tasks had of it on this host. One that is gone is removed already.
+    fn remove(&self, network: &Network) -> Result<(), NetworkError>;
+
+    /// Puts a link with the endpoint's `interface` and `mac` into a task's namespace, down and without addresses.
+    /// One that an earlier attempt left is replaced, so whoever is in is not asked to join again.
+    fn join(&self, endpoint: &Endpoint, netns: BorrowedFd<'_>) -> Result<(), NetworkError>;
+
+    /// Whether the host's side of an endpoint is whole. Changes nothing.
+    fn is_joined(&self, endpoint: &Endpoint) -> Result<bool, NetworkError>;
+
+    /// Takes away what is left of an endpoint on the host, its namespace being gone or stuck; never what another
+    /// task has by now.
+    fn leave(&self, endpoint: &Endpoint) -> Result<(), NetworkError>;
+
+    /// The link of the host by which it forwards the network's packets: what the firewall keeps apart from others.
+    /// `None` where the host sees none of them.
+    fn forwarded<'a>(&self, network: &'a Network) -> Option<&'a str>;
+}
+
+/// Where a network is made.
+pub(crate) struct Site<'a> {
+    /// Names that no other root has.
+    pub layout: &'a Layout,
+    /// The root's other networks.
+    pub others: &'a [Network],
+}
+
+/// The network namespace of a task that shares nobody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Namespace {
+    /// Its own: what its networks put there, and loopback.
+    Own,
+    /// The host's.
+    Host,
+}
+
+/// Which one a task has by its mode; `None` where it shares that of another task.
+pub(crate) fn namespace(mode: &NetworkMode) -> Option<Namespace> {
+    match mode {
+        NetworkMode::Networks => Some(Namespace::Own),
+        NetworkMode::Host => Some(host::HostDriver.namespace()),
+        NetworkMode::None => Some(none::NoneDriver.namespace()),
+        NetworkMode::Service(_) | NetworkMode::Container(_) => None,
+    }
+}
+
+/// A driver by one of its names, where this node has it.
+pub(crate) fn named(name: &str) -> Option<&'static dyn Driver> {
+    let name = network_driver(name)?.name;
+    DRIVERS.iter().copied().find(|driver| driver.name() == name)
+}
+
+/// The driver of a network; refused by name with what this node has.
+pub(crate) fn of(network: &str, driver: &str) -> Result<&'static dyn Driver, NetworkError> {
+    named(driver).ok_or_else(|| NetworkError::NoDriver {
+        network: network.to_owned(),
+        driver: driver.to_owned(),
+        has: list(declarable()),
+    })
+}
+
+/// What a driver that makes no networks says to whoever asks for one.
+pub(super) fn makes_none(driver: &dyn Driver, spec: &NetworkSpec) -> NetworkError {
+    NetworkError::NotDeclared { network: spec.name.clone(), driver: driver.name() }
+}
+
+fn list(names: impl Iterator<Item = &'static str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keel_names::driver::NETWORK_DRIVERS;
+    use std::path::Path;
+
+    /// The loader tells people by that list what there is, before any node is asked.
+    #[test]
+    fn the_node_has_what_files_may_name() {
+        let here: Vec<_> = DRIVERS.iter().map(|driver| driver.name()).collect();
+        let listed: Vec<_> = NETWORK_DRIVERS.iter().map(|driver| driver.name).collect();
+        assert_eq!(here, listed);
+    }
+
+    #[test]
+    fn a_driver_is_found_by_what_docker_calls_it() {
+        let cases = [
+            ("bridge", Some("bridge")),
+            ("default", Some("bridge")),
+            ("", Some("bridge")),
+            ("host", Some("host")),
+            ("null", Some("none")),
+            ("macvlan", None),
+            ("Bridge", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(named(name).map(Driver::name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_driver_that_is_not_here_is_refused_with_what_is() {
+        let layout = Layout::new(Path::new("/nonexistent/keel"));
+        let site = Site { layout: &layout, others: &[] };
+        let cases = [
+            (
+                "overlay",
+                "there is no driver `overlay` for network `lan` on this node, only `bridge`",
+            ),
+            ("host", "driver `host` makes no network `lan`: it is what `network_mode: host` has"),
+            ("none", "driver `none` makes no network `lan`: it is what `network_mode: none` has"),
+        ];
+        for (driver, expected) in cases {
+            let spec = NetworkSpec { name: "lan".into(), ..NetworkSpec::default() };
+            let made = of("lan", driver).and_then(|driver| driver.create(&site, &spec));
+            assert_eq!(made.unwrap_err().to_string(), expected);
+        }
+    }
+
+    /// What a task without networks of its own meets: nothing is made, so all of it can be asked for again.
+    #[test]
+    fn what_makes_nothing_finds_nothing_and_takes_nothing_away() {
+        let network = Network { name: "lan".into(), ..Network::default() };
+        for (name, expected) in [("host", Namespace::Host), ("none", Namespace::Own)] {
+            let (driver, endpoint) = (named(name).unwrap(), Endpoint::default());
+            assert_eq!(driver.namespace(), expected, "{name}");
+            for reader in [NetworkReader::Link, NetworkReader::Addresses, NetworkReader::Firewall] {
+                assert_eq!(driver.check(&network, reader).unwrap(), [], "{name} {reader:?}");
+            }
+            assert!(driver.is_joined(&endpoint).unwrap(), "{name}");
+            assert_eq!(driver.forwarded(&network), None, "{name}");
+            for _ in 0..2 {
+                driver.repair(&network).unwrap();
+                driver.leave(&endpoint).unwrap();
+                driver.remove(&network).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_mode_gives_a_task_its_namespace() {
+        let cases = [
+            (NetworkMode::Networks, Some(Namespace::Own)),
+            (NetworkMode::Host, Some(Namespace::Host)),
+            (NetworkMode::None, Some(Namespace::Own)),
+            (NetworkMode::Service("vpn".into()), None),
+            (NetworkMode::Container("vpn".into()), None),
+        ];
+        for (mode, expected) in cases {
+            assert_eq!(namespace(&mode), expected, "{mode:?}");
+        }
+    }
+}
