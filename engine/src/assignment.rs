@@ -1,6 +1,8 @@
 //! What a node is told: wishes, durable once handed over.
 
-use crate::{Digest, NetworkSpec, ObservedTask, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec};
+use crate::{
+    Content, Digest, NetworkSpec, ObservedTask, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -33,7 +35,8 @@ pub type Opaque = serde_json::Value;
 
 /// A wish. The same specification with a higher generation means: apply it again (healing,
 /// start, restart).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Assignment {
     /// Content that tasks name by digest; kept 0600.
     Content(Content),
@@ -62,21 +65,6 @@ pub enum Assignment {
     },
     /// A task.
     Task(Box<TaskAssignment>),
-}
-
-/// Content by its digest: a config, a secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    /// Of the bytes.
-    pub digest: Digest,
-    /// Never printed.
-    pub bytes: Arc<[u8]>,
-}
-
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Content({})", self.digest)
-    }
 }
 
 /// A wish about one task.

@@ -12,7 +12,7 @@ use futures_util::stream::{BoxStream, SelectAll, Stream, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, NodeName, NodeReport, Nodes,
-    Observation, Open, Result, Sweep, Swept, TaskId, Turn, Usage, Wish,
+    Observation, Open, Result, Sweep, Swept, TaskId, Thing, Turn, Usage, Wish,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -169,9 +169,9 @@ impl Fleet {
         let nodes = self.nodes.iter().filter(|(name, node)| at.contains(*name) && speaks(node));
         let turns = nodes.map(|(name, node)| async move {
             match self.nodes.len() {
-                1 => (name, Some(node.engine.turn().await)),
+                1 => (name, Some(Turn::take(Arc::clone(&node.engine)).await)),
                 // Others may have it for as long as that.
-                _ => (name, timeout(COUNTING, node.engine.turn()).await.ok()),
+                _ => (name, timeout(COUNTING, Turn::take(Arc::clone(&node.engine))).await.ok()),
             }
         });
         let mut held = BTreeMap::new();
@@ -205,7 +205,7 @@ impl Fleet {
     async fn assign_to(&self, name: &NodeName, wishes: &[Assignment]) -> Result<()> {
         match self.nodes.get(name) {
             Some(node) => node.engine.assign(wishes).await,
-            None => Err(EngineError::NotFound { kind: "node", name: name.to_string() }),
+            None => Err(EngineError::NotFound { kind: Thing::Node, name: name.to_string() }),
         }
     }
 
@@ -270,7 +270,7 @@ impl Fleet {
                 other => return other,
             }
         }
-        let mut answer = EngineError::NotFound { kind: "task", name: task.to_string() };
+        let mut answer = EngineError::NotFound { kind: Thing::Task, name: task.to_string() };
         for (name, node) in self.nodes.iter() {
             match node.engine.open(what.clone()).await {
                 Err(error @ EngineError::NotFound { .. }) => answer = error,

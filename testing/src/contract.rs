@@ -9,7 +9,7 @@ use futures_util::future::{Either, select};
 use keel_engine::{
     Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, NetworkSpec,
     Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy, RestartPolicy, Sweep,
-    TaskAssignment, TaskId, TaskSpec, VolumeSpec,
+    TaskAssignment, TaskId, TaskSpec, Thing, VolumeSpec,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -49,6 +49,7 @@ pub async fn suite(subject: &Subject<'_>) {
     subject.a_refused_wish_stops_no_other().await;
     subject.what_is_not_there_cannot_be_opened().await;
     subject.only_what_nobody_needs_is_swept().await;
+    subject.what_comes_under_a_lease_that_is_over_is_refused().await;
     subject.nothing_is_left().await;
 }
 
@@ -346,7 +347,7 @@ impl Subject<'_> {
     async fn what_is_not_there_cannot_be_opened(&self) {
         let task = TaskId::from_seed("nobody");
         let answer = self.engine.open(Open::Attach { task, stdin: false }).await;
-        assert!(matches!(answer, Err(EngineError::NotFound { kind: "task", .. })));
+        assert!(matches!(answer, Err(EngineError::NotFound { kind: Thing::Task, .. })));
     }
 
     async fn only_what_nobody_needs_is_swept(&self) {
@@ -384,6 +385,35 @@ impl Subject<'_> {
         let sweep = Sweep { contents_before: sweep.contents_before, ..Sweep::default() };
         let swept = self.engine.sweep(&sweep).await.expect("there is something to sweep");
         assert_eq!(swept.contents, 2, "then they go");
+    }
+
+    async fn what_comes_under_a_lease_that_is_over_is_refused(&self) {
+        let engine = self.engine;
+        let first = engine.lease().await.expect("whoever drives gets a lease");
+        let second = engine.lease().await.expect("and another one");
+        assert_ne!(first, second, "each is a lease of its own");
+        assert_eq!(first.epoch, second.epoch, "of one driver");
+        let task = self.task("leased", 1, Goal::Running);
+        let wishes = [Assignment::Task(Box::new(task.clone()))];
+        engine.renew(&first).await.expect("it holds");
+        engine.release(&first);
+        engine.release(&first);
+        for over in [&first, &keel_engine::Lease { epoch: second.epoch + 1, ..second.clone() }] {
+            let answers = [
+                engine.assign_under(over, &wishes).await,
+                engine.sweep_under(over, &Sweep::default()).await.map(drop),
+                engine.renew(over).await,
+            ];
+            let refused = |answer| matches!(answer, &Err(EngineError::Driven { .. }));
+            assert!(answers.iter().all(refused), "{answers:?}");
+        }
+        let seen = engine.observe(Depth::State).await.expect("observing works");
+        assert!(find(&seen, &task.id).is_none(), "what is refused is not done");
+        engine.assign_under(&second, &wishes).await.expect("the other one holds");
+        engine.sweep_under(&second, &Sweep::default()).await.expect("for all that it does");
+        self.until_phase(&task.id, Phase::Running).await;
+        engine.release(&second);
+        self.remove(task).await;
     }
 
     async fn nothing_is_left(&self) {

@@ -8,9 +8,9 @@ use futures_util::stream::BoxStream;
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
-    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
+    Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Lease, NodeName, Observation,
     ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
-    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage,
+    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Thing, Usage,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -59,6 +59,30 @@ struct Inner {
     silent: bool,
     /// How often somebody asked for a turn.
     turns: u64,
+    leases: Leases,
+}
+
+/// What is driven by whom.
+#[derive(Default)]
+struct Leases {
+    epoch: u64,
+    numbers: u64,
+    live: Vec<Lease>,
+}
+
+impl Leases {
+    fn grant(&mut self) -> Lease {
+        self.numbers += 1;
+        let (epoch, number) = (self.epoch, self.numbers);
+        let lease = Lease { holder: "a test".into(), epoch, number, term: None };
+        self.live.push(lease.clone());
+        lease
+    }
+
+    fn check(&self, lease: &Lease) -> Result<()> {
+        let by = || format!("driver {} of this node", self.epoch);
+        if self.live.contains(lease) { Ok(()) } else { Err(EngineError::Driven { by: by() }) }
+    }
 }
 
 impl Fake {
@@ -139,6 +163,19 @@ impl Fake {
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.inner().turns
+    }
+
+    /// Another process drives it from now on: all leases are over.
+    pub fn take_over(&self) {
+        let mut inner = self.inner();
+        inner.leases.epoch += 1;
+        inner.leases.live.clear();
+    }
+
+    /// Leases that are not over.
+    #[must_use]
+    pub fn leases(&self) -> Vec<Lease> {
+        self.inner().leases.live.clone()
     }
 
     /// Signals that were sent, in order.
@@ -472,16 +509,36 @@ impl Engine for Fake {
         refusals.into_iter().next().map_or(Ok(()), Err)
     }
 
-    async fn turn(&self) -> Result<Turn> {
+    async fn assign_under(&self, lease: &Lease, wishes: &[Assignment]) -> Result<()> {
+        self.renew(lease).await?;
+        self.assign(wishes).await
+    }
+
+    async fn lease(&self) -> Result<Lease> {
         let mut inner = self.inner();
         inner.answers()?;
         inner.turns += 1;
-        Ok(Box::new(()))
+        Ok(inner.leases.grant())
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<()> {
+        let inner = self.inner();
+        inner.answers()?;
+        inner.leases.check(lease)
+    }
+
+    fn release(&self, lease: &Lease) {
+        self.inner().leases.live.retain(|live| live != lease);
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
         self.inner().answers()?;
         Ok(self.inner().sweep(sweep))
+    }
+
+    async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
+        self.renew(lease).await?;
+        self.sweep(sweep).await
     }
 
     async fn usage(&self) -> Result<Usage> {
@@ -507,7 +564,7 @@ impl Engine for Fake {
         | Open::Attach { task, .. }
         | Open::Signal { task, .. }) = &what;
         if !self.inner().tasks.contains_key(task) {
-            return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
+            return Err(EngineError::NotFound { kind: Thing::Task, name: task.to_string() });
         }
         if let Open::Signal { task, signal } = &what {
             self.inner().signal(task, signal);

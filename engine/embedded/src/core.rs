@@ -8,6 +8,7 @@
 
 use crate::images::Images;
 use crate::network::stored::Networks;
+use crate::root::granted::Granted;
 use crate::root::record::{Activity, Process};
 use crate::session::waiting::Waiting;
 use crate::sys::ready::register;
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     pub(crate) taking: tokio::sync::Mutex<()>,
     pub(crate) waiting: Waiting,
     pub(crate) unanswered: unanswered::Unanswered,
+    pub(crate) granted: Granted,
     /// Somebody looks after `keel net`.
     pub(crate) names_kept: AtomicBool,
     drivers: Mutex<Drivers>,
@@ -103,6 +105,7 @@ impl Core {
             view,
             waiting: Waiting::default(),
             unanswered: unanswered::Unanswered::default(),
+            granted: Granted::default(),
             names_kept: AtomicBool::new(false),
             options,
             images,

@@ -11,8 +11,8 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result, Sweep, Swept,
-    Turn, Usage,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Lease, Observation, Open, Result, Sweep,
+    Swept, Usage,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -93,15 +93,31 @@ impl Engine for Embedded {
     }
 
     async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
-        self.core.take(wishes).await
+        self.core.take(None, wishes).await
     }
 
-    async fn turn(&self) -> Result<Turn> {
-        Ok(Box::new(self.core.turn_at_root().await?))
+    async fn assign_under(&self, lease: &Lease, wishes: &[Assignment]) -> Result<()> {
+        self.core.take(Some(lease), wishes).await
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        self.core.grant().await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<()> {
+        self.core.turn_under(Some(lease)).await.map(drop)
+    }
+
+    fn release(&self, lease: &Lease) {
+        self.core.ungrant(lease);
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
-        self.core.sweep_room(sweep).await
+        self.core.sweep_room(None, sweep).await
+    }
+
+    async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
+        self.core.sweep_room(Some(lease), sweep).await
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -9,7 +9,7 @@ mod observed;
 
 use crate::runtime::ImageFacts;
 use crate::task::setback::{Setback, Step, in_words};
-use crate::{Layout, Lease, Options, root::record};
+use crate::{Layout, Options, RootLease, root::record};
 use keel_engine::{Digest, EngineError, Event, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, ReferenceError, Registries,
@@ -32,7 +32,7 @@ pub(crate) struct Images {
     listed: Listed,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
-    lease: Option<Lease>,
+    lease: Option<RootLease>,
 }
 
 /// What a sweep took away, or would.

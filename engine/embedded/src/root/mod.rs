@@ -1,5 +1,6 @@
 //! The folder that everything is in: where things lie, who may drive it, what it takes and what it has room for.
 
+pub(crate) mod granted;
 pub(crate) mod ground;
 pub(crate) mod late;
 pub mod layout;

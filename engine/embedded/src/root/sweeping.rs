@@ -9,7 +9,7 @@
 use crate::core::Core;
 use crate::task::records::Records;
 use crate::{Layout, blocking, task::records, volumes};
-use keel_engine::{Digest, Disk, Result, Sweep, Swept, TaskAssignment, Usage};
+use keel_engine::{Digest, Disk, Lease, Result, Sweep, Swept, TaskAssignment, Usage};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,11 +19,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl Core {
     /// Takes away what may go.
-    pub(crate) async fn sweep_room(self: &Arc<Self>, sweep: &Sweep) -> Result<Swept> {
+    pub(crate) async fn sweep_room(
+        self: &Arc<Self>,
+        lease: Option<&Lease>,
+        sweep: &Sweep,
+    ) -> Result<Swept> {
         if !sweep.dry {
             self.must_drive()?;
         }
-        let _at_root = self.turn_at_root().await?;
+        let _at_root = self.turn_under(lease).await?;
         let (swept, trash) = {
             let _taking = self.taking.lock().await;
             let (core, sweep) = (Arc::clone(self), sweep.clone());

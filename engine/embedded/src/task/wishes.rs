@@ -12,7 +12,7 @@ use crate::{
     volumes,
 };
 use keel_engine::{
-    Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
+    Assignment, Content, EngineError, Event, Lease, NetworkSpec, Presence, PullPolicy, Result,
     TaskAssignment, VolumeSpec,
 };
 use std::fs;
@@ -20,9 +20,13 @@ use std::sync::Arc;
 
 impl Core {
     /// Takes them all; the first refusal is the answer, and stops none of the others.
-    pub(crate) async fn take(self: &Arc<Self>, wishes: &[Assignment]) -> Result<()> {
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        lease: Option<&Lease>,
+        wishes: &[Assignment],
+    ) -> Result<()> {
         self.must_drive()?;
-        let _turn = self.turn_at_root().await?;
+        let _turn = self.turn_under(lease).await?;
         let mut answer = Ok(());
         for wish in wishes {
             let taken = match wish {

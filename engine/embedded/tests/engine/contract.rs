@@ -13,7 +13,7 @@ async fn keeps_the_contract() {
     let pause = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(tokio::time::sleep(Duration::from_millis(50)))
     };
-    let subject = Subject { engine: lab.engine(), image: IMAGE, pause: &pause, patience: 400 };
+    let subject = Subject { engine: &**lab.engine(), image: IMAGE, pause: &pause, patience: 400 };
     suite(&subject).await;
     lab.clean().await;
 }

@@ -9,7 +9,7 @@ use crate::session::conversation::conversation;
 use crate::task::records::Records;
 use crate::{TaskDir, blocking, clock, root::record, session::logs, sys};
 use keel_engine::frames::Frame;
-use keel_engine::{Duplex, EngineError, Exec, Open, Result, TaskId};
+use keel_engine::{Duplex, EngineError, Exec, Open, Result, TaskId, Thing};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Core {
         | Open::Attach { task, .. }
         | Open::Signal { task, .. }) = &what;
         let Some(records) = self.records(task).await? else {
-            return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
+            return Err(EngineError::NotFound { kind: Thing::Task, name: task.to_string() });
         };
         let dir = self.layout.task(task);
         match what {
