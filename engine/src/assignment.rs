@@ -1,7 +1,8 @@
 //! What a node is told: wishes, durable once handed over.
 
 use crate::{
-    Content, Digest, NetworkSpec, ObservedTask, Place, PullPolicy, TaskId, TaskSpec, VolumeSpec,
+    Content, Digest, NetworkSpec, ObservedTask, Place, PullPolicy, TaskId, TaskSpec, Tree,
+    VolumeSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub type Opaque = serde_json::Value;
 pub enum Assignment {
     /// Content that tasks name by digest; kept 0600.
     Content(Content),
+    /// Files of a revision that tasks mount by digest.
+    Tree(Tree),
     /// An image.
     Image {
         /// As written.

@@ -30,6 +30,7 @@ mod observation;
 mod open;
 mod sweep;
 mod task;
+pub mod tree;
 mod value;
 mod volume;
 pub mod wire;
@@ -60,6 +61,7 @@ pub use task::{
     Attachment, Capability, Device, FileMount, HealthCheck, HealthTest, Mount, MountSource,
     NetworkMode, Port, Protocol, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit,
 };
+pub use tree::Tree;
 pub use value::Value;
 pub use volume::VolumeSpec;
 
@@ -76,7 +78,7 @@ pub use volume::VolumeSpec;
 pub trait Engine: Send + Sync {
     /// What exists. [`Depth::Fields`] also reads every field back from the kernel: for drift.
     async fn observe(&self, depth: Depth) -> Result<Observation>;
-    /// Hands over wishes: contents, images, networks, volumes, tasks. They are stored in the
+    /// Hands over wishes: contents, files, images, networks, volumes, tasks. They are stored in the
     /// order given; one that is refused is named in the error and stops none of the others.
     async fn assign(&self, wishes: &[Assignment]) -> Result<()>;
     /// The same under a lease: refused whole once that is over.

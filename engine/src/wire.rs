@@ -109,11 +109,10 @@ pub enum WireError {
     },
 }
 
-/// A message as bytes.
-#[must_use]
-pub fn seal(message: &impl Serialize) -> Vec<u8> {
-    let envelope = Envelope { version: CONTRACT_VERSION, message };
-    serde_json::to_vec(&envelope).expect("our own types have string keys and no failing field")
+/// A message as bytes. It fails where a file that has to go with it cannot be read.
+pub fn seal(message: &impl Serialize) -> Result<Vec<u8>, EngineError> {
+    let failed = |error| EngineError::failed("cannot put a message to a node together", error);
+    serde_json::to_vec(&Envelope { version: CONTRACT_VERSION, message }).map_err(failed)
 }
 
 /// The message in these bytes.

@@ -12,6 +12,7 @@ mod accept;
 pub mod allowed;
 pub mod ask;
 mod cause;
+mod checkout_tree;
 pub mod clock;
 mod concerns;
 pub mod config;

@@ -6,13 +6,14 @@
 //! - A stack with an error has no desired state; its problems are printed in full.
 
 use crate::ask::{Submission, WarningRow};
+use crate::checkout_tree;
 use crate::find::Found;
 use crate::lfs;
 use crate::lookups::{Answers, Asked};
 use crate::reader::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
 use crate::source::Submodules;
 use base64::Engine as _;
-use keel_engine::{Content, Digest, StackName, digest_of};
+use keel_engine::{Content, Digest, StackName, Tree, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{self, Context, Lack, Sources, lower};
 use keel_spec::files::tidy;
@@ -70,6 +71,8 @@ pub struct LoadedStack {
     pub stack: Option<keel_spec::Stack>,
     /// The texts that its problems point into.
     pub(crate) texts: Texts,
+    /// Files of the revision that its tasks mount, by digest, and where in the repository they are.
+    pub(crate) trees: BTreeMap<Digest, PathBuf>,
     /// Paths in the repository that its tasks see below the source's data folder.
     pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
@@ -97,6 +100,7 @@ impl LoadedStack {
             problems: vec![problem],
             stack: None,
             texts: Texts::default(),
+            trees: BTreeMap::new(),
             data: BTreeSet::new(),
             read: BTreeSet::new(),
             wants: [path.to_owned()].into(),
@@ -176,6 +180,7 @@ impl Reading {
             problems: vec![],
             stack: None,
             texts: Texts::default(),
+            trees: BTreeMap::new(),
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
             wants: BTreeSet::new(),
@@ -192,7 +197,7 @@ impl Reading {
             let found = lowered.problems.into_iter();
             let found = found.filter(|found| !stack.allows(found) && told(found));
             problems.extend(keel_spec::problem::gathered(found.collect()));
-            out.data = lowered.data;
+            (out.data, out.trees) = (lowered.data, lowered.trees);
             out.lowered = Some((lowered.desired, lowered.contents));
         }
         let commit = self.revision.as_deref().map(keel_engine::short);
@@ -480,7 +485,15 @@ impl Sources for StackFiles {
 
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         let Self::Checkout { root, .. } = self else { return None };
-        tree_digest(&root.join(in_repo)).ok()
+        checkout_tree::digest(&root.join(in_repo)).ok()
+    }
+
+    fn linked(&self, in_repo: &Path) -> Option<Digest> {
+        let Self::Checkout { root, .. } = self else { return None };
+        let path = root.join(in_repo);
+        let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        let end = self.resolved(&path).filter(|_| is_link)?;
+        checkout_tree::digest(&root.join(end)).ok()
     }
 
     fn lacks(&self, path: &Path) -> Option<Lack> {
@@ -526,6 +539,17 @@ impl StackFiles {
         self.wants(path, false).into_iter().find(|one| Some(one.as_path()) != itself)
     }
 
+    /// The files at these paths, by their digests, as nodes are handed them.
+    pub(crate) fn trees(&self, paths: &BTreeMap<Digest, PathBuf>) -> io::Result<Vec<Tree>> {
+        let Self::Checkout { root, .. } = self else { return Ok(Vec::new()) };
+        let end = |path: &PathBuf| {
+            let path = root.join(path);
+            let end = self.resolved(&path).map(|end| root.join(end));
+            end.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, path.display().to_string()))
+        };
+        paths.iter().map(|(digest, path)| checkout_tree::files(*digest, end(path)?)).collect()
+    }
+
     /// Where in the checkout a path leads, also where its end is not there.
     fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let Self::Checkout { root, .. } = self else { return None };
@@ -555,25 +579,4 @@ impl StackFiles {
             }
         }
     }
-}
-
-/// Of content and modes of a file, or of all below a folder. A link is what it points to.
-fn tree_digest(path: &Path) -> io::Result<Digest> {
-    use std::os::unix::fs::PermissionsExt;
-    let meta = std::fs::symlink_metadata(path)?;
-    if meta.is_symlink() {
-        let target = std::fs::read_link(path)?;
-        return Ok(digest_of(&("link", target.to_string_lossy())));
-    }
-    if meta.is_file() {
-        let executable = meta.permissions().mode() & 0o111 != 0;
-        return Ok(digest_of(&("file", executable, Digest::of(&std::fs::read(path)?))));
-    }
-    let mut below = BTreeMap::new();
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        below.insert(name, tree_digest(&entry.path())?);
-    }
-    Ok(digest_of(&("folder", below)))
 }

@@ -6,6 +6,7 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use keel_engine::frames::Frame;
+use keel_engine::tree::{self, EntryKind, Tree};
 use keel_engine::{
     Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event, ExitCause,
     Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Lease, NodeName, Observation,
@@ -13,6 +14,7 @@ use keel_engine::{
     PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Thing, Usage,
 };
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How the tasks of an image behave.
@@ -51,6 +53,8 @@ struct Inner {
     images: BTreeMap<String, ObservedImage>,
     /// With the time at which each came.
     contents: BTreeMap<Digest, (Content, u64)>,
+    /// The same, with the content of each file.
+    trees: BTreeMap<Digest, (BTreeMap<PathBuf, Vec<u8>>, u64)>,
     disk: Option<Disk>,
     behaviours: BTreeMap<String, Behaviour>,
     findings: Vec<Finding>,
@@ -149,6 +153,19 @@ impl Fake {
         self.inner().contents.get(digest).map(|(content, _)| content.bytes.to_vec())
     }
 
+    /// The content of a file of a tree that was handed over; its path is empty where it is the root.
+    #[must_use]
+    pub fn tree_file(&self, digest: &Digest, path: &str) -> Option<Vec<u8>> {
+        let inner = self.inner();
+        let (files, _) = inner.trees.get(digest)?;
+        files.get(Path::new(path)).cloned()
+    }
+
+    /// Somebody removes all trees.
+    pub fn lose_trees(&self) {
+        self.inner().trees.clear();
+    }
+
     /// How full the disk is from now on, in percent.
     pub fn fill(&self, percent: u64) {
         self.inner().disk = Some(Disk { total: 100, free: 100 - percent.min(100) });
@@ -206,6 +223,7 @@ impl Inner {
                 self.contents.insert(content.digest, (content.clone(), self.now));
                 Ok(())
             }
+            Assignment::Tree(tree) => self.take_tree(tree),
             Assignment::Image { reference, policy, wanted } => {
                 self.take_image(reference, *policy, *wanted)
             }
@@ -213,6 +231,24 @@ impl Inner {
             Assignment::Volume { spec, wanted } => self.take_volume(spec, *wanted),
             Assignment::Task(wish) => self.take_task(wish),
         }
+    }
+
+    fn take_tree(&mut self, tree: &Tree) -> Result<()> {
+        let failed = |error| EngineError::failed("cannot store files", error);
+        let mut files = BTreeMap::new();
+        for entry in tree.entries() {
+            if let EntryKind::File { .. } = entry.kind {
+                let content = tree.files().read(&entry.path).map_err(failed)?;
+                files.insert(entry.path.clone(), content);
+            }
+        }
+        let content = |path: &Path| Ok(Digest::of(&files[path]));
+        if tree::digest_by(tree.entries(), content).map_err(failed)? != tree.digest {
+            let what = format!("files {} came as something else", tree.digest);
+            return Err(EngineError::Conflict { what, hint: None });
+        }
+        self.trees.insert(tree.digest, (files, self.now));
+        Ok(())
     }
 
     fn take_image(&mut self, reference: &str, policy: PullPolicy, wanted: Presence) -> Result<()> {
@@ -256,19 +292,15 @@ impl Inner {
         }
         let gone = |image: &String| self.images.remove(image).is_some();
         let images: Vec<_> = images.into_iter().filter(gone).collect();
-        let files = |spec: &std::sync::Arc<keel_engine::TaskSpec>| {
-            let files = spec.configs.iter().chain(&spec.secrets);
-            files.map(|file| file.digest).collect::<Vec<_>>()
-        };
-        let named: std::collections::BTreeSet<_> = specs.iter().flat_map(files).collect();
-        let before = self.contents.len();
-        self.contents.retain(|digest, (_, came)| {
-            *came >= sweep.contents_before
-                || sweep.contents.contains(digest)
-                || named.contains(digest)
-        });
-        let contents = (before - self.contents.len()) as u64;
-        Swept { bytes: images.len() as u64, images, contents, waits: false }
+        let named: std::collections::BTreeSet<_> =
+            specs.iter().flat_map(|spec| spec.contents()).collect();
+        let needed = |digest: &Digest| sweep.contents.contains(digest) || named.contains(digest);
+        let before = (self.contents.len(), self.trees.len());
+        self.contents.retain(|digest, (_, came)| *came >= sweep.contents_before || needed(digest));
+        self.trees.retain(|digest, (_, came)| *came >= sweep.trees_before || needed(digest));
+        let contents = (before.0 - self.contents.len()) as u64;
+        let trees = (before.1 - self.trees.len()) as u64;
+        Swept { bytes: images.len() as u64, images, contents, trees, waits: false }
     }
 
     fn take_network(&mut self, spec: &keel_engine::NetworkSpec, wanted: Presence) -> Result<()> {

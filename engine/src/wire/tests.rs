@@ -49,7 +49,7 @@ fn what_is_written_down_is_read_as_what_it_was() {
 #[test]
 fn a_message_comes_back_and_says_its_version() {
     for call in samples::calls() {
-        let bytes = seal(&call);
+        let bytes = seal(&call).unwrap();
         assert_eq!(open::<Call>(&bytes), Ok(call));
         let json: Json = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(json["version"], json!(CONTRACT_VERSION));
@@ -95,7 +95,7 @@ fn what_is_unknown_is_refused_or_read_as_the_nearest() {
 fn a_secret_is_in_the_bytes_for_the_node_and_nowhere_else() {
     let content = Content::of(*b"hunter2");
     let call = Call::Assign { lease: None, wishes: vec![Assignment::Content(content)] };
-    let bytes = String::from_utf8(seal(&call)).unwrap();
+    let bytes = String::from_utf8(seal(&call).unwrap()).unwrap();
     assert!(bytes.contains("aHVudGVyMg=="), "{bytes}");
     assert!(!format!("{call:?} {call:#?}").contains("hunter2"));
     let cut = open::<Call>(bytes.replace("wishes\":[", "wishes\":[\"hunter2\",").as_bytes());

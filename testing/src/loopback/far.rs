@@ -105,12 +105,17 @@ async fn done(engine: &dyn Engine, call: Call) -> Result<Answer> {
 
 /// Where nobody reads any more nothing is said.
 async fn say(writing: &Writing, answer: &Answer) {
-    let bytes = wire::seal(answer);
-    let bytes = match bytes.len() > packet::MAX {
-        true => wire::seal(&Answer::Refused(too_long(bytes.len()))),
-        false => bytes,
+    let refused = match wire::seal(answer) {
+        Ok(bytes) if bytes.len() <= packet::MAX => {
+            writing.send(Body::Answer(bytes)).await;
+            return;
+        }
+        Ok(bytes) => too_long(bytes.len()),
+        Err(error) => error,
     };
-    writing.send(Body::Answer(bytes)).await;
+    if let Ok(bytes) = wire::seal(&Answer::Refused(refused)) {
+        writing.send(Body::Answer(bytes)).await;
+    }
 }
 
 /// Keeps a lease until whoever asked for it is gone, with or without having heard the answer.

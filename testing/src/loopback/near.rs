@@ -51,7 +51,7 @@ impl Near {
     }
 
     fn say(&self, call: &Call) -> Result<(Reading, Writing)> {
-        let bytes = wire::seal(call);
+        let bytes = wire::seal(call)?;
         if bytes.len() > packet::MAX {
             return Err(too_long(bytes.len()));
         }

@@ -12,3 +12,4 @@ pub mod probe;
 pub(crate) mod reap;
 pub mod record;
 pub(crate) mod sweeping;
+pub(crate) mod trees;

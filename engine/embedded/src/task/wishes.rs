@@ -7,13 +7,13 @@ use crate::task::work::nudge;
 use crate::{
     clock,
     network::stored,
-    root::{places, record},
+    root::{places, record, trees},
     task::removal,
     volumes,
 };
 use keel_engine::{
     Assignment, Content, EngineError, Event, Lease, NetworkSpec, Presence, PullPolicy, Result,
-    TaskAssignment, VolumeSpec,
+    TaskAssignment, Tree, VolumeSpec,
 };
 use std::fs;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ impl Core {
         for wish in wishes {
             let taken = match wish {
                 Assignment::Content(content) => self.take_content(content.clone()).await,
+                Assignment::Tree(tree) => self.take_tree(tree.clone()).await,
                 Assignment::Image { reference, policy, wanted } => {
                     self.take_image(reference.clone(), *policy, *wanted).await
                 }
@@ -73,6 +74,13 @@ impl Core {
         })
         .await
         .map_err(failed("cannot store content"))?;
+        self.wake_waiting();
+        Ok(())
+    }
+
+    async fn take_tree(&self, tree: Tree) -> Result<()> {
+        let layout = self.layout.clone();
+        blocking::run(move || trees::take(&layout, &tree)).await?;
         self.wake_waiting();
         Ok(())
     }

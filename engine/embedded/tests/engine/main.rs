@@ -11,6 +11,7 @@ mod life;
 mod person;
 mod played;
 mod resources;
+mod revisions;
 
 use keel_embedded::Layout;
 use std::ffi::OsString;
@@ -52,6 +53,7 @@ fn run(filter: &str) -> bool {
         leases::TESTS,
         person::TESTS,
         resources::TESTS,
+        revisions::TESTS,
     ];
     let tests = groups.into_iter().flatten().filter(|(name, _)| name.contains(filter));
     let mut failed = Vec::new();
