@@ -38,7 +38,7 @@ struct Looked<'a> {
     nodes: Nodes,
     plan: Plan,
     owner: Option<Owner>,
-    _held: (Turns, tokio::sync::RwLockReadGuard<'a, ()>),
+    held: (Turns, tokio::sync::RwLockReadGuard<'a, ()>),
 }
 
 /// What planning came to.
@@ -86,19 +86,19 @@ async fn passed(
 ) -> Result<Passed, PassError> {
     let _turn = controller.turn(stack).await; // never two at once for one stack
     let (depth, began) = (controller.depth_for(stack, asked), Instant::now());
-    let Looked { nodes, plan, owner, _held } = controller.look(stack, asked, depth).await?; // edge: nodes
+    let Looked { nodes, plan, owner, held } = controller.look(stack, asked, depth).await?; // edge: nodes
     let took = began.elapsed();
     if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
         // An event about the last of a stack's tasks may come after it was forgotten.
         return Ok(Passed { plan, nodes, refused: None });
     }
     if asked.people_only {
-        return controller.for_people(stack, nodes, plan).await;
+        return controller.for_people(stack, nodes, plan, &held.0).await;
     }
     controller.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Wish> = plan.wishes().cloned().collect();
     controller.note_needed(&wishes).await?; // edge: disk
-    let refused = controller.fleet().assign(&wishes).await.err(); // edge: nodes
+    let refused = controller.fleet().assign_under(&held.0, &wishes).await.err(); // edge: nodes
     debug!(
         tasks = plan.entries.len(),
         assigned = wishes.len(),
@@ -129,7 +129,7 @@ impl Controller {
             let nodes = self.fleet().observe(depth.clone()).await.map_err(PassError::Silent)?;
             match self.place(stack, asked, &nodes, &needed).await? {
                 Placed::Planned(plan, owner) => {
-                    return Ok(Looked { nodes, plan: *plan, owner, _held: (driving, kept) });
+                    return Ok(Looked { nodes, plan: *plan, owner, held: (driving, kept) });
                 }
                 Placed::Beyond(more) => needed.extend(more),
             }
@@ -263,9 +263,10 @@ impl Controller {
         stack: &StackName,
         nodes: Nodes,
         plan: Plan,
+        turns: &Turns,
     ) -> Result<Passed, PassError> {
         let wishes: Vec<Wish> = plan.wishes().cloned().collect();
-        let refused = self.fleet().assign(&wishes).await.err();
+        let refused = self.fleet().assign_under(turns, &wishes).await.err();
         if !wishes.is_empty() {
             let mut note = note_of(&plan, refused.as_ref(), None, self.now());
             if refused.is_none() {
