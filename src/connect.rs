@@ -13,7 +13,7 @@ use crate::machine::{Driving, check_machine, engine, settings};
 use crate::{env, root, sudo};
 use keel_api::shapes::Info;
 use keel_api::{Api, Client, ClientError, Served, router};
-use keel_embedded::{Embedded, Holder, Layout, Lease, LockError, RootLock};
+use keel_embedded::{Embedded, Holder, Layout, LockError, RootLease, RootLock};
 use keel_reconciler::Controller;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ pub async fn connect(context: &Context, need: Need, who: &str) -> Result<Connect
         Need::Read => local(context, &layout, Driving::Not).await,
         Need::Drive => match lock(context, &layout, who).await? {
             Driver::Me(lock) => {
-                let (lease, _turn) = Lease::new(&layout, who, lock, waiting(context));
+                let (lease, _turn) = RootLease::new(&layout, who, lock, waiting(context));
                 local(context, &layout, Driving::InTurns(lease)).await
             }
             Driver::Daemon(client) => Ok(Connection { client, local: None }),
@@ -122,7 +122,7 @@ pub async fn drive_until_idle(context: &Context, who: &str) -> Result<Exit> {
             return Err(sudo::offer(context, &format!("`{who}` needs root")));
         }
         if let Driver::Me(lock) = lock(context, &layout, who).await? {
-            let (lease, turn) = Lease::new(&layout, who, lock, waiting(context));
+            let (lease, turn) = RootLease::new(&layout, who, lock, waiting(context));
             let engine = engine(context, &layout, Driving::InTurns(lease)).await?;
             drop(turn);
             engine.idle().await;

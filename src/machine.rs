@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::{env, root};
-use keel_embedded::{Embedded, Layout, Lease, Options};
+use keel_embedded::{Embedded, Layout, Options, RootLease};
 use keel_reconciler::config::{Config, SourceConfig};
 use keel_reconciler::repos::Repos;
 use keel_reconciler::{Clock, Fleet, Settings};
@@ -31,7 +31,7 @@ pub enum Driving {
     /// For as long as its engine is open; it holds the lock.
     ForLife,
     /// In turns of this.
-    InTurns(Lease),
+    InTurns(RootLease),
 }
 
 /// This machine's engine.

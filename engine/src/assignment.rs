@@ -1,8 +1,8 @@
 //! What a node is told: wishes, durable once handed over.
 
 use crate::{
-    Digest, Goal, NetworkSpec, ObservedTask, Opaque, Place, Presence, PullPolicy, TaskId, TaskSpec,
-    VolumeSpec,
+    Content, Digest, Goal, NetworkSpec, ObservedTask, Opaque, Place, Presence, PullPolicy, TaskId,
+    TaskSpec, Tree, VolumeSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -10,10 +10,13 @@ use std::sync::Arc;
 
 /// A wish. The same specification with a higher generation means: apply it again (healing,
 /// start, restart).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Assignment {
     /// Content that tasks name by digest; kept 0600.
     Content(Content),
+    /// Files of a revision that tasks mount by digest.
+    Tree(Tree),
     /// An image.
     Image {
         /// As written.
@@ -39,21 +42,6 @@ pub enum Assignment {
     },
     /// A task.
     Task(Box<TaskAssignment>),
-}
-
-/// Content by its digest: a config, a secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    /// Of the bytes.
-    pub digest: Digest,
-    /// Never printed.
-    pub bytes: Arc<[u8]>,
-}
-
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Content({})", self.digest)
-    }
 }
 
 /// A wish about one task.

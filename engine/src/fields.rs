@@ -327,12 +327,13 @@ impl std::fmt::Display for Port {
     }
 }
 
-/// Where a revision's checkout lies is no part of the meaning, only what it holds.
+/// Where the content of a revision lies is no part of the meaning, only what it is.
 fn mounts(values: &[Mount]) -> Value {
     let meaning = |mount: &Mount| {
         let mut mount = mount.clone();
-        if let MountSource::Revision { path, .. } = &mut mount.source {
+        if let MountSource::Revision { path, tree, .. } = &mut mount.source {
             path.clear();
+            *tree = None;
         }
         mount
     };
@@ -411,7 +412,7 @@ mod tests {
     }
 
     fn revision(path: &str, digest: &Digest) -> Mount {
-        let source = MountSource::Revision { path: path.into(), digest: *digest };
+        let source = MountSource::Revision { path: path.into(), digest: *digest, tree: None };
         let (target, digest) = ("/x".into(), None);
         Mount { source, target, read_only: true, shared: false, propagation: None, digest }
     }
@@ -445,6 +446,8 @@ mod tests {
         moved.volumes = vec![revision("/checkout/2", &Digest::of(b"x"))];
         assert_eq!(hash_of(&base), hash_of(&renamed), "a slot's name");
         assert_eq!(hash_of(&base), hash_of(&moved), "another checkout of the same content");
+        moved.volumes = vec![revision("", &Digest::of(b"x"))];
+        assert_eq!(hash_of(&base), hash_of(&moved), "the node's own copy of it");
         let mut edited = base.clone();
         edited.volumes = vec![revision("/checkout/1", &Digest::of(b"y"))];
         assert_ne!(hash_of(&base), hash_of(&edited), "another content");

@@ -5,13 +5,18 @@
 //!
 //! # Invariants
 //! - Nothing here does I/O, names a runtime or reads a clock.
+//! - Whatever an [`Engine`] takes and answers can travel ([`wire`]).
 //! - A field of a task, network or volume is named once, in [`fields`]; diff, hash, in-place
 //!   update, read-back and report walk that table.
 //! - A field at its default is neither stored nor hashed, so that a version that knows more keys
 //!   restarts nothing.
 
 mod assignment;
+mod cause;
+mod content;
 mod diff;
+mod error;
+mod event;
 mod failure;
 pub mod fields;
 mod finding;
@@ -20,6 +25,7 @@ mod goal;
 mod hash;
 mod ids;
 pub mod labels;
+mod lease;
 mod limits;
 mod network;
 mod nodes;
@@ -27,20 +33,27 @@ mod observation;
 mod open;
 mod sweep;
 mod task;
+pub mod tree;
 mod value;
 mod volume;
+pub mod wire;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-pub use assignment::{Assignment, Content, TaskAssignment};
+pub use assignment::{Assignment, TaskAssignment};
+pub use cause::Cause;
+pub use content::Content;
 pub use diff::{Difference, cost_of, diff};
+pub use error::{EngineError, Result, Thing, Trouble};
+pub use event::Event;
 pub use failure::{Failure, FailureKind};
 pub use finding::{FieldPath, Finding, FindingCause, FindingField, FindingSubject, Level};
 pub use goal::{Goal, Opaque, Presence};
 pub use hash::{digest_of, hash_of};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;
+pub use lease::{Lease, Turn};
 pub use limits::{Limit, Limits, limits_of};
 pub use network::{AddressPool, NetworkSpec, PoolSpec, stored_pools};
 pub use nodes::{NodeReport, Nodes, Silent, Wish};
@@ -54,6 +67,7 @@ pub use task::{
     Attachment, Capability, Device, FileMount, HealthCheck, HealthTest, Mount, MountSource,
     NetworkMode, Port, Protocol, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit,
 };
+pub use tree::Tree;
 pub use value::Value;
 pub use volume::VolumeSpec;
 
@@ -64,22 +78,29 @@ pub use volume::VolumeSpec;
 ///   node works on it by itself, through its own restarts; [`Observation`] says what became of it.
 /// - Assigning twice is once. A generation lower than the one that a task has is refused.
 /// - Within a generation a goal only moves forward.
+/// - What comes without a lease is done under one that the node grants for it alone.
 /// - Two tasks of one slot may live at a time (start-first), so a task is named by its own id.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// What exists. [`Depth::Fields`] also reads every field back from the kernel: for drift.
     async fn observe(&self, depth: Depth) -> Result<Observation>;
-    /// Hands over wishes: contents, images, networks, volumes, tasks. They are stored in the
+    /// Hands over wishes: contents, files, images, networks, volumes, tasks. They are stored in the
     /// order given; one that is refused is named in the error and stops none of the others.
     async fn assign(&self, wishes: &[Assignment]) -> Result<()>;
-    /// Waits for its turn, where several drive the node one after another. While it is held nobody
-    /// else changes anything there.
-    async fn turn(&self) -> Result<Turn> {
-        Ok(Box::new(()))
-    }
+    /// The same under a lease: refused whole once that is over.
+    async fn assign_under(&self, lease: &Lease, wishes: &[Assignment]) -> Result<()>;
+    /// Waits for a lease, where several drive the node one after another. While one is held nobody
+    /// else changes anything there. [`Turn`] is one that releases itself.
+    async fn lease(&self) -> Result<Lease>;
+    /// Says that a lease is still wanted; refused once it is over.
+    async fn renew(&self, lease: &Lease) -> Result<()>;
+    /// Gives a lease back. Waits for nothing, and one that is over is no matter.
+    fn release(&self, lease: &Lease);
     /// Takes away what nothing needs. Unlike a wish it is done when this returns, and not gone on
     /// with by itself: whoever drives asks for it again and again.
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept>;
+    /// The same under a lease.
+    async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept>;
     /// What takes up how much room. Slow: it looks at every file of tasks and volumes.
     async fn usage(&self) -> Result<Usage>;
     /// Hints that something changed; may skip some, and then says so ([`Event::Missed`]).
@@ -88,9 +109,6 @@ pub trait Engine: Send + Sync {
     /// [`frames`].
     async fn open(&self, what: Open) -> Result<Box<dyn Duplex>>;
 }
-
-/// A turn at a node, held until it is dropped.
-pub type Turn = Box<dyn Send>;
 
 /// A byte stream in both directions, framed by [`frames`].
 #[async_trait]
@@ -115,95 +133,4 @@ pub trait FrameReader: Send {
 pub trait FrameWriter: Send {
     /// Hands a frame over; an error means that the other side is gone.
     async fn send(&mut self, frame: frames::Frame) -> std::io::Result<()>;
-}
-
-/// A hint, never a command: whoever hears it looks at what is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A task's state, health or phase changed.
-    Task(TaskId),
-    /// An image came, went or failed to come.
-    Image(String),
-    /// A network or volume changed.
-    Resource(String),
-    /// Some events were skipped: look at everything.
-    Missed,
-}
-
-/// What an engine answers.
-pub type Result<T> = std::result::Result<T, EngineError>;
-
-/// Why an engine could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The wish is older than what the task has.
-    #[error("task {task} is at generation {has}, so generation {given} is refused")]
-    OldGeneration {
-        /// The task.
-        task: TaskId,
-        /// Its generation.
-        has: u64,
-        /// What was handed over.
-        given: u64,
-    },
-    /// The target of an [`Open`] or of a wish does not exist.
-    #[error("no such {kind}: {name}")]
-    NotFound {
-        /// `task`, `image`, `network`, `volume`.
-        kind: &'static str,
-        /// How it was asked for.
-        name: String,
-    },
-    /// The target is in a state that forbids it.
-    #[error("{what}")]
-    Conflict {
-        /// What is in the way, in words.
-        what: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-    /// Somebody else drives the node from now on.
-    #[error("{by} drives this root now")]
-    Driven {
-        /// Who.
-        by: String,
-    },
-    /// The machine lacks something, or an operation failed.
-    #[error("{what}")]
-    Failed {
-        /// What was tried, in words.
-        what: String,
-        /// The cause.
-        #[source]
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-}
-
-impl EngineError {
-    /// A failure with its cause.
-    pub fn failed(
-        what: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        Self::Failed { what: what.into(), source: Some(source.into()), hint: None }
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        match self {
-            Self::Conflict { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
-            Self::NotFound { kind: "network", .. } => {
-                Some("`keel network ls` lists them, and `keel network create NAME` creates one")
-            }
-            Self::NotFound { kind: "volume", .. } => {
-                Some("`keel volume ls` lists them, and `keel volume create NAME` creates one")
-            }
-            Self::OldGeneration { .. } | Self::NotFound { .. } | Self::Driven { .. } => None,
-        }
-    }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// How closely to look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Depth {
     /// What the tasks' own records say, and whether their processes live.
     State,

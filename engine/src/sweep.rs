@@ -34,12 +34,14 @@ pub struct Sweep {
     pub needed: BTreeSet<String>,
     /// Images that stay though no name leads to them any more, by manifest digest.
     pub digests: BTreeSet<Digest>,
-    /// Contents that stay.
+    /// Contents and trees that stay.
     pub contents: BTreeSet<Digest>,
     /// What no name leads to goes if it came before then; milliseconds since 1970.
     pub images_before: u64,
     /// Other contents go if they came before then.
     pub contents_before: u64,
+    /// Other trees go if they came before then.
+    pub trees_before: u64,
     /// Nothing goes: it is only told what would.
     pub dry: bool,
 }
@@ -54,7 +56,7 @@ pub struct Usage {
     pub tasks: BTreeMap<TaskId, u64>,
     /// Each volume that the node keeps itself.
     pub volumes: BTreeMap<String, u64>,
-    /// Configs and secrets.
+    /// Configs, secrets and files of revisions.
     pub contents: u64,
 }
 
@@ -66,6 +68,8 @@ pub struct Swept {
     pub images: Vec<String>,
     /// Contents that are gone.
     pub contents: u64,
+    /// Trees that are gone.
+    pub trees: u64,
     /// Bytes that are free now, or will be soon.
     pub bytes: u64,
     /// Images are pulled: no image and no part of one has gone.

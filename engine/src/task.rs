@@ -156,6 +156,12 @@ impl TaskSpec {
         })
     }
 
+    /// What the node has to be handed before it can run: configs, secrets, files of a revision.
+    pub fn contents(&self) -> impl Iterator<Item = Digest> {
+        let files = self.configs.iter().chain(&self.secrets).map(|file| file.digest);
+        files.chain(self.volumes.iter().filter_map(|mount| mount.source.tree()))
+    }
+
     /// Of the paths that an image declares as volumes those where the task mounts nothing of its
     /// own: there it gets an anonymous volume.
     #[must_use]
@@ -248,11 +254,38 @@ pub enum MountSource {
     },
     /// A file or folder of a revision: read-only, and part of the task's meaning by its content.
     Revision {
-        /// Absolute path in the revision's immutable checkout; not part of the meaning.
+        /// Empty, but for what an earlier version assigned: then an absolute path in the controller's
+        /// checkout. Not part of the meaning; always stored, since shims of that version read it.
+        #[serde(default)]
         path: String,
-        /// Digest of what is there.
+        /// Digest of what is written there, which is the meaning: that of a link is what it points to.
         digest: Digest,
+        /// The [`crate::Tree`] that it leads to, where that is another one.
+        #[serde(default, skip_serializing_if = "is_default")]
+        tree: Option<Digest>,
     },
+}
+
+impl MountSource {
+    /// The tree that has the content, where the node was handed one.
+    #[must_use]
+    pub fn tree(&self) -> Option<Digest> {
+        match self {
+            Self::Revision { path, digest, tree } if path.is_empty() => {
+                Some(tree.unwrap_or(*digest))
+            }
+            _ => None,
+        }
+    }
+
+    /// The path in the controller's checkout that an earlier version assigned.
+    #[must_use]
+    pub fn checkout_path(&self) -> Option<&str> {
+        match self {
+            Self::Revision { path, .. } if !path.is_empty() => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// A volume or a bind mount.

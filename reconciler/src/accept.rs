@@ -10,7 +10,7 @@ use crate::record::RecordError;
 use crate::refresh_error::RefreshError;
 use crate::source::Source;
 use crate::store::Keep;
-use keel_engine::{Assignment, MountSource, StackName};
+use keel_engine::{Assignment, EngineError, MountSource, StackName};
 use keel_plan::desired::Desired;
 use keel_plan::standing::{Removal, Standing};
 use std::collections::BTreeSet;
@@ -104,8 +104,8 @@ async fn store(
     };
     let back = records.change_standing(&desired.stack, Keep::OnDisk, welcome).await?;
     let standing = before.as_ref().map_or(Match::Different, |before| compared(before, desired));
+    hand_over_files(stack, coming, desk).await?;
     if standing != Match::Identical {
-        source.keep_files(desired).await?;
         if standing == Match::Different {
             let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
             desk.fleet().assign_everywhere(&contents).await.map_err(RefreshError::Contents)?;
@@ -119,6 +119,21 @@ async fn store(
         desk.stacks().hint(desired.stack.clone());
     }
     Ok(kept)
+}
+
+/// Nodes have the files of the revision before tasks that mount them. Those that are there already cost
+/// nothing; those that were lost there come again, since each start does this once for each stack.
+async fn hand_over_files(
+    stack: &LoadedStack,
+    coming: &Coming<'_>,
+    desk: &Desk,
+) -> Result<(), RefreshError> {
+    let (files, paths) = (coming.files.clone(), stack.trees.clone());
+    let trees = keel_blocking::run(move || files.trees(&paths)).await;
+    let failed = |error| EngineError::failed("cannot read files of the revision", error);
+    let wishes = trees.map_err(failed).map_err(RefreshError::Contents)?.into_iter();
+    let wishes: Vec<_> = wishes.map(Assignment::Tree).collect();
+    desk.fleet().assign_everywhere(&wishes).await.map_err(RefreshError::Contents)
 }
 
 /// How what was desired stands to what comes.
@@ -153,18 +168,19 @@ pub(crate) fn compared(before: &Desired, coming: &Desired) -> Match {
     if there == *before { Match::SameMeaning } else { Match::Different }
 }
 
-/// With the earlier one's name of the revision, and its checkout where the same content is there.
+/// With the earlier one's name of the revision, and where the same content was for an earlier version.
 fn aligned(mut coming: Desired, before: &Desired) -> Desired {
     coming.revision.clone_from(&before.revision);
     for (service, old) in coming.services.values_mut().zip(before.services.values()) {
         for (mount, old) in service.spec.volumes.iter_mut().zip(&old.spec.volumes) {
             if let (
-                MountSource::Revision { path, digest },
-                MountSource::Revision { path: old, digest: same },
-            ) = (&mut mount.source, &old.source)
+                MountSource::Revision { digest, .. },
+                MountSource::Revision { digest: same, .. },
+            ) = (&mount.source, &old.source)
                 && digest == same
+                && old.source.checkout_path().is_some()
             {
-                path.clone_from(old);
+                mount.source.clone_from(&old.source);
             }
         }
     }

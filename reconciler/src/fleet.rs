@@ -12,7 +12,7 @@ use futures_util::stream::{BoxStream, SelectAll, Stream, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, NodeName, NodeReport, Nodes,
-    Observation, Open, Result, Sweep, Swept, TaskId, Turn, Usage, Wish,
+    Observation, Open, Result, Sweep, Swept, TaskId, Thing, Turn, Usage, Wish,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -169,9 +169,9 @@ impl Fleet {
         let nodes = self.nodes.iter().filter(|(name, node)| at.contains(*name) && speaks(node));
         let turns = nodes.map(|(name, node)| async move {
             match self.nodes.len() {
-                1 => (name, Some(node.engine.turn().await)),
+                1 => (name, Some(Turn::take(Arc::clone(&node.engine)).await)),
                 // Others may have it for as long as that.
-                _ => (name, timeout(COUNTING, node.engine.turn()).await.ok()),
+                _ => (name, timeout(COUNTING, Turn::take(Arc::clone(&node.engine))).await.ok()),
             }
         });
         let mut held = BTreeMap::new();
@@ -194,18 +194,34 @@ impl Fleet {
     /// Hands wishes over, each to its node and in order; what is refused is named in the error and stops
     /// none of the others.
     pub async fn assign(&self, wishes: &[Wish]) -> Result<()> {
+        self.hand_over(None, wishes).await
+    }
+
+    /// The same under turns that are held: a node that somebody else has driven since refuses.
+    pub async fn assign_under(&self, turns: &Turns, wishes: &[Wish]) -> Result<()> {
+        self.hand_over(Some(turns), wishes).await
+    }
+
+    async fn hand_over(&self, turns: Option<&Turns>, wishes: &[Wish]) -> Result<()> {
         let mut of: BTreeMap<&NodeName, Vec<Assignment>> = BTreeMap::new();
         for wish in wishes {
             of.entry(&wish.node).or_default().push(wish.what.clone());
         }
-        let hands = of.iter().map(|(name, wishes)| self.assign_to(name, wishes));
+        let turn = |name: &NodeName| turns.and_then(|turns| turns.0.get(name));
+        let hands = of.iter().map(|(name, wishes)| self.assign_to(name, turn(name), wishes));
         join_all(hands).await.into_iter().collect()
     }
 
-    async fn assign_to(&self, name: &NodeName, wishes: &[Assignment]) -> Result<()> {
-        match self.nodes.get(name) {
-            Some(node) => node.engine.assign(wishes).await,
-            None => Err(EngineError::NotFound { kind: "node", name: name.to_string() }),
+    async fn assign_to(
+        &self,
+        name: &NodeName,
+        turn: Option<&Turn>,
+        wishes: &[Assignment],
+    ) -> Result<()> {
+        match (self.nodes.get(name), turn) {
+            (Some(node), Some(turn)) => node.engine.assign_under(turn.lease(), wishes).await,
+            (Some(node), None) => node.engine.assign(wishes).await,
+            (None, _) => Err(EngineError::NotFound { kind: Thing::Node, name: name.to_string() }),
         }
     }
 
@@ -214,19 +230,32 @@ impl Fleet {
         if wishes.is_empty() {
             return Ok(());
         }
-        let hands = self.nodes.values().map(|node| node.engine.assign(wishes));
+        let hands = self.nodes.iter().map(|(name, node)| async move {
+            match node.engine.assign(wishes).await {
+                // One that does not answer keeps nobody else from going on.
+                Err(_) if *name != self.home && node.answer(name, Depth::State).await.is_err() => {
+                    Ok(())
+                }
+                other => other,
+            }
+        });
         join_all(hands).await.into_iter().collect()
     }
 
-    /// Takes away what nothing needs, on each of these nodes.
+    /// Takes away what nothing needs, on each of these nodes; under turns, where they are held.
     pub async fn sweep(
         &self,
+        turns: Option<&Turns>,
         sweeps: &BTreeMap<NodeName, Sweep>,
     ) -> Result<BTreeMap<NodeName, Swept>> {
         let there =
             sweeps.iter().filter_map(|(name, sweep)| Some((name, self.nodes.get(name)?, sweep)));
         let sweeps = there.map(|(name, node, sweep)| async move {
-            Ok((name.clone(), node.engine.sweep(sweep).await?))
+            let swept = match turns.and_then(|turns| turns.0.get(name)) {
+                Some(turn) => node.engine.sweep_under(turn.lease(), sweep).await?,
+                None => node.engine.sweep(sweep).await?,
+            };
+            Ok((name.clone(), swept))
         });
         join_all(sweeps).await.into_iter().collect()
     }
@@ -270,7 +299,7 @@ impl Fleet {
                 other => return other,
             }
         }
-        let mut answer = EngineError::NotFound { kind: "task", name: task.to_string() };
+        let mut answer = EngineError::NotFound { kind: Thing::Task, name: task.to_string() };
         for (name, node) in self.nodes.iter() {
             match node.engine.open(what.clone()).await {
                 Err(error @ EngineError::NotFound { .. }) => answer = error,
@@ -384,5 +413,35 @@ impl Node {
         let why = with_causes(error);
         memory.silent = Some(Silence { since, why: why.clone() });
         (NodeReport::Unknown { since, why, last: memory.last.clone() }, first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keel_engine::{Presence, PullPolicy};
+    use keel_testing::fake::Fake;
+
+    #[tokio::test]
+    async fn what_is_decided_in_a_turn_that_is_over_is_not_done() {
+        let (name, fake) = (NodeName::new("one"), Arc::new(Fake::new("one")));
+        let fleet = Fleet::of(name.clone(), fake.clone());
+        let (reference, policy) = ("app:1".to_owned(), PullPolicy::Missing);
+        let what = Assignment::Image { reference, policy, wanted: Presence::Present };
+        let wishes = [Wish { node: name.clone(), what }];
+        let sweeps = [(name, Sweep::default())].into();
+        let turns = fleet.turn_everywhere().await.unwrap();
+        fleet.assign_under(&turns, &[]).await.unwrap();
+        fake.take_over();
+        let refused = fleet.assign_under(&turns, &wishes).await;
+        assert!(matches!(refused, Err(EngineError::Driven { .. })), "{refused:?}");
+        let refused = fleet.sweep(Some(&turns), &sweeps).await;
+        assert!(matches!(refused, Err(EngineError::Driven { .. })), "{refused:?}");
+        assert!(fake.observe(Depth::State).await.unwrap().images.is_empty());
+        let turns = fleet.turn_everywhere().await.unwrap();
+        fleet.assign_under(&turns, &wishes).await.unwrap();
+        assert_eq!(fake.leases().len(), 1);
+        drop(turns);
+        assert_eq!(fake.leases(), [], "a turn that is dropped is given back");
     }
 }

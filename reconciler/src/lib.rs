@@ -13,6 +13,7 @@ pub mod advice;
 pub mod allowed;
 pub mod ask;
 mod cause;
+mod checkout_tree;
 pub mod clock;
 mod concerns;
 pub mod config;

@@ -9,7 +9,7 @@ use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
 use crate::lookups::{Answers, Asked};
 use base64::Engine as _;
-use keel_engine::{Content, StackName, digest_of};
+use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
 use keel_plan::lower::{self, Context, Lack, lower};
 use keel_spec::{Code, Permission, Permits, Problem, Project, Rendered, Severity, Texts};
@@ -64,6 +64,8 @@ pub struct LoadedStack {
     pub stack: Option<keel_spec::Stack>,
     /// The texts that its problems point into.
     pub(crate) texts: Texts,
+    /// Files of the revision that its tasks mount, by digest, and where in the repository they are.
+    pub(crate) trees: BTreeMap<Digest, PathBuf>,
     /// Paths in the repository that its tasks see below the source's data folder.
     pub data: BTreeSet<PathBuf>,
     /// Files that decided what it is; a change of one means to load again.
@@ -91,6 +93,7 @@ impl LoadedStack {
             problems: vec![problem],
             stack: None,
             texts: Texts::default(),
+            trees: BTreeMap::new(),
             data: BTreeSet::new(),
             read: BTreeSet::new(),
             wants: [path.to_owned()].into(),
@@ -170,6 +173,7 @@ impl Reading {
             problems: vec![],
             stack: None,
             texts: Texts::default(),
+            trees: BTreeMap::new(),
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
             wants: BTreeSet::new(),
@@ -186,7 +190,7 @@ impl Reading {
             let found = lowered.problems.into_iter();
             let found = found.filter(|found| !stack.allows(found) && told(found));
             problems.extend(keel_spec::problem::gathered(found.collect()));
-            out.data = lowered.data;
+            (out.data, out.trees) = (lowered.data, lowered.trees);
             out.lowered = Some((lowered.desired, lowered.contents));
         }
         let commit = self.revision.as_deref().map(keel_engine::short);

@@ -227,6 +227,11 @@ impl Sources for Asked<'_> {
         self.files.tracked(in_repo)
     }
 
+    fn linked(&self, in_repo: &Path) -> Option<Digest> {
+        // It was noted when it was asked whether it is tracked.
+        self.files.linked(in_repo)
+    }
+
     fn lacks(&self, path: &Path) -> Option<Lack> {
         self.miss(path, true);
         self.files.lacks(path)

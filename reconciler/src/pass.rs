@@ -39,7 +39,7 @@ struct Looked<'a> {
     nodes: Nodes,
     plan: Plan,
     owner: Option<Owner>,
-    _held: (Turns, tokio::sync::RwLockReadGuard<'a, ()>),
+    held: (Turns, tokio::sync::RwLockReadGuard<'a, ()>),
 }
 
 /// What planning came to.
@@ -83,19 +83,19 @@ pub(crate) async fn pass(
 async fn passed(stack: &StackName, asked: &Asked, desk: &Arc<Desk>) -> Result<Passed, PassError> {
     let _turn = desk.turn(stack).await; // never two at once for one stack
     let (depth, began) = (desk.depth_for(stack, asked), Instant::now());
-    let Looked { nodes, plan, owner, _held } = desk.look(stack, asked, depth).await?; // edge: nodes
+    let Looked { nodes, plan, owner, held } = desk.look(stack, asked, depth).await?; // edge: nodes
     let took = began.elapsed();
     if owner.is_none() && plan.entries.is_empty() && plan.standing == Standing::default() {
         // An event about the last of a stack's tasks may come after it was forgotten.
         return Ok(Passed { plan, nodes, refused: None });
     }
     if asked.people_only {
-        return desk.for_people(stack, nodes, plan).await;
+        return desk.for_people(stack, nodes, plan, &held.0).await;
     }
     desk.concerns(|concerns| concerns.expect(stack, &plan));
     let wishes: Vec<Wish> = plan.wishes().cloned().collect();
     desk.note_needed(&wishes).await?; // edge: disk
-    let refused = desk.fleet().assign(&wishes).await.err(); // edge: nodes
+    let refused = desk.fleet().assign_under(&held.0, &wishes).await.err(); // edge: nodes
     debug!(
         tasks = plan.entries.len(),
         assigned = wishes.len(),
@@ -126,7 +126,7 @@ impl Desk {
             let nodes = self.fleet().observe(depth.clone()).await.map_err(PassError::Silent)?;
             match self.place(stack, asked, &nodes, &needed).await? {
                 Placed::Planned(plan, owner) => {
-                    return Ok(Looked { nodes, plan: *plan, owner, _held: (driving, kept) });
+                    return Ok(Looked { nodes, plan: *plan, owner, held: (driving, kept) });
                 }
                 Placed::Beyond(more) => needed.extend(more),
             }
@@ -260,9 +260,10 @@ impl Desk {
         stack: &StackName,
         nodes: Nodes,
         plan: Plan,
+        turns: &Turns,
     ) -> Result<Passed, PassError> {
         let wishes: Vec<Wish> = plan.wishes().cloned().collect();
-        let refused = self.fleet().assign(&wishes).await.err();
+        let refused = self.fleet().assign_under(turns, &wishes).await.err();
         if !wishes.is_empty() {
             let mut note = note_of(&plan, refused.as_ref(), None, self.now());
             if refused.is_none() {

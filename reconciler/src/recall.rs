@@ -9,7 +9,6 @@
 use crate::load::LoadedStack;
 use crate::lookups::Changes;
 use crate::stack_files::StackFiles;
-use keel_engine::MountSource;
 use keel_plan::desired::Desired;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,11 +75,11 @@ pub(crate) fn unchanged() -> Changes {
     Changes::Paths(std::collections::BTreeSet::new())
 }
 
-/// Whether what its tasks mount of a checkout is there.
+/// Whether what its tasks mount of a checkout is there, as an earlier version left it.
 pub(crate) fn has_its_files(desired: &Desired) -> bool {
     let mut mounts = desired.services.values().flat_map(|service| &service.spec.volumes);
-    mounts.all(|mount| match &mount.source {
-        MountSource::Revision { path, .. } => Path::new(path).symlink_metadata().is_ok(),
-        _ => true,
+    mounts.all(|mount| {
+        let path = mount.source.checkout_path();
+        path.is_none_or(|path| Path::new(path).symlink_metadata().is_ok())
     })
 }

@@ -40,8 +40,7 @@ use crate::repos::Repos;
 use directory::Directory;
 use error::disk;
 use git::Git;
-use keel_engine::{Mount, MountSource};
-use keel_plan::desired::{Desired, Owner, Policy};
+use keel_plan::desired::{Owner, Policy};
 use keel_spec::{Permission, Permits};
 use seed::Sides;
 use std::collections::{BTreeMap, BTreeSet};
@@ -330,17 +329,6 @@ impl Source {
         done.map_err(|error| disk(format!("fill `{shown}` from the revision"), error.into()))
     }
 
-    /// What tasks are to mount of a revision outlives a loss of power.
-    pub async fn keep_files(&self, desired: &Desired) -> Result<(), SourceError> {
-        let Kind::Git(git) = &self.kind else { return Ok(()) };
-        let checkouts = git.folder.join("checkouts");
-        let mounts = desired.services.values().flat_map(|service| &service.spec.volumes);
-        let paths: BTreeSet<PathBuf> = mounts.filter_map(revision_path).collect();
-        let work = move || paths.iter().try_for_each(|path| checkout::keep(&checkouts, path));
-        let done = keel_blocking::run(work).await;
-        done.map_err(|error| disk("keep files of the revision".to_owned(), error.into()))
-    }
-
     /// How often it is looked at.
     pub fn poll(&self) -> Duration {
         self.poll
@@ -360,14 +348,6 @@ impl Source {
 /// them, since tokens are among them.
 fn lent(own: &BTreeMap<String, String>, is_limited: bool) -> BTreeMap<String, String> {
     if is_limited { BTreeMap::new() } else { own.clone() }
-}
-
-/// Where a mount's content is in a checkout.
-fn revision_path(mount: &Mount) -> Option<PathBuf> {
-    match &mount.source {
-        MountSource::Revision { path, .. } => Some(PathBuf::from(path)),
-        _ => None,
-    }
 }
 
 /// After so many failures before this one. Never oftener than it is polled.

@@ -1,9 +1,10 @@
 //! Where a stack's files are, and what of them may be read.
 
+use crate::checkout_tree;
 use crate::lfs;
 use crate::places::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
 use crate::source::inventory::Submodules;
-use keel_engine::{Digest, digest_of};
+use keel_engine::{Digest, Tree};
 use keel_plan::lower::{Lack, Sources};
 use keel_spec::files::tidy;
 use keel_spec::{Files, Kind, Project};
@@ -195,7 +196,15 @@ impl Sources for StackFiles {
 
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         let Self::Checkout { root, .. } = self else { return None };
-        tree_digest(&root.join(in_repo)).ok()
+        checkout_tree::digest(&root.join(in_repo)).ok()
+    }
+
+    fn linked(&self, in_repo: &Path) -> Option<Digest> {
+        let Self::Checkout { root, .. } = self else { return None };
+        let path = root.join(in_repo);
+        let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        let end = self.resolved(&path).filter(|_| is_link)?;
+        checkout_tree::digest(&root.join(end)).ok()
     }
 
     fn lacks(&self, path: &Path) -> Option<Lack> {
@@ -241,6 +250,17 @@ impl StackFiles {
         self.wants(path, false).into_iter().find(|one| Some(one.as_path()) != itself)
     }
 
+    /// The files at these paths, by their digests, as nodes are handed them.
+    pub(crate) fn trees(&self, paths: &BTreeMap<Digest, PathBuf>) -> io::Result<Vec<Tree>> {
+        let Self::Checkout { root, .. } = self else { return Ok(Vec::new()) };
+        let end = |path: &PathBuf| {
+            let path = root.join(path);
+            let end = self.resolved(&path).map(|end| root.join(end));
+            end.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, path.display().to_string()))
+        };
+        paths.iter().map(|(digest, path)| checkout_tree::files(*digest, end(path)?)).collect()
+    }
+
     /// Where in the checkout a path leads, also where its end is not there.
     fn resolved(&self, path: &Path) -> Option<PathBuf> {
         let Self::Checkout { root, .. } = self else { return None };
@@ -270,25 +290,4 @@ impl StackFiles {
             }
         }
     }
-}
-
-/// Of content and modes of a file, or of all below a folder. A link is what it points to.
-fn tree_digest(path: &Path) -> io::Result<Digest> {
-    use std::os::unix::fs::PermissionsExt;
-    let meta = std::fs::symlink_metadata(path)?;
-    if meta.is_symlink() {
-        let target = std::fs::read_link(path)?;
-        return Ok(digest_of(&("link", target.to_string_lossy())));
-    }
-    if meta.is_file() {
-        let executable = meta.permissions().mode() & 0o111 != 0;
-        return Ok(digest_of(&("file", executable, Digest::of(&std::fs::read(path)?))));
-    }
-    let mut below = BTreeMap::new();
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        below.insert(name, tree_digest(&entry.path())?);
-    }
-    Ok(digest_of(&("folder", below)))
 }

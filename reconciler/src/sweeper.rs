@@ -122,10 +122,10 @@ impl Desk {
     pub(crate) async fn clear(&self, reach: Reach) -> Result<(ClearedRow, bool), RoomError> {
         let (sources, busy) = self.quiet_sources().await?;
         let (swept, aside, noted) = {
-            let _driving = self.fleet().turn_everywhere().await?;
+            let driving = self.fleet().turn_everywhere().await?;
             let _alone = self.take_away().await;
             let decision = self.decide_room(reach).await?;
-            let swept = self.fleet().sweep(&decision.sweeps).await?;
+            let swept = self.fleet().sweep(Some(&driving), &decision.sweeps).await?;
             let folders: Vec<_> = sources.iter().map(|source| source.folder.clone()).collect();
             let gone = self.sources_gone(&folders).await?;
             let keep = decision.folders;
@@ -153,7 +153,7 @@ impl Desk {
     pub(crate) async fn spare(&self) -> Result<(BTreeMap<NodeName, u64>, UsageRow), RoomError> {
         let Decisions { mut sweeps, folders: keep, .. } = self.decide_room(Reach::All).await?;
         sweeps.values_mut().for_each(|sweep| sweep.dry = true);
-        let swept = self.fleet().sweep(&sweeps).await?;
+        let swept = self.fleet().sweep(None, &sweeps).await?;
         let sources = self.settings().sources_dir.clone();
         let row = keel_blocking::run(move || -> io::Result<UsageRow> {
             let in_use = |checkout: &Path| keep.iter().any(|path| path.starts_with(checkout));

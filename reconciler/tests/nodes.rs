@@ -106,8 +106,10 @@ async fn a_silent_node_is_unknown_and_the_rest_goes_on() {
     assert_eq!(said, [("shop-db-1", "unknown"), ("shop-web-1", "running")]);
     assert_eq!((rows[0].pid, rows[0].message.as_deref()), (None, Some("node two does not answer")));
 
-    // A push, another stack and a person's pull do not wait for it.
-    world.write("stacks/shop/compose.yaml", &SHOP.replace("web:1", "web:2"));
+    // A push with a config, another stack and a person's pull do not wait for it.
+    let configured = "web:2\n    configs: [page]";
+    let shop = SHOP.replace("web:1", configured) + "configs:\n  page: { content: hello }\n";
+    world.write("stacks/shop/compose.yaml", &shop);
     world.write("stacks/blog/compose.yaml", "name: blog\nservices:\n  web:\n    image: blog:1\n");
     until("the others go on", || async {
         running(&world.fake).await == ["blog-web-1=blog:1", "shop-web-1=web:2"]

@@ -44,12 +44,14 @@ async fn until_silent(controller: &Controller) {
 /// The file that a container sees at its first mount.
 async fn mounted(world: &World, task: &str, below: &str) -> String {
     let task = world.task(task).await;
-    let (MountSource::Revision { path, .. } | MountSource::Bind { path, .. }) =
-        &task.spec.volumes[0].source
-    else {
-        panic!("{:?}", task.spec.volumes)
-    };
-    std::fs::read_to_string(Path::new(path).join(below)).unwrap_or_else(|error| error.to_string())
+    match &task.spec.volumes[0].source {
+        MountSource::Bind { path, .. } => std::fs::read_to_string(Path::new(path).join(below))
+            .unwrap_or_else(|error| error.to_string()),
+        source => {
+            let content = world.fake.tree_file(&source.tree().unwrap(), below);
+            String::from_utf8(content.unwrap_or_default()).unwrap()
+        }
+    }
 }
 
 fn url(server: &Server, name: &str) -> String {

@@ -210,24 +210,23 @@ async fn a_refresh_without_news_repairs_what_was_lost_meanwhile() {
     repo.push();
     let controller = world.serve(vec![source(&repo, Duration::from_millis(100))]).await;
     until_settled(&controller, 2).await;
-    let path = || async {
-        let text = std::fs::read(world.path("root/records/stacks/a/desired.json")).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        let line = text.lines().find(|line| line.contains("/checkouts/")).unwrap().to_owned();
-        line.split('"').nth(3).unwrap().to_owned()
-    };
+    let tree = || async { world.task("a-web-1").await.spec.volumes[0].source.tree().unwrap() };
     // Another stack's commit leaves this one with the files that it has.
-    let first = path().await;
+    let first = tree().await;
     repo.write("stacks/b/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
     let commit = repo.push();
     until_at(&controller, &commit).await;
-    assert_eq!(path().await, first);
+    assert_eq!(tree().await, first);
     let task = world.task("a-web-1").await.id;
+    let file = || world.fake.tree_file(&first, "file");
     std::fs::remove_dir_all(world.path("root/sources/home")).unwrap();
-    until("what it mounts is there again", || async {
-        Path::new(&path().await).join("file").exists() && path().await.contains(&commit)
-    })
-    .await;
+    let checkout = world.path("root/sources/home/checkouts").join(&commit);
+    until("the clone is made anew", || async { checkout.exists() }).await;
+    assert_eq!(file().as_deref(), Some(b"1\n".as_slice()), "what it mounts was never away");
+    controller.stop().await;
+    world.fake.lose_trees();
+    let controller = world.serve(vec![source(&repo, Duration::from_millis(100))]).await;
+    until("what it mounts is there again", || async { file().is_some() }).await;
     assert_eq!(world.task("a-web-1").await.id, task, "the same files are no change");
 
     // A record that went is stored again, though nothing came.

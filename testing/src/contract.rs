@@ -6,12 +6,15 @@
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use keel_engine::tree::{self, Entry, EntryKind, Tree};
 use keel_engine::{
-    Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, NetworkSpec,
-    Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy, RestartPolicy, Sweep,
-    TaskAssignment, TaskId, TaskSpec, VolumeSpec,
+    Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, Mount,
+    MountSource, NetworkSpec, Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy,
+    RestartPolicy, Sweep, TaskAssignment, TaskId, TaskSpec, Thing, VolumeSpec,
 };
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -50,6 +53,8 @@ pub async fn suite(subject: &Subject<'_>) {
     subject.a_refused_wish_stops_no_other().await;
     subject.what_is_not_there_cannot_be_opened().await;
     subject.only_what_nobody_needs_is_swept().await;
+    subject.files_of_a_revision_come_by_their_digest().await;
+    subject.what_comes_under_a_lease_that_is_over_is_refused().await;
     subject.nothing_is_left().await;
 }
 
@@ -371,7 +376,7 @@ impl Subject<'_> {
     async fn what_is_not_there_cannot_be_opened(&self) {
         let task = TaskId::from_seed("nobody");
         let answer = self.engine.open(Open::Attach { task, stdin: false }).await;
-        assert!(matches!(answer, Err(EngineError::NotFound { kind: "task", .. })));
+        assert!(matches!(answer, Err(EngineError::NotFound { kind: Thing::Task, .. })));
     }
 
     async fn only_what_nobody_needs_is_swept(&self) {
@@ -411,10 +416,87 @@ impl Subject<'_> {
         assert_eq!(swept.contents, 2, "then they go");
     }
 
+    async fn files_of_a_revision_come_by_their_digest(&self) {
+        let (tree, nobodys) = (files("a page"), files("nobody's page"));
+        let entries = tree.entries().to_vec();
+        let told: BTreeMap<_, _> = [(PathBuf::from("page"), b"no page".to_vec())].into();
+        let wrong = Tree::new(Digest::of(b"wrong"), entries, Arc::new(told)).expect("a sound tree");
+        let refused = self.engine.assign(&[Assignment::Tree(wrong)]).await;
+        assert!(
+            matches!(refused, Err(EngineError::Conflict { .. })),
+            "files that are not what their digest says: {refused:?}"
+        );
+        let wishes = [&tree, &nobodys, &tree].map(|tree| Assignment::Tree(tree.clone()));
+        self.engine.assign(&wishes).await.expect("files are taken, also again");
+        let mut task = self.task("files", 1, Goal::Running);
+        Arc::make_mut(&mut task.spec).volumes.push(Mount {
+            source: MountSource::Revision { path: String::new(), digest: tree.digest, tree: None },
+            target: "/files".to_owned(),
+            read_only: true,
+            shared: false,
+            propagation: None,
+            digest: None,
+        });
+        self.assign(&task).await;
+        self.until_phase(&task.id, Phase::Running).await;
+        let all = u64::from(u32::MAX) * 1_000;
+        let sweep = Sweep { trees_before: all, ..Sweep::default() };
+        let kept = Sweep { contents: [nobodys.digest].into(), ..sweep.clone() };
+        let swept = self.engine.sweep(&kept).await.expect("there is something to sweep");
+        assert_eq!(swept.trees, 0, "neither a task's files go nor what is said to stay");
+        let swept = self.engine.sweep(&sweep).await.expect("there is something to sweep");
+        assert_eq!(swept.trees, 1, "nobody's go");
+        self.remove(task).await;
+        let swept = self.engine.sweep(&sweep).await.expect("there is something to sweep");
+        assert_eq!(swept.trees, 1, "then they go");
+    }
+
+    async fn what_comes_under_a_lease_that_is_over_is_refused(&self) {
+        let engine = self.engine;
+        let first = engine.lease().await.expect("whoever drives gets a lease");
+        let second = engine.lease().await.expect("and another one");
+        assert_ne!(first, second, "each is a lease of its own");
+        assert_eq!(first.epoch, second.epoch, "of one driver");
+        let task = self.task("leased", 1, Goal::Running);
+        let wishes = [Assignment::Task(Box::new(task.clone()))];
+        engine.renew(&first).await.expect("it holds");
+        engine.release(&first);
+        engine.release(&first);
+        for over in [&first, &keel_engine::Lease { epoch: second.epoch + 1, ..second.clone() }] {
+            let answers = [
+                engine.assign_under(over, &wishes).await,
+                engine.sweep_under(over, &Sweep::default()).await.map(drop),
+                engine.renew(over).await,
+            ];
+            let refused = |answer| matches!(answer, &Err(EngineError::Driven { .. }));
+            assert!(answers.iter().all(refused), "{answers:?}");
+        }
+        let seen = engine.observe(Depth::State).await.expect("observing works");
+        assert!(find(&seen, &task.id).is_none(), "what is refused is not done");
+        engine.assign_under(&second, &wishes).await.expect("the other one holds");
+        engine.sweep_under(&second, &Sweep::default()).await.expect("for all that it does");
+        self.until_phase(&task.id, Phase::Running).await;
+        engine.release(&second);
+        self.remove(task).await;
+    }
+
     async fn nothing_is_left(&self) {
         let seen = self.engine.observe(Depth::State).await.expect("observing works");
         assert!(seen.tasks.is_empty() && seen.networks.is_empty() && seen.volumes.is_empty());
     }
+}
+
+/// A folder with one page.
+fn files(page: &str) -> Tree {
+    let size = page.len() as u64;
+    let entries = vec![
+        Entry { path: PathBuf::new(), kind: EntryKind::Folder },
+        Entry { path: "page".into(), kind: EntryKind::File { executable: false, size } },
+    ];
+    let content = |_: &std::path::Path| Ok(Digest::of(page.as_bytes()));
+    let digest = tree::digest_by(&entries, content).expect("nothing is read");
+    let content: BTreeMap<_, _> = [(PathBuf::from("page"), page.as_bytes().to_vec())].into();
+    Tree::new(digest, entries, Arc::new(content)).expect("a sound tree")
 }
 
 fn find<'a>(seen: &'a Observation, id: &TaskId) -> Option<&'a ObservedTask> {

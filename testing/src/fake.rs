@@ -7,13 +7,16 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::frames::Frame;
+use keel_engine::tree::{self, EntryKind, Tree};
 use keel_engine::{
     AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
-    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, NodeName, Observation,
-    ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase, Presence,
-    PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Turn, Usage, cost_of,
+    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Lease, NodeName,
+    Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase,
+    Presence, PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Thing,
+    Usage, cost_of,
 };
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How the tasks of an image behave.
@@ -52,6 +55,8 @@ struct Inner {
     images: BTreeMap<String, ObservedImage>,
     /// With the time at which each came.
     contents: BTreeMap<Digest, (Content, u64)>,
+    /// The same, with the content of each file.
+    trees: BTreeMap<Digest, (BTreeMap<PathBuf, Vec<u8>>, u64)>,
     disk: Option<Disk>,
     behaviours: BTreeMap<String, Behaviour>,
     findings: Vec<Finding>,
@@ -60,6 +65,30 @@ struct Inner {
     silent: bool,
     /// How often somebody asked for a turn.
     turns: u64,
+    leases: Leases,
+}
+
+/// What is driven by whom.
+#[derive(Default)]
+struct Leases {
+    epoch: u64,
+    numbers: u64,
+    live: Vec<Lease>,
+}
+
+impl Leases {
+    fn grant(&mut self) -> Lease {
+        self.numbers += 1;
+        let (epoch, number) = (self.epoch, self.numbers);
+        let lease = Lease { holder: "a test".into(), epoch, number, term: None };
+        self.live.push(lease.clone());
+        lease
+    }
+
+    fn check(&self, lease: &Lease) -> Result<()> {
+        let by = || format!("driver {} of this node", self.epoch);
+        if self.live.contains(lease) { Ok(()) } else { Err(EngineError::Driven { by: by() }) }
+    }
 }
 
 impl Fake {
@@ -126,6 +155,19 @@ impl Fake {
         self.inner().contents.get(digest).map(|(content, _)| content.bytes.to_vec())
     }
 
+    /// The content of a file of a tree that was handed over; its path is empty where it is the root.
+    #[must_use]
+    pub fn tree_file(&self, digest: &Digest, path: &str) -> Option<Vec<u8>> {
+        let inner = self.inner();
+        let (files, _) = inner.trees.get(digest)?;
+        files.get(Path::new(path)).cloned()
+    }
+
+    /// Somebody removes all trees.
+    pub fn lose_trees(&self) {
+        self.inner().trees.clear();
+    }
+
     /// How full the disk is from now on, in percent.
     pub fn fill(&self, percent: u64) {
         self.inner().disk = Some(Disk { total: 100, free: 100 - percent.min(100) });
@@ -140,6 +182,19 @@ impl Fake {
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.inner().turns
+    }
+
+    /// Another process drives it from now on: all leases are over.
+    pub fn take_over(&self) {
+        let mut inner = self.inner();
+        inner.leases.epoch += 1;
+        inner.leases.live.clear();
+    }
+
+    /// Leases that are not over.
+    #[must_use]
+    pub fn leases(&self) -> Vec<Lease> {
+        self.inner().leases.live.clone()
     }
 
     /// Signals that were sent, in order.
@@ -170,6 +225,7 @@ impl Inner {
                 self.contents.insert(content.digest, (content.clone(), self.now));
                 Ok(())
             }
+            Assignment::Tree(tree) => self.take_tree(tree),
             Assignment::Image { reference, policy, wanted } => {
                 self.take_image(reference, *policy, *wanted)
             }
@@ -177,6 +233,24 @@ impl Inner {
             Assignment::Volume { spec, wanted } => self.take_volume(spec, *wanted),
             Assignment::Task(wish) => self.take_task(wish),
         }
+    }
+
+    fn take_tree(&mut self, tree: &Tree) -> Result<()> {
+        let failed = |error| EngineError::failed("cannot store files", error);
+        let mut files = BTreeMap::new();
+        for entry in tree.entries() {
+            if let EntryKind::File { .. } = entry.kind {
+                let content = tree.files().read(&entry.path).map_err(failed)?;
+                files.insert(entry.path.clone(), content);
+            }
+        }
+        let content = |path: &Path| Ok(Digest::of(&files[path]));
+        if tree::digest_by(tree.entries(), content).map_err(failed)? != tree.digest {
+            let what = format!("files {} came as something else", tree.digest);
+            return Err(EngineError::Conflict { what, hint: None });
+        }
+        self.trees.insert(tree.digest, (files, self.now));
+        Ok(())
     }
 
     fn take_image(&mut self, reference: &str, policy: PullPolicy, wanted: Presence) -> Result<()> {
@@ -223,19 +297,15 @@ impl Inner {
         }
         let gone = |image: &String| self.images.remove(image).is_some();
         let images: Vec<_> = images.into_iter().filter(gone).collect();
-        let files = |spec: &std::sync::Arc<keel_engine::TaskSpec>| {
-            let files = spec.configs.iter().chain(&spec.secrets);
-            files.map(|file| file.digest).collect::<Vec<_>>()
-        };
-        let named: std::collections::BTreeSet<_> = specs.iter().flat_map(files).collect();
-        let before = self.contents.len();
-        self.contents.retain(|digest, (_, came)| {
-            *came >= sweep.contents_before
-                || sweep.contents.contains(digest)
-                || named.contains(digest)
-        });
-        let contents = (before - self.contents.len()) as u64;
-        Swept { bytes: images.len() as u64, images, contents, waits: false }
+        let named: std::collections::BTreeSet<_> =
+            specs.iter().flat_map(|spec| spec.contents()).collect();
+        let needed = |digest: &Digest| sweep.contents.contains(digest) || named.contains(digest);
+        let before = (self.contents.len(), self.trees.len());
+        self.contents.retain(|digest, (_, came)| *came >= sweep.contents_before || needed(digest));
+        self.trees.retain(|digest, (_, came)| *came >= sweep.trees_before || needed(digest));
+        let contents = (before.0 - self.contents.len()) as u64;
+        let trees = (before.1 - self.trees.len()) as u64;
+        Swept { bytes: images.len() as u64, images, contents, trees, waits: false }
     }
 
     fn take_network(&mut self, spec: &keel_engine::NetworkSpec, wanted: Presence) -> Result<()> {
@@ -491,16 +561,36 @@ impl Engine for Fake {
         refusals.into_iter().next().map_or(Ok(()), Err)
     }
 
-    async fn turn(&self) -> Result<Turn> {
+    async fn assign_under(&self, lease: &Lease, wishes: &[Assignment]) -> Result<()> {
+        self.renew(lease).await?;
+        self.assign(wishes).await
+    }
+
+    async fn lease(&self) -> Result<Lease> {
         let mut inner = self.inner();
         inner.answers()?;
         inner.turns += 1;
-        Ok(Box::new(()))
+        Ok(inner.leases.grant())
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<()> {
+        let inner = self.inner();
+        inner.answers()?;
+        inner.leases.check(lease)
+    }
+
+    fn release(&self, lease: &Lease) {
+        self.inner().leases.live.retain(|live| live != lease);
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
         self.inner().answers()?;
         Ok(self.inner().sweep(sweep))
+    }
+
+    async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
+        self.renew(lease).await?;
+        self.sweep(sweep).await
     }
 
     async fn usage(&self) -> Result<Usage> {
@@ -526,7 +616,7 @@ impl Engine for Fake {
         | Open::Attach { task, .. }
         | Open::Signal { task, .. }) = &what;
         if !self.inner().tasks.contains_key(task) {
-            return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
+            return Err(EngineError::NotFound { kind: Thing::Task, name: task.to_string() });
         }
         if let Open::Signal { task, signal } = &what {
             self.inner().signal(task, signal);

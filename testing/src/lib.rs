@@ -2,8 +2,9 @@
 //! it is ever in a build for users.
 //!
 //! [`waiting`]: for what happens elsewhere, with a deadline. [`fake`]: an engine of values. [`contract`]:
-//! what every engine must do.
+//! what every engine must do. [`loopback`]: an engine behind a stream of bytes.
 
 pub mod contract;
 pub mod fake;
+pub mod loopback;
 pub mod waiting;

@@ -2,9 +2,10 @@
 
 use crate::images::Images;
 use crate::network::stored::Networks;
+use crate::root::granted::Granted;
 use crate::view::View;
-use crate::{Layout, Options, Turn};
-use keel_engine::{EngineError, Event, Result};
+use crate::{Layout, Options, RootLock, Turn};
+use keel_engine::{EngineError, Event, Lease, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ pub(crate) struct Desk {
     events: broadcast::Sender<Event>,
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
+    granted: Granted,
     /// Nothing further is begun.
     closing: watch::Sender<bool>,
     running: Mutex<JoinSet<()>>,
@@ -41,6 +43,7 @@ impl Desk {
             view,
             events,
             taking: tokio::sync::Mutex::default(),
+            granted: Granted::default(),
             closing: watch::Sender::new(false),
             running: Mutex::default(),
         }
@@ -76,6 +79,31 @@ impl Desk {
             self.stop();
         }
         turn.map(Some)
+    }
+
+    /// Waits for a turn, and grants it.
+    pub(crate) async fn grant(&self) -> Result<Lease> {
+        let turn = self.turn_at_root().await?;
+        let driver = turn.as_ref().map_or_else(|| self.signed(), Turn::holder);
+        Ok(self.granted.add(driver, turn))
+    }
+
+    /// A turn of one's own, or a further one under a lease that holds.
+    pub(crate) async fn turn_under(&self, lease: Option<&Lease>) -> Result<Option<Turn>> {
+        let Some(lease) = lease else { return self.turn_at_root().await };
+        let driven = || EngineError::Driven { by: self.signed().0 };
+        self.granted.turn(lease).ok_or_else(driven)
+    }
+
+    /// Ends a lease, if it is not over already.
+    pub(crate) fn end_lease(&self, lease: &Lease) {
+        self.granted.end(lease);
+    }
+
+    /// Who drives the root, by what stands in its lock.
+    fn signed(&self) -> (String, u64) {
+        let holder = RootLock::holder(&self.layout).unwrap_or_default();
+        (holder.to_string(), holder.epoch)
     }
 
     /// From now on nothing further is begun.

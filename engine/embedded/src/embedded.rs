@@ -21,8 +21,8 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Observation, Open, Result, Sweep, Swept,
-    Turn, Usage,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Lease, Observation, Open, Result, Sweep,
+    Swept, Usage,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -131,15 +131,31 @@ impl Engine for Embedded {
     }
 
     async fn assign(&self, wishes: &[Assignment]) -> Result<()> {
-        self.wishes.take(wishes).await
+        self.wishes.take(None, wishes).await
     }
 
-    async fn turn(&self) -> Result<Turn> {
-        Ok(Box::new(self.desk.turn_at_root().await?))
+    async fn assign_under(&self, lease: &Lease, wishes: &[Assignment]) -> Result<()> {
+        self.wishes.take(Some(lease), wishes).await
+    }
+
+    async fn lease(&self) -> Result<Lease> {
+        self.desk.grant().await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<()> {
+        self.desk.turn_under(Some(lease)).await.map(drop)
+    }
+
+    fn release(&self, lease: &Lease) {
+        self.desk.end_lease(lease);
     }
 
     async fn sweep(&self, sweep: &Sweep) -> Result<Swept> {
-        sweeping::sweep_room(&self.desk, sweep).await
+        sweeping::sweep_room(&self.desk, None, sweep).await
+    }
+
+    async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
+        sweeping::sweep_room(&self.desk, Some(lease), sweep).await
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -2,7 +2,7 @@
 //!
 //! # Parts
 //! - [`Embedded`]: the contract ([`keel_engine::Engine`]) on this machine.
-//! - [`RootLock`]: one driver for each root, [`Lease`]: several that take turns; [`probe`]: what this machine lacks.
+//! - [`RootLock`]: one driver for each root, [`RootLease`]: several that take turns; [`probe`]: what this machine lacks.
 //! - [`layout`] and [`record`]: where things lie, and the records that processes share.
 
 mod blocking;
@@ -26,7 +26,7 @@ mod volumes;
 pub use embedded::Embedded;
 pub use options::Options;
 pub use root::layout::{Layout, TaskDir};
-pub use root::lease::{Lease, Turn};
+pub use root::lease::{RootLease, Turn};
 pub use root::lock::{Holder, LockError, RootLock};
 pub use root::reap::{leave_shims, reap};
 pub use root::{layout, limits, probe, record};

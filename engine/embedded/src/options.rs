@@ -1,6 +1,6 @@
 //! What the engine is told when it is opened.
 
-use crate::Lease;
+use crate::RootLease;
 use keel_engine::NodeName;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Options {
     pub drive: bool,
     /// To be carried out in turns of this; without it the lock is held for as long as the engine
     /// is open.
-    pub lease: Option<Lease>,
+    pub lease: Option<RootLease>,
 }
 
 impl Options {

@@ -1,29 +1,33 @@
-//! Makes room: images and contents that whoever drives says may go, but for what the node itself
+//! Makes room: images, contents and trees that whoever drives says may go, but for what the node itself
 //! needs.
 //!
 //! # Invariants
-//! - No wish is taken meanwhile, so nothing goes that one names: a task's image, its configs and
-//!   secrets. While an image is pulled none goes, nor any part of one.
+//! - No wish is taken meanwhile, so nothing goes that one names: a task's image, its configs,
+//!   secrets and files. While an image is pulled none goes, nor any part of one.
 //! - Files are moved away first, at once, and deleted when no lock is held any more.
 
 use crate::desk::Desk;
 use crate::task::records::Records;
-use crate::{Layout, blocking, task::records, volumes};
-use keel_engine::{Digest, Result, Sweep, Swept, TaskAssignment, Usage};
+use crate::{Layout, blocking, root::trees, task::records, volumes};
+use keel_engine::{Digest, Lease, Result, Sweep, Swept, TaskAssignment, Usage};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Takes away what may go.
-pub(crate) async fn sweep_room(desk: &Arc<Desk>, sweep: &Sweep) -> Result<Swept> {
+pub(crate) async fn sweep_room(
+    desk: &Arc<Desk>,
+    lease: Option<&Lease>,
+    sweep: &Sweep,
+) -> Result<Swept> {
     if !sweep.dry {
         desk.must_drive()?;
     }
-    let _at_root = desk.turn_at_root().await?;
-    let (swept, trash) = {
+    let _at_root = desk.turn_under(lease).await?;
+    let (swept, trash, aside) = {
         let _taking = desk.taking.lock().await;
         let (at, sweep) = (Arc::clone(desk), sweep.clone());
         blocking::run(move || swept(&at, &sweep)).await?
@@ -32,15 +36,24 @@ pub(crate) async fn sweep_room(desk: &Arc<Desk>, sweep: &Sweep) -> Result<Swept>
     let root = desk.layout.root().to_owned();
     desk.spawn(blocking::run(move || {
         drop(trash);
+        // What is left of one goes with the next sweep.
+        aside.iter().for_each(|tree| drop(keel_beneath::remove(tree)));
         // There may be room for what was used up of it.
         let _ = keel_durable::keep_reserve(&root);
     }));
     Ok(swept)
 }
 
-fn swept(desk: &Desk, sweep: &Sweep) -> Result<(Swept, Option<keel_images::Trash>)> {
+/// Besides what went, where it is now: to be deleted where no lock is held.
+fn swept(desk: &Desk, sweep: &Sweep) -> Result<(Swept, Option<keel_images::Trash>, Vec<PathBuf>)> {
     let all = desk.view.records()?;
-    let mut swept = contents(&desk.layout, sweep, &all);
+    let kept = kept(sweep, &all);
+    let mut swept = contents(&desk.layout, sweep, &kept);
+    let before = time(sweep.trees_before);
+    let aside = trees::set_aside(&desk.layout, &kept, before, sweep.dry);
+    swept.trees = aside.len() as u64;
+    swept.bytes += aside.iter().map(|tree| size(tree)).sum::<u64>();
+    let aside = if sweep.dry { Vec::new() } else { aside };
     let images = all.iter().flat_map(|task| wishes(task)).map(|wish| wish.spec.image.clone());
     let needed = sweep.needed.iter().cloned().chain(images).collect();
     let own = all.iter().flat_map(|task| {
@@ -51,11 +64,11 @@ fn swept(desk: &Desk, sweep: &Sweep) -> Result<(Swept, Option<keel_images::Trash
     let before = time(sweep.images_before);
     let gone = desk.images.sweep(&sweep.images, &needed, &in_use, before, sweep.dry)?;
     let Some(gone) = gone else {
-        return Ok((Swept { waits: true, ..swept }, None));
+        return Ok((Swept { waits: true, ..swept }, None, aside));
     };
     swept.images = gone.names.iter().map(ToString::to_string).collect();
     swept.bytes += gone.bytes;
-    Ok((swept, gone.trash))
+    Ok((swept, gone.trash, aside))
 }
 
 /// What takes up how much.
@@ -69,7 +82,7 @@ pub(crate) async fn usage(desk: &Arc<Desk>) -> Result<Usage> {
             images: desk.images.size()?,
             tasks: ids.map(|id| (id.clone(), size(&layout.task(&id).0))).collect(),
             volumes: own.map(|name| (name.clone(), size(&layout.volumes().join(name)))).collect(),
-            contents: size(&layout.secrets()),
+            contents: size(&layout.secrets()) + size(&layout.trees()),
         })
     })
     .await
@@ -84,14 +97,15 @@ fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(millis)
 }
 
+/// What is needed of contents and trees.
+fn kept(sweep: &Sweep, all: &[Arc<Records>]) -> BTreeSet<String> {
+    let wishes = all.iter().flat_map(|task| wishes(task));
+    let named = wishes.flat_map(|wish| wish.spec.contents());
+    named.chain(sweep.contents.iter().copied()).map(|digest| digest.hex()).collect()
+}
+
 /// Configs and secrets. One that cannot be deleted now is tried again with the next sweep.
-fn contents(layout: &Layout, sweep: &Sweep, all: &[Arc<Records>]) -> Swept {
-    let files = |wish: &TaskAssignment| {
-        let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
-        files.map(|file| file.digest.hex().to_owned()).collect::<Vec<_>>()
-    };
-    let mut kept: BTreeSet<_> = all.iter().flat_map(|task| wishes(task)).flat_map(files).collect();
-    kept.extend(sweep.contents.iter().map(|digest| digest.hex().to_owned()));
+fn contents(layout: &Layout, sweep: &Sweep, kept: &BTreeSet<String>) -> Swept {
     let mut swept = Swept::default();
     for entry in fs::read_dir(layout.secrets()).into_iter().flatten().flatten() {
         let Ok(found) = entry.metadata() else { continue };

@@ -43,6 +43,8 @@ pub trait Sources {
     /// Whether the revision holds this path (relative to the repository's root): the digest of
     /// the content (and modes) there, of a whole folder too. Always `None` outside of Git.
     fn tracked(&self, in_repo: &Path) -> Option<Digest>;
+    /// The digest of what is at the end of the links at such a path; `None`: it is no link.
+    fn linked(&self, in_repo: &Path) -> Option<Digest>;
     /// Why what is to be mounted from this path is not there as its author has it: a file, or
     /// anything in a folder.
     fn lacks(&self, path: &Path) -> Option<Lack>;
@@ -108,6 +110,8 @@ pub struct Lowered {
     pub desired: Desired,
     /// The content that it names by digest, ordered by digest.
     pub contents: Vec<Content>,
+    /// The files of the revision that it names by digest, and where in the repository they are.
+    pub trees: BTreeMap<Digest, PathBuf>,
     /// Paths in the repository that tasks see below the source's data folder: to be made there,
     /// and seeded from the revision where it holds them, before tasks start.
     pub data: BTreeSet<PathBuf>,
@@ -122,6 +126,7 @@ pub fn lower(stack: &Stack, sources: &dyn Sources, context: &Context) -> Lowered
         sources,
         context,
         contents: BTreeMap::new(),
+        trees: BTreeMap::new(),
         data: BTreeSet::new(),
         problems: Vec::new(),
     };
@@ -129,6 +134,7 @@ pub fn lower(stack: &Stack, sources: &dyn Sources, context: &Context) -> Lowered
     Lowered {
         desired,
         contents: cx.contents.into_values().collect(),
+        trees: cx.trees,
         data: cx.data,
         problems: cx.problems,
     }
@@ -143,6 +149,7 @@ struct Lowering<'a> {
     sources: &'a dyn Sources,
     context: &'a Context,
     contents: BTreeMap<Digest, Content>,
+    trees: BTreeMap<Digest, PathBuf>,
     data: BTreeSet<PathBuf>,
     problems: Vec<Problem>,
 }

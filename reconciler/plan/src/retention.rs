@@ -8,9 +8,7 @@
 //! - Else it goes a day after it was needed last; where the disk is full, at once.
 
 use crate::desired::Desired;
-use keel_engine::{
-    Digest, MountSource, NodeName, Nodes, Observation, ObservedImage, Sweep, TaskSpec,
-};
+use keel_engine::{Digest, NodeName, Nodes, Observation, ObservedImage, Sweep, TaskSpec};
 use keel_names::reference::Written;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +74,7 @@ pub enum Reach {
 pub struct Decision {
     /// For the nodes.
     pub sweep: Sweep,
-    /// Folders of revisions that stay.
+    /// Folders of revisions that stay: what an earlier version assigned names them.
     pub folders: BTreeSet<PathBuf>,
     /// What is to be remembered.
     pub images: Images,
@@ -143,17 +141,15 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             && (facts.reach == Reach::All || is_left(facts, image))
     };
     let gone = facts.observation.all_images().filter(may_go);
+    let age = if facts.reach == Reach::Old { DAY } else { YOUNG };
     let sweep = Sweep {
         images: gone.map(|image| image.reference.clone()).collect(),
         needed: needed.written,
         digests,
-        contents: specs().chain(tasks()).flat_map(contents_of).collect(),
-        images_before: facts.now.saturating_sub(if facts.reach == Reach::Old {
-            DAY
-        } else {
-            YOUNG
-        }),
+        contents: specs().chain(tasks()).flat_map(TaskSpec::contents).collect(),
+        images_before: facts.now.saturating_sub(age),
         contents_before: facts.now.saturating_sub(DAY),
+        trees_before: facts.now.saturating_sub(age),
         dry: false,
     };
     forget(&mut images, facts, &sweep);
@@ -231,13 +227,7 @@ fn specs_of(desired: &Desired) -> impl Iterator<Item = &TaskSpec> {
     desired.services.values().map(|service| &service.spec)
 }
 
-fn contents_of(spec: &TaskSpec) -> impl Iterator<Item = Digest> {
-    spec.configs.iter().chain(&spec.secrets).map(|file| file.digest)
-}
-
+/// Checkouts that tasks of an earlier version mount.
 fn folders_of(spec: &TaskSpec) -> impl Iterator<Item = PathBuf> {
-    spec.volumes.iter().filter_map(|mount| match &mount.source {
-        MountSource::Revision { path, .. } => Some(PathBuf::from(path)),
-        _ => None,
-    })
+    spec.volumes.iter().filter_map(|mount| mount.source.checkout_path().map(PathBuf::from))
 }

@@ -38,6 +38,9 @@ impl Sources for Facts {
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         self.tracked.get(in_repo).cloned()
     }
+    fn linked(&self, _: &Path) -> Option<Digest> {
+        None
+    }
     fn lacks(&self, _: &Path) -> Option<Lack> {
         None
     }
@@ -176,7 +179,11 @@ services:
         .volumes
         .iter()
         .map(|mount| match &mount.source {
-            MountSource::Revision { path, .. } => format!("{}: revision {path}", mount.target),
+            MountSource::Revision { path, digest, .. } => {
+                assert!(path.is_empty(), "nodes do not know the checkout");
+                let path = Path::new("/checkout").join(&lowered.trees[digest]);
+                format!("{}: revision {}", mount.target, path.display())
+            }
             MountSource::Bind { path, .. } => format!("{}: bind {path}", mount.target),
             other => format!("{other:?}"),
         })

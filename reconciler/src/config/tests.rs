@@ -149,7 +149,7 @@ reports: {}
      --> /etc/keel/keel.yaml:7:6
       |
     7 |   a: {}
-      |      ^
+      |      ^^
 
     error: unknown key `brnach` in a source [E0704]
      --> /etc/keel/keel.yaml:8:26
@@ -175,7 +175,7 @@ reports: {}
       --> /etc/keel/keel.yaml:11:32
        |
     11 |   e: { git: https://x/e, auth: { ssh-key-file: /k } }
-       |                                ^
+       |                                ^^^^^^^^^^^^^^^^^^^^
 
     error: `type` is one of `github`, `gitlab`, `gitea`, `generic`, not `gitub` [E0704]
       --> /etc/keel/keel.yaml:12:43
@@ -195,13 +195,13 @@ reports: {}
       --> /etc/keel/keel.yaml:13:32
        |
     13 |   g: { git: https://x/g, auth: { username: me } }
-       |                                ^
+       |                                ^^^^^^^^^^^^^^^^
 
     error: the URL names a user already: take it out of there [E0704]
       --> /etc/keel/keel.yaml:14:35
        |
     14 |   h: { git: https://me@x/h, auth: { token-file: /t } }
-       |                                   ^
+       |                                   ^^^^^^^^^^^^^^^^^^
 
     error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
       --> /etc/keel/keel.yaml:15:3

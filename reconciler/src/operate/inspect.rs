@@ -167,10 +167,12 @@ fn host_config(task: &ObservedTask) -> Value {
 
 fn mount(mount: &keel_engine::Mount) -> Value {
     let (kind, name, source) = match &mount.source {
-        MountSource::Volume { name, .. } => ("volume", name.as_str(), ""),
-        MountSource::Anonymous => ("volume", "", ""),
-        MountSource::Bind { path, .. } | MountSource::Revision { path, .. } => {
-            ("bind", "", path.as_str())
+        MountSource::Volume { name, .. } => ("volume", name.as_str(), String::new()),
+        MountSource::Anonymous => ("volume", "", String::new()),
+        MountSource::Bind { path, .. } => ("bind", "", path.clone()),
+        // The node's own copy, which nobody but its tasks has to find.
+        MountSource::Revision { path, digest, .. } => {
+            ("bind", "", if path.is_empty() { digest.to_string() } else { path.clone() })
         }
     };
     json!({

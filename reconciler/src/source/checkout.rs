@@ -6,7 +6,7 @@
 //! # Invariants
 //! - A checkout can be made again from the clone, so it is not written through to the disk: one that
 //!   was made before the machine started is compared with the commit before it is used. What tasks
-//!   mount of it is, since they start without Git.
+//!   mount of it, nodes have a copy of.
 
 use super::SourceError;
 use super::clones::{clones, is_filled};
@@ -99,13 +99,6 @@ fn is_alike(
     let executable = entry.filemode() == i32::from(FileMode::BlobExecutable);
     let mode = path.symlink_metadata()?.permissions().mode();
     Ok((mode & 0o100 != 0) == executable && fs::read(path)? == blob.content())
-}
-
-/// Writes a path of a checkout through to the disk, with the way to it.
-pub(crate) fn keep(checkouts: &Path, path: &Path) -> io::Result<()> {
-    sync_below(path)?;
-    let mut way = path.ancestors().skip(1).take_while(|above| above.starts_with(checkouts));
-    way.try_for_each(|above| File::open(above)?.sync_all())
 }
 
 /// What is written out.
@@ -220,19 +213,6 @@ fn write_blob(blob: &Blob<'_>, path: &Path, entry: &TreeEntry<'_>) -> io::Result
     let mut file = File::create_new(path)?;
     file.set_permissions(Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
     file.write_all(blob.content())
-}
-
-fn sync_below(path: &Path) -> io::Result<()> {
-    let kind = path.symlink_metadata()?.file_type();
-    if kind.is_symlink() {
-        return Ok(()); // It is an entry of its folder.
-    }
-    if kind.is_dir() {
-        for entry in fs::read_dir(path)? {
-            sync_below(&entry?.path())?;
-        }
-    }
-    File::open(path)?.sync_all()
 }
 
 /// The folders of all sources.

@@ -10,7 +10,7 @@ mod observed;
 
 use crate::runtime::ImageFacts;
 use crate::task::setback::{Setback, Step};
-use crate::{Layout, Lease, Options, root::record};
+use crate::{Layout, Options, RootLease, root::record};
 use keel_engine::{Digest, EngineError, Event, Failure, ObservedImage, PullPolicy, Result};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, Registries, Store, Trash,
@@ -33,7 +33,7 @@ pub(crate) struct Images {
     listed: Listed,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
-    lease: Option<Lease>,
+    lease: Option<RootLease>,
 }
 
 /// What a sweep took away, or would.

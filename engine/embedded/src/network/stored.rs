@@ -11,7 +11,7 @@ use crate::task::setback::in_words;
 use crate::volumes::check_name;
 use crate::{Layout, clock, root::record};
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
-use keel_engine::{EngineError, NetworkSpec, Result};
+use keel_engine::{EngineError, NetworkSpec, Result, Thing};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
 /// Makes the network, or makes it whole again, beside all others. To be called in one's turn.
 pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
     let stored = load(layout, name)?
-        .ok_or_else(|| EngineError::NotFound { kind: "network", name: name.to_owned() })?;
+        .ok_or_else(|| EngineError::NotFound { kind: Thing::Network, name: name.to_owned() })?;
     let others: Vec<_> =
         made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
     match network::ensure_network(layout, &stored.spec, stored.made.as_ref(), &others) {

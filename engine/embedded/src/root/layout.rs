@@ -20,8 +20,9 @@ pub const DEFAULT_ROOT: &str = "/var/lib/keel";
 const LATE: &str = "/run/keel-late";
 
 /// What no other user has a business in. `data` and `repos` are not among them: people put files there.
-const CLOSED: [&str; 8] =
-    ["tasks", "images", "volumes", "networks", "secrets", "programs", "records", "sources"];
+const CLOSED: [&str; 9] = [
+    "tasks", "images", "volumes", "networks", "secrets", "trees", "programs", "records", "sources",
+];
 
 /// The paths and names of one root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +134,12 @@ impl Layout {
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets")
+    }
+
+    /// Files of revisions by digest ([`crate::root::trees`]).
+    #[must_use]
+    pub fn trees(&self) -> PathBuf {
+        self.root.join("trees")
     }
 
     /// Copies of this program: what enters containers never runs from the host's own file.

@@ -1,4 +1,5 @@
-//! A root's lock by turns: held while there is something to do, and no longer.
+//! A root's lock by turns: held while there is something to do, and no longer. What others are granted of it
+//! as [`keel_engine::Lease`] is in `granted.rs`.
 //!
 //! # Invariants
 //! - Whoever changes something below the root has a [`Turn`]; the lock is let go with the last of a
@@ -20,7 +21,7 @@ const WORTH_TELLING: Duration = Duration::from_millis(500);
 
 /// The right to take turns at a root. All clones share their turns.
 #[derive(Clone)]
-pub struct Lease(Arc<Shared>);
+pub struct RootLease(Arc<Shared>);
 
 struct Shared {
     layout: Layout,
@@ -38,7 +39,7 @@ struct Held {
 /// While this is there, nobody else changes what is below the root.
 pub struct Turn(Arc<Shared>);
 
-impl Lease {
+impl RootLease {
     /// For a process that is called `who`; whom it waits for, if for long, is told. It begins with a
     /// turn.
     #[must_use]
@@ -87,6 +88,20 @@ impl Lease {
     }
 }
 
+impl Turn {
+    /// Who has it, and in which epoch of the root.
+    pub(crate) fn holder(&self) -> (String, u64) {
+        let epoch = self.0.held().lock.as_ref().map_or(0, RootLock::epoch);
+        (format!("`{}`", self.0.who), epoch)
+    }
+
+    /// One more, at the same time.
+    pub(crate) fn again(&self) -> Self {
+        self.0.held().turns += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl Shared {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,9 +118,9 @@ impl Drop for Turn {
     }
 }
 
-impl std::fmt::Debug for Lease {
+impl std::fmt::Debug for RootLease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Lease").field(&self.0.who).finish()
+        f.debug_tuple("RootLease").field(&self.0.who).finish()
     }
 }
 
@@ -113,9 +128,9 @@ impl std::fmt::Debug for Lease {
 mod tests {
     use super::*;
 
-    fn lease(layout: &Layout, who: &str) -> (Lease, Turn) {
+    fn lease(layout: &Layout, who: &str) -> (RootLease, Turn) {
         let lock = RootLock::acquire(layout, who, false).unwrap();
-        Lease::new(layout, who, lock, |_| {})
+        RootLease::new(layout, who, lock, |_| {})
     }
 
     #[tokio::test]

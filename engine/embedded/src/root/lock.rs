@@ -5,7 +5,7 @@
 //!   ends. What stands in the file only tells people who that is.
 //! - It is never inherited: shims and `keel net` outlive it without holding it.
 
-use crate::Layout;
+use crate::{Layout, clock};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct RootLock {
     _file: Flock<File>,
+    epoch: u64,
 }
 
 /// Who holds a root's lock, as it said itself.
@@ -28,6 +29,8 @@ pub struct Holder {
     pub pid: u32,
     /// What it is called: `keel serve`, `keel up shop`.
     pub who: String,
+    /// Which of the root's holders it is, in their order: higher than that of all before it.
+    pub epoch: u64,
 }
 
 impl Holder {
@@ -102,8 +105,14 @@ impl RootLock {
             },
             errno => failed(errno.into()),
         })?;
-        sign(layout, &mut file, who).map_err(failed)?;
-        Ok(Self { _file: file })
+        let epoch = sign(layout, &mut file, who).map_err(failed)?;
+        Ok(Self { _file: file, epoch })
+    }
+
+    /// Which of the root's holders this is.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Who signed the lock last: its holder, where somebody holds it.
@@ -130,9 +139,12 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// In the file, or in memory where the disk does not take it.
-fn sign(layout: &Layout, file: &mut File, who: &str) -> io::Result<()> {
-    let holder = Holder { pid: std::process::id(), who: who.to_owned() };
+/// In the file, or in memory where the disk does not take it. Gives the epoch, which begins with the clock:
+/// what a loss of power leaves of the file may be nothing.
+fn sign(layout: &Layout, file: &mut File, who: &str) -> io::Result<u64> {
+    let before = RootLock::holder(layout).map_or(0, |holder| holder.epoch);
+    let epoch = clock::now().max(before + 1);
+    let holder = Holder { pid: std::process::id(), who: who.to_owned(), epoch };
     let (bytes, path) = (serde_json::to_vec(&holder)?, layout.root().join("lock"));
     let mut write = || {
         file.set_len(0)?;
@@ -143,7 +155,7 @@ fn sign(layout: &Layout, file: &mut File, who: &str) -> io::Result<()> {
         Ok(()) => layout.late_holder().forget(&path),
         Err(_) => layout.late_holder().keep(&path, &bytes)?,
     }
-    Ok(())
+    Ok(epoch)
 }
 
 #[cfg(test)]
@@ -159,7 +171,9 @@ mod tests {
         let pid = std::process::id();
         let root = folder.path().display();
         assert_eq!(refused.to_string(), format!("`keel serve` (pid {pid}) drives {root}"));
+        let before = first.epoch();
         drop(first);
-        RootLock::acquire(&layout, "keel up", false).unwrap();
+        let second = RootLock::acquire(&layout, "keel up", false).unwrap();
+        assert!(second.epoch() > before, "each holder has a later epoch");
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod disk;
 pub(crate) mod ended;
 mod endpoint;
+pub(crate) mod granted;
 pub(crate) mod ground;
 pub(crate) mod late;
 pub mod layout;
@@ -13,3 +14,4 @@ pub(crate) mod places;
 pub mod probe;
 pub(crate) mod reap;
 pub mod record;
+pub(crate) mod trees;

@@ -5,7 +5,7 @@ use crate::root::record::Work;
 use crate::runtime::HostMount;
 use crate::task::setback::{Setback, Step};
 use crate::volumes::{self, Owner, Volume};
-use crate::{Layout, clock};
+use crate::{Layout, clock, root::trees};
 use keel_beneath::Left;
 use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
 use keel_images::Image;
@@ -30,7 +30,8 @@ pub(crate) fn resolve(
             source,
             beneath,
             target: mount.target.clone(),
-            read_only: mount.read_only,
+            // Others mount the same files.
+            read_only: mount.read_only || mount.source.tree().is_some(),
             propagation: mount.propagation.clone(),
         });
     }
@@ -121,12 +122,19 @@ impl Resolving<'_> {
                 bind(&self.places, Path::new(path), *create)?;
                 Ok((path.into(), None))
             }
-            MountSource::Revision { path, .. } => {
-                let missing = || format!("{path} of the revision is not here");
-                found(&self.places, Path::new(path), None, missing, Setback::Later)?;
-                Ok((path.into(), None))
-            }
+            MountSource::Revision { .. } => self.revision(mount),
         }
+    }
+
+    /// The node's own copy; of a task that an earlier version assigned, the controller's checkout.
+    fn revision(&self, mount: &Mount) -> Step<(PathBuf, Option<PathBuf>)> {
+        let own = mount.source.tree().map(|tree| trees::place(self.layout, &tree));
+        let beneath = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+        let checkout = || mount.source.checkout_path().unwrap_or_default().into();
+        let path = own.unwrap_or_else(checkout);
+        let missing = || format!("the files for {} are not here yet", mount.target);
+        found(&self.places, &path, beneath.as_deref(), missing, Setback::Later)?;
+        Ok((path, beneath))
     }
 
     fn anonymous(&mut self, target: &str) -> Step<PathBuf> {

@@ -11,10 +11,13 @@ use crate::root::record::{self, Stage, State, Work};
 use crate::{Layout, TaskDir};
 use keel_durable::Hold;
 use keel_engine::fields::Cost;
-use keel_engine::{EngineError, Goal, Result, TaskAssignment, TaskId, cost_of, diff};
+use keel_engine::{
+    EngineError, Goal, Mount, MountSource, Result, TaskAssignment, TaskId, cost_of, diff,
+};
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// All that stands in a task's folder.
 #[derive(Debug, Clone)]
@@ -131,7 +134,7 @@ pub(crate) fn take(had: Option<&Records>, given: &TaskAssignment) -> Result<Take
     }
     let wanted =
         if given.generation == latest.generation { advanced(latest, given) } else { given.clone() };
-    let wanted = with_what_is_due(had, wanted);
+    let wanted = with_its_files(latest, with_what_is_due(had, wanted));
     if wanted == *latest {
         return Ok(Taken::Already);
     }
@@ -146,6 +149,28 @@ fn with_what_is_due(had: &Records, wanted: TaskAssignment) -> TaskAssignment {
     let due = had.is_to_begin_anew() && had.following.is_none() && wanted.goal == Goal::Running;
     let grace = wanted.grace.or(had.wish.grace.filter(|_| due));
     TaskAssignment { anew: wanted.anew || due, grace, ..wanted }
+}
+
+/// A container goes on with the files that it has mounted: as long as it means the same, its specification
+/// names where those are, so that they are kept.
+fn with_its_files(latest: &TaskAssignment, mut wanted: TaskAssignment) -> TaskAssignment {
+    let same = |had: &Mount, wants: &Mount| {
+        let (MountSource::Revision { digest: had, .. }, MountSource::Revision { digest, .. }) =
+            (&had.source, &wants.source)
+        else {
+            return false;
+        };
+        had == digest
+    };
+    let mounts = latest.spec.volumes.iter().zip(&wanted.spec.volumes).enumerate();
+    let moved: Vec<_> = mounts
+        .filter(|(_, (had, wants))| had.source != wants.source && same(had, wants))
+        .map(|(index, (had, _))| (index, had.source.clone()))
+        .collect();
+    for (index, source) in moved {
+        Arc::make_mut(&mut wanted.spec).volumes[index].source = source;
+    }
+    wanted
 }
 
 /// Within a generation only the goal moves, and only forward; what goes with it comes along.
@@ -338,6 +363,34 @@ mod tests {
             assert_eq!(shown, expected, "{name}");
         }
         assert_eq!(take(None, &wish(1, Goal::Removed)).unwrap(), Taken::Already);
+    }
+
+    /// Else its checkout would go under it as soon as nothing names that any more.
+    #[test]
+    fn what_an_earlier_version_assigned_stays_where_its_files_are() {
+        let digest = keel_engine::Digest::of(b"page");
+        let revision = |path: &str, digest| Mount {
+            source: MountSource::Revision { path: path.into(), digest, tree: None },
+            target: "/page".into(),
+            read_only: true,
+            shared: false,
+            propagation: None,
+            digest: None,
+        };
+        let with = |mount: &Mount, generation, mem_limit| {
+            let mut wish = wish(generation, Goal::Running);
+            let spec = Arc::make_mut(&mut wish.spec);
+            (spec.volumes, spec.mem_limit) = (vec![mount.clone()], mem_limit);
+            wish
+        };
+        let before = revision("/checkouts/1/page", digest);
+        let had = had(with(&before, 1, None), Activity::Running);
+        let now = revision("", digest);
+        let taken = take(Some(&had), &with(&now, 2, Some(1 << 20))).unwrap();
+        let Taken::Now(taken) = taken else { panic!("{taken:?}") };
+        assert_eq!((&taken.spec.volumes[0], taken.spec.mem_limit), (&before, Some(1 << 20)));
+        let other = revision("", keel_engine::Digest::of(b"another page"));
+        take(Some(&had), &with(&other, 2, None)).expect_err("other files are another container");
     }
 
     #[test]

@@ -8,13 +8,13 @@ use crate::task::records::{self, Taken};
 use crate::{
     clock,
     network::stored,
-    root::{places, record},
+    root::{places, record, trees},
     task::surroundings,
     volumes,
 };
 use keel_engine::{
-    Assignment, Content, EngineError, Event, NetworkSpec, Presence, PullPolicy, Result,
-    TaskAssignment, VolumeSpec,
+    Assignment, Content, EngineError, Event, Lease, NetworkSpec, Presence, PullPolicy, Result,
+    TaskAssignment, Tree, VolumeSpec,
 };
 use std::fs;
 use std::sync::Arc;
@@ -31,13 +31,14 @@ impl Wishes {
     }
 
     /// Takes them all; the first refusal is the answer, and stops none of the others.
-    pub(crate) async fn take(&self, wishes: &[Assignment]) -> Result<()> {
+    pub(crate) async fn take(&self, lease: Option<&Lease>, wishes: &[Assignment]) -> Result<()> {
         self.desk.must_drive()?;
-        let _turn = self.desk.turn_at_root().await?;
+        let _turn = self.desk.turn_under(lease).await?;
         let mut answer = Ok(());
         for wish in wishes {
             let taken = match wish {
                 Assignment::Content(content) => self.take_content(content.clone()).await,
+                Assignment::Tree(tree) => self.take_tree(tree.clone()).await,
                 Assignment::Image { reference, policy, wanted } => {
                     self.take_image(reference.clone(), *policy, *wanted).await
                 }
@@ -69,6 +70,13 @@ impl Wishes {
         })
         .await
         .map_err(failed("cannot store content"))?;
+        self.drivers.wake_waiting();
+        Ok(())
+    }
+
+    async fn take_tree(&self, tree: Tree) -> Result<()> {
+        let layout = self.desk.layout.clone();
+        blocking::run(move || trees::take(&layout, &tree)).await?;
         self.drivers.wake_waiting();
         Ok(())
     }

@@ -1,19 +1,83 @@
-//! The embedded engine keeps the contract that every engine keeps.
+//! The embedded engine keeps the contract that every engine keeps, itself and behind a stream of bytes.
 
 use crate::Test;
 use crate::lab::{IMAGE, Lab};
+use keel_engine::frames::Frame;
+use keel_engine::{Engine, Exec, Goal, Open, Phase};
 use keel_testing::contract::{Subject, suite};
+use keel_testing::loopback::behind;
+use keel_testing::waiting::in_time;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub const TESTS: &[Test] = &[("keeps_the_contract", || Box::pin(keeps_the_contract()))];
+pub const TESTS: &[Test] = &[
+    ("keeps_the_contract", || Box::pin(keeps_the_contract())),
+    ("keeps_the_contract_behind_bytes", || Box::pin(keeps_the_contract_behind_bytes())),
+    ("a_conversation_goes_both_ways_over_bytes", || {
+        Box::pin(a_conversation_goes_both_ways_over_bytes())
+    }),
+];
 
 async fn keeps_the_contract() {
     let lab = Lab::open().await;
+    kept_by(&**lab.engine()).await;
+    lab.clean().await;
+}
+
+async fn keeps_the_contract_behind_bytes() {
+    let lab = Lab::open().await;
+    kept_by(&behind(lab.engine().clone())).await;
+    lab.clean().await;
+}
+
+async fn kept_by(engine: &dyn Engine) {
     let pause = || -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(tokio::time::sleep(Duration::from_millis(50)))
     };
-    let subject = Subject { engine: lab.engine(), image: IMAGE, pause: &pause, patience: 400 };
-    suite(&subject).await;
+    suite(&Subject { engine, image: IMAGE, pause: &pause, patience: 400 }).await;
+}
+
+/// More than any buffer on the way holds: input is taken as fast as output is read, and its end arrives.
+async fn a_conversation_goes_both_ways_over_bytes() {
+    let lab = Lab::open().await;
+    let wish = lab.task("web", &[]);
+    assert_eq!(wish.goal, Goal::Running);
+    lab.assign(&wish).await;
+    lab.until_phase(&wish, Phase::Running).await;
+    let near = behind(lab.engine().clone());
+    let command = ["/keel", "hello", "copy"].map(str::to_owned).into();
+    let exec = Exec { command, stdin: true, ..Exec::default() };
+    let opened = near.open(Open::Exec { task: wish.id.clone(), exec }).await.unwrap();
+    let (mut hears, mut says) = opened.split();
+    let block: Vec<u8> = (0..=255).cycle().take(64 << 10).collect();
+    let blocks = 64;
+    let saying = tokio::spawn({
+        let block = block.clone();
+        async move {
+            for _ in 0..blocks {
+                says.send(Frame::Stdin(block.clone())).await.unwrap();
+            }
+            says.send(Frame::StdinEnd).await.unwrap();
+        }
+    });
+    let (mut heard, mut code) = (Vec::new(), None);
+    let hearing = async {
+        while let Some(frame) = hears.receive().await {
+            match frame {
+                Frame::Stdout(bytes) => heard.extend(bytes),
+                Frame::Exit(exit) => code = Some(exit),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    in_time("the conversation ends", hearing).await;
+    in_time("all is said", saying).await.unwrap();
+    assert_eq!(code, Some(0));
+    assert!(
+        heard == block.repeat(blocks),
+        "{} bytes instead of {}",
+        heard.len(),
+        blocks * block.len()
+    );
     lab.clean().await;
 }

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use keel_embedded::runtime::cgroup::{Cgroup, Hierarchies};
-use keel_embedded::{Embedded, Layout, Options, RootLock};
+use keel_embedded::{Embedded, Layout, Options, RootLease, RootLock};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Engine, Goal, LogOptions, NetworkSpec, Observation, ObservedTask, Open,
@@ -20,7 +20,7 @@ pub struct Lab {
     folder: tempfile::TempDir,
     pub layout: Layout,
     lock: Option<RootLock>,
-    engine: Option<Embedded>,
+    engine: Option<Arc<Embedded>>,
 }
 
 fn options() -> Options {
@@ -49,18 +49,31 @@ impl Lab {
     pub async fn reopen(&mut self) {
         self.close().await;
         self.lock = Some(self.locked().await);
-        self.engine = Some(Embedded::open(self.layout.clone(), options()).await.unwrap());
+        self.drive(options()).await;
+    }
+
+    /// The same, but with the lock held in turns.
+    pub async fn reopen_in_turns(&mut self) {
+        self.close().await;
+        let (lease, _turn) =
+            RootLease::new(&self.layout, "engine tests", self.locked().await, |_| {});
+        self.drive(Options { lease: Some(lease), ..options() }).await;
+    }
+
+    async fn drive(&mut self, options: Options) {
+        let engine = Embedded::open(self.layout.clone(), options).await.unwrap();
+        self.engine = Some(Arc::new(engine));
     }
 
     /// A shim's last act drives the root where nobody else does, and may be at it still.
-    async fn locked(&self) -> RootLock {
+    pub async fn locked(&self) -> RootLock {
         let take = || async {
             RootLock::acquire(&self.layout, "engine tests", false).map_err(|e| e.to_string())
         };
         until_ok("the root's lock is free", take).await
     }
 
-    pub fn engine(&self) -> &Embedded {
+    pub fn engine(&self) -> &Arc<Embedded> {
         self.engine.as_ref().unwrap()
     }
 

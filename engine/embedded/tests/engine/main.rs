@@ -6,10 +6,12 @@
 mod adoption;
 mod contract;
 mod lab;
+mod leases;
 mod life;
 mod person;
 mod played;
 mod resources;
+mod revisions;
 
 use keel_embedded::Layout;
 use std::ffi::OsString;
@@ -44,7 +46,15 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn run(filter: &str) -> bool {
-    let groups = [contract::TESTS, life::TESTS, adoption::TESTS, person::TESTS, resources::TESTS];
+    let groups = [
+        contract::TESTS,
+        life::TESTS,
+        adoption::TESTS,
+        leases::TESTS,
+        person::TESTS,
+        resources::TESTS,
+        revisions::TESTS,
+    ];
     let tests = groups.into_iter().flatten().filter(|(name, _)| name.contains(filter));
     let mut failed = Vec::new();
     for (name, test) in tests {

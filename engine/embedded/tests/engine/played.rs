@@ -14,6 +14,9 @@ pub fn play(words: &[&str]) -> i32 {
             std::io::stdin().read_to_string(&mut text).unwrap();
             print!("{text}");
         }
+        ["copy"] => {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::stdout()).unwrap();
+        }
         ["cat", path] => match std::fs::read(path) {
             Ok(bytes) => std::io::stdout().write_all(&bytes).unwrap(),
             Err(error) => {

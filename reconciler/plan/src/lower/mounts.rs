@@ -89,9 +89,11 @@ impl Lowering<'_> {
 
     fn bind(&mut self, place: Place, create: bool) -> MountSource {
         let path = match (place, &self.context.base) {
-            (Place::Repo(path), Base::Git { checkout, data }) => {
+            (Place::Repo(path), Base::Git { data, .. }) => {
                 if let Some(digest) = self.revision_digest(&path) {
-                    return MountSource::Revision { path: text(&checkout.join(path)), digest };
+                    let tree = self.sources.linked(&path);
+                    self.trees.insert(tree.unwrap_or(digest), path);
+                    return MountSource::Revision { path: String::new(), digest, tree };
                 }
                 let kept = data.join(&path);
                 self.data.insert(path);

@@ -19,7 +19,7 @@ pub struct Node {
 impl Node {
     pub fn assign(&mut self, wish: &Assignment) {
         match wish {
-            Assignment::Content(_) => {}
+            Assignment::Content(_) | Assignment::Tree(_) => {}
             Assignment::Image { reference, .. } => self.image(reference),
             Assignment::Network { spec, wanted } => {
                 self.seen.networks.retain(|network| network.spec.name != spec.name);

@@ -211,15 +211,18 @@ fn desired(names: impl Iterator<Item = (usize, u8)>) -> Desired {
             gid: 0,
             mode: None,
         });
-        let path = format!("/checkouts/{name}/{number}");
-        spec.volumes.push(Mount {
-            source: MountSource::Revision { path, digest: content(number) },
+        let revision = |path, digest, tree| Mount {
+            source: MountSource::Revision { path, digest, tree },
             target: "/r".into(),
             read_only: true,
             shared: false,
             propagation: None,
             digest: None,
-        });
+        };
+        let path = format!("/checkouts/{name}/{number}");
+        spec.volumes.push(revision(path, content(number), None));
+        spec.volumes.push(revision(String::new(), content(number + 100), None));
+        spec.volumes.push(revision(String::new(), content(9), Some(content(number + 200))));
     }
     world.desired
 }
@@ -275,6 +278,9 @@ fn check(facts: &Facts<'_>, decision: &Decision) -> Result<(), TestCaseError> {
         prop_assert!(sweep.contents.contains(&spec.configs[0].digest));
         let MountSource::Revision { path, .. } = &spec.volumes[0].source else { unreachable!() };
         prop_assert!(folders.contains(&PathBuf::from(path)));
+        for mount in &spec.volumes[1..] {
+            prop_assert!(sweep.contents.contains(&mount.source.tree().unwrap()));
+        }
     }
     let meant = facts.revisions.iter().flat_map(|revision| revision.images.values());
     let ran = facts.observation.tasks.iter().filter_map(|task| task.digest.as_ref());

@@ -9,7 +9,7 @@ use crate::session::waiting::Waiting;
 use crate::task::async_records;
 use crate::task::records::Records;
 use crate::{Layout, TaskDir, blocking, session::logs};
-use keel_engine::{Duplex, EngineError, Exec, Open, Result};
+use keel_engine::{Duplex, EngineError, Exec, Open, Result, Thing};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Sessions {
         | Open::Attach { task, .. }
         | Open::Signal { task, .. }) = &what;
         let Some(records) = async_records::load(&self.layout, task).await? else {
-            return Err(EngineError::NotFound { kind: "task", name: task.to_string() });
+            return Err(EngineError::NotFound { kind: Thing::Task, name: task.to_string() });
         };
         let dir = self.layout.task(task);
         match what {
