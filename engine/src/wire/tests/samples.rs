@@ -7,15 +7,16 @@ use crate::fields::FIELDS;
 use crate::frames::Frame;
 use crate::tree::{Entry, EntryKind, Tree};
 use crate::{
-    Assignment, Content, Depth, Digest, EngineError, Event, Exec, ExitCause, Goal, Health,
-    HealthTest, Lease, Level, LogOptions, MountSource, NetworkMode, NetworkSpec, Open, Phase,
-    Place, Presence, Protocol, PullPolicy, RestartPolicy, Slot, StackName, Sweep, Swept,
-    TaskAssignment, TaskId, Thing, Trouble, Usage, Value, VolumeSpec,
+    AddressPool, Assignment, Content, Depth, Digest, EngineError, Event, Exec, ExitCause, Goal,
+    Health, HealthTest, Lease, Level, LogOptions, MountSource, NetworkMode, NetworkSpec, Open,
+    Phase, Place, PoolSpec, Presence, Protocol, PullPolicy, RestartPolicy, Slot, StackName, Sweep,
+    Swept, TaskAssignment, TaskId, Thing, Trouble, Usage, Value, VolumeSpec,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use whole::{observation, spec};
@@ -202,7 +203,7 @@ fn assignment() -> TaskAssignment {
         replaces: Some(task()),
         revision: "abc".into(),
         origins: serde_json::json!({"image": "compose.yaml:3:5"}),
-        avoids: vec![("shop_default".into(), "172.20.0.2".into())],
+        avoids: vec![("shop_default".into(), Ipv4Addr::new(172, 20, 0, 2).into())],
         goal: Goal::Running,
         auto_remove: true,
         remove_volumes: true,
@@ -217,11 +218,18 @@ fn network() -> NetworkSpec {
         name: "shop_default".into(),
         driver: "bridge".into(),
         internal: true,
-        subnet: Some("172.20.0.0/16".into()),
-        gateway: Some("172.20.0.1".into()),
+        pools: vec![PoolSpec {
+            subnet: Some("172.20.0.0/16".parse().unwrap()),
+            gateway: Some(Ipv4Addr::new(172, 20, 0, 1).into()),
+        }],
         auto_remove: true,
         labels: [("a".into(), "b".into())].into(),
     }
+}
+
+fn pools() -> Vec<AddressPool> {
+    let gateway = Some(Ipv4Addr::new(172, 20, 0, 1).into());
+    vec![AddressPool { subnet: "172.20.0.0/16".parse().unwrap(), gateway }]
 }
 
 fn volume() -> VolumeSpec {

@@ -1,13 +1,15 @@
 //! Values with every field set.
 
-use super::{digest, network, slot, sources, stack, task, volume};
-use crate::fields::FIELDS;
+use super::{digest, network, pools, slot, sources, task, volume};
+use crate::fields::Field;
 use crate::{
-    Attachment, Device, Disk, ExitCause, FileMount, Finding, ForeignContainer, Goal, Health,
-    HealthCheck, HealthTest, Level, Mount, MountSource, NetworkMode, NodeName, Observation,
-    ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Phase, Place, Port, Protocol,
-    PublishedPort, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit, Value,
+    Attachment, Device, Disk, ExitCause, Failure, FailureKind, FieldPath, FileMount, Finding,
+    FindingCause, FindingSubject, ForeignContainer, Goal, Health, HealthCheck, HealthTest, Mount,
+    MountSource, NetworkMode, NodeName, Observation, ObservedImage, ObservedNetwork, ObservedTask,
+    ObservedVolume, Phase, Place, Port, Protocol, PublishedPort, PullPolicy, RestartPolicy,
+    TaskSpec, Tmpfs, Ulimit, Value,
 };
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 pub(super) fn observation() -> Observation {
@@ -18,9 +20,8 @@ pub(super) fn observation() -> Observation {
         tasks: vec![Arc::new(observed())],
         networks: vec![Arc::new(ObservedNetwork {
             spec: network(),
-            subnet: "172.20.0.0/16".into(),
-            gateway: "172.20.0.1".into(),
-            bridge: "kl1".into(),
+            pools: pools(),
+            link: Some("kl1".into()),
             created: 1,
             tasks: vec![task()],
             message: Some("it waits".into()),
@@ -40,8 +41,7 @@ pub(super) fn observation() -> Observation {
             size: 1,
             created: Some(2),
             pulling: Some((3, 4)),
-            failure: Some("away".into()),
-            transient: true,
+            failure: Some(Failure { kind: FailureKind::RegistryAway, text: "away".into() }),
             pulls: 5,
             has_healthcheck: true,
             volumes: vec!["/data".into()],
@@ -61,13 +61,11 @@ pub(super) fn observation() -> Observation {
 
 fn finding() -> Finding {
     Finding {
-        level: Level::Task,
-        stack: Some(stack()),
-        row: Some(FIELDS[0].field),
-        field: "mem_limit".into(),
+        subject: FindingSubject::Task { id: Some(task()), slot: Some(slot()) },
+        path: FieldPath::Item(Field::Ports, 1),
         applied: Value::Bytes(1),
         observed: Value::Bytes(2),
-        cause: Some("somebody".into()),
+        cause: Some(FindingCause::KilledFromOutside { signal: Some(9) }),
         fixed: true,
     }
 }
@@ -99,9 +97,9 @@ fn observed() -> ObservedTask {
         health_since: Some(7),
         health_output: Some("ok".into()),
         health_limit: Some(8),
-        addresses: vec![("shop_default".into(), "172.20.0.2".into())],
+        addresses: vec![("shop_default".into(), Ipv4Addr::new(172, 20, 0, 2).into())],
         ports: vec![PublishedPort {
-            host_ip: "0.0.0.0".into(),
+            host_ip: Ipv4Addr::UNSPECIFIED.into(),
             published: 80,
             target: 8080,
             protocol: Protocol::Tcp,
@@ -165,10 +163,10 @@ pub(super) fn spec() -> TaskSpec {
         networks: vec![Attachment {
             network: "shop_default".into(),
             aliases: vec!["web".into()],
-            ipv4_address: Some("172.20.0.9".into()),
+            addresses: vec![Ipv4Addr::new(172, 20, 0, 9).into()],
         }],
         ports: vec![Port {
-            host_ip: Some("127.0.0.1".into()),
+            host_ip: Some(Ipv4Addr::LOCALHOST.into()),
             published: Some(80),
             target: 8080,
             protocol: Protocol::Udp,
