@@ -373,17 +373,7 @@ fn no_files_import_each_other_in_a_circle() {
     let all = sources();
     let mut found = String::new();
     for (folder, root) in CRATES {
-        let mut arrows = imports::arrows(&files_of(folder, &all), root);
-        for (_, from, to, why) in KNOTS.iter().filter(|knot| knot.0 == folder) {
-            let arrow = ((*from).to_owned(), (*to).to_owned());
-            let circles = imports::circles(&arrows);
-            let ties = circles.iter().any(|one| one.contains(*from) && one.contains(*to));
-            assert!(
-                arrows.contains_key(&arrow) && ties,
-                "{folder}: {from} -> {to} ties no knot any more, so strike it off the list: {why}"
-            );
-            arrows.remove(&arrow);
-        }
+        let arrows = imports::arrows(&files_of(folder, &all), root);
         for circle in imports::circles(&arrows) {
             found += &format!("{folder}: {}", imports::told(&circle, &arrows));
         }
@@ -410,50 +400,6 @@ const CRATES: [(&str, &str); 16] = [
     ("testing/src", "lib.rs"),
     ("webhooks/src", "lib.rs"),
 ];
-
-/// Arrows that tie a knot still: the crate, from where to where, and what ties it. To be shortened, never to be
-/// made longer.
-const KNOTS: [(&str, &str, &str, &str); 11] = [
-    (
-        EMBEDDED,
-        "network/pools.rs",
-        "network/addresses.rs",
-        "why there is no address is told where they are given out",
-    ),
-    (EMBEDDED, "network/driver/bridge.rs", "network/driver.rs", A_DRIVER),
-    (EMBEDDED, "network/driver/host.rs", "network/driver.rs", A_DRIVER),
-    (EMBEDDED, "network/driver/none.rs", "network/driver.rs", A_DRIVER),
-    (
-        EMBEDDED,
-        "network/nft/read.rs",
-        "network/nft/mod.rs",
-        "a rule compares itself with one read back",
-    ),
-    (
-        EMBEDDED,
-        "resolver/server.rs",
-        "resolver/mod.rs",
-        "the server's files are named beside its start",
-    ),
-    ("engine/src", "lease.rs", "lib.rs", "a turn is given back to the engine that gave it"),
-    (PLAN, "text/why.rs", "text.rs", "a reason is told by the hold that it is about"),
-    (PLAN, "why.rs", "verdict.rs", "one hold follows from another"),
-    (
-        PLAN,
-        "why/failure.rs",
-        "text/why.rs",
-        "failures are compared with the words of older records",
-    ),
-    (
-        "reconciler/src",
-        "notices/about.rs",
-        "notices/words.rs",
-        "incidents are stored with their words",
-    ),
-];
-const EMBEDDED: &str = "engine/embedded/src";
-const PLAN: &str = "reconciler/plan/src";
-const A_DRIVER: &str = "what a driver promises stands beside the table of them";
 
 /// A crate's files by their paths below its folder.
 fn files_of(folder: &str, all: &[PathBuf]) -> modules::Files {

@@ -6,9 +6,7 @@
 //! - What is handed over under a lease that is over is refused ([`crate::EngineError::Driven`]), so that
 //!   whoever lost a node without noticing changes nothing there.
 
-use crate::{Engine, Result};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The right to drive a node, until it is released, the node loses sight of its holder, or its term is over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,37 +21,4 @@ pub struct Lease {
     /// holder is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<u64>,
-}
-
-/// A lease of this process, released when it is dropped.
-#[must_use = "the lease is released at once"]
-pub struct Turn {
-    engine: Arc<dyn Engine>,
-    lease: Lease,
-}
-
-impl Turn {
-    /// Waits for a lease.
-    pub async fn take(engine: Arc<dyn Engine>) -> Result<Self> {
-        let lease = engine.lease().await?;
-        Ok(Self { engine, lease })
-    }
-
-    /// What to hand wishes over with.
-    #[must_use]
-    pub fn lease(&self) -> &Lease {
-        &self.lease
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.engine.release(&self.lease);
-    }
-}
-
-impl std::fmt::Debug for Turn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Turn").field(&self.lease).finish()
-    }
 }

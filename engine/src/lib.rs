@@ -34,6 +34,7 @@ mod open;
 mod sweep;
 mod task;
 pub mod tree;
+mod turn;
 mod value;
 mod volume;
 pub mod wire;
@@ -53,7 +54,7 @@ pub use goal::{Goal, Opaque, Presence};
 pub use hash::{digest_of, hash_of};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;
-pub use lease::{Lease, Turn};
+pub use lease::Lease;
 pub use limits::{Limit, Limits, limits_of};
 pub use network::{AddressPool, NetworkSpec, PoolSpec, stored_pools};
 pub use nodes::{NodeReport, Nodes, Silent, Wish};
@@ -68,6 +69,7 @@ pub use task::{
     NetworkMode, Port, Protocol, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit,
 };
 pub use tree::Tree;
+pub use turn::Turn;
 pub use value::Value;
 pub use volume::VolumeSpec;
 

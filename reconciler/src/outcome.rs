@@ -259,7 +259,7 @@ fn is_told_by_another(entry: &Entry, all: &[&Entry]) -> bool {
             Verdict::Hold(Hold::Failed { cause: own } | Hold::Late { cause: own }),
         ) => {
             let (slot, own) = (slot.clone(), Box::new(own.clone()));
-            cause.is_same(&FailureCause::InSlot { slot, cause: own })
+            keel_plan::text::is_same_failure(cause, &FailureCause::InSlot { slot, cause: own })
         }
         (Hold::NotFound { subject }, about, Verdict::Hold(Hold::NotFound { subject: missing })) => {
             subject == missing && missing == about

@@ -41,6 +41,7 @@ mod placed;
 mod placing;
 mod resources;
 mod rollout;
+mod subject;
 mod untouched;
 mod waits;
 mod wish;

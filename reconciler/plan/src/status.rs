@@ -263,7 +263,7 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
 fn is_told_by(bad: &KnownBad, note: &Note) -> bool {
     let Note::Failed { slot, cause } = note else { return false };
     let (slot, cause) = (slot.clone(), Box::new(cause.clone()));
-    FailureCause::InSlot { slot, cause }.is_same(&bad.cause)
+    crate::text::is_same_failure(&FailureCause::InSlot { slot, cause }, &bad.cause)
 }
 
 /// Services that are not run here.

@@ -8,7 +8,10 @@ mod note;
 mod why;
 
 pub use note::{of_note, of_notes};
-pub use why::{of_activity, of_ending, of_failure, of_holder, of_kept, of_not_run};
+pub use why::{
+    is_same_failure, of_activity, of_ending, of_failure, of_hold, of_holder, of_kept, of_not_run,
+    of_subject,
+};
 
 use crate::desired::Origin;
 use crate::verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
@@ -75,19 +78,6 @@ pub fn lines(plan: &Plan) -> String {
 #[must_use]
 pub fn nodes(rows: &[Row]) -> BTreeSet<&NodeName> {
     rows.iter().filter_map(|row| row.node.as_ref()).collect()
-}
-
-/// What a verdict is about: `web.1`, `network hello_default`.
-#[must_use]
-pub fn of_subject(subject: &Subject) -> String {
-    match subject {
-        Subject::Image(name) => format!("image {name}"),
-        Subject::Network(name) => format!("network {name}"),
-        Subject::Volume(name) => format!("volume {name}"),
-        Subject::Service(name) => format!("service {name}"),
-        Subject::Stack(name) => format!("stack {name}"),
-        Subject::Slot(slot) => crate::facts::short(slot),
-    }
 }
 
 /// A verdict: `replace: …`, `hold: …`.
@@ -249,44 +239,6 @@ fn digest(value: &serde_json::Value) -> Option<String> {
     let own = object.get("digest").and_then(|digest| digest.as_str());
     let short = |digest: &str| digest.trim_start_matches("sha256:").chars().take(8).collect();
     own.map(short).or_else(|| object.values().find_map(digest))
-}
-
-/// Why nothing is done.
-#[must_use]
-pub fn of_hold(hold: &Hold) -> String {
-    match hold {
-        Hold::Converged => "converged".into(),
-        Hold::Complete => "its job is done".into(),
-        Hold::RolloutFull { limit } => format!("rollout full ({limit} at a time)"),
-        Hold::AwaitingHealth { service } => format!("waits for {service} to be available"),
-        Hold::AwaitingDependency { service, condition } => {
-            format!("waits for {service} to be {condition}")
-        }
-        Hold::AwaitingImage { image, failure } => {
-            let failure = failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            format!("waits for image {image}{failure}")
-        }
-        Hold::InProgress { activity } => format!("in progress: {}", of_activity(activity)),
-        Hold::Failed { cause } | Hold::Late { cause } => {
-            format!("failed: {}", of_failure(cause))
-        }
-        Hold::KnownBad { revision, cause } => {
-            let revision = keel_engine::short(revision);
-            format!("revision {revision} is known bad: {}", of_failure(cause))
-        }
-        Hold::Stopped => "stopped by a person".into(),
-        Hold::Suspended { by, .. } => format!("suspended by {by}"),
-        Hold::OwnedBy { holder } => format!("belongs to {}", of_holder(holder)),
-        Hold::NotRunYet { field, because, at } => {
-            let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
-            format!("not run yet: `{field}`: {}{at}", of_not_run(because))
-        }
-        Hold::RunsInDocker { container } => format!("runs in Docker as {container}"),
-        Hold::NotFound { subject } => why::of_missing(subject),
-        Hold::Kept { because } => format!("kept: {}", of_kept(because)),
-        Hold::ReportOnly => "drifted, and the policy is to report only".into(),
-        Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
-    }
 }
 
 /// A reason that can be shown and recorded: variables by name, none of their values.

@@ -6,11 +6,12 @@
 
 use crate::desired::Origin;
 use crate::standing::Standing;
-use crate::why::{
-    Activity, Awaited, FailureCause, Followed, Holder, KeptBecause, NotRunBecause, PersonsCommand,
-};
+use crate::why::{FailureCause, Followed, PersonsCommand};
+
+pub use crate::subject::Subject;
+pub use crate::why::Hold;
 use keel_engine::fields::NetworkField;
-use keel_engine::{Difference, Digest, Failure, Finding, NodeName, Slot, StackName, TaskId, Wish};
+use keel_engine::{Difference, Digest, Finding, NodeName, StackName, TaskId, Wish};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,24 +74,6 @@ pub struct Entry {
     pub node: Option<NodeName>,
     /// What becomes of it.
     pub verdict: Verdict,
-}
-
-/// What a verdict is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Subject {
-    /// An image, by reference.
-    Image(String),
-    /// A network, by full name.
-    Network(String),
-    /// A volume, by full name.
-    Volume(String),
-    /// A slot.
-    Slot(Slot),
-    /// A service that has no slot to speak of (held as a whole).
-    Service(String),
-    /// The stack as a whole.
-    Stack(StackName),
 }
 
 /// What becomes of a subject.
@@ -199,139 +182,6 @@ pub enum Reason {
         /// That service, or a network that it is on.
         leader: Followed,
     },
-}
-
-/// Why nothing is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Hold {
-    /// It is what it shall be.
-    Converged,
-    /// Its job is done.
-    Complete,
-    /// Others go first: one at a time.
-    RolloutFull {
-        /// How many may be under way.
-        limit: u32,
-    },
-    /// The new task is not available yet, or not for long enough.
-    AwaitingHealth {
-        /// Which service.
-        service: String,
-    },
-    /// A dependency is not there yet.
-    AwaitingDependency {
-        /// The other service.
-        service: String,
-        /// What must be true of it.
-        condition: Awaited,
-    },
-    /// The image is on its way.
-    AwaitingImage {
-        /// Which.
-        image: String,
-        /// What went wrong last, if anything.
-        failure: Option<Failure>,
-    },
-    /// The node is still at it.
-    InProgress {
-        /// What it does.
-        activity: Activity,
-    },
-    /// The node refused, or gave up; another revision or a person is needed.
-    Failed {
-        /// What happened.
-        cause: FailureCause,
-    },
-    /// It runs, and is not healthy in time; with data of its own it is left to get there.
-    Late {
-        /// What is awaited no longer.
-        cause: FailureCause,
-    },
-    /// This very revision failed before.
-    KnownBad {
-        /// The revision.
-        revision: String,
-        /// What failed.
-        cause: FailureCause,
-    },
-    /// A person stopped it.
-    Stopped,
-    /// A person holds the stack off.
-    Suspended {
-        /// Who.
-        by: String,
-        /// Since when.
-        since: u64,
-    },
-    /// Another owner decides about this stack.
-    OwnedBy {
-        /// Who.
-        holder: Holder,
-    },
-    /// Legal Compose that is not run here.
-    NotRunYet {
-        /// The field.
-        field: String,
-        /// Why.
-        because: NotRunBecause,
-        /// Where.
-        at: Option<Origin>,
-    },
-    /// Another engine on this host runs the same service, or writes to the same path.
-    RunsInDocker {
-        /// The container.
-        container: String,
-    },
-    /// An external network or volume, or a required service, does not exist.
-    NotFound {
-        /// Which.
-        subject: Subject,
-    },
-    /// It left the source, but pruning is off, or it is data.
-    Kept {
-        /// Why.
-        because: KeptBecause,
-    },
-    /// Drift that is only told, by policy.
-    ReportOnly,
-    /// The node does not answer: nobody knows how its tasks are, and nothing is concluded from that.
-    NodeUnknown {
-        /// Which.
-        node: NodeName,
-        /// Since when; milliseconds since the Unix epoch.
-        since: u64,
-    },
-}
-
-impl Hold {
-    /// Whether no later pass can change it without a new revision, event or person: what a
-    /// command that converges waits no longer for.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::RolloutFull { .. }
-            | Self::AwaitingHealth { .. }
-            | Self::AwaitingDependency { .. }
-            | Self::AwaitingImage { .. }
-            | Self::InProgress { .. } => false,
-            Self::Converged
-            | Self::Complete
-            | Self::Failed { .. }
-            | Self::Late { .. }
-            | Self::KnownBad { .. }
-            | Self::Stopped
-            | Self::Suspended { .. }
-            | Self::OwnedBy { .. }
-            | Self::NotRunYet { .. }
-            | Self::RunsInDocker { .. }
-            | Self::NotFound { .. }
-            | Self::Kept { .. }
-            | Self::ReportOnly
-            | Self::NodeUnknown { .. } => true,
-        }
-    }
 }
 
 impl Plan {

@@ -6,18 +6,153 @@
 //! - Records keep what an older version wrote as words, in `Other`, which this version never makes.
 
 mod activity;
+mod awaited;
 mod failure;
 mod gist;
 
 pub use activity::Activity;
+pub use awaited::Awaited;
 pub use failure::{Ending, FailureCause};
 pub use gist::gist;
 
-use crate::desired::{Condition, Owner};
-use crate::verdict::Hold;
-use keel_engine::Slot;
+use crate::desired::{Origin, Owner};
+use crate::subject::Subject;
+use keel_engine::{Failure, NodeName, Slot};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Why nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Hold {
+    /// It is what it shall be.
+    Converged,
+    /// Its job is done.
+    Complete,
+    /// Others go first: one at a time.
+    RolloutFull {
+        /// How many may be under way.
+        limit: u32,
+    },
+    /// The new task is not available yet, or not for long enough.
+    AwaitingHealth {
+        /// Which service.
+        service: String,
+    },
+    /// A dependency is not there yet.
+    AwaitingDependency {
+        /// The other service.
+        service: String,
+        /// What must be true of it.
+        condition: Awaited,
+    },
+    /// The image is on its way.
+    AwaitingImage {
+        /// Which.
+        image: String,
+        /// What went wrong last, if anything.
+        failure: Option<Failure>,
+    },
+    /// The node is still at it.
+    InProgress {
+        /// What it does.
+        activity: Activity,
+    },
+    /// The node refused, or gave up; another revision or a person is needed.
+    Failed {
+        /// What happened.
+        cause: FailureCause,
+    },
+    /// It runs, and is not healthy in time; with data of its own it is left to get there.
+    Late {
+        /// What is awaited no longer.
+        cause: FailureCause,
+    },
+    /// This very revision failed before.
+    KnownBad {
+        /// The revision.
+        revision: String,
+        /// What failed.
+        cause: FailureCause,
+    },
+    /// A person stopped it.
+    Stopped,
+    /// A person holds the stack off.
+    Suspended {
+        /// Who.
+        by: String,
+        /// Since when.
+        since: u64,
+    },
+    /// Another owner decides about this stack.
+    OwnedBy {
+        /// Who.
+        holder: Holder,
+    },
+    /// Legal Compose that is not run here.
+    NotRunYet {
+        /// The field.
+        field: String,
+        /// Why.
+        because: NotRunBecause,
+        /// Where.
+        at: Option<Origin>,
+    },
+    /// Another engine on this host runs the same service, or writes to the same path.
+    RunsInDocker {
+        /// The container.
+        container: String,
+    },
+    /// An external network or volume, or a required service, does not exist.
+    NotFound {
+        /// Which.
+        subject: Subject,
+    },
+    /// It left the source, but pruning is off, or it is data.
+    Kept {
+        /// Why.
+        because: KeptBecause,
+    },
+    /// Drift that is only told, by policy.
+    ReportOnly,
+    /// The node does not answer: nobody knows how its tasks are, and nothing is concluded from that.
+    NodeUnknown {
+        /// Which.
+        node: NodeName,
+        /// Since when; milliseconds since the Unix epoch.
+        since: u64,
+    },
+}
+
+impl Hold {
+    /// Whether no later pass can change it without a new revision, event or person: what a
+    /// command that converges waits no longer for.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::RolloutFull { .. }
+            | Self::AwaitingHealth { .. }
+            | Self::AwaitingDependency { .. }
+            | Self::AwaitingImage { .. }
+            | Self::InProgress { .. } => false,
+            Self::Converged
+            | Self::Complete
+            | Self::Failed { .. }
+            | Self::Late { .. }
+            | Self::KnownBad { .. }
+            | Self::Stopped
+            | Self::Suspended { .. }
+            | Self::OwnedBy { .. }
+            | Self::NotRunYet { .. }
+            | Self::RunsInDocker { .. }
+            | Self::NotFound { .. }
+            | Self::Kept { .. }
+            | Self::ReportOnly
+            | Self::NodeUnknown { .. } => true,
+        }
+    }
+}
 
 /// Why something is kept as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,32 +198,6 @@ pub enum NotRunBecause {
     Unsupported(String),
     /// It needs what is not run here.
     Needs(Needs),
-}
-
-/// What must be true of another service's task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Awaited {
-    /// It runs.
-    Started,
-    /// Its check says healthy.
-    Healthy,
-    /// It ended with 0.
-    Completed,
-    /// It is prepared.
-    Ready,
-    /// It is gone.
-    Removed,
-}
-
-impl From<Condition> for Awaited {
-    fn from(condition: Condition) -> Self {
-        match condition {
-            Condition::Started => Self::Started,
-            Condition::Healthy => Self::Healthy,
-            Condition::Completed => Self::Completed,
-        }
-    }
 }
 
 /// What a person gave.

@@ -5,7 +5,6 @@ use crate::operation::OperationReason;
 use keel_plan::status::Note;
 use keel_plan::why::FailureCause;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A stack or a source. In records as `stack/shop`, `source/home`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -168,22 +167,4 @@ pub(super) enum Tried {
     RolledBack { revision: String },
     /// It is being rolled back to this revision.
     RollingBack { revision: String },
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(super::words::of_what(*self))
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::words::of_why(self))
-    }
-}
-
-impl fmt::Display for Tried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::words::of_tried(self))
-    }
 }

@@ -9,6 +9,7 @@ use crate::advice::Advice;
 use crate::clock::{rfc3339, roughly};
 use keel_engine::short;
 use keel_plan::text;
+use std::fmt;
 
 /// Stacks that a message names.
 const NAMED: usize = 10;
@@ -187,4 +188,22 @@ fn line(text: &str) -> String {
         return line;
     }
     line.chars().take(LINE - 1).chain(['…']).collect()
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(of_what(*self))
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of_why(self))
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&of_tried(self))
+    }
 }

@@ -103,7 +103,7 @@ impl OperationReason {
             (
                 Self::Holds { hold: Hold::KnownBad { cause, .. }, .. },
                 Self::Failed { cause: failed },
-            ) => cause.is_same(failed),
+            ) => keel_plan::text::is_same_failure(cause, failed),
             _ => self.plain() == failure.plain(),
         }
     }
@@ -125,7 +125,7 @@ impl OperationReason {
             ) => own == slot && hold == noted,
             _ => match (self.plain(), note) {
                 (Self::Failed { cause }, Note::RevisionFailed { cause: noted, .. }) => {
-                    cause.is_same(noted)
+                    keel_plan::text::is_same_failure(&cause, noted)
                 }
                 (Self::Failed { cause }, Note::Failed { slot, cause: noted }) => {
                     is_in_slot(&cause, slot, noted)
@@ -193,7 +193,7 @@ impl OperationReason {
 
 fn is_in_slot(cause: &FailureCause, slot: &Slot, noted: &FailureCause) -> bool {
     let (slot, noted) = (slot.clone(), Box::new(noted.clone()));
-    cause.is_same(&FailureCause::InSlot { slot, cause: noted })
+    keel_plan::text::is_same_failure(cause, &FailureCause::InSlot { slot, cause: noted })
 }
 
 fn uncounted_hold(hold: Hold) -> Hold {

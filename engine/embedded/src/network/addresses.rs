@@ -1,112 +1,13 @@
 //! Which addresses a task gets of its networks. Pure: what others have comes in as data.
 
 use super::Network;
+use super::address_error::{AddressError, GATEWAY};
 use super::pools::{is_usable, usable_in};
 use crate::root::record::Endpoint;
 use ipnet::IpNet;
 use keel_engine::{AddressPool, Attachment, TaskId, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-
-/// Why an address or subnet cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddressError {
-    /// IPv6 where nothing is made of it.
-    #[error("network `{network}` asks for {asked}, and IPv6 networks are not supported")]
-    Ipv6 {
-        /// The network.
-        network: String,
-        /// What it asks for.
-        asked: String,
-    },
-    /// More than one subnet.
-    #[error("network `{network}` asks for {count} subnets, and has one")]
-    Several {
-        /// The network.
-        network: String,
-        /// How many.
-        count: usize,
-    },
-    /// A fixed address that another task has.
-    #[error("address {address} in network `{network}` is taken by {holder}")]
-    Taken {
-        /// The address.
-        address: IpAddr,
-        /// Where.
-        network: String,
-        /// By whom: a container's name, or `the gateway`.
-        holder: String,
-    },
-    /// An address that does not lie in its network, or is not one that something may have.
-    #[error("address {address} is not usable in network `{network}` ({subnet})")]
-    Outside {
-        /// The address.
-        address: IpAddr,
-        /// Where.
-        network: String,
-        /// Its addresses.
-        subnet: String,
-    },
-    /// Every address of the network is taken.
-    #[error("network `{network}` ({subnet}) has no free address left")]
-    Full {
-        /// The network.
-        network: String,
-        /// Its addresses.
-        subnet: String,
-    },
-    /// A subnet that something else on this host has.
-    #[error("subnet {subnet} of network `{network}` overlaps {other}")]
-    Overlap {
-        /// The network.
-        network: String,
-        /// As asked for.
-        subnet: IpNet,
-        /// What is there: a network of ours, or a route of the host.
-        other: String,
-    },
-    /// Every pool is used up.
-    #[error(
-        "no free subnet for network `{network}` in 172.20.0.0 to 172.31.255.255 and 192.168.0.0/16"
-    )]
-    NoSubnet {
-        /// The network.
-        network: String,
-    },
-    /// A task names a network that is not there.
-    #[error("network `{network}` does not exist")]
-    NoNetwork {
-        /// Its name.
-        network: String,
-    },
-}
-
-impl AddressError {
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Taken { holder, .. } if holder == GATEWAY => {
-                Some("choose another `ipv4_address`, or give the network another `gateway`".into())
-            }
-            Self::Taken { holder, .. } => Some(format!(
-                "where {holder} does not ask for it, `keel stop {holder}` and `keel start {holder}` give it another one; else choose another `ipv4_address`"
-            )),
-            Self::Overlap { .. } | Self::NoSubnet { .. } => {
-                Some("give the network a `subnet` that nothing else on this host uses".into())
-            }
-            Self::Full { .. } => Some("give the network a larger `subnet`".into()),
-            Self::Ipv6 { .. } | Self::Several { .. } => {
-                Some("give the network one IPv4 subnet, or none: then it gets a free one".into())
-            }
-            Self::Outside { .. } | Self::NoNetwork { .. } => None,
-        }
-    }
-}
-
-/// Who has the first address of most networks.
-const GATEWAY: &str = "the gateway";
 
 /// What others have of a root's addresses.
 #[derive(Debug, Clone, Default)]

@@ -12,6 +12,7 @@
 //! # Not here
 //! Names inside containers, and who is behind a published port: [`crate::resolver`].
 
+mod address_error;
 pub mod addresses;
 mod driver;
 mod error;
@@ -31,7 +32,8 @@ mod settings;
 pub(crate) mod stored;
 mod veth;
 
-pub use addresses::{AddressError, Taken, endpoints};
+pub use address_error::AddressError;
+pub use addresses::{Taken, endpoints};
 pub(crate) use driver::{Namespace, namespace};
 pub use error::NetworkError;
 pub(crate) use error::kernel;

@@ -13,7 +13,9 @@ pub mod etc;
 mod forward;
 pub(crate) mod keeper;
 mod listen;
+mod marks;
 mod server;
+
 mod tasks;
 mod watch;
 mod zone;
@@ -26,13 +28,13 @@ use crate::root::record::{Process, Work, load, note};
 use crate::runtime::cgroup::Home;
 use crate::sys;
 use keel_engine::{FieldPath, TaskId};
+use marks::{Marker, names_path, tell};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, setsid};
-use serde::{Deserialize, Serialize};
+use nix::sys::signal::Signal;
+use nix::unistd::setsid;
 use server::End;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -42,24 +44,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// A sign in a task's folder: by which `keel net`, for which shim.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-struct Marker {
-    server: Option<Process>,
-    shim: Option<Process>,
-}
-
-/// The file that tells a draining shim that nothing leads to its task any more.
-#[must_use]
-pub fn drained_path(task: &TaskDir) -> PathBuf {
-    task.0.join("drained")
-}
-
-fn names_path(task: &TaskDir) -> PathBuf {
-    task.0.join("names")
-}
 
 /// The record of the `keel net` that serves.
 pub(crate) fn pid_path(layout: &Layout) -> PathBuf {
@@ -288,14 +272,6 @@ pub(crate) fn nudge(layout: &Layout) -> Result<(), NetworkError> {
     let told =
         server.and_then(|server| server.map_or(Ok(()), |server| tell(&server, Signal::SIGHUP)));
     told.map_err(kernel("tell `keel net` to write the port tables"))
-}
-
-/// Signals a process, if it still is that one.
-fn tell(process: &Process, signal: Signal) -> io::Result<()> {
-    if !process.lives() {
-        return Ok(());
-    }
-    Ok(kill(Pid::from_raw(process.pid.cast_signed()), signal)?)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 use super::forward::Upstream;
 use super::listen::{self, View};
+use super::marks::{Marker, drained_path, names_path, tell};
 use super::tasks::{Task, Tasks, read, read_all};
 use super::watch::{Changed, Firewall, Records};
 use super::zone::{Zone, port_table};
-use super::{Marker, drained_path, names_path, tell};
 use crate::network::port_table::{PortTable, rewrite, update};
 use crate::network::{flows, foreign, ports};
 use crate::root::layout::Layout;

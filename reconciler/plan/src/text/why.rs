@@ -1,11 +1,10 @@
 //! Words for what reasons and holds are made of.
 
 use crate::facts::short;
-use crate::text::of_hold;
-use crate::verdict::Subject;
+use crate::subject::Subject;
 use crate::why::{
-    Activity, Awaited, Ending, FailureCause, Followed, Holder, KeptBecause, Needs, NotRunBecause,
-    PersonsCommand,
+    Activity, Awaited, Ending, FailureCause, Followed, Hold, Holder, KeptBecause, Needs,
+    NotRunBecause, PersonsCommand,
 };
 use std::fmt;
 
@@ -142,7 +141,7 @@ pub fn of_holder(holder: &Holder) -> String {
 
 /// What others have to make, with the command that does.
 pub(super) fn of_missing(subject: &Subject) -> String {
-    let what = super::of_subject(subject);
+    let what = of_subject(subject);
     match subject {
         Subject::Network(name) => {
             format!("{what} does not exist: `keel network create {name}` creates it")
@@ -195,5 +194,67 @@ impl fmt::Display for Followed {
             Self::Service(name) => f.write_str(name),
             Self::Network(name) => write!(f, "network {name}"),
         }
+    }
+}
+
+/// Why nothing is done.
+#[must_use]
+pub fn of_hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Converged => "converged".into(),
+        Hold::Complete => "its job is done".into(),
+        Hold::RolloutFull { limit } => format!("rollout full ({limit} at a time)"),
+        Hold::AwaitingHealth { service } => format!("waits for {service} to be available"),
+        Hold::AwaitingDependency { service, condition } => {
+            format!("waits for {service} to be {condition}")
+        }
+        Hold::AwaitingImage { image, failure } => {
+            let failure = failure.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("waits for image {image}{failure}")
+        }
+        Hold::InProgress { activity } => format!("in progress: {}", of_activity(activity)),
+        Hold::Failed { cause } | Hold::Late { cause } => {
+            format!("failed: {}", of_failure(cause))
+        }
+        Hold::KnownBad { revision, cause } => {
+            let revision = keel_engine::short(revision);
+            format!("revision {revision} is known bad: {}", of_failure(cause))
+        }
+        Hold::Stopped => "stopped by a person".into(),
+        Hold::Suspended { by, .. } => format!("suspended by {by}"),
+        Hold::OwnedBy { holder } => format!("belongs to {}", of_holder(holder)),
+        Hold::NotRunYet { field, because, at } => {
+            let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+            format!("not run yet: `{field}`: {}{at}", of_not_run(because))
+        }
+        Hold::RunsInDocker { container } => format!("runs in Docker as {container}"),
+        Hold::NotFound { subject } => of_missing(subject),
+        Hold::Kept { because } => format!("kept: {}", of_kept(because)),
+        Hold::ReportOnly => "drifted, and the policy is to report only".into(),
+        Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
+    }
+}
+
+/// What a verdict is about: `web.1`, `network hello_default`.
+#[must_use]
+pub fn of_subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Image(name) => format!("image {name}"),
+        Subject::Network(name) => format!("network {name}"),
+        Subject::Volume(name) => format!("volume {name}"),
+        Subject::Service(name) => format!("service {name}"),
+        Subject::Stack(name) => format!("stack {name}"),
+        Subject::Slot(slot) => short(slot),
+    }
+}
+
+/// Whether both are the same failure. Of one that an older version recorded only the words are known.
+#[must_use]
+pub fn is_same_failure(one: &FailureCause, other: &FailureCause) -> bool {
+    match (one, other) {
+        (FailureCause::Other(words), typed) | (typed, FailureCause::Other(words)) => {
+            of_failure(typed) == *words
+        }
+        _ => one == other,
     }
 }

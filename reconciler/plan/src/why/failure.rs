@@ -107,17 +107,6 @@ pub enum FailureCause {
 }
 
 impl FailureCause {
-    /// Whether both are the same failure. Of one that an older version recorded only the words are known.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Other(words), typed) | (typed, Self::Other(words)) => {
-                crate::text::of_failure(typed) == *words
-            }
-            _ => self == other,
-        }
-    }
-
     /// The same without how it ended, which is not known at every moment of a crash loop, and without
     /// what counts up.
     #[must_use]

@@ -8,16 +8,12 @@
 
 pub(crate) mod batch;
 pub(crate) mod expr;
+mod family;
 pub(crate) mod read;
 mod same;
-pub(in crate::network) mod wire;
 
-/// A protocol family of tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    Inet = 1,
-    Ip = 2,
-}
+pub(crate) use family::Family;
+pub(in crate::network) mod wire;
 
 /// Where a base chain hooks in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Published ports: who reaches them, who does not, and what they lead to.
 
 use super::world::{HOST, World, wait_for};
-use crate::resolver::drained_path;
+use crate::resolver::marks::drained_path;
 use crate::root::record::Activity;
 use keel_engine::{Health, Protocol};
 use std::collections::BTreeSet;
