@@ -166,7 +166,7 @@ fn a_push_is_checked_deployed_and_answered() {
     drop(serve);
     work.commit("stacks/one/compose.yaml", &stack("5"));
     let taken = work.push(&["origin", "main"]).ok();
-    assert!(taken.stderr.contains("nobody serves now"), "{}", taken.stderr);
+    assert!(taken.stderr.contains("`keel serve` is not running"), "{}", taken.stderr);
     let serve = host.serve(&[]);
     let says = || host.keel(&["logs", "one-app-1"]).stdout.contains("version 5").then_some(());
     until("the next serve deploys it", says, || format!("{}\n{}", serve.said(), host.overview()));
