@@ -9,7 +9,7 @@ use crate::load;
 use crate::subject::{self, Subject};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget};
 
-/// What it takes.
+/// The arguments of `keel apply`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  keel apply stacks/\n  keel apply -f compose.yaml -f compose.prod.yaml\n\nExit code 3 means: done, but not healthy in time."
@@ -25,7 +25,7 @@ pub struct Args {
     take_over: bool,
 }
 
-/// Does it.
+/// Runs `keel apply`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
     let targets = targets(context, &subject)?;

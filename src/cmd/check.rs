@@ -11,7 +11,7 @@ use keel_reconciler::load::LoadedStack;
 use keel_reconciler::rows::{CheckReport, CheckedStack};
 use keel_spec::Severity;
 
-/// What it takes.
+/// The arguments of `keel check`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  keel check stacks/\n  keel check -f compose.yaml -f compose.prod.yaml\n  keel check --path 'stacks/*'\n  keel check --format sarif stacks/ > keel.sarif\n\nExit code 1 means errors; warnings alone are 0, unless --strict. `keel explain CODE` says more about a problem."
@@ -39,7 +39,7 @@ enum Format {
     Sarif,
 }
 
-/// Does it.
+/// Runs `keel check`.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let stacks = asked::loaded(&args.given, context)?;
     match args.format {

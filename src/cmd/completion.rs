@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::shells::{Shell, script};
 
-/// What it takes.
+/// The arguments of `keel completion`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  keel completion bash > /etc/bash_completion.d/keel\n  keel completion fish > ~/.config/fish/completions/keel.fish\n  echo 'source <(keel completion zsh)' >> ~/.zshrc\n\nIt completes commands, options, and the names of what is there: stacks, containers, images, …"
@@ -16,7 +16,7 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Does it.
+/// Runs `keel completion`.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let called = std::env::args().next().unwrap_or_else(|| "keel".to_owned());
     let script = script(args.shell, &called)

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 
-/// What it takes.
+/// The arguments of `keel confirm`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  keel confirm home\n\n`keel status` says which source waits, and for what."
@@ -16,7 +16,7 @@ pub struct Args {
     source: String,
 }
 
-/// Does it.
+/// Runs `keel confirm`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = to_daemon(context, "keel confirm").await?;
     connection.client.confirm(&args.source).await?;

@@ -12,7 +12,7 @@ use keel_api::Client;
 use keel_engine::StackName;
 use keel_reconciler::ask::DownAsk;
 
-/// What it takes.
+/// The arguments of `keel down`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel down shop\n  keel down --volumes ./shop")]
 pub struct Args {
@@ -26,7 +26,7 @@ pub struct Args {
     files: Files,
 }
 
-/// Does it.
+/// Runs `keel down`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (stack, by_path) = stack(&args, context)?;
     let who = format!("keel down {stack}");

@@ -10,7 +10,7 @@ use keel_engine::StackName;
 use keel_plain::line;
 use keel_reconciler::ask::{DriftReport, FindingRow};
 
-/// What it takes.
+/// The arguments of `keel drift`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel drift shop\n\nExit code 2 means that something differs.")]
 pub struct Args {
@@ -21,7 +21,7 @@ pub struct Args {
     stack: Option<StackName>,
 }
 
-/// Does it.
+/// Runs `keel drift`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel drift").await?;
     let report = connection.client.drift(args.stack).await?;

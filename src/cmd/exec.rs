@@ -9,7 +9,7 @@ use crate::{subject, terminal};
 use keel_api::shapes::TaskRef;
 use keel_engine::{Exec, Open, Phase};
 
-/// What it takes.
+/// The arguments of `keel exec`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  keel exec -it shop/db psql -U app\n\nExit code: the command's own; 125 to 127 if it could not be run."
@@ -48,7 +48,7 @@ pub struct Args {
 
 const OWN_FAILURE: Exit = Exit::Container(125);
 
-/// Does it.
+/// Runs `keel exec`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     exec(args, context).await.map_err(|failure| match failure.exit() {
         Exit::Failed | Exit::Usage => failure.with_exit(OWN_FAILURE),

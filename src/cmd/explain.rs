@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use keel_spec::Code;
 
-/// What it takes.
+/// The arguments of `keel explain`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  keel explain E0401\n  keel explain            # all codes")]
 pub struct Args {
@@ -14,7 +14,7 @@ pub struct Args {
     code: Option<String>,
 }
 
-/// Does it.
+/// Runs `keel explain`.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let text = match args.code {
         None => Code::ALL.iter().map(|code| format!("{code}  {}\n", code.title())).collect(),

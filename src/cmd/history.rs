@@ -10,7 +10,7 @@ use keel_engine::{StackName, short};
 use keel_plain::line;
 use keel_reconciler::rows::{HistoryRow, Stages};
 
-/// What it takes.
+/// The arguments of `keel history`.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -44,7 +44,7 @@ struct Show {
     number: u64,
 }
 
-/// Does it.
+/// Runs `keel history`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel history").await?;
     let rows = connection.client.history(args.stacks).await?;

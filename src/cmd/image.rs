@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_reconciler::rows::PruneAsk;
 
-/// What can be done.
+/// The subcommands of `keel image`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Remove images that no container and no revision needs
@@ -26,7 +26,7 @@ pub struct Prune {
     force: bool,
 }
 
-/// Does it.
+/// Runs `keel image`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     let Command::Prune(args) = command;
     let which = if args.all { "" } else { " that stacks have needed" };

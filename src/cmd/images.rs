@@ -9,7 +9,7 @@ use crate::show::size::size;
 use crate::show::{Table, ago, json};
 use keel_reconciler::rows::ImageRow;
 
-/// What it takes.
+/// The arguments of `keel images`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel images --format json")]
 pub struct Args {
@@ -26,7 +26,7 @@ pub struct Args {
     listing: Listing,
 }
 
-/// Does it.
+/// Runs `keel images`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel images").await?;
     let rows = connection.client.images().await?;

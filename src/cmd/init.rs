@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// What it takes.
+/// The arguments of `keel init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel init blog && keel up -d blog/")]
 pub struct Args {
@@ -20,7 +20,7 @@ pub struct Args {
     schema: Option<String>,
 }
 
-/// Does it. Files that exist are left alone.
+/// Runs `keel init`. Files that exist are left alone.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let folder = settled(&args.folder);
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

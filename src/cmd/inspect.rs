@@ -8,7 +8,7 @@ use crate::show::json;
 use clap::ValueEnum;
 use keel_reconciler::rows::InspectKind;
 
-/// What it takes.
+/// The arguments of `keel inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel inspect shop-web-1")]
 pub struct Args {
@@ -32,7 +32,7 @@ enum Kind {
     Volume,
 }
 
-/// Does it.
+/// Runs `keel inspect`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let kind = args.kind.map(|kind| match kind {
         Kind::Container => InspectKind::Container,

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_reconciler::ask::TaskVerb;
 
-/// What it takes.
+/// The arguments of `keel kill`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel kill -s HUP shop/web.1")]
 pub struct Args {
@@ -18,7 +18,7 @@ pub struct Args {
     targets: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel kill`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let verb = TaskVerb::Kill { signal: args.signal };
     act(context, "keel kill", &args.targets, verb, None).await

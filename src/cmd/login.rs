@@ -8,7 +8,7 @@ use keel_images::{Credentials, Registries};
 use rustix::termios::{self, LocalModes, OptionalActions};
 use std::io::{self, BufRead, IsTerminal, Read};
 
-/// What it takes.
+/// The arguments of `keel login`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  keel login -u ann --password-stdin registry.example.org <token"
@@ -25,7 +25,7 @@ pub struct Args {
     registry: String,
 }
 
-/// Does it.
+/// Runs `keel login`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let registry = registry(&args.registry);
     let (user, password) = who(&args, context)?;

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::machine::credentials;
 use keel_images::Credentials;
 
-/// What it takes.
+/// The arguments of `keel logout`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel logout registry.example.org")]
 pub struct Args {
@@ -16,7 +16,7 @@ pub struct Args {
     registry: String,
 }
 
-/// Does it.
+/// Runs `keel logout`.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let (registry, path) = (registry(&args.registry), credentials());
     let known = Credentials::file(&path).forget(registry).map_err(|error| {

@@ -11,7 +11,7 @@ use crate::subject;
 use keel_api::shapes::TaskRef;
 use keel_engine::LogOptions;
 
-/// What it takes.
+/// The arguments of `keel logs`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel logs -f --tail 100 shop/web")]
 pub struct Args {
@@ -39,7 +39,7 @@ pub struct Args {
     targets: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel logs`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let options = options(&args, ago::now())?;
     let stack = if args.targets.is_empty() { Some(stack(context)?) } else { None };

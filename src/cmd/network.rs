@@ -13,7 +13,7 @@ use keel_engine::{NetworkSpec, PoolSpec};
 use keel_reconciler::rows::{InspectKind, NetworkAsk, NetworkRow, RemoveAsk};
 use std::net::IpAddr;
 
-/// What can be done.
+/// The subcommands of `keel network`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List networks
@@ -95,7 +95,7 @@ fn address(text: &str) -> std::result::Result<IpAddr, String> {
     read.ok_or_else(|| "it is an IPv4 address, as 10.5.0.1".to_owned())
 }
 
-/// Does it.
+/// Runs `keel network`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Ls(args) => list(args, context).await,

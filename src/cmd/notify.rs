@@ -9,7 +9,7 @@ use crate::{machine, root};
 use keel_notify::{Http, Kind, Message, Verdict};
 use keel_reconciler::clock::rfc3339;
 
-/// What can be done.
+/// The subcommands of `keel notify`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Send a test message to every recipient in keel.yaml and report whether it arrived
@@ -17,7 +17,7 @@ pub enum Command {
     Test,
 }
 
-/// Does it.
+/// Runs `keel notify`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     let Command::Test = command;
     let config = machine::config(context)?;

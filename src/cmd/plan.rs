@@ -15,7 +15,7 @@ use keel_plain::line;
 use keel_reconciler::ask::{PlanReport, PlanTarget, StackPlan, VerdictRow};
 use keel_reconciler::preview::StackChange;
 
-/// What it takes.
+/// The arguments of `keel plan`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  keel plan stacks/shop\n  keel plan -f compose.yaml -f compose.prod.yaml\n  keel plan shop --revision v1.4\n\nIn the work tree of a source, the plan is a preview: what a push of the tree would do, with everything in it that Git does not ignore, committed or not.\n\nExit code 2 means that something would be done."
@@ -32,7 +32,7 @@ pub struct Args {
     listing: Listing,
 }
 
-/// Does it.
+/// Runs `keel plan`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let subject = Subject::of(args.subject.as_deref(), args.files, context)?;
     let connection = connect(context, Need::Read, "keel plan").await?;

@@ -10,7 +10,7 @@ use keel_engine::StackName;
 use keel_reconciler::ask::{ContainerRow, PortRow};
 use keel_reconciler::rows::PsAsk;
 
-/// What it takes.
+/// The arguments of `keel ps`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel ps -a shop")]
 pub struct Args {
@@ -30,7 +30,7 @@ pub struct Args {
     stacks: Vec<StackName>,
 }
 
-/// Does it.
+/// Runs `keel ps`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel ps").await?;
     let ask = PsAsk { all: args.all, stacks: args.stacks.clone(), services: vec![] };

@@ -8,7 +8,7 @@ use crate::show::outcome;
 use keel_api::Client;
 use keel_reconciler::rows::PullAsk;
 
-/// What it takes.
+/// The arguments of `keel pull`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel pull nginx:1.27")]
 pub struct Args {
@@ -19,7 +19,7 @@ pub struct Args {
 
 const WHO: &str = "keel pull";
 
-/// Does it.
+/// Runs `keel pull`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut connection = connect(context, Need::Drive, WHO).await?;
     let ask = PullAsk { references: args.references.clone() };

@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::root;
 use std::path::PathBuf;
 
-/// What it takes.
+/// The arguments of `keel reap`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The root
@@ -17,7 +17,7 @@ pub struct Args {
     task: String,
 }
 
-/// Does it.
+/// Runs `keel reap`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let mut global = context.global.clone();
     global.root = args.root;

@@ -14,7 +14,7 @@ use keel_reconciler::rows::SyncAsk;
 use std::io::Read;
 use std::path::PathBuf;
 
-/// What can be done.
+/// The subcommands of `keel receive`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Before it is taken: refuse what has mistakes
@@ -33,7 +33,7 @@ pub struct Args {
 /// Where Git keeps what it has not taken yet.
 const QUARANTINE: &str = "GIT_QUARANTINE_PATH";
 
-/// Does it.
+/// Runs `keel receive`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     let (Command::Check(args) | Command::Sync(args)) = &command;
     let source = source(&args.name, context)?;

@@ -15,7 +15,7 @@ use format::Format;
 use keel_spec::{Document, problem as problems};
 use std::path::PathBuf;
 
-/// What it takes.
+/// The arguments of `keel render`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  keel render blog/\n  keel render -f compose.yaml -f compose.prod.yaml --origins\n  keel render --hash blog/\n  keel render --diff blog/\n\nRendering what was rendered gives the same text. Exit code 2 of --diff means that something differs; it reads the records of the root, so it needs root or a running `keel serve`. In the work tree of a source it shows what a push of the tree would change."
@@ -42,7 +42,7 @@ pub struct Args {
     wish: Wish,
 }
 
-/// Does it.
+/// Runs `keel render`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let files = args.files.clone().after(&context.files);
     let asked = asked(args.path.clone(), files)?;

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_reconciler::ask::TaskVerb;
 
-/// What it takes.
+/// The arguments of `keel restart`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel restart shop/web")]
 pub struct Args {
@@ -18,7 +18,7 @@ pub struct Args {
     targets: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel restart`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     act(context, "keel restart", &args.targets, TaskVerb::Restart, args.timeout).await
 }

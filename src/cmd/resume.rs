@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_engine::StackName;
 
-/// What it takes.
+/// The arguments of `keel resume`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel resume shop")]
 pub struct Args {
@@ -15,7 +15,7 @@ pub struct Args {
     stacks: Vec<StackName>,
 }
 
-/// Does it.
+/// Runs `keel resume`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel resume").await?;
     for stack in &args.stacks {

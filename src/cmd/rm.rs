@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::subject;
 use keel_reconciler::ask::{TaskAsk, TaskVerb};
 
-/// What it takes.
+/// The arguments of `keel rm`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel rm -f -v old-experiment")]
 pub struct Args {
@@ -26,7 +26,7 @@ pub struct Args {
     targets: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel rm`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let who = "keel rm";
     let mut connection = connect(context, Need::Drive, who).await?;

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_reconciler::rows::RemoveAsk;
 
-/// What it takes.
+/// The arguments of `keel rmi`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel rmi nginx:1.25")]
 pub struct Args {
@@ -19,7 +19,7 @@ pub struct Args {
     images: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel rmi`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel rmi").await?;
     let client = &connection.client;

@@ -10,7 +10,7 @@ use keel_api::Client;
 use keel_engine::StackName;
 use keel_reconciler::rows::RollbackAsk;
 
-/// What it takes.
+/// The arguments of `keel rollback`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel rollback shop\n  keel rollback shop 3f9c2a1")]
 pub struct Args {
@@ -25,7 +25,7 @@ pub struct Args {
     revision: Option<String>,
 }
 
-/// Does it.
+/// Runs `keel rollback`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let who = format!("keel rollback {}", args.stack);
     let mut connection = connect(context, Need::Drive, &who).await?;

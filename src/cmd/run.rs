@@ -27,7 +27,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// The exit code where no container ran.
 pub const OWN_FAILURE: i32 = 125;
 
-/// Does it.
+/// Runs `keel run`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     launch(args, context).await.map_err(|failure| match failure.exit() {
         Exit::Failed | Exit::Usage => failure.with_exit(Exit::Container(OWN_FAILURE)),

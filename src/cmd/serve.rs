@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use watch::{Seen, Watch};
 
-/// What it takes.
+/// The arguments of `keel serve`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  keel serve stacks/\n  keel serve --git https://git.example.org/home.git --path 'stacks/*'\n  keel serve --config /etc/keel/keel.yaml --check"
@@ -49,7 +49,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Hints come in bursts; people read lines.
 const BURST: Duration = Duration::from_millis(100);
 
-/// Does it.
+/// Runs `keel serve`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     if args.check {
         return configured::run(context);

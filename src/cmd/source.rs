@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Result;
 
-/// What can be done.
+/// The subcommands of `keel source`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List sources and their state
@@ -24,7 +24,7 @@ pub enum Command {
     Create(create::Args),
 }
 
-/// Does it.
+/// Runs `keel source`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Ls(args) => ls::run(args, context).await,

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_reconciler::ask::TaskVerb;
 
-/// What it takes.
+/// The arguments of `keel start`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel start shop/web")]
 pub struct Args {
@@ -19,7 +19,7 @@ pub struct Args {
     targets: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel start`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     if args.boot {
         return drive_until_idle(context, "keel start --boot").await;

@@ -13,7 +13,7 @@ use keel_reconciler::ask::{OperationRow, SourceRow, StatusRow};
 use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{DeliveryRow, TroubleRow};
 
-/// What it takes.
+/// The arguments of `keel status`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  keel status\n  keel status --exit-code shop && echo all is well"
@@ -29,7 +29,7 @@ pub struct Args {
     stacks: Vec<StackName>,
 }
 
-/// Does it.
+/// Runs `keel status`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel status").await?;
     let told = told(&connection.client, &args).await;

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use keel_reconciler::ask::TaskVerb;
 
-/// What it takes.
+/// The arguments of `keel stop`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel stop -t 30 shop/db")]
 pub struct Args {
@@ -18,7 +18,7 @@ pub struct Args {
     targets: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel stop`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     act(context, "keel stop", &args.targets, TaskVerb::Stop, args.timeout).await
 }

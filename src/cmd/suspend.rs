@@ -8,7 +8,7 @@ use crate::root::person;
 use keel_engine::StackName;
 use keel_reconciler::rows::SuspendAsk;
 
-/// What it takes.
+/// The arguments of `keel suspend`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  keel suspend shop --reason 'moving the database'")]
 pub struct Args {
@@ -20,7 +20,7 @@ pub struct Args {
     stacks: Vec<StackName>,
 }
 
-/// Does it.
+/// Runs `keel suspend`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel suspend").await?;
     for stack in args.stacks {

@@ -8,7 +8,7 @@ use crate::root::person;
 use crate::show::outcome;
 use keel_reconciler::rows::SyncAsk;
 
-/// What it takes.
+/// The arguments of `keel sync`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  keel sync home\n  keel sync shop --retry\n  keel sync shop --revision \"$CI_COMMIT_SHA\" --pull --wait\n\nExit code 1 means that it failed or is held, 3 that it is not healthy in time."
@@ -47,7 +47,7 @@ fn commit(text: &str) -> std::result::Result<String, String> {
     }
 }
 
-/// Does it.
+/// Runs `keel sync`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = to_daemon(context, "keel sync").await?;
     let ask = SyncAsk {

@@ -10,7 +10,7 @@ use crate::show::{Table, json};
 use keel_reconciler::rows::{PruneAsk, PrunedRow, UsageRow};
 use std::io;
 
-/// What can be done.
+/// The subcommands of `keel system`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Show disk usage and how much of it can be freed
@@ -42,7 +42,7 @@ pub struct Prune {
     force: bool,
 }
 
-/// Does it.
+/// Runs `keel system`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Df(args) => df(args, context).await,

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use keel_engine::{LogOptions, StackName};
 use keel_reconciler::ask::{ConvergeAsk, PlanTarget, TaskAsk, TaskVerb};
 
-/// What it takes.
+/// The arguments of `keel up`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  keel up -d ./shop web\n  keel up -f compose.yaml -f compose.prod.yaml -d web"
@@ -58,7 +58,7 @@ enum Pull {
     Missing,
 }
 
-/// Does it.
+/// Runs `keel up`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let since = ago::now();
     let (subject, services) = asked(&args, context).await?;

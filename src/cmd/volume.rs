@@ -11,7 +11,7 @@ use crate::show::{Table, json};
 use keel_engine::VolumeSpec;
 use keel_reconciler::rows::{InspectKind, RemoveAsk, VolumeAsk};
 
-/// What can be done.
+/// The subcommands of `keel volume`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List volumes
@@ -74,7 +74,7 @@ pub struct Rm {
     names: Vec<String>,
 }
 
-/// Does it.
+/// Runs `keel volume`.
 pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Ls(args) => list(args, context).await,

@@ -67,7 +67,7 @@ pub enum Shape {
 pub struct Row {
     /// The path, such as `deploy.replicas`.
     pub path: &'static str,
-    /// What it takes.
+    /// The shape of its values.
     pub shape: Shape,
     /// What happens to it.
     pub standing: Standing,

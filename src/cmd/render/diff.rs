@@ -21,7 +21,7 @@ struct Sides {
     desired: Option<Desired>,
 }
 
-/// Does it.
+/// Runs `keel render diff`.
 pub async fn run(asked: &Asked, format: Format, wish: &Wish, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Read, "keel render --diff").await?;
     let compared = compared(asked, wish, &connection.client, context).await;

@@ -8,7 +8,7 @@ use keel_reconciler::ask::RunAsk;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What it takes.
+/// The arguments of `keel run ask`.
 #[derive(Debug, clap::Args)]
 #[command(
     disable_help_flag = true,

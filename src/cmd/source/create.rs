@@ -7,7 +7,7 @@ use crate::failure::Result;
 use crate::root;
 use keel_reconciler::rows::RepoAsk;
 
-/// What it takes.
+/// The arguments of `keel source create`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Create a bare repository below the root; other sources are named in keel.yaml
@@ -24,7 +24,7 @@ pub struct Args {
     name: String,
 }
 
-/// Does it.
+/// Runs `keel source create`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel source create").await?;
     let ask = RepoAsk { name: args.name, branch: args.branch, paths: args.path };

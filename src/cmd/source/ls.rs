@@ -8,14 +8,14 @@ use crate::failure::Result;
 use crate::show::{Table, ago, json};
 use keel_reconciler::ask::SourceRow;
 
-/// What it takes.
+/// The arguments of `keel source ls`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     listing: Listing,
 }
 
-/// Does it.
+/// Runs `keel source ls`.
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = to_daemon(context, "keel source ls").await?;
     let rows = connection.client.sources().await?;

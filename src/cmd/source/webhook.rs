@@ -8,7 +8,7 @@ use keel_reconciler::config::{Config, WebhookConfig, read_secret};
 use keel_webhooks::Forge;
 use std::net::SocketAddr;
 
-/// What it takes.
+/// The arguments of `keel source webhook`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where the forge reaches this host [default: http://HOST:PORT of `listen.webhooks`]
@@ -19,7 +19,7 @@ pub struct Args {
     name: String,
 }
 
-/// Does it.
+/// Runs `keel source webhook`.
 pub fn run(args: Args, context: &Context) -> Result<Exit> {
     let config = machine::config(context)?;
     let webhook = configured(&config, &args.name)?;
