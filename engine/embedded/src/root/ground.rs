@@ -14,7 +14,10 @@ pub(crate) fn check(layout: &Layout) -> Result<()> {
     // Of one that was killed meanwhile.
     let made = keel_beneath::remove(&folder).and_then(|()| trial(&folder));
     // Full or read-only: whoever ends things or makes room must be able to begin.
-    let Ok(layers) = made else { return Ok(()) };
+    let Ok(layers) = made else {
+        let _ = keel_beneath::remove(&folder);
+        return Ok(());
+    };
     let tried = writable(&layers, &folder.join("place"), FILE);
     // Left behind, it goes at the next start.
     let _ = keel_beneath::remove(&folder);
@@ -23,11 +26,18 @@ pub(crate) fn check(layout: &Layout) -> Result<()> {
 
 const FILE: &str = "file";
 
+/// What a trial takes up at most: bytes.
+const ROOM: usize = 128 << 10;
+
 fn trial(folder: &Path) -> io::Result<Layers> {
     let at = |name: &str| folder.join(name);
     fs::create_dir(folder)?;
+    // Where a disk lacks the few blocks that the trial itself needs, overlayfs only says that it takes no
+    // writes: that there is room is found out before.
+    fs::write(at("room"), [0; ROOM])?;
     ["lower", "upper", "work", "place"].iter().try_for_each(|name| fs::create_dir(at(name)))?;
     fs::write(at("lower").join(FILE), "")?;
+    fs::remove_file(at("room"))?;
     Ok(Layers { lower: vec![at("lower")], upper: Some((at("upper"), at("work"))) })
 }
 
