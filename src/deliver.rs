@@ -6,7 +6,7 @@ use keel_reconciler::config::{
     Api, Config, ForgeConfig, NotifyConfig, SourceConfig, UrlFrom, read_secret,
 };
 use keel_reconciler::notices::{
-    CommitState, Content, Destination, Kind, Letter, Message as News, Wants, Way,
+    CommitState, Content, Destination, Kind, Message as News, Notification, Wants, Way,
 };
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ fn forge(source: &SourceConfig, config: &ForgeConfig) -> Option<Addressee> {
 
 impl Addressee {
     /// Sends a letter of the controller on this host.
-    pub async fn send(&self, letter: &Letter, http: &Http, host: &str) -> Verdict {
+    pub async fn send(&self, letter: &Notification, http: &Http, host: &str) -> Verdict {
         match &letter.content {
             Content::Message(news) => self.tell(&message(&letter.id, news, host), http).await,
             Content::Commit(state) => self.post(&status(state), http).await,

@@ -247,7 +247,7 @@ fn no_door_leads_past_the_plan() {
         let code = text.split("#[cfg(test)]").next().unwrap();
         for word in ["Assignment::Task(Box", "TaskAssignment", "plan.wishes()"] {
             // What events may come of it.
-            let known = name == "reconciler/src/concerns.rs" && word == "plan.wishes()";
+            let known = name == "reconciler/src/event_routing.rs" && word == "plan.wishes()";
             assert!(known || !code.contains(word), "{name} decides about tasks: {word}");
         }
     }

@@ -6,10 +6,10 @@
 
 use crate::ask::Refusal;
 use crate::cause::Cause;
-use crate::concerns::Concerns;
 use crate::config::SourceConfig;
+use crate::event_routing::EventRouting;
 use crate::fleet::Fleet;
-use crate::notices::telling::Herald;
+use crate::notices::telling::Notifier;
 use crate::operation::Operation;
 use crate::queue::Queue;
 use crate::record::{RecordError, Records};
@@ -38,7 +38,7 @@ pub struct Desk {
     /// Told when there may be something to take away.
     room: tokio::sync::Notify,
     notes: Mutex<Notes>,
-    herald: Herald,
+    notifier: Notifier,
 }
 
 /// Sources by name.
@@ -54,7 +54,7 @@ struct Notes {
     /// What first hinted at a source that is still to be read.
     causes: HashMap<String, Cause>,
     /// Whom events are about.
-    concerns: Concerns,
+    routing: EventRouting,
     /// Passes that failed and could not even be recorded: the disk is full, say.
     unwritten: HashMap<StackName, Operation>,
     /// What was taken away last.
@@ -80,7 +80,7 @@ impl Desk {
             kept: tokio::sync::RwLock::new(()),
             room: tokio::sync::Notify::new(),
             notes: Mutex::default(),
-            herald: Herald::default(),
+            notifier: Notifier::default(),
             settings,
         })
     }
@@ -144,8 +144,8 @@ impl Desk {
     }
 
     /// What people and forges are told.
-    pub(crate) fn herald(&self) -> &Herald {
-        &self.herald
+    pub(crate) fn notifier(&self) -> &Notifier {
+        &self.notifier
     }
 
     /// From now on a change of its files is a hint.
@@ -237,8 +237,8 @@ impl Desk {
     }
 
     /// Whom events are about.
-    pub(crate) fn concerns<T>(&self, work: impl FnOnce(&mut Concerns) -> T) -> T {
-        work(&mut self.notes().concerns)
+    pub(crate) fn routing<T>(&self, work: impl FnOnce(&mut EventRouting) -> T) -> T {
+        work(&mut self.notes().routing)
     }
 
     /// How the last pass failed that no record could take; `None` once one could.

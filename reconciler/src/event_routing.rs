@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What the last pass of each stack has told.
 #[derive(Debug, Default)]
-pub(crate) struct Concerns {
-    stacks: BTreeMap<StackName, Concern>,
+pub(crate) struct EventRouting {
+    stacks: BTreeMap<StackName, Interest>,
 }
 
 #[derive(Debug, Default)]
-struct Concern {
+struct Interest {
     tasks: BTreeSet<TaskId>,
     /// Networks and volumes, by full name.
     resources: BTreeSet<String>,
@@ -25,7 +25,7 @@ struct Concern {
     waits: bool,
 }
 
-impl Concerns {
+impl EventRouting {
     /// Its plan is about to be sent: events of what it asks for may come before anybody looks again.
     pub fn expect(&mut self, stack: &StackName, plan: &Plan) {
         let concern = self.stacks.entry(stack.clone()).or_default();
@@ -57,7 +57,7 @@ impl Concerns {
 
     /// Whom an event is about; `None`: it may be about any.
     pub fn of(&self, event: &Event) -> Option<BTreeSet<StackName>> {
-        let own = |concern: &Concern| match event {
+        let own = |concern: &Interest| match event {
             Event::Task(task) => concern.tasks.contains(task),
             Event::Resource(name) => concern.resources.contains(name),
             _ => false,
@@ -69,7 +69,7 @@ impl Concerns {
             _ => return None,
         };
         // A task of nobody's may hold what somebody waits for: a port, a name.
-        let concerned = |concern: &Concern| own(concern) || (concern.waits && !owned);
+        let concerned = |concern: &Interest| own(concern) || (concern.waits && !owned);
         let all = self.stacks.iter().filter(|(_, concern)| concerned(concern));
         Some(all.map(|(stack, _)| stack.clone()).collect())
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_event_is_heard_by_its_own_and_by_those_who_wait() {
-        let concern = |digit, network: &str, waits| Concern {
+        let concern = |digit, network: &str, waits| Interest {
             tasks: [id(digit)].into(),
             resources: [network.to_owned()].into(),
             waits,
@@ -105,7 +105,7 @@ mod tests {
             (stack("rests"), concern('a', "rests_default", false)),
             (stack("waits"), concern('b', "waits_default", true)),
         ];
-        let concerns = Concerns { stacks: stacks.into() };
+        let concerns = EventRouting { stacks: stacks.into() };
         let cases = [
             (Event::Task(id('a')), Some("rests")),
             (Event::Task(id('b')), Some("waits")),

@@ -7,7 +7,7 @@
 
 use crate::ask::{Submission, WarningRow};
 use crate::find::Found;
-use crate::lookups::{Answers, Asked};
+use crate::lookups::{Asked, ReadSet};
 use base64::Engine as _;
 use keel_engine::{Content, Digest, StackName, digest_of};
 use keel_plan::desired::{Desired, Owner, Policy};
@@ -73,7 +73,7 @@ pub struct LoadedStack {
     /// Submodules that it needs, and that are not here.
     pub(crate) wants: BTreeSet<PathBuf>,
     /// All that its files were asked.
-    pub(crate) answers: Answers,
+    pub(crate) answers: ReadSet,
     /// How long that took.
     pub(crate) took: Duration,
 }
@@ -97,7 +97,7 @@ impl LoadedStack {
             data: BTreeSet::new(),
             read: BTreeSet::new(),
             wants: [path.to_owned()].into(),
-            answers: Answers::default(),
+            answers: ReadSet::default(),
             took: Duration::ZERO,
         }
     }
@@ -177,7 +177,7 @@ impl Reading {
             data: BTreeSet::new(),
             read: paths_read(&loaded.texts, &found.dir),
             wants: BTreeSet::new(),
-            answers: Answers::default(),
+            answers: ReadSet::default(),
             took: Duration::ZERO,
         };
         if let Some(stack) = &loaded.stack {

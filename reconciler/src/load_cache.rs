@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// What is known of a source.
 #[derive(Default)]
-pub(crate) struct Recall {
+pub(crate) struct LoadCache {
     /// By the folder's name as shown.
     stacks: BTreeMap<String, Kept>,
     /// The last refresh did all that there was to do, and nothing is awaited from anybody.
@@ -29,7 +29,7 @@ struct Kept {
     stored: Option<u64>,
 }
 
-impl Recall {
+impl LoadCache {
     /// The stack of this folder, if it would be loaded the same.
     pub fn stack(&self, shown: &str, changes: &Changes, files: &StackFiles) -> Option<LoadedStack> {
         let stack = &self.stacks.get(shown)?.stack;

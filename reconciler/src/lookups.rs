@@ -34,7 +34,7 @@ pub(crate) enum Changes {
 
 /// What was asked while a stack was loaded, and answered.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Answers {
+pub(crate) struct ReadSet {
     /// Paths of the revision, relative to the repository's root, whether they are there or not.
     tracked: BTreeSet<PathBuf>,
     /// What is outside of the revision.
@@ -63,7 +63,7 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-impl Answers {
+impl ReadSet {
     /// Whether all would be answered the same now, at a revision that differs so from the one that
     /// was asked.
     pub fn hold(&self, changes: &Changes, files: &StackFiles) -> bool {
@@ -135,7 +135,7 @@ impl Stamp {
 /// Files that note what they were asked.
 pub(crate) struct Asked<'a> {
     files: &'a StackFiles,
-    answers: Mutex<Answers>,
+    answers: Mutex<ReadSet>,
     wants: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -145,7 +145,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The submodules that were missed, and what was asked and answered.
-    pub fn answers(self) -> (BTreeSet<PathBuf>, Answers) {
+    pub fn answers(self) -> (BTreeSet<PathBuf>, ReadSet) {
         let wants = self.wants.into_inner().expect("nothing panics while it holds them");
         (wants, self.answers.into_inner().expect("nothing panics while it holds the answers"))
     }
@@ -156,7 +156,7 @@ impl<'a> Asked<'a> {
         self.wants.lock().expect("nothing panics while it holds them").extend(missed);
     }
 
-    fn noted(&self) -> MutexGuard<'_, Answers> {
+    fn noted(&self) -> MutexGuard<'_, ReadSet> {
         self.answers.lock().expect("nothing panics while it holds the answers")
     }
 
@@ -273,7 +273,7 @@ mod tests {
             ("missing.env", true),
         ];
         let asked = ["a/compose.yaml", "conf", "missing.env"].map(PathBuf::from);
-        let answers = Answers { tracked: asked.into(), ..Answers::default() };
+        let answers = ReadSet { tracked: asked.into(), ..ReadSet::default() };
         for (path, expected) in cases {
             let held = answers.hold(&changes(&[path]), &a_folder());
             assert_eq!(!held, expected, "{path}");

@@ -4,7 +4,7 @@ use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::controller::Controller;
 use crate::history::{Entry, Note};
-use crate::notices::herald;
+use crate::notices::notifier;
 use crate::operate::drift;
 use crate::operation::{OperationReason, OperationState};
 use crate::pass::{PassError, Passed, pass};
@@ -36,7 +36,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
     loops.spawn(until_closed(controller.clone(), keep_room(controller.desk())));
-    loops.spawn(until_closed(controller.clone(), herald::run(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), notifier::run(controller.clone())));
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
     }
@@ -66,7 +66,7 @@ async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
             Some(RETRY)
         }
     };
-    controller.herald().ring();
+    controller.notifier().ring();
     again
 }
 
@@ -101,7 +101,7 @@ async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
     let why = Why { cause: controller.take_cause(&name), take_over: false };
     let again = refresh(&name, &source, &why, &controller).await;
-    controller.herald().ring();
+    controller.notifier().ring();
     Some(again)
 }
 
@@ -122,7 +122,7 @@ async fn follow_events(controller: Controller) {
 
 /// Hints the stacks that the events are about.
 async fn hear(burst: &[Event], controller: &Controller) {
-    let about = |event: &Event| controller.concerns(|concerns| concerns.of(event));
+    let about = |event: &Event| controller.routing(|routing| routing.of(event));
     match burst.iter().map(about).collect::<Option<Vec<_>>>() {
         Some(stacks) => {
             let stacks: BTreeSet<_> = stacks.into_iter().flatten().collect();
@@ -149,6 +149,6 @@ async fn look_for_drift(controller: Controller) {
             controller.look_closely(stack);
         }
         let _ = controller.rejoin_oneoffs().await;
-        controller.herald().ring();
+        controller.notifier().ring();
     }
 }

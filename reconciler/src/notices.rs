@@ -7,17 +7,17 @@
 //! - A decision and the letters that come of it are one record, put at once: `kill -9` between
 //!   deciding and sending loses nothing, and repeats at most the letter that was on its way.
 //! - No refresh or pass waits for anything here; who delivers has a loop of its own.
-//! - Deciding is pure (`judge`, `incident`, `drift`, `answers`, `outbox`); `look` reads, [`herald`] puts.
+//! - Deciding is pure (`judge`, `incident`, `drift`, `answers`, `outbox`); `look` reads, [`notifier`] puts.
 //! - No letter holds a secret: no output of containers, no values of fields, no URL of a receiver.
 
 mod about;
 mod book;
 mod deliveries;
 mod drifted;
-pub(crate) mod herald;
 mod incident;
 mod judge;
 mod news;
+pub(crate) mod notifier;
 mod outbox;
 pub(crate) mod telling;
 #[cfg(test)]
@@ -79,7 +79,7 @@ impl Kind {
 
 /// Something that is on its way to one destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct Notification {
     /// Its own; the same when it is sent once more.
     pub id: String,
     /// The destination's key.

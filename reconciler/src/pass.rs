@@ -92,7 +92,7 @@ async fn passed(stack: &StackName, asked: &Asked, desk: &Arc<Desk>) -> Result<Pa
     if asked.people_only {
         return desk.for_people(stack, nodes, plan, &held.0).await;
     }
-    desk.concerns(|concerns| concerns.expect(stack, &plan));
+    desk.routing(|routing| routing.expect(stack, &plan));
     let wishes: Vec<Wish> = plan.wishes().cloned().collect();
     desk.note_needed(&wishes).await?; // edge: disk
     let refused = desk.fleet().assign_under(&held.0, &wishes).await.err(); // edge: nodes
@@ -102,7 +102,7 @@ async fn passed(stack: &StackName, asked: &Asked, desk: &Arc<Desk>) -> Result<Pa
         refused = refused.is_some(),
         "planned"
     );
-    desk.concerns(|all| all.learn(stack, &nodes, &plan, refused.is_some()));
+    desk.routing(|all| all.learn(stack, &nodes, &plan, refused.is_some()));
     let mut note = note_of(&plan, refused.as_ref(), owner.as_ref(), desk.now());
     note.entry.plan = Some(milliseconds(took)).filter(|_| note.arrives);
     desk.chronicle(stack, &note, &plan).await?; // edge: disk
@@ -234,7 +234,7 @@ impl Desk {
         let now = self.records().standing(stack).await?;
         if now.removed.is_some() && now.suspended.is_none() {
             self.records().forget(stack).await?;
-            self.concerns(|concerns| concerns.forget(stack));
+            self.routing(|routing| routing.forget(stack));
         }
         Ok(())
     }

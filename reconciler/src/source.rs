@@ -31,10 +31,10 @@ mod transport;
 
 use crate::config::{Follow, From, SourceConfig};
 use crate::load::{LoadedStack, Reading, StackFiles};
+use crate::load_cache::{LoadCache, unchanged};
 use crate::lookups::Changes;
 use crate::preview::ServedSource;
 use crate::reading::interpolated;
-use crate::recall::{Recall, unchanged};
 use crate::record::{Commit, SourceTrouble};
 use crate::repos::Repos;
 use directory::Directory;
@@ -108,7 +108,7 @@ pub(crate) struct Source {
 #[derive(Default)]
 struct Last {
     snapshot: Option<Arc<Snapshot>>,
-    recall: Recall,
+    recall: LoadCache,
     unwritten: Option<SourceTrouble>,
 }
 
@@ -206,7 +206,7 @@ impl Source {
     }
 
     /// Looks at what the last refresh came to, or notes it.
-    pub fn recall<T>(&self, work: impl FnOnce(&mut Recall) -> T) -> T {
+    pub fn recall<T>(&self, work: impl FnOnce(&mut LoadCache) -> T) -> T {
         work(&mut self.last().recall)
     }
 

@@ -6,7 +6,7 @@ use super::deliveries::{Answers, Fares};
 use super::drifted::{Found, Told};
 use super::incident::{Incidents, Seen};
 use super::outbox::Outbox;
-use super::{Content, Destination, Kind, Letter, Message, Wants, words};
+use super::{Content, Destination, Kind, Message, Notification, Wants, words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ impl Book {
         let id = name(&mut self.numbers, now);
         for one in destinations.iter().filter(|one| wanted(&one.wants)) {
             let (id, to, content) = (id.clone(), one.key.clone(), content.clone());
-            self.outbox.add(Letter { id, to, at: now, content });
+            self.outbox.add(Notification { id, to, at: now, content });
         }
     }
 }

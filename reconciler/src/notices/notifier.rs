@@ -3,7 +3,7 @@
 use super::book::{Addressed, Book};
 use super::outbox::Next;
 use super::telling::Kept;
-use super::{Letter, Sent};
+use super::{Notification, Sent};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::rows::DeliveryRow;
@@ -27,7 +27,7 @@ pub(crate) async fn run(controller: Controller) {
         let pause = if look(&controller).await.unwrap_or(true) { SOON } else { PATIENCE };
         // However many stacks there are, most of the time is the passes'.
         let rest = BURST.max(began.elapsed() * 4);
-        let _ = tokio::time::timeout(pause, controller.herald().bell.notified()).await;
+        let _ = tokio::time::timeout(pause, controller.notifier().bell.notified()).await;
         tokio::time::sleep(rest).await;
     }
 }
@@ -46,7 +46,7 @@ impl Controller {
     /// Changes the book, and stores it where that matters. What cannot be stored stays in memory
     /// and is sent all the same: a full disk is worth a message. `None`: it could not be read.
     async fn change_book<T>(&self, change: impl FnOnce(&mut Book) -> T) -> Option<T> {
-        let mut kept = self.herald().kept.lock().await;
+        let mut kept = self.notifier().kept.lock().await;
         if kept.book.is_none() {
             kept.book = Some(self.records().told().await.ok()?);
         }
@@ -58,40 +58,40 @@ impl Controller {
             *stored = bytes;
         }
         drop(kept);
-        self.herald().letters.send_replace(());
+        self.notifier().letters.send_replace(());
         Some(given)
     }
 
     /// The next letter for this destination, as soon as it is due. It is given again until
     /// [`letter_sent`](Self::letter_sent) says what became of it.
-    pub async fn next_letter(&self, to: &str) -> Letter {
-        let mut changed = self.herald().letters.subscribe();
+    pub async fn next_letter(&self, to: &str) -> Notification {
+        let mut changed = self.notifier().letters.subscribe();
         loop {
             changed.mark_unchanged();
             let now = self.now();
-            let next = match &self.herald().kept.lock().await.book {
+            let next = match &self.notifier().kept.lock().await.book {
                 Some(book) => book.outbox.next(to, now),
                 None => Next::Nothing,
             };
             let pause = match next {
-                Next::Letter(letter) => return letter,
+                Next::Notification(letter) => return letter,
                 Next::At(at) => Duration::from_millis(at.saturating_sub(now)).min(PATIENCE),
                 Next::Nothing => PATIENCE,
             };
-            // The herald lives as long as the controller, so this ends in a change or in time.
+            // The notifier lives as long as the controller, so this ends in a change or in time.
             let _ = tokio::time::timeout(pause, changed.changed()).await;
         }
     }
 
     /// What became of a letter.
-    pub async fn letter_sent(&self, letter: &Letter, sent: &Sent) {
+    pub async fn letter_sent(&self, letter: &Notification, sent: &Sent) {
         let now = self.now();
         self.change_book(|book| book.outbox.sent(letter, sent, now)).await;
     }
 
     /// Receivers and forges that are not reached, or refused something.
     pub async fn deliveries(&self) -> Vec<DeliveryRow> {
-        let kept = self.herald().kept.lock().await;
+        let kept = self.notifier().kept.lock().await;
         let troubled = kept.book.as_ref().map(|book| book.outbox.troubled()).unwrap_or_default();
         let row = |(name, state, waiting): (String, super::DeliveryState, usize)| DeliveryRow {
             name,

@@ -1,15 +1,15 @@
-//! Letters until they have arrived: pure.
+//! Notifications until they have arrived: pure.
 //!
 //! # Invariants
 //! - Each destination gets its letters in the order in which they were written, one at a time; one
 //!   that does not answer holds up no other.
 //! - The queue has limits in number and in age. What is dropped is counted, and told.
 
-use super::{Content, Letter, Sent};
+use super::{Content, Notification, Sent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Letters that may wait for one destination.
+/// Notifications that may wait for one destination.
 const MOST: usize = 500;
 /// Older ones tell nobody anything.
 const OLDEST: u64 = 24 * 60 * 60_000;
@@ -23,7 +23,7 @@ const DOUBLINGS: u32 = 10;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Outbox {
-    letters: Vec<Letter>,
+    letters: Vec<Notification>,
     states: BTreeMap<String, DeliveryState>,
 }
 
@@ -39,20 +39,20 @@ pub struct DeliveryState {
     pub next: u64,
     /// What was in the way, or was said last.
     pub why: String,
-    /// Letters that were refused or dropped since one arrived.
+    /// Notifications that were refused or dropped since one arrived.
     pub lost: u32,
 }
 
 /// What a destination is to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
-    Letter(Letter),
+    Notification(Notification),
     At(u64),
     Nothing,
 }
 
 impl Outbox {
-    pub fn add(&mut self, letter: Letter) {
+    pub fn add(&mut self, letter: Notification) {
         if let Content::Commit(new) = &letter.content {
             // What was not told yet of the same commit is old.
             self.letters.retain(|old| match &old.content {
@@ -66,7 +66,7 @@ impl Outbox {
         }
         let to = letter.to.clone();
         self.letters.push(letter);
-        let of = |other: &Letter| other.to == to;
+        let of = |other: &Notification| other.to == to;
         if self.letters.iter().filter(|letter| of(letter)).count() > MOST {
             let oldest = self.letters.iter().position(of).expect("there are many");
             self.letters.remove(oldest);
@@ -88,12 +88,12 @@ impl Outbox {
         match self.states.get(to).map_or(0, |state| state.next) {
             // A clock that was set back must not silence anybody for long.
             next if next > now && next - now <= LONGEST.max(3_600_000) => Next::At(next),
-            _ => Next::Letter(letter.clone()),
+            _ => Next::Notification(letter.clone()),
         }
     }
 
     /// What became of one.
-    pub fn sent(&mut self, letter: &Letter, sent: &Sent, now: u64) {
+    pub fn sent(&mut self, letter: &Notification, sent: &Sent, now: u64) {
         let state = self.states.entry(letter.to.clone()).or_default();
         match sent {
             Sent::Done => {
@@ -118,7 +118,7 @@ impl Outbox {
         }
     }
 
-    fn forget(&mut self, letter: &Letter) {
+    fn forget(&mut self, letter: &Notification) {
         self.letters.retain(|other| (&other.id, &other.to) != (&letter.id, &letter.to));
     }
 
@@ -126,7 +126,7 @@ impl Outbox {
     pub fn tidy(&mut self, known: &[String], now: u64) {
         self.states.retain(|to, _| known.contains(to));
         self.letters.retain(|letter| known.contains(&letter.to));
-        let old = |letter: &Letter| now.saturating_sub(letter.at) > OLDEST;
+        let old = |letter: &Notification| now.saturating_sub(letter.at) > OLDEST;
         let lost: Vec<_> = self.letters.extract_if(.., |letter| old(letter)).collect();
         for letter in lost {
             let why = self.states.get(&letter.to).map(|state| state.why.clone());
@@ -148,19 +148,19 @@ mod tests {
     use crate::notices::{CommitState, Way};
     use std::time::Duration;
 
-    fn letter(id: &str, to: &str, at: u64, context: &str) -> Letter {
+    fn letter(id: &str, to: &str, at: u64, context: &str) -> Notification {
         let content = Content::Commit(CommitState {
             revision: "r1".into(),
             context: context.into(),
             state: Way::Pending,
             description: String::new(),
         });
-        Letter { id: id.into(), to: to.into(), at, content }
+        Notification { id: id.into(), to: to.into(), at, content }
     }
 
     fn next(outbox: &Outbox, to: &str, now: u64) -> String {
         match outbox.next(to, now) {
-            Next::Letter(letter) => letter.id,
+            Next::Notification(letter) => letter.id,
             Next::At(at) => format!("at {at}"),
             Next::Nothing => "nothing".into(),
         }
@@ -179,7 +179,7 @@ mod tests {
         let mut now = 0;
         let mut pauses = vec![];
         for _ in 0..10 {
-            let Next::Letter(first) = outbox.next("a", now) else { panic!("it is due") };
+            let Next::Notification(first) = outbox.next("a", now) else { panic!("it is due") };
             assert_eq!(first.id, "1", "in order");
             outbox.sent(&first, &later(None), now);
             let Next::At(at) = outbox.next("a", now) else { panic!("it waits") };

@@ -5,7 +5,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 /// What the loops of telling share.
 #[derive(Default)]
-pub(crate) struct Herald {
+pub(crate) struct Notifier {
     pub(super) bell: Notify,
     pub(super) letters: watch::Sender<()>,
     pub(super) kept: Mutex<Kept>,
@@ -18,7 +18,7 @@ pub(super) struct Kept {
     pub(super) stored: Vec<u8>,
 }
 
-impl Herald {
+impl Notifier {
     /// Something may have changed: look soon.
     pub fn ring(&self) {
         self.bell.notify_one();

@@ -6,7 +6,7 @@ use super::deliveries::{Answers, Fares};
 use super::drifted::Found;
 use super::incident::{Cause, Seen};
 use super::outbox::Next;
-use super::{Content, Destination, Kind, Letter, Sent, Wants, Way};
+use super::{Content, Destination, Kind, Notification, Sent, Wants, Way};
 use crate::advice::Advice;
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ fn receiver() -> Vec<Destination> {
     ]
 }
 
-/// A herald whose clock the test sets.
+/// A notifier whose clock the test sets.
 #[derive(Default)]
 struct Story {
     book: Book,
@@ -80,7 +80,7 @@ impl Story {
         for _ in 0..seconds {
             let to = Addressed { destinations: &destinations, host: "host" };
             self.book.look(&self.looked, &to, self.now);
-            while let Next::Letter(letter) = self.book.outbox.next("people", self.now) {
+            while let Next::Notification(letter) = self.book.outbox.next("people", self.now) {
                 self.book.outbox.sent(&letter, &Sent::Done, self.now);
                 self.told.push(said(&letter));
             }
@@ -101,7 +101,7 @@ impl Story {
     }
 }
 
-fn said(letter: &Letter) -> String {
+fn said(letter: &Notification) -> String {
     let Content::Message(message) = &letter.content else { panic!("people get messages") };
     format!("{}: {}: {}", message.kind.word(), message.title, message.reason)
 }
@@ -343,7 +343,9 @@ fn messages_and_commits_go_to_whom_they_concern() {
     story.looked.fares = vec![fares("shop", R1, Way::Success)];
     story.sees("shop", bad("r2")).passes(5);
     assert_eq!(story.told().len(), 1);
-    let Next::Letter(letter) = story.book.outbox.next("forge", story.now) else { panic!("one") };
+    let Next::Notification(letter) = story.book.outbox.next("forge", story.now) else {
+        panic!("one")
+    };
     assert!(matches!(letter.content, Content::Commit(_)));
     story.looked.subjects = BTreeMap::new();
 }
@@ -369,7 +371,9 @@ fn a_message_reads_as_its_receiver_needs_it() {
             story.book.look(&story.looked, &to, story.now);
             story.now += 1_000;
         }
-        let Next::Letter(letter) = story.book.outbox.next("people", story.now) else { return };
+        let Next::Notification(letter) = story.book.outbox.next("people", story.now) else {
+            return;
+        };
         story.book.outbox.sent(&letter, &Sent::Done, story.now);
         let Content::Message(message) = letter.content else { panic!("a message") };
         texts.push(message.text);

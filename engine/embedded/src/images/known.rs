@@ -1,6 +1,6 @@
 //! What became of the pulls of one name, and why one failed.
 
-use crate::task::setback::in_words;
+use crate::task::step_error::in_words;
 use keel_engine::{Digest, Failure, FailureKind};
 use keel_images::{Reference, ReferenceError};
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ mod known;
 mod observed;
 
 use crate::runtime::ImageFacts;
-use crate::task::setback::{Setback, Step};
+use crate::task::step_error::{Step, StepError};
 use crate::{Layout, Options, RootLease, root::record};
 use keel_engine::{Digest, EngineError, Event, Failure, ObservedImage, PullPolicy, Result};
 use keel_images::{
@@ -209,7 +209,7 @@ impl Images {
         policy: PullPolicy,
         pinned: Option<&Digest>,
     ) -> Step<Image> {
-        let parsed = named(reference).map_err(|error| Setback::never(&error))?;
+        let parsed = named(reference).map_err(|error| StepError::never(&error))?;
         // The built-in image is what this executable is; another one's is nowhere to be had.
         let pinned = pinned.filter(|_| !parsed.is_built_in());
         let wanted = match pinned {
@@ -223,7 +223,7 @@ impl Images {
             return Ok(image);
         }
         if policy == PullPolicy::Never {
-            return Err(Setback::Never(absent(reference).text));
+            return Err(StepError::Permanent(absent(reference).text));
         }
         let name = if pinned.is_some() { wanted.to_string() } else { reference.to_owned() };
         let mut done = self.pull(&name, wanted.clone());
@@ -231,10 +231,10 @@ impl Images {
         let _ = done.wait_for(|done| *done).await;
         match self.known(&name, |known| known.failure.clone()) {
             Some(failure) if failure.kind.may_pass() || failure.kind.is_missing() => {
-                Err(Setback::Later(failure.text))
+                Err(StepError::Retry(failure.text))
             }
-            Some(failure) => Err(Setback::Never(failure.text)),
-            None => self.find(&wanted).await?.ok_or_else(|| Setback::Later(absent(&name).text)),
+            Some(failure) => Err(StepError::Permanent(failure.text)),
+            None => self.find(&wanted).await?.ok_or_else(|| StepError::Retry(absent(&name).text)),
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::blocking::failed;
 use crate::network::{self, Network};
-use crate::task::setback::in_words;
+use crate::task::step_error::in_words;
 use crate::volumes::check_name;
 use crate::{Layout, clock, root::record};
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};

@@ -7,8 +7,8 @@
 //! # Invariants
 //! - Who did not answer is not asked again while somebody still waits for the answer.
 
-use crate::task::setback::{Setback, Step};
 use crate::task::step::Step as Next;
+use crate::task::step_error::{Step, StepError};
 use crate::{Layout, blocking, root::places};
 use keel_engine::{TaskAssignment, TaskId};
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ impl Unanswered {
         let mut ask = Command::new(program);
         ask.env_clear().arg("look").args(&paths);
         ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let cannot = |error| Setback::Later(format!("cannot start `keel look`: {error}"));
+        let cannot = |error| StepError::Retry(format!("cannot start `keel look`: {error}"));
         let mut child = ask.spawn().map_err(cannot)?;
         let mut answers = Vec::new();
         if let Some(mut told) = child.stdout.take() {
@@ -84,9 +84,9 @@ pub(crate) fn is_asked(wish: &TaskAssignment, step: Next) -> bool {
     matches!(step, Next::Prepare | Next::Launch) || step == Next::Update && wish.anew
 }
 
-fn silent(path: &Path) -> Setback {
+fn silent(path: &Path) -> StepError {
     let (path, seconds) = (path.display(), PATIENCE.as_secs());
-    Setback::Later(format!(
+    StepError::Retry(format!(
         "{path}, which it mounts, did not answer within {seconds} s: is the server of its file system gone?"
     ))
 }

@@ -12,8 +12,8 @@ use crate::task::answering::{self, Unanswered};
 use crate::task::async_records;
 use crate::task::queue::{Driver, Queue};
 use crate::task::records::Records;
-use crate::task::setback::{Setback, pause};
 use crate::task::step::{self, Alive, Step};
+use crate::task::step_error::{StepError, pause};
 use crate::task::work::Steps;
 use keel_engine::{Event, Goal, TaskId};
 use std::sync::Arc;
@@ -129,8 +129,8 @@ impl Drivers {
         if step == Step::Rest {
             return resting(records, alive);
         }
-        if let (Err(setback), true) = (answered, answering::is_asked(&records.wish, step)) {
-            return self.note(id, setback).await;
+        if let (Err(error), true) = (answered, answering::is_asked(&records.wish, step)) {
+            return self.note(id, error).await;
         }
         let waits_for = (step == Step::Stop).then(|| records.state.clone()?.shim).flatten();
         let goes_on = records.latest().goal == Goal::Running;
@@ -144,8 +144,8 @@ impl Drivers {
             // What is ended for another run is not done before that has begun.
             Ok(()) if step == Step::Stop && goes_on => Then::Await(waits_for),
             Ok(()) if step == Step::Stop => Then::Rest(waits_for),
-            Ok(()) | Err(Setback::Superseded) => Then::Again,
-            Err(setback) => self.note(id, setback).await,
+            Ok(()) | Err(StepError::Superseded) => Then::Again,
+            Err(error) => self.note(id, error).await,
         }
     }
 
@@ -162,11 +162,11 @@ impl Drivers {
     }
 
     /// Writes down what went wrong, for people and for the next attempt.
-    async fn note(&self, id: &TaskId, setback: Setback) -> Then {
-        let (message, lasting) = match setback {
-            Setback::Later(message) => (message, false),
-            Setback::Never(message) => (message, true),
-            Setback::Superseded => return Then::Again,
+    async fn note(&self, id: &TaskId, error: StepError) -> Then {
+        let (message, lasting) = match error {
+            StepError::Retry(message) => (message, false),
+            StepError::Permanent(message) => (message, true),
+            StepError::Superseded => return Then::Again,
         };
         let layout = &self.desk.layout;
         let Ok(Some(Records { wish, mut work, .. })) = async_records::load(layout, id).await else {

@@ -3,7 +3,7 @@
 use crate::root::places::{self, Places};
 use crate::root::record::Work;
 use crate::runtime::HostMount;
-use crate::task::setback::{Setback, Step};
+use crate::task::step_error::{Step, StepError};
 use crate::volumes::{self, Owner, Volume};
 use crate::{Layout, clock, root::trees};
 use keel_beneath::Left;
@@ -72,7 +72,7 @@ pub(crate) fn renew(
         let new = || Volume { spec, created: clock::now(), owner, ..Volume::default() };
         let volume = volumes::load(layout, name)?.unwrap_or_else(new);
         let path = volumes::mountpoint(layout, &volume)?;
-        let failed = |error| Setback::Later(format!("cannot make {}: {error}", path.display()));
+        let failed = |error| StepError::Retry(format!("cannot make {}: {error}", path.display()));
         bind(&places, &path, true)?;
         volumes::store(layout, &volume)?;
         if fills {
@@ -84,7 +84,7 @@ pub(crate) fn renew(
 
 fn places(layout: &Layout) -> Step<Places> {
     let failed =
-        |error| Setback::Later(format!("cannot read {}: {error}", layout.written().display()));
+        |error| StepError::Retry(format!("cannot read {}: {error}", layout.written().display()));
     Places::load(layout).map_err(failed)
 }
 
@@ -133,7 +133,7 @@ impl Resolving<'_> {
         let checkout = || mount.source.checkout_path().unwrap_or_default().into();
         let path = own.unwrap_or_else(checkout);
         let missing = || format!("the files for {} are not here yet", mount.target);
-        found(&self.places, &path, beneath.as_deref(), missing, Setback::Later)?;
+        found(&self.places, &path, beneath.as_deref(), missing, StepError::Retry)?;
         Ok((path, beneath))
     }
 
@@ -150,7 +150,7 @@ impl Resolving<'_> {
             return Ok(());
         }
         volumes::seed(self.layout, volume, &self.image.layers, at).map_err(|error| {
-            Setback::Later(format!("cannot fill volume {} from {at}: {error}", volume.spec.name))
+            StepError::Retry(format!("cannot fill volume {} from {at}: {error}", volume.spec.name))
         })
     }
 }
@@ -161,22 +161,22 @@ fn bind(places: &Places, path: &Path, create: bool) -> Step<()> {
     let shown = path.display();
     if !create {
         let missing = || format!("{shown}, which it mounts, does not exist");
-        return found(places, path, None, missing, Setback::Never);
+        return found(places, path, None, missing, StepError::Permanent);
     }
     match places.open_or_make(path) {
         Ok(_) => Ok(()),
         Err(error) if Left::of(&error).is_some() => Err(left(&error)),
-        Err(error) => Err(Setback::Later(format!("cannot make {shown}: {error}"))),
+        Err(error) => Err(StepError::Retry(format!("cannot make {shown}: {error}"))),
     }
 }
 
 /// A folder inside of a volume, wherever its links lead, as long as they stay inside.
 fn inside(places: &Places, whole: &Path, path: &Path, subpath: &str) -> Step<()> {
     let missing = || format!("subpath `{subpath}` is not in the volume");
-    match found(places, path, Some(whole), missing, Setback::Never) {
-        Err(Setback::Never(words)) if !words.starts_with("subpath") => {
-            Err(Setback::Never(format!("subpath `{subpath}` leads out of the volume: {words}")))
-        }
+    match found(places, path, Some(whole), missing, StepError::Permanent) {
+        Err(StepError::Permanent(words)) if !words.starts_with("subpath") => Err(
+            StepError::Permanent(format!("subpath `{subpath}` leads out of the volume: {words}")),
+        ),
         other => other,
     }
 }
@@ -186,13 +186,13 @@ fn found(
     path: &Path,
     beneath: Option<&Path>,
     missing: impl Fn() -> String,
-    setback: fn(String) -> Setback,
+    setback: fn(String) -> StepError,
 ) -> Step<()> {
     match places.open(path, beneath) {
         Ok(_) => Ok(()),
         Err(error) if Left::of(&error).is_some() => Err(left(&error)),
         Err(error) if is_missing(&error) => Err(setback(missing())),
-        Err(error) => Err(Setback::Later(format!("cannot open {}: {error}", path.display()))),
+        Err(error) => Err(StepError::Retry(format!("cannot open {}: {error}", path.display()))),
     }
 }
 
@@ -201,8 +201,8 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// It lasts: the link stays until a person removes it.
-fn left(error: &io::Error) -> Setback {
-    Setback::Never(places::in_words(error))
+fn left(error: &io::Error) -> StepError {
+    StepError::Permanent(places::in_words(error))
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ mod tests {
         let missing = root.path().join("a/b");
         let refused = bind(&places, &missing, false).unwrap_err();
         let words = format!("{}, which it mounts, does not exist", missing.display());
-        assert_eq!(refused, Setback::Never(words));
+        assert_eq!(refused, StepError::Permanent(words));
         bind(&places, &missing, true).unwrap();
         assert!(missing.is_dir());
     }
@@ -237,7 +237,7 @@ mod tests {
         for (subpath, word) in
             [("../", "leads out"), ("none", "is not in"), ("sub/none", "is not in")]
         {
-            let Err(Setback::Never(words)) = inside(subpath) else { panic!("{subpath}") };
+            let Err(StepError::Permanent(words)) = inside(subpath) else { panic!("{subpath}") };
             assert!(words.contains(word), "{subpath}: {words}");
         }
     }

@@ -13,8 +13,8 @@ use crate::runtime::PrepareError;
 use crate::task::async_records;
 use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
-use crate::task::setback::{Setback, Step};
 use crate::task::step::{self, Alive};
+use crate::task::step_error::{Step, StepError};
 use crate::view::View;
 use crate::{Layout, blocking, images, network::stored, root::record, runtime, task::health_plan};
 use keel_engine::{Goal, TaskAssignment};
@@ -69,7 +69,7 @@ async fn image(desk: &Desk, wish: &TaskAssignment, work: &Work, driver: &Driver)
             () = driver.woken() => {
                 let now = async_records::load(&desk.layout, &wish.id).await?;
                 if desk.is_closing() || now.is_none_or(|now| now.wish != *wish) {
-                    return Err(Setback::Superseded);
+                    return Err(StepError::Superseded);
                 }
             }
         }
@@ -88,7 +88,7 @@ fn check_signal(wish: &TaskAssignment, image: &Image) -> Step<()> {
     let words = format!(
         "the image's STOPSIGNAL {theirs:?} is no signal; set `stop_signal` for the service"
     );
-    Err(Setback::Never(words))
+    Err(StepError::Permanent(words))
 }
 
 /// What the shim needs to know of the image.
@@ -144,13 +144,13 @@ fn bundle(
     let facts = images::facts(image);
     let request = runtime::Prepare { layout, assignment: wish, work, image: &facts, mounts };
     let bundle = runtime::prepare(&request).map_err(|error| match error {
-        PrepareError::Bundle(_) => Setback::never(&error),
-        _ => Setback::later(&error),
+        PrepareError::Bundle(_) => StepError::never(&error),
+        _ => StepError::later(&error),
     })?;
     serde_json::to_vec(&bundle.spec)
         .map_err(std::io::Error::from)
         .and_then(|bytes| record::replace(&dir.config(), &bytes, 0o600))
-        .map_err(|error| Setback::Later(format!("cannot write config.json: {error}")))?;
+        .map_err(|error| StepError::Retry(format!("cannot write config.json: {error}")))?;
     work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
     Ok(())
 }
@@ -159,7 +159,10 @@ fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
     let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
     for file in files {
         if !layout.secrets().join(file.digest.hex()).exists() {
-            return Err(Setback::Later(format!("the content of `{}` is not here yet", file.name)));
+            return Err(StepError::Retry(format!(
+                "the content of `{}` is not here yet",
+                file.name
+            )));
         }
     }
     Ok(())
@@ -253,18 +256,18 @@ fn owner(wish: &TaskAssignment) -> String {
     }
 }
 
-fn address(error: AddressError) -> Setback {
+fn address(error: AddressError) -> StepError {
     let lasting = matches!(error, AddressError::Outside { .. });
     let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     let words = format!("{error}{hint}");
-    if lasting { Setback::Never(words) } else { Setback::Later(words) }
+    if lasting { StepError::Permanent(words) } else { StepError::Retry(words) }
 }
 
-fn port(error: &PortError) -> Setback {
+fn port(error: &PortError) -> StepError {
     let words = format!("{error}; {}", error.hint());
     match error {
-        PortError::Ipv6 { .. } => Setback::Never(words),
-        _ => Setback::Later(words),
+        PortError::Ipv6 { .. } => StepError::Permanent(words),
+        _ => StepError::Retry(words),
     }
 }
 
@@ -289,8 +292,9 @@ fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
         let path = dir.etc(name);
         let written = fs::create_dir_all(dir.0.join("etc"))
             .and_then(|()| record::replace(&path, content.as_bytes(), 0o644));
-        written
-            .map_err(|error| Setback::Later(format!("cannot write {}: {error}", path.display())))?;
+        written.map_err(|error| {
+            StepError::Retry(format!("cannot write {}: {error}", path.display()))
+        })?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::desk::Desk;
 use crate::network::stored;
 use crate::task::processes::end_processes;
 use crate::task::records::{self, Records};
-use crate::task::setback::{Setback, Step};
+use crate::task::step_error::{Step, StepError};
 use crate::task::surroundings;
 use crate::{blocking, network, volumes};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Step<()> {
 fn forget_task(desk: &Desk, records: &Records) -> Step<()> {
     let (layout, Records { wish, work, .. }) = (&desk.layout, records);
     for endpoint in &work.endpoints {
-        network::disconnect(endpoint).map_err(|error| Setback::later(&error))?;
+        network::disconnect(endpoint).map_err(|error| StepError::later(&error))?;
     }
     if wish.remove_volumes || wish.auto_remove {
         for volume in desk.view.volumes()? {

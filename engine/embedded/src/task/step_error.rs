@@ -6,31 +6,31 @@ use std::time::Duration;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Setback {
+pub(crate) enum StepError {
     /// It can succeed later by itself; for people.
-    Later(String),
+    Retry(String),
     /// It cannot, unless somebody asks for something else.
-    Never(String),
+    Permanent(String),
     /// Another wish came meanwhile.
     Superseded,
 }
 
 /// One step's answer.
-pub(crate) type Step<T> = Result<T, Setback>;
+pub(crate) type Step<T> = Result<T, StepError>;
 
-impl Setback {
+impl StepError {
     /// A passing failure, with its causes in one line.
     pub(crate) fn later(error: &(dyn Error + 'static)) -> Self {
-        Self::Later(in_words(error))
+        Self::Retry(in_words(error))
     }
 
     /// A lasting failure, with its causes in one line.
     pub(crate) fn never(error: &(dyn Error + 'static)) -> Self {
-        Self::Never(in_words(error))
+        Self::Permanent(in_words(error))
     }
 }
 
-impl From<EngineError> for Setback {
+impl From<EngineError> for StepError {
     fn from(error: EngineError) -> Self {
         Self::later(&error)
     }

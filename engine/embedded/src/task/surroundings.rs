@@ -4,7 +4,7 @@ use crate::desk::Desk;
 use crate::network::stored;
 use crate::runtime::cgroup::{Cgroup, Home};
 use crate::task::records::Records;
-use crate::task::setback;
+use crate::task::step_error;
 use crate::volumes::{self, Volume};
 use crate::{Layout, blocking};
 use keel_engine::{EngineError, Event, Goal, MountSource, Result, TaskId};
@@ -56,7 +56,7 @@ fn drop_volume(layout: &Layout, volume: Volume) -> Result<Option<String>> {
     let Err(error) = volumes::remove(layout, &volume.spec.name) else {
         return Ok(Some(volume.spec.name));
     };
-    let message = Some(setback::in_words(&error));
+    let message = Some(step_error::in_words(&error));
     if volume.message != message {
         volumes::store(layout, &Volume { message, ..volume })?;
     }

@@ -10,7 +10,7 @@ use crate::runtime::spawn::specification;
 use crate::task::async_records;
 use crate::task::processes::{cgroup, nudge};
 use crate::task::records::Records;
-use crate::task::setback::{Setback, Step};
+use crate::task::step_error::{Step, StepError};
 use crate::{
     TaskDir, blocking, network,
     network::stored,
@@ -92,7 +92,7 @@ async fn lost_volumes(desk: &Desk, records: &Records) -> Step<bool> {
         return Ok(false);
     };
     let Some(image) = desk.images.by_digest(&records.wish.spec.image, digest).await? else {
-        return Err(Setback::Later("its image is not here".into()));
+        return Err(StepError::Retry("its image is not here".into()));
     };
     let (layout, wish, work) = (desk.layout.clone(), records.wish.clone(), records.work.clone());
     blocking::run(move || mount_sources::renew(&layout, &wish, &work, &image, &lost)).await?;
@@ -112,11 +112,11 @@ async fn repair_networks(
     blocking::run(move || {
         names.iter().try_for_each(|name| stored::make(&layout, name, &view.networks()?))?;
         resolver::ensure(&layout, &program)
-            .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
+            .map_err(|error| StepError::Retry(format!("cannot start `keel net`: {error}")))?;
         let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
         network::repair(&layout, &made)
             .and_then(|()| resolver::nudge(&layout))
-            .map_err(|error| Setback::later(&error))?;
+            .map_err(|error| StepError::later(&error))?;
         process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
     })
     .await
@@ -133,13 +133,13 @@ fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()
     if cut().is_empty() || (network::set_up(endpoints, &path).is_ok() && cut().is_empty()) {
         return Ok(());
     }
-    network::connect(&cut(), &path).map_err(|error| Setback::later(&error))
+    network::connect(&cut(), &path).map_err(|error| StepError::later(&error))
 }
 
 /// The shim makes the cgroup anew for each run, by the stored specification.
 fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
-    let failed = |error: io::Error| Setback::Later(format!("cannot change config.json: {error}"));
-    let mut stored = specification(&dir.0).map_err(|error| Setback::Later(error.message))?;
+    let failed = |error: io::Error| StepError::Retry(format!("cannot change config.json: {error}"));
+    let mut stored = specification(&dir.0).map_err(|error| StepError::Retry(error.message))?;
     let before = stored.clone();
     runtime::change_limits(&mut stored, spec);
     if stored == before {
@@ -152,6 +152,6 @@ fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
 fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {
     cgroup.apply(&limits_of(spec)).map_err(|(limit, error)| {
         let value = limit.value(limit.of(spec));
-        Setback::Later(format!("cannot limit {limit} to {value}: {error}"))
+        StepError::Retry(format!("cannot limit {limit} to {value}: {error}"))
     })
 }

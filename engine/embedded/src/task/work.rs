@@ -11,8 +11,8 @@ use crate::task::prepare::{Prepared, prepare};
 use crate::task::processes::{end_processes, nudge, signal_shim};
 use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
-use crate::task::setback::{self, Setback};
 use crate::task::step::{Alive, Step};
+use crate::task::step_error::{self, StepError};
 use crate::task::{namespaces, removal, update};
 use crate::{blocking, clock, network, resolver};
 use keel_engine::{ExitCause, Goal, NetworkMode, TaskAssignment, TaskId};
@@ -39,7 +39,7 @@ impl Steps {
         records: Records,
         alive: Alive,
         driver: &Driver,
-    ) -> setback::Step<()> {
+    ) -> step_error::Step<()> {
         match step {
             Step::Rest => Ok(()),
             Step::Prepare => prepare(&self.desk, records, driver).await.map(drop),
@@ -57,7 +57,12 @@ impl Steps {
         }
     }
 
-    async fn launch(&self, records: Records, alive: Alive, driver: &Driver) -> setback::Step<()> {
+    async fn launch(
+        &self,
+        records: Records,
+        alive: Alive,
+        driver: &Driver,
+    ) -> step_error::Step<()> {
         let Prepared { wish, mut work } = if is_prepared(&records, driver) {
             Prepared { wish: records.wish, work: records.work }
         } else {
@@ -87,7 +92,7 @@ impl Steps {
     }
 
     /// Which network namespace the shim is started in.
-    async fn namespace(&self, wish: &TaskAssignment) -> setback::Step<Network> {
+    async fn namespace(&self, wish: &TaskAssignment) -> step_error::Step<Network> {
         let mode = &wish.spec.network_mode;
         match network::namespace(mode) {
             Some(Namespace::Host) => return Ok(Network::Host),
@@ -98,7 +103,7 @@ impl Steps {
             (NetworkMode::Service(name) | NetworkMode::Container(name), None) => {
                 match self.named(name).await? {
                     Some(other) => self.namespace_of(&other).await,
-                    None => Err(Setback::Later(format!("there is no container {name} to join"))),
+                    None => Err(StepError::Retry(format!("there is no container {name} to join"))),
                 }
             }
             (_, Some(other)) => self.namespace_of(other).await,
@@ -108,7 +113,7 @@ impl Steps {
         }
     }
 
-    async fn namespace_of(&self, other: &TaskId) -> setback::Step<Network> {
+    async fn namespace_of(&self, other: &TaskId) -> step_error::Step<Network> {
         let records = async_records::load(&self.desk.layout, other).await?;
         let name = records.as_ref().map_or_else(
             || format!("task {}, which is gone", other.short()),
@@ -117,37 +122,37 @@ impl Steps {
         let state = records.and_then(|records| records.state);
         match state.and_then(|state| state.shim).filter(Process::lives) {
             Some(shim) => Ok(Network::Join(namespaces::path(&shim))),
-            None => Err(Setback::Later(format!("waits for the network of {name}"))),
+            None => Err(StepError::Retry(format!("waits for the network of {name}"))),
         }
     }
 
     /// The task with this container name or id.
-    async fn named(&self, name: &str) -> setback::Step<Option<TaskId>> {
+    async fn named(&self, name: &str) -> step_error::Step<Option<TaskId>> {
         let (view, name) = (Arc::clone(&self.desk.view), name.to_owned());
         let all = blocking::run(move || view.records()).await?;
         Ok(namespaces::named(&all, &name).map(|records| records.wish.id.clone()))
     }
 
-    async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> setback::Step<()> {
+    async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> step_error::Step<()> {
         let (dir, root) = (self.desk.layout.task(id).0, self.desk.layout.root().to_owned());
         let mut command =
             Launch { dir, root, network, adopt }.command(&self.desk.options.executable);
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         let output = blocking::run(move || command.output()).await;
         let output =
-            output.map_err(|error| Setback::Later(format!("cannot start the shim: {error}")))?;
+            output.map_err(|error| StepError::Retry(format!("cannot start the shim: {error}")))?;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(Setback::Later(format!("the shim did not start ({}): {said}", output.status)))
+        Err(StepError::Retry(format!("the shim did not start ({}): {said}", output.status)))
     }
 
-    async fn shim_of(&self, id: &TaskId) -> setback::Step<Process> {
+    async fn shim_of(&self, id: &TaskId) -> step_error::Step<Process> {
         let state =
             async_records::load(&self.desk.layout, id).await?.and_then(|records| records.state);
         let shim = state.and_then(|state| state.shim).filter(Process::lives);
-        shim.ok_or_else(|| Setback::Later("the shim ended at once".into()))
+        shim.ok_or_else(|| StepError::Retry("the shim ended at once".into()))
     }
 
     /// Links, addresses and names, before the process can ask for any.
@@ -156,18 +161,19 @@ impl Steps {
         id: &TaskId,
         endpoints: &[crate::root::record::Endpoint],
         shim: &Process,
-    ) -> setback::Step<()> {
+    ) -> step_error::Step<()> {
         let (layout, id, endpoints) = (self.desk.layout.clone(), id.clone(), endpoints.to_vec());
         let (program, netns) = (self.desk.options.executable.clone(), namespaces::path(shim));
         blocking::run(move || {
             if !endpoints.is_empty() {
-                resolver::ensure(&layout, &program)
-                    .map_err(|error| Setback::Later(format!("cannot start `keel net`: {error}")))?;
+                resolver::ensure(&layout, &program).map_err(|error| {
+                    StepError::Retry(format!("cannot start `keel net`: {error}"))
+                })?;
             }
-            network::connect(&endpoints, &netns).map_err(|error| Setback::later(&error))?;
+            network::connect(&endpoints, &netns).map_err(|error| StepError::later(&error))?;
             if !endpoints.is_empty() {
                 resolver::wait(&layout, &id, NAMES)
-                    .map_err(|error| Setback::Later(format!("cannot wait for names: {error}")))?;
+                    .map_err(|error| StepError::Retry(format!("cannot wait for names: {error}")))?;
             }
             Ok(())
         })
@@ -175,7 +181,7 @@ impl Steps {
     }
 
     /// A shim for a process whose own has died.
-    async fn adopt(&self, records: &Records) -> setback::Step<()> {
+    async fn adopt(&self, records: &Records) -> step_error::Step<()> {
         let process = records.state.as_ref().and_then(|state| state.process.as_ref());
         let own = network::namespace(&records.wish.spec.network_mode);
         let network = match (own, process) {
@@ -195,7 +201,7 @@ impl Steps {
     }
 
     /// No shim lives, so its record is ours to close.
-    async fn lost(&self, records: Records, cause: ExitCause) -> setback::Step<()> {
+    async fn lost(&self, records: Records, cause: ExitCause) -> step_error::Step<()> {
         let dir = self.desk.layout.task(&records.wish.id);
         let state = State {
             activity: Activity::Exited,
@@ -211,7 +217,7 @@ impl Steps {
         Ok(blocking::run(move || records::store_state(&dir, &state)).await?)
     }
 
-    async fn stopped(&self, records: Records) -> setback::Step<()> {
+    async fn stopped(&self, records: Records) -> step_error::Step<()> {
         let id = records.wish.id;
         end_processes(&self.desk.layout, &id).await?;
         let mut work = records.work;
@@ -220,7 +226,7 @@ impl Steps {
         Ok(async_records::store_work(&self.desk.layout, &id, work).await?)
     }
 
-    async fn follow(&self, records: Records) -> setback::Step<()> {
+    async fn follow(&self, records: Records) -> step_error::Step<()> {
         let _taking = self.desk.taking.lock().await;
         // Looked at again: a newer wish may have taken its place.
         let Some(records) = async_records::load(&self.desk.layout, &records.wish.id).await? else {
