@@ -81,12 +81,6 @@ impl From<Observation> for Nodes {
 }
 
 impl Nodes {
-    /// Whether a place has to be told together with its node.
-    #[must_use]
-    pub fn are_several(&self) -> bool {
-        self.reports.len() > 1
-    }
-
     /// Whether there is a node of this name, silent or not.
     #[must_use]
     pub fn has(&self, node: &NodeName) -> bool {
@@ -122,12 +116,6 @@ impl Nodes {
     /// Every node, as it is or was last.
     pub fn seen(&self) -> impl Iterator<Item = (&NodeName, &Observation)> + Clone {
         self.reports.iter().filter_map(|(node, report)| Some((node, report.seen()?)))
-    }
-
-    /// When the nodes were looked at; milliseconds since the Unix epoch.
-    #[must_use]
-    pub fn at(&self) -> u64 {
-        self.seen().map(|(_, seen)| seen.at).max().unwrap_or(0)
     }
 
     /// Every task with its node.

@@ -111,6 +111,12 @@ impl Fleet {
         }
     }
 
+    /// Nodes that are not known to be silent. The only one is asked in any case.
+    fn speaking(&self) -> impl Iterator<Item = (&NodeName, &Arc<Node>)> {
+        let alone = self.nodes.len() == 1;
+        self.nodes.iter().filter(move |(_, node)| alone || node.silence().is_none())
+    }
+
     /// What one node answers. One that is silent already is asked apart, so that nobody waits for it.
     async fn look(
         &self,
@@ -165,8 +171,7 @@ impl Fleet {
     /// Waits for a turn at these nodes; held until they are dropped. One that does not answer gives
     /// none, and is told nothing.
     pub async fn turn(&self, at: &BTreeSet<NodeName>) -> Result<Turns> {
-        let speaks = |node: &Node| self.nodes.len() == 1 || node.silence().is_none();
-        let nodes = self.nodes.iter().filter(|(name, node)| at.contains(*name) && speaks(node));
+        let nodes = self.speaking().filter(|(name, _)| at.contains(*name));
         let turns = nodes.map(|(name, node)| async move {
             match self.nodes.len() {
                 1 => (name, Some(Turn::take(Arc::clone(&node.engine)).await)),
@@ -225,14 +230,14 @@ impl Fleet {
         }
     }
 
-    /// The same wishes for every node.
+    /// The same wishes for every node that speaks.
     pub async fn assign_everywhere(&self, wishes: &[Assignment]) -> Result<()> {
         if wishes.is_empty() {
             return Ok(());
         }
-        let hands = self.nodes.iter().map(|(name, node)| async move {
+        let hands = self.speaking().map(|(name, node)| async move {
             match node.engine.assign(wishes).await {
-                // One that does not answer keeps nobody else from going on.
+                // One that has fallen silent since keeps nobody else from going on.
                 Err(_) if *name != self.home && node.answer(name, Depth::State).await.is_err() => {
                     Ok(())
                 }
@@ -262,8 +267,7 @@ impl Fleet {
 
     /// What takes up how much room, on each node that answers.
     pub async fn usage(&self) -> Result<BTreeMap<NodeName, Usage>> {
-        let speak = self.nodes.iter().filter(|(_, node)| node.silence().is_none());
-        let looks = speak.map(|(name, node)| async move {
+        let looks = self.speaking().map(|(name, node)| async move {
             (name, timeout(COUNTING, node.engine.usage()).await)
         });
         let mut all = BTreeMap::new();
@@ -374,13 +378,6 @@ fn hints(heard: broadcast::Receiver<Event>) -> impl Stream<Item = Event> {
 
 /// Turns at nodes, by their names.
 pub struct Turns(BTreeMap<NodeName, Turn>);
-
-impl Turns {
-    /// Whether the node is among them.
-    pub fn include(&self, node: &NodeName) -> bool {
-        self.0.contains_key(node)
-    }
-}
 
 impl Node {
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

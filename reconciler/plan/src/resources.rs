@@ -338,15 +338,14 @@ fn unmake_volume(
     volume: &ObservedVolume,
     reason: Reason,
 ) -> Judgment {
-    let Some(seen) = facts.inputs.nodes.known(node) else {
-        return hold(facts.unknown(node).unwrap_or(Hold::Converged));
-    };
-    let used = seen.all_tasks().any(|task| mounts(&task.spec, &volume.spec.name));
-    if used || !volume.tasks.is_empty() {
-        return hold(Hold::InProgress { activity: Activity::TasksMountVolume });
-    }
-    let wish = Assignment::Volume { spec: volume.spec.clone(), wanted: Presence::Absent };
-    act(Action::Remove, reason, vec![wish])
+    on_node(facts, node, |seen| {
+        let used = seen.all_tasks().any(|task| mounts(&task.spec, &volume.spec.name));
+        if used || !volume.tasks.is_empty() {
+            return hold(Hold::InProgress { activity: Activity::TasksMountVolume });
+        }
+        let wish = Assignment::Volume { spec: volume.spec.clone(), wanted: Presence::Absent };
+        act(Action::Remove, reason, vec![wish])
+    })
 }
 
 /// Tasks of a stack that goes.
@@ -354,15 +353,13 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
     for (slot, occupants) in &facts.slots {
         let reason = Reason::Asked { command: PersonsCommand::Down };
         let gone = |task: &keel_engine::ObservedTask| task.goal == Goal::Removed;
-        let verdict = match occupants.all().next() {
-            None => continue,
-            Some(_) if facts.out_of_reach(slot, occupants).is_some() => {
-                hold(facts.out_of_reach(slot, occupants).unwrap_or(Hold::Converged))
-            }
-            Some(_) if occupants.all().all(gone) => {
+        let verdict = match (occupants.all().next(), facts.out_of_reach(slot, occupants)) {
+            (None, _) => continue,
+            (Some(_), Some(away)) => hold(away),
+            _ if occupants.all().all(gone) => {
                 hold(Hold::InProgress { activity: Activity::Removing })
             }
-            Some(_) => match remaining_dependent(facts, slot) {
+            _ => match remaining_dependent(facts, slot) {
                 Some(service) => {
                     hold(Hold::AwaitingDependency { service, condition: Awaited::Removed })
                 }

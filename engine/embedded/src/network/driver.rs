@@ -2,9 +2,8 @@
 //! through here, and knows of no driver in particular.
 
 mod bridge;
-mod host;
-mod none;
 mod promise;
+mod unmade;
 
 pub(crate) use promise::{Driver, Namespace, Site, makes_none};
 
@@ -13,14 +12,14 @@ use keel_engine::NetworkMode;
 use keel_names::driver::{declarable, network_driver};
 
 /// Every driver, by the names of [`keel_names::driver`].
-const DRIVERS: &[&dyn Driver] = &[&bridge::BridgeDriver, &host::HostDriver, &none::NoneDriver];
+const DRIVERS: &[&dyn Driver] = &[&bridge::BridgeDriver, &unmade::HOST, &unmade::NONE];
 
 /// Which one a task has by its mode; `None` where it shares that of another task.
 pub(crate) fn namespace(mode: &NetworkMode) -> Option<Namespace> {
     match mode {
         NetworkMode::Networks => Some(Namespace::Own),
-        NetworkMode::Host => Some(host::HostDriver.namespace()),
-        NetworkMode::None => Some(none::NoneDriver.namespace()),
+        NetworkMode::Host => Some(unmade::HOST.namespace()),
+        NetworkMode::None => Some(unmade::NONE.namespace()),
         NetworkMode::Service(_) | NetworkMode::Container(_) => None,
     }
 }

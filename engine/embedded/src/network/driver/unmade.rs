@@ -1,4 +1,4 @@
-//! The driver of `network_mode: host`: a task is where the host is, and nothing is made for it.
+//! The drivers of `network_mode: host` and `none`: they only say where a task is, and nothing is made for it.
 
 use super::{Driver, Namespace, Site, makes_none};
 use crate::network::{Network, NetworkError, NetworkFinding};
@@ -7,16 +7,25 @@ use keel_engine::NetworkSpec;
 use keel_engine::fields::NetworkReader;
 use std::os::fd::BorrowedFd;
 
-/// The host's own network.
-pub(super) struct HostDriver;
+/// A driver of which there are no networks.
+pub(super) struct Unmade {
+    name: &'static str,
+    namespace: Namespace,
+}
 
-impl Driver for HostDriver {
+/// A task is where the host is.
+pub(super) const HOST: Unmade = Unmade { name: "host", namespace: Namespace::Host };
+
+/// A task has loopback, and nothing leads to it or out.
+pub(super) const NONE: Unmade = Unmade { name: "none", namespace: Namespace::Own };
+
+impl Driver for Unmade {
     fn name(&self) -> &'static str {
-        "host"
+        self.name
     }
 
     fn namespace(&self) -> Namespace {
-        Namespace::Host
+        self.namespace
     }
 
     fn create(&self, _: &Site<'_>, spec: &NetworkSpec) -> Result<Network, NetworkError> {
