@@ -397,7 +397,16 @@ impl Host {
             let left = self.leftovers();
             left.is_empty().then_some(())
         };
-        until("nothing is left", left, || self.leftovers().join("\n"));
+        until("nothing is left", left, || self.leftovers().join("\n") + &self.remembered());
+    }
+
+    /// What the root still knows of networks and tasks: why something is left.
+    fn remembered(&self) -> String {
+        let root = self.root();
+        self.sh(&format!(
+            "cd {} && ls -l tasks networks; cat networks/* tasks/*/assignment; true",
+            root.display()
+        ))
     }
 
     /// What of keel is there, a line each.

@@ -274,9 +274,24 @@ pub(crate) fn remove(layout: &Layout, id: &TaskId) -> Result<()> {
             keel_beneath::remove(&entry.path()).map_err(failed)?;
         }
     }
-    keel_beneath::remove(&dir.0).map_err(failed)?;
+    remove_whole(&dir.0).map_err(failed)?;
     late::forget(&dir);
     Ok(())
+}
+
+/// How often somebody may put something into a folder while it is being removed.
+const TRIES: u32 = 20;
+
+/// Removes a folder into which `keel net` or an ending client may still put a mark.
+fn remove_whole(folder: &Path) -> io::Result<()> {
+    let mut tries = 0..TRIES;
+    loop {
+        match keel_beneath::remove(folder) {
+            Err(error)
+                if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries.next().is_some() => {}
+            removed => return removed,
+        }
+    }
 }
 
 /// Dull wishes for tables.
@@ -436,5 +451,23 @@ mod tests {
         assert_eq!((&records.wish, records.following), (&start, None));
         remove(&layout, &stop.id).unwrap();
         assert_eq!(ids(&layout).unwrap(), []);
+    }
+
+    /// `keel net` writes its marks whenever a task drains, also while the task's folder is being removed.
+    #[test]
+    fn a_mark_that_comes_late_keeps_no_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        for round in 0..30 {
+            let id = TaskId::from_seed(&round.to_string());
+            let dir = layout.task(&id);
+            fs::create_dir_all(&dir.0).unwrap();
+            fs::write(dir.assignment(), "{}").unwrap();
+            let mark = dir.0.join("drained");
+            let marking = std::thread::spawn(move || while fs::write(&mark, "").is_ok() {});
+            remove(&layout, &id).unwrap();
+            marking.join().unwrap();
+            assert!(!dir.0.exists());
+        }
     }
 }

@@ -16,14 +16,15 @@ use std::sync::Arc;
 /// Removes a task of which nothing lives.
 pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Step<()> {
     end_processes(&desk.layout, &records.wish.id).await?;
-    {
+    let forgotten = {
         let _turn = desk.networks.turn().await;
         let _taking = desk.taking.lock().await;
         let at = Arc::clone(desk);
-        blocking::run(move || forget_task(&at, &records)).await?;
-    }
+        blocking::run(move || forget_task(&at, &records)).await
+    };
+    // Also after a failure: the task may be gone for everybody, and nobody comes back for what it used.
     surroundings::sweep(desk).await;
-    Ok(())
+    forgotten
 }
 
 fn forget_task(desk: &Desk, records: &Records) -> Step<()> {
