@@ -17,6 +17,7 @@ pub fn others_live(bench: &Bench, what: &str) {
     bench.up("other", &json!({ "services": { "box": service(keys) } })).ok();
     bench.until_well("other-box-1");
     bench.exec(&[], "other-box-1", &["true"]).ok();
+    bench.exec(&["-t"], "other-box-1", &["true"]).ok();
     let found = bench.exec(&[], "other-box-1", &["nslookup", "box"]).ok();
     assert!(found.stdout.contains("Address"), "{what}: {found:?}");
     assert!(bench.logs("other-box-1").contains("here"), "{what}");

@@ -62,6 +62,10 @@ fn root(host: &HostFacts) -> Mount {
     mount("overlay", "overlay".into(), "/", &options)
 }
 
+/// Terminals of one container. All containers share what the kernel has for them (3072, `kernel.pty.max` less
+/// `kernel.pty.reserve`): one that takes all it gets leaves some to the others' `exec -t`.
+const TERMINALS: &str = "max=1024";
+
 #[rustfmt::skip]
 fn usual(task: &TaskSpec) -> Vec<Mount> {
     let size = format!("size={}", task.shm_size.unwrap_or(SHM));
@@ -69,7 +73,7 @@ fn usual(task: &TaskSpec) -> Vec<Mount> {
     vec![
         mount("proc", "proc".into(), "/proc", &["nosuid", "noexec", "nodev"]),
         mount("tmpfs", "tmpfs".into(), "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("devpts", "devpts".into(), "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount("devpts", "devpts".into(), "/dev/pts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", TERMINALS]),
         mount("sysfs", "sysfs".into(), "/sys", &["nosuid", "noexec", "nodev", access]),
         mount("cgroup", "cgroup".into(), "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", "relatime", access]),
         mount("mqueue", "mqueue".into(), "/dev/mqueue", &["nosuid", "noexec", "nodev"]),

@@ -67,7 +67,7 @@ fn the_dull_case_is_dockers() {
     / overlay lowerdir+=/l1,lowerdir+=/l0
     /proc proc nosuid,noexec,nodev
     /dev tmpfs nosuid,strictatime,mode=755,size=65536k
-    /dev/pts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5
+    /dev/pts devpts nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5,max=1024
     /sys sysfs nosuid,noexec,nodev,ro
     /sys/fs/cgroup cgroup nosuid,noexec,nodev,relatime,ro
     /dev/mqueue mqueue nosuid,noexec,nodev
