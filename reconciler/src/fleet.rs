@@ -5,19 +5,21 @@
 //!   that concerns the others.
 //! - A wish goes to the node that it names, and to no other.
 
-use crate::clock::Clock;
-use crate::refusal::with_causes;
+mod member;
+mod roll;
+
 use futures_util::future::join_all;
-use futures_util::stream::{BoxStream, SelectAll, Stream, StreamExt};
+use futures_util::stream::{BoxStream, StreamExt};
 use keel_engine::frames::Frame;
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, NodeName, NodeReport, Nodes,
     Observation, Open, Result, Sweep, Swept, TaskId, Thing, Turn, Usage, Wish,
 };
+use member::Member;
+use roll::{Members, Roll};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Lines of output that are kept of what failed, and the characters of each.
@@ -27,42 +29,14 @@ const LINE: usize = 500;
 /// Between two looks when no event comes; events may be skipped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A node that has not answered by then is silent. The only one is given all the time that it needs.
-const ANSWER: Duration = Duration::from_secs(10);
-
 /// Looking at every file takes longer.
 const COUNTING: Duration = Duration::from_secs(300);
-
-/// Hints that wait for whoever hears them.
-const HINTS: usize = 16;
 
 /// Every node by its name.
 #[derive(Clone)]
 pub struct Fleet {
     home: NodeName,
-    nodes: Arc<BTreeMap<NodeName, Arc<Node>>>,
-    /// Nodes that answer again.
-    told: broadcast::Sender<Event>,
-}
-
-/// One node, and what is remembered of it.
-struct Node {
-    engine: Arc<dyn Engine>,
-    memory: Mutex<Memory>,
-}
-
-#[derive(Default)]
-struct Memory {
-    last: Option<Arc<Observation>>,
-    silent: Option<Silence>,
-}
-
-/// A node that does not answer: somebody goes on asking it, and everybody else goes on without it.
-#[derive(Clone)]
-struct Silence {
-    /// Milliseconds since the Unix epoch.
-    since: u64,
-    why: String,
+    roll: Arc<Roll>,
 }
 
 impl Fleet {
@@ -76,9 +50,23 @@ impl Fleet {
         home: NodeName,
         nodes: impl IntoIterator<Item = (NodeName, Arc<dyn Engine>)>,
     ) -> Self {
-        let node = |engine| Arc::new(Node { engine, memory: Mutex::default() });
-        let nodes = nodes.into_iter().map(|(name, engine)| (name, node(engine))).collect();
-        Self { home, nodes: Arc::new(nodes), told: broadcast::Sender::new(HINTS) }
+        let member = |engine| Arc::new(Member::new(engine));
+        let members = nodes.into_iter().map(|(name, engine)| (name, member(engine))).collect();
+        Self { home, roll: Arc::new(Roll::new(members)) }
+    }
+
+    /// From now on this engine speaks for the node of this name, which may be new.
+    pub fn join(&self, name: NodeName, engine: Arc<dyn Engine>) {
+        self.roll.join(name, engine);
+    }
+
+    /// From now on there is no node of this name, and what was on it is nobody's.
+    pub fn leave(&self, name: &NodeName) {
+        self.roll.leave(name);
+    }
+
+    fn members(&self) -> Arc<Members> {
+        self.roll.members()
     }
 
     /// The controller's own node.
@@ -87,17 +75,19 @@ impl Fleet {
     }
 
     /// What the nodes are called.
-    pub fn names(&self) -> impl Iterator<Item = &NodeName> {
-        self.nodes.keys()
+    pub fn names(&self) -> Vec<NodeName> {
+        self.members().keys().cloned().collect()
     }
 
     /// Looks at every node at once. An error is that of the only node, or of the controller's own where
     /// none answers at all: there is nothing to go by then.
     pub async fn observe(&self, depth: Depth) -> Result<Nodes> {
-        let looks = self.nodes.iter().map(|(name, node)| self.look(name, node, depth.clone()));
+        let members = self.members();
+        let alone = members.len() == 1;
+        let looks = members.iter().map(|(name, node)| self.look(name, node, depth.clone(), alone));
         let mut reports = BTreeMap::new();
         let mut errors = BTreeMap::new();
-        for (name, (report, error)) in self.nodes.keys().zip(join_all(looks).await) {
+        for (name, (report, error)) in members.keys().zip(join_all(looks).await) {
             reports.insert(name.clone(), report);
             errors.extend(error.map(|error| (name, error)));
         }
@@ -105,26 +95,29 @@ impl Fleet {
         let worst =
             errors.remove(&self.home).or_else(|| errors.pop_first().map(|(_, error)| error));
         let nobody = || EngineError::failed("no node can be observed", "none of them answers");
-        match answered || self.nodes.is_empty() {
+        match answered || members.is_empty() {
             true => Ok(Nodes { home: self.home.clone(), reports }),
             false => Err(worst.unwrap_or_else(nobody)),
         }
     }
 
     /// Nodes that are not known to be silent. The only one is asked in any case.
-    fn speaking(&self) -> impl Iterator<Item = (&NodeName, &Arc<Node>)> {
-        let alone = self.nodes.len() == 1;
-        self.nodes.iter().filter(move |(_, node)| alone || node.silence().is_none())
+    fn speaking(&self) -> Members {
+        let mut members = Members::clone(&self.members());
+        if members.len() > 1 {
+            members.retain(|_, node| node.silence().is_none());
+        }
+        members
     }
 
     /// What one node answers. One that is silent already is asked apart, so that nobody waits for it.
     async fn look(
         &self,
         name: &NodeName,
-        node: &Arc<Node>,
+        node: &Arc<Member>,
         depth: Depth,
+        alone: bool,
     ) -> (NodeReport, Option<EngineError>) {
-        let alone = self.nodes.len() == 1;
         if let Some(report) = node.silence().filter(|_| !alone) {
             return (report, None);
         }
@@ -145,16 +138,17 @@ impl Fleet {
     }
 
     /// Asks a silent node until it answers, or nobody has the fleet any more.
-    fn ask_on(&self, name: NodeName, node: Arc<Node>) {
-        let (node, told) = (Arc::downgrade(&node), self.told.clone());
+    fn ask_on(&self, name: NodeName, node: Arc<Member>) {
+        let (node, roll) = (Arc::downgrade(&node), Arc::downgrade(&self.roll));
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(PATIENCE).await;
                 let Some(node) = node.upgrade() else { return };
                 if let Ok(observation) = node.answer(&name, Depth::State).await {
                     node.spoke(observation);
-                    // Nobody may listen.
-                    let _ = told.send(Event::Missed);
+                    if let Some(roll) = roll.upgrade() {
+                        roll.tell();
+                    }
                     return;
                 }
             }
@@ -163,20 +157,21 @@ impl Fleet {
 
     /// The controller's own node, and those of which this was so when they were last looked at.
     pub fn touched(&self, has: impl Fn(&Observation) -> bool) -> BTreeSet<NodeName> {
-        let remembered = |node: &Node| node.memory().last.clone();
-        let away = self.nodes.iter().filter(|(_, node)| remembered(node).is_some_and(|l| has(&l)));
+        let members = self.members();
+        let away = members.iter().filter(|(_, node)| node.last().is_some_and(|last| has(&last)));
         away.map(|(name, _)| name.clone()).chain([self.home.clone()]).collect()
     }
 
     /// Waits for a turn at these nodes; held until they are dropped. One that does not answer gives
     /// none, and is told nothing.
     pub async fn turn(&self, at: &BTreeSet<NodeName>) -> Result<Turns> {
-        let nodes = self.speaking().filter(|(name, _)| at.contains(*name));
+        let (speaking, alone) = (self.speaking(), self.members().len() == 1);
+        let nodes = speaking.iter().filter(|(name, _)| at.contains(*name));
         let turns = nodes.map(|(name, node)| async move {
-            match self.nodes.len() {
-                1 => (name, Some(Turn::take(Arc::clone(&node.engine)).await)),
+            match alone {
+                true => (name, Some(Turn::take(Arc::clone(&node.engine)).await)),
                 // Others may have it for as long as that.
-                _ => (name, timeout(COUNTING, Turn::take(Arc::clone(&node.engine))).await.ok()),
+                false => (name, timeout(COUNTING, Turn::take(Arc::clone(&node.engine))).await.ok()),
             }
         });
         let mut held = BTreeMap::new();
@@ -193,7 +188,7 @@ impl Fleet {
 
     /// The same at every node.
     pub async fn turn_everywhere(&self) -> Result<Turns> {
-        self.turn(&self.nodes.keys().cloned().collect()).await
+        self.turn(&self.members().keys().cloned().collect()).await
     }
 
     /// Hands wishes over, each to its node and in order; what is refused is named in the error and stops
@@ -223,7 +218,7 @@ impl Fleet {
         turn: Option<&Turn>,
         wishes: &[Assignment],
     ) -> Result<()> {
-        match (self.nodes.get(name), turn) {
+        match (self.members().get(name), turn) {
             (Some(node), Some(turn)) => node.engine.assign_under(turn.lease(), wishes).await,
             (Some(node), None) => node.engine.assign(wishes).await,
             (None, _) => Err(EngineError::NotFound { kind: Thing::Node, name: name.to_string() }),
@@ -235,7 +230,8 @@ impl Fleet {
         if wishes.is_empty() {
             return Ok(());
         }
-        let hands = self.speaking().map(|(name, node)| async move {
+        let speaking = self.speaking();
+        let hands = speaking.iter().map(|(name, node)| async move {
             match node.engine.assign(wishes).await {
                 // One that has fallen silent since keeps nobody else from going on.
                 Err(_) if *name != self.home && node.answer(name, Depth::State).await.is_err() => {
@@ -253,8 +249,9 @@ impl Fleet {
         turns: Option<&Turns>,
         sweeps: &BTreeMap<NodeName, Sweep>,
     ) -> Result<BTreeMap<NodeName, Swept>> {
+        let members = self.members();
         let there =
-            sweeps.iter().filter_map(|(name, sweep)| Some((name, self.nodes.get(name)?, sweep)));
+            sweeps.iter().filter_map(|(name, sweep)| Some((name, members.get(name)?, sweep)));
         let sweeps = there.map(|(name, node, sweep)| async move {
             let swept = match turns.and_then(|turns| turns.0.get(name)) {
                 Some(turn) => node.engine.sweep_under(turn.lease(), sweep).await?,
@@ -267,7 +264,8 @@ impl Fleet {
 
     /// What takes up how much room, on each node that answers.
     pub async fn usage(&self) -> Result<BTreeMap<NodeName, Usage>> {
-        let looks = self.speaking().map(|(name, node)| async move {
+        let speaking = self.speaking();
+        let looks = speaking.iter().map(|(name, node)| async move {
             (name, timeout(COUNTING, node.engine.usage()).await)
         });
         let mut all = BTreeMap::new();
@@ -283,9 +281,7 @@ impl Fleet {
 
     /// Hints of all nodes.
     pub fn events(&self) -> BoxStream<'static, Event> {
-        let mut all: SelectAll<_> = self.nodes.values().map(|node| node.engine.events()).collect();
-        all.push(hints(self.told.subscribe()).boxed());
-        all.boxed()
+        self.roll.events()
     }
 
     /// Opens a conversation with a task, on the node that has it; where none was seen with it, on
@@ -295,16 +291,16 @@ impl Fleet {
         | Open::Exec { task, .. }
         | Open::Attach { task, .. }
         | Open::Signal { task, .. }) = &what;
-        let has =
-            |node: &&Arc<Node>| node.memory().last.as_ref().is_some_and(|l| l.task(task).is_some());
-        if let Some(node) = self.nodes.values().find(has) {
+        let members = self.members();
+        let has = |node: &&Arc<Member>| node.last().is_some_and(|last| last.task(task).is_some());
+        if let Some(node) = members.values().find(has) {
             match node.engine.open(what.clone()).await {
                 Err(EngineError::NotFound { .. }) => {}
                 other => return other,
             }
         }
         let mut answer = EngineError::NotFound { kind: Thing::Task, name: task.to_string() };
-        for (name, node) in self.nodes.iter() {
+        for (name, node) in members.iter() {
             match node.engine.open(what.clone()).await {
                 Err(error @ EngineError::NotFound { .. }) => answer = error,
                 // What a silent node would say is not known.
@@ -365,53 +361,8 @@ pub(crate) async fn next_by(events: &mut BoxStream<'static, Event>, until: Insta
     while let Some(Some(_)) = futures_util::FutureExt::now_or_never(events.next()) {}
 }
 
-/// What the fleet itself has to tell; ends with it.
-fn hints(heard: broadcast::Receiver<Event>) -> impl Stream<Item = Event> {
-    futures_util::stream::unfold(heard, |mut heard| async move {
-        match heard.recv().await {
-            Ok(event) => Some((event, heard)),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some((Event::Missed, heard)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    })
-}
-
 /// Turns at nodes, by their names.
 pub struct Turns(BTreeMap<NodeName, Turn>);
-
-impl Node {
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn answer(&self, name: &NodeName, depth: Depth) -> Result<Observation> {
-        let look = timeout(ANSWER, self.engine.observe(depth)).await;
-        look.unwrap_or_else(|late| Err(EngineError::failed(format!("node {name} is silent"), late)))
-    }
-
-    /// What is known of it, while it is silent.
-    fn silence(&self) -> Option<NodeReport> {
-        let memory = self.memory();
-        let Silence { since, why } = memory.silent.clone()?;
-        Some(NodeReport::Unknown { since, why, last: memory.last.clone() })
-    }
-
-    fn spoke(&self, observation: Observation) -> NodeReport {
-        let observation = Arc::new(observation);
-        *self.memory() = Memory { last: Some(observation.clone()), silent: None };
-        NodeReport::Known(observation)
-    }
-
-    /// What is known of it from now on, and whether it spoke until now.
-    fn fell_silent(&self, error: &EngineError) -> (NodeReport, bool) {
-        let mut memory = self.memory();
-        let first = memory.silent.is_none();
-        let since = memory.silent.as_ref().map_or_else(|| Clock::system().now(), |one| one.since);
-        let why = with_causes(error);
-        memory.silent = Some(Silence { since, why: why.clone() });
-        (NodeReport::Unknown { since, why, last: memory.last.clone() }, first)
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -440,5 +391,43 @@ mod tests {
         assert_eq!(fake.leases().len(), 1);
         drop(turns);
         assert_eq!(fake.leases(), [], "a turn that is dropped is given back");
+    }
+
+    #[tokio::test]
+    async fn who_joins_is_seen_and_heard_and_who_leaves_is_not() {
+        let (one, two) = (NodeName::new("one"), NodeName::new("two"));
+        let fleet = Fleet::of(one.clone(), Arc::new(Fake::new("one")));
+        let mut events = fleet.events();
+        let far = Arc::new(Fake::new("two"));
+        fleet.join(two.clone(), far.clone());
+        assert_eq!(events.next().await, Some(Event::Missed), "there may be anything on it");
+        let seen = fleet.observe(Depth::State).await.unwrap();
+        assert!(seen.known(&one).is_some() && seen.known(&two).is_some(), "{seen:?}");
+        let (reference, policy) = ("app:1".to_owned(), PullPolicy::Missing);
+        far.assign(&[Assignment::Image { reference, policy, wanted: Presence::Present }])
+            .await
+            .unwrap();
+        let heard = timeout(Duration::from_secs(60), events.next()).await;
+        assert!(matches!(heard, Ok(Some(_))), "what happens there is told: {heard:?}");
+        fleet.leave(&two);
+        let seen = fleet.observe(Depth::State).await.unwrap();
+        assert_eq!(seen.reports.keys().collect::<Vec<_>>(), [&one]);
+    }
+
+    #[tokio::test]
+    async fn what_a_node_said_last_outlives_its_connection() {
+        let (one, two) = (NodeName::new("one"), NodeName::new("two"));
+        let fleet = Fleet::of(one.clone(), Arc::new(Fake::new("one")));
+        fleet.join(two.clone(), Arc::new(Fake::new("two")));
+        fleet.observe(Depth::State).await.unwrap();
+        let gone = Arc::new(Fake::new("two"));
+        gone.silence(true);
+        fleet.join(two.clone(), gone);
+        let seen = fleet.observe(Depth::State).await.unwrap();
+        let report = &seen.reports[&two];
+        assert!(
+            matches!(report, NodeReport::Unknown { last: Some(last), .. } if last.node == two),
+            "{report:?}"
+        );
     }
 }

@@ -23,7 +23,10 @@ pub(crate) fn pass(stack: &StackName, fleet: &Fleet) -> Span {
     let span =
         debug_span!("pass", id = next(), stack = stack.as_str(), node = tracing::field::Empty);
     if !span.is_disabled() {
-        span.record("node", fleet.names().map(NodeName::as_str).collect::<Vec<_>>().join(","));
+        span.record(
+            "node",
+            fleet.names().iter().map(NodeName::as_str).collect::<Vec<_>>().join(","),
+        );
     }
     span
 }

@@ -1,0 +1,88 @@
+//! One node of the fleet, and what is remembered of it.
+
+use crate::clock::Clock;
+use crate::refusal::with_causes;
+use keel_engine::{Depth, Engine, EngineError, NodeName, NodeReport, Observation, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A node that has not answered by then is silent. The only one is given all the time that it needs.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A node, as one engine speaks for it.
+pub(super) struct Member {
+    /// Told apart from every other, also from the one that spoke for the node before.
+    pub(super) number: u64,
+    pub(super) engine: Arc<dyn Engine>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Clone, Default)]
+struct Memory {
+    last: Option<Arc<Observation>>,
+    silent: Option<Silence>,
+}
+
+/// A node that does not answer: somebody goes on asking it, and everybody else goes on without it.
+#[derive(Clone)]
+struct Silence {
+    /// Milliseconds since the Unix epoch.
+    since: u64,
+    why: String,
+}
+
+impl Member {
+    /// Nothing is known of it yet.
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { number, engine, memory: Mutex::default() }
+    }
+
+    /// The same node with another engine, which has not been asked yet.
+    pub(super) fn with_engine(&self, engine: Arc<dyn Engine>) -> Self {
+        let memory = Memory { last: self.memory().last.clone(), silent: None };
+        Self { memory: Mutex::new(memory), ..Self::new(engine) }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it said last, if it ever did.
+    pub(super) fn last(&self) -> Option<Arc<Observation>> {
+        self.memory().last.clone()
+    }
+
+    /// What it answers by a deadline.
+    pub(super) async fn answer(&self, name: &NodeName, depth: Depth) -> Result<Observation> {
+        let look = timeout(ANSWER, self.engine.observe(depth)).await;
+        look.unwrap_or_else(|late| Err(EngineError::failed(format!("node {name} is silent"), late)))
+    }
+
+    /// What is known of it, while it is silent.
+    pub(super) fn silence(&self) -> Option<NodeReport> {
+        let memory = self.memory();
+        let Silence { since, why } = memory.silent.clone()?;
+        Some(NodeReport::Unknown { since, why, last: memory.last.clone() })
+    }
+
+    /// It answered.
+    pub(super) fn spoke(&self, observation: Observation) -> NodeReport {
+        let observation = Arc::new(observation);
+        *self.memory() = Memory { last: Some(observation.clone()), silent: None };
+        NodeReport::Known(observation)
+    }
+
+    /// What is known of it from now on, and whether it spoke until now.
+    pub(super) fn fell_silent(&self, error: &EngineError) -> (NodeReport, bool) {
+        let mut memory = self.memory();
+        let first = memory.silent.is_none();
+        let since = memory.silent.as_ref().map_or_else(|| Clock::system().now(), |one| one.since);
+        let why = with_causes(error);
+        memory.silent = Some(Silence { since, why: why.clone() });
+        (NodeReport::Unknown { since, why, last: memory.last.clone() }, first)
+    }
+}
