@@ -1,8 +1,8 @@
 //! What a node reports. Times are milliseconds since the Unix epoch.
 
 use crate::{
-    AddressPool, Digest, Disk, Failure, Finding, Goal, NetworkSpec, NodeName, Opaque, Place,
-    Protocol, Slot, StackName, TaskId, TaskSpec, VolumeSpec, stored_pools,
+    AddressPool, Digest, Disk, Failure, Finding, Goal, HostFacts, NetworkSpec, NodeName, Opaque,
+    Place, Protocol, Slot, StackName, TaskId, TaskSpec, VolumeSpec, stored_pools,
 };
 use keel_names::address::stored_address;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,7 +41,7 @@ pub struct Observation {
     pub node: NodeName,
     /// When it looked.
     pub at: u64,
-    /// Goes up whenever one of these tasks, networks, volumes or images changed: whoever has an observation of
+    /// Goes up whenever one of these tasks, networks, volumes, images or facts about the host changed: whoever has an observation of
     /// this version and depth has nothing new to see in them. Starts anew with the node's engine.
     pub version: u64,
     /// Tasks, ordered by id.
@@ -52,6 +52,8 @@ pub struct Observation {
     pub volumes: Vec<Arc<ObservedVolume>>,
     /// Images, ordered by reference.
     pub images: Vec<Arc<ObservedImage>>,
+    /// What the machine is. An older node does not say.
+    pub host: Arc<HostFacts>,
     /// The disk that all of it is on, where that can be told.
     pub disk: Option<Disk>,
     /// Containers of another engine on this host that belong to a Compose project.

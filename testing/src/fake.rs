@@ -10,10 +10,10 @@ use keel_engine::frames::Frame;
 use keel_engine::tree::{self, EntryKind, Tree};
 use keel_engine::{
     AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
-    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, Lease, NodeName,
-    Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase,
-    Presence, PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Thing,
-    Usage, cost_of,
+    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, HostFacts, Lease,
+    NodeName, Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open,
+    Phase, Presence, PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId,
+    Thing, Usage, cost_of,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,7 @@ struct Inner {
     contents: BTreeMap<Digest, (Content, u64)>,
     /// The same, with the content of each file.
     trees: BTreeMap<Digest, (BTreeMap<PathBuf, Vec<u8>>, u64)>,
+    host: Arc<HostFacts>,
     disk: Option<Disk>,
     behaviours: BTreeMap<String, Behaviour>,
     findings: Vec<Finding>,
@@ -171,6 +172,13 @@ impl Fake {
     /// How full the disk is from now on, in percent.
     pub fn fill(&self, percent: u64) {
         self.inner().disk = Some(Disk { total: 100, free: 100 - percent.min(100) });
+    }
+
+    /// What it reports about its machine from now on; nothing until then.
+    pub fn set_host(&self, host: HostFacts) {
+        let mut inner = self.inner();
+        inner.host = Arc::new(host);
+        inner.tell(Event::Missed);
     }
 
     /// From now on it does not answer, or does again. Its tasks go on.
@@ -548,6 +556,7 @@ impl Engine for Fake {
             networks: inner.networks.values().cloned().map(Arc::new).collect(),
             volumes: inner.volumes.values().cloned().map(Arc::new).collect(),
             images: inner.images.values().cloned().map(Arc::new).collect(),
+            host: Arc::clone(&inner.host),
             disk: inner.disk,
             foreign: vec![],
             findings: if depth != Depth::State { inner.findings.clone() } else { vec![] },

@@ -4,10 +4,10 @@ use super::{digest, network, pools, slot, sources, task, volume};
 use crate::fields::Field;
 use crate::{
     Attachment, Device, Disk, ExitCause, Failure, FailureKind, FieldPath, FileMount, Finding,
-    FindingCause, FindingSubject, ForeignContainer, Goal, Health, HealthCheck, HealthTest, Mount,
-    MountSource, NetworkMode, NodeName, Observation, ObservedImage, ObservedNetwork, ObservedTask,
-    ObservedVolume, Phase, Place, Port, Protocol, PublishedPort, PullPolicy, RestartPolicy,
-    TaskSpec, Tmpfs, Ulimit, Value,
+    FindingCause, FindingSubject, ForeignContainer, Goal, Health, HealthCheck, HealthTest,
+    HostDevices, HostFacts, KernelLimit, KernelLimits, Mount, MountSource, NetworkMode, NodeName,
+    Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Phase, Place, Port,
+    Protocol, PublishedPort, PullPolicy, RestartPolicy, TaskSpec, Tmpfs, Ulimit, Value,
 };
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub(super) fn observation() -> Observation {
             entrypoint: vec!["/entry".into()],
             command: vec!["serve".into()],
         })],
+        host: Arc::new(host()),
         disk: Some(Disk { total: 2, free: 1 }),
         foreign: vec![ForeignContainer {
             name: "other".into(),
@@ -56,6 +57,27 @@ pub(super) fn observation() -> Observation {
             writes: vec!["/srv".into()],
         }],
         findings: vec![finding()],
+    }
+}
+
+fn host() -> HostFacts {
+    let limits = [KernelLimit::Memory, KernelLimit::Cpu, KernelLimit::Pids].into();
+    HostFacts {
+        hostname: "one".into(),
+        os: "linux".into(),
+        architecture: "arm".into(),
+        variant: Some("v7".into()),
+        nano_cpus: 4_000_000_000,
+        memory: 8 << 30,
+        addresses: vec![Ipv4Addr::new(10, 0, 0, 1).into()],
+        labels: [("rack".into(), "a".into())].into(),
+        cgroup_version: Some(2),
+        limits: Some(KernelLimits(limits)),
+        devices: Some(HostDevices {
+            listed: ["/dev".into()].into(),
+            unlisted: ["/dev/pts".into()].into(),
+            paths: ["/dev/null".into()].into(),
+        }),
     }
 }
 
