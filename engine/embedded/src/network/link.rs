@@ -161,6 +161,12 @@ impl Links {
         Ok(answers.iter().filter_map(|body| parse_address(body)).collect())
     }
 
+    /// All addresses of both families, with the index of their link.
+    pub fn all_addresses(&mut self) -> io::Result<Vec<(u32, IpAddr)>> {
+        let answers = self.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        Ok(answers.iter().filter_map(|body| parse_any_address(body)).collect())
+    }
+
     /// Gives a link an address; one that it has already is fine.
     pub fn add_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
         let mut message = address_message(index, address);
@@ -249,6 +255,16 @@ fn parse_address(body: &[u8]) -> Option<(u32, IpNet)> {
     let mut local = message.attributes().flatten().filter(|one| one.kind() == libc::IFA_LOCAL);
     let address: [u8; 4] = local.next()?.value().try_into().ok()?;
     Some((message.index(), IpNet::new(address.into(), message.prefix_len()).ok()?))
+}
+
+/// The link's own address: between two points `IFA_ADDRESS` is the other's, and IPv6 has only that one.
+fn parse_any_address(body: &[u8]) -> Option<(u32, IpAddr)> {
+    let message = AddressMessageBuffer::new_checked(&body).ok()?;
+    let of = |kind| message.attributes().flatten().find(|one| one.kind() == kind);
+    let value = of(libc::IFA_LOCAL).or_else(|| of(libc::IFA_ADDRESS))?;
+    let v4 = || <[u8; 4]>::try_from(value.value()).ok().map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(value.value()).ok().map(IpAddr::from);
+    Some((message.index(), v4().or_else(v6)?))
 }
 
 fn parse_route(body: &[u8]) -> Option<IpNet> {

@@ -25,6 +25,8 @@ mod made;
 pub(crate) mod namespace;
 mod netlink;
 pub(crate) mod nft;
+pub(crate) mod notices;
+pub(crate) mod own_addresses;
 mod pools;
 pub(crate) mod port_table;
 pub mod ports;

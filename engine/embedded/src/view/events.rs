@@ -36,6 +36,8 @@ fn told(queue: &Queue, heard: Heard) -> Event {
             }
             Event::Task(id)
         }
+        // No task changed: whoever plans looks again at what is held for want of a device.
+        Heard::Host => Event::Missed,
         Heard::Anything => {
             queue.wake_all_known();
             Event::Missed

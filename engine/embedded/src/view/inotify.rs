@@ -75,6 +75,14 @@ impl Watch {
         self.add_for(folder, moved | made | WatchFlags::DELETE_SELF)
     }
 
+    /// Files that come to the folder or leave it, and the end of the folder itself. Not what is written to them:
+    /// in /dev that would be everybody's output to /dev/null.
+    pub(crate) fn add_entries(&self, folder: &Path) -> io::Result<i32> {
+        let moved = WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
+        let made = WatchFlags::CREATE | WatchFlags::DELETE;
+        self.add_for(folder, moved | made | WatchFlags::DELETE_SELF)
+    }
+
     /// Gives a number that no change has where the folder cannot be watched.
     fn add_for(&self, folder: &Path, what: WatchFlags) -> io::Result<i32> {
         let Some(fd) = &self.fd else { return Ok(UNWATCHED) };

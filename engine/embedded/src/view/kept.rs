@@ -12,7 +12,8 @@ use crate::task::step::Alive;
 use crate::volumes::Volume;
 use crate::{Layout, root::late, task::namespaces};
 use keel_engine::{
-    NetworkMode, Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, TaskId,
+    HostFacts, NetworkMode, Observation, ObservedImage, ObservedNetwork, ObservedTask,
+    ObservedVolume, TaskId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(super) struct Kept {
     networks: BTreeMap<String, (Arc<Stored>, Arc<ObservedNetwork>)>,
     volumes: BTreeMap<String, (Arc<Volume>, Arc<ObservedVolume>)>,
     images: Vec<Arc<ObservedImage>>,
+    host: Arc<HostFacts>,
     users: Users,
     /// Tasks that share another one's network namespace, with whose it is.
     sharing: BTreeMap<TaskId, Option<TaskId>>,
@@ -132,6 +134,14 @@ impl Kept {
         }
     }
 
+    /// Takes what the machine is now.
+    pub(super) fn put_host(&mut self, host: HostFacts) {
+        if *self.host != host {
+            self.host = Arc::new(host);
+            self.note(true);
+        }
+    }
+
     /// Brings to what was taken since the last time what it means for other things.
     pub(super) fn settle(&mut self, layout: &Layout) {
         for name in std::mem::take(&mut self.moved.networks) {
@@ -184,6 +194,7 @@ impl Kept {
             networks: self.networks.values().map(|(_, shown)| Arc::clone(shown)).collect(),
             volumes: self.volumes.values().map(|(_, shown)| Arc::clone(shown)).collect(),
             images: self.images.clone(),
+            host: Arc::clone(&self.host),
             ..Observation::default()
         });
         self.whole.insert(made).clone()

@@ -1,5 +1,5 @@
 //! What exists, maintained: records are read when the kernel tells that they changed, processes are looked at
-//! when it tells that one ended. A look at everything that did not change costs two system calls.
+//! when it tells that one ended. A look at everything that did not change costs three system calls.
 //!
 //! # Invariants
 //! - A look sees every change that was made before it began, by this process or another.
@@ -7,6 +7,7 @@
 
 pub(crate) mod docker;
 pub(crate) mod events;
+mod host;
 pub(crate) mod inotify;
 mod kept;
 mod living;
@@ -24,6 +25,7 @@ use crate::network::stored::Stored;
 use crate::task::records::Records;
 use crate::volumes::Volume;
 use crate::{Layout, root::late};
+use host::Host;
 use keel_engine::{Observation, Result, TaskId};
 use kept::Kept;
 use living::Living;
@@ -41,6 +43,7 @@ pub(crate) struct View {
     told: Told,
     living: Living,
     looked: Looked,
+    host: Host,
     hearing: Mutex<Hearing>,
     /// There is something in [`Hearing::heard`].
     woken: Notify,
@@ -66,6 +69,7 @@ impl View {
             told: Told::new(layout)?,
             living: Living::new()?,
             looked: Looked::new(layout),
+            host: Host::new(layout),
             hearing: Mutex::new(hearing),
             woken: Notify::new(),
             kept: Mutex::default(),
@@ -126,7 +130,8 @@ impl View {
     /// Takes what the kernel has to tell, without waiting.
     fn listen(&self) {
         let ended = self.living.ended();
-        let (stale, heard) = self.told.take();
+        let (mut stale, heard) = self.told.take();
+        stale.host |= self.host.is_told();
         let mut hearing = self.hearing();
         hearing.stale.add(stale);
         hearing.stale.tasks.extend(ended.iter().cloned().chain(self.living.unheld()));
@@ -165,7 +170,7 @@ impl View {
     }
 
     fn read(&self, kept: &mut Kept, stale: &Stale, is_late: bool) -> Result<()> {
-        let Stale { all, tasks, networks, volumes, images } = stale;
+        let Stale { all, tasks, networks, volumes, images, host } = stale;
         let (mut tasks, mut networks, mut volumes) =
             (tasks.clone(), networks.clone(), volumes.clone());
         if *all {
@@ -178,6 +183,9 @@ impl View {
         }
         if *images {
             self.images.forget_stored();
+        }
+        if *host {
+            kept.put_host(self.host.read(&mut |folder| self.told.watch_devices(folder)));
         }
         self.read_tasks(kept, &tasks, is_late)?;
         for name in networks {

@@ -10,6 +10,7 @@ use crate::view::inotify::{Change, PERIOD, Watch};
 use keel_engine::TaskId;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is to be read again.
@@ -21,16 +22,19 @@ pub(super) struct Stale {
     pub(super) networks: BTreeSet<String>,
     pub(super) volumes: BTreeSet<String>,
     pub(super) images: bool,
+    /// The machine itself: its devices came or went.
+    pub(super) host: bool,
 }
 
 impl Stale {
     pub(super) fn everything() -> Self {
-        Self { all: true, images: true, ..Self::default() }
+        Self { all: true, images: true, host: true, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        let Self { all, tasks, networks, volumes, images } = other;
+        let Self { all, tasks, networks, volumes, images, host } = other;
         (self.all, self.images) = (self.all || all, self.images || images);
+        self.host |= host;
         self.tasks.extend(tasks);
         self.networks.extend(networks);
         self.volumes.extend(volumes);
@@ -46,6 +50,8 @@ impl Stale {
 pub(crate) enum Heard {
     /// A task came, went or changed; `true` where its driver is to look as well.
     Task(TaskId, bool),
+    /// Devices of the machine came or went.
+    Host,
     /// Nobody knows what.
     Anything,
 }
@@ -65,6 +71,7 @@ enum Folder {
     Volumes,
     Volume(String),
     Images,
+    Devices(PathBuf),
 }
 
 impl Told {
@@ -82,7 +89,7 @@ impl Told {
         Ok(told)
     }
 
-    fn path(&self, folder: &Folder) -> std::path::PathBuf {
+    fn path(&self, folder: &Folder) -> PathBuf {
         match folder {
             Folder::Tasks => self.layout.tasks(),
             Folder::Task(id) => self.layout.task(id).0,
@@ -90,6 +97,7 @@ impl Told {
             Folder::Volumes => self.layout.volumes(),
             Folder::Volume(name) => self.layout.volumes().join(name),
             Folder::Images => self.layout.images().join("references"),
+            Folder::Devices(path) => path.clone(),
         }
     }
 
@@ -98,7 +106,11 @@ impl Told {
     }
 
     fn add(&self, folder: Folder) -> io::Result<()> {
-        let number = self.watch.add_records(&self.path(&folder))?;
+        let path = self.path(&folder);
+        let number = match folder {
+            Folder::Devices(_) => self.watch.add_entries(&path)?,
+            _ => self.watch.add_records(&path)?,
+        };
         self.folders().insert(number, folder);
         Ok(())
     }
@@ -112,6 +124,12 @@ impl Told {
     /// The same of a volume's.
     pub(super) fn watch_volume(&self, name: &str) {
         let _ = self.add(Folder::Volume(name.to_owned()));
+    }
+
+    /// From now on devices that come to this folder or leave it are told. Once is enough.
+    pub(super) fn watch_devices(&self, folder: PathBuf) {
+        // Without, they are seen when everything is looked at anew.
+        let _ = self.add(Folder::Devices(folder));
     }
 
     /// Returns once there may be something to [`take`](Self::take). Who is not told of everything is told
@@ -191,6 +209,13 @@ impl Told {
                 stale.volumes.insert(name);
             }
             Some(Folder::Images) => stale.images = true,
+            Some(Folder::Devices(_)) => {
+                if change.name.is_empty() {
+                    self.folders().remove(&change.folder);
+                }
+                stale.host = true;
+                heard.push(Heard::Host);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod contract;
+mod hotplug;
 mod lab;
 mod leases;
 mod life;
@@ -48,6 +49,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn run(filter: &str) -> bool {
     let groups = [
         contract::TESTS,
+        hotplug::TESTS,
         life::TESTS,
         adoption::TESTS,
         leases::TESTS,

@@ -10,6 +10,7 @@ mod files;
 mod hierarchies;
 mod home;
 mod limit_files;
+mod supported;
 mod v1;
 mod v2;
 

@@ -1,0 +1,47 @@
+//! The addresses by which others can reach this host.
+
+use super::firewall::bridge_prefix;
+use super::link::Links;
+use crate::root::layout::Layout;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+
+/// The host's addresses in order, without loopback, link-local addresses and those of the root's own networks.
+pub(crate) fn all(layout: &Layout) -> io::Result<Vec<IpAddr>> {
+    let mut links = Links::open()?;
+    let (prefix, all) = (bridge_prefix(layout), links.all()?);
+    let own: BTreeSet<u32> =
+        all.iter().filter(|link| link.name.starts_with(&prefix)).map(|link| link.index).collect();
+    let found = links.all_addresses()?.into_iter();
+    let found = found.filter(|(link, address)| !own.contains(link) && is_reachable(*address));
+    Ok(found.map(|(_, address)| address).collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+fn is_reachable(address: IpAddr) -> bool {
+    let of_one_link = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !of_one_link && !address.is_loopback() && !address.is_unspecified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_nobody_else_reaches_are_left_out() {
+        for (address, expected) in [
+            ("10.0.0.1", true),
+            ("2001:db8::1", true),
+            ("fd00::1", true),
+            ("127.0.0.53", false),
+            ("::1", false),
+            ("169.254.0.7", false),
+            ("fe80::1", false),
+        ] {
+            assert_eq!(is_reachable(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+}
