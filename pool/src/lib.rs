@@ -1,0 +1,7 @@
+//! A far node: how it proves who it is, the wire to it, and the agent that serves its engine.
+//!
+//! # Not here
+//! Where tasks are placed, what a stack is, and where the controller keeps its records: callers hand in a
+//! store and take out values.
+
+pub mod identity;
