@@ -8,3 +8,62 @@
 //! - Whether a node belongs to the pool is what its record says, at each handshake and while a connection lives. A
 //!   certificate alone proves nothing.
 //! - No secret and no private key is in `Debug` output or an error.
+
+mod admission;
+mod alphabet;
+mod authority;
+mod certificate;
+mod chain;
+mod controller_key;
+mod dialing;
+mod gate;
+mod join;
+mod join_attempt;
+mod ledger;
+mod life;
+mod node;
+mod node_id;
+mod node_identity;
+mod pem_file;
+mod pin;
+mod pinned_server;
+mod private_key;
+mod public_key;
+mod registrar;
+mod registry;
+mod registry_store;
+mod renewal;
+mod roster;
+mod secret;
+mod throttle;
+mod token;
+mod token_record;
+mod version;
+
+pub use authority::{Authority, AuthorityError};
+pub use certificate::{CONTROLLER_NAME, Certificate, Role, Subject};
+pub use controller_key::ControllerKey;
+pub use dialing::{IdentityFailure, controller_name, to_join};
+pub use gate::{Gate, GateError, Peer};
+pub use join::{JoinError, JoinReply, JoinRequest};
+pub use join_attempt::{JoinAttempt, JoinFailure, JoinStep};
+pub use ledger::LedgerError;
+pub use life::{Life, renewal_retry};
+pub use node::{Availability, BadNodeName, NodeKey, NodeRecord, check_name};
+pub use node_id::NodeId;
+pub use node_identity::{AgentFile, IdentityError, NodeIdentity};
+pub use pem_file::KeyFileError;
+pub use pin::Pin;
+pub use pinned_server::PinError;
+pub use private_key::{KeyError, PrivateKey};
+pub use public_key::{NotAKey, PublicKey};
+pub use registrar::{JoinOutcome, Registrar, RegistrarError, TokenMisuse};
+pub use registry::{Registry, RegistryError, RegistryFormError};
+pub use registry_store::{RegistryStore, RegistryStoreError};
+pub use renewal::{RenewError, RenewReply, RenewRequest};
+pub use roster::Roster;
+pub use secret::{SecretDigest, TokenSecret};
+pub use throttle::Throttle;
+pub use token::{Token, TokenError, TokenId, TokenPart};
+pub use token_record::{TokenRecord, TokenSpec, TokenUse};
+pub use version::Version;

@@ -1,0 +1,232 @@
+//! The pool's certificate authority: one key, which signs what nodes and the controller show each other.
+//!
+//! # Invariants
+//! - The key is on the disk, readable by its owner alone, before anything is signed with it.
+//! - A certificate's names are ours: of whoever asks for one, only the public key gets in.
+
+use super::certificate::{CONTROLLER_NAME, Certificate, Role, Subject};
+use super::life::{BACKDATED, DAY, Life};
+use super::node_id::NodeId;
+use super::pem_file::{self, Contents, KeyFileError};
+use super::pin::Pin;
+use super::private_key::{KeyError, PrivateKey, error};
+use super::public_key::PublicKey;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use std::path::Path;
+use time::OffsetDateTime;
+
+/// What the authority's file begins with.
+const KIND: &str = "keel-authority";
+/// How long the authority's own certificate holds: 20 years.
+const ROOT: u64 = 20 * 365 * DAY;
+
+/// The authority of one pool.
+#[derive(Debug)]
+pub struct Authority {
+    key: PrivateKey,
+    certificate: Certificate,
+}
+
+/// Why there is no authority.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorityError {
+    /// Its file.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// Its key.
+    #[error("the pool's certificate authority: {0}")]
+    Key(#[from] KeyError),
+}
+
+impl Authority {
+    /// The authority of this file; a new one where there is no such file.
+    pub fn open(path: &Path, now: u64) -> Result<Self, AuthorityError> {
+        if let Some(contents) = pem_file::read(path, KIND)? {
+            return Ok(Self::of(contents, path)?);
+        }
+        let made = Self::create(now)?;
+        pem_file::write(path, KIND, &made.key, std::slice::from_ref(&made.certificate))?;
+        Ok(made)
+    }
+
+    fn of(contents: Contents, path: &Path) -> Result<Self, KeyFileError> {
+        let Contents { key, certificates } = contents;
+        let own = certificates.into_iter().find(|one| one.pin() == Some(key.public().pin()));
+        let why = "there is no certificate of its key";
+        let damaged = || KeyFileError::Damaged { path: path.to_owned(), why: why.to_owned() };
+        Ok(Self { certificate: own.ok_or_else(damaged)?, key })
+    }
+
+    /// A new authority, on no disk.
+    pub fn create(now: u64) -> Result<Self, KeyError> {
+        let key = PrivateKey::generate()?;
+        let mut params = root_params(key.public().pin());
+        set_life(&mut params, Life { issued: now, expires: now + ROOT });
+        let certificate = params.self_signed(key.pair()).map_err(error("sign a certificate"))?;
+        Ok(Self { certificate: Certificate::new(certificate.der().clone()), key })
+    }
+
+    /// What tokens name, so that a node recognizes the pool.
+    #[must_use]
+    pub fn pin(&self) -> Pin {
+        self.key.public().pin()
+    }
+
+    /// What nodes trust.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// A certificate for a node.
+    pub fn certify_node(
+        &self,
+        node: &NodeId,
+        role: Role,
+        key: &PublicKey,
+        life: Life,
+    ) -> Result<Certificate, KeyError> {
+        let mut params = end_params(Subject::name(node, role))?;
+        params.distinguished_name.push(DnType::CommonName, node.as_str());
+        params.distinguished_name.push(DnType::OrganizationalUnitName, role.word());
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, key, life)
+    }
+
+    /// A certificate for the controller.
+    pub fn certify_controller(&self, key: &PublicKey, life: Life) -> Result<Certificate, KeyError> {
+        let mut params = end_params(CONTROLLER_NAME.to_owned())?;
+        params.distinguished_name.push(DnType::CommonName, CONTROLLER_NAME);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(params, key, life)
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &PublicKey,
+        life: Life,
+    ) -> Result<Certificate, KeyError> {
+        set_life(&mut params, life);
+        let root = root_params(self.pin());
+        let issuer: Issuer<'_, &KeyPair> = Issuer::from_params(&root, self.key.pair());
+        let signed = params.signed_by(key, &issuer).map_err(error("sign a certificate"))?;
+        Ok(Certificate::new(signed.der().clone()))
+    }
+}
+
+/// All but the dates of an authority's certificate. Its name has a part of its pin, so that two authorities of one
+/// pool are never taken for each other.
+fn root_params(pin: Pin) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let name = format!("keel pool {}", &pin.to_string()[..10]);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+fn end_params(name: String) -> Result<CertificateParams, KeyError> {
+    let mut params = CertificateParams::new([name]).map_err(error("name a certificate"))?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn set_life(params: &mut CertificateParams, life: Life) {
+    params.not_before = date(life.issued.saturating_sub(BACKDATED));
+    params.not_after = date(life.expires);
+}
+
+/// A date that a certificate can have: certificates end before the year 10000, clocks need not.
+fn date(millis: u64) -> OffsetDateTime {
+    let seconds = i64::try_from(millis / 1000).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chain::{self, Dates, Usage};
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    fn node() -> NodeId {
+        NodeId::new(*b"ten bytes!")
+    }
+
+    #[test]
+    fn an_authority_stays_the_same_and_its_key_is_its_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool/authority.pem");
+        let made = Authority::open(&path, NOW).unwrap();
+        let again = Authority::open(&path, NOW + DAY).unwrap();
+        assert_eq!((again.pin(), again.certificate()), (made.pin(), made.certificate()));
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn a_file_that_is_no_authority_is_named_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("authority.pem");
+        let error = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let error = Authority::open(&path, NOW).unwrap_err().to_string();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            error.replace(&path.display().to_string(), "FILE")
+        };
+        assert!(
+            error("keel-authority 2\n").contains("`FILE` does not begin with `keel-authority 1`")
+        );
+        assert!(error("keel-authority 1\n").starts_with("`FILE` is damaged"));
+        assert!(error("").contains("restore it from a backup"));
+    }
+
+    #[test]
+    fn a_nodes_certificate_says_who_it_is_and_holds_seven_days() {
+        let authority = Authority::create(NOW).unwrap();
+        let key = PrivateKey::generate().unwrap().public();
+        let life = Life::of_node(NOW);
+        let made = authority.certify_node(&node(), Role::Agent, &key, life).unwrap();
+        let subject = Subject::of(made.der()).unwrap();
+        assert_eq!(subject, Subject { node: node(), role: Role::Agent, key });
+        let roots = [authority.certificate().der().clone()];
+        let anchors = chain::anchors(&roots).unwrap();
+        assert_eq!(chain::life(made.der(), &anchors, Usage::Client), Ok(life));
+        let at = |millis: u64| {
+            chain::verify(made.der(), &anchors, Usage::Client, chain::time(millis / 1000)).unwrap()
+        };
+        assert_eq!(at(NOW - BACKDATED + 1000), Dates::Current);
+        assert!(matches!(at(NOW - BACKDATED - 1000), Dates::Early { .. }));
+        assert_eq!(at(NOW + 7 * DAY - 1000), Dates::Current);
+        assert!(matches!(at(NOW + 7 * DAY + 1000), Dates::Expired { .. }));
+    }
+
+    #[test]
+    fn a_node_cannot_pass_for_the_controller_and_another_pools_is_nobody() {
+        let (authority, other) = (Authority::create(NOW).unwrap(), Authority::create(NOW).unwrap());
+        let key = PrivateKey::generate().unwrap().public();
+        let life = Life::of_node(NOW);
+        let node = authority.certify_node(&node(), Role::Agent, &key, life).unwrap();
+        let server = authority.certify_controller(&key, life).unwrap();
+        let holds = |certificate: &Certificate, by: &Authority, usage| {
+            let roots = [by.certificate().der().clone()];
+            let anchors = chain::anchors(&roots).unwrap();
+            chain::verify(certificate.der(), &anchors, usage, chain::time(NOW / 1000)).is_ok()
+        };
+        assert!(holds(&node, &authority, Usage::Client));
+        assert!(!holds(&node, &authority, Usage::Server));
+        assert!(holds(&server, &authority, Usage::Server));
+        assert!(!holds(&server, &authority, Usage::Client));
+        assert!(!holds(&node, &other, Usage::Client) && !holds(&server, &other, Usage::Server));
+    }
+}

@@ -1,0 +1,116 @@
+//! A private key and certificates in one file: PEM, which other tools read, below a line that says what it is.
+//!
+//! # Invariants
+//! - Only the owner can read the file, from its first byte on.
+//! - The key and what was certified of it are replaced together or not at all.
+
+use super::certificate::Certificate;
+use super::private_key::PrivateKey;
+use keel_durable::Hold;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The form of the files that this version writes.
+const VERSION: &str = "1";
+
+/// A key, and what was certified of it.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub key: PrivateKey,
+    pub certificates: Vec<Certificate>,
+}
+
+/// Why a file of keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFileError {
+    /// The disk.
+    #[error("cannot {what} `{path}`: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Its first line is another one.
+    #[error(
+        "`{path}` does not begin with `{expected}`: it was written by a newer version, or is another file; \
+         restore it from a backup"
+    )]
+    Form {
+        /// Where.
+        path: PathBuf,
+        /// What it should begin with.
+        expected: String,
+    },
+    /// It holds no key, or certificates that cannot be read.
+    #[error("`{path}` is damaged ({why}); restore it from a backup")]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What cannot be read.
+        why: String,
+    },
+}
+
+/// Reads a file of this kind; `None` where there is none.
+pub(super) fn read(path: &Path, kind: &str) -> Result<Option<Contents>, KeyFileError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(io_error("read", path))?,
+    };
+    let expected = format!("{kind} {VERSION}");
+    if text.lines().next() != Some(&expected) {
+        return Err(KeyFileError::Form { path: path.to_owned(), expected });
+    }
+    parse(text.as_bytes())
+        .map(Some)
+        .map_err(|why| KeyFileError::Damaged { path: path.to_owned(), why })
+}
+
+fn parse(text: &[u8]) -> Result<Contents, String> {
+    let key = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|error| error.to_string())?;
+    let key = PrivateKey::from_pkcs8(&key).map_err(|error| error.to_string())?;
+    let certificates = CertificateDer::pem_slice_iter(text).map(|one| one.map(Certificate::new));
+    let certificates = certificates.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    Ok(Contents { key, certificates })
+}
+
+/// Writes a file of this kind, and the folder that it is in.
+pub(super) fn write(
+    path: &Path,
+    kind: &str,
+    key: &PrivateKey,
+    certificates: &[Certificate],
+) -> Result<(), KeyFileError> {
+    let mut text = format!("{kind} {VERSION}\n{}", key.to_pem());
+    for certificate in certificates {
+        push_certificate(&mut text, certificate);
+    }
+    if let Some(folder) = path.parent() {
+        keel_durable::make_folder(folder, 0o700).map_err(io_error("create", folder))?;
+    }
+    keel_durable::replace(path, text.as_bytes(), 0o600, Hold::Power)
+        .map_err(io_error("write", path))
+}
+
+fn push_certificate(text: &mut String, certificate: &Certificate) {
+    let body: String = certificate.clone().into();
+    text.push_str("-----BEGIN CERTIFICATE-----\n");
+    for line in body.as_bytes().chunks(64) {
+        let _ = writeln!(text, "{}", String::from_utf8_lossy(line));
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+}
+
+pub(super) fn io_error<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> KeyFileError + 'a {
+    move |source| KeyFileError::Io { what, path: path.to_owned(), source }
+}

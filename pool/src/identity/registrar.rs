@@ -1,0 +1,305 @@
+//! The controller's office: makes tokens, lets machines join, renews certificates, changes and removes nodes.
+//!
+//! Decisions are `admission` and `renewal`; here they meet the store, the authority and the clock.
+
+use super::admission::{Admission, Circumstances, decide, use_of};
+use super::authority::Authority;
+use super::certificate::{Certificate, Role, Subject};
+use super::gate::Peer;
+use super::join::{JoinError, JoinReply, JoinRequest};
+use super::ledger::{Ledger, LedgerError};
+use super::life::Life;
+use super::node::{NodeKey, NodeRecord};
+use super::node_id::NodeId;
+use super::private_key::KeyError;
+use super::public_key::PublicKey;
+use super::registry::{Registry, RegistryError};
+use super::registry_store::RegistryStore;
+use super::renewal::{self, RenewError, RenewReply, RenewRequest};
+use super::roster::Roster;
+use super::throttle::Throttle;
+use super::token::{Token, TokenId};
+use super::token_record::{TokenSpec, TokenUse};
+use super::version::Version;
+use keel_engine::NodeName;
+use ring::rand::{SecureRandom, SystemRandom};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Who decides about who belongs to the pool.
+pub struct Registrar {
+    ledger: Ledger,
+    authority: Arc<Authority>,
+    home: NodeName,
+    version: Version,
+    throttle: Mutex<Throttle>,
+    started: Instant,
+}
+
+/// What came of a request to join.
+#[derive(Debug)]
+pub struct JoinOutcome {
+    /// What the machine is answered.
+    pub answer: Result<JoinReply, JoinError>,
+    /// What a person should be told: somebody else has the token.
+    pub alert: Option<TokenMisuse>,
+}
+
+/// A token that was used up came again, for another key. It was read by somebody who should not have it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "join token {token} was used up and came again, from {} as `{}`: somebody else has it; check which node joined \
+     with it (`keel node ls`), and remove that with `keel node rm` if it is not yours", .second.address, .second.name
+)]
+pub struct TokenMisuse {
+    /// The token.
+    pub token: TokenId,
+    /// Who came.
+    pub second: TokenUse,
+}
+
+/// Why the registrar could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistrarError {
+    /// The record.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What was asked for.
+    #[error(transparent)]
+    Refused(#[from] RegistryError),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers, which tokens and nodes need; check /dev/urandom")]
+    Random,
+}
+
+impl Registrar {
+    /// The registrar of the pool whose records these are. `home` is the controller's own node.
+    pub async fn open(
+        store: Arc<dyn RegistryStore>,
+        authority: Arc<Authority>,
+        home: NodeName,
+        version: Version,
+    ) -> Result<Self, LedgerError> {
+        let ledger = Ledger::open(store).await?;
+        let (throttle, started) = (Mutex::default(), Instant::now());
+        Ok(Self { ledger, authority, home, version, throttle, started })
+    }
+
+    /// Who belongs to the pool: for the gate, and for whatever serves connections.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.ledger.roster().clone()
+    }
+
+    /// Makes a token. It is in no record, so it is shown now or never.
+    pub async fn create_token(&self, spec: TokenSpec, now: u64) -> Result<Token, RegistrarError> {
+        let (token, record) = spec.make(self.authority.pin(), random()?, now);
+        self.change(|registry| {
+            registry.add_token(record.clone());
+            Ok(())
+        })
+        .await?;
+        Ok(token)
+    }
+
+    /// Changes nodes or tokens by one of the registry's functions.
+    pub async fn change<T>(
+        &self,
+        change: impl FnMut(&mut Registry) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistrarError> {
+        Ok(self.ledger.change(change).await??)
+    }
+
+    /// Removes a node: once this returns, nobody lets it in, and what serves its connections was told.
+    pub async fn remove(
+        &self,
+        name: &NodeName,
+        is_connected: bool,
+        force: bool,
+    ) -> Result<NodeRecord, RegistrarError> {
+        self.change(|registry| registry.remove(name, is_connected, force)).await
+    }
+
+    /// Answers a request to join.
+    pub async fn join(&self, request: &JoinRequest, address: IpAddr, now: u64) -> JoinOutcome {
+        if let Some(error) = self.slowed(address) {
+            return JoinOutcome { answer: Err(error), alert: None };
+        }
+        let text = address.to_canonical().to_string();
+        let around = Circumstances {
+            now,
+            address: &text,
+            version: self.version,
+            pool: self.authority.pin(),
+            home: &self.home,
+        };
+        let decided =
+            self.ledger.change(|registry| self.decide(registry, request, &around, address));
+        let unavailable = |why: String| Err(JoinError::Unavailable { why });
+        match decided.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => JoinOutcome { answer: unavailable(error.to_string()), alert: None },
+            Err(error) => JoinOutcome { answer: unavailable(error.to_string()), alert: None },
+        }
+    }
+
+    fn slowed(&self, address: IpAddr) -> Option<JoinError> {
+        let mut throttle = self.throttle.lock().expect("nothing panics while it holds the counts");
+        let retry_after = throttle.wait(address, self.uptime())?;
+        Some(JoinError::SlowDown { retry_after })
+    }
+
+    /// Milliseconds that only grow, whatever is done to the clock.
+    fn uptime(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Decides, and changes the registry accordingly. What is refused may leave its mark, too.
+    fn decide(
+        &self,
+        registry: &mut Registry,
+        request: &JoinRequest,
+        around: &Circumstances<'_>,
+        address: IpAddr,
+    ) -> Result<JoinOutcome, RegistrarFault> {
+        // Others of the same address may have been counted since it was let through.
+        if let Some(error) = self.slowed(address) {
+            return Ok(JoinOutcome { answer: Err(error), alert: None });
+        }
+        let decided = match decide(registry, request, around) {
+            Ok(Admission::Again(node)) => Ok(Some(node.clone())),
+            Ok(Admission::New) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let node = match decided {
+            Ok(Some(node)) => node,
+            Ok(None) => self.admit(registry, request, around)?,
+            Err(error) => return Ok(self.refuse(registry, request, around, address, error)),
+        };
+        Ok(JoinOutcome { answer: self.reply(&node, &request.key, around.now), alert: None })
+    }
+
+    fn admit(
+        &self,
+        registry: &mut Registry,
+        request: &JoinRequest,
+        around: &Circumstances<'_>,
+    ) -> Result<NodeRecord, RegistrarFault> {
+        let id = NodeId::new(random()?);
+        let role = registry.token(&request.token).map_or(Role::Agent, |token| token.role);
+        let key = self.certify(&id, role, &request.key, around.now)?;
+        registry.admit(request, around, id.clone(), key).map_err(RegistrarFault::Lost)?;
+        registry.node(&id).cloned().ok_or(RegistrarFault::Lost(JoinError::Unknown))
+    }
+
+    fn refuse(
+        &self,
+        registry: &mut Registry,
+        request: &JoinRequest,
+        around: &Circumstances<'_>,
+        address: IpAddr,
+        error: JoinError,
+    ) -> JoinOutcome {
+        if matches!(error, JoinError::Unknown) {
+            let mut throttle =
+                self.throttle.lock().expect("nothing panics while it holds the counts");
+            throttle.wrong(address, self.uptime());
+        }
+        let second = use_of(request, around, None);
+        let token = registry.token_mut(&request.token);
+        // A node that was removed and asks with its old key is no stranger.
+        let misused = token.filter(|token| {
+            matches!(error, JoinError::Used { .. }) && token.join_of(&request.key).is_none()
+        });
+        let is_new = misused.is_some_and(|token| token.note_misuse(second.clone()));
+        let alert = is_new.then(|| TokenMisuse { token: request.token.clone(), second });
+        JoinOutcome { answer: Err(error), alert }
+    }
+
+    fn reply(
+        &self,
+        node: &NodeRecord,
+        key: &PublicKey,
+        clock: u64,
+    ) -> Result<JoinReply, JoinError> {
+        let known = node.key(key).ok_or(JoinError::Unknown)?;
+        Ok(JoinReply {
+            node: node.id.clone(),
+            name: node.name.clone(),
+            certificate: known.certificate.clone(),
+            bundle: self.bundle(),
+            clock,
+        })
+    }
+
+    fn bundle(&self) -> Vec<Certificate> {
+        vec![self.authority.certificate().clone()]
+    }
+
+    fn certify(
+        &self,
+        id: &NodeId,
+        role: Role,
+        key: &PublicKey,
+        now: u64,
+    ) -> Result<NodeKey, KeyError> {
+        let life = Life::of_node(now);
+        let certificate = self.authority.certify_node(id, role, key, life)?;
+        Ok(NodeKey::new(key.clone(), certificate, life))
+    }
+
+    /// Answers a node that asks for its next certificate, also one whose present certificate is over.
+    pub async fn renew(
+        &self,
+        peer: &Peer,
+        request: &RenewRequest,
+        now: u64,
+    ) -> Result<RenewReply, RenewError> {
+        let (Peer::Node(peer) | Peer::Expired(peer)) = peer else {
+            return Err(RenewError::Removed);
+        };
+        let unavailable = |why: String| RenewError::Unavailable { why };
+        let changed =
+            self.ledger.change(|registry| self.renewed(registry, peer, request, now)).await;
+        let certificate = changed.map_err(|error| unavailable(error.to_string()))??;
+        Ok(RenewReply { certificate, bundle: self.bundle(), clock: now })
+    }
+
+    fn renewed(
+        &self,
+        registry: &mut Registry,
+        peer: &Subject,
+        request: &RenewRequest,
+        now: u64,
+    ) -> Result<Certificate, RenewError> {
+        if let Some(again) = renewal::decide(registry, peer, request)? {
+            return Ok(again.certificate.clone());
+        }
+        let next = self.certify(&peer.node, peer.role, &request.key, now);
+        let next = next.map_err(|error| RenewError::Unavailable { why: error.to_string() })?;
+        let certificate = next.certificate.clone();
+        let node = registry.node_mut(&peer.node).ok_or(RenewError::Removed)?;
+        node.renew(next, &peer.key, now);
+        node.version = request.version;
+        Ok(certificate)
+    }
+}
+
+/// Why a request that is granted cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+enum RegistrarFault {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Random(#[from] RegistrarError),
+    #[error(transparent)]
+    Lost(JoinError),
+}
+
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], RegistrarError> {
+    let mut bytes = [0; LENGTH];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| RegistrarError::Random)?;
+    Ok(bytes)
+}
