@@ -126,7 +126,7 @@ fn root_params(pin: Pin) -> CertificateParams {
     let name = format!("keel pool {}", &pin.to_string()[..10]);
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params
 }

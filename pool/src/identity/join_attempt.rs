@@ -35,7 +35,7 @@ pub enum JoinStep {
     /// Dial and ask again.
     Retry {
         /// With the same key.
-        attempt: JoinAttempt,
+        attempt: Box<JoinAttempt>,
         /// When.
         after: Duration,
     },
@@ -78,9 +78,10 @@ impl JoinAttempt {
                 Ok(identity) => JoinStep::Joined(Box::new(identity)),
                 Err(error) => JoinStep::Stop(JoinFailure::Reply(error)),
             },
-            Err(JoinError::SlowDown { retry_after }) => {
-                JoinStep::Retry { attempt: self, after: Duration::from_millis(retry_after) }
-            }
+            Err(JoinError::SlowDown { retry_after }) => JoinStep::Retry {
+                attempt: Box::new(self),
+                after: Duration::from_millis(retry_after),
+            },
             Err(JoinError::Unavailable { .. }) => self.interrupted(None),
             Err(error) => JoinStep::Stop(JoinFailure::Refused(error)),
         }
@@ -94,6 +95,6 @@ impl JoinAttempt {
         }
         let doubled = RETRY.0.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);
-        JoinStep::Retry { attempt: self, after: doubled.min(RETRY.1) }
+        JoinStep::Retry { attempt: Box::new(self), after: doubled.min(RETRY.1) }
     }
 }

@@ -37,14 +37,16 @@ impl Throttle {
         }
     }
 
-    /// Forgets who did nothing for a minute; where that is nobody, who did least lately.
+    /// Forgets who did nothing for a minute; where that makes no room, every second address: who has thousands of
+    /// them is not slowed down by counting.
     fn make_room(&mut self, now: u64) {
         self.0.retain(|_, tries| tries.back().is_some_and(|last| last + MINUTE > now));
         if self.0.len() >= ADDRESSES {
-            let idle = self.0.iter().min_by_key(|(_, tries)| tries.back().copied());
-            if let Some(idle) = idle.map(|(address, _)| *address) {
-                self.0.remove(&idle);
-            }
+            let mut stays = false;
+            self.0.retain(|_, _| {
+                stays = !stays;
+                stays
+            });
         }
     }
 }
@@ -100,6 +102,6 @@ mod tests {
         for number in 0..10_000_u32 {
             throttle.wrong(IpAddr::V4(number.into()), 7);
         }
-        assert_eq!(throttle.0.len(), ADDRESSES);
+        assert!((ADDRESSES / 2..=ADDRESSES).contains(&throttle.0.len()), "{}", throttle.0.len());
     }
 }

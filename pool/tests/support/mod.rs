@@ -1,5 +1,6 @@
 //! A controller that listens on loopback, with its records on disk, and what dials it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use async_trait::async_trait;
 use keel_durable::Hold;
