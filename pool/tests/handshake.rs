@@ -6,7 +6,7 @@ mod support;
 
 use keel_pool::identity::{
     Authority, CONTROLLER_NAME, Certificate, IdentityFailure, JoinFailure, JoinReply, JoinStep,
-    Life, NodeIdentity, Pin, PinError, PrivateKey, PublicKey, Role, Version, to_join,
+    KeelVersion, Life, NodeIdentity, Pin, PinError, PrivateKey, PublicKey, Role, to_join,
 };
 use rcgen::{KeyPair, PublicKeyData};
 use rustls::client::Resumption;
@@ -199,7 +199,7 @@ async fn who_is_removed_is_cut_off_at_once_and_told_why() {
     assert_eq!(IdentityFailure::of(&again), Some(IdentityFailure::Removed));
     // The other node's connection is as it was.
     let next = PrivateKey::generate().unwrap();
-    let request = stays.renew_request(&next, Version::own()).unwrap();
+    let request = stays.renew_request(&next, KeelVersion::own()).unwrap();
     other.renew(request).await.unwrap().unwrap();
 }
 
@@ -213,7 +213,7 @@ async fn who_was_off_too_long_may_renew_and_nothing_else() {
     let file = controller.folder.path().join("agent.pem");
     node.store(&file).unwrap();
     let next = NodeIdentity::next_key(&file).unwrap();
-    let request = node.renew_request(&next, Version::own()).unwrap();
+    let request = node.renew_request(&next, KeelVersion::own()).unwrap();
     let reply = connection.renew(request).await.unwrap().unwrap();
     let renewed = node.renewed(next, reply).unwrap();
     assert_eq!(renewed.node(), node.node());

@@ -7,8 +7,8 @@ mod support;
 use async_trait::async_trait;
 use keel_pool::identity::{
     AgentFile, Availability, JoinAttempt, JoinError, JoinOutcome, JoinReply, JoinRequest, JoinStep,
-    NodeIdentity, Peer, PrivateKey, Registrar, RegistrarError, RegistryError, RegistryStore,
-    RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret, TokenSpec, Version,
+    KeelVersion, NodeIdentity, PeerIdentity, PrivateKey, Registrar, RegistrarError, RegistryError,
+    RegistryStore, RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret, TokenSpec,
 };
 use keel_testing::waiting::{in_time, until_holds};
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ async fn token(registrar: &Registrar) -> Token {
 }
 
 fn request(token: &Token, key: &PrivateKey, name: &str) -> JoinRequest {
-    JoinRequest::new(token, key, name.into(), Version::own(), NOW).unwrap()
+    JoinRequest::new(token, key, name.into(), KeelVersion::own(), NOW).unwrap()
 }
 
 fn key() -> PrivateKey {
@@ -66,7 +66,7 @@ async fn a_lost_reply_costs_no_token_also_when_both_start_anew() {
     let ask = async |token: &Token, at: u64| {
         let registrar = registrar(folder.path()).await.unwrap();
         let AgentFile::Key(key) = AgentFile::open(&file).unwrap() else { panic!("not joined") };
-        let attempt = JoinAttempt::new(token.clone(), key, "web".into(), Version::own());
+        let attempt = JoinAttempt::new(token.clone(), key, "web".into(), KeelVersion::own());
         registrar.join(&attempt.request(at).unwrap(), HERE, at).await.answer
     };
     let token = token(&registrar(folder.path()).await.unwrap()).await;
@@ -147,7 +147,7 @@ async fn who_guesses_is_slowed_down_and_others_are_not() {
     let elsewhere: IpAddr = "192.0.2.1".parse().unwrap();
     registrar.join(&right, elsewhere, NOW).await.answer.unwrap();
     // The machine waits as long as it was told, and asks with the same key.
-    let attempt = JoinAttempt::new(token, key(), "web".into(), Version::own());
+    let attempt = JoinAttempt::new(token, key(), "web".into(), KeelVersion::own());
     let JoinStep::Retry { after, .. } = attempt.answered(Err(slowed)) else { panic!("it waits") };
     assert_eq!(after.as_millis(), u128::from(retry_after));
 }
@@ -193,8 +193,8 @@ async fn a_connection_lost_while_the_node_is_recorded_leaves_a_node_that_is_know
     join(&registrar, &request(&token, &key, "web")).await.answer.unwrap();
 }
 
-fn peer(node: &NodeIdentity) -> Peer {
-    Peer::Node(node.subject().clone())
+fn peer(node: &NodeIdentity) -> PeerIdentity {
+    PeerIdentity::Node(node.subject().clone())
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn a_renewal_whose_reply_is_lost_gives_the_same_again_and_the_old_key_stay
     let at = node.life().renews_at(0);
     let ask = async || {
         let next = NodeIdentity::next_key(&file).unwrap();
-        let request = node.renew_request(&next, Version::own()).unwrap();
+        let request = node.renew_request(&next, KeelVersion::own()).unwrap();
         (next, registrar.renew(&peer(&node), &request, at).await.unwrap())
     };
     let (_, lost) = ask().await;
@@ -231,12 +231,13 @@ async fn only_a_node_on_record_renews_and_only_for_a_key_that_it_has() {
     let registrar = registrar(folder.path()).await.unwrap();
     let (web, _) = joined(&registrar, "web").await;
     let (db, _) = joined(&registrar, "db").await;
-    let renew =
-        async |peer: &Peer, request: &RenewRequest| registrar.renew(peer, request, NOW).await;
+    let renew = async |peer: &PeerIdentity, request: &RenewRequest| {
+        registrar.renew(peer, request, NOW).await
+    };
     let next = key();
-    let good = web.renew_request(&next, Version::own()).unwrap();
-    assert_eq!(renew(&Peer::Stranger, &good).await, Err(RenewError::Removed));
-    let malformed = async |peer: &Peer, request: &RenewRequest| {
+    let good = web.renew_request(&next, KeelVersion::own()).unwrap();
+    assert_eq!(renew(&PeerIdentity::Stranger, &good).await, Err(RenewError::Removed));
+    let malformed = async |peer: &PeerIdentity, request: &RenewRequest| {
         matches!(renew(peer, request).await, Err(RenewError::Malformed { .. }))
     };
     // Signed for another node; with another's key.
@@ -244,7 +245,7 @@ async fn only_a_node_on_record_renews_and_only_for_a_key_that_it_has() {
     let stolen = RenewRequest { key: key().public(), ..good.clone() };
     assert!(malformed(&peer(&web), &stolen).await);
     renew(&peer(&web), &good).await.unwrap();
-    let of_web = db.renew_request(&next, Version::own()).unwrap();
+    let of_web = db.renew_request(&next, KeelVersion::own()).unwrap();
     assert!(malformed(&peer(&db), &of_web).await);
     registrar.remove(&"web".into(), false, false).await.unwrap();
     assert_eq!(renew(&peer(&web), &good).await, Err(RenewError::Removed));
@@ -260,7 +261,10 @@ async fn people_change_nodes_by_name_and_each_refusal_says_what_to_do() {
     office.change(|all| all.set_availability(&name(), Availability::Drain)).await.unwrap();
     let zone = [("zone".to_owned(), Some("a".to_owned())), ("rack".to_owned(), None)].into();
     office.change(|all| all.label(&name(), &zone)).await.unwrap();
-    office.change(|all| all.see(node.node(), "192.0.2.1", Version::own(), NOW + 9)).await.unwrap();
+    office
+        .change(|all| all.see(node.node(), "192.0.2.1", KeelVersion::own(), NOW + 9))
+        .await
+        .unwrap();
     let refused =
         async |change: fn(&mut keel_pool::identity::Registry) -> Result<(), RegistryError>| {
             office.change(change).await.unwrap_err().to_string()

@@ -7,13 +7,13 @@
 //! - Who does not have the secret learns nothing of the token.
 
 use super::join::{JoinError, JoinRequest};
+use super::keel_version::KeelVersion;
 use super::node::{Availability, NodeKey, NodeRecord, check_name};
 use super::node_id::NodeId;
 use super::pin::Pin;
 use super::registry::Registry;
 use super::secret::SecretDigest;
 use super::token_record::{TokenRecord, TokenUse};
-use super::version::Version;
 use keel_engine::NodeName;
 
 /// How far apart clocks may be: 5 minutes.
@@ -27,7 +27,7 @@ pub(super) struct Circumstances<'a> {
     /// Where the request came from.
     pub address: &'a str,
     /// The controller's version.
-    pub version: Version,
+    pub version: KeelVersion,
     /// The pin of the pool's authority.
     pub pool: Pin,
     /// The controller's own node, whose name is taken.
@@ -206,8 +206,8 @@ mod tests {
         Circumstances { now, address: ADDRESS, version, pool, home: &HOME }
     }
 
-    fn version(text: &str) -> Version {
-        Version::parse(text).unwrap()
+    fn version(text: &str) -> KeelVersion {
+        KeelVersion::parse(text).unwrap()
     }
 
     /// A registry with one token for one node.

@@ -3,13 +3,13 @@
 //! Times are milliseconds since 1970.
 
 use super::certificate::Certificate;
+use super::keel_version::KeelVersion;
 use super::node_id::NodeId;
 use super::pin::Pin;
 use super::private_key::{KeyError, PrivateKey};
 use super::public_key::PublicKey;
 use super::secret::TokenSecret;
 use super::token::{Token, TokenId};
-use super::version::Version;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keel_engine::NodeName;
@@ -31,7 +31,7 @@ pub struct JoinRequest {
     /// What the node would like to be called.
     pub name: NodeName,
     /// Its version of `keel`.
-    pub version: Version,
+    pub version: KeelVersion,
     /// Its clock.
     pub clock: u64,
 }
@@ -124,9 +124,9 @@ pub enum JoinError {
     )]
     Version {
         /// The controller's.
-        controller: Version,
+        controller: KeelVersion,
         /// The machine's.
-        node: Version,
+        node: KeelVersion,
     },
     /// The clocks are too far apart for certificates.
     #[error(
@@ -165,7 +165,7 @@ impl JoinRequest {
         token: &Token,
         key: &PrivateKey,
         name: NodeName,
-        version: Version,
+        version: KeelVersion,
         clock: u64,
     ) -> Result<Self, KeyError> {
         let proof = STANDARD.encode(key.sign(&statement(&token.id, &key.public()))?);

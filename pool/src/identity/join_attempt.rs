@@ -7,10 +7,10 @@
 
 use super::dialing::IdentityFailure;
 use super::join::{JoinError, JoinReply, JoinRequest};
+use super::keel_version::KeelVersion;
 use super::node_identity::{IdentityError, NodeIdentity};
 use super::private_key::{KeyError, PrivateKey};
 use super::token::Token;
-use super::version::Version;
 use keel_engine::NodeName;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct JoinAttempt {
     token: Token,
     key: PrivateKey,
     name: NodeName,
-    version: Version,
+    version: KeelVersion,
     failures: u32,
 }
 
@@ -61,7 +61,7 @@ pub enum JoinFailure {
 impl JoinAttempt {
     /// The attempt of a machine whose key is on its disk.
     #[must_use]
-    pub fn new(token: Token, key: PrivateKey, name: NodeName, version: Version) -> Self {
+    pub fn new(token: Token, key: PrivateKey, name: NodeName, version: KeelVersion) -> Self {
         Self { token, key, name, version, failures: 0 }
     }
 

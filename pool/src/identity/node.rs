@@ -3,10 +3,10 @@
 //! Times are milliseconds since 1970.
 
 use super::certificate::{Certificate, Role};
+use super::keel_version::KeelVersion;
 use super::life::Life;
 use super::node_id::NodeId;
 use super::public_key::PublicKey;
-use super::version::Version;
 use keel_engine::NodeName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ pub struct NodeRecord {
     #[serde(default)]
     pub addresses: Vec<String>,
     /// Its version of `keel`.
-    pub version: Version,
+    pub version: KeelVersion,
     /// When it joined.
     pub joined: u64,
     /// When it was last connected, as far as that was recorded.
@@ -103,7 +103,7 @@ impl NodeRecord {
     }
 
     /// Notes that the node is connected.
-    pub fn see(&mut self, address: &str, version: Version, now: u64) {
+    pub fn see(&mut self, address: &str, version: KeelVersion, now: u64) {
         self.addresses.retain(|one| one != address);
         self.addresses.insert(0, address.to_owned());
         self.addresses.truncate(ADDRESSES);
@@ -154,7 +154,7 @@ mod tests {
             availability: Availability::Active,
             keys: vec![first],
             addresses: vec![],
-            version: Version::own(),
+            version: KeelVersion::own(),
             joined: 0,
             seen: 0,
         }

@@ -8,6 +8,7 @@ use super::certificate::{Certificate, Subject};
 use super::chain::{self, Usage};
 use super::dialing;
 use super::join::JoinReply;
+use super::keel_version::KeelVersion;
 use super::life::Life;
 use super::node_id::NodeId;
 use super::pem_file::{self, Contents, KeyFileError};
@@ -15,7 +16,6 @@ use super::pin::Pin;
 use super::pinned_server::{PinError, pinned};
 use super::private_key::{KeyError, PrivateKey};
 use super::renewal::{RenewReply, RenewRequest};
-use super::version::Version;
 use rustls::{CertificateError, ClientConfig};
 use std::path::{Path, PathBuf};
 
@@ -145,7 +145,7 @@ impl NodeIdentity {
     pub fn renew_request(
         &self,
         next: &PrivateKey,
-        version: Version,
+        version: KeelVersion,
     ) -> Result<RenewRequest, IdentityError> {
         Ok(RenewRequest::new(self.node(), next, version)?)
     }

@@ -5,12 +5,13 @@
 use super::admission::{Admission, Circumstances, decide, use_of};
 use super::authority::Authority;
 use super::certificate::{Certificate, Role, Subject};
-use super::gate::Peer;
 use super::join::{JoinError, JoinReply, JoinRequest};
+use super::keel_version::KeelVersion;
 use super::ledger::{Ledger, LedgerError};
 use super::life::Life;
 use super::node::{NodeKey, NodeRecord};
 use super::node_id::NodeId;
+use super::node_verifier::PeerIdentity;
 use super::private_key::KeyError;
 use super::public_key::PublicKey;
 use super::registry::{Registry, RegistryError};
@@ -20,7 +21,6 @@ use super::roster::Roster;
 use super::throttle::Throttle;
 use super::token::{Token, TokenId};
 use super::token_record::{TokenSpec, TokenUse};
-use super::version::Version;
 use keel_engine::NodeName;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ pub struct Registrar {
     ledger: Ledger,
     authority: Arc<Authority>,
     home: NodeName,
-    version: Version,
+    version: KeelVersion,
     throttle: Mutex<Throttle>,
     started: Instant,
 }
@@ -80,14 +80,15 @@ impl Registrar {
         store: Arc<dyn RegistryStore>,
         authority: Arc<Authority>,
         home: NodeName,
-        version: Version,
+        version: KeelVersion,
     ) -> Result<Self, LedgerError> {
         let ledger = Ledger::open(store).await?;
         let (throttle, started) = (Mutex::default(), Instant::now());
         Ok(Self { ledger, authority, home, version, throttle, started })
     }
 
-    /// Who belongs to the pool: for the gate, and for whatever serves connections.
+    /// Who belongs to the pool: for the verifier of handshakes, and for whatever serves
+    /// connections.
     #[must_use]
     pub fn roster(&self) -> Roster {
         self.ledger.roster().clone()
@@ -253,11 +254,11 @@ impl Registrar {
     /// Answers a node that asks for its next certificate, also one whose present certificate is over.
     pub async fn renew(
         &self,
-        peer: &Peer,
+        peer: &PeerIdentity,
         request: &RenewRequest,
         now: u64,
     ) -> Result<RenewReply, RenewError> {
-        let (Peer::Node(peer) | Peer::Expired(peer)) = peer else {
+        let (PeerIdentity::Node(peer) | PeerIdentity::Expired(peer)) = peer else {
             return Err(RenewError::Removed);
         };
         let unavailable = |why: String| RenewError::Unavailable { why };

@@ -6,13 +6,13 @@
 //!   it was made from.
 
 use super::certificate::Role;
+use super::keel_version::KeelVersion;
 use super::life::DAY;
 use super::node::{Availability, BadNodeName, NodeRecord, check_name};
 use super::node_id::NodeId;
 use super::public_key::PublicKey;
 use super::token::TokenId;
 use super::token_record::TokenRecord;
-use super::version::Version;
 use keel_engine::NodeName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -183,7 +183,7 @@ impl Registry {
         &mut self,
         id: &NodeId,
         address: &str,
-        version: Version,
+        version: KeelVersion,
         now: u64,
     ) -> Result<(), RegistryError> {
         let node = self.node_mut(id).ok_or_else(|| RegistryError::NoNode(id.to_string()))?;

@@ -1,12 +1,12 @@
 //! The next certificate of a node: a new key each time, asked for over a connection that the present key secures.
 
 use super::certificate::{Certificate, Subject};
+use super::keel_version::KeelVersion;
 use super::node::NodeKey;
 use super::node_id::NodeId;
 use super::private_key::{KeyError, PrivateKey};
 use super::public_key::PublicKey;
 use super::registry::Registry;
-use super::version::Version;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct RenewRequest {
     /// A signature by that key over the node's ID, in base 64.
     pub proof: String,
     /// The node's version of `keel`.
-    pub version: Version,
+    pub version: KeelVersion,
 }
 
 /// The next certificate.
@@ -59,7 +59,7 @@ pub enum RenewError {
 
 impl RenewRequest {
     /// The request of a node for its next key.
-    pub fn new(node: &NodeId, next: &PrivateKey, version: Version) -> Result<Self, KeyError> {
+    pub fn new(node: &NodeId, next: &PrivateKey, version: KeelVersion) -> Result<Self, KeyError> {
         let proof = STANDARD.encode(next.sign(&statement(node, &next.public()))?);
         Ok(Self { key: next.public(), proof, version })
     }

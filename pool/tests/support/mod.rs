@@ -5,10 +5,10 @@
 use async_trait::async_trait;
 use keel_durable::Hold;
 use keel_pool::identity::{
-    AgentFile, Authority, ControllerKey, Gate, IdentityFailure, JoinAttempt, JoinError, JoinReply,
-    JoinRequest, JoinStep, LedgerError, NodeIdentity, Peer, PrivateKey, Registrar, RegistryStore,
-    RegistryStoreError, RenewError, RenewReply, RenewRequest, Token, TokenSpec, Version,
-    controller_name, to_join,
+    AgentFile, Authority, ControllerKey, IdentityFailure, JoinAttempt, JoinError, JoinReply,
+    JoinRequest, JoinStep, KeelVersion, LedgerError, NodeIdentity, NodeVerifier, PeerIdentity,
+    PrivateKey, Registrar, RegistryStore, RegistryStoreError, RenewError, RenewReply, RenewRequest,
+    Token, TokenSpec, controller_name, to_join,
 };
 use keel_testing::waiting::in_time;
 use rustls::{ClientConfig, ServerConfig};
@@ -80,7 +80,7 @@ pub async fn registrar_on(
     folder: &Path,
     store: Arc<dyn RegistryStore>,
 ) -> Result<Registrar, LedgerError> {
-    Registrar::open(store, authority(folder), "home".into(), Version::own()).await
+    Registrar::open(store, authority(folder), "home".into(), KeelVersion::own()).await
 }
 
 pub fn authority(folder: &Path) -> Arc<Authority> {
@@ -113,12 +113,12 @@ impl Controller {
         let folder = tempfile::tempdir().unwrap();
         let authority = authority(folder.path());
         let registrar = Arc::new(registrar(folder.path()).await.unwrap());
-        let gate = Arc::new(Gate::new(&authority, registrar.roster()));
+        let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
         let own = ControllerKey::new(authority.clone(), now()).unwrap();
-        let config = gate.server_config(Arc::new(own)).unwrap();
+        let config = verifier.server_config(Arc::new(own)).unwrap();
         let listener = TcpListener::bind((HERE, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(listen(listener, config, gate, registrar.clone()));
+        tokio::spawn(listen(listener, config, verifier, registrar.clone()));
         Self { folder, authority, registrar, address }
     }
 
@@ -129,7 +129,7 @@ impl Controller {
     /// A machine that joined at this time.
     pub async fn node(&self, name: &str, at: u64) -> NodeIdentity {
         let (token, key) = (self.token(at).await, PrivateKey::generate().unwrap());
-        let attempt = JoinAttempt::new(token, key, name.into(), Version::own());
+        let attempt = JoinAttempt::new(token, key, name.into(), KeelVersion::own());
         let answer = self.registrar.join(&attempt.request(at).unwrap(), HERE, at).await.answer;
         match attempt.answered(answer) {
             JoinStep::Joined(node) => *node,
@@ -141,17 +141,18 @@ impl Controller {
 async fn listen(
     listener: TcpListener,
     config: ServerConfig,
-    gate: Arc<Gate>,
+    verifier: Arc<NodeVerifier>,
     registrar: Arc<Registrar>,
 ) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     loop {
         let (stream, from) = listener.accept().await.unwrap();
-        let (acceptor, gate, registrar) = (acceptor.clone(), gate.clone(), registrar.clone());
+        let (acceptor, verifier, registrar) =
+            (acceptor.clone(), verifier.clone(), registrar.clone());
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let shown = stream.get_ref().1.peer_certificates();
-            let Ok(peer) = gate.identify(shown, now()) else { return };
+            let Ok(peer) = verifier.identify(shown, now()) else { return };
             let _ = serve(stream, peer, &registrar, from.ip()).await;
         });
     }
@@ -159,15 +160,15 @@ async fn listen(
 
 async fn serve(
     stream: server::TlsStream<TcpStream>,
-    peer: Peer,
+    peer: PeerIdentity,
     registrar: &Registrar,
     from: IpAddr,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let (who, subject) = match &peer {
-        Peer::Stranger => (Who::Stranger, None),
-        Peer::Node(subject) => (Who::Node, Some(subject)),
-        Peer::Expired(subject) => (Who::Expired, Some(subject)),
+        PeerIdentity::Stranger => (Who::Stranger, None),
+        PeerIdentity::Node(subject) => (Who::Node, Some(subject)),
+        PeerIdentity::Expired(subject) => (Who::Expired, Some(subject)),
     };
     send(&mut stream, &who).await?;
     let answered = async {
@@ -266,7 +267,7 @@ pub async fn join_over_the_wire(
     name: &str,
 ) -> JoinStep {
     let AgentFile::Key(key) = AgentFile::open(file).unwrap() else { panic!("it joined before") };
-    let attempt = JoinAttempt::new(token.clone(), key, name.into(), Version::own());
+    let attempt = JoinAttempt::new(token.clone(), key, name.into(), KeelVersion::own());
     let mut connection = match dial(controller.address, to_join(token.pin).unwrap()).await {
         Ok(connection) => connection,
         Err(error) => return attempt.interrupted(IdentityFailure::of(&error)),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
+pub enum PeerIdentity {
     /// Nobody that we know: may ask to join.
     Stranger,
     /// A node of the pool.
@@ -37,7 +37,7 @@ pub enum Peer {
 /// Why a certificate does not let its owner in.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum GateError {
+pub enum NodeVerifierError {
     /// It is not of this pool's authority, or not a client's.
     #[error("the certificate is not one of this pool's nodes: {0:?}")]
     Foreign(CertificateError),
@@ -48,14 +48,14 @@ pub enum GateError {
 
 /// Lets nodes in by the authority's signature and the record.
 #[derive(Debug)]
-pub struct Gate {
+pub struct NodeVerifier {
     root: Certificate,
     roster: Roster,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Gate {
-    /// The gate of a pool.
+impl NodeVerifier {
+    /// The verifier of a pool.
     #[must_use]
     pub fn new(authority: &Authority, roster: Roster) -> Self {
         let algorithms = ring::default_provider().signature_verification_algorithms;
@@ -78,31 +78,36 @@ impl Gate {
         &self,
         shown: Option<&[CertificateDer<'_>]>,
         now: u64,
-    ) -> Result<Peer, GateError> {
+    ) -> Result<PeerIdentity, NodeVerifierError> {
         match shown.and_then(<[_]>::first) {
-            None => Ok(Peer::Stranger),
+            None => Ok(PeerIdentity::Stranger),
             Some(own) => self.identify_node(own, chain::time(now / 1000)),
         }
     }
 
-    fn identify_node(&self, own: &CertificateDer<'_>, now: UnixTime) -> Result<Peer, GateError> {
+    fn identify_node(
+        &self,
+        own: &CertificateDer<'_>,
+        now: UnixTime,
+    ) -> Result<PeerIdentity, NodeVerifierError> {
         let roots = std::slice::from_ref(self.root.der());
-        let anchors = chain::anchors(roots).map_err(GateError::Foreign)?;
-        let dates = chain::verify(own, &anchors, Usage::Client, now).map_err(GateError::Foreign)?;
-        let unnamed = GateError::Foreign(CertificateError::NotValidForName);
+        let anchors = chain::anchors(roots).map_err(NodeVerifierError::Foreign)?;
+        let dates =
+            chain::verify(own, &anchors, Usage::Client, now).map_err(NodeVerifierError::Foreign)?;
+        let unnamed = NodeVerifierError::Foreign(CertificateError::NotValidForName);
         let subject = Subject::of(own).ok_or(unnamed)?;
         if !self.roster.knows(&subject) {
-            return Err(GateError::Removed(subject));
+            return Err(NodeVerifierError::Removed(subject));
         }
         Ok(match dates {
-            Dates::Expired { .. } => Peer::Expired(subject),
+            Dates::Expired { .. } => PeerIdentity::Expired(subject),
             // It begins later than now: our own clock was set back, and the record says that it is ours.
-            Dates::Current | Dates::Early { .. } => Peer::Node(subject),
+            Dates::Current | Dates::Early { .. } => PeerIdentity::Node(subject),
         })
     }
 }
 
-impl ClientCertVerifier for Gate {
+impl ClientCertVerifier for NodeVerifier {
     fn client_auth_mandatory(&self) -> bool {
         false
     }
@@ -120,8 +125,8 @@ impl ClientCertVerifier for Gate {
     ) -> Result<ClientCertVerified, Error> {
         match self.identify_node(end_entity, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(GateError::Removed(_)) => Err(CertificateError::Revoked.into()),
-            Err(GateError::Foreign(error)) => Err(error.into()),
+            Err(NodeVerifierError::Removed(_)) => Err(CertificateError::Revoked.into()),
+            Err(NodeVerifierError::Foreign(error)) => Err(error.into()),
         }
     }
 

@@ -6,13 +6,13 @@ use std::fmt;
 /// A version, such as 1.4.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Version {
+pub struct KeelVersion {
     major: u32,
     minor: u32,
     patch: u32,
 }
 
-impl Version {
+impl KeelVersion {
     /// The version of this executable.
     #[must_use]
     pub fn own() -> Self {
@@ -36,7 +36,7 @@ impl Version {
     }
 }
 
-impl TryFrom<String> for Version {
+impl TryFrom<String> for KeelVersion {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -44,13 +44,13 @@ impl TryFrom<String> for Version {
     }
 }
 
-impl From<Version> for String {
-    fn from(version: Version) -> Self {
+impl From<KeelVersion> for String {
+    fn from(version: KeelVersion) -> Self {
         version.to_string()
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for KeelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
@@ -62,11 +62,14 @@ mod tests {
 
     #[test]
     fn versions_work_together_one_minor_apart() {
-        let near = |a, b| Version::parse(a).unwrap().is_near(Version::parse(b).unwrap());
+        let near = |a, b| KeelVersion::parse(a).unwrap().is_near(KeelVersion::parse(b).unwrap());
         assert!(near("1.4.2", "1.5.0") && near("1.5.0-rc.1", "1.4.9") && near("0.1.0", "0.1.7"));
         assert!(!near("1.4.2", "1.6.0") && !near("2.4.2", "1.4.2"));
         assert!(
-            ["", "1", "1.2", "1.2.x", "1.2.3.4"].map(Version::parse).iter().all(Option::is_none)
+            ["", "1", "1.2", "1.2.x", "1.2.3.4"]
+                .map(KeelVersion::parse)
+                .iter()
+                .all(Option::is_none)
         );
     }
 }
