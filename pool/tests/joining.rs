@@ -7,8 +7,9 @@ mod support;
 use async_trait::async_trait;
 use keel_pool::identity::{
     AgentFile, Availability, JoinAttempt, JoinError, JoinOutcome, JoinReply, JoinRequest, JoinStep,
-    KeelVersion, NodeIdentity, PeerIdentity, PrivateKey, Registrar, RegistrarError, RegistryError,
-    RegistryStore, RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret, TokenSpec,
+    KeelVersion, NodeIdentity, PeerIdentity, PrivateKey, Registrar, RegistrarError, Registry,
+    RegistryError, RegistryStore, RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret,
+    TokenSpec,
 };
 use keel_testing::waiting::{in_time, until_holds};
 use std::net::IpAddr;
@@ -265,10 +266,9 @@ async fn people_change_nodes_by_name_and_each_refusal_says_what_to_do() {
         .change(|all| all.see(node.node(), "192.0.2.1", KeelVersion::own(), NOW + 9))
         .await
         .unwrap();
-    let refused =
-        async |change: fn(&mut keel_pool::identity::Registry) -> Result<(), RegistryError>| {
-            office.change(change).await.unwrap_err().to_string()
-        };
+    let refused = async |change: fn(&mut Registry) -> Result<(), RegistryError>| {
+        office.change(change).await.unwrap_err().to_string()
+    };
     let taken = refused(|all| all.rename(&"web".into(), "db".into())).await;
     assert_eq!(taken, "another node is called `db`; choose another name");
     let nobody = refused(|all| all.rename(&"nobody".into(), "x".into())).await;
@@ -306,13 +306,24 @@ async fn opening_error(folder: &Path) -> String {
     registrar(folder).await.err().expect("it is refused").to_string()
 }
 
-/// What is written today is read for ever.
 #[tokio::test]
-async fn the_record_of_the_first_version_is_read() {
+async fn a_lost_authority_is_not_replaced_in_silence_while_there_are_nodes() {
     let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("authority.pem");
+    joined(&registrar(folder.path()).await.unwrap(), "web").await;
+    let backup = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let error = opening_error(folder.path()).await;
+    assert!(error.contains("restore it from a backup"), "{error}");
+    std::fs::write(&path, backup).unwrap();
+    registrar(folder.path()).await.unwrap();
+}
+
+/// What is written today is read for ever.
+#[test]
+fn the_record_of_the_first_version_is_read() {
     let text = include_str!("registry-1.json");
-    std::fs::write(folder.path().join("registry"), format!("7\n{text}")).unwrap();
-    let registry = registrar(folder.path()).await.unwrap().roster().registry();
+    let registry = Registry::decode(text.as_bytes()).unwrap();
     let nodes: Vec<_> = registry.nodes().map(|node| node.name.as_str()).collect();
     let tokens: Vec<_> = registry.tokens().map(|token| token.creator.as_str()).collect();
     assert_eq!((nodes, tokens), (vec!["web"], vec!["ann"]));

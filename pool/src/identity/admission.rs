@@ -214,6 +214,7 @@ mod tests {
     fn registry(uses: u32) -> (Registry, Token) {
         let mut registry = Registry::default();
         let labels = [("zone".to_owned(), "a".to_owned())].into();
+        let uses = uses.try_into().unwrap();
         let spec = TokenSpec { uses, labels, ..TokenSpec::by("ann") };
         let (token, record) = spec.make(AUTHORITY.pin(), [7; 25], NOW);
         registry.add_token(record);

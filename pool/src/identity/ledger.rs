@@ -20,6 +20,12 @@ pub enum LedgerError {
     /// What is stored.
     #[error(transparent)]
     Form(#[from] RegistryFormError),
+    /// The pool's nodes have certificates of another authority, so that none could connect.
+    #[error(
+        "the pool has nodes, and none has a certificate of this certificate authority: its file was lost or \
+         replaced; restore it from a backup, and start again"
+    )]
+    OtherAuthority,
 }
 
 /// The registry of the pool that this controller has.

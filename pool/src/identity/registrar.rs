@@ -5,6 +5,7 @@
 use super::admission::{Admission, Circumstances, decide, use_of};
 use super::authority::Authority;
 use super::certificate::{Certificate, Role, Subject};
+use super::chain::{self, Usage};
 use super::join::{JoinError, JoinReply, JoinRequest};
 use super::keel_version::KeelVersion;
 use super::ledger::{Ledger, LedgerError};
@@ -76,6 +77,10 @@ pub enum RegistrarError {
 
 impl Registrar {
     /// The registrar of the pool whose records these are. `home` is the controller's own node.
+    ///
+    /// # Errors
+    /// Those of the store, and where nodes are on record that another authority certified: they would be locked
+    /// out, and would not know why.
     pub async fn open(
         store: Arc<dyn RegistryStore>,
         authority: Arc<Authority>,
@@ -83,6 +88,11 @@ impl Registrar {
         version: KeelVersion,
     ) -> Result<Self, LedgerError> {
         let ledger = Ledger::open(store).await?;
+        let registry = ledger.roster().registry();
+        let mut nodes = registry.nodes().peekable();
+        if nodes.peek().is_some() && !nodes.any(|node| is_certified(&authority, node)) {
+            return Err(LedgerError::OtherAuthority);
+        }
         let (throttle, started) = (Mutex::default(), Instant::now());
         Ok(Self { ledger, authority, home, version, throttle, started })
     }
@@ -297,6 +307,15 @@ enum RegistrarFault {
     Random(#[from] RegistrarError),
     #[error(transparent)]
     Lost(JoinError),
+}
+
+/// Whether one of a node's certificates is of this authority; whether it still holds is of no account.
+fn is_certified(authority: &Authority, node: &NodeRecord) -> bool {
+    let roots = std::slice::from_ref(authority.certificate().der());
+    let certified = |anchors: &[_], key: &NodeKey| {
+        chain::life(key.certificate.der(), anchors, Usage::Client).is_ok()
+    };
+    chain::anchors(roots).is_ok_and(|anchors| node.keys.iter().any(|key| certified(&anchors, key)))
 }
 
 fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], RegistrarError> {

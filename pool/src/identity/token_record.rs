@@ -12,6 +12,7 @@ use super::token::{Token, TokenId};
 use keel_engine::NodeName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 /// Misuses that are remembered of a token.
 const MISUSES: usize = 8;
@@ -26,7 +27,7 @@ pub struct TokenRecord {
     /// The pool that it was made for: after a change of the authority's key it is worthless.
     pub pool: Pin,
     /// How many nodes may join with it.
-    pub uses: u32,
+    pub uses: NonZeroU32,
     /// When it ends.
     pub expires: u64,
     /// What a node that joins with it may do.
@@ -70,7 +71,7 @@ pub struct TokenSpec {
     /// How long it may be used, in milliseconds.
     pub ttl: u64,
     /// How many nodes may join with it.
-    pub uses: u32,
+    pub uses: NonZeroU32,
     /// What they may do.
     pub role: Role,
     /// Labels that they get.
@@ -84,7 +85,7 @@ impl TokenSpec {
     #[must_use]
     pub fn by(creator: impl Into<String>) -> Self {
         let (labels, creator) = (BTreeMap::new(), creator.into());
-        Self { ttl: HOUR, uses: 1, role: Role::Agent, labels, creator }
+        Self { ttl: HOUR, uses: NonZeroU32::MIN, role: Role::Agent, labels, creator }
     }
 
     /// The token, which is shown once, and what is kept of it. The random bytes are the caller's.
@@ -114,7 +115,7 @@ impl TokenRecord {
     /// Whether as many nodes have joined with it as may.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
-        self.joins.len() >= self.uses as usize
+        self.joins.len() >= self.uses.get() as usize
     }
 
     /// Who joined with it for this key.
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn a_token_is_for_an_hour_and_one_node_and_its_record_cannot_be_joined_with() {
         let (token, record) = TokenSpec::by("ann").make(Pin::of(b"ca"), [7; 25], 1000);
-        assert_eq!((record.expires, record.uses), (1000 + HOUR, 1));
+        assert_eq!((record.expires, record.uses.get()), (1000 + HOUR, 1));
         assert_eq!((record.id.clone(), record.pool), (token.id.clone(), token.pin));
         assert!(record.secret.matches(&token.secret));
         assert!(!record.secret.matches(&TokenSecret::new([8; 20])));
