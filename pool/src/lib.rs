@@ -5,3 +5,4 @@
 //! store and take out values.
 
 pub mod identity;
+pub mod transport;

@@ -1,0 +1,105 @@
+//! A node that is not connected: since when, and why.
+
+use super::beat::SilentPeer;
+use super::version::VersionMismatch;
+use keel_engine::{Cause, EngineError, NodeName, Trouble};
+use std::error::Error;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Why a node is not connected.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Away {
+    /// This controller has not seen it yet.
+    #[error("it has not connected since this controller started")]
+    Never,
+    /// The connection ended.
+    #[error("its connection ended")]
+    Ended(#[source] Option<Cause>),
+    /// The connection is there, and silent.
+    #[error(transparent)]
+    Silent(#[from] SilentPeer),
+    /// It speaks other versions.
+    #[error(transparent)]
+    Version(#[from] VersionMismatch),
+    /// It dialed anew before its connection ended.
+    #[error("it connected again, with another connection")]
+    Replaced,
+    /// This side ended the connection.
+    #[error("it was disconnected: {0}")]
+    Disconnected(String),
+}
+
+impl Away {
+    pub(super) fn ended(error: &(dyn Error + 'static)) -> Self {
+        Self::Ended(Some(Cause::of(error)))
+    }
+
+    fn hint(&self, node: &NodeName) -> String {
+        match self {
+            Self::Version(mismatch) => mismatch.hint(),
+            Self::Disconnected(_) => format!("`keel node ls` tells whether {node} may connect"),
+            Self::Never | Self::Ended(_) | Self::Silent(_) | Self::Replaced => format!(
+                "see whether `keel agent` runs on {node}, and whether it can reach this controller"
+            ),
+        }
+    }
+}
+
+/// A node that is not connected.
+#[derive(Debug, Clone)]
+pub(super) struct Absence {
+    /// Milliseconds since the Unix epoch.
+    pub(super) since: u64,
+    pub(super) why: Away,
+}
+
+impl Absence {
+    pub(super) fn from_now(why: Away) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX), why }
+    }
+
+    /// What whoever calls is told.
+    pub(super) fn error(&self, node: &NodeName) -> EngineError {
+        EngineError::Failed {
+            trouble: Trouble::Network,
+            what: format!("node {node} is not connected, since {}", shown(self.since)),
+            cause: Some(Cause::of(&self.why)),
+            hint: Some(self.why.hint(node)),
+        }
+    }
+}
+
+/// A call that the connection broke, or that took too long.
+pub(super) fn failed(node: &NodeName, error: &(dyn Error + 'static)) -> EngineError {
+    EngineError::Failed {
+        trouble: Trouble::Network,
+        what: format!("node {node} did not answer"),
+        cause: Some(Cause::of(error)),
+        hint: None,
+    }
+}
+
+fn shown(millis: u64) -> String {
+    let time = i64::try_from(millis).ok();
+    let time = time.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    time.map_or_else(|| "an unknown time".to_owned(), |time| format!("{time:.0}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absence_says_which_node_since_when_why_and_what_to_do() {
+        let silence = SilentPeer(std::time::Duration::from_secs(6));
+        let absence = Absence { since: 1_764_419_400_123, why: silence.into() };
+        let error = absence.error(&NodeName::new("n2"));
+        assert_eq!(error.to_string(), "node n2 is not connected, since 2025-11-29T12:30:00Z");
+        let cause = error.source().unwrap().to_string();
+        assert_eq!(cause, "nothing was heard from the other side for 6 seconds");
+        assert_eq!(error.trouble(), Some(Trouble::Network));
+        assert!(error.hint().unwrap().contains("`keel agent` runs on n2"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Beats: a node says every two seconds that it is there, and which of its beats it saw answered last.
+//!
+//! # Invariants
+//! - Whether a connection is dead is decided by what is heard on it at all, not by beats alone: they may wait behind
+//!   what is big.
+
+use super::body::{BodyError, Incoming, Outgoing};
+use super::delay::{beat_delay, random};
+use super::limits::{BEAT, Limits};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// What a node says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Beat {
+    /// Counted from 1.
+    beat: u64,
+    /// The last that was answered; 0 at first.
+    acked: u64,
+}
+
+/// What it is answered.
+#[derive(Debug, Serialize, Deserialize)]
+struct Ack {
+    ack: u64,
+}
+
+/// The last beat of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Its number, from 1 on for each connection.
+    pub beat: u64,
+    /// The last one that the node saw answered.
+    pub acked: u64,
+    /// When it came.
+    pub at: Instant,
+}
+
+/// Beats that may be unanswered: one is on its way, and one may be late.
+const UNANSWERED: u64 = 2;
+
+impl Pulse {
+    /// Whether the node is heard, and hears nothing itself.
+    #[must_use]
+    pub fn is_one_way(&self) -> bool {
+        self.beat.saturating_sub(self.acked) > UNANSWERED
+    }
+}
+
+/// A side that says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing was heard from the other side for {} seconds", .0.as_secs_f32())]
+pub struct SilentPeer(pub Duration);
+
+/// The node's side: beats until the stream breaks.
+pub(super) async fn beat(mut hears: Incoming, mut says: Outgoing, limits: &Limits) -> BodyError {
+    let (acks, acked) = watch::channel(0);
+    let hearing = async {
+        loop {
+            match hears.message(BEAT).await {
+                Ok(Some(bytes)) => acks.send_replace(ack_in(&bytes)),
+                Ok(None) => return BodyError::Unread,
+                Err(error) => return error,
+            };
+        }
+    };
+    let saying = async {
+        let mut beat = 0;
+        loop {
+            beat += 1;
+            let now = Beat { beat, acked: *acked.borrow() };
+            if let Err(error) = says.message(&json(&now)).await {
+                return error;
+            }
+            sleep(beat_delay(limits.beat, random())).await;
+        }
+    };
+    tokio::select! {
+        error = hearing => error,
+        error = saying => error,
+    }
+}
+
+/// What is no answer answers nothing.
+fn ack_in(bytes: &[u8]) -> u64 {
+    serde_json::from_slice::<Ack>(bytes).map_or(0, |ack| ack.ack)
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("numbers by their names")
+}
+
+/// The controller's side: notes and answers beats until the stream breaks.
+pub(super) async fn follow(
+    mut hears: Incoming,
+    mut says: Outgoing,
+    pulse: &watch::Sender<Option<Pulse>>,
+    limits: &Limits,
+) -> BodyError {
+    loop {
+        let bytes = match hears.message_within(BEAT, limits.stall).await {
+            Ok(bytes) => bytes,
+            Err(error) => return error,
+        };
+        let Ok(Beat { beat, acked }) = serde_json::from_slice(&bytes) else {
+            return BodyError::Cut;
+        };
+        pulse.send_replace(Some(Pulse { beat, acked, at: Instant::now() }));
+        if let Err(error) = says.message(&json(&Ack { ack: beat })).await {
+            return error;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_hears_nothing_is_known_by_its_beats() {
+        let is_one_way = |beat, acked| Pulse { beat, acked, at: Instant::now() }.is_one_way();
+        assert!(!is_one_way(1, 0) && !is_one_way(2, 1) && !is_one_way(9, 7));
+        assert!(is_one_way(9, 6) && is_one_way(3, 0));
+    }
+}

@@ -1,0 +1,47 @@
+//! Every far node by its name, connected or not.
+
+use super::far::Far;
+use super::limits::Limits;
+use keel_engine::NodeName;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Every far node that somebody asked for, or that connected.
+#[derive(Default)]
+pub struct Switchboard {
+    limits: Arc<Limits>,
+    nodes: Mutex<BTreeMap<NodeName, Arc<Far>>>,
+}
+
+impl Switchboard {
+    /// Without nodes.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits: Arc::new(limits), nodes: Mutex::default() }
+    }
+
+    /// How much nodes may send, and how long they may take.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, BTreeMap<NodeName, Arc<Far>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node of this name. It is the same one through all of its connections, and unknown until it has one.
+    #[must_use]
+    pub fn far(&self, node: &NodeName) -> Arc<Far> {
+        let new = || Arc::new(Far::new(node.clone(), self.limits.clone()));
+        self.nodes().entry(node.clone()).or_insert_with(new).clone()
+    }
+
+    /// Ends a node's connection, and everything that goes over it, at once.
+    pub fn disconnect(&self, node: &NodeName, why: &str) {
+        let far = self.nodes().get(node).cloned();
+        if let Some(far) = far {
+            far.disconnect(why);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Controller and agents over real TLS on the loopback device: what a controller sees of a far node, what the node
+//! sees of it, and what strangers may.
+
+mod contract;
+mod hostile;
+mod lab;
+mod life;
+mod sessions;
+mod uploads;
+mod versions;
