@@ -149,18 +149,17 @@ impl Far {
                 return why;
             }
         };
-        let connection = Arc::new(connection);
         let mut driver = std::pin::pin!(driver);
-        let why = tokio::select! {
+        // It goes before the driver does: whoever calls meanwhile is told why.
+        let mut held = Held { far: self, connection: Arc::new(connection), why: Away::Ended(None) };
+        held.why = tokio::select! {
             ended = &mut driver => {
                 ended.map_or_else(|error| Away::ended(&error), |()| Away::Ended(None))
             }
-            why = self.speak(&connection) => why,
+            why = self.speak(&held.connection) => why,
             () = last.silent_for(self.limits.silence) => SilentPeer(self.limits.silence).into(),
         };
-        // Only after this is the line closed: whoever calls meanwhile is told why.
-        self.leave(Some(&connection), why.clone());
-        why
+        held.why.clone()
     }
 
     async fn speak(&self, connection: &Arc<Connection>) -> Away {
@@ -215,6 +214,19 @@ impl Far {
             Answer::Swept(swept) => Ok(swept),
             _ => Err(self.told(CallError::Unexpected)),
         }
+    }
+}
+
+/// A connection that leaves its node when it is over, also with the listener.
+struct Held<'a> {
+    far: &'a Far,
+    connection: Arc<Connection>,
+    why: Away,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.far.leave(Some(&self.connection), self.why.clone());
     }
 }
 

@@ -63,7 +63,7 @@ impl Authority {
         (vec![certificate.der().clone()], key)
     }
 
-    fn server(&self) -> ServerConfig {
+    pub fn server(&self) -> ServerConfig {
         let (ring, (chain, key)) = (Arc::new(default_provider()), self.identity("controller"));
         let verifier =
             WebPkiClientVerifier::builder_with_provider(self.roots.clone(), ring.clone());
@@ -85,11 +85,25 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A node with a certificate of this authority that trusts another.
+    pub fn client_of(&self, other: &Self, node: &str) -> ClientConfig {
+        other.client(self.identity(node))
+    }
+}
+
 /// Lets in whoever has a certificate that it knows.
 #[derive(Default)]
 pub struct Doorman {
     known: Mutex<HashMap<Vec<u8>, NodeName>>,
     said: Mutex<Option<mpsc::UnboundedSender<Turned>>>,
+}
+
+impl Doorman {
+    /// From now on nobody may come in.
+    pub fn forget_all(&self) {
+        self.known.lock().unwrap().clear();
+    }
 }
 
 #[async_trait]
@@ -229,6 +243,14 @@ impl Node {
         let state = in_time("the agent waits", self.state.wait_for(waits)).await.unwrap();
         let AgentState::Waiting { why, .. } = &*state else { panic!("it waits") };
         with_causes(&**why)
+    }
+}
+
+impl Node {
+    /// It has begun another try.
+    pub async fn dials_again(&mut self) {
+        let dials = |state: &AgentState| matches!(state, AgentState::Dialing);
+        in_time("the agent dials again", self.state.wait_for(dials)).await.unwrap();
     }
 }
 

@@ -6,5 +6,6 @@ mod hostile;
 mod lab;
 mod life;
 mod sessions;
+mod stranger;
 mod uploads;
 mod versions;
