@@ -107,7 +107,7 @@ fn arrows_point_one_way() {
         ),
         ("webhooks/Cargo.toml", &[]),
         ("notify/Cargo.toml", &[]),
-        ("pool/Cargo.toml", &["keel-durable", "keel-engine", "keel-names"]),
+        ("pool/Cargo.toml", &["keel-blocking", "keel-durable", "keel-engine", "keel-names"]),
         ("api/Cargo.toml", &["keel-engine", "keel-plan", "keel-reconciler"]),
     ]
     .into();

@@ -1,7 +1,8 @@
 //! The wire to a far node: HTTP/2 over one TLS connection, which the agent dials and on which it is the server.
 //!
 //! The controller listens ([`Listener`]) and has a [`Far`] for each node: an [`Engine`](keel_engine::Engine) like
-//! any other, whose calls are requests. The agent ([`Agent`]) dials, serves its own engine, and dials again.
+//! any other, whose calls are requests. The agent ([`Agent`]) dials, serves its own engine, and dials again. Who is not
+//! connected yet may ask one question ([`ask`]).
 //!
 //! # Invariants
 //! - Both sides say their versions before anything else, and neither does anything for a peer whose versions it
@@ -22,8 +23,10 @@ mod delay;
 mod far;
 mod heard;
 mod limits;
+mod line;
 mod listener;
 mod parcel;
+mod question;
 mod route;
 mod serving;
 mod session;
@@ -32,14 +35,16 @@ mod switchboard;
 mod unpacking;
 mod version;
 
-pub use agent::{Agent, AgentState, DialError};
+pub use agent::{Agent, AgentState};
 pub use away::Away;
 pub use beat::{Pulse, SilentPeer};
 pub use body::BodyError;
 pub use delay::{beat_delay, retry_delay, tries_after};
 pub use far::Far;
 pub use limits::Limits;
+pub use line::DialError;
 pub use listener::{Gate, Listener, Peer, Turned};
+pub use question::ask;
 pub use serving::ServingError;
 pub use switchboard::Switchboard;
 pub use version::{Hello, VersionMismatch, Versions, agree};

@@ -2,8 +2,8 @@
 
 use super::delay::{random, retry_delay, tries_after};
 use super::limits::Limits;
-use super::listener::ALPN;
-use super::serving::{Served, ServingError, serve};
+use super::line::{ALPN, DialError, dial};
+use super::serving::{Served, serve};
 use super::spool::Spool;
 use super::version::Hello;
 use keel_engine::Engine;
@@ -13,11 +13,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::time::Instant;
 
 /// Serves an engine to the controller of its pool.
 pub struct Agent {
@@ -54,47 +51,6 @@ pub enum AgentState {
     },
 }
 
-/// Why an agent has no connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DialError {
-    /// No way to the controller.
-    #[error("cannot reach the controller at {to}")]
-    Connect {
-        /// Where.
-        to: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The sides do not trust each other.
-    #[error("no secure connection to the controller at {to}")]
-    Tls {
-        /// Where.
-        to: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// Somebody else listens there.
-    #[error("what listens at {to} is no controller of nodes: it does not speak HTTP/2")]
-    NoController {
-        /// Where.
-        to: String,
-    },
-    /// It took too long.
-    #[error("the controller at {to} did not answer within {limit:?}")]
-    Late {
-        /// Where.
-        to: String,
-        /// How long it may take.
-        limit: Duration,
-    },
-    /// There was a connection, and it ended.
-    #[error(transparent)]
-    Serving(#[from] ServingError),
-}
-
 impl Agent {
     /// Dials and serves for as long as this is polled. It returns where its folder cannot be used.
     pub async fn run(self, state: watch::Sender<AgentState>) -> io::Error {
@@ -121,7 +77,9 @@ impl Agent {
         served: &Arc<Served>,
         state: &watch::Sender<AgentState>,
     ) -> (DialError, Duration) {
-        let line = match self.dial().await {
+        let tls = (self.tls)();
+        let dialed = dial(&self.controller, self.server_name.clone(), &tls, ALPN, &self.limits);
+        let line = match dialed.await {
             Ok(line) => line,
             Err(error) => return (error, Duration::ZERO),
         };
@@ -131,23 +89,5 @@ impl Agent {
         };
         let why = serve(served.clone(), line, greeted).await;
         (why.into(), begun.elapsed())
-    }
-
-    async fn dial(&self) -> Result<TlsStream<TcpStream>, DialError> {
-        let (to, limit) = (|| self.controller.clone(), self.limits.handshake);
-        let late = |_| DialError::Late { to: to(), limit };
-        let dialed = timeout(limit, TcpStream::connect(&self.controller)).await.map_err(late)?;
-        let tcp = dialed.map_err(|source| DialError::Connect { to: to(), source })?;
-        // It only makes beats and keystrokes quicker.
-        let _ = tcp.set_nodelay(true);
-        let mut config = ClientConfig::clone(&(self.tls)());
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        let shaken = TlsConnector::from(Arc::new(config)).connect(self.server_name.clone(), tcp);
-        let shaken = timeout(limit, shaken).await.map_err(late)?;
-        let line = shaken.map_err(|source| DialError::Tls { to: to(), source })?;
-        match line.get_ref().1.alpn_protocol() {
-            Some(ALPN) => Ok(line),
-            _ => Err(DialError::NoController { to: to() }),
-        }
     }
 }

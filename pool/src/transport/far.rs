@@ -13,8 +13,8 @@ use super::route::Route;
 use super::session::Session;
 use super::version::Hello;
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
+use futures_util::{FutureExt, StreamExt};
 use keel_engine::wire::{Answer, Call};
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, Event, Lease, NodeName, Observation, Open, Result, Sweep,
@@ -152,11 +152,16 @@ impl Far {
         let mut driver = std::pin::pin!(driver);
         // It goes before the driver does: whoever calls meanwhile is told why.
         let mut held = Held { far: self, connection: Arc::new(connection), why: Away::Ended(None) };
+        let connection = held.connection.clone();
+        let mut speaking = std::pin::pin!(self.speak(&connection));
         held.why = tokio::select! {
             ended = &mut driver => {
-                ended.map_or_else(|error| Away::ended(&error), |()| Away::Ended(None))
+                // What came before the end may say why.
+                let why = speaking.as_mut().now_or_never().filter(|why| matches!(why, Away::Version(_)));
+                let ended = || ended.map_or_else(|error| Away::ended(&error), |()| Away::Ended(None));
+                why.unwrap_or_else(ended)
             }
-            why = self.speak(&held.connection) => why,
+            why = &mut speaking => why,
             () = last.silent_for(self.limits.silence) => SilentPeer(self.limits.silence).into(),
         };
         held.why.clone()

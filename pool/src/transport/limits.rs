@@ -34,6 +34,9 @@ pub(super) const HEADERS: u32 = 8 << 10;
 /// What both sides say of themselves.
 pub(super) const HELLO: usize = 16 << 10;
 
+/// A question of a node that is not connected, or its answer.
+pub(super) const QUESTION: usize = 64 << 10;
+
 /// A beat, or the answer to one.
 pub(super) const BEAT: usize = 256;
 

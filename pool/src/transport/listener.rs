@@ -1,10 +1,12 @@
 //! Where agents dial in: who comes is let in by a gate, and becomes the far node of its name.
 //!
 //! # Invariants
-//! - Before a peer has proved who it is, it gets a handshake of TLS and nothing else, within its time, and only so
+//! - Before a peer has proved who it is, it gets a handshake of TLS and one answer, within its time, and only so
 //!   many of them at once: few from one address, so that it keeps nobody else out.
 
 use super::away::Away;
+use super::line::{ALPN, QUESTION_ALPN};
+use super::question::hear;
 use super::switchboard::Switchboard;
 use async_trait::async_trait;
 use keel_engine::NodeName;
@@ -22,9 +24,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-
-/// What both sides speak on top of TLS.
-pub(super) const ALPN: &[u8] = b"h2";
 
 /// Handshakes at a time, and those from one address.
 const HANDSHAKES: usize = 256;
@@ -48,6 +47,12 @@ pub trait Gate: Send + Sync {
     /// The node that has come, or why it may not: asked at each connection. Whoever may no longer stay is
     /// [disconnected](Switchboard::disconnect).
     async fn admit(&self, peer: &Peer<'_>) -> Result<NodeName, String>;
+
+    /// The answer to a question: whoever asks may be a stranger. `None`: it is given none.
+    async fn answer(&self, peer: &Peer<'_>, question: &[u8]) -> Option<Vec<u8>> {
+        let _ = (peer, question);
+        None
+    }
 
     /// Somebody was not let in.
     fn turned_away(&self, address: SocketAddr, why: Turned) {
@@ -76,6 +81,9 @@ pub enum Turned {
     /// It is no agent.
     #[error("it does not speak HTTP/2")]
     NoAgent,
+    /// Its question was none, or is not answered.
+    #[error("its question is not answered")]
+    Unanswered,
     /// The gate said no.
     #[error("{0}")]
     Refused(String),
@@ -122,11 +130,12 @@ impl Listener {
         place: (Option<OwnedSemaphorePermit>, Visit),
     ) {
         match self.admitted(tcp, address).await {
-            Ok((node, line)) => {
+            Ok(Some((node, line))) => {
                 drop(place);
                 let why = self.switchboard.far(&node).hold(line).await;
                 self.gate.left(&node, why);
             }
+            Ok(None) => {}
             Err(why) => self.gate.turned_away(address, why),
         }
     }
@@ -135,21 +144,29 @@ impl Listener {
         &self,
         tcp: TcpStream,
         address: SocketAddr,
-    ) -> Result<(NodeName, TlsStream<TcpStream>), Turned> {
+    ) -> Result<Option<(NodeName, TlsStream<TcpStream>)>, Turned> {
         // It only makes keystrokes quicker.
         let _ = tcp.set_nodelay(true);
         let mut config = ServerConfig::clone(&(self.tls)());
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![ALPN.to_vec(), QUESTION_ALPN.to_vec()];
         let limit = self.switchboard.limits().handshake;
         let shaken = timeout(limit, TlsAcceptor::from(Arc::new(config)).accept(tcp)).await;
         let line = shaken.map_err(|_| Turned::Late(limit))?.map_err(Turned::Tls)?;
         let session = line.get_ref().1;
-        if session.alpn_protocol() != Some(ALPN) {
+        let asks = session.alpn_protocol() == Some(QUESTION_ALPN);
+        if !asks && session.alpn_protocol() != Some(ALPN) {
             return Err(Turned::NoAgent);
         }
-        let certificates = session.peer_certificates().unwrap_or_default();
-        let admitted = self.gate.admit(&Peer { address, certificates }).await;
-        Ok((admitted.map_err(Turned::Refused)?, line))
+        let certificates = session.peer_certificates().unwrap_or_default().to_vec();
+        let peer = Peer { address, certificates: &certificates };
+        if asks {
+            let answered = hear(line, self.switchboard.limits(), async |question| {
+                self.gate.answer(&peer, &question).await
+            });
+            return answered.await.map(|()| None).ok_or(Turned::Unanswered);
+        }
+        let admitted = self.gate.admit(&peer).await;
+        Ok(Some((admitted.map_err(Turned::Refused)?, line)))
     }
 }
 

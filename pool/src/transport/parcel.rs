@@ -195,3 +195,42 @@ impl Read for PipeReader {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Peers of other versions read and write them.
+    #[test]
+    fn pieces_have_the_form_that_they_always_had() {
+        let lease = Lease { holder: "serve".into(), epoch: 1, number: 2, term: None };
+        let digest = Digest::of(b"x");
+        let (path, odd) = (Name::Text("a/b".into()), Name::Bytes(vec![255]));
+        let forms = [
+            (Piece::Under(None), json!({"under": null})),
+            (
+                Piece::Under(Some(lease)),
+                json!({"under": {"holder": "serve", "epoch": 1, "number": 2}}),
+            ),
+            (Piece::Content { digest, size: 3 }, json!({"content": {"digest": digest, "size": 3}})),
+            (Piece::Tree { digest }, json!({"tree": {"digest": digest}})),
+            (Piece::Folder { path: odd.clone() }, json!({"folder": {"path": [255]}})),
+            (
+                Piece::Link { path: path.clone(), target: odd },
+                json!({"link": {"path": "a/b", "target": [255]}}),
+            ),
+            (
+                Piece::File { path, executable: true, size: 3 },
+                json!({"file": {"path": "a/b", "executable": true, "size": 3}}),
+            ),
+            (Piece::TreeEnd, json!("tree-end")),
+            (Piece::End, json!("end")),
+        ];
+        for (piece, form) in forms {
+            assert_eq!(serde_json::to_value(&piece).unwrap(), form);
+            let read: Piece = serde_json::from_value(form.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), form);
+        }
+    }
+}

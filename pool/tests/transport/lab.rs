@@ -70,7 +70,7 @@ impl Authority {
         ServerConfig::builder_with_provider(ring)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
             .with_single_cert(chain, key)
             .unwrap()
     }
@@ -89,6 +89,17 @@ impl Authority {
     /// A node with a certificate of this authority that trusts another.
     pub fn client_of(&self, other: &Self, node: &str) -> ClientConfig {
         other.client(self.identity(node))
+    }
+}
+
+impl Authority {
+    /// Somebody without a certificate who trusts this authority.
+    pub fn stranger(&self) -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth()
     }
 }
 
@@ -112,6 +123,13 @@ impl Gate for Doorman {
         let known = self.known.lock().unwrap();
         let node = peer.certificates.first().and_then(|own| known.get(own.as_ref()));
         node.cloned().ok_or_else(|| "it is no node of this pool".to_owned())
+    }
+
+    /// Says back what it was asked, unless that is a secret.
+    async fn answer(&self, peer: &Peer<'_>, question: &[u8]) -> Option<Vec<u8>> {
+        let text = String::from_utf8_lossy(question);
+        let answer = format!("{text} with {} certificates", peer.certificates.len());
+        (text != "secret").then(|| answer.into_bytes())
     }
 
     fn turned_away(&self, _: SocketAddr, why: Turned) {

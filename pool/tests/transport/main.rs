@@ -5,6 +5,7 @@ mod contract;
 mod hostile;
 mod lab;
 mod life;
+mod questions;
 mod sessions;
 mod stranger;
 mod uploads;

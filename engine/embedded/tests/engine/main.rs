@@ -11,6 +11,9 @@ mod leases;
 mod life;
 mod person;
 mod played;
+#[expect(dead_code, reason = "more of a pool than these tests need")]
+#[path = "../../../../pool/tests/transport/lab.rs"]
+mod pool;
 mod resources;
 mod revisions;
 
