@@ -4,5 +4,11 @@
 //! Where tasks are placed, what a stack is, and where the controller keeps its records: callers hand in a
 //! store and take out values.
 
+mod asking;
 pub mod identity;
+mod reception;
+mod request;
 pub mod transport;
+
+pub use asking::{AskError, ask_to_join, identity_failure, renew};
+pub use reception::{Reception, Visit};

@@ -43,7 +43,7 @@ pub use delay::{beat_delay, retry_delay, tries_after};
 pub use far::Far;
 pub use limits::Limits;
 pub use line::DialError;
-pub use listener::{Gate, Listener, Peer, Turned};
+pub use listener::{Admitted, Gate, Listener, Peer, Turned};
 pub use question::ask;
 pub use serving::ServingError;
 pub use switchboard::Switchboard;

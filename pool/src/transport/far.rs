@@ -138,8 +138,12 @@ impl Far {
         let _ = self.events.send(Event::Missed);
     }
 
-    /// Speaks with the node over a line, until that is over.
-    pub(super) async fn hold(&self, line: impl AsyncRead + AsyncWrite + Unpin) -> Away {
+    /// Speaks with the node over a line, until that is over, or it may stay no longer.
+    pub(super) async fn hold(
+        &self,
+        line: impl AsyncRead + AsyncWrite + Unpin,
+        until: impl Future<Output = String>,
+    ) -> Away {
         let (line, last) = Heard::new(line);
         let (connection, driver) = match connect(line, self.limits.clone()).await {
             Ok(begun) => begun,
@@ -162,6 +166,7 @@ impl Far {
                 why.unwrap_or_else(ended)
             }
             why = &mut speaking => why,
+            why = until => Away::Disconnected(why),
             () = last.silent_for(self.limits.silence) => SilentPeer(self.limits.silence).into(),
         };
         held.why.clone()

@@ -9,6 +9,7 @@ use super::line::{ALPN, QUESTION_ALPN};
 use super::question::hear;
 use super::switchboard::Switchboard;
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use keel_engine::NodeName;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -44,9 +45,8 @@ pub struct Peer<'a> {
 /// Who may come in.
 #[async_trait]
 pub trait Gate: Send + Sync {
-    /// The node that has come, or why it may not: asked at each connection. Whoever may no longer stay is
-    /// [disconnected](Switchboard::disconnect).
-    async fn admit(&self, peer: &Peer<'_>) -> Result<NodeName, String>;
+    /// The node that has come, and how long it may stay; or why it may not. Asked at each connection.
+    async fn admit(&self, peer: &Peer<'_>) -> Result<Admitted, String>;
 
     /// The answer to a question: whoever asks may be a stranger. `None`: it is given none.
     async fn answer(&self, peer: &Peer<'_>, question: &[u8]) -> Option<Vec<u8>> {
@@ -63,6 +63,14 @@ pub trait Gate: Send + Sync {
     fn left(&self, node: &NodeName, why: Away) {
         let _ = (node, why);
     }
+}
+
+/// A node that may come in.
+pub struct Admitted {
+    /// What it is called.
+    pub node: NodeName,
+    /// Ends when it may stay no longer, with the reason.
+    pub until: BoxFuture<'static, String>,
 }
 
 /// Why somebody was not let in.
@@ -130,9 +138,9 @@ impl Listener {
         place: (Option<OwnedSemaphorePermit>, Visit),
     ) {
         match self.admitted(tcp, address).await {
-            Ok(Some((node, line))) => {
+            Ok(Some((Admitted { node, until }, line))) => {
                 drop(place);
-                let why = self.switchboard.far(&node).hold(line).await;
+                let why = self.switchboard.far(&node).hold(line, until).await;
                 self.gate.left(&node, why);
             }
             Ok(None) => {}
@@ -144,7 +152,7 @@ impl Listener {
         &self,
         tcp: TcpStream,
         address: SocketAddr,
-    ) -> Result<Option<(NodeName, TlsStream<TcpStream>)>, Turned> {
+    ) -> Result<Option<(Admitted, TlsStream<TcpStream>)>, Turned> {
         // It only makes keystrokes quicker.
         let _ = tcp.set_nodelay(true);
         let mut config = ServerConfig::clone(&(self.tls)());

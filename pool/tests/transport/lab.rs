@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use keel_engine::{Engine, NodeName};
 use keel_pool::transport::{
-    Agent, AgentState, Away, Far, Gate, Limits, Listener, Peer, Switchboard, Turned,
+    Admitted, Agent, AgentState, Away, Far, Gate, Limits, Listener, Peer, Switchboard, Turned,
 };
 use keel_testing::waiting::{in_time, until_holds};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -119,10 +119,11 @@ impl Doorman {
 
 #[async_trait]
 impl Gate for Doorman {
-    async fn admit(&self, peer: &Peer<'_>) -> Result<NodeName, String> {
+    async fn admit(&self, peer: &Peer<'_>) -> Result<Admitted, String> {
         let known = self.known.lock().unwrap();
         let node = peer.certificates.first().and_then(|own| known.get(own.as_ref()));
-        node.cloned().ok_or_else(|| "it is no node of this pool".to_owned())
+        let node = node.cloned().ok_or_else(|| "it is no node of this pool".to_owned())?;
+        Ok(Admitted { node, until: Box::pin(std::future::pending()) })
     }
 
     /// Says back what it was asked, unless that is a secret.

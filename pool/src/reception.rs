@@ -1,0 +1,106 @@
+//! The controller's gate: whoever dials in is let in by the record, and may join or renew by it.
+//!
+//! # Invariants
+//! - A node's connection ends when its record does.
+//! - Who has no certificate may ask to join; whose certificate is over may renew. Neither is ever connected.
+
+use crate::identity::{NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse};
+use crate::request::PoolRequest;
+use crate::transport::{Admitted, Away, Gate, Peer, Turned};
+use async_trait::async_trait;
+use keel_engine::NodeName;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a person may want to know of those who dial in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Visit {
+    /// A token was used that was used up: somebody else has it.
+    Misuse(TokenMisuse),
+    /// Somebody was not let in.
+    TurnedAway(SocketAddr, Turned),
+    /// A node's connection is over.
+    Left(NodeName, Away),
+}
+
+/// Lets nodes in.
+pub struct Reception {
+    registrar: Arc<Registrar>,
+    verifier: Arc<NodeVerifier>,
+    tell: Box<dyn Fn(Visit) + Send + Sync>,
+}
+
+impl Reception {
+    /// By these records. What a person may want to know is told as it happens.
+    pub fn new(
+        registrar: Arc<Registrar>,
+        verifier: Arc<NodeVerifier>,
+        tell: impl Fn(Visit) + Send + Sync + 'static,
+    ) -> Self {
+        Self { registrar, verifier, tell: Box::new(tell) }
+    }
+
+    fn identify(&self, peer: &Peer<'_>) -> Result<PeerIdentity, String> {
+        let shown = Some(peer.certificates).filter(|shown| !shown.is_empty());
+        self.verifier.identify(shown, now()).map_err(|error| error.to_string())
+    }
+
+    fn admitted(&self, subject: Subject) -> Result<Admitted, String> {
+        let removed = || format!("node {} was removed from the pool", subject.node);
+        let roster = self.registrar.roster();
+        let registry = roster.registry();
+        let node = registry.node(&subject.node).ok_or_else(removed)?.name.clone();
+        let until = Box::pin(async move {
+            roster.removed(&subject).await;
+            match roster.registry().node(&subject.node) {
+                Some(_) => "it has a newer key".to_owned(),
+                None => "it was removed from the pool".to_owned(),
+            }
+        });
+        Ok(Admitted { node, until })
+    }
+}
+
+#[async_trait]
+impl Gate for Reception {
+    async fn admit(&self, peer: &Peer<'_>) -> Result<Admitted, String> {
+        match self.identify(peer)? {
+            PeerIdentity::Node(subject) => self.admitted(subject),
+            PeerIdentity::Expired(subject) => {
+                Err(format!("the certificate of node {} is over: it has to renew", subject.node))
+            }
+            PeerIdentity::Stranger => Err("it shows no certificate: it may only join".to_owned()),
+        }
+    }
+
+    async fn answer(&self, peer: &Peer<'_>, question: &[u8]) -> Option<Vec<u8>> {
+        let identity = self.identify(peer).ok()?;
+        let answer = match serde_json::from_slice(question).ok()? {
+            PoolRequest::Join(request) => {
+                let outcome = self.registrar.join(&request, peer.address.ip(), now()).await;
+                outcome.alert.into_iter().for_each(|misuse| (self.tell)(Visit::Misuse(misuse)));
+                serde_json::to_vec(&outcome.answer)
+            }
+            PoolRequest::Renew(request) => {
+                serde_json::to_vec(&self.registrar.renew(&identity, &request, now()).await)
+            }
+        };
+        answer.ok()
+    }
+
+    fn turned_away(&self, address: SocketAddr, why: Turned) {
+        (self.tell)(Visit::TurnedAway(address, why));
+    }
+
+    fn left(&self, node: &NodeName, why: Away) {
+        (self.tell)(Visit::Left(node.clone(), why));
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,176 @@
+//! A node's whole way: a token, joining, serving, renewing, and its removal, with real records, keys and
+//! connections.
+
+mod support;
+
+use keel_engine::{Depth, Engine};
+use keel_pool::identity::{
+    ControllerKey, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion, NodeIdentity,
+    NodeVerifier, PrivateKey, Token, TokenSpec, controller_name,
+};
+use keel_pool::transport::{Agent, AgentState, Away, Far, Limits, Listener, Switchboard};
+use keel_pool::{Reception, Visit, ask_to_join, identity_failure, renew};
+use keel_testing::fake::Fake;
+use keel_testing::waiting::{in_time, until_holds};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::{DAY, HERE, authority, now, registrar};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+struct Pool {
+    folder: TempDir,
+    registrar: Arc<keel_pool::identity::Registrar>,
+    switchboard: Arc<Switchboard>,
+    address: String,
+    visits: mpsc::UnboundedReceiver<Visit>,
+}
+
+impl Pool {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = authority(folder.path());
+        let registrar = Arc::new(registrar(folder.path()).await.unwrap());
+        let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
+        let own = Arc::new(ControllerKey::new(authority, now()).unwrap());
+        let config = Arc::new(verifier.server_config(own).unwrap());
+        let (tell, visits) = mpsc::unbounded_channel();
+        // The test may be over.
+        let told = move |visit| drop(tell.send(visit));
+        let gate = Arc::new(Reception::new(registrar.clone(), verifier, told));
+        let tcp = TcpListener::bind((HERE, 0)).await.unwrap();
+        let address = tcp.local_addr().unwrap().to_string();
+        let switchboard = Arc::new(Switchboard::new(Limits::default()));
+        let tls = Arc::new(move || config.clone());
+        let listener = Listener { tcp, tls, gate, switchboard: switchboard.clone() };
+        tokio::spawn(listener.run());
+        Self { folder, registrar, switchboard, address, visits }
+    }
+
+    async fn token(&self) -> Token {
+        self.registrar.create_token(TokenSpec::by("ann"), now()).await.unwrap()
+    }
+
+    async fn ask(&self, token: Token, key: PrivateKey) -> JoinStep {
+        let attempt = JoinAttempt::new(token, key, "web".into(), KeelVersion::own());
+        in_time("an answer", ask_to_join(&self.address, attempt, &Limits::default())).await.unwrap()
+    }
+
+    async fn join(&self) -> NodeIdentity {
+        match self.ask(self.token().await, key()).await {
+            JoinStep::Joined(identity) => *identity,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn serve(&self, identity: &NodeIdentity) -> watch::Receiver<AgentState> {
+        let config = Arc::new(identity.client_config().unwrap());
+        let agent = Agent {
+            controller: self.address.clone(),
+            server_name: controller_name(),
+            tls: Arc::new(move || config.clone()),
+            engine: Arc::new(Fake::new("web")),
+            spool: self.folder.path().join("spool"),
+            limits: Limits::default(),
+        };
+        let (said, state) = watch::channel(AgentState::Dialing);
+        tokio::spawn(agent.run(said));
+        state
+    }
+
+    async fn far(&self) -> Arc<Far> {
+        let far = self.switchboard.far(&"web".into());
+        until_holds("the node connects", || async { far.away().is_none() }).await;
+        far
+    }
+
+    async fn visit(&mut self, what: &str) -> Visit {
+        in_time(what, self.visits.recv()).await.unwrap()
+    }
+}
+
+fn key() -> PrivateKey {
+    PrivateKey::generate().unwrap()
+}
+
+#[tokio::test]
+async fn a_node_joins_serves_and_is_gone_when_it_is_removed() {
+    let mut pool = Pool::open().await;
+    let identity = pool.join().await;
+    let mut state = pool.serve(&identity);
+    let far = pool.far().await;
+    far.observe(Depth::State).await.unwrap();
+    let removed = Instant::now();
+    pool.registrar.remove(&"web".into(), true, true).await.unwrap();
+    until_holds("it is gone", || async { far.away().is_some() }).await;
+    assert!(removed.elapsed() < Duration::from_secs(2), "{:?}", removed.elapsed());
+    let (_, why) = far.away().unwrap();
+    assert!(
+        matches!(&why, Away::Disconnected(why) if why == "it was removed from the pool"),
+        "{why}"
+    );
+    assert!(matches!(pool.visit("it left").await, Visit::Left(..)));
+    let knows = |state: &AgentState| match state {
+        AgentState::Waiting { why, .. } => identity_failure(why) == Some(IdentityFailure::Removed),
+        _ => false,
+    };
+    in_time("the agent knows that it was removed", state.wait_for(knows)).await.unwrap();
+    assert!(far.away().is_some());
+}
+
+#[tokio::test]
+async fn a_node_renews_and_serves_with_its_next_key() {
+    let pool = Pool::open().await;
+    let identity = pool.join().await;
+    let next = key();
+    let renewed = renew(&pool.address, &identity, next, &Limits::default()).await.unwrap();
+    assert_eq!(renewed.node(), identity.node());
+    assert_ne!(renewed.subject().key, identity.subject().key);
+    pool.serve(&renewed);
+    pool.far().await.observe(Depth::State).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_over_may_renew_and_nothing_else() {
+    let mut pool = Pool::open().await;
+    let long_ago = now() - 30 * DAY;
+    let (token, key_then) =
+        (pool.registrar.create_token(TokenSpec::by("ann"), long_ago).await, key());
+    let attempt = JoinAttempt::new(token.unwrap(), key_then, "web".into(), KeelVersion::own());
+    let request = attempt.request(long_ago).unwrap();
+    let answer = pool.registrar.join(&request, HERE, long_ago).await.answer;
+    let JoinStep::Joined(expired) = attempt.answered(answer) else { panic!("it joined") };
+    pool.serve(&expired);
+    let turned = pool.visit("it is not let in").await;
+    let Visit::TurnedAway(_, why) = turned else { panic!("{turned:?}") };
+    assert!(why.to_string().ends_with("is over: it has to renew"), "{why}");
+    let renewed = renew(&pool.address, &expired, key(), &Limits::default()).await.unwrap();
+    pool.serve(&renewed);
+    pool.far().await.observe(Depth::State).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_of_another_pool_is_not_sent_and_a_second_use_is_an_alert() {
+    let mut pool = Pool::open().await;
+    let other = Pool::open().await;
+    let step = pool.ask(other.token().await, key()).await;
+    let JoinStep::Stop(JoinFailure::Server(IdentityFailure::Pin(_))) = step else {
+        panic!("{step:?}")
+    };
+    assert!(matches!(pool.visit("it is turned away").await, Visit::TurnedAway(..)));
+    let token = pool.token().await;
+    let JoinStep::Joined(_) = pool.ask(token.clone(), key()).await else { panic!("it joins") };
+    let step = pool.ask(token, key()).await;
+    assert!(matches!(step, JoinStep::Stop(JoinFailure::Refused(_))), "{step:?}");
+    assert!(matches!(pool.visit("somebody is told").await, Visit::Misuse(_)));
+}
+
+#[tokio::test]
+async fn a_controller_that_is_away_is_asked_again() {
+    let pool = Pool::open().await;
+    let attempt = JoinAttempt::new(pool.token().await, key(), "web".into(), KeelVersion::own());
+    let nobody = TcpListener::bind((HERE, 0)).await.unwrap().local_addr().unwrap().to_string();
+    let step = ask_to_join(&nobody, attempt, &Limits::default()).await.unwrap();
+    assert!(matches!(step, JoinStep::Retry { .. }), "{step:?}");
+}
