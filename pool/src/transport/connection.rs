@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -201,9 +202,9 @@ impl Connection {
         let held = self.leases().remove(lease);
         let sent = self.requests.clone().send_request(route.request(), true);
         // Where the connection is broken, the node has released it. The stream goes when the answer has come: its
-        // end would say the same, and out of order.
-        if let (Ok((response, _)), Some(held)) = (sent, held) {
-            tokio::spawn(async move {
+        // end would say the same, and out of order. Without a runtime nothing follows that could come too early.
+        if let (Ok((response, _)), Ok(runtime)) = (sent, Handle::try_current()) {
+            runtime.spawn(async move {
                 let _ = response.await;
                 drop(held);
             });

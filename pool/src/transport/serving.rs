@@ -114,6 +114,8 @@ pub(super) async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_streams(STREAMS)
+        // Calls that are given up as soon as they are made are no attack of our own controller's.
+        .max_pending_accept_reset_streams(STREAMS as usize)
         .max_header_list_size(HEADERS)
         .data_frame_budget(SMALL_FRAMES);
     let begun = timeout(limits.hello, builder.handshake(line)).await;
