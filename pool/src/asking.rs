@@ -49,7 +49,7 @@ pub enum AskError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// What it answered is no answer.
-    #[error("the controller at {to} answers something else than it was asked")]
+    #[error("unexpected answer from the controller at {to}")]
     Answer {
         /// Where it listens.
         to: String,
@@ -64,7 +64,7 @@ pub enum AskError {
     #[error(transparent)]
     Refused(#[from] RenewError),
     /// No connection can be made with these keys.
-    #[error("no secure connection can be made with this node's keys")]
+    #[error("cannot use this node's keys for a secure connection")]
     Tls(#[source] rustls::Error),
 }
 

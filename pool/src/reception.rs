@@ -55,7 +55,7 @@ impl Reception {
         let until = Box::pin(async move {
             roster.removed(&subject).await;
             match roster.registry().node(&subject.node) {
-                Some(_) => "it has a newer key".to_owned(),
+                Some(_) => "the node has a newer key".to_owned(),
                 None => "it was removed from the pool".to_owned(),
             }
         });
@@ -68,10 +68,13 @@ impl Gate for Reception {
     async fn admit(&self, peer: &Peer<'_>) -> Result<Admitted, String> {
         match self.identify(peer)? {
             PeerIdentity::Node(subject) => self.admitted(subject),
-            PeerIdentity::Expired(subject) => {
-                Err(format!("the certificate of node {} is over: it has to renew", subject.node))
+            PeerIdentity::Expired(subject) => Err(format!(
+                "the certificate of node {} has expired: it may only renew",
+                subject.node
+            )),
+            PeerIdentity::Stranger => {
+                Err("the client has no certificate: it may only join".to_owned())
             }
-            PeerIdentity::Stranger => Err("it shows no certificate: it may only join".to_owned()),
         }
     }
 

@@ -146,7 +146,7 @@ async fn a_certificate_that_is_over_may_renew_and_nothing_else() {
     pool.serve(&expired);
     let turned = pool.visit("it is not let in").await;
     let Visit::TurnedAway(_, why) = turned else { panic!("{turned:?}") };
-    assert!(why.to_string().ends_with("is over: it has to renew"), "{why}");
+    assert!(why.to_string().ends_with("has expired: it may only renew"), "{why}");
     let renewed = renew(&pool.address, &expired, key(), &Limits::default()).await.unwrap();
     pool.serve(&renewed);
     pool.far().await.observe(Depth::State).await.unwrap();

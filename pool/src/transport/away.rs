@@ -14,7 +14,7 @@ pub enum Away {
     #[error("it has not connected since this controller started")]
     Never,
     /// The connection ended.
-    #[error("its connection ended")]
+    #[error("the connection was closed")]
     Ended(#[source] Option<Cause>),
     /// The connection is there, and silent.
     #[error(transparent)]
@@ -23,10 +23,10 @@ pub enum Away {
     #[error(transparent)]
     Version(#[from] VersionMismatch),
     /// It dialed anew before its connection ended.
-    #[error("it connected again, with another connection")]
+    #[error("the node opened a newer connection")]
     Replaced,
     /// This side ended the connection.
-    #[error("it was disconnected: {0}")]
+    #[error("disconnected by the controller: {0}")]
     Disconnected(String),
 }
 
@@ -38,10 +38,12 @@ impl Away {
     fn hint(&self, node: &NodeName) -> String {
         match self {
             Self::Version(mismatch) => mismatch.hint(),
-            Self::Disconnected(_) => format!("`keel node ls` tells whether {node} may connect"),
-            Self::Never | Self::Ended(_) | Self::Silent(_) | Self::Replaced => format!(
-                "see whether `keel agent` runs on {node}, and whether it can reach this controller"
-            ),
+            Self::Disconnected(_) => {
+                format!("run `keel node ls` to see whether {node} may connect")
+            }
+            Self::Never | Self::Ended(_) | Self::Silent(_) | Self::Replaced => {
+                format!("check that `keel agent` runs on {node} and can reach this controller")
+            }
         }
     }
 }
@@ -64,7 +66,7 @@ impl Absence {
     pub(super) fn error(&self, node: &NodeName) -> EngineError {
         EngineError::Failed {
             trouble: Trouble::Network,
-            what: format!("node {node} is not connected, since {}", shown(self.since)),
+            what: format!("node {node} has been disconnected since {}", shown(self.since)),
             cause: Some(Cause::of(&self.why)),
             hint: Some(self.why.hint(node)),
         }
@@ -96,9 +98,9 @@ mod tests {
         let silence = SilentPeer(std::time::Duration::from_secs(6));
         let absence = Absence { since: 1_764_419_400_123, why: silence.into() };
         let error = absence.error(&NodeName::new("n2"));
-        assert_eq!(error.to_string(), "node n2 is not connected, since 2025-11-29T12:30:00Z");
+        assert_eq!(error.to_string(), "node n2 has been disconnected since 2025-11-29T12:30:00Z");
         let cause = error.source().unwrap().to_string();
-        assert_eq!(cause, "nothing was heard from the other side for 6 seconds");
+        assert_eq!(cause, "no data received from the other side for 6 seconds");
         assert_eq!(error.trouble(), Some(Trouble::Network));
         assert!(error.hint().unwrap().contains("`keel agent` runs on n2"));
     }

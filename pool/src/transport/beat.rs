@@ -51,7 +51,7 @@ impl Pulse {
 
 /// A side that says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nothing was heard from the other side for {} seconds", .0.as_secs_f32())]
+#[error("no data received from the other side for {} seconds", .0.as_secs_f32())]
 pub struct SilentPeer(pub Duration);
 
 /// The node's side: beats until the stream breaks.

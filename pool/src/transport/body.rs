@@ -20,16 +20,16 @@ pub(super) const LENGTH: usize = 4;
 #[non_exhaustive]
 pub enum BodyError {
     /// The stream or the whole connection broke.
-    #[error("the stream broke")]
+    #[error("the stream was interrupted")]
     Stream(#[source] h2::Error),
     /// The other side reads no more.
-    #[error("the other side reads no more")]
+    #[error("the other side stopped reading")]
     Unread,
     /// It ended within a message.
-    #[error("it ended in the middle of a message")]
+    #[error("the stream ended in the middle of a message")]
     Cut,
     /// A message beyond what is allowed.
-    #[error("a message of {bytes} bytes is refused: at most {most} are allowed")]
+    #[error("a message of {bytes} bytes exceeds the limit of {most}")]
     TooLong {
         /// What was announced.
         bytes: u64,
@@ -40,7 +40,7 @@ pub enum BodyError {
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// Nothing came, or nothing was taken, for too long.
-    #[error("nothing moved for {0:?}")]
+    #[error("no progress for {0:?}")]
     Stalled(Duration),
 }
 

@@ -32,11 +32,11 @@ pub(super) enum CallError {
     Refused(#[from] EngineError),
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("the connection broke")]
+    #[error("the connection was lost")]
     Broken(#[source] h2::Error),
-    #[error("no answer came within {0:?}")]
+    #[error("no answer within {0:?}")]
     Late(Duration),
-    #[error("the node said something that is no answer to what it was asked")]
+    #[error("unexpected answer from the node")]
     Unexpected,
     #[error(transparent)]
     Version(#[from] VersionMismatch),
@@ -233,8 +233,8 @@ impl Connection {
 
 fn full() -> EngineError {
     EngineError::Conflict {
-        what: format!("{SESSIONS} sessions with tasks of this node are open"),
-        hint: Some("end one: a followed log, an exec or an attached terminal".into()),
+        what: format!("{SESSIONS} sessions with tasks on this node are already open"),
+        hint: Some("close one: a followed log, an exec or an attached terminal".into()),
     }
 }
 
@@ -254,7 +254,7 @@ fn sealed(call: &Call, limits: &Limits) -> Result<Vec<u8>> {
 pub(super) fn too_long(bytes: usize, limits: &Limits) -> EngineError {
     let most = limits.message;
     EngineError::Unsupported {
-        what: format!("a message of {bytes} bytes is too long: between nodes at most {most} go"),
+        what: format!("a message of {bytes} bytes exceeds the limit of {most} between nodes"),
         hint: None,
     }
 }
@@ -263,7 +263,7 @@ async fn answers(response: ResponseFuture) -> Result<Incoming> {
     let response = response.await.map_err(CallError::Broken)?;
     if response.status() != StatusCode::OK {
         return Err(EngineError::Unsupported {
-            what: format!("the node does not know this call ({})", response.status()),
+            what: format!("the node does not support this call ({})", response.status()),
             hint: Some("run the same version of keel on the controller and on its nodes".into()),
         }
         .into());
@@ -288,6 +288,6 @@ fn of_packing(error: PackError) -> CallError {
         PackError::Sealed(error) => error.into(),
         PackError::Message(error) => error.into(),
         PackError::Untaken(_) => BodyError::Unread.into(),
-        PackError::File(..) => EngineError::failed("the wishes are not sent", error).into(),
+        PackError::File(..) => EngineError::failed("cannot send the assignment", error).into(),
     }
 }

@@ -33,7 +33,7 @@ pub enum DialError {
         source: io::Error,
     },
     /// The sides do not trust each other.
-    #[error("no secure connection to the controller at {to}")]
+    #[error("cannot establish a secure connection to the controller at {to}")]
     Tls {
         /// Where.
         to: String,
@@ -42,7 +42,7 @@ pub enum DialError {
         source: io::Error,
     },
     /// Somebody else listens there.
-    #[error("what listens at {to} is no controller of nodes: it does not speak HTTP/2")]
+    #[error("{to} is not a keel controller: it does not speak HTTP/2")]
     NoController {
         /// Where.
         to: String,
@@ -59,7 +59,7 @@ pub enum DialError {
     #[error(transparent)]
     Serving(#[from] ServingError),
     /// A question was not answered.
-    #[error("the controller at {to} did not answer the question")]
+    #[error("the controller at {to} did not answer the request")]
     Unanswered {
         /// Where.
         to: String,

@@ -78,19 +78,19 @@ pub struct Admitted {
 #[non_exhaustive]
 pub enum Turned {
     /// What came is no TLS, or no certificate that is trusted.
-    #[error("no secure connection comes about")]
+    #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
     /// It took too long.
-    #[error("it said too little within {0:?}")]
+    #[error("the TLS handshake was not complete within {0:?}")]
     Late(Duration),
     /// From its address there are too many already.
-    #[error("{FROM_ONE} others from its address have not proved yet who they are")]
+    #[error("more than {FROM_ONE} unauthenticated connections from this address")]
     Many,
     /// It is no agent.
-    #[error("it does not speak HTTP/2")]
+    #[error("the client does not speak HTTP/2")]
     NoAgent,
     /// Its question was none, or is not answered.
-    #[error("its question is not answered")]
+    #[error("the request was not answered")]
     Unanswered,
     /// The gate said no.
     #[error("{0}")]

@@ -70,10 +70,10 @@ pub(super) enum PackError {
     Sealed(#[from] EngineError),
     #[error(transparent)]
     Message(#[from] BodyError),
-    #[error("cannot read {} of the files for a node", .0.display())]
+    #[error("cannot read {} to send it to a node", .0.display())]
     File(PathBuf, #[source] io::Error),
     /// The other side takes no more; what it answered says why.
-    #[error("the parcel is not taken any more")]
+    #[error("the node stopped reading the assignment")]
     Untaken(#[source] io::Error),
 }
 

@@ -46,13 +46,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[non_exhaustive]
 pub enum ServingError {
     /// The controller ended it, or the network did.
-    #[error("the connection ended")]
+    #[error("the connection was closed")]
     Ended(#[source] Option<h2::Error>),
     /// The controller said nothing for too long.
     #[error(transparent)]
     Silent(#[from] SilentPeer),
     /// It does not say its versions, or something else than these.
-    #[error("the controller does not say its version")]
+    #[error("the controller did not send its version")]
     NoHello(#[source] Option<BodyError>),
     /// It speaks other versions.
     #[error(transparent)]

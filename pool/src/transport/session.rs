@@ -59,7 +59,7 @@ impl FrameReader for SessionReader {
 }
 
 fn broken(node: &NodeName, error: &BodyError) -> String {
-    let mut text = format!("the session with node {node} broke: {error}");
+    let mut text = format!("the session with node {node} was interrupted: {error}");
     let mut next = error.source();
     while let Some(cause) = next {
         text += &format!(": {cause}");

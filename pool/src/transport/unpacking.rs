@@ -16,19 +16,19 @@ const ENTRY: usize = 64 << 10;
 /// Why a parcel is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UnpackError {
-    #[error("the wishes for this node came to an end before their time")]
+    #[error("the assignment for this node ended early")]
     Line(#[source] io::Error),
     #[error(transparent)]
     Wire(#[from] WireError),
-    #[error("{what} of {bytes} bytes: this node takes {most} at most")]
+    #[error("{what} of {bytes} bytes exceed this node's limit of {most}")]
     TooLong { what: &'static str, bytes: u64, most: u64 },
-    #[error("the wishes for this node are out of order")]
+    #[error("the assignment for this node is malformed")]
     Disorder,
-    #[error("content {0} came as something else")]
+    #[error("content {0} does not match its digest")]
     Content(Digest),
     #[error(transparent)]
     Tree(#[from] TreeError),
-    #[error("cannot put files aside that came for this node")]
+    #[error("cannot store the files sent to this node")]
     Disk(#[source] io::Error),
 }
 
@@ -37,9 +37,9 @@ impl From<UnpackError> for EngineError {
         match error {
             UnpackError::Wire(error) => error.into(),
             UnpackError::Disk(source) => {
-                Self::failed("cannot put files aside that came for this node", source)
+                Self::failed("cannot store the files sent to this node", source)
             }
-            UnpackError::Line(_) => Self::failed("the wishes are not taken", error),
+            UnpackError::Line(_) => Self::failed("the assignment was not received", error),
             UnpackError::TooLong { .. }
             | UnpackError::Disorder
             | UnpackError::Content(_)
@@ -108,7 +108,7 @@ impl<R: Read> Parcel<'_, R> {
         let mut length = [0; LENGTH];
         self.from.read_exact(&mut length).map_err(UnpackError::Line)?;
         let length = u32::from_be_bytes(length) as usize;
-        within("a message", length as u64, most as u64)?;
+        within("messages", length as u64, most as u64)?;
         Ok((wire::open(&self.exactly(length)?)?, length))
     }
 

@@ -42,7 +42,7 @@ impl Hello {
 /// Two sides that share no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "keel {} here and keel {} there are too far apart: here {what} {here} is spoken, there {there}",
+    "keel {} on this side and keel {} on the other share no {what}: this side supports {here}, the other {there}",
     .ours.keel, .theirs.keel
 )]
 pub struct VersionMismatch {
@@ -60,8 +60,8 @@ impl VersionMismatch {
     #[must_use]
     pub fn hint(&self) -> String {
         let (place, keel) = match self.here.newest < self.there.oldest {
-            true => ("here", &self.theirs.keel),
-            false => ("there", &self.ours.keel),
+            true => ("on this side", &self.theirs.keel),
+            false => ("on the other side", &self.ours.keel),
         };
         format!("upgrade keel {place} to version {keel}")
     }
@@ -70,8 +70,8 @@ impl VersionMismatch {
 /// Whether both sides share a version of everything. Both come to the same result.
 pub fn agree(ours: &Hello, theirs: &Hello) -> Result<(), VersionMismatch> {
     let pairs = [
-        ("the node transport's version", ours.transport, theirs.transport),
-        ("the node protocol's version", ours.contract, theirs.contract),
+        ("version of the node transport", ours.transport, theirs.transport),
+        ("version of the node protocol", ours.contract, theirs.contract),
     ];
     for (what, here, there) in pairs {
         if here.newest.min(there.newest) < here.oldest.max(there.oldest) {
@@ -121,15 +121,21 @@ mod tests {
         let mismatch = agree(&old, &new).unwrap_err();
         assert_eq!(
             mismatch.to_string(),
-            "keel 1.0.0 here and keel 3.1.0 there are too far apart: here the node transport's version \
-             1 to 2 is spoken, there 3 to 4"
+            "keel 1.0.0 on this side and keel 3.1.0 on the other share no version of the node transport: this \
+             side supports 1 to 2, the other 3 to 4"
         );
-        assert_eq!(mismatch.hint(), "upgrade keel here to version 3.1.0");
-        assert_eq!(agree(&new, &old).unwrap_err().hint(), "upgrade keel there to version 3.1.0");
+        assert_eq!(mismatch.hint(), "upgrade keel on this side to version 3.1.0");
+        assert_eq!(
+            agree(&new, &old).unwrap_err().hint(),
+            "upgrade keel on the other side to version 3.1.0"
+        );
         let contract = Versions { oldest: 9, newest: 9 };
         let later = Hello { contract, ..Hello::own() };
         let mismatch = agree(&Hello::own(), &later).unwrap_err();
-        assert!(mismatch.to_string().contains("the node protocol's version 1"), "{mismatch}");
+        assert!(
+            mismatch.to_string().contains("no version of the node protocol: this side supports 1,"),
+            "{mismatch}"
+        );
     }
 
     #[test]

@@ -104,7 +104,7 @@ async fn an_answer_over_the_limit_is_refused_by_its_announcement() {
     let far = lab.far("n1");
     connected(&far).await;
     let error = with_causes(&far.observe(Depth::State).await.unwrap_err());
-    assert!(error.contains("a message of 4294967295 bytes is refused"), "{error}");
+    assert!(error.contains("a message of 4294967295 bytes exceeds the limit"), "{error}");
     far.assign(&[]).await.unwrap();
 }
 
@@ -126,7 +126,7 @@ async fn answers_that_are_none_are_errors_of_that_call_alone() {
     assert!(matches!(unknown, EngineError::Unsupported { .. }), "{unknown:?}");
     let open = Open::Attach { task: TaskId::from_seed("x"), stdin: false };
     let cut = with_causes(&far.open(open).await.err().unwrap());
-    assert!(cut.contains("it ended in the middle of a message"), "{cut}");
+    assert!(cut.contains("the stream ended in the middle of a message"), "{cut}");
     far.assign(&[]).await.unwrap();
 }
 
@@ -164,12 +164,12 @@ async fn a_controller_that_says_nothing_is_left() {
     let odd = OddController::listen(lab.authority.server()).await;
     let mut agent = lab.agent("n1", Arc::new(Fake::new("n1")), odd.address);
     let mut line = odd.accept().await;
-    assert_eq!(agent.waits().await, "the controller does not say its version");
+    assert_eq!(agent.waits().await, "the controller did not send its version");
     closed(&mut line).await;
     let (_requests, connection) = h2::client::handshake(odd.accept().await).await.unwrap();
     let _driving = tokio::spawn(connection);
     agent.dials_again().await;
-    assert_eq!(agent.waits().await, "the controller does not say its version");
+    assert_eq!(agent.waits().await, "the controller did not send its version");
 }
 
 #[tokio::test]
@@ -179,11 +179,11 @@ async fn a_message_over_the_limit_is_refused_on_both_sides() {
     let exec = Exec { command: vec!["x".repeat(10_000)], ..Exec::default() };
     let open = Open::Exec { task: TaskId::from_seed("x"), exec };
     let refused = far.open(open).await.err().unwrap();
-    assert!(refused.to_string().contains("between nodes at most 10000 go"), "{refused}");
+    assert!(refused.to_string().contains("exceeds the limit of 10000 between nodes"), "{refused}");
     let spec = VolumeSpec { name: "x".repeat(10_000), ..VolumeSpec::default() };
     let wish = Assignment::Volume { spec, wanted: Presence::Present };
     let refused = far.assign(&[wish]).await.unwrap_err();
     assert!(matches!(refused, EngineError::Unsupported { .. }), "{refused:?}");
-    assert!(refused.to_string().contains("this node takes"), "{refused}");
+    assert!(refused.to_string().contains("exceed this node's limit"), "{refused}");
     far.observe(Depth::State).await.unwrap();
 }

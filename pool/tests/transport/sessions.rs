@@ -170,7 +170,7 @@ async fn a_cut_connection_ends_a_session_with_an_error_and_touches_no_task() {
     let Some(Frame::Error(error)) = in_time("the session ends", hears.receive()).await else {
         panic!("a session that breaks says so")
     };
-    assert!(error.starts_with("the session with node n1 broke: "), "{error}");
+    assert!(error.starts_with("the session with node n1 was interrupted: "), "{error}");
     assert_eq!(hears.receive().await, None);
     let refused = says.send(Frame::Stdin(b"x".to_vec())).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::BrokenPipe);

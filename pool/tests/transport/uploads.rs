@@ -76,7 +76,7 @@ async fn a_file_that_cannot_be_read_is_named_and_costs_no_more_than_its_call() {
     let tree = Tree::new(Digest::of(b"x"), entries, files).unwrap();
     let wishes = [Assignment::Content(Content::of(*b"before")), Assignment::Tree(tree)];
     let error = with_causes(&far.assign(&wishes).await.unwrap_err());
-    assert!(error.contains("cannot read gone of the files for a node"), "{error}");
+    assert!(error.contains("cannot read gone to send it to a node"), "{error}");
     assert!(error.contains("No such file"), "{error}");
     far.observe(Depth::State).await.unwrap();
     assert_eq!(fake.content(&Digest::of(b"before")), None, "a parcel is taken whole or not at all");

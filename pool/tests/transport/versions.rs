@@ -24,9 +24,9 @@ async fn a_controller_knows_that_an_agent_is_too_far_apart() {
     until_holds("the controller knows", known).await;
     let error = far.observe(Depth::State).await.unwrap_err();
     let text = with_causes(&error);
-    let both = format!("keel {OWN} here and keel 99.0.0 there are too far apart");
+    let both = format!("keel {OWN} on this side and keel 99.0.0 on the other share no version");
     assert!(text.contains("node n1") && text.contains(&both), "{text}");
-    assert_eq!(error.hint(), Some("upgrade keel here to version 99.0.0"));
+    assert_eq!(error.hint(), Some("upgrade keel on this side to version 99.0.0"));
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn an_agent_knows_that_a_controller_is_too_far_apart() {
     let said = in_time("it says its own version", body.data()).await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&said).contains(OWN), "{said:?}");
     let why = agent.waits().await;
-    let both = format!("keel {OWN} here and keel 99.0.0 there are too far apart");
+    let both = format!("keel {OWN} on this side and keel 99.0.0 on the other share no version");
     assert!(why.contains(&both), "{why}");
     let _ = in_time("it ends the connection", driving).await.unwrap();
 }

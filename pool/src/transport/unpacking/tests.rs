@@ -110,11 +110,11 @@ fn what_is_over_a_limit_is_refused_by_its_announcement() {
     let content = |byte| Assignment::Content(Content::of([byte; 6]));
     assert_eq!(
         refused(&[content(1), content(2)]),
-        "configs and secrets of 12 bytes: this node takes 10 at most"
+        "configs and secrets of 12 bytes exceed this node's limit of 10"
     );
     assert_eq!(
         refused(&[Assignment::Tree(tree())]),
-        "the files of a mount of 3145728 bytes: this node takes 1048576 at most"
+        "the files of a mount of 3145728 bytes exceed this node's limit of 1048576"
     );
     refused(&[image(), image(), image(), image(), image(), image()]);
 }
