@@ -135,6 +135,7 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
             Hold::Suspended { .. }
             | Hold::OwnedBy { .. }
             | Hold::NotRunYet { .. }
+            | Hold::Lacking { .. }
             | Hold::RunsInDocker { .. } => OperationState::Held,
             _ => OperationState::Succeeded,
         },
@@ -243,7 +244,8 @@ fn line(entry: &Entry) -> String {
 }
 
 /// What an entry tells of something else: an image's failure is not told again for each slot that
-/// needs it, nor a revision's for each slot that is left as it is.
+/// needs it, nor a revision's for each slot that is left as it is, nor what a machine lacks for each that waits
+/// with it.
 fn is_told_by_another(entry: &Entry, all: &[&Entry]) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
     let others = all.iter().filter(|other| other.subject != entry.subject);
@@ -263,6 +265,11 @@ fn is_told_by_another(entry: &Entry, all: &[&Entry]) -> bool {
         }
         (Hold::NotFound { subject }, about, Verdict::Hold(Hold::NotFound { subject: missing })) => {
             subject == missing && missing == about
+        }
+        (Hold::Lacking { service, .. }, Subject::Slot(about), Verdict::Hold(same)) => {
+            let of_service = |slot: &Slot| slot.service == *service;
+            let is_own = matches!(&entry.subject, Subject::Slot(slot) if of_service(slot));
+            hold == same && of_service(about) && !is_own
         }
         _ => false,
     })

@@ -251,7 +251,7 @@ fn holder(path: &FieldPath) -> Option<FieldPath> {
     }
 }
 
-/// Legal Compose that this version does not run yet, or cannot here.
+/// Legal Compose that this version does not run yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The field path.

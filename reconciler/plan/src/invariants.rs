@@ -31,6 +31,7 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
         check.acts_have_wishes(),
         check.nodes_answer(),
         check.tasks_stay(),
+        check.machines_have(),
     ]
     .concat()
 }
@@ -357,6 +358,20 @@ impl<'a> Check<'a> {
             (*has != wish.node).then(|| format!("task {} is told on node {}", task.id, wish.node))
         });
         elsewhere.collect()
+    }
+
+    /// No new task asks its node's machine for what that lacks.
+    fn machines_have(&self) -> Vec<String> {
+        let lacking = self.plan.wishes().filter_map(|wish| {
+            let Assignment::Task(task) = &wish.what else { return None };
+            let is_new = self.known(task).is_none() && task.goal <= Goal::Running;
+            let host =
+                is_new.then(|| self.inputs.nodes.known(&wish.node))?.map(|seen| &seen.host)?;
+            let mut devices = task.spec.devices.iter();
+            let device = devices.find(|device| host.has_device(&device.source) == Some(false))?;
+            Some(format!("task {} asks node {} for {}", task.id, wish.node, device.source))
+        });
+        lacking.collect()
     }
 
     fn acts(&self) -> impl Iterator<Item = (&'a Slot, &'a Reason, &'a [Wish])> {

@@ -35,6 +35,7 @@ mod draft;
 mod facts;
 mod inputs;
 mod judge;
+mod machine;
 mod memory;
 mod occupants;
 mod placed;

@@ -318,7 +318,7 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     match hold {
         Hold::Converged | Hold::Complete | Hold::Stopped => true,
         // Where an earlier one runs on, coming back to this would end it.
-        Hold::NotRunYet { .. } => match &entry.subject {
+        Hold::NotRunYet { .. } | Hold::Lacking { .. } => match &entry.subject {
             Subject::Slot(slot) => facts
                 .slots
                 .get(slot)

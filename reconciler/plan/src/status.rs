@@ -8,6 +8,7 @@ use crate::Inputs;
 use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::desired::Held;
 use crate::facts::{self, Facts, Occupants, Want};
+use crate::machine::lack_beyond;
 use crate::memory::is_complete;
 use crate::standing::{KnownBad, Suspended, Taken};
 use crate::text::of_note;
@@ -334,6 +335,7 @@ fn why_empty(slot: Slot, hold: Hold) -> Option<Note> {
         Hold::Failed { cause } => Some(Note::Failed { slot, cause }),
         Hold::RunsInDocker { .. }
         | Hold::NotFound { .. }
+        | Hold::Lacking { .. }
         | Hold::NotRunYet { .. }
         | Hold::AwaitingDependency { .. }
         | Hold::AwaitingHealth { .. }
@@ -373,7 +375,8 @@ fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Optio
         Condition::Waiting { hold: Hold::InProgress { activity }, .. } if task.attempts > 0 => {
             Some(Note::Trying { slot, activity })
         }
-        _ => None,
+        // It runs as it did, and cannot be changed as asked.
+        _ => lack_beyond(facts, want, &task.spec).map(|hold| Note::Waits { slot, hold }),
     }
 }
 

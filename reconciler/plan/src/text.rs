@@ -276,6 +276,7 @@ fn json_of_hold(hold: &Hold) -> serde_json::Value {
         Hold::InProgress { activity } => ("what", of_activity(activity)),
         Hold::Failed { cause } | Hold::Late { cause } => ("what", of_failure(cause)),
         Hold::NotFound { subject } => ("what", of_subject(subject)),
+        Hold::Lacking { .. } => ("why", of_hold(hold)),
         Hold::KnownBad { cause, .. } => ("reason", of_failure(cause)),
         Hold::OwnedBy { holder } => ("owner", of_holder(holder)),
         Hold::NotRunYet { because, .. } => ("why", of_not_run(because)),

@@ -5,6 +5,7 @@ use crate::condition::is_still;
 use crate::desired::{Condition, DependsOn, Owner};
 use crate::draft::Draft;
 use crate::facts::{Facts, Occupants, Want, short, slot};
+use crate::machine;
 use crate::memory::is_complete;
 use crate::standing::Pull;
 use crate::verdict::{Hold, Subject, Verdict};
@@ -21,6 +22,7 @@ const AGAIN: u64 = 15_000;
 pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     dependency(facts, draft, want)
         .or_else(|| namespace(facts, want))
+        .or_else(|| machine::lack(facts, want))
         .or_else(|| image(facts, draft, want))
         .or_else(|| resources(facts, want))
         .or_else(|| name(facts, draft, want))
@@ -53,7 +55,10 @@ pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, nu
     };
     let needs = || Needs { slot: slot.clone(), condition, hold: Box::new(hold.clone()) };
     match hold {
-        Hold::NotRunYet { .. } | Hold::RunsInDocker { .. } | Hold::NotFound { .. } => {
+        Hold::NotRunYet { .. }
+        | Hold::RunsInDocker { .. }
+        | Hold::NotFound { .. }
+        | Hold::Lacking { .. } => {
             let (field, because) = (format!("depends_on.{service}"), NotRunBecause::Needs(needs()));
             Hold::NotRunYet { field, because, at: None }
         }
@@ -125,7 +130,7 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
     Some(Hold::AwaitingImage { image: reference.clone(), failure })
 }
 
-/// What others have to give, and the revision still lacks: images, ports, external networks and
+/// What others have to give, and the revision still lacks: devices, images, ports, external networks and
 /// volumes. Until all of it is there, nothing old is touched. What comes back after a failure takes
 /// what there is.
 pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Option<Hold> {
@@ -136,7 +141,8 @@ pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Opti
         facts.slots.iter().filter_map(|(slot, all)| to_start(facts, slot, all)).collect();
     let (slot, hold) = wants.into_iter().find_map(|(slot, want)| {
         let external = |want| resources(facts, want).filter(|h| matches!(h, Hold::NotFound { .. }));
-        let hold = image(facts, draft, want)
+        let hold = machine::lack(facts, want)
+            .or_else(|| image(facts, draft, want))
             .or_else(|| external(want))
             .or_else(|| name(facts, draft, want))
             .or_else(|| port(facts, draft, want))?;

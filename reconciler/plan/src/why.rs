@@ -17,7 +17,7 @@ pub use gist::gist;
 
 use crate::desired::{Origin, Owner};
 use crate::subject::Subject;
-use keel_engine::{Failure, NodeName, Slot};
+use keel_engine::{Failure, Limit, NodeName, Slot};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +109,17 @@ pub enum Hold {
         /// Which.
         subject: Subject,
     },
+    /// The node's machine lacks what a service asks for, so that no task of it could start there.
+    Lacking {
+        /// The node.
+        node: NodeName,
+        /// The service.
+        service: String,
+        /// What the machine lacks.
+        what: MachineLack,
+        /// Where the service asks for it.
+        at: Option<Origin>,
+    },
     /// It left the source, but pruning is off, or it is data.
     Kept {
         /// Why.
@@ -147,6 +158,7 @@ impl Hold {
             | Self::NotRunYet { .. }
             | Self::RunsInDocker { .. }
             | Self::NotFound { .. }
+            | Self::Lacking { .. }
             | Self::Kept { .. }
             | Self::ReportOnly
             | Self::NodeUnknown { .. } => true,
@@ -194,10 +206,26 @@ pub struct Needs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotRunBecause {
-    /// This version, or this place, does not do it: the words that lowering has for the field.
+    /// This version does not do it: the words that lowering has for the field.
     Unsupported(String),
     /// It needs what is not run here.
     Needs(Needs),
+}
+
+/// What a machine lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum MachineLack {
+    /// A device.
+    Device {
+        /// Its path on the host.
+        path: String,
+    },
+    /// A kernel that can keep this limit.
+    Limit {
+        /// Which.
+        limit: Limit,
+    },
 }
 
 /// What a person gave.

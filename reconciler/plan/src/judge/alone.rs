@@ -6,6 +6,7 @@ use super::reasons::{located, open};
 use crate::condition::{Condition, Fault, available_since};
 use crate::desired::DriftPolicy;
 use crate::draft::{Judgment, act, hold};
+use crate::machine::lack_beyond;
 use crate::memory::is_complete;
 use crate::verdict::{Action, Hold, Reason};
 use crate::why::{Activity, PersonsCommand};
@@ -19,6 +20,9 @@ impl Judge<'_, '_> {
         }
         let differences = diff(&task.spec, &self.want.spec);
         if !differences.is_empty() {
+            if let Some(lack) = lack_beyond(self.facts, self.want, &task.spec) {
+                return hold(lack);
+            }
             let reason =
                 Reason::Changed { differences: located(differences, &self.want.service.origins) };
             let wish = wish::update(task, self.want, self.draft.generation);

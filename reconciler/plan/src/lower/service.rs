@@ -1,7 +1,7 @@
 //! One service: its topics put together.
 
 use super::{Lowering, depends, deploy, health, limits, origins, ports, process, security};
-use crate::desired::{DesiredService, Held, Origin};
+use crate::desired::{DesiredService, Held};
 use keel_engine::{TaskSpec, hash_of, labels};
 use keel_spec::{Code, Problem, Service};
 
@@ -15,7 +15,8 @@ impl Lowering<'_> {
         spec.healthcheck = service.health.as_ref().map(health::lower);
         spec.restart = deploy::restart(service.restart);
         spec.labels = self.labels(service);
-        (spec.container_name, spec.networks) = (self.container_name(service), self.attach(service));
+        (spec.container_name, spec.networks) =
+            (self.container_name(service), self.attach(service));
         spec.tmpfs = super::mounts::tmpfs(service);
         spec.network_mode = super::networks::mode(&service.networking.mode);
         (spec.ports, spec.volumes) =
@@ -59,10 +60,9 @@ impl Lowering<'_> {
         all
     }
 
-    /// What the loader holds (also for what the service uses), and what this host lacks.
+    /// What the loader holds, also for what the service uses.
     fn held(&self, service: &Service) -> Vec<Held> {
-        let loaded = service.held.iter().map(|held| self.holds(held));
-        loaded.chain(self.missing_here(service)).collect()
+        service.held.iter().map(|held| self.holds(held)).collect()
     }
 
     fn holds(&self, held: &keel_spec::Held) -> Held {
@@ -71,25 +71,6 @@ impl Lowering<'_> {
             why: held.why.clone(),
             at: Some(origins::origin(&held.span, &held.path, self.stack)),
         }
-    }
-
-    /// Devices that this host does not have.
-    fn missing_here(&self, service: &Service) -> Vec<Held> {
-        let at = |path: &str| -> Option<Origin> {
-            service.origins.nearest(path).map(|span| origins::origin(span, path, self.stack))
-        };
-        let missing =
-            |path: &str| self.sources.kind(std::path::Path::new(path)) == keel_spec::Kind::Missing;
-        let known = |field: &str| service.held.iter().any(|held| held.path.starts_with(field));
-        let devices = service.security.devices.iter().enumerate().filter_map(|(i, device)| {
-            let field = format!("devices[{i}]");
-            (missing(&device.source) && !known(&field)).then(|| Held {
-                why: format!("this host has no {}", device.source),
-                at: at(&field),
-                field,
-            })
-        });
-        devices.collect()
     }
 
     fn health_timeout(&mut self, service: &Service) -> Option<u64> {

@@ -136,7 +136,10 @@ impl Note {
             | Self::Image { .. } => 1,
             Self::Suspended { .. } | Self::RolledBack { .. } | Self::Held { .. } => 2,
             Self::Waits { hold, .. } => match hold {
-                Hold::RunsInDocker { .. } | Hold::NotFound { .. } | Hold::NotRunYet { .. } => 2,
+                Hold::RunsInDocker { .. }
+                | Hold::NotFound { .. }
+                | Hold::Lacking { .. }
+                | Hold::NotRunYet { .. } => 2,
                 _ => 3,
             },
             Self::Stopped { .. } => 3,

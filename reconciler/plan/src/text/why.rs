@@ -3,9 +3,10 @@
 use crate::facts::short;
 use crate::subject::Subject;
 use crate::why::{
-    Activity, Awaited, Ending, FailureCause, Followed, Hold, Holder, KeptBecause, Needs,
-    NotRunBecause, PersonsCommand,
+    Activity, Awaited, Ending, FailureCause, Followed, Hold, Holder, KeptBecause, MachineLack,
+    Needs, NotRunBecause, PersonsCommand,
 };
+use keel_engine::NodeName;
 use std::fmt;
 
 /// What failed. Of a slot's own, the slot's name is to be put before it.
@@ -229,9 +230,27 @@ pub fn of_hold(hold: &Hold) -> String {
         }
         Hold::RunsInDocker { container } => format!("runs in Docker as {container}"),
         Hold::NotFound { subject } => of_missing(subject),
+        Hold::Lacking { node, service, what, at } => {
+            let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+            of_lack(node, service, what, &at)
+        }
         Hold::Kept { because } => format!("kept: {}", of_kept(because)),
         Hold::ReportOnly => "drifted, and the policy is to report only".into(),
         Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
+    }
+}
+
+/// What a node's machine lacks for a service, and what to do about it.
+fn of_lack(node: &NodeName, service: &str, what: &MachineLack, at: &str) -> String {
+    match what {
+        MachineLack::Device { path } => format!(
+            "node {node} has no device {path}, which service {service} asks for{at}: attach the device, or \
+             remove it from `devices`"
+        ),
+        MachineLack::Limit { limit } => format!(
+            "the kernel of node {node} cannot limit {limit}, which service {service} asks for{at}: enable the \
+             cgroup controller, or remove the limit"
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ mod before_deploy;
 mod drift;
 mod gate;
 mod jobs;
+mod machine;
 mod node;
 mod nodes;
 mod person;

@@ -7,8 +7,8 @@ use keel_plan::status::{Note, status};
 use keel_plan::text::{self, of_notes};
 use keel_plan::verdict::{Action, Entry, Hold, Reason, Subject, Verdict};
 use keel_plan::why::{
-    Activity, Awaited, Ending, FailureCause, Followed, Holder, KeptBecause, Needs, NotRunBecause,
-    PersonsCommand,
+    Activity, Awaited, Ending, FailureCause, Followed, Holder, KeptBecause, MachineLack, Needs,
+    NotRunBecause, PersonsCommand,
 };
 
 fn crashed() -> World {
@@ -72,6 +72,12 @@ fn the_json_of_a_plan_has_words_and_data() {
         Hold::Kept { because: KeptBecause::PruneOff },
         Hold::OwnedBy { holder: Holder::Stack("blog".into()) },
         Hold::AwaitingDependency { service: "db".into(), condition: Awaited::Completed },
+        Hold::Lacking {
+            node: "n1".into(),
+            service: "web".into(),
+            what: MachineLack::Device { path: "/dev/dri".into() },
+            at: None,
+        },
         Hold::NotRunYet {
             field: "depends_on.db".into(),
             because: NotRunBecause::Needs(needs),
@@ -91,6 +97,7 @@ fn the_json_of_a_plan_has_words_and_data() {
     {"kept":{"because":{"kind":"prune-off"},"why":"it is not in the source, but prune is off"}}
     {"owned-by":{"holder":{"stack":"blog"},"owner":"stack blog"}}
     {"awaiting-dependency":{"condition":"completed","service":"db"}}
+    {"lacking":{"at":null,"node":"n1","service":"web","what":{"kind":"device","path":"/dev/dri"},"why":"node n1 has no device /dev/dri, which service web asks for: attach the device, or remove it from `devices`"}}
     {"not-run-yet":{"at":null,"because":{"needs":{"condition":"healthy","hold":{"not-found":{"subject":{"network":"lan"}}},"slot":{"service":"db","slot":"1","stack":"shop"}}},"field":"depends_on.db","why":"needs db.1 healthy: network lan does not exist: `keel network create lan` creates it"}}
     "#);
     let reasons = [
