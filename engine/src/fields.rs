@@ -5,6 +5,7 @@
 //! - Whoever acts on a [`Field`] matches without a wildcard, so that a forgotten one does not
 //!   compile; a test below keeps the list and [`TaskSpec`] together.
 
+mod attachment;
 mod resource;
 
 use crate::{Limit, Mount, MountSource, Port, TaskSpec, Ulimit, Value};
@@ -12,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+pub(crate) use attachment::attachment_diff;
+pub use attachment::{
+    ATTACHMENT_FIELDS, AttachmentField, AttachmentReader, AttachmentRow, attachment_value,
+};
 pub use resource::{
     NETWORK_FIELDS, NetworkField, NetworkReader, ResourceChange, ResourceRow, VOLUME_FIELDS,
     VolumeField, resource_diff,
@@ -86,8 +91,8 @@ pub enum Reader {
     Mounts,
     /// Whose network namespace it is in.
     Namespace,
-    /// The links in its namespace, and their other ends.
-    Links,
+    /// Its attachments, each by the fields of [`ATTACHMENT_FIELDS`].
+    Attachments,
     /// The port tables, which are read for all tasks at once.
     PortTables,
 }
@@ -180,7 +185,7 @@ pub const FIELDS: &[Row] = &[
     row("configs", Field::Configs, REPLACE, Readback::Never, |t| words(&t.configs)),
     row("secrets", Field::Secrets, REPLACE, Readback::Never, |t| words(&t.secrets)),
     row("network_mode", Field::NetworkMode, REPLACE, Readback::Kernel(Reader::Namespace), |t| word(&t.network_mode)),
-    row("networks", Field::Networks, REPLACE, Readback::Kernel(Reader::Links), |t| words(&t.networks)),
+    row("networks", Field::Networks, REPLACE, Readback::Kernel(Reader::Attachments), |t| words(&t.networks)),
     row("ports", Field::Ports, REPLACE, Readback::Kernel(Reader::PortTables), |t| ports(&t.ports)),
     row("dns", Field::Dns, REPLACE, Readback::Never, |t| list(&t.dns)),
     row("extra_hosts", Field::ExtraHosts, REPLACE, Readback::Never, |t| pairs(&t.extra_hosts)),

@@ -38,8 +38,8 @@ pub enum NetworkReader {
     Firewall,
 }
 
-/// One field of a network or volume.
-pub struct ResourceRow<S, F> {
+/// One field of a network, volume or attachment.
+pub struct ResourceRow<S, F, R = NetworkReader> {
     /// Its name as Compose writes it.
     pub name: &'static str,
     /// Its identity in code.
@@ -47,7 +47,7 @@ pub struct ResourceRow<S, F> {
     /// How it is changed.
     pub change: ResourceChange,
     /// Where it can be read back.
-    pub readback: Readback<NetworkReader>,
+    pub readback: Readback<R>,
     /// Its value.
     pub get: fn(&S) -> Value,
 }
@@ -114,12 +114,12 @@ fn pools(network: &NetworkSpec) -> Value {
 
 /// Every field that differs and is somebody's to change, in the table's order.
 #[must_use]
-pub fn resource_diff<S, F: Copy>(
-    rows: &[ResourceRow<S, F>],
+pub fn resource_diff<S, F: Copy, R>(
+    rows: &[ResourceRow<S, F, R>],
     from: &S,
     to: &S,
 ) -> Vec<Difference<F>> {
-    let differs = |row: &ResourceRow<S, F>| {
+    let differs = |row: &ResourceRow<S, F, R>| {
         let (cost, from, to) = (row.change.cost()?, (row.get)(from), (row.get)(to));
         let (field, name) = (row.field, row.name.to_owned());
         (from != to).then_some(Difference { field, name, from, to, cost })

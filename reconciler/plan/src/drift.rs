@@ -2,7 +2,7 @@
 
 use crate::Inputs;
 use crate::desired::{Desired, DesiredService, DriftPolicy, Origin, Origins, locate};
-use keel_engine::fields::{Field, row_of};
+use keel_engine::fields::{Field, attachment_value, row_of};
 use keel_engine::{
     ExitCause, FieldPath, Finding, FindingCause, FindingField, FindingSubject, Goal, Level,
     NodeName, Nodes, Observation, ObservedTask, Phase, Slot, StackName, Value, digest_of,
@@ -316,6 +316,7 @@ fn desired_value(service: &DesiredService, finding: &Finding) -> Value {
     let Some(field) = finding.row() else { return finding.applied.clone() };
     let value = (row_of(field).get)(&service.spec);
     match (&value, &finding.path) {
+        (_, FieldPath::Key(Field::Networks, key)) => attachment_value(&service.spec, key),
         (Value::Map(map), FieldPath::Key(_, key)) => {
             map.get(key).map_or(Value::Unset, |value| Value::Text(value.clone()))
         }

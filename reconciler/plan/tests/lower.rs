@@ -278,6 +278,8 @@ networks: {back: , edge: {name: edge, external: true}}
         networks.iter().map(|on| format!("{}: {}", on.network, on.aliases.join(" "))).collect();
     assert_eq!(shown, ["edge: front web", "blog_back: api front web"]);
     assert!(desired.networks["edge"].external);
+    let origin = |path: &str| locate(&desired.services["web"].origins, path).unwrap().line;
+    assert_eq!(origin("networks.blog_back.aliases"), 6, "by the full name, as the task has it");
 }
 
 #[test]

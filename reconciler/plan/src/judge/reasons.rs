@@ -6,6 +6,7 @@ use crate::desired::{Origin, Origins, locate};
 use crate::facts::short;
 use crate::verdict::Reason;
 use crate::why::{Followed, PersonsCommand};
+use keel_engine::fields::row_of;
 use keel_engine::{Difference, FieldPath, Finding, ObservedTask, Value, diff};
 
 impl Judge<'_, '_> {
@@ -51,6 +52,10 @@ pub(super) fn located(
 /// The path of the first key or item that differs.
 fn path(difference: &Difference) -> FieldPath {
     let field = difference.field;
+    // A part with a name of its own: `networks.shop_default.aliases`.
+    if difference.name != row_of(field).name {
+        return difference.name.as_str().into();
+    }
     match (&difference.from, &difference.to) {
         (from, Value::Map(to)) => {
             let old = |key: &String| match from {

@@ -1,7 +1,8 @@
 //! Which networks a service joins, and under which names.
 
 use super::Lowering;
-use crate::desired::DesiredNetwork;
+use super::origins::renamed;
+use crate::desired::{DesiredNetwork, Origins};
 use ipnet::IpNet;
 use keel_engine::{Attachment, NetworkMode, NetworkSpec, PoolSpec};
 use keel_spec::{Service, service};
@@ -32,7 +33,7 @@ impl Lowering<'_> {
     }
 
     /// Highest priority first, then by key: the first gives the default route.
-    pub(super) fn attach(&self, service: &Service) -> Vec<Attachment> {
+    pub(super) fn attach(&self, service: &Service, origins: &mut Origins) -> Vec<Attachment> {
         let plain = service::Attachment::default();
         let service::NetworkMode::Networks(on) = &service.networking.mode else {
             return Vec::new();
@@ -46,6 +47,13 @@ impl Lowering<'_> {
             })
             .collect();
         keys.sort_by_key(|(_, attachment)| -attachment.priority);
+        for (key, _) in &keys {
+            renamed(
+                origins,
+                &format!("networks.{key}"),
+                &format!("networks.{}", self.network_name(key)),
+            );
+        }
         keys.into_iter()
             .map(|(key, attachment)| self.attachment(service, &key, attachment))
             .collect()

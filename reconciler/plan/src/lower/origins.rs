@@ -50,17 +50,33 @@ pub(super) fn sorted<T, K: Ord>(
     let moved: Vec<(String, Origin)> = items
         .iter()
         .enumerate()
-        .flat_map(|(new, (old, _))| renamed(origins, &format!("{field}[{old}]"), field, new))
+        .flat_map(|(new, (old, _))| {
+            below(origins, &format!("{field}[{old}]"), &format!("{field}[{new}]"))
+        })
         .collect();
     origins.retain(|path, _| !path.starts_with(&format!("{field}[")));
     origins.extend(moved);
     items.into_iter().map(|(_, item)| item).collect()
 }
 
-fn renamed(origins: &Origins, old: &str, field: &str, new: usize) -> Vec<(String, Origin)> {
-    let below = origins.iter().filter_map(|(path, origin)| {
-        let rest = path.strip_prefix(old)?;
-        Some((format!("{field}[{new}]{rest}"), origin.clone()))
+/// Moves the origins of a key, and of what is below it, to where the specification has it.
+pub(super) fn renamed(origins: &mut Origins, old: &str, new: &str) {
+    let moved = below(origins, old, new);
+    let is_old = |path: &str| path.strip_prefix(old).is_some_and(is_below);
+    origins.retain(|path, _| !is_old(path));
+    origins.extend(moved);
+}
+
+/// The origins at a path and below it, at another path.
+fn below(origins: &Origins, old: &str, new: &str) -> Vec<(String, Origin)> {
+    let moved = origins.iter().filter_map(|(path, origin)| {
+        let rest = path.strip_prefix(old).filter(|rest| is_below(rest))?;
+        Some((format!("{new}{rest}"), origin.clone()))
     });
-    below.collect()
+    moved.collect()
+}
+
+/// Whether the rest of a path begins a part of its own.
+fn is_below(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(['.', '['])
 }

@@ -16,7 +16,7 @@ impl Lowering<'_> {
         spec.restart = deploy::restart(service.restart);
         spec.labels = self.labels(service);
         (spec.container_name, spec.networks) =
-            (self.container_name(service), self.attach(service));
+            (self.container_name(service), self.attach(service, &mut origins));
         spec.tmpfs = super::mounts::tmpfs(service);
         spec.network_mode = super::networks::mode(&service.networking.mode);
         (spec.ports, spec.volumes) =

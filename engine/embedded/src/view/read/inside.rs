@@ -6,7 +6,7 @@ use nix::sched::{CloneFlags, setns};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// Values of kernel parameters in the namespaces of a process; a missing one is left out.
@@ -94,16 +94,36 @@ pub(super) fn shown(limit: u64) -> String {
     if limit == u64::MAX { "unlimited".into() } else { limit.to_string() }
 }
 
-/// Whether a process has this interface with this address.
-pub(super) fn has(process: &Process, endpoint: &Endpoint) -> bool {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{}/net/{file}", process.pid));
-    let (Ok(links), Ok(addresses)) = (read("dev"), read("fib_trie")) else { return true };
+/// Whether a process has this interface.
+pub(super) fn has_link(process: &Process, endpoint: &Endpoint) -> bool {
+    let Some(links) = net_file(process, "dev") else { return true };
     let link = format!("{}:", endpoint.interface);
-    let linked = links.lines().any(|line| line.trim_start().starts_with(&link));
-    linked && v4(endpoint).all(|own| is_local(&addresses, own.addr()))
+    links.lines().any(|line| line.trim_start().starts_with(&link))
 }
 
-/// The tables that are read here are those of IPv4, as is every address that an endpoint is given so far.
+/// Whether a process has this address on any interface.
+pub(super) fn has_address(process: &Process, address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            net_file(process, "fib_trie").is_none_or(|table| is_local(&table, address))
+        }
+        IpAddr::V6(address) => {
+            net_file(process, "if_inet6").is_none_or(|table| is_listed(&table, address))
+        }
+    }
+}
+
+fn net_file(process: &Process, file: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/{}/net/{file}", process.pid)).ok()
+}
+
+/// `ADDRESS INDEX PREFIX SCOPE FLAGS LINK`, the address as 32 digits.
+fn is_listed(table: &str, address: Ipv6Addr) -> bool {
+    let digits = format!("{:032x}", address.to_bits());
+    table.lines().any(|line| line.split_ascii_whitespace().next() == Some(&digits))
+}
+
+/// The table of routes that is read here is that of IPv4.
 fn v4(endpoint: &Endpoint) -> impl Iterator<Item = Ipv4Net> {
     endpoint.addresses.iter().filter_map(|address| match address {
         IpNet::V4(address) => Some(*address),
@@ -189,6 +209,13 @@ mod tests {
         let text =
             "Limit   Soft Limit  Hard Limit  Units\nMax open files  1024  unlimited  files\n";
         assert_eq!(parse_limits(text)["nofile"], "1024:unlimited");
+    }
+
+    #[test]
+    fn an_ipv6_address_is_listed_by_its_digits() {
+        let table = "fd000000000000000000000000000006 02 40 00 80     eth0\n";
+        assert!(is_listed(table, "fd00::6".parse().unwrap()));
+        assert!(!is_listed(table, "fd00::7".parse().unwrap()));
     }
 
     #[test]

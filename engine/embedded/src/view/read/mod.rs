@@ -4,7 +4,10 @@
 //! - Compared is with what this kernel would hold for the applied value.
 //! - What cannot be read yields no finding: nothing is guessed.
 
+mod attachments;
 pub(crate) mod inside;
+
+pub(crate) use attachments::is_joined;
 
 use crate::Layout;
 use crate::network::stored::Stored;
@@ -17,7 +20,7 @@ use keel_engine::fields::{Cost, FIELDS, Reader, Row};
 use keel_engine::{
     EngineError, ExitCause, FieldPath, Finding, FindingCause, FindingSubject, Goal, Limit,
     MountSource, NetworkMode, NetworkSpec, ObservedTask, Phase, Result, StackName, TaskAssignment,
-    TaskId, TaskSpec, Value,
+    TaskId, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,12 +36,18 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
     // What is being changed in place is a change on its way, and no drift.
     let changes = records.work.generation < records.wish.generation;
     let settled = |row: &&Row| !changes || row.cost() != Cost::InPlace;
+    let task = Reading { layout, records, process: &process, apart: seen.apart };
     for row in FIELDS.iter().filter(settled) {
         let Some(reader) = row.readback.reader() else { continue };
-        let task = Reading { layout, records, process: &process, apart: seen.apart };
         let Some((applied, observed)) = task.read(reader) else { continue };
         findings.extend(differences(subject(&records.wish), row, applied, observed));
     }
+    let differing = attachments::differing(&process, &records.work.endpoints, &records.wish.spec);
+    findings.extend(
+        differing.into_iter().map(|(path, applied, observed)| {
+            finding(subject(&records.wish), path, applied, observed)
+        }),
+    );
     findings
 }
 
@@ -94,7 +103,8 @@ impl Reading<'_> {
             Reader::Layers => self.image(),
             Reader::Mounts => self.volumes(),
             Reader::Namespace => Some(self.namespace()),
-            Reader::Links => Some(self.networks()),
+            // Each field of theirs is a finding of its own.
+            Reader::Attachments => None,
             // Their elements are read for all tasks at once.
             Reader::PortTables => None,
         }
@@ -152,19 +162,6 @@ impl Reading<'_> {
         (Value::Text(applied), Value::Text(observed))
     }
 
-    fn networks(&self) -> (Value, Value) {
-        let endpoints = &self.records.work.endpoints;
-        let shown = |endpoint: &record::Endpoint| {
-            let addresses: Vec<_> =
-                endpoint.addresses.iter().map(|address| address.addr().to_string()).collect();
-            format!("{} {}", endpoint.network, addresses.join(" "))
-        };
-        let applied = endpoints.iter().map(shown).collect();
-        let spec = &self.records.wish.spec;
-        let there = endpoints.iter().filter(|one| is_joined(self.process, one, spec));
-        (list(applied), list(there.map(shown).collect()))
-    }
-
     /// Those whose folder is there still.
     fn volumes(&self) -> Option<(Value, Value)> {
         let gone = inside::gone_mounts(self.process)?;
@@ -178,16 +175,6 @@ impl Reading<'_> {
             .unzip();
         Some((list(applied), list(observed)))
     }
-}
-
-/// Whether both sides of a task's way into a network are whole. What cannot be read is taken so;
-/// a task that may change its own network (a VPN's client, say) has its own routes.
-pub(crate) fn is_joined(process: &Process, endpoint: &record::Endpoint, spec: &TaskSpec) -> bool {
-    let own =
-        spec.privileged || ["NET_ADMIN", "ALL"].iter().any(|name| spec.cap_add.contains(*name));
-    inside::has(process, endpoint)
-        && (own || inside::has_routes(process, endpoint))
-        && network::is_plugged(endpoint).unwrap_or(true)
 }
 
 /// The volumes that a task has, with a name of their own or without: target and name.
