@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::StreamExt;
 use keel_reconciler::ask::{Refusal, RefusalKind};
+use keel_reconciler::inspected::Inspected;
 
 use answer::Answer;
 pub use answer::Api;
@@ -53,7 +54,7 @@ async fn events(State(api): State<Api>) -> Response {
     lines::answer(api.controller.events().map(Hint::from))
 }
 
-async fn inspect(State(api): State<Api>, Ask(ask): Ask<InspectAsk>) -> Answer<serde_json::Value> {
+async fn inspect(State(api): State<Api>, Ask(ask): Ask<InspectAsk>) -> Answer<Inspected> {
     Ok(Json(api.controller.inspect(&ask.target, ask.kind).await?))
 }
 

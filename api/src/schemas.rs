@@ -2,6 +2,7 @@
 //! types. They are published in `api/schema/`; a test keeps the files as the types are.
 
 use crate::shapes;
+use keel_reconciler::inspected::Inspected;
 use keel_reconciler::{ask, rows};
 use schemars::{JsonSchema, Schema, schema_for};
 
@@ -28,8 +29,11 @@ pub fn outputs() -> Vec<(&'static str, Schema)> {
         ("drift", of::<ask::DriftReport>()),
         ("history", of::<Vec<rows::HistoryRow>>()),
         ("images", of::<Vec<rows::ImageRow>>()),
+        ("inspect", of::<Inspected>()),
         ("networks", of::<Vec<rows::NetworkRow>>()),
         ("plan", of::<ask::PlanReport>()),
+        ("render", of::<rows::RenderedStack>()),
+        ("render-diff", of::<rows::RenderDiffReport>()),
         ("sources", of::<Vec<ask::SourceRow>>()),
         ("status", of::<Vec<ask::StatusRow>>()),
         ("volumes", of::<Vec<rows::VolumeRow>>()),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// How far a task shall get. Within a generation it only moves forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Goal {
     /// Image, networks, volumes and ports are there; no process yet.

@@ -6,13 +6,14 @@
 
 use crate::Digest;
 use keel_names::address::stored_address;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Everything that makes a container what it is. Field names are Compose's; each has its row in
 /// [`crate::fields`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TaskSpec {
     /// The container's name: `STACK-SERVICE-SLOT`, or `container_name`.
@@ -178,7 +179,7 @@ impl TaskSpec {
 pub type Capability = String;
 
 /// When an image is pulled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PullPolicy {
     /// Only if it is not there.
@@ -191,7 +192,7 @@ pub enum PullPolicy {
 }
 
 /// A device of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Device {
     /// Path on the host.
     pub source: String,
@@ -202,7 +203,7 @@ pub struct Device {
 }
 
 /// A pair of limits; -1 is unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ulimit {
     /// What is in force.
     pub soft: i64,
@@ -211,7 +212,7 @@ pub struct Ulimit {
 }
 
 /// A memory file system.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Tmpfs {
     /// Absolute path in the container.
@@ -228,7 +229,7 @@ pub struct Tmpfs {
 }
 
 /// Where a mount's content is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MountSource {
     /// A named volume, by its full name.
@@ -289,7 +290,7 @@ impl MountSource {
 }
 
 /// A volume or a bind mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mount {
     /// Where the content is.
     pub source: MountSource,
@@ -311,7 +312,7 @@ pub struct Mount {
 }
 
 /// A file whose content the node was handed as [`crate::Content`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileMount {
     /// The config's or secret's name in the Compose file.
     pub name: String,
@@ -331,7 +332,7 @@ pub struct FileMount {
 }
 
 /// Whose network namespace a task has.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NetworkMode {
     /// Its own, attached to its networks.
@@ -348,7 +349,8 @@ pub enum NetworkMode {
 }
 
 /// One network that a task joins.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(with = "StoredAttachment")]
 #[serde(from = "StoredAttachment", into = "StoredAttachment")]
 pub struct Attachment {
     /// The network's full name.
@@ -360,7 +362,7 @@ pub struct Attachment {
 }
 
 /// How it is stored, and hashed: by Compose's keys.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct StoredAttachment {
     network: String,
@@ -396,7 +398,18 @@ impl From<Attachment> for StoredAttachment {
 
 /// A transport protocol.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -408,7 +421,7 @@ pub enum Protocol {
 }
 
 /// A published port.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Port {
     /// Address of the host; `None` is all.
     #[serde(default, deserialize_with = "stored_address", skip_serializing_if = "is_default")]
@@ -424,7 +437,7 @@ pub struct Port {
 }
 
 /// What a health check runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthTest {
     /// No check, not even the image's.
@@ -439,7 +452,7 @@ pub enum HealthTest {
 
 /// How to tell that a task is well. Times in milliseconds; `None` is the image's, else docker's
 /// default (interval 30 s, timeout 30 s, retries 3, start period 0, start interval 5 s).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthCheck {
     /// What runs.
     pub test: HealthTest,
@@ -461,7 +474,7 @@ pub struct HealthCheck {
 }
 
 /// What happens when the process ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Nothing.

@@ -23,6 +23,7 @@ pub mod find;
 pub mod fleet;
 mod guard;
 pub mod history;
+pub mod inspected;
 mod lfs;
 pub mod limits;
 pub mod load;

@@ -5,7 +5,9 @@ use crate::advice::Advice;
 use crate::operation::{OperationReason, OperationState};
 use crate::verb::TaskVerb;
 use keel_engine::{FailureKind, StackName, VolumeSpec};
+use keel_plan::lines::Differing;
 use keel_spec::problem::ProblemRow;
+pub use keel_spec::render::RenderedStack;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +32,38 @@ pub struct CheckedStack {
     pub ok: bool,
     /// What is wrong with it, and what hurts.
     pub problems: Vec<ProblemRow>,
+}
+
+/// `render --diff`: one stack, as it was last asked to be and as its files mean it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RenderDiff {
+    /// What differs, by path.
+    pub differences: Vec<Differing>,
+    /// The revision that it was last asked to be, if any.
+    pub revision: Option<String>,
+    /// The stack.
+    pub stack: String,
+    /// Of this shape.
+    pub version: u32,
+}
+
+/// `render --diff` of several stacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RenderDiffs {
+    /// Each of them.
+    pub stacks: Vec<RenderDiff>,
+    /// Of this shape.
+    pub version: u32,
+}
+
+/// What `render --diff` prints: one stack, or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RenderDiffReport {
+    /// One.
+    One(RenderDiff),
+    /// Several.
+    Several(RenderDiffs),
 }
 
 /// `images`.

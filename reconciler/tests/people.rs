@@ -389,14 +389,17 @@ async fn listings_and_inspect_know_what_is_there() {
     let rows = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await.unwrap();
     assert_eq!(rows.len(), 3);
     assert!(rows.iter().all(|row| row.state == "running" && row.node == "here"));
-    let web = controller.inspect("hello-web-1", None).await.unwrap();
+    let inspect = async |target: &str, kind: Option<InspectKind>| {
+        serde_json::to_value(controller.inspect(target, kind).await.unwrap()).unwrap()
+    };
+    let web = inspect("hello-web-1", None).await;
     assert_eq!(web["Name"], "/hello-web-1");
     assert_eq!(web["State"]["Status"], "running");
-    let volume = controller.inspect("hello_data", Some(InspectKind::Volume)).await.unwrap();
+    let volume = inspect("hello_data", Some(InspectKind::Volume)).await;
     assert_eq!(volume["Keel"]["Containers"][0], "hello-db-1");
-    let network = controller.inspect("hello_default", None).await.unwrap();
+    let network = inspect("hello_default", None).await;
     assert_eq!(network["Containers"].as_array().unwrap().len(), 3);
-    assert_eq!(controller.inspect("nginx:1", None).await.unwrap()["RepoTags"][0], "nginx:1");
+    assert_eq!(inspect("nginx:1", None).await["RepoTags"][0], "nginx:1");
     let away = controller.inspect("nobody", None).await.unwrap_err();
     assert_eq!(away.kind, RefusalKind::NotFound);
     let logs = Open::Logs { task: world.task("hello-web-1").await.id, options: Default::default() };

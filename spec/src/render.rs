@@ -13,6 +13,7 @@
 mod hash;
 mod json_values;
 mod services;
+mod shape;
 mod top_level;
 mod tree;
 mod value;
@@ -26,6 +27,7 @@ use crate::load::{self, Loaded};
 use crate::project::Project;
 use crate::stack::Stack;
 
+pub use shape::{RenderedItem, RenderedStack};
 pub use value::{Entry, Node, Value};
 
 /// What rendering came to.
@@ -68,6 +70,11 @@ impl Document {
     /// As YAML, with a comment at every value that says where it was written.
     pub fn yaml_with_origins(&self) -> String {
         yaml_text::write(&self.root, true)
+    }
+
+    /// Section by section, as it is printed in JSON.
+    pub fn sections(&self) -> RenderedStack {
+        (&self.root).into()
     }
 
     /// As JSON.

@@ -43,6 +43,16 @@ fn origins_are_comments_only() {
     }
 }
 
+/// What is published as the shape of `render --format json` has all of the model, and nothing else.
+#[test]
+fn the_sections_are_the_whole_model() {
+    for case in tables::all() {
+        let Some(document) = render(&case.project(), &case.files()).document else { continue };
+        let sections = serde_json::to_string(&document.sections()).unwrap();
+        assert_eq!(sections, document.json().to_string(), "{}", case.title);
+    }
+}
+
 #[test]
 fn json_is_also_a_compose_file() {
     for case in tables::all() {

@@ -84,7 +84,7 @@ fn text(document: &Document, args: &Args) -> String {
     match args.format {
         Format::Json if args.hash => json::render(&document.hashes()),
         Format::Json if args.origins => json::render(&document.origins()),
-        Format::Json => json::render(&document.json()),
+        Format::Json => json::render(&document.sections()),
         Format::Yaml if args.hash => {
             let hashes = document.hashes();
             hashes.iter().map(|(name, hash)| format!("{name} {hash}\n")).collect()

@@ -10,6 +10,7 @@
 use crate::desired::{Desired, DesiredService, Policy};
 use keel_engine::Value;
 use keel_engine::fields::FIELDS;
+use schemars::JsonSchema;
 use serde::Serialize;
 use similar::TextDiff;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,12 +128,12 @@ fn flat(lines: &mut Lines, path: &str, value: &serde_json::Value) {
 }
 
 /// One value that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Differing {
-    /// Where.
-    pub path: String,
     /// What it was; `None`: nothing.
     pub from: Option<String>,
+    /// Where.
+    pub path: String,
     /// What it would be; `None`: nothing.
     pub to: Option<String>,
 }

@@ -5,12 +5,21 @@ use super::{images, networks, ps, volumes};
 use crate::ask::{Refusal, RefusalKind};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
+use crate::inspected::{
+    ContainerConfig, ContainerDetails, ContainerHealth, ContainerState, HealthLog, HostConfig,
+    ImageDetails, Inspected, InspectedContainer, InspectedImage, InspectedNetwork, InspectedPool,
+    InspectedVolume, Ipam, JoinedNetwork, NetworkDetails, NetworkSettings, PortBinding,
+    RestartRule, VolumeDetails,
+};
 use crate::rows::InspectKind;
 use keel_engine::{
-    AddressPool, Depth, ExitCause, Health, MountSource, NodeName, Nodes, ObservedImage,
-    ObservedNetwork, ObservedTask, ObservedVolume, Phase, RestartPolicy,
+    AddressPool, Depth, ExitCause, Health, NodeName, Nodes, ObservedImage, ObservedNetwork,
+    ObservedTask, ObservedVolume, Phase, RestartPolicy,
 };
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The version of these shapes.
+const VERSION: u32 = 1;
 
 /// docker's word for a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -18,7 +27,11 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 impl Controller {
     /// Everything about a container, image, network or volume; docker's field names, beside
     /// `version`.
-    pub async fn inspect(&self, target: &str, kind: Option<InspectKind>) -> Result<Value, Refusal> {
+    pub async fn inspect(
+        &self,
+        target: &str,
+        kind: Option<InspectKind>,
+    ) -> Result<Inspected, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
         let wanted = |this: InspectKind| kind.is_none_or(|kind| kind == this);
         if wanted(InspectKind::Container) {
@@ -46,98 +59,101 @@ impl Controller {
     }
 }
 
-fn image_named(seen: &Nodes, name: &str) -> Option<Value> {
+fn image_named(seen: &Nodes, name: &str) -> Option<Inspected> {
     images::find(seen, name).first().map(|(node, found)| image(node, found))
 }
 
-fn network_named(seen: &Nodes, name: &str) -> Option<Value> {
+fn network_named(seen: &Nodes, name: &str) -> Option<Inspected> {
     networks::find(seen, name).first().map(|(node, found)| network(node, found, seen))
 }
 
-fn volume_named(seen: &Nodes, name: &str) -> Option<Value> {
+fn volume_named(seen: &Nodes, name: &str) -> Option<Inspected> {
     seen.volume(name).map(|(node, found)| volume(node, found, seen))
 }
 
-fn container(task: &ObservedTask, seen: &Nodes) -> Value {
-    let spec = &task.spec;
+fn container(task: &ObservedTask, seen: &Nodes) -> Inspected {
+    Inspected::Container(Box::new(InspectedContainer {
+        version: VERSION,
+        id: task.id.as_str().to_owned(),
+        created: rfc3339(task.created),
+        name: format!("/{}", listed_names(seen)[&task.id]),
+        image: task.digest,
+        restart_count: task.restarts,
+        state: state(task),
+        config: config(task),
+        host_config: host_config(task),
+        mounts: task.spec.volumes.iter().map(Into::into).collect(),
+        network_settings: network_settings(task, seen),
+        keel: details(task, seen),
+    }))
+}
+
+fn details(task: &ObservedTask, seen: &Nodes) -> ContainerDetails {
     let slot = task.place.slot();
-    json!({
-        "version": 1,
-        "Id": task.id.as_str(),
-        "Created": rfc3339(task.created),
-        "Name": format!("/{}", listed_names(seen)[&task.id]),
-        "Image": task.digest,
-        "RestartCount": task.restarts,
-        "State": state(task),
-        "Config": config(task),
-        "HostConfig": host_config(task),
-        "Mounts": spec.volumes.iter().map(mount).collect::<Vec<_>>(),
-        "NetworkSettings": network_settings(task, seen),
-        "Keel": {
-            "Node": seen.node_of(&task.id),
-            "Stack": slot.map(|slot| slot.stack.as_str()),
-            "Service": slot.map(|slot| slot.service.as_str()),
-            "Slot": slot.map(|slot| slot.slot.as_str()),
-            "Revision": task.revision,
-            "Generation": task.generation,
-            "Goal": task.goal,
-            "Phase": task.phase,
-            "Message": task.message,
-            "Spec": **spec,
-        },
-    })
-}
-
-fn state(task: &ObservedTask) -> Value {
-    let at = |time: Option<u64>| time.map_or_else(|| NEVER.to_owned(), rfc3339);
-    let health = (task.health != Health::None).then(|| {
-        json!({
-            "Status": ps::health(task.health),
-            "Log": task.health_output.iter().map(|text| json!({ "Output": text })).collect::<Vec<_>>(),
-        })
-    });
-    let mut state = json!({
-        "Status": ps::state(&task.phase),
-        "Running": matches!(task.phase, Phase::Running | Phase::Draining),
-        "Paused": false,
-        "Restarting": task.phase == Phase::Backoff,
-        "OOMKilled": task.exit_cause == Some(ExitCause::OutOfMemory),
-        "Dead": task.phase == Phase::Rejected,
-        "Pid": task.pid.unwrap_or(0),
-        "ExitCode": task.exit_code.unwrap_or(0),
-        "Error": if task.phase == Phase::Rejected { task.message.as_deref() } else { None }.unwrap_or(""),
-        "StartedAt": at(task.started),
-        "FinishedAt": at(task.finished),
-    });
-    if let Some(health) = health {
-        state["Health"] = health;
+    ContainerDetails {
+        node: seen.node_of(&task.id).cloned(),
+        stack: slot.map(|slot| slot.stack.to_string()),
+        service: slot.map(|slot| slot.service.clone()),
+        slot: slot.map(|slot| slot.slot.clone()),
+        revision: task.revision.clone(),
+        generation: task.generation,
+        goal: task.goal,
+        phase: task.phase.clone(),
+        message: task.message.clone(),
+        spec: task.spec.clone(),
     }
-    state
 }
 
-fn config(task: &ObservedTask) -> Value {
+fn state(task: &ObservedTask) -> ContainerState {
+    let at = |time: Option<u64>| time.map_or_else(|| NEVER.to_owned(), rfc3339);
+    let is_rejected = task.phase == Phase::Rejected;
+    ContainerState {
+        status: ps::state(&task.phase).to_owned(),
+        running: matches!(task.phase, Phase::Running | Phase::Draining),
+        paused: false,
+        restarting: task.phase == Phase::Backoff,
+        oom_killed: task.exit_cause == Some(ExitCause::OutOfMemory),
+        dead: is_rejected,
+        pid: task.pid.unwrap_or(0),
+        exit_code: task.exit_code.unwrap_or(0),
+        error: task.message.clone().filter(|_| is_rejected).unwrap_or_default(),
+        started_at: at(task.started),
+        finished_at: at(task.finished),
+        health: (task.health != Health::None).then(|| health(task)),
+    }
+}
+
+fn health(task: &ObservedTask) -> ContainerHealth {
+    let output = task.health_output.iter().cloned();
+    ContainerHealth {
+        status: ps::health(task.health).to_owned(),
+        log: output.map(|output| HealthLog { output }).collect(),
+    }
+}
+
+fn config(task: &ObservedTask) -> ContainerConfig {
     let spec = &task.spec;
     let variable = |(key, value): (&String, &Option<String>)| {
         value.as_ref().map(|value| format!("{key}={value}"))
     };
-    json!({
-        "Hostname": spec.hostname.as_deref().unwrap_or(task.id.short()),
-        "User": spec.user.as_deref().unwrap_or(""),
-        "Tty": spec.tty,
-        "OpenStdin": spec.stdin_open,
-        "Env": spec.environment.iter().filter_map(variable).collect::<Vec<_>>(),
-        "Cmd": spec.command,
-        "Entrypoint": spec.entrypoint,
-        "Image": spec.image,
-        "WorkingDir": spec.working_dir.as_deref().unwrap_or(""),
-        "Labels": spec.labels,
-        "StopSignal": spec.stop_signal,
-        "StopTimeout": spec.stop_grace_period.map(|millis| millis / 1000),
-        "Healthcheck": spec.healthcheck,
-    })
+    ContainerConfig {
+        hostname: spec.hostname.clone().unwrap_or_else(|| task.id.short().to_owned()),
+        user: spec.user.clone().unwrap_or_default(),
+        tty: spec.tty,
+        open_stdin: spec.stdin_open,
+        env: spec.environment.iter().filter_map(variable).collect(),
+        cmd: spec.command.clone(),
+        entrypoint: spec.entrypoint.clone(),
+        image: spec.image.clone(),
+        working_dir: spec.working_dir.clone().unwrap_or_default(),
+        labels: spec.labels.clone(),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: spec.stop_grace_period.map(|millis| millis / 1000),
+        healthcheck: spec.healthcheck.clone(),
+    }
 }
 
-fn host_config(task: &ObservedTask) -> Value {
+fn host_config(task: &ObservedTask) -> HostConfig {
     let spec = &task.spec;
     let (policy, most) = match spec.restart {
         RestartPolicy::No => ("no", 0),
@@ -145,114 +161,95 @@ fn host_config(task: &ObservedTask) -> Value {
         RestartPolicy::OnFailure { max } => ("on-failure", max),
         RestartPolicy::UnlessStopped => ("unless-stopped", 0),
     };
-    json!({
-        "Memory": spec.mem_limit.unwrap_or(0),
-        "MemorySwappiness": spec.mem_swappiness,
-        "NanoCpus": spec.cpus.unwrap_or(0),
-        "PidsLimit": spec.pids_limit,
-        "ShmSize": spec.shm_size.unwrap_or(64 << 20),
-        "Privileged": spec.privileged,
-        "ReadonlyRootfs": spec.read_only,
-        "Init": spec.init,
-        "CapAdd": spec.cap_add,
-        "CapDrop": spec.cap_drop,
-        "SecurityOpt": spec.security_opt,
-        "Sysctls": spec.sysctls,
-        "Dns": spec.dns,
-        "GroupAdd": spec.group_add,
-        "AutoRemove": task.auto_remove,
-        "RestartPolicy": { "Name": policy, "MaximumRetryCount": most },
-    })
+    HostConfig {
+        memory: spec.mem_limit.unwrap_or(0),
+        memory_swappiness: spec.mem_swappiness,
+        nano_cpus: spec.cpus.unwrap_or(0),
+        pids_limit: spec.pids_limit,
+        shm_size: spec.shm_size.unwrap_or(64 << 20),
+        privileged: spec.privileged,
+        readonly_rootfs: spec.read_only,
+        init: spec.init,
+        cap_add: spec.cap_add.clone(),
+        cap_drop: spec.cap_drop.clone(),
+        security_opt: spec.security_opt.clone(),
+        sysctls: spec.sysctls.clone(),
+        dns: spec.dns.clone(),
+        group_add: spec.group_add.clone(),
+        auto_remove: task.auto_remove,
+        restart_policy: RestartRule { name: policy.to_owned(), maximum_retry_count: most },
+    }
 }
 
-fn mount(mount: &keel_engine::Mount) -> Value {
-    let (kind, name, source) = match &mount.source {
-        MountSource::Volume { name, .. } => ("volume", name.as_str(), String::new()),
-        MountSource::Anonymous => ("volume", "", String::new()),
-        MountSource::Bind { path, .. } => ("bind", "", path.clone()),
-        // The node's own copy, which nobody but its tasks has to find.
-        MountSource::Revision { path, digest, .. } => {
-            ("bind", "", if path.is_empty() { digest.to_string() } else { path.clone() })
-        }
-    };
-    json!({
-        "Type": kind,
-        "Name": name,
-        "Source": source,
-        "Destination": mount.target,
-        "RW": !mount.read_only,
-        "Propagation": mount.propagation.as_deref().unwrap_or("rprivate"),
-    })
-}
-
-fn network_settings(task: &ObservedTask, seen: &Nodes) -> Value {
-    let mut ports = serde_json::Map::new();
+fn network_settings(task: &ObservedTask, seen: &Nodes) -> NetworkSettings {
+    let mut ports: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
     for port in &task.ports {
         let key = format!("{}/{}", port.target, ps::protocol(port.protocol));
-        let binding = json!({ "HostIp": port.host_ip, "HostPort": port.published.to_string() });
-        if let Some(list) = ports.entry(key).or_insert_with(|| json!([])).as_array_mut() {
-            list.push(binding);
-        }
+        let binding = PortBinding { host_ip: port.host_ip, host_port: port.published.to_string() };
+        ports.entry(key).or_default().push(binding);
     }
-    let mut joined = serde_json::Map::new();
+    let node = seen.node_of(&task.id).and_then(|node| seen.known(node));
     // Of several in one network the first stays.
-    for (name, address) in task.addresses.iter().rev() {
-        let node = seen.node_of(&task.id).and_then(|node| seen.known(node));
+    let networks = task.addresses.iter().rev().map(|(name, address)| {
         let network = node.and_then(|seen| seen.network(name));
-        let aliases = task.spec.networks.iter().find(|joined| joined.network == *name);
-        joined.insert(
-            name.clone(),
-            json!({
-                "NetworkID": networks::id_of(name),
-                "IPAddress": address,
-                "Gateway": network.map(|network| shown(network.pools.first().and_then(|p| p.gateway))),
-                "Aliases": aliases.map(|joined| &joined.aliases),
-            }),
-        );
-    }
-    let first = shown(task.addresses.first().map(|(_, address)| address));
-    json!({ "IPAddress": first, "Ports": ports, "Networks": joined })
+        let attachment = task.spec.networks.iter().find(|joined| joined.network == *name);
+        let joined = JoinedNetwork {
+            network_id: networks::id_of(name),
+            ip_address: *address,
+            gateway: network.map(|network| shown(network.pools.first().and_then(|p| p.gateway))),
+            aliases: attachment.map(|joined| joined.aliases.clone()),
+        };
+        (name.clone(), joined)
+    });
+    let ip_address = shown(task.addresses.first().map(|(_, address)| address));
+    NetworkSettings { ip_address, ports, networks: networks.collect() }
 }
 
-fn image(node: &NodeName, image: &ObservedImage) -> Value {
-    json!({
-        "version": 1,
-        "Id": image.id,
-        "RepoTags": [image.reference],
-        "RepoDigests": image.digest.iter().collect::<Vec<_>>(),
-        "Created": image.created.map(rfc3339),
-        "Size": image.size,
-        "Keel": {
-            "Node": node,
-            "Failure": image.failure.as_ref().map(|failure| &failure.text),
-            "Pulling": image.pulling,
+fn image(node: &NodeName, image: &ObservedImage) -> Inspected {
+    Inspected::Image(InspectedImage {
+        version: VERSION,
+        id: image.id,
+        repo_tags: vec![image.reference.clone()],
+        repo_digests: image.digest.into_iter().collect(),
+        created: image.created.map(rfc3339),
+        size: image.size,
+        keel: ImageDetails {
+            node: node.clone(),
+            failure: image.failure.as_ref().map(|failure| failure.text.clone()),
+            pulling: image.pulling,
         },
     })
 }
 
-fn network(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Value {
-    json!({
-        "version": 1,
-        "Name": network.spec.name,
-        "Id": networks::id_of(&network.spec.name),
-        "Created": rfc3339(network.created),
-        "Scope": "local",
-        "Driver": network.spec.driver_name(),
-        "Internal": network.spec.internal,
-        "IPAM": { "Config": pools(network) },
-        "Labels": network.spec.labels,
-        "Containers": networks::users(node, network, seen),
-        "Keel": { "Node": node, "Bridge": shown(network.link.as_ref()), "Message": network.message },
+fn network(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Inspected {
+    Inspected::Network(InspectedNetwork {
+        version: VERSION,
+        name: network.spec.name.clone(),
+        id: networks::id_of(&network.spec.name),
+        created: rfc3339(network.created),
+        scope: "local".to_owned(),
+        driver: network.spec.driver_name().to_owned(),
+        internal: network.spec.internal,
+        ipam: Ipam { config: pools(network) },
+        labels: network.spec.labels.clone(),
+        containers: networks::users(node, network, seen),
+        keel: NetworkDetails {
+            node: node.clone(),
+            bridge: shown(network.link.as_ref()),
+            message: network.message.clone(),
+        },
     })
 }
 
 /// One without addresses until the network is made.
-fn pools(network: &ObservedNetwork) -> Vec<Value> {
+fn pools(network: &ObservedNetwork) -> Vec<InspectedPool> {
     if network.pools.is_empty() {
-        return vec![json!({ "Subnet": "", "Gateway": "" })];
+        return vec![InspectedPool { subnet: String::new(), gateway: String::new() }];
     }
-    let pool =
-        |pool: &AddressPool| json!({ "Subnet": pool.subnet, "Gateway": shown(pool.gateway) });
+    let pool = |pool: &AddressPool| InspectedPool {
+        subnet: pool.subnet.to_string(),
+        gateway: shown(pool.gateway),
+    };
     network.pools.iter().map(pool).collect()
 }
 
@@ -261,20 +258,23 @@ fn shown(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn volume(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> Value {
-    json!({
-        "version": 1,
-        "Name": volume.spec.name,
-        "Driver": volume.spec.driver,
-        "Mountpoint": volume.mountpoint,
-        "CreatedAt": rfc3339(volume.created),
-        "Options": volume.spec.driver_opts,
-        "Labels": volume.spec.labels,
-        "Scope": "local",
-        "Keel": {
-            "Node": node,
-            "Anonymous": volume.anonymous,
-            "Containers": volumes::users(node, volume, seen),
+fn volume(node: &NodeName, volume: &ObservedVolume, seen: &Nodes) -> Inspected {
+    Inspected::Volume(InspectedVolume {
+        version: VERSION,
+        name: volume.spec.name.clone(),
+        driver: volume.spec.driver.clone(),
+        mountpoint: volume.mountpoint.clone(),
+        created_at: rfc3339(volume.created),
+        options: volume.spec.driver_opts.clone(),
+        labels: volume.spec.labels.clone(),
+        scope: "local".to_owned(),
+        keel: VolumeDetails {
+            node: node.clone(),
+            anonymous: volume.anonymous,
+            containers: volumes::users(node, volume, seen),
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

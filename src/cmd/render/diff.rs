@@ -13,7 +13,10 @@ use keel_api::Client;
 use keel_engine::short;
 use keel_plan::desired::Desired;
 use keel_plan::lines::{self, Lines};
-use serde_json::json;
+use keel_reconciler::rows::{RenderDiff, RenderDiffReport, RenderDiffs};
+
+/// The version of these shapes.
+const VERSION: u32 = 1;
 
 /// One stack, as it is and as it would be.
 struct Sides {
@@ -32,11 +35,7 @@ pub async fn run(asked: &Asked, format: Format, wish: &Wish, context: &Context) 
         (Format::Yaml, sides) => {
             context.screen.data(&sides.iter().map(text).collect::<String>())?;
         }
-        (Format::Json, [only]) => context.screen.data(&json::render(&shape(only)))?,
-        (Format::Json, several) => {
-            let stacks: Vec<_> = several.iter().map(shape).collect();
-            context.screen.data(&json::render(&json!({ "version": 1, "stacks": stacks })))?;
-        }
+        (Format::Json, sides) => context.screen.data(&json::render(&report(sides)))?,
     }
     problem::tell(&context.screen, &errors, &[]);
     Ok(match (errors.is_empty(), sides.iter().all(Sides::are_alike)) {
@@ -86,14 +85,24 @@ impl Sides {
     }
 }
 
-fn shape(sides: &Sides) -> serde_json::Value {
+fn report(sides: &[Sides]) -> RenderDiffReport {
+    match sides {
+        [only] => RenderDiffReport::One(row(only)),
+        several => {
+            let stacks = several.iter().map(row).collect();
+            RenderDiffReport::Several(RenderDiffs { version: VERSION, stacks })
+        }
+    }
+}
+
+fn row(sides: &Sides) -> RenderDiff {
     let (from, to) = sides.lines();
-    json!({
-        "version": 1,
-        "stack": sides.stack(),
-        "revision": sides.stored.as_ref().map(|stored| &stored.revision),
-        "differences": lines::differing(&from, &to),
-    })
+    RenderDiff {
+        version: VERSION,
+        stack: sides.stack(),
+        revision: sides.stored.as_ref().map(|stored| stored.revision.clone()),
+        differences: lines::differing(&from, &to),
+    }
 }
 
 /// What the files mean. Warnings are `check`'s to tell.
