@@ -14,15 +14,19 @@ mod hold;
 mod late;
 mod remembered;
 mod reserve;
+mod stamp;
+mod told;
 
 pub use boot::boot_id;
 pub use hold::Hold;
 pub use late::{Late, Stored};
 pub use remembered::Remembered;
+pub use stamp::Stamp;
+pub use told::{Change, Told};
 
 use reserve::is_full;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +43,19 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32, hold: Hold) -> io::Result<(
         (Hold::Power, Some(folder)) => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
+}
+
+/// The content of a file that is replaced as a whole, as [`replace`] does: one that has been opened stays as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; size];
+    // Without asking once more for what is beyond its end.
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Gives a file that was written elsewhere on the same disk its name, in place of what had it. Once it

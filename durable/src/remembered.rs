@@ -7,18 +7,11 @@
 //! - A file that was changed a moment ago is read again: two changes within one tick of the file system's
 //!   clock look alike.
 
+use crate::stamp::Stamp;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
-
-/// Longer than a tick of the kernel's clock for files, which is 10 ms at most.
-const RECENT: Duration = Duration::from_millis(50);
-
-/// What tells one content of a file from another; `None` where there is no file.
-type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 /// Records by a key, each with the stamps of the files that it was read from.
 #[derive(Debug)]
@@ -26,7 +19,8 @@ pub struct Remembered<K, T> {
     known: Mutex<Known<K, T>>,
 }
 
-type Known<K, T> = HashMap<K, (Vec<Stamp>, Arc<T>)>;
+/// `None` where there is no file.
+type Known<K, T> = HashMap<K, (Vec<Option<Stamp>>, Arc<T>)>;
 
 impl<K, T> Default for Remembered<K, T> {
     fn default() -> Self {
@@ -46,7 +40,7 @@ impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
         read: impl FnOnce() -> Result<Option<T>, E>,
     ) -> Result<Option<Arc<T>>, E> {
         // Before the content: what changes in between is found to be changed by the next look.
-        let stamps: Vec<Stamp> = files.iter().map(|file| stamp(file.as_ref())).collect();
+        let stamps: Vec<_> = files.iter().map(|file| Stamp::of(file.as_ref())).collect();
         if let Some((as_before, record)) = self.known().get(key)
             && *as_before == stamps
         {
@@ -54,7 +48,7 @@ impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
         }
         let record = read()?.map(Arc::new);
         match &record {
-            Some(record) if !stamps.iter().any(is_recent) => {
+            Some(record) if !stamps.iter().flatten().any(Stamp::is_recent) => {
                 self.known().insert(key.clone(), (stamps, Arc::clone(record)));
             }
             _ => drop(self.known().remove(key)),
@@ -72,38 +66,17 @@ impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
     }
 }
 
-fn stamp(file: &Path) -> Stamp {
-    let stat = file.symlink_metadata().ok()?;
-    let (changed, written) = ((stat.ctime(), stat.ctime_nsec()), (stat.mtime(), stat.mtime_nsec()));
-    Some((stat.dev(), stat.ino(), stat.size(), changed.0, changed.1, written.0, written.1))
-}
-
-fn is_recent(stamp: &Stamp) -> bool {
-    let Some((_, _, _, seconds, nanoseconds, ..)) = *stamp else { return false };
-    let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds))
-    else {
-        return true;
-    };
-    let changed = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
-    // A time to come says nothing: the clock was set back.
-    SystemTime::now().duration_since(changed).map_or(true, |age| age < RECENT)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::cell::Cell;
     use std::fs;
+    use std::time::Duration;
 
-    /// Makes a file old enough to be remembered, as far as its own time goes.
+    /// Waits until a file is old enough to be remembered.
     fn settle(file: &Path) {
-        let age = || {
-            let changed = file.metadata().expect("it works");
-            let changed = Duration::new(changed.ctime().cast_unsigned(), 0);
-            SystemTime::UNIX_EPOCH.elapsed().expect("it works").saturating_sub(changed)
-        };
         let end = std::time::Instant::now() + Duration::from_secs(10);
-        while age() < RECENT + Duration::from_secs(1) {
+        while Stamp::of(file).expect("it is there").is_recent() {
             assert!(std::time::Instant::now() < end);
             std::thread::park_timeout(Duration::from_millis(5));
         }

@@ -23,7 +23,7 @@ pub(crate) async fn owned(
     let mut owned = BTreeSet::new();
     for stack in desk.records().stacks().await? {
         let mine = desk.records().owner(&stack).await?.as_ref() == Some(source.owner());
-        if mine && desk.records().standing(&stack).await?.removed.is_none() {
+        if mine && !desk.records().is_removed(&stack).await? {
             owned.insert(stack);
         }
     }

@@ -66,6 +66,7 @@ impl Desk {
     pub(crate) fn new(settings: Settings) -> Result<Self, Refusal> {
         let store = FileStore::open(&settings.records, settings.late.clone());
         let store = store.map_err(|error| Refusal::failed(&error))?;
+        let store = if settings.serve { store.watched() } else { store };
         let configured = if settings.serve { settings.sources.as_slice() } else { &[] };
         let open = |config: &SourceConfig| {
             (config.name.clone(), Arc::new(Source::new(config.clone(), &settings.surroundings())))

@@ -354,9 +354,25 @@ impl Fleet {
 
 /// Waits for an event, at most until then; events that came meanwhile are one.
 pub(crate) async fn next_by(events: &mut BoxStream<'static, Event>, until: Instant) {
-    if let Ok(None) = timeout_at(until, events.next()).await {
-        // No events at all from this node: time alone leads on.
-        tokio::time::sleep_until(until).await;
+    next_of(events, until, |_| true).await;
+}
+
+/// The same for an event that concerns whoever waits.
+pub(crate) async fn next_of(
+    events: &mut BoxStream<'static, Event>,
+    until: Instant,
+    concerns: impl Fn(&Event) -> bool,
+) {
+    loop {
+        match timeout_at(until, events.next()).await {
+            Ok(Some(event)) if !concerns(&event) => {}
+            Ok(Some(_)) | Err(_) => break,
+            // No events at all from this node: time alone leads on.
+            Ok(None) => {
+                tokio::time::sleep_until(until).await;
+                break;
+            }
+        }
     }
     while let Some(Some(_)) = futures_util::FutureExt::now_or_never(events.next()) {}
 }

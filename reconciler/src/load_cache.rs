@@ -7,11 +7,11 @@
 //! - A refresh that has left something undone is not skipped: it is tried again.
 
 use crate::load::LoadedStack;
-use crate::lookups::Changes;
+use crate::lookups::{Absent, Changes};
 use crate::stack_files::StackFiles;
 use keel_plan::desired::Desired;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// What is known of a source.
 #[derive(Default)]
@@ -30,14 +30,24 @@ struct Kept {
 }
 
 impl LoadCache {
-    /// The stack of this folder, if it would be loaded the same.
-    pub fn stack(&self, shown: &str, changes: &Changes, files: &StackFiles) -> Option<LoadedStack> {
+    /// The stack of this folder, if it would be loaded the same. `edited`: the only files of a folder that may
+    /// have changed, where somebody knows.
+    pub fn stack(
+        &self,
+        shown: &str,
+        changes: &Changes,
+        edited: Option<&BTreeSet<PathBuf>>,
+        files: &StackFiles,
+        absent: &mut Absent,
+    ) -> Option<LoadedStack> {
         let stack = &self.stacks.get(shown)?.stack;
         let printed_with_commit = stack.lowered.is_none() && *changes != unchanged();
         let whole = stack.lowered.as_ref().is_none_or(|(desired, _)| has_its_files(desired));
-        let same =
-            !printed_with_commit && whole && stack.answers.hold(changes, &files.again(&stack.dir));
-        same.then(|| stack.clone())
+        let untouched =
+            edited.is_some_and(|edited| stack.answers.is_apart_from(edited, &stack.dir));
+        let mut holds =
+            || untouched || stack.answers.hold(changes, &files.again(&stack.dir), absent);
+        (!printed_with_commit && whole && holds()).then(|| stack.clone())
     }
 
     /// Remembers exactly these, each with whether it was loaded anew.
@@ -72,7 +82,7 @@ impl LoadCache {
 
 /// The same commit.
 pub(crate) fn unchanged() -> Changes {
-    Changes::Paths(std::collections::BTreeSet::new())
+    Changes::Paths(BTreeSet::new())
 }
 
 /// Whether what its tasks mount of a checkout is there, as an earlier version left it.

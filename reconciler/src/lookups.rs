@@ -66,14 +66,27 @@ struct Stamp {
 impl ReadSet {
     /// Whether all would be answered the same now, at a revision that differs so from the one that
     /// was asked.
-    pub fn hold(&self, changes: &Changes, files: &StackFiles) -> bool {
+    pub fn hold(&self, changes: &Changes, files: &StackFiles, absent: &mut Absent) -> bool {
         let Changes::Paths(paths) = changes else { return false };
         let moved = !paths.is_empty();
         if moved && (self.names_commit || self.over_a_link) {
             return false;
         }
         !self.tracked.iter().any(|path| touched(paths, path))
-            && self.outside.iter().all(|(path, answer)| answer.holds(path, files))
+            && self.outside.iter().all(|(path, answer)| match answer {
+                Answer::Kind(Kind::Missing) if absent.is(path) => true,
+                answer => answer.holds(path, files),
+            })
+    }
+
+    /// Whether nothing of what was asked for the stack in this folder, which was watched before it was read, can be
+    /// answered otherwise because of what happened at these paths.
+    pub fn is_apart_from(&self, edited: &BTreeSet<PathBuf>, dir: &Path) -> bool {
+        let is_apart = |(path, answer): (&PathBuf, &Answer)| {
+            let sure = *answer != Answer::Unsure || path.parent() == Some(dir);
+            sure && !touched(edited, path)
+        };
+        self.outside.iter().all(is_apart)
     }
 
     fn note_tracked(&mut self, root: &Path, in_repo: &Path) {
@@ -93,6 +106,30 @@ impl ReadSet {
 fn touched(changed: &BTreeSet<PathBuf>, path: &Path) -> bool {
     let below = changed.range(path.to_owned()..).next().is_some_and(|one| one.starts_with(path));
     below || path.ancestors().skip(1).any(|above| changed.contains(above))
+}
+
+/// Folders that are not there, nor anything in them, as of one look: most of what is looked for beside a stack's
+/// files is in one folder, and never there.
+#[derive(Debug, Default)]
+pub(crate) struct Absent(BTreeMap<PathBuf, bool>);
+
+impl Absent {
+    fn is(&mut self, path: &Path) -> bool {
+        path.parent().is_some_and(|folder| self.has(folder)) || is_absent(path)
+    }
+
+    fn has(&mut self, folder: &Path) -> bool {
+        if let Some(known) = self.0.get(folder) {
+            return *known;
+        }
+        let absent = self.is(folder);
+        self.0.insert(folder.to_owned(), absent);
+        absent
+    }
+}
+
+fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 impl Answer {
@@ -275,11 +312,14 @@ mod tests {
         let asked = ["a/compose.yaml", "conf", "missing.env"].map(PathBuf::from);
         let answers = ReadSet { tracked: asked.into(), ..ReadSet::default() };
         for (path, expected) in cases {
-            let held = answers.hold(&changes(&[path]), &a_folder());
+            let held = answers.hold(&changes(&[path]), &a_folder(), &mut Absent::default());
             assert_eq!(!held, expected, "{path}");
         }
-        assert!(answers.hold(&changes(&[]), &a_folder()), "the same commit");
-        assert!(!answers.hold(&Changes::Unknown, &a_folder()));
+        assert!(
+            answers.hold(&changes(&[]), &a_folder(), &mut Absent::default()),
+            "the same commit"
+        );
+        assert!(!answers.hold(&Changes::Unknown, &a_folder(), &mut Absent::default()));
     }
 
     /// As if it had been written long ago.
@@ -307,18 +347,36 @@ mod tests {
         };
         let same = changes(&[]);
         let (plain, absent) = (asked("a/compose.yaml"), asked("a/.env"));
-        assert!(plain.hold(&same, &files) && absent.hold(&same, &files));
-        assert!(plain.hold(&changes(&["a/.env"]), &files));
-        assert!(!absent.hold(&changes(&["a/.env"]), &files), "Git has it now");
+        assert!(
+            plain.hold(&same, &files, &mut Absent::default())
+                && absent.hold(&same, &files, &mut Absent::default())
+        );
+        assert!(plain.hold(&changes(&["a/.env"]), &files, &mut Absent::default()));
+        assert!(
+            !absent.hold(&changes(&["a/.env"]), &files, &mut Absent::default()),
+            "Git has it now"
+        );
         fs::create_dir_all(data.join("a")).unwrap();
         fs::write(data.join("a/.env"), "A=1").unwrap();
-        assert!(!absent.hold(&same, &files), "it is there now");
-        assert!(!asked("a/.env").hold(&same, &files), "it was written a moment ago");
+        assert!(!absent.hold(&same, &files, &mut Absent::default()), "it is there now");
+        assert!(
+            !asked("a/.env").hold(&same, &files, &mut Absent::default()),
+            "it was written a moment ago"
+        );
         let elsewhere = changes(&["b/compose.yaml"]);
-        assert!(!asked("a/commit.yaml").hold(&elsewhere, &files), "another commit");
-        assert!(asked("a/commit.yaml").hold(&same, &files));
-        assert!(!asked("link/compose.yaml").hold(&elsewhere, &files), "over a link");
-        assert!(!asked("link/new").hold(&elsewhere, &files), "not there, over a link");
+        assert!(
+            !asked("a/commit.yaml").hold(&elsewhere, &files, &mut Absent::default()),
+            "another commit"
+        );
+        assert!(asked("a/commit.yaml").hold(&same, &files, &mut Absent::default()));
+        assert!(
+            !asked("link/compose.yaml").hold(&elsewhere, &files, &mut Absent::default()),
+            "over a link"
+        );
+        assert!(
+            !asked("link/new").hold(&elsewhere, &files, &mut Absent::default()),
+            "not there, over a link"
+        );
     }
 
     #[test]

@@ -33,6 +33,13 @@ pub(crate) struct Passed {
     pub refused: Option<EngineError>,
 }
 
+impl Passed {
+    /// Whether another pass, as long as nothing happens, would find nothing to do, nor to wait for.
+    pub fn leaves_nothing(&self) -> bool {
+        self.plan.is_settled() && self.plan.wake.is_none() && self.refused.is_none()
+    }
+}
+
 /// What a look at the nodes came to. Nobody else drives those that it concerns, and nothing that it saw is
 /// taken away, until it is dropped.
 struct Looked<'a> {

@@ -156,14 +156,23 @@ impl Records {
         self.store.settle().await;
     }
 
-    async fn put(
+    /// What is put need not be read again: it is what anybody would read.
+    async fn put<T>(
         &self,
         key: &str,
-        value: Vec<u8>,
+        value: &T,
         revision: u64,
         keep: Keep,
-    ) -> crate::store::Result<u64> {
-        let put = self.store.put(key, value, revision, keep).await?;
+    ) -> crate::store::Result<u64>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let bytes = encoded(value);
+        let read = serde_json::from_slice::<T>(&bytes).ok();
+        let put = self.store.put(key, bytes, revision, keep).await?;
+        if let Some(read) = read {
+            self.decoded.put(key, put, Arc::new(read));
+        }
         self.changes.send_modify(|count| *count += 1);
         Ok(put)
     }
@@ -171,6 +180,15 @@ impl Records {
     async fn read<T>(&self, key: &str) -> Result<Option<(T, u64)>>
     where
         T: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        let shared = self.shared::<T>(key).await?;
+        Ok(shared.map(|(value, revision)| (T::clone(&value), revision)))
+    }
+
+    /// The same for whoever only looks at it.
+    async fn shared<T>(&self, key: &str) -> Result<Option<(Arc<T>, u64)>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
     {
         let revision = self.store.revision(key).await?;
         if revision == 0 {
@@ -183,7 +201,8 @@ impl Records {
         let Some(entry) = self.store.get(key).await? else { return Ok(None) };
         let value = serde_json::from_slice(&entry.value)
             .map_err(|source| RecordError::Form { key: key.to_owned(), source })?;
-        self.decoded.put(key, entry.revision, &value);
+        let value = Arc::new(value);
+        self.decoded.put(key, entry.revision, Arc::clone(&value));
         Ok(Some((value, entry.revision)))
     }
 
@@ -214,7 +233,7 @@ impl Records {
             if value == before {
                 return Ok((given, value));
             }
-            match self.put(key, encoded(&value), revision, keep).await {
+            match self.put(key, &value, revision, keep).await {
                 Ok(_) => return Ok((given, value)),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -256,7 +275,7 @@ impl Records {
                 }
                 Err(error) => return Err(error),
             };
-            match self.put(&key, encoded(desired), revision, Keep::OnDisk).await {
+            match self.put(&key, desired, revision, Keep::OnDisk).await {
                 Ok(_) => return Ok(true),
                 Err(StoreError::Moved { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -267,6 +286,12 @@ impl Records {
     /// A stack's memory.
     pub async fn standing(&self, stack: &StackName) -> Result<Standing> {
         Ok(self.standing_at(stack).await?.0)
+    }
+
+    /// Whether a stack is on its way out.
+    pub async fn is_removed(&self, stack: &StackName) -> Result<bool> {
+        let standing = self.shared::<Standing>(&key(stack, "standing")).await?;
+        Ok(standing.is_some_and(|(standing, _)| standing.removed.is_some()))
     }
 
     /// A stack's memory, and the revision to put it back at.
@@ -283,7 +308,7 @@ impl Records {
         revision: u64,
     ) -> Result<bool> {
         let key = key(stack, "standing");
-        match self.put(&key, encoded(standing), revision, Keep::ForNow).await {
+        match self.put(&key, standing, revision, Keep::ForNow).await {
             Ok(_) => Ok(true),
             Err(StoreError::Moved { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -460,7 +485,8 @@ impl Records {
 
     /// Who decides about a stack, if anybody.
     pub async fn owner(&self, stack: &StackName) -> Result<Option<Owner>> {
-        Ok(self.desired(stack).await?.map(|desired| desired.owner))
+        let desired = self.shared::<Desired>(&key(stack, "desired")).await?;
+        Ok(desired.map(|(desired, _)| desired.owner.clone()))
     }
 }
 

@@ -75,7 +75,7 @@ async fn refreshed(
 ) -> Result<(), RefreshError> {
     let began = Instant::now();
     let snapshot = tokio::select! {
-        snapshot = source.fetch(desk.now()) => snapshot?, // edge: network, disk
+        snapshot = source.fetch(desk.now(), why.cause == Cause::Edit) => snapshot?, // edge: network, disk
         // A server that hangs must not hold up the end.
         () = desk.hints().closed() => return Err(RefreshError::Ended),
     };

@@ -9,6 +9,7 @@ mod clones;
 mod commit;
 mod complaints;
 pub(crate) mod directory;
+mod edits;
 mod entries;
 mod error;
 pub(crate) mod git;
@@ -179,12 +180,12 @@ impl Source {
         }
     }
 
-    /// What is there now. Waits for the source's own server at most.
-    pub async fn fetch(&self, now: u64) -> Result<Arc<Snapshot>, SourceError> {
+    /// What is there now. Waits for the source's own server at most. `edit`: a file was edited, and that is all.
+    pub async fn fetch(&self, now: u64, edit: bool) -> Result<Arc<Snapshot>, SourceError> {
         let known = self.last().snapshot.clone();
         let snapshot = match &self.kind {
             Kind::Git(git) => git.fetch(known).await?,
-            Kind::Directory(directory) => directory.look().await?,
+            Kind::Directory(directory) => directory.look(known, edit, self.poll).await?,
         };
         self.fetched.store(now, Ordering::Relaxed);
         Ok(snapshot)

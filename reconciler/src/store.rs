@@ -5,6 +5,8 @@
 //!   expects another revision changes nothing.
 
 mod files;
+mod index;
+mod listing;
 mod waiting;
 
 pub use files::FileStore;
@@ -74,7 +76,8 @@ pub trait Store: Send + Sync {
     async fn delete(&self, key: &str) -> Result<bool>;
     /// Whether a key that begins with this waits in memory for the disk.
     async fn is_late(&self, prefix: &str) -> bool;
-    /// Stores what waits in memory, as far as the disk takes it.
+    /// Stores what waits in memory, as far as the disk takes it, and compares what is known without asking the
+    /// disk with it, before it is used again: a change may have been missed.
     async fn settle(&self);
 }
 

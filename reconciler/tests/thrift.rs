@@ -3,6 +3,8 @@
 
 mod support;
 
+use keel_engine::fields::Field;
+use keel_engine::{FieldPath, Finding, FindingSubject, Value};
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
 use keel_reconciler::operation::OperationState;
@@ -284,5 +286,93 @@ async fn what_began_an_operation_is_told_truly() {
         last.trigger.ends_with(" of source default, edited files")
     })
     .await;
+    controller.stop().await;
+}
+
+/// A file below folders that nothing is read from lies where nobody watches: that it changed is never told.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_looks_at_what_was_told_of_and_a_command_and_a_poll_at_everything() {
+    let world = World::new();
+    let linked = format!("{WEB}    env_file: ./app.env\n");
+    let untold = |value: u8| world.write("stacks/b/far/below/app.env", &format!("A={value}\n"));
+    untold(1);
+    std::os::unix::fs::symlink("far/below/app.env", world.path("stacks/b/app.env")).unwrap();
+    world.write("stacks/b/compose.yaml", &linked);
+    world.write("stacks/a/compose.yaml", WEB);
+    let source = |poll| {
+        let (path, globs) = (world.path("stacks"), vec![".".to_owned()]);
+        let from = From::Directory { path, globs, poll: Some(poll) };
+        vec![SourceConfig::new("home", from)]
+    };
+    let seen = || async {
+        let task = world.task("b-web-1").await;
+        task.spec.environment.get("A").cloned().flatten().unwrap_or_default()
+    };
+    let controller = world.serve(source(Duration::from_secs(3600))).await;
+    until_settled(&controller, 2).await;
+    for name in ["a", "b"] {
+        until_good(&world, name, "\"hash\"").await;
+    }
+    untold(2);
+    let before = records(&world);
+    let revision = status(&controller).await[0].revision.clone();
+    world.write("stacks/a/compose.yaml", &WEB.replace("nginx:1", "nginx:2"));
+    until("a is edited", || async { world.task("a-web-1").await.spec.image == "nginx:2" }).await;
+    until("a has settled", || async {
+        let rows = status(&controller).await;
+        rows[0].operation.state == Some(OperationState::Succeeded) && rows[0].revision != revision
+    })
+    .await;
+    assert_eq!(
+        (touched(&before, &records(&world)), seen().await),
+        (vec!["a".to_owned()], "1".to_owned())
+    );
+
+    let _ = told(controller.sync(SyncAsk::default())).await;
+    until("a command finds it", || async { seen().await == "2" }).await;
+    controller.stop().await;
+    let controller = world.serve(source(Duration::from_millis(100))).await;
+    until_settled(&controller, 2).await;
+    untold(3);
+    until("a poll finds it", || async { seen().await == "3" }).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_of_all_looks_closely_once_and_still_heals_what_drifted() {
+    let (world, repo) = (World::new(), Repo::new());
+    let controller = ten(&world, &repo).await;
+    let before = world.fake.close_looks();
+    let _ = told(controller.sync(SyncAsk::default())).await;
+    let looks = world.fake.close_looks() - before;
+    assert!((1..=2).contains(&looks), "the loop that looks for drift may look, too: {looks}");
+
+    let task = world.task("s3-web-1").await;
+    let finding = Finding {
+        subject: FindingSubject::Task { id: Some(task.id.clone()), slot: None },
+        path: FieldPath::Row(Field::MemLimit),
+        applied: Value::Bytes(64 << 20),
+        observed: Value::Bytes(32 << 20),
+        cause: None,
+        fixed: false,
+    };
+    world.fake.drift(Some(&task.id), finding);
+    let _ = told(controller.sync(SyncAsk::default())).await;
+    let again = || async { world.task("s3-web-1").await.generation > task.generation };
+    until("it is applied again", again).await;
+    controller.stop().await;
+}
+
+/// What is remembered of records is compared with the disk as soon as the kernel tells of a change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_somebody_else_takes_away_is_seen_to_be_gone() {
+    let world = World::new();
+    world.write("stacks/a/compose.yaml", WEB);
+    let controller = world.serve_folder("stacks").await;
+    until_settled(&controller, 1).await;
+    until_good(&world, "a", "\"hash\"").await;
+    assert!(!history(&controller, "a").await.is_empty());
+    std::fs::remove_file(world.path("root/records/stacks/a/history.json")).unwrap();
+    until("its history is empty", || async { history(&controller, "a").await.is_empty() }).await;
     controller.stop().await;
 }

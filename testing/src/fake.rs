@@ -48,6 +48,7 @@ struct Inner {
     now: u64,
     /// How often it was looked at: it remembers nothing, so each look is taken for new.
     looks: u64,
+    close_looks: u64,
     next_port: u16,
     tasks: BTreeMap<TaskId, ObservedTask>,
     networks: BTreeMap<String, ObservedNetwork>,
@@ -190,6 +191,12 @@ impl Fake {
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.inner().turns
+    }
+
+    /// How often fields were read back.
+    #[must_use]
+    pub fn close_looks(&self) -> u64 {
+        self.inner().close_looks
     }
 
     /// Another process drives it from now on: all leases are over.
@@ -545,6 +552,7 @@ impl Engine for Fake {
         let mut inner = self.inner();
         inner.answers()?;
         inner.looks += 1;
+        inner.close_looks += u64::from(depth != Depth::State);
         let mut tasks: Vec<_> = inner.tasks.values().cloned().collect();
         let far = tasks.iter_mut().filter(|task| !depth.is_close(&task.place));
         far.for_each(|task| task.findings.clear());

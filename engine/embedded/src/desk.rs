@@ -6,7 +6,7 @@ use crate::root::granted::Granted;
 use crate::view::View;
 use crate::{Layout, Options, RootLock, Turn};
 use keel_engine::{EngineError, Event, Lease, Result};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -22,6 +22,8 @@ pub(crate) struct Desk {
     /// Held while a task's wishes are judged, moved or deleted.
     pub(crate) taking: tokio::sync::Mutex<()>,
     granted: Granted,
+    /// Who holds the lock, where that is for as long as the engine is open.
+    driver: OnceLock<(String, u64)>,
     /// Nothing further is begun.
     closing: watch::Sender<bool>,
     running: Mutex<JoinSet<()>>,
@@ -44,6 +46,7 @@ impl Desk {
             events,
             taking: tokio::sync::Mutex::default(),
             granted: Granted::default(),
+            driver: OnceLock::new(),
             closing: watch::Sender::new(false),
             running: Mutex::default(),
         }
@@ -84,7 +87,8 @@ impl Desk {
     /// Waits for a turn, and grants it.
     pub(crate) async fn grant(&self) -> Result<Lease> {
         let turn = self.turn_at_root().await?;
-        let driver = turn.as_ref().map_or_else(|| self.signed(), Turn::holder);
+        let for_life = || self.driver.get_or_init(|| self.signed()).clone();
+        let driver = turn.as_ref().map_or_else(for_life, Turn::holder);
         Ok(self.granted.add(driver, turn))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKind, Submission};
 use crate::controller::{Controller, Lines};
-use crate::fleet::next_by;
+use crate::fleet::next_of;
 use crate::history::{Entry, Note};
 use crate::operation::{OperationReason, OperationState};
 use crate::outcome::{
@@ -139,13 +139,24 @@ impl Controller {
     pub(crate) async fn drive(
         &self,
         stack: &StackName,
+        asked: Asked,
+        stay: Stay,
+        lines: &mpsc::Sender<Progress>,
+    ) -> Result<(Outcome, Vec<String>), Refusal> {
+        // A person wants it to be as it shall be: what drifted too.
+        self.suspect(stack);
+        self.drive_on(stack, asked, stay, lines).await
+    }
+
+    /// The same of a stack that is suspected already, if it differs.
+    pub(crate) async fn drive_on(
+        &self,
+        stack: &StackName,
         mut asked: Asked,
         stay: Stay,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let _later = Later { controller: self, stack };
-        // A person wants it to be as it shall be: what drifted too.
-        self.suspect(stack);
+        let later = Later { controller: self, stack };
         let mut events = self.events();
         let mut story = Story::begin(self, stack).await?;
         loop {
@@ -161,9 +172,12 @@ impl Controller {
             let stay = if late && stay == Stay::Started { Stay::Settled } else { stay };
             if let Some(end) = story.end(&passed, stay) {
                 self.leave_off(stack, &passed, end.0).await?;
+                if passed.leaves_nothing() {
+                    later.end();
+                }
                 return Ok(end);
             }
-            self.pause(&passed, &mut events).await;
+            self.pause(stack, &passed, &mut events).await;
         }
     }
 
@@ -199,11 +213,20 @@ impl Controller {
         })
     }
 
-    /// Until an event, the time that the plan names, or a little while.
-    pub(crate) async fn pause(&self, passed: &Passed, events: &mut BoxStream<'static, Event>) {
+    /// Until an event that may concern the stack, the time that the plan names, or a little while.
+    pub(crate) async fn pause(
+        &self,
+        stack: &StackName,
+        passed: &Passed,
+        events: &mut BoxStream<'static, Event>,
+    ) {
         let wake = passed.plan.wake.map(|at| at.saturating_sub(self.now()));
         let wait = wake.map_or(PATIENCE, |wake| Duration::from_millis(wake).min(PATIENCE));
-        next_by(events, Instant::now() + wait.max(Duration::from_millis(10))).await;
+        let concerns = |event: &Event| {
+            self.routing(|routing| routing.of(event)).is_none_or(|about| about.contains(stack))
+        };
+        let until = Instant::now() + wait.max(Duration::from_millis(10));
+        next_of(events, until, concerns).await;
     }
 }
 
@@ -212,6 +235,14 @@ impl Controller {
 pub(crate) struct Later<'a> {
     pub controller: &'a Controller,
     pub stack: &'a StackName,
+}
+
+impl Later<'_> {
+    /// The last pass left nothing to the loops: however many stacks there are, they are not passed over again.
+    fn end(self) {
+        self.controller.notifier().ring();
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Later<'_> {

@@ -64,7 +64,7 @@ impl Controller {
             if let Some(refused) = passed.refused.as_ref().filter(|_| has_ended(&passed, &stack)) {
                 return Ok((Outcome::Failed, self.left_over(&stack, refused)));
             }
-            self.pause(&passed, &mut events).await;
+            self.pause(&stack, &passed, &mut events).await;
         }
         Ok((Outcome::Done, vec![]))
     }

@@ -1,6 +1,7 @@
 //! `sync`, `suspend`, `resume`, `confirm`: how a person leads and holds the loops.
 
 use super::converge::{Stay, lines};
+use super::drift::differing;
 use crate::ask::{Outcome, Progress, Refusal};
 use crate::cause::Cause;
 use crate::controller::{Controller, Lines};
@@ -44,7 +45,9 @@ impl Controller {
             return Ok((Outcome::Failed, notes));
         }
         let mut outcome = if notes.is_empty() { Outcome::Done } else { Outcome::Failed };
-        for stack in self.stacks_of(&ask.targets).await? {
+        let stacks = self.stacks_of(&ask.targets).await?;
+        self.suspect_those(&stacks).await?;
+        for stack in stacks {
             if ask.retry {
                 self.try_again(&stack, &ask.by).await?;
             }
@@ -55,11 +58,25 @@ impl Controller {
                 take_over: ask.take_over,
                 ..Asked::default()
             };
-            let (one, said) = self.drive(&stack, asked, stay, lines).await?;
+            let (one, said) = self.drive_on(&stack, asked, stay, lines).await?;
             outcome = worse(outcome, one);
             notes.extend(said);
         }
         Ok((outcome, notes))
+    }
+
+    /// What drifted is put right, too. One close look at everything costs less than one at each of many stacks,
+    /// and finds out which of them are worth another.
+    async fn suspect_those(&self, stacks: &[StackName]) -> Result<(), Refusal> {
+        let most = 2 * stacks.len() > self.records().stacks().await?.len();
+        let differing = match stacks.len() > 1 && most {
+            true => differing(self).await.ok(),
+            false => None,
+        };
+        let suspected =
+            |stack: &&StackName| differing.as_ref().is_none_or(|found| found.contains(*stack));
+        stacks.iter().filter(suspected).for_each(|stack| self.suspect(stack));
+        Ok(())
     }
 
     /// Refreshes one source; what keeps it from what was asked.

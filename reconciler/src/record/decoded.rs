@@ -19,22 +19,17 @@ impl Decoded {
     }
 
     /// A key's value, as it was at this revision.
-    pub(super) fn get<T: Clone + 'static>(&self, key: &str, revision: u64) -> Option<T> {
+    pub(super) fn get<T: Send + Sync + 'static>(&self, key: &str, revision: u64) -> Option<Arc<T>> {
         let value = match self.values().get(key) {
             Some((at, value)) if *at == revision => Arc::clone(value),
             _ => return None,
         };
-        value.downcast_ref::<T>().cloned()
+        value.downcast::<T>().ok()
     }
 
     /// Remembers a key's value.
-    pub(super) fn put<T: Clone + Send + Sync + 'static>(
-        &self,
-        key: &str,
-        revision: u64,
-        value: &T,
-    ) {
-        self.values().insert(key.to_owned(), (revision, Arc::new(value.clone())));
+    pub(super) fn put<T: Send + Sync + 'static>(&self, key: &str, revision: u64, value: Arc<T>) {
+        self.values().insert(key.to_owned(), (revision, value));
     }
 
     /// The key is not there any more.
@@ -50,8 +45,8 @@ mod tests {
     #[test]
     fn a_value_is_that_of_its_revision() {
         let decoded = Decoded::default();
-        decoded.put("a", 1, &"one".to_owned());
-        assert_eq!(decoded.get::<String>("a", 1).as_deref(), Some("one"));
+        decoded.put("a", 1, Arc::new("one".to_owned()));
+        assert_eq!(decoded.get::<String>("a", 1).unwrap().as_str(), "one");
         assert_eq!(decoded.get::<String>("a", 2), None);
         assert_eq!(decoded.get::<u8>("a", 1), None, "another kind of value");
         decoded.forget("a");

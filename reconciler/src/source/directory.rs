@@ -3,15 +3,23 @@
 //!
 //! Only folders that hold something that was read are watched, not what is below: containers
 //! write into their bind mounts all the time.
+//!
+//! # Invariants
+//! - After an edit only what the watcher told of is looked at. Everything is looked at at the start, each time that
+//!   it is polled, where somebody asks for it, and where it is not sure what the watcher meant: some events were
+//!   lost, a folder came or went, or one folder is watched by two names.
 
 use super::SourceError;
+use super::edits::Edits;
 use super::snapshot::Snapshot;
 use crate::find::{Found, stacks_at, stacks_matching_any};
 use crate::load::{FolderFiles, StackFiles};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::{BTreeSet, HashMap};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two looks without a notification.
 pub(crate) const RECHECK: Duration = Duration::from_secs(30);
@@ -22,7 +30,20 @@ pub(crate) struct Directory {
     path: PathBuf,
     globs: Vec<String>,
     state: Option<PathBuf>,
-    watcher: Mutex<Option<RecommendedWatcher>>,
+    watching: Mutex<Watching>,
+    /// What the watcher told since the last look.
+    edits: Arc<Mutex<Edits>>,
+    /// When everything was looked at last.
+    looked: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Watching {
+    watcher: Option<RecommendedWatcher>,
+    /// By what the file system calls them.
+    folders: HashMap<(u64, u64), PathBuf>,
+    /// One of them has two names, and what happens in it is told by only one.
+    ambiguous: bool,
 }
 
 /// A served file's folder is the stack's own, and nothing else is served.
@@ -33,11 +54,16 @@ fn files(path: &Path, state: Option<PathBuf>) -> FolderFiles {
 
 impl Directory {
     pub fn new(path: PathBuf, globs: Vec<String>, state: Option<PathBuf>) -> Self {
-        Self { path, globs, state, watcher: Mutex::default() }
+        let (watching, edits, looked) = Default::default();
+        Self { path, globs, state, watching, edits, looked }
     }
 
-    fn watching(&self) -> MutexGuard<'_, Option<RecommendedWatcher>> {
-        self.watcher.lock().expect("nothing panics while it holds the watcher")
+    fn watching(&self) -> MutexGuard<'_, Watching> {
+        self.watching.lock().expect("nothing panics while it holds the watcher")
+    }
+
+    fn looked(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.looked.lock().expect("nothing panics with it")
     }
 
     /// Globs below it.
@@ -51,10 +77,46 @@ impl Directory {
         let found =
             found.map_err(|source| SourceError::Folder { path: self.path.clone(), source })?;
         let files = StackFiles::Folder(files(&self.path, self.state.clone()));
-        Ok(Snapshot { revision: None, found, files, elsewhere: vec![] })
+        Ok(Snapshot { revision: None, found, files, elsewhere: vec![], edited: None })
     }
 
-    pub async fn look(&self) -> Result<Arc<Snapshot>, SourceError> {
+    /// What is there. Not after an edit, and each time that `poll` has passed, everything is looked at.
+    pub async fn look(
+        &self,
+        before: Option<Arc<Snapshot>>,
+        edit: bool,
+        poll: Duration,
+    ) -> Result<Arc<Snapshot>, SourceError> {
+        // Before anything is looked at: what changes meanwhile is told for the next look.
+        let edits = std::mem::take(&mut *self.edits.lock().expect("nothing panics with them"));
+        let recent = self.looked().is_some_and(|looked| looked.elapsed() < poll);
+        if edit
+            && recent
+            && !self.watching().ambiguous
+            && let Some(before) = before
+        {
+            let known = before.clone();
+            let edited = keel_blocking::run(move || edits.within(&known.found)).await;
+            if edited.is_some() {
+                let (found, files) = (before.found.clone(), before.files.clone());
+                return Ok(Arc::new(Snapshot {
+                    revision: None,
+                    found,
+                    files,
+                    elsewhere: vec![],
+                    edited,
+                }));
+            }
+        }
+        // Until that went well, it is still to be done.
+        *self.looked() = None;
+        let began = Instant::now();
+        let snapshot = self.look_at_all().await?;
+        *self.looked() = Some(began);
+        Ok(snapshot)
+    }
+
+    async fn look_at_all(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (path, globs) = (self.path.clone(), self.globs.clone());
         let state = self.state.clone();
         let (found, links, files) = keel_blocking::run(move || {
@@ -69,19 +131,19 @@ impl Directory {
         let folders = found.iter().map(|Found { dir, .. }| dir.clone());
         self.watch_folders(folders.chain(homes).chain(links));
         let files = StackFiles::Folder(files);
-        Ok(Arc::new(Snapshot { revision: None, found, files, elsewhere: vec![] }))
+        Ok(Arc::new(Snapshot { revision: None, found, files, elsewhere: vec![], edited: None }))
     }
 
     /// `hint` is called, from a thread of its own, when something may have changed.
     pub fn watch(&self, hint: impl Fn() + Send + 'static) {
+        let edits = self.edits.clone();
         let told = move |event: notify::Result<notify::Event>| {
-            // An error can mean that events were lost; reading a file is no change.
-            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            if edits.lock().expect("nothing panics with them").note(event) {
                 hint();
             }
         };
         // Without a watcher (no inotify instances left) the slow look remains.
-        *self.watching() = notify::recommended_watcher(told).ok();
+        self.watching().watcher = notify::recommended_watcher(told).ok();
         self.watch_folders([self.path.clone()].into_iter().chain(link_homes(&self.path)));
     }
 
@@ -93,10 +155,16 @@ impl Directory {
 
     /// Each time anew: a folder that went and came back (a branch was switched) is another one.
     fn watch_folders(&self, folders: impl Iterator<Item = PathBuf>) {
-        let Some(watcher) = &mut *self.watching() else { return };
-        for folder in folders {
+        let mut watching = self.watching();
+        let Watching { watcher: Some(watcher), folders: known, ambiguous } = &mut *watching else {
+            return;
+        };
+        for folder in folders.collect::<BTreeSet<_>>() {
             // One that cannot be watched is left to the slow look, and tried again with it.
             let _ = watcher.watch(&folder, RecursiveMode::NonRecursive);
+            let Ok(meta) = folder.metadata() else { continue };
+            let other = known.insert((meta.dev(), meta.ino()), folder.clone());
+            *ambiguous |= other.is_some_and(|other| other != folder && other.exists());
         }
     }
 }

@@ -102,7 +102,7 @@ impl Git {
             state: self.state.clone(),
             submodules: Arc::new(submodules),
         };
-        Ok(Snapshot { revision: Some(commit), found, files, elsewhere })
+        Ok(Snapshot { revision: Some(commit), found, files, elsewhere, edited: None })
     }
 
     /// Fetches these of a snapshot's submodules; the snapshot with what came of it.

@@ -4,7 +4,7 @@ use super::snapshot::Snapshot;
 use super::{Kind, Source, SourceError, pause};
 use crate::find::{self, Found};
 use crate::load::{LoadedStack, StackFiles};
-use crate::lookups::Changes;
+use crate::lookups::{Absent, Changes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +35,9 @@ impl Source {
         let (snapshot, mut stacks) = self.complete(snapshot.clone(), stacks, at_once).await?;
         stacks.extend(self.unreachable(&snapshot).map(|stack| (stack, false)));
         if let Kind::Directory(directory) = &self.kind {
-            directory.watch_also(stacks.iter().flat_map(|(stack, _)| &stack.read));
+            // What was not loaded again is watched since it was, but for folders that went and came back.
+            let news = stacks.iter().filter(|(_, fresh)| *fresh || snapshot.edited.is_none());
+            directory.watch_also(news.flat_map(|(stack, _)| &stack.read));
         }
         let fresh = stacks.iter().any(|(_, fresh)| *fresh);
         let same = before.as_ref().is_some_and(|before| before.revision == snapshot.revision);
@@ -131,8 +133,11 @@ impl Source {
     /// Each with whether it was read anew.
     fn load_changed(&self, snapshot: &Snapshot, changes: &Changes) -> Vec<(LoadedStack, bool)> {
         let reading = self.reading(snapshot);
+        let mut absent = Absent::default();
         let load = |found: &Found| {
-            let known = self.recall(|recall| recall.stack(&found.shown, changes, &snapshot.files));
+            let (edited, files) = (snapshot.edited.as_ref(), &snapshot.files);
+            let known = self
+                .recall(|recall| recall.stack(&found.shown, changes, edited, files, &mut absent));
             match known {
                 Some(known) => (known, false),
                 None => (reading.load(found), true),

@@ -99,7 +99,8 @@ impl Git {
         let (data, state) = (self.data.clone(), self.state.clone());
         let submodules = Arc::default();
         let files = StackFiles::Checkout { root, data, state, submodules };
-        let snapshot = Snapshot { revision: Some(revision), found, files, elsewhere: vec![] };
+        let revision = Some(revision);
+        let snapshot = Snapshot { revision, found, files, elsewhere: vec![], edited: None };
         Ok(Look { snapshot, _scratch: scratch })
     }
 

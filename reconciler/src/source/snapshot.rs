@@ -2,6 +2,8 @@
 
 use crate::find::Found;
 use crate::stack_files::StackFiles;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// What a source holds right now.
 pub(crate) struct Snapshot {
@@ -11,4 +13,6 @@ pub(crate) struct Snapshot {
     pub files: StackFiles,
     /// Where nothing was found: folders that hold stacks all the same.
     pub elsewhere: Vec<String>,
+    /// In a folder: the only files that may have changed since the snapshot before, where somebody knows.
+    pub edited: Option<BTreeSet<PathBuf>>,
 }

@@ -6,17 +6,16 @@
 //! - What ends something can be decided on any disk: such a value is kept in memory until the disk takes it
 //!   ([`Keep::ForNow`]). Of two values of a key the one at the higher revision counts.
 
-use super::waiting::{Waiting, decode, encode};
+use super::index::Index;
+use super::listing::{key_of, keys_below, path_of};
+use super::waiting::{Waiting, decode, encode, revision_at};
 use super::{Entry, Keep, Result, Store, StoreError};
 use async_trait::async_trait;
 use keel_durable::{Hold, Late, Remembered};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// More than the first line of any record has.
-const LONGEST_HEAD: usize = 64;
 
 /// Plain files below one folder.
 #[derive(Debug, Clone)]
@@ -25,6 +24,8 @@ pub struct FileStore {
     late: Late,
     /// By key: a record is read again only when its file changed.
     revisions: Arc<Remembered<String, u64>>,
+    /// Of who asks again and again.
+    index: Option<Arc<Index>>,
 }
 
 impl FileStore {
@@ -32,7 +33,14 @@ impl FileStore {
     pub fn open(root: impl Into<PathBuf>, late: Late) -> Result<Self> {
         let root = root.into();
         keel_durable::make_folder(&root, 0o755).map_err(io_error("create", &root))?;
-        Ok(Self { root, late, revisions: Arc::default() })
+        Ok(Self { root, late, revisions: Arc::default(), index: None })
+    }
+
+    /// The same for whoever serves: what is there is kept in memory, as far as changes are told.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let index = Index::new(&self.root, &self.late).map(Arc::new);
+        Self { index, ..self }
     }
 
     /// File operations are short, but they wait for the disk: off the runtime's own threads.
@@ -53,7 +61,7 @@ impl FileStore {
         if !key.split('/').all(sound) {
             return Err(StoreError::Key(key.to_owned()));
         }
-        Ok(self.root.join(format!("{key}.json")))
+        Ok(path_of(&self.root, key))
     }
 
     fn lock(&self) -> Result<File> {
@@ -71,7 +79,7 @@ impl FileStore {
     fn read(&self, key: &str) -> Result<Option<Entry>> {
         let path = self.path(key)?;
         let late = self.late.read(&path);
-        let on_disk = match fs::read(&path) {
+        let on_disk = match keel_durable::read(&path) {
             Ok(bytes) => Some(decode(key, &bytes).ok_or(StoreError::Damaged(path))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(StoreError::Io { what: "read", path, source }),
@@ -84,19 +92,25 @@ impl FileStore {
 
     fn write(&self, key: &str, value: &[u8], expected: u64, keep: Keep) -> Result<u64> {
         let _turn = self.lock()?;
-        let found = self.revision_of(key)?;
+        let found = self.revision_on_disk(key)?;
         if found != expected {
             return Err(StoreError::Moved { key: key.to_owned(), expected, found });
         }
         let (path, revision) = (self.path(key)?, self.next_revision(found));
         let bytes = encode(revision, value);
         match write_whole(&path, &bytes) {
-            Ok(()) => self.late.forget(&path),
+            Ok(()) => {
+                self.late.forget(&path);
+                self.tell(|index| index.note_put(key, &path, revision));
+            }
             // What the disk said is the answer, also where memory takes nothing either.
             Err(error) if keep == Keep::OnDisk || self.late.keep(&path, &bytes).is_err() => {
                 return Err(error);
             }
-            Err(_) => return Ok(revision),
+            Err(_) => {
+                self.tell(Index::note_late);
+                return Ok(revision);
+            }
         }
         self.settle_all();
         Ok(revision)
@@ -106,7 +120,7 @@ impl FileStore {
     /// has read before. It need not survive the machine: neither do those who have read one.
     fn next_revision(&self, found: u64) -> u64 {
         let path = self.root.join(".revision");
-        let last = self.late.read(&path).or_else(|| fs::read(&path).ok());
+        let last = self.late.read(&path).or_else(|| keel_durable::read(&path).ok());
         let last = last.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
         let next = found.max(last.unwrap_or(0)) + 1;
         let _ = self.late.replace(&path, next.to_string().as_bytes(), 0o600, Hold::Process);
@@ -118,10 +132,14 @@ impl FileStore {
         let Some(found) = self.read(key)? else { return Ok(false) };
         let path = self.path(key)?;
         match self.remove_file(&path) {
-            Ok(()) => self.late.forget(&path),
+            Ok(()) => {
+                self.late.forget(&path);
+                self.tell(|index| index.note_gone(key));
+            }
             Err(error) => {
                 let gone = Waiting::gone(self.next_revision(found.revision));
                 self.late.keep(&path, &gone).map_err(|_| error)?;
+                self.tell(Index::note_late);
             }
         }
         Ok(true)
@@ -143,7 +161,7 @@ impl FileStore {
     fn settle_all(&self) {
         for path in self.late.paths(&self.root) {
             let Some(bytes) = self.late.read(&path) else { continue };
-            let key = self.key_of(&path).unwrap_or_default();
+            let key = key_of(&self.root, &path).unwrap_or_default();
             let settled = match Waiting::decode(&key, &bytes) {
                 Some(waiting) => self.settle_one(&path, &bytes, &waiting),
                 // The counter.
@@ -164,43 +182,39 @@ impl FileStore {
         }
     }
 
-    fn key_of(&self, path: &Path) -> Option<String> {
-        let below = path.strip_prefix(&self.root).ok()?.to_str()?;
-        Some(below.strip_suffix(".json")?.to_owned())
+    /// In somebody's turn, so that no look of another's comes between the change and this.
+    fn tell(&self, note: impl FnOnce(&Index)) {
+        if let Some(index) = &self.index {
+            note(index);
+        }
     }
 
     fn revision_of(&self, key: &str) -> Result<u64> {
+        match self.index.as_ref().map(|index| index.revision(key)).transpose()?.flatten() {
+            Some(known) => Ok(known),
+            None => self.revision_on_disk(key),
+        }
+    }
+
+    fn revision_on_disk(&self, key: &str) -> Result<u64> {
         if self.late.is_any() {
             return Ok(self.read(key)?.map_or(0, |entry| entry.revision));
         }
         let path = self.path(key)?;
-        let read = || self.read_revision(key, &path).map(|found| (found > 0).then_some(found));
+        let read = || revision_at(&path).map(|found| (found > 0).then_some(found));
         let found = self.revisions.get(&key.to_owned(), std::slice::from_ref(&path), read)?;
         Ok(found.map_or(0, |found| *found))
     }
 
-    /// Of the first line alone.
-    fn read_revision(&self, key: &str, path: &Path) -> Result<u64> {
-        let mut head = [0; LONGEST_HEAD];
-        let read = File::open(path).and_then(|file| {
-            let mut head = &mut head[..];
-            io::copy(&mut file.take(LONGEST_HEAD as u64), &mut head)
-        });
-        match read {
-            Ok(_) => {
-                decode(key, &head).map(|e| e.revision).ok_or(StoreError::Damaged(path.to_owned()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(source) => Err(io_error("read", path)(source)),
-        }
-    }
-
     fn walk(&self, prefix: &str) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
+        if let Some(index) = &self.index
+            && let Some(keys) = index.keys(prefix)?
+        {
+            return Ok(keys);
+        }
         // Nothing beside the prefix's own folder can begin with it.
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let above = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        keys_below(&self.root.join(folder), &above, &mut keys)?;
+        let mut keys = keys_below(&self.root, &self.root.join(folder))?;
         keys.retain(|key| key.starts_with(prefix));
         for key in self.late_keys(prefix) {
             keys.retain(|other| *other != key);
@@ -214,7 +228,7 @@ impl FileStore {
 
     fn late_keys(&self, prefix: &str) -> Vec<String> {
         let paths = self.late.paths(&self.root);
-        let keys = paths.iter().filter_map(|path| self.key_of(path));
+        let keys = paths.iter().filter_map(|path| key_of(&self.root, path));
         keys.filter(|key| key.starts_with(prefix)).collect()
     }
 }
@@ -227,11 +241,17 @@ impl Store for FileStore {
     }
 
     async fn revision(&self, key: &str) -> Result<u64> {
+        if let Some(known) = self.index.as_ref().and_then(|index| index.known_revision(key)) {
+            return Ok(known);
+        }
         let key = key.to_owned();
         self.off_thread(move |store| store.revision_of(&key)).await
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        if let Some(known) = self.index.as_ref().and_then(|index| index.known_keys(prefix)) {
+            return Ok(known);
+        }
         let prefix = prefix.to_owned();
         self.off_thread(move |store| store.walk(&prefix)).await
     }
@@ -247,7 +267,8 @@ impl Store for FileStore {
     }
 
     async fn is_late(&self, prefix: &str) -> bool {
-        if !self.late.is_any() {
+        let known = self.index.as_ref().and_then(|index| index.known_late());
+        if !known.unwrap_or_else(|| self.late.is_any()) {
             return false; // Almost always.
         }
         let prefix = prefix.to_owned();
@@ -256,6 +277,7 @@ impl Store for FileStore {
     }
 
     async fn settle(&self) {
+        self.tell(Index::doubt);
         if !self.late.is_any() {
             return;
         }
@@ -272,27 +294,6 @@ impl Store for FileStore {
 fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { what, path, source }
-}
-
-fn keys_below(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io_error("read", folder)(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(io_error("read", folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            keys_below(&entry.path(), &format!("{prefix}{name}/"), keys)?;
-        } else if let Some(word) = name.strip_suffix(".json") {
-            keys.push(format!("{prefix}{word}"));
-        }
-    }
-    Ok(())
 }
 
 /// Writes a file so that a reader, or the next start after a crash, finds the old or the new one.

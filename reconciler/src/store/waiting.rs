@@ -1,6 +1,12 @@
 //! How records are written, and what waits in memory for the disk.
 
-use super::Entry;
+use super::{Entry, Result, StoreError};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// More than the first line of any record has.
+const LONGEST_HEAD: usize = 64;
 
 /// Instead of a record, in memory: the key goes as soon as the disk lets it.
 const GONE: &str = "keel-gone 1 ";
@@ -54,4 +60,18 @@ pub(super) fn decode(key: &str, bytes: &[u8]) -> Option<Entry> {
     let header = std::str::from_utf8(&bytes[..end]).ok()?;
     let revision = header.strip_prefix("keel-record 1 ")?.parse().ok()?;
     Some(Entry { key: key.to_owned(), value: bytes[end + 1..].to_vec(), revision })
+}
+
+/// At which revision the record in this file is, by its first line alone; 0: there is none.
+pub(super) fn revision_at(path: &Path) -> Result<u64> {
+    let mut head = Vec::with_capacity(LONGEST_HEAD);
+    let read = File::open(path)
+        .and_then(|file| file.take(LONGEST_HEAD as u64).read_to_end(&mut head).map(drop));
+    match read {
+        Ok(()) => decode("", &head)
+            .map(|entry| entry.revision)
+            .ok_or_else(|| StoreError::Damaged(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(StoreError::Io { what: "read", path: path.to_owned(), source }),
+    }
 }

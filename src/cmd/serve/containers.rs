@@ -76,7 +76,7 @@ impl Containers {
 
     /// Whether one of the stack's crashes again and again.
     pub fn crash(&self, stack: &str) -> bool {
-        self.known.values().any(|told| told.stack == stack && told.crashing.is_some())
+        self.known.values().any(|told| told.crashing.is_some() && told.stack == stack)
     }
 }
 

@@ -57,9 +57,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(row: &StatusRow, containers: &[ContainerRow]) -> Self {
-        let own = containers.iter().filter(|container| container.stack == row.stack);
-        let ids = own.map(|container| container.id.clone()).collect();
+    fn of(row: &StatusRow, own: &[&ContainerRow]) -> Self {
+        let ids = own.iter().map(|container| container.id.clone()).collect();
         Self { revision: row.revision.clone(), touched: (row.operation.at.clone(), ids) }
     }
 
@@ -76,14 +75,20 @@ impl Watch {
         lines.extend(self.warnings(&seen.stacks));
         lines.extend(self.cleared(seen.cleared.as_ref()));
         lines.extend(self.containers.look(&seen.containers, seen.now));
+        let mut of_stacks: BTreeMap<&str, Vec<&ContainerRow>> = BTreeMap::new();
+        for container in &seen.containers {
+            of_stacks.entry(&container.stack).or_default().push(container);
+        }
         for row in &seen.stacks {
+            let own = of_stacks.get(row.stack.as_str()).map(Vec::as_slice).unwrap_or_default();
             let told = self.stacks.entry(row.stack.clone()).or_default();
             // Between two crashes it may look well.
             let crashes = self.containers.crash(&row.stack);
-            lines.extend(change(row, told, &seen.containers, crashes));
+            lines.extend(change(row, told, own, crashes));
         }
+        let there: BTreeSet<&str> = seen.stacks.iter().map(|row| row.stack.as_str()).collect();
         self.stacks.retain(|stack, _| {
-            let stays = seen.stacks.iter().any(|row| row.stack == *stack);
+            let stays = there.contains(stack.as_str());
             if !stays {
                 lines.push(format!("{stack}: removed"));
             }
@@ -135,12 +140,7 @@ fn warning(row: &WarningRow) -> String {
     format!("warning: {}{} [{}]", line(&at), line(&row.message), row.code)
 }
 
-fn change(
-    row: &StatusRow,
-    told: &mut Told,
-    containers: &[ContainerRow],
-    crashes: bool,
-) -> Vec<String> {
+fn change(row: &StatusRow, told: &mut Told, own: &[&ContainerRow], crashes: bool) -> Vec<String> {
     let mut lines = taken(row, told);
     let trouble = trouble(row);
     if !trouble.is_empty() {
@@ -156,10 +156,10 @@ fn change(
     }
     let well = !crashes && row.health == Health::Healthy && row.sync == Sync::InSync;
     if well {
-        let shown = Shown::of(row, containers);
+        let shown = Shown::of(row, own);
         if shown.is_news(told.shown.as_ref()) {
             told.trouble.clear();
-            lines.extend(overview(row, containers));
+            lines.extend(overview(row, own));
         }
         // What was done meanwhile belongs to the revision that is shown already.
         told.shown = Some(shown);
@@ -222,7 +222,7 @@ fn trouble(row: &StatusRow) -> Vec<(Trouble, String)> {
 }
 
 /// The stack, its services, and where to find them.
-fn overview(row: &StatusRow, containers: &[ContainerRow]) -> Vec<String> {
+fn overview(row: &StatusRow, own: &[&ContainerRow]) -> Vec<String> {
     let width = row.services.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     let revision = match row.revision.as_str() {
         "" => String::new(),
@@ -230,15 +230,15 @@ fn overview(row: &StatusRow, containers: &[ContainerRow]) -> Vec<String> {
     };
     let mut lines = vec![format!("{} is healthy{revision}", row.stack)];
     for (service, (well, wanted)) in &row.services {
-        let places = places(&row.stack, service, containers).join(" ");
+        let places = places(service, own).join(" ");
         let line = format!("  {service:width$}  {well}/{wanted}  {places}");
         lines.push(line.trim_end().to_owned());
     }
     lines
 }
 
-fn places(stack: &str, service: &str, containers: &[ContainerRow]) -> Vec<String> {
-    let of_service = containers.iter().filter(|row| row.stack == stack && row.service == service);
+fn places(service: &str, own: &[&ContainerRow]) -> Vec<String> {
+    let of_service = own.iter().filter(|row| row.service == service);
     let ports: BTreeSet<_> = of_service
         .flat_map(|row| &row.ports)
         .map(|port| (port.published, port.target, port.protocol.as_str(), port.host_ip.as_str()))

@@ -213,7 +213,7 @@ pub fn store_bytes(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 /// Reads a record; `None` where there is no file.
 pub fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
+    match keel_durable::read(path) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

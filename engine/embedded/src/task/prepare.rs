@@ -196,7 +196,8 @@ fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
     work.endpoints = endpoints(&wish.id, &wish.spec, &made, &taken, &preferred).map_err(address)?;
     let claims: Vec<_> = others
         .iter()
-        .filter(|other| claims_ports(other))
+        // Most publish none, and need not be looked at.
+        .filter(|other| !other.work.ports.is_empty() && claims_ports(other))
         .flat_map(|other| {
             let port = |port| Claim { owner: owner(&other.wish), port };
             other.work.ports.iter().cloned().map(port)

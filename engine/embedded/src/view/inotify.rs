@@ -148,11 +148,15 @@ pub(crate) fn is_used_up(error: i32) -> bool {
     matches!(error, libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::ENOMEM)
 }
 
+/// So many changes have room in a buffer however long their names are: where there were fewer, the kernel has given
+/// all that it had, and need not be asked for more.
+const ONCE: usize = 8192 / (16 + 256) - 1;
+
 fn drain(fd: &File) -> io::Result<Vec<Change>> {
     let mut buffer = [MaybeUninit::uninit(); 8192];
     let mut reader = inotify::Reader::new(fd, &mut buffer);
     let mut changes = Vec::new();
-    loop {
+    while changes.is_empty() || !reader.is_buffer_empty() || changes.len() >= ONCE {
         match reader.next() {
             Ok(event) => changes.push(Change {
                 folder: event.wd(),
@@ -166,6 +170,7 @@ fn drain(fd: &File) -> io::Result<Vec<Change>> {
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(changes)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use crate::root::record::{Endpoint, Process};
 use ipnet::{IpNet, Ipv4Net};
 use nix::sched::{CloneFlags, setns};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Values of kernel parameters in the namespaces of a process; a missing one is left out.
 pub(super) fn sysctls(
@@ -18,7 +18,7 @@ pub(super) fn sysctls(
         return Some(BTreeMap::new());
     }
     let value = |key: &String| {
-        let text = fs::read_to_string(path(key)).ok()?;
+        let text = kernel_text(&path(key)).ok()?;
         let words: Vec<_> = text.split_ascii_whitespace().collect();
         Some((key.clone(), words.join(" ")))
     };
@@ -49,6 +49,21 @@ pub(crate) fn in_namespaces<T: Send>(
     })
 }
 
+/// More than almost any of these files has.
+const USUAL: usize = 64 << 10;
+
+/// The whole of a file of the kernel's. It has no size to go by, and whoever reads it piece by piece makes the
+/// kernel put the text together again and again.
+fn kernel_text(path: &Path) -> io::Result<String> {
+    let mut text = Vec::with_capacity(USUAL);
+    File::open(path)?.read_to_end(&mut text)?;
+    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn of_process(process: &Process, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/{file}", process.pid))
+}
+
 /// Where the kernel has a parameter.
 pub(crate) fn path(key: &str) -> PathBuf {
     PathBuf::from("/proc/sys").join(key.replace('.', "/"))
@@ -56,7 +71,7 @@ pub(crate) fn path(key: &str) -> PathBuf {
 
 /// The resource limits of a process by lower-case name, as `SOFT:HARD`.
 pub(super) fn limits(process: &Process) -> Option<BTreeMap<String, String>> {
-    let text = fs::read_to_string(format!("/proc/{}/limits", process.pid)).ok()?;
+    let text = kernel_text(&of_process(process, "limits")).ok()?;
     Some(parse_limits(&text))
 }
 
@@ -114,7 +129,7 @@ pub(super) fn has_address(process: &Process, address: IpAddr) -> bool {
 }
 
 fn net_file(process: &Process, file: &str) -> Option<String> {
-    fs::read_to_string(format!("/proc/{}/net/{file}", process.pid)).ok()
+    kernel_text(&of_process(process, &format!("net/{file}"))).ok()
 }
 
 /// `ADDRESS INDEX PREFIX SCOPE FLAGS LINK`, the address as 32 digits.
@@ -134,7 +149,7 @@ fn v4(endpoint: &Endpoint) -> impl Iterator<Item = Ipv4Net> {
 /// Whether a process has the routes that come with an endpoint: to its network, which go when the
 /// link is down, and by its gateway.
 pub(super) fn has_routes(process: &Process, endpoint: &Endpoint) -> bool {
-    match fs::read_to_string(format!("/proc/{}/net/route", process.pid)) {
+    match kernel_text(&of_process(process, "net/route")) {
         Ok(table) => is_routed(&table, endpoint),
         Err(_) => true,
     }
@@ -164,7 +179,7 @@ fn is_routed(table: &str, endpoint: &Endpoint) -> bool {
 
 /// Where a process has folders mounted that are gone from the host.
 pub(super) fn gone_mounts(process: &Process) -> Option<BTreeSet<String>> {
-    let text = fs::read_to_string(format!("/proc/{}/mountinfo", process.pid)).ok()?;
+    let text = kernel_text(&of_process(process, "mountinfo")).ok()?;
     Some(parse_gone(&text))
 }
 

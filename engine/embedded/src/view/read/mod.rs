@@ -129,6 +129,9 @@ impl Reading<'_> {
 
     /// Against the specification of the run: a limit beyond what this host grants was cut there.
     fn ulimits(&self) -> Option<(Value, Value)> {
+        if self.records.wish.spec.ulimits.is_empty() {
+            return Some((Value::Unset, Value::Unset));
+        }
         let shown = |(name, soft, hard): &(String, u64, u64)| {
             (name.clone(), format!("{}:{}", inside::shown(*soft), inside::shown(*hard)))
         };
@@ -164,8 +167,12 @@ impl Reading<'_> {
 
     /// Those whose folder is there still.
     fn volumes(&self) -> Option<(Value, Value)> {
+        let volumes = volumes_of(self.records);
+        if volumes.is_empty() {
+            return Some((Value::Unset, Value::Unset));
+        }
         let gone = inside::gone_mounts(self.process)?;
-        let (applied, observed): (Vec<_>, Vec<_>) = volumes_of(self.records)
+        let (applied, observed): (Vec<_>, Vec<_>) = volumes
             .into_iter()
             .map(|(target, name)| {
                 let lost = gone.contains(&target);
