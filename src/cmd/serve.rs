@@ -124,11 +124,14 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
     let mut hints = controller.stirs();
     let mut watch = Watch::default();
     loop {
+        let began = tokio::time::Instant::now();
         for line in watch.look(&look(controller).await?) {
             context.screen.tell(&line);
         }
+        // However many stacks there are, most of the time is the passes'.
+        let rest = BURST.max(began.elapsed() * 4);
         let _ = tokio::time::timeout(QUIET, hints.next()).await;
-        tokio::time::sleep(BURST).await;
+        tokio::time::sleep(rest).await;
         while let Some(Some(())) = hints.next().now_or_never() {}
     }
 }
