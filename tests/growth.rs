@@ -62,8 +62,8 @@ fn about_others(trace: &str, edited: usize) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
     let others: Vec<_> =
         (0..COUNT).filter(|n| *n != edited).map(|n| format!("/other{n}")).collect();
-    // Each commit is checked out whole.
-    let counts = |line: &&str| !line.contains("/checkouts/");
+    // Each commit is checked out whole, and what Git lacks may come at any time: whether there is something is asked.
+    let counts = |line: &&str| !line.contains("/checkouts/") && !line.contains("/data/");
     let named = |line: &&str| others.iter().any(|other| line.contains(other));
     for line in trace.lines().filter(counts).filter(named) {
         let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
