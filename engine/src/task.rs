@@ -92,6 +92,12 @@ pub struct TaskSpec {
     /// Process limit.
     #[serde(skip_serializing_if = "is_default")]
     pub pids_limit: Option<u64>,
+    /// CPU time that its node keeps for it, in nanoseconds per second. Only placement goes by it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reserved_cpus: Option<u64>,
+    /// Memory that its node keeps for it, in bytes. Only placement goes by it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reserved_memory: Option<u64>,
     /// Memory file systems.
     #[serde(skip_serializing_if = "is_default")]
     pub tmpfs: Vec<Tmpfs>,

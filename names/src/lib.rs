@@ -1,8 +1,9 @@
-//! What content, images, capabilities, signals, addresses and drivers are called: the one reading of names that
+//! What content, images, capabilities, signals, addresses, drivers and nodes are called: the one reading of names that
 //! files, people, registries and the kernel share. Pure.
 
 pub mod address;
 pub mod capability;
+pub mod constraint;
 pub mod digest;
 pub mod driver;
 pub mod reference;

@@ -172,6 +172,8 @@ pub(super) fn spec() -> TaskSpec {
         mem_swappiness: Some(3),
         cpus: Some(4),
         pids_limit: Some(5),
+        reserved_cpus: Some(500_000_000),
+        reserved_memory: Some(1 << 20),
         tmpfs: vec![Tmpfs {
             target: "/tmp".into(),
             size: Some(6),
