@@ -131,7 +131,8 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
             | Hold::Late { .. }
             | Hold::KnownBad { .. }
             | Hold::NotFound { .. }
-            | Hold::NodeUnknown { .. } => OperationState::Failed,
+            | Hold::NodeUnknown { .. }
+            | Hold::NoPlace { .. } => OperationState::Failed,
             Hold::Suspended { .. }
             | Hold::OwnedBy { .. }
             | Hold::NotRunYet { .. }

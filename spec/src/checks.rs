@@ -2,6 +2,7 @@
 //! profile switches off are not looked at.
 
 mod before_deploy;
+mod scheduling;
 mod unrun;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -27,6 +28,7 @@ pub(crate) fn check(stack: &Stack, model: &Item, problems: &Problems) {
     check.container_names();
     check.cycles();
     before_deploy::check(stack, problems);
+    scheduling::check(stack, problems);
     unrun::check(stack, model, problems);
 }
 

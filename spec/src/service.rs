@@ -8,6 +8,7 @@ pub mod health;
 pub mod limits;
 pub mod mounts;
 pub mod networks;
+pub mod placement;
 pub mod ports;
 pub mod process;
 mod reference;
@@ -17,12 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::scalar::NanoCpus;
 pub use depends::{Condition, Dependency};
-pub use deploy::{Deploy, Restart, UpdateOrder};
+pub use deploy::{Deploy, Mode, Restart, UpdateOrder};
 pub use grants::Grant;
 pub use health::{Health, Test};
 pub use limits::{Limits, Ulimit};
 pub use mounts::{Mount, MountKind, Propagation};
 pub use networks::{Address, Attachment, ExtraHost, NetworkMode, Networking};
+pub use placement::Placement;
 pub use ports::{Exposed, Port, Protocol, Published};
 pub use process::{Process, PullPolicy};
 pub use security::{Device, Seccomp, Security};
@@ -81,12 +83,15 @@ pub struct Service {
     pub restart: Restart,
     /// Replicas and how they are replaced.
     pub deploy: Deploy,
+    /// Which nodes may run it, and what they keep for it.
+    pub placement: Placement,
     /// `x-keel` of the service.
     pub policy: Policy,
     /// `x-keel.allow` of the service: warnings that are meant.
     pub allow: BTreeSet<Code>,
     /// Where each field was written. Limits are under `mem_limit`, `cpus` and `pids_limit` too
-    /// when `deploy.resources.limits` gave them, replicas under `deploy.replicas` also when
+    /// when `deploy.resources.limits` gave them, reservations under `reserved_memory` and
+    /// `reserved_cpus`, replicas under `deploy.replicas` also when
     /// `scale` did.
     pub origins: Origins,
     /// Legal keys of it that this version does not run.
@@ -123,6 +128,7 @@ impl Service {
             depends_on: depends::decode(field),
             restart: Restart::decode(field),
             deploy: Deploy::decode(field),
+            placement: Placement::decode(field),
             policy: Policy::decode(field),
             allow: crate::allow::decode(field),
             origins: Origins::default(),

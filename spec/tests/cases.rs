@@ -85,6 +85,11 @@ fn deploying() {
 }
 
 #[test]
+fn scheduling() {
+    table("scheduling");
+}
+
+#[test]
 fn dotenv() {
     table("dotenv");
 }
@@ -229,10 +234,12 @@ fn stripped(debug: &str, word: &str) -> String {
         ": \"\"",
         ": No",
         ": Missing",
+        ": Replicated",
         ": Deploy { replicas: 1 }",
         ": Networks({})",
         ": Process",
         ": Limits",
+        ": Placement",
         ": Security",
         ": Networking",
         ": Policy",
@@ -260,7 +267,7 @@ fn stripped(debug: &str, word: &str) -> String {
                 }
             }
         }
-        for name in ["Process", "Limits", "Security", "Networking", "Policy"] {
+        for name in ["Process", "Limits", "Placement", "Security", "Networking", "Policy"] {
             text = text
                 .replace(&format!("{name} {{ }}"), name)
                 .replace(&format!("{name} {{  }}"), name);

@@ -7,6 +7,7 @@
 //! - Where a value came from stands beside it, by field path, with the text of its line: records
 //!   can be shown without the files that they were made from.
 
+use crate::placement::Placement;
 use keel_engine::{Digest, FieldPath, NetworkSpec, StackName, TaskSpec, VolumeSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -157,8 +158,11 @@ pub struct DesiredService {
     /// `container_name` was given: it is used as it is.
     #[serde(default)]
     pub fixed_name: bool,
-    /// How many tasks.
+    /// How many tasks; of a global service nodes say it.
     pub replicas: u32,
+    /// Where they may run, and whether they end.
+    #[serde(default, skip_serializing_if = "crate::placement::is_default")]
+    pub placement: Placement,
     /// Of the specification's meaning ([`keel_engine::hash_of`]).
     pub hash: Digest,
     /// What must be there first.

@@ -3,9 +3,11 @@
 use crate::Inputs;
 use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
-use crate::placing::{self, Site};
+use crate::placing::Site;
+use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::verdict::Hold;
+use crate::why::Refusal;
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::labels::{KEEL_OWNER, PROJECT};
 use keel_engine::{
@@ -30,6 +32,10 @@ pub(crate) struct Facts<'a> {
     /// Tasks made since then are part of what is being rolled out.
     pub since: Option<u64>,
     pub slots: BTreeMap<Slot, Occupants<'a>>,
+    /// Slots of global services that nodes have and should not, each with why.
+    pub leaving: BTreeMap<Slot, Refusal>,
+    /// Whether slots could be on several nodes.
+    pub has_choice: bool,
     /// Networks of ours that have to be made anew, each with its node.
     pub stale_networks: BTreeSet<(&'a NodeName, &'a str)>,
     /// The node of each task of this stack.
@@ -54,15 +60,20 @@ impl<'a> Facts<'a> {
                 false => bad.since,
             })),
             slots: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            has_choice: false,
             stale_networks: BTreeSet::new(),
             homes: homes(inputs),
         };
         facts.stale_networks = facts.stale();
-        facts.slots = facts.occupants(&BTreeMap::new());
+        let mut places = facts.places();
+        facts.leaving = std::mem::take(&mut places.leaving);
+        facts.has_choice = places.has_choice;
+        facts.slots = facts.occupants(&places, &BTreeMap::new());
         // Again, now that it is known which tasks others share the namespace of.
         let hosts = facts.hosts();
         if !hosts.is_empty() {
-            facts.slots = facts.occupants(&hosts);
+            facts.slots = facts.occupants(&places, &hosts);
         }
         facts
     }
@@ -91,10 +102,33 @@ impl<'a> Facts<'a> {
         self.homes.get(task).copied()
     }
 
+    /// The slots of a service, by name.
+    pub fn slots_of<'f>(
+        &'f self,
+        service: &str,
+    ) -> impl Iterator<Item = (&'f Slot, &'f Occupants<'a>)> + use<'f, 'a> {
+        let first = Slot {
+            stack: self.inputs.stack.clone(),
+            service: service.to_owned(),
+            slot: String::new(),
+        };
+        let service = first.service.clone();
+        self.slots.range(first..).take_while(move |(slot, _)| slot.service == service)
+    }
+
+    /// Those that something is wanted in, in the order of their numbers.
+    pub fn wanted_of(&self, service: &str) -> Vec<(&Slot, &Occupants<'a>)> {
+        let mut all: Vec<_> =
+            self.slots_of(service).filter(|(_, all)| all.want.is_some()).collect();
+        all.sort_by_key(|(slot, _)| (slot.slot.len(), &slot.slot));
+        all
+    }
+
     /// The node that a slot is on, or will be.
     pub fn place(&self, slot: &Slot) -> Option<&'a NodeName> {
         let occupants = self.slots.get(slot)?;
-        let wanted = occupants.want.as_ref().map(|want| want.node);
+        let wanted = occupants.want.as_ref().filter(|want| !want.spot.is_nowhere());
+        let wanted = wanted.map(|want| want.node);
         wanted.or_else(|| self.node_of(&occupants.all().next()?.id))
     }
 
@@ -146,26 +180,35 @@ impl<'a> Facts<'a> {
         tasks.into_iter()
     }
 
-    fn occupants(&self, hosts: &BTreeMap<&'a str, TaskId>) -> BTreeMap<Slot, Occupants<'a>> {
+    /// The slots that hold tasks.
+    fn found(&self) -> BTreeMap<Slot, Occupants<'a>> {
         let mut slots: BTreeMap<Slot, Occupants<'a>> = BTreeMap::new();
         for (slot, task) in self.tasks() {
             slots.entry(slot.clone()).or_default().rest.push(task);
         }
-        for (name, service) in self.desired.iter().flat_map(|desired| &desired.services) {
-            for number in 1..=service.replicas {
-                let slot = slot(self.inputs, name, number);
-                let site = Site {
-                    inputs: self.inputs,
-                    standing: self.standing,
-                    desired: self.desired,
-                    homes: &self.homes,
-                    slots: &slots,
-                };
-                let node = placing::place(&site, &slot, service);
-                let occupants = slots.entry(slot.clone()).or_default();
-                let want = self.want(&slot, node, (name, service), &occupants.rest);
-                occupants.fill(want, |task| self.is_kept(&slot, task, service, hosts));
-            }
+        slots
+    }
+
+    fn places(&self) -> Scheduled<'a> {
+        let (inputs, standing, desired) = (self.inputs, self.standing, self.desired);
+        let (homes, slots) = (&self.homes, &self.found());
+        schedule(&Site { inputs, standing, desired, homes, slots })
+    }
+
+    fn occupants(
+        &self,
+        places: &Scheduled<'a>,
+        hosts: &BTreeMap<&'a str, TaskId>,
+    ) -> BTreeMap<Slot, Occupants<'a>> {
+        let mut slots = self.found();
+        for (slot, spot) in &places.spots {
+            let services = self.desired.map(|desired| &desired.services);
+            let service = services.and_then(|services| services.get_key_value(&slot.service));
+            let Some((name, service)) = service else { continue };
+            let occupants = slots.entry(slot.clone()).or_default();
+            let want = self.want(slot, spot, (name, service), &occupants.rest);
+            let is_here = |task: &ObservedTask| self.node_of(&task.id) == Some(spot.node);
+            occupants.fill(want, |task| is_here(task) && self.is_kept(slot, task, service, hosts));
         }
         slots
     }
@@ -173,14 +216,15 @@ impl<'a> Facts<'a> {
     fn want(
         &self,
         slot: &Slot,
-        node: &'a NodeName,
+        spot: &Spot<'a>,
         (name, service): (&'a str, &'a DesiredService),
         tasks: &[&'a ObservedTask],
     ) -> Want<'a> {
         let spec = slotted(service, slot);
         let revision = self.desired.map(|desired| desired.revision.clone()).unwrap_or_default();
         let origins = serde_json::to_value(&service.origins).unwrap_or_default();
-        let want = Want { node, name, service, spec: Arc::new(spec), revision, origins };
+        let (node, spot, spec) = (spot.node, spot.clone(), Arc::new(spec));
+        let want = Want { node, spot, name, service, spec, revision, origins };
         // Known bad, and nothing good on record: what was applied before is what stays.
         if self.bad.is_none() || self.standing.good_desired.is_some() || self.is_frozen() {
             return want;
@@ -336,6 +380,7 @@ impl<'a> Facts<'a> {
         let ends =
             matches!(service.spec.restart, RestartPolicy::No | RestartPolicy::OnFailure { .. });
         service.runs_before_deploy()
+            || service.placement.mode.is_job()
             || (ends && service.spec.ports.is_empty() && !self.has_check(service))
     }
 

@@ -1,6 +1,7 @@
 //! All that a plan is made from.
 
 use crate::desired::{Desired, Owner};
+use crate::pool::Pool;
 use crate::standing::Standing;
 use keel_engine::{Nodes, StackName};
 
@@ -17,6 +18,8 @@ pub struct Inputs<'a> {
     pub standing: &'a Standing,
     /// What is known of every node, of all stacks.
     pub nodes: &'a Nodes,
+    /// Which of them tasks are placed on.
+    pub pool: &'a Pool,
     /// What a person asks for beyond that; in the first pass of their command only.
     pub asked: Asked,
     /// Milliseconds since the Unix epoch.

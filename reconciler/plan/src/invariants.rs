@@ -1,6 +1,8 @@
 //! The checker: lists what is wrong with a plan, apart from the planner and by other means. Every
 //! planner test demands that the list be empty, and a plan that fails it is refused.
 
+mod places;
+
 use crate::Inputs;
 use crate::condition::{available_since, is_still};
 use crate::desired::{DesiredService, Order};
@@ -32,6 +34,7 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
         check.nodes_answer(),
         check.tasks_stay(),
         check.machines_have(),
+        places::broken(inputs, plan),
     ]
     .concat()
 }
@@ -61,7 +64,9 @@ impl<'a> Check<'a> {
         let mut slots: BTreeSet<Slot> = self.observed().map(|(slot, _)| slot.clone()).collect();
         if self.plan.standing.removed.is_none() {
             let services = self.inputs.desired.iter().flat_map(|desired| &desired.services);
-            slots.extend(services.flat_map(|(name, service)| {
+            // The slots of global services are for the nodes to say.
+            let numbered = services.filter(|(_, service)| !service.placement.mode.is_global());
+            slots.extend(numbered.flat_map(|(name, service)| {
                 (1..=service.replicas).map(|n| crate::facts::slot(self.inputs, name, n))
             }));
         }
@@ -252,13 +257,19 @@ impl<'a> Check<'a> {
             else {
                 continue;
             };
+            // Jobs begin all at once.
+            if self.service(slot).is_some_and(|service| service.placement.mode.is_job()) {
+                continue;
+            }
             moving.entry(&slot.service).or_default().insert(slot);
         }
         let mut living: BTreeMap<&Slot, usize> = BTreeMap::new();
         // What was stopped moves nowhere, nor does what goes altogether.
         let wanted = |slot: &Slot| {
-            let replicas = self.service(slot).map_or(0, |service| service.replicas);
-            slot.slot.parse::<u32>().is_ok_and(|number| number <= replicas)
+            self.service(slot).is_some_and(|service| match service.placement.mode.is_global() {
+                true => self.inputs.nodes.reports.contains_key(&slot.slot.as_str().into()),
+                false => slot.slot.parse::<u32>().is_ok_and(|number| number <= service.replicas),
+            })
         };
         let latched =
             |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot)) || !wanted(slot);

@@ -14,9 +14,10 @@ mod reasons;
 mod replacement;
 mod surplus;
 
+use crate::desired::DesiredService;
 use crate::draft::{Draft, Judgment, hold};
 use crate::facts::{Facts, Occupants};
-use crate::memory::asked_for;
+use crate::memory::{asked_for, is_complete};
 use crate::untouched::{not_asked, not_here};
 use crate::verdict::{Hold, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
@@ -25,6 +26,9 @@ use one_slot::Judge;
 use person::by_a_person;
 
 pub(crate) use leaving::remove_all;
+
+/// What other stacks take and give up is looked at again after this time.
+const AGAIN: u64 = 15_000;
 
 /// Judges every slot, dependencies first.
 pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
@@ -36,6 +40,7 @@ pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
     });
     for (slot, occupants) in slots {
         let verdict = slot_verdict(facts, draft, slot, occupants);
+        let verdict = misplaced(facts, draft, occupants, verdict);
         draft.put_slot(facts, slot, verdict);
     }
     known_bad(facts, draft);
@@ -70,6 +75,9 @@ fn slot_verdict(
     if let Some(why) = occupants.want.as_ref().and_then(|want| not_here(facts, want)) {
         return led(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));
     }
+    if let Some(why) = no_place(facts, draft, slot, occupants) {
+        return keep_up::keep_up(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));
+    }
     if let Some(why) = before_deploy::wait(facts, draft, slot, occupants) {
         return keep_up::keep_up(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));
     }
@@ -83,6 +91,36 @@ fn slot_verdict(
         (None, rest) => judge.outdated(rest),
         (Some(task), []) => judge.alone(task),
         (Some(task), rest) => judge.succession(task, rest),
+    }
+}
+
+/// A new task has no place: what is there is not touched for it.
+fn no_place(
+    facts: &Facts<'_>,
+    draft: &mut Draft,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+) -> Option<Hold> {
+    let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
+    let hold = want.spot.hold().filter(|_| !is_complete(facts, slot))?;
+    draft.wake(facts.now().saturating_add(AGAIN));
+    Some(hold)
+}
+
+/// A task that is as it shall be, on a node that it should leave, says so.
+fn misplaced(
+    facts: &Facts<'_>,
+    draft: &mut Draft,
+    occupants: &Occupants<'_>,
+    verdict: Judgment,
+) -> Judgment {
+    let stuck = occupants.want.as_ref().and_then(|want| want.spot.hold_of_present());
+    match (stuck, verdict) {
+        (Some(stuck), Judgment::Hold(Hold::Converged)) => {
+            draft.wake(facts.now().saturating_add(AGAIN));
+            hold(stuck)
+        }
+        (_, verdict) => verdict,
     }
 }
 
@@ -101,6 +139,16 @@ fn led(
     Some(person::follow(draft, task, &service))
 }
 
+/// The slots of a service of the revision, though something else is planned.
+fn revision_slots(facts: &Facts<'_>, name: &str, service: &DesiredService) -> Vec<Slot> {
+    match service.placement.mode.is_global() {
+        true => facts.slots_of(name).map(|(slot, _)| slot.clone()).collect(),
+        false => {
+            (1..=service.replicas).map(|n| crate::facts::slot(facts.inputs, name, n)).collect()
+        }
+    }
+}
+
 /// Slots that are as they were before a revision that failed say so.
 fn known_bad(facts: &Facts<'_>, draft: &mut Draft) {
     let (Some(bad), Some(revision), Some(planned)) =
@@ -112,8 +160,7 @@ fn known_bad(facts: &Facts<'_>, draft: &mut Draft) {
     for (name, service) in &revision.services {
         let unchanged =
             planned.services.get(name).is_some_and(|planned| planned.hash == service.hash);
-        for number in 1..=service.replicas {
-            let slot = crate::facts::slot(facts.inputs, name, number);
+        for slot in revision_slots(facts, name, service) {
             let was_applied = facts.slots.get(&slot).is_some_and(|occupants| {
                 let want = occupants.want.as_ref();
                 want.is_some_and(|want| {

@@ -11,7 +11,7 @@
 //! # Where to look
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
-//! verdict for a slot; `placing`: the node that a slot is on; `rollout`: which slot is next, in which order; `waits`: what has to be
+//! verdict for a slot; `schedule`: the node that a slot is on; `placing`: what binds it to one; `rollout`: which slot is next, in which order; `waits`: what has to be
 //! there first; `resources`: images, networks, volumes. [`why`]: what reasons and holds are made of; [`text`]: their words. [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
@@ -22,6 +22,8 @@ pub mod drift;
 pub mod invariants;
 pub mod lines;
 pub mod lower;
+pub mod placement;
+pub mod pool;
 pub mod retention;
 pub mod standing;
 pub mod status;
@@ -42,7 +44,9 @@ mod placed;
 mod placing;
 mod resources;
 mod rollout;
+mod schedule;
 mod subject;
+mod taken_ports;
 mod untouched;
 mod waits;
 mod wish;
@@ -178,6 +182,7 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
     let whole = !facts.inputs.asked.people_only;
     if whole {
         standing.placed = placed::placed(facts, &entries);
+        standing.chosen = placed::chosen(facts);
     }
     if whole && standing.removed.is_none() && standing.suspended.is_none() {
         memory.settle(facts, &entries);

@@ -8,6 +8,7 @@
 //! - A difference is a unified diff without context: each line carries its whole path.
 
 use crate::desired::{Desired, DesiredService, Policy};
+use crate::placement::Mode;
 use keel_engine::Value;
 use keel_engine::fields::FIELDS;
 use schemars::JsonSchema;
@@ -58,6 +59,7 @@ fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
         spec,
         fixed_name: _,
         replicas,
+        placement,
         hash: _,
         depends_on,
         order,
@@ -72,7 +74,21 @@ fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
     for row in FIELDS {
         value(lines, &format!("{path}.{}", row.name), (row.get)(spec));
     }
-    lines.insert(format!("{path}.deploy.replicas"), replicas.to_string());
+    if !placement.mode.is_global() {
+        lines.insert(format!("{path}.deploy.replicas"), replicas.to_string());
+    }
+    if placement.mode != Mode::default() {
+        flat(lines, &format!("{path}.deploy.mode"), &json(&placement.mode));
+    }
+    let below = format!("{path}.deploy.placement");
+    for (index, constraint) in placement.constraints.iter().enumerate() {
+        lines.insert(format!("{below}.constraints[{index}]"), constraint.to_string());
+    }
+    for (index, label) in placement.spread.iter().enumerate() {
+        lines
+            .insert(format!("{below}.preferences[{index}].spread"), format!("node.labels.{label}"));
+    }
+    flat(lines, &format!("{below}.max_replicas_per_node"), &json(&placement.max_per_node));
     for dependency in depends_on {
         flat(lines, &format!("{path}.depends_on.{}", dependency.service), &json(dependency));
     }

@@ -16,6 +16,7 @@ mod limits;
 mod missing;
 mod mounts;
 mod networks;
+mod nodes;
 mod origins;
 mod paths;
 mod ports;
@@ -24,6 +25,7 @@ mod security;
 mod service;
 
 use crate::desired::{Desired, Owner, Policy};
+use crate::placement::Placement;
 use keel_engine::{Content, Digest, StackName, digest_of, labels};
 use keel_spec::{Code, Kind, Problem, Stack};
 use std::collections::{BTreeMap, BTreeSet};
@@ -212,8 +214,15 @@ fn meaning(desired: &Desired) -> Digest {
     let networks: Vec<_> = desired.networks.values().map(|n| (&n.spec, n.external)).collect();
     let volumes: Vec<_> = desired.volumes.values().map(|v| (&v.spec, v.external)).collect();
     let jobs: Vec<_> = desired.services.iter().filter_map(|(n, s)| Some((n, s.run?))).collect();
-    match jobs.is_empty() {
-        true => digest_of(&(&desired.stack, services, networks, volumes)),
-        false => digest_of(&(&desired.stack, services, networks, volumes, jobs)),
+    // A path at home is one of the mounts, which are part of each specification.
+    let meant = |placement: &Placement| Placement { home_path: None, ..placement.clone() };
+    let placed = desired.services.iter().map(|(name, service)| (name, meant(&service.placement)));
+    let placed: Vec<_> =
+        placed.filter(|(_, placement)| *placement != Placement::default()).collect();
+    // What no service says is not hashed: older versions did not know it.
+    match (jobs.is_empty(), placed.is_empty()) {
+        (true, true) => digest_of(&(&desired.stack, services, networks, volumes)),
+        (false, true) => digest_of(&(&desired.stack, services, networks, volumes, jobs)),
+        (_, false) => digest_of(&(&desired.stack, services, networks, volumes, jobs, placed)),
     }
 }

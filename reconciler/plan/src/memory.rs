@@ -4,11 +4,11 @@
 use crate::Inputs;
 use crate::condition::{Condition, Fault, is_still};
 use crate::desired::{Desired, DesiredService};
-use crate::facts::{self, Facts};
+use crate::facts::{self, Facts, Occupants, Want, short};
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
 use crate::why::FailureCause;
-use keel_engine::{Digest, Goal, NodeName, PullPolicy, TaskId};
+use keel_engine::{Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId};
 use std::collections::BTreeSet;
 
 /// The memory, and what was found out on the way.
@@ -38,6 +38,17 @@ impl Memory {
         let alive: BTreeSet<_> = inputs.nodes.all_tasks().map(|task| &task.id).collect();
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
         self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
+        self.forget_jobs(inputs);
+    }
+
+    /// What was done for a service that is no job any more.
+    fn forget_jobs(&mut self, inputs: &Inputs<'_>) {
+        let Some(desired) = inputs.desired else { return };
+        let is_job = |slot: &String| {
+            let service = slot.split_once('.').and_then(|(name, _)| desired.services.get(name));
+            service.is_some_and(|service| service.placement.mode.is_job())
+        };
+        self.standing.completed.retain(|slot, _| is_job(slot));
     }
 
     /// Another stack hash gets one try of every service. One that is known bad gets none.
@@ -166,12 +177,14 @@ impl Memory {
         let away = |node: &NodeName| *node != nodes.home;
         let mut images = nodes.all_images();
         let elsewhere = images.any(|(node, image)| away(node) && image.reference == reference);
-        if !elsewhere && self.standing.placed.is_empty() {
+        let alone = inputs.pool.is_alone(&nodes.home);
+        if alone && !elsewhere && self.standing.placed.is_empty() {
             return vec![nodes.home.clone()];
         }
         let facts = Facts::new(inputs, &self.standing, Some(desired));
         let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
-        let using = wants.filter(|want| want.spec.image == reference);
+        let placed = wants.filter(|want| !want.spot.is_nowhere());
+        let using = placed.filter(|want| want.spec.image == reference);
         using.map(|want| want.node).collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
@@ -238,6 +251,10 @@ impl Memory {
     fn complete(&mut self, facts: &Facts<'_>) {
         for (slot, occupants) in &facts.slots {
             let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { continue };
+            if want.service.placement.mode.is_job() {
+                self.complete_slot(facts, slot, want, task);
+                continue;
+            }
             let done = self.standing.completions.get(&slot.service);
             let of = facts.desired.filter(|_| want.service.runs_before_deploy());
             let of = of.map(|desired| desired.hash);
@@ -252,6 +269,32 @@ impl Memory {
             }
         }
         self.prepare(facts);
+    }
+
+    /// Of a service that is a job as a whole, each slot is done by itself, and stays so whatever becomes of
+    /// its node.
+    fn complete_slot(
+        &mut self,
+        facts: &Facts<'_>,
+        slot: &Slot,
+        want: &Want<'_>,
+        task: &ObservedTask,
+    ) {
+        let fits = keel_engine::diff(&task.spec, &want.spec).is_empty();
+        let known = facts.standing.is_done(&short(slot), want.service);
+        if known || !fits || facts.condition(want, task) != Condition::Complete {
+            return;
+        }
+        let at = task.finished.unwrap_or(facts.now());
+        let completion = Completion { hash: want.service.hash, digest: task.digest, at, of: None };
+        self.standing.completed.insert(short(slot), completion);
+        let is_done = |(slot, all): (&Slot, &Occupants<'_>)| {
+            let service = all.want.as_ref().map(|want| want.service);
+            service.is_some_and(|service| self.standing.is_done(&short(slot), service))
+        };
+        if facts.wanted_of(want.name).into_iter().all(is_done) {
+            self.learned.push(Learned::Completed { service: slot.service.clone() });
+        }
     }
 
     /// Once its last job is done, a revision needs none again.
@@ -316,7 +359,8 @@ impl Memory {
 fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
     match hold {
-        Hold::Converged | Hold::Complete | Hold::Stopped => true,
+        // What should leave its node, and cannot, is as it shall be all the same.
+        Hold::Converged | Hold::Complete | Hold::Stopped | Hold::CannotMove { .. } => true,
         // Where an earlier one runs on, coming back to this would end it.
         Hold::NotRunYet { .. } | Hold::Lacking { .. } => match &entry.subject {
             Subject::Slot(slot) => facts
@@ -344,7 +388,7 @@ fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
 fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<FailureCause> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
     let patience = facts.patience(want, task);
-    let done = patience.before_deploy && is_complete(facts, want.name);
+    let done = patience.before_deploy && is_job_done(facts, want.name);
     if !patience.fresh || done {
         return None;
     }
@@ -400,8 +444,26 @@ pub(crate) fn asked_for(inputs: &Inputs<'_>, service: &str) -> bool {
     wanted.contains(service)
 }
 
+/// Whether the job of a slot is done, for what is desired now.
+pub(crate) fn is_complete(facts: &Facts<'_>, slot: &Slot) -> bool {
+    let services = facts.desired.map(|desired| &desired.services);
+    let service = services.and_then(|services| services.get(&slot.service));
+    match service.filter(|service| service.placement.mode.is_job()) {
+        // Coming back to an earlier revision runs no job again.
+        Some(_) if is_back(facts) => facts.standing.completed.contains_key(&short(slot)),
+        Some(service) => facts.standing.is_done(&short(slot), service),
+        None => is_job_done(facts, &slot.service),
+    }
+}
+
+/// Whether an earlier revision was come back to.
+fn is_back(facts: &Facts<'_>) -> bool {
+    let failed = facts.bad.is_some() && facts::goes_back(facts.inputs, facts.standing);
+    failed || facts.standing.pinned.is_some()
+}
+
 /// Whether the service's job is done, for what is desired now.
-pub(crate) fn is_complete(facts: &Facts<'_>, name: &str) -> bool {
+pub(crate) fn is_job_done(facts: &Facts<'_>, name: &str) -> bool {
     let Some(service) = facts.desired.and_then(|desired| desired.services.get(name)) else {
         return false;
     };
@@ -414,7 +476,5 @@ pub(crate) fn is_complete(facts: &Facts<'_>, name: &str) -> bool {
     }
     let Some(done) = done else { return false };
     // Coming back to an earlier revision runs no job again.
-    let failed = facts.bad.is_some() && facts::goes_back(facts.inputs, facts.standing);
-    let back = failed || facts.standing.pinned.is_some();
-    facts.is_job(service) && (back || done.hash == service.hash)
+    facts.is_job(service) && (is_back(facts) || done.hash == service.hash)
 }

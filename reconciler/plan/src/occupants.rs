@@ -2,6 +2,7 @@
 
 use crate::Inputs;
 use crate::desired::DesiredService;
+use crate::schedule::Spot;
 use keel_engine::fields::Cost;
 use keel_engine::labels::NUMBER;
 use keel_engine::{NodeName, ObservedTask, Opaque, Slot, TaskSpec, cost_of, diff};
@@ -21,6 +22,8 @@ pub(crate) struct Occupants<'a> {
 #[derive(Clone)]
 pub(crate) struct Want<'a> {
     pub node: &'a NodeName,
+    /// Whether it may be there.
+    pub spot: Spot<'a>,
     pub name: &'a str,
     pub service: &'a DesiredService,
     pub spec: Arc<TaskSpec>,
@@ -67,6 +70,8 @@ pub(crate) fn slotted(service: &DesiredService, slot: &Slot) -> TaskSpec {
     if !service.fixed_name {
         spec.container_name = format!("{}-{}", spec.container_name, slot.slot);
     }
-    spec.labels.insert(NUMBER.into(), slot.slot.clone());
+    // Who reads this label reads a number: of a global service each node has the first.
+    let number = if service.placement.mode.is_global() { "1" } else { &slot.slot };
+    spec.labels.insert(NUMBER.into(), number.into());
     spec
 }

@@ -1,6 +1,6 @@
 //! What is remembered of where tasks are.
 
-use crate::facts::{Facts, short};
+use crate::facts::{Facts, Want, short};
 use crate::verdict::{Entry, Subject, Verdict};
 use keel_engine::{NodeName, Slot};
 use std::collections::BTreeMap;
@@ -21,4 +21,18 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[Entry]) -> BTreeMap<String, N
         _ => None,
     });
     slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
+}
+
+/// The node chosen for each slot, where there is a choice. A slot without a place keeps its earlier one, and
+/// returns there if that is possible again.
+pub(crate) fn chosen(facts: &Facts<'_>) -> BTreeMap<String, NodeName> {
+    if !facts.has_choice {
+        return facts.standing.chosen.clone();
+    }
+    let wants = facts.slots.iter().filter_map(|(slot, all)| Some((slot, all.want.as_ref()?)));
+    let node = |slot: &Slot, want: &Want<'_>| match want.spot.is_nowhere() {
+        true => facts.standing.chosen.get(&short(slot)).cloned(),
+        false => Some(want.node.clone()),
+    };
+    wants.filter_map(|(slot, want)| Some((short(slot), node(slot, want)?))).collect()
 }

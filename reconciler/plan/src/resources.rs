@@ -51,7 +51,8 @@ pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
 /// The nodes of slots that use something; the controller's own where none does.
 fn users<'a>(facts: &Facts<'a>, uses: impl Fn(&TaskSpec) -> bool) -> BTreeSet<&'a NodeName> {
     let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
-    let nodes: BTreeSet<_> = wants.filter(|want| uses(&want.spec)).map(|want| want.node).collect();
+    let placed = wants.filter(|want| !want.spot.is_nowhere() && uses(&want.spec));
+    let nodes: BTreeSet<_> = placed.map(|want| want.node).collect();
     match nodes.is_empty() {
         true => [&facts.inputs.nodes.home].into(),
         false => nodes,
@@ -96,7 +97,9 @@ fn image(
     let asked = facts.pull(node, reference);
     let beyond = asked.is_some_and(|pull| pull.beyond.is_some());
     let needed = facts.slots.values().any(|occupants| {
-        let wants = |want: &Want<'_>| want.spec.image == reference && want.node == node;
+        let wants = |want: &Want<'_>| {
+            want.spec.image == reference && want.node == node && want.spot.hold().is_none()
+        };
         occupants.current.is_none() && occupants.want.as_ref().is_some_and(wants)
     });
     if (present || !needed) && !beyond {

@@ -12,6 +12,12 @@ pub(crate) fn order(facts: &Facts<'_>, want: &Want<'_>) -> Order {
     if facts.has_own_data(spec) || holds_alone(facts, want) {
         return Order::StopFirst;
     }
+    if service.placement.mode.is_job() {
+        return Order::StopFirst;
+    }
+    if want.spot.is_moving() {
+        return service.order.unwrap_or(Order::StartFirst);
+    }
     let useful = facts.has_check(service) && !spec.ports.is_empty();
     service.order.unwrap_or(if useful { Order::StartFirst } else { Order::StopFirst })
 }
@@ -28,7 +34,9 @@ fn holds_alone(facts: &Facts<'_>, want: &Want<'_>) -> bool {
     let (name, spec) = (want.name, &want.service.spec);
     let fixed = spec.networks.iter().any(|attachment| !attachment.addresses.is_empty());
     let port_moves = crate::waits::port_of_our_own(facts, want.node, name, spec).is_some();
+    let is_tight = want.spot.is_tight && !want.spot.is_moving();
     fixed
+        || is_tight
         || spec.volumes.iter().any(|mount| mount.source == MountSource::Anonymous)
         || port_moves
         || spec.network_mode == NetworkMode::Host
@@ -61,7 +69,6 @@ pub(crate) fn in_motion(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_
 /// The slot of a service that is under way, if one is: the others wait for it. One that holds two
 /// tasks is, whatever else was stopped and may come back.
 pub(crate) fn moving<'f>(facts: &'f Facts<'_>, service: &str) -> Option<&'f Slot> {
-    let slots = facts.slots.iter().filter(|(slot, _)| slot.service == service);
-    let moving = slots.filter(|(slot, occupants)| in_motion(facts, slot, occupants));
+    let moving = facts.slots_of(service).filter(|(slot, all)| in_motion(facts, slot, all));
     moving.min_by_key(|(_, occupants)| occupants.all().count() < 2).map(|(slot, _)| slot)
 }

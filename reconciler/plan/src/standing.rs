@@ -1,7 +1,7 @@
 //! What the controller remembers of a stack, beside what it desires: decisions of people and
 //! outcomes of the past. Everything else is looked up where it is true.
 
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredService};
 use crate::why::FailureCause;
 use keel_engine::{Digest, NodeName, TaskId};
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,21 @@ pub struct Standing {
     /// Slots (`web.1`) whose task was sent to another node than the controller's own, and which.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub placed: BTreeMap<String, NodeName>,
+    /// The node that was chosen for each slot, where there was a choice: also while nothing is there yet.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub chosen: BTreeMap<String, NodeName>,
+    /// Slots of `replicated-job` and `global-job` that are done, each for its specification.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub completed: BTreeMap<String, Completion>,
+}
+
+impl Standing {
+    /// Whether the job of a slot (`report.2`) is done, as its service is specified now.
+    #[must_use]
+    pub fn is_done(&self, slot: &str, service: &DesiredService) -> bool {
+        let done = self.completed.get(slot).filter(|_| service.placement.mode.is_job());
+        done.is_some_and(|done| done.hash == service.hash)
+    }
 }
 
 /// What was asked of one task.

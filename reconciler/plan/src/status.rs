@@ -116,7 +116,7 @@ fn sync(facts: &Facts<'_>) -> Sync {
     let Some(desired) = facts.inputs.desired else { return Sync::Unknown };
     let in_sync = facts.slots.iter().all(|(slot, occupants)| {
         let Some(want) = &occupants.want else { return false };
-        if is_complete(facts, &slot.service) {
+        if is_complete(facts, slot) {
             return true;
         }
         // What a planner falls back to is not what the revision asks for.
@@ -189,16 +189,17 @@ fn wanted_health(
     if facts.standing.stopped.contains(&facts::short(slot)) {
         return Health::Suspended;
     }
-    if is_complete(facts, &slot.service) {
+    if is_complete(facts, slot) {
         return Health::Healthy;
     }
     if facts.out_of_reach(slot, occupants).is_some() {
         return Health::Unknown;
     }
-    let serves = |task: &&ObservedTask| available_since(task).is_some();
+    let serves = occupants.rest.iter().any(|task| available_since(task).is_some());
     let new = occupants.current.map(|task| of_task(facts, want, task));
     match new {
-        None if occupants.rest.iter().any(serves) => Health::Progressing,
+        None if want.spot.hold().is_some() && !serves => Health::Degraded,
+        None if serves => Health::Progressing,
         None => match occupants.rest.first() {
             Some(task) => of_task(facts, want, task),
             None => Health::Missing,
@@ -334,6 +335,8 @@ fn why_empty(slot: Slot, hold: Hold) -> Option<Note> {
     match hold {
         Hold::Failed { cause } => Some(Note::Failed { slot, cause }),
         Hold::RunsInDocker { .. }
+        | Hold::NoPlace { .. }
+        | Hold::CannotMove { .. }
         | Hold::NotFound { .. }
         | Hold::Lacking { .. }
         | Hold::NotRunYet { .. }
@@ -352,7 +355,7 @@ fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Optio
         return Some(Note::Stopped { slot });
     }
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
-    if is_complete(facts, &slot.service) {
+    if is_complete(facts, &slot) {
         return None;
     }
     if facts.out_of_reach(&slot, occupants).is_some() {
@@ -375,18 +378,21 @@ fn slot_note(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> Optio
         Condition::Waiting { hold: Hold::InProgress { activity }, .. } if task.attempts > 0 => {
             Some(Note::Trying { slot, activity })
         }
-        // It runs as it did, and cannot be changed as asked.
-        _ => lack_beyond(facts, want, &task.spec).map(|hold| Note::Waits { slot, hold }),
+        // It runs as it did, and cannot be changed as asked, or moved.
+        _ => {
+            let lacking = lack_beyond(facts, want, &task.spec);
+            let hold = lacking.or_else(|| want.spot.hold_of_present())?;
+            Some(Note::Waits { slot, hold })
+        }
     }
 }
 
 fn services(facts: &Facts<'_>) -> BTreeMap<String, (u32, u32)> {
     let Some(desired) = facts.inputs.desired else { return BTreeMap::new() };
     let well = |name: &str| {
-        let slots = facts.slots.iter().filter(|(slot, _)| slot.service == name);
-        let well = slots.filter(|(slot, occupants)| {
+        let well = facts.slots_of(name).filter(|(slot, occupants)| {
             let reached = facts.out_of_reach(slot, occupants).is_none();
-            is_complete(facts, name)
+            is_complete(facts, slot)
                 || (reached && occupants.all().any(|task| available_since(task).is_some()))
         });
         u32::try_from(well.count()).unwrap_or(u32::MAX)
@@ -394,7 +400,13 @@ fn services(facts: &Facts<'_>) -> BTreeMap<String, (u32, u32)> {
     desired
         .services
         .iter()
-        .map(|(name, service)| (name.clone(), (well(name).min(service.replicas), service.replicas)))
+        .map(|(name, service)| {
+            let wanted = match service.placement.mode.is_global() {
+                true => u32::try_from(facts.wanted_of(name).len()).unwrap_or(u32::MAX),
+                false => service.replicas,
+            };
+            (name.clone(), (well(name).min(wanted), wanted))
+        })
         .collect()
 }
 

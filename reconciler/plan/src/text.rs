@@ -4,6 +4,7 @@
 //! - No value of an environment is shown, only which variables differ.
 //! - Equal plans give equal bytes.
 
+mod no_place;
 mod note;
 mod why;
 
@@ -130,6 +131,13 @@ fn of_reason(reason: &Reason, action: Action) -> String {
             format!("before revision {} is deployed", keel_engine::short(revision))
         }
         Reason::Follows { leader } => format!("follows {leader}"),
+        Reason::Moved { from, because: None } => format!("moves from node {from}"),
+        Reason::Moved { from, because: Some(because) } => {
+            format!("moves from node {from} ({})", no_place::of_refusal(because))
+        }
+        Reason::LeavesNode { because } => {
+            format!("its node runs no task of it any more ({})", no_place::of_refusal(because))
+        }
     }
 }
 
@@ -281,6 +289,7 @@ fn json_of_hold(hold: &Hold) -> serde_json::Value {
         Hold::OwnedBy { holder } => ("owner", of_holder(holder)),
         Hold::NotRunYet { because, .. } => ("why", of_not_run(because)),
         Hold::Kept { because } => ("why", of_kept(because)),
+        Hold::NoPlace { .. } | Hold::CannotMove { .. } => ("why", of_hold(hold)),
         Hold::AwaitingImage { failure: Some(failure), .. } => {
             let kind = ("failure_kind", word(&failure.kind));
             return with_words(with_words(json(hold), kind), ("failure", failure.to_string()));

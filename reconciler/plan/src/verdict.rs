@@ -6,7 +6,7 @@
 
 use crate::desired::Origin;
 use crate::standing::Standing;
-use crate::why::{FailureCause, Followed, PersonsCommand};
+use crate::why::{FailureCause, Followed, PersonsCommand, Refusal};
 
 pub use crate::subject::Subject;
 pub use crate::why::Hold;
@@ -181,6 +181,18 @@ pub enum Reason {
     Follows {
         /// That service, or a network that it is on.
         leader: Followed,
+    },
+    /// Its slot goes to another node.
+    Moved {
+        /// The node that it leaves.
+        from: NodeName,
+        /// Why, where that is still so.
+        because: Option<Refusal>,
+    },
+    /// Its service runs on every node that may run it, and its own is none of those any more.
+    LeavesNode {
+        /// Why.
+        because: Refusal,
     },
 }
 

@@ -1,13 +1,13 @@
 //! What has to be there before a task is started or replaced. Waiting for it counts towards no
 //! deadline: there is no task yet whose time could run.
 
-use crate::condition::is_still;
 use crate::desired::{Condition, DependsOn, Owner};
 use crate::draft::Draft;
-use crate::facts::{Facts, Occupants, Want, short, slot};
+use crate::facts::{Facts, Occupants, Want, short};
 use crate::machine;
 use crate::memory::is_complete;
 use crate::standing::Pull;
+use crate::taken_ports::{clash, holds_ports};
 use crate::verdict::{Hold, Subject, Verdict};
 use crate::why::{Activity, Awaited, FailureCause, Holder, KeptBecause, Needs, NotRunBecause};
 use keel_engine::{
@@ -32,25 +32,21 @@ pub(crate) fn obstacle(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) ->
 fn dependency(facts: &Facts<'_>, draft: &Draft, want: &Want<'_>) -> Option<Hold> {
     want.service.depends_on.iter().find_map(|dependency| {
         let services = facts.desired.map(|desired| &desired.services);
-        let Some(other) = services.and_then(|services| services.get(&dependency.service)) else {
+        if !services.is_some_and(|services| services.contains_key(&dependency.service)) {
             let subject = Subject::Service(dependency.service.clone());
             return dependency.required.then_some(Hold::NotFound { subject });
-        };
-        let missing = (1..=other.replicas).find(|number| {
-            let slot = slot(facts.inputs, &dependency.service, *number);
-            let occupants = facts.slots.get(&slot);
-            !occupants.is_some_and(|occupants| is_met(facts, dependency, occupants))
-        })?;
-        Some(unmet(facts, draft, dependency, missing))
+        }
+        let wanted = facts.wanted_of(&dependency.service);
+        let missing = wanted.into_iter().find(|(slot, all)| !is_met(facts, dependency, slot, all));
+        Some(unmet(draft, dependency, missing?.0))
     })
 }
 
 /// The dependency is awaited; where it waits for a person itself, so does this.
-pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, number: u32) -> Hold {
-    let slot = slot(facts.inputs, &dependency.service, number);
+pub(crate) fn unmet(draft: &Draft, dependency: &DependsOn, slot: &Slot) -> Hold {
     let condition = Awaited::from(dependency.condition);
     let service = dependency.service.clone();
-    let Some(Verdict::Hold(hold)) = draft.of_slot(&slot) else {
+    let Some(Verdict::Hold(hold)) = draft.of_slot(slot) else {
         return Hold::AwaitingDependency { service, condition };
     };
     let needs = || Needs { slot: slot.clone(), condition, hold: Box::new(hold.clone()) };
@@ -68,9 +64,11 @@ pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, nu
         Hold::NodeUnknown { .. } => hold.clone(),
         // Why is told of the slot itself, once.
         Hold::Failed { .. } | Hold::KnownBad { .. } => {
+            let slot = slot.clone();
             Hold::Failed { cause: FailureCause::Dependency { slot, condition, late: false } }
         }
         Hold::Late { .. } => {
+            let slot = slot.clone();
             Hold::Late { cause: FailureCause::Dependency { slot, condition, late: true } }
         }
         _ => Hold::AwaitingDependency { service, condition },
@@ -78,8 +76,13 @@ pub(crate) fn unmet(facts: &Facts<'_>, draft: &Draft, dependency: &DependsOn, nu
 }
 
 /// Only by a task of what is desired now: dependencies order updates, too.
-fn is_met(facts: &Facts<'_>, dependency: &DependsOn, occupants: &Occupants<'_>) -> bool {
-    if is_complete(facts, &dependency.service) {
+fn is_met(
+    facts: &Facts<'_>,
+    dependency: &DependsOn,
+    slot: &Slot,
+    occupants: &Occupants<'_>,
+) -> bool {
+    if is_complete(facts, slot) {
         return true;
     }
     let Some(task) = occupants.current else { return false };
@@ -166,7 +169,10 @@ fn to_start<'f, 'a>(
 ) -> Option<(&'f Slot, &'f Want<'a>)> {
     let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
     let idle = facts.standing.stopped.contains(&short(slot))
-        || is_complete(facts, want.name)
+        || is_complete(facts, slot)
+        || want.spot.hold().is_some()
+        // What is asked of a silent node keeps nobody else waiting.
+        || facts.out_of_reach(slot, occupants).is_some()
         || crate::untouched::not_here(facts, want).is_some();
     (!idle).then_some((slot, want))
 }
@@ -319,18 +325,4 @@ fn holder<'a, 's>(
         pairs.filter(|(port, task)| task.spec.ports.iter().any(|other| clash(port, other)));
     // The first that has it, before any that is on its way.
     clashing.min_by_key(|(_, task)| task.pid.is_none())
-}
-
-/// Whether a task keeps its ports from others: what only waits for something (for this very port, say)
-/// reserves nothing against what runs.
-fn holds_ports(task: &ObservedTask) -> bool {
-    let waits = matches!(task.phase, Phase::Pending | Phase::Preparing) && task.attempts > 0;
-    !is_still(task) && !waits
-}
-
-fn clash(a: &Port, b: &Port) -> bool {
-    let any = |port: &Port| port.host_ip.is_none_or(|ip| ip.is_unspecified());
-    a.published.is_some()
-        && (a.published, a.protocol) == (b.published, b.protocol)
-        && (any(a) || any(b) || a.host_ip == b.host_ip)
 }

@@ -9,11 +9,13 @@ mod activity;
 mod awaited;
 mod failure;
 mod gist;
+mod refusal;
 
 pub use activity::Activity;
 pub use awaited::Awaited;
 pub use failure::{Ending, FailureCause};
 pub use gist::gist;
+pub use refusal::{NodeRefusal, Refusal};
 
 use crate::desired::{Origin, Owner};
 use crate::subject::Subject;
@@ -134,6 +136,20 @@ pub enum Hold {
         /// Since when; milliseconds since the Unix epoch.
         since: u64,
     },
+    /// No node takes it.
+    NoPlace {
+        /// What keeps it from each.
+        nodes: Vec<NodeRefusal>,
+    },
+    /// It should leave its node, and no other takes it.
+    CannotMove {
+        /// Its node.
+        node: NodeName,
+        /// Why it should leave.
+        because: Refusal,
+        /// What keeps it from each of the others.
+        nodes: Vec<NodeRefusal>,
+    },
 }
 
 impl Hold {
@@ -161,7 +177,9 @@ impl Hold {
             | Self::Lacking { .. }
             | Self::Kept { .. }
             | Self::ReportOnly
-            | Self::NodeUnknown { .. } => true,
+            | Self::NodeUnknown { .. }
+            | Self::NoPlace { .. }
+            | Self::CannotMove { .. } => true,
         }
     }
 }

@@ -340,3 +340,59 @@ fn a_missing_file_is_an_error_from_git_and_a_warning_elsewhere() {
         assert_eq!(code(folder(&text, facts())), in_folder, "{mount} in a folder");
     }
 }
+
+#[test]
+fn where_tasks_may_run_is_no_part_of_what_they_are() {
+    let plain = desired("services:\n  web:\n    image: nginx\n");
+    let text = "services:\n  web:\n    image: nginx\n    deploy:\n      placement:\n        \
+                constraints: [node.labels.zone==a]\n        preferences: [{spread: \
+                node.labels.rack}]\n        max_replicas_per_node: 2\n";
+    let placed = desired(text);
+    let placement = &placed.services["web"].placement;
+    assert_eq!(placement.constraints[0].to_string(), "node.labels.zone == a");
+    assert_eq!(
+        (placement.spread.as_slice(), placement.max_per_node),
+        (&["rack".into()][..], Some(2))
+    );
+    assert_eq!(plain.services["web"].hash, placed.services["web"].hash, "nothing is restarted");
+    assert_ne!(plain.hash, placed.hash, "it is another revision");
+    let (from, to) = (keel_plan::lines::of(&plain), keel_plan::lines::of(&placed));
+    let shown = keel_plan::lines::unified(("old", &from), ("new", &to));
+    assert!(
+        shown.contains("+services.web.deploy.placement.constraints[0]: node.labels.zone == a"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_reserved_is_changed_in_place() {
+    let reserved = |text: &str| {
+        desired(&format!(
+            "services:\n  web:\n    image: nginx\n    deploy: {{resources: {{reservations: {text}}}}}\n"
+        ))
+    };
+    let (one, other) = (reserved("{memory: 64m}"), reserved("{cpus: '0.5', memory: 128m}"));
+    let spec = &other.services["web"].spec;
+    assert_eq!((spec.reserved_cpus, spec.reserved_memory), (Some(500_000_000), Some(128 << 20)));
+    let differences = keel_engine::diff(&one.services["web"].spec, spec);
+    assert_eq!(keel_engine::cost_of(&differences), Some(keel_engine::fields::Cost::InPlace));
+    let origin = locate(&other.services["web"].origins, "reserved_memory").unwrap();
+    assert_eq!((origin.line, origin.column), (4, 62));
+}
+
+/// What lies beside the Compose file is on the controller's node; what a revision holds goes with it.
+#[test]
+fn paths_that_do_not_travel_keep_a_service_at_home() {
+    let path = |mount: &str, read: fn(&str, Facts) -> Lowered| {
+        let facts = Facts::default().tracked("stacks/blog/conf", "x");
+        let text = format!(
+            "services:\n  web:\n    image: nginx\n    volumes: [\"{mount}\"]\nvolumes: {{data: }}\n"
+        );
+        read(&text, facts).desired.services["web"].placement.home_path.clone()
+    };
+    assert_eq!(path("./conf:/conf:ro", folder), Some("./conf".into()));
+    assert_eq!(path("./conf:/conf:ro", git), None);
+    assert_eq!(path("./data:/data", git), Some("./data".into()));
+    assert_eq!(path("/srv/data:/data", folder), None);
+    assert_eq!(path("data:/data", folder), None);
+}

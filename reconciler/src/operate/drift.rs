@@ -7,6 +7,7 @@ use crate::record::RecordError;
 use keel_engine::{Depth, Level, Nodes, StackName};
 use keel_plan::desired::DriftPolicy;
 use keel_plan::drift::{Row, report, report_of_nodes};
+use keel_plan::pool::Pool;
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeSet;
 
@@ -59,6 +60,7 @@ impl Controller {
             owner: desired.as_ref().map(|desired| &desired.owner),
             standing: &standing,
             nodes,
+            pool: Pool::alone(),
             asked: Asked::default(),
             now: self.now(),
         };

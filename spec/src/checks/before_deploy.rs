@@ -4,7 +4,7 @@
 use crate::code::Code;
 use crate::extension::Run;
 use crate::problem::{Problem, Problems};
-use crate::service::{Restart, Service, Test};
+use crate::service::{Mode, Restart, Service, Test};
 use crate::stack::Stack;
 
 /// Reports what a job cannot have.
@@ -28,6 +28,10 @@ fn faults(job: &Service) -> Vec<(&'static str, &'static str, &'static str)> {
         (
             job.deploy.replicas != 1,
             ("deploy.replicas", "it runs once, not in replicas", "remove the number"),
+        ),
+        (
+            job.deploy.mode != Mode::Replicated,
+            ("deploy.mode", "it runs once, whatever the nodes are", "remove `deploy.mode`"),
         ),
         (
             !job.ports.is_empty(),

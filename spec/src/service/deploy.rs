@@ -6,6 +6,8 @@ use crate::decode::Field;
 /// `deploy`, and `scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deploy {
+    /// `mode`: which slots there are, and whether their tasks end.
+    pub mode: Mode,
     /// How many are asked for.
     pub replicas: u32,
     /// `update_config.order`; absent: decided by what the service is.
@@ -14,9 +16,56 @@ pub struct Deploy {
 
 impl Default for Deploy {
     fn default() -> Self {
-        Self { replicas: 1, order: None }
+        Self { mode: Mode::Replicated, replicas: 1, order: None }
     }
 }
+
+/// Which slots a service has, and whether their tasks end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// As many as its replicas.
+    #[default]
+    Replicated,
+    /// One on every node.
+    Global,
+    /// As many as its replicas; each runs until it ends well, once.
+    ReplicatedJob,
+    /// One on every node; each runs until it ends well, once.
+    GlobalJob,
+}
+
+impl Mode {
+    /// Whether there is one slot for each node.
+    #[must_use]
+    pub fn is_global(self) -> bool {
+        matches!(self, Self::Global | Self::GlobalJob)
+    }
+
+    /// Whether its tasks end.
+    #[must_use]
+    pub fn is_job(self) -> bool {
+        matches!(self, Self::ReplicatedJob | Self::GlobalJob)
+    }
+
+    /// As Compose writes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(word, _)| word)
+    }
+
+    /// Reads `deploy.mode`.
+    fn decode(service: &Field<'_>) -> Self {
+        let mode = service.get("deploy").and_then(|deploy| deploy.get("mode"));
+        mode.and_then(|mode| mode.choice(MODES)).unwrap_or_default()
+    }
+}
+
+const MODES: &[(&str, Mode)] = &[
+    ("replicated", Mode::Replicated),
+    ("global", Mode::Global),
+    ("replicated-job", Mode::ReplicatedJob),
+    ("global-job", Mode::GlobalJob),
+];
 
 /// Which of two tasks of a slot goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,28 +98,14 @@ impl Deploy {
     pub(crate) fn decode(service: &Field<'_>) -> Self {
         let deploy = service.get("deploy");
         let below = |key: &str| deploy.as_ref().and_then(|deploy| deploy.get(key));
-        if let Some(mode) = below("mode") {
-            hold_other_modes(&mode);
-        }
         let order = below("update_config").and_then(|update| update.get("order"));
         let orders =
             [("start-first", UpdateOrder::StartFirst), ("stop-first", UpdateOrder::StopFirst)];
         Self {
+            mode: Mode::decode(service),
             replicas: replicas(service, below("replicas")).unwrap_or(1),
             order: order.and_then(|field| field.choice(&orders)),
         }
-    }
-}
-
-fn hold_other_modes(mode: &Field<'_>) {
-    let modes = [
-        ("replicated", None),
-        ("global", Some("one task on every node needs a pool")),
-        ("replicated-job", Some("jobs of a pool are not run")),
-        ("global-job", Some("jobs of a pool are not run")),
-    ];
-    if let Some(Some(why)) = mode.choice(&modes) {
-        mode.hold(why);
     }
 }
 
@@ -95,7 +130,14 @@ impl Restart {
     pub(crate) fn decode(service: &Field<'_>) -> Self {
         let own = service.get("restart").and_then(|field| Self::own(&field));
         let policy = service.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
-        policy.and_then(|policy| Self::deployed(service, &policy)).or(own).unwrap_or_default()
+        let written = policy.and_then(|policy| Self::deployed(service, &policy)).or(own);
+        match (Mode::decode(&service.clone().unmarked()).is_job(), written) {
+            // What has ended well is done: "always" means until then.
+            (true, None | Some(Self::Always | Self::UnlessStopped)) => {
+                Self::OnFailure { max: None }
+            }
+            (_, written) => written.unwrap_or_default(),
+        }
     }
 
     fn own(field: &Field<'_>) -> Option<Self> {

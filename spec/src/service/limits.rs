@@ -53,7 +53,7 @@ impl Limits {
 }
 
 /// `deploy` takes sizes as text only: a number there is a unit that was forgotten.
-fn memory(field: &Field<'_>) -> Option<u64> {
+pub(super) fn memory(field: &Field<'_>) -> Option<u64> {
     let number = field.item.as_scalar().is_some_and(|scalar| scalar.ty() == Type::Int);
     if number && field.path.starts_with("deploy.") {
         return field.wrong("a size with its unit, such as `512m`");
@@ -66,7 +66,7 @@ fn swappiness(field: &Field<'_>) -> Option<u64> {
     field.parsed("a number from 0 to 100", percent)
 }
 
-fn cpus(field: &Field<'_>) -> Option<NanoCpus> {
+pub(super) fn cpus(field: &Field<'_>) -> Option<NanoCpus> {
     field.parsed("a number of CPUs such as `0.5`", scalar::cpus)
 }
 

@@ -76,7 +76,7 @@ impl Judge<'_, '_> {
     }
 
     fn ended(&mut self, task: &ObservedTask, reason: Reason, from: u64) -> Judgment {
-        if is_complete(self.facts, self.want.name) {
+        if is_complete(self.facts, self.slot) {
             return hold(Hold::Complete);
         }
         self.run_again(task, Action::Start, reason, from)

@@ -7,7 +7,7 @@ use crate::condition::{Condition, exits, has_last_try, is_still};
 use crate::desired::{self, DependsOn, Desired};
 use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants};
-use crate::memory::is_complete;
+use crate::memory::is_job_done;
 use crate::verdict::{Action, Hold, Reason};
 use crate::why::{Activity, FailureCause, PersonsCommand};
 use crate::{waits, wish};
@@ -88,10 +88,10 @@ fn jobs_first(
         return None;
     }
     let mut jobs = first.iter().filter(|name| services[**name].runs_before_deploy());
-    let job = jobs.find(|name| !is_complete(facts, name))?;
+    let job = jobs.find(|name| !is_job_done(facts, name))?;
     let (service, condition) = ((*job).to_owned(), desired::Condition::Completed);
     let on = DependsOn { service, condition, required: true, restart: false };
-    Some(waits::unmet(facts, draft, &on, 1))
+    Some(waits::unmet(draft, &on, &crate::facts::slot(facts.inputs, job, 1)))
 }
 
 impl Judge<'_, '_> {
@@ -100,7 +100,7 @@ impl Judge<'_, '_> {
         if let Some(verdict) = self.end_of_vain_tries(occupants) {
             return verdict;
         }
-        if is_complete(self.facts, self.want.name) {
+        if is_job_done(self.facts, self.want.name) {
             return hold(self.done());
         }
         match occupants.current {

@@ -1,5 +1,6 @@
 //! Slots that nothing wants any more.
 
+use crate::condition::available_since;
 use crate::desired::Desired;
 use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants};
@@ -23,6 +24,13 @@ pub(super) fn leaving(
     if !asked_for(facts.inputs, &slot.service) && desired.services.contains_key(&slot.service) {
         return hold(not_asked());
     }
+    if let Some(because) = facts.leaving.get(slot) {
+        let reason = Reason::LeavesNode { because: because.clone() };
+        return remove_all(occupants.all(), reason, false, draft.generation);
+    }
+    if let Some(wait) = successors(facts, slot) {
+        return hold(wait);
+    }
     if !desired.policy.prune {
         return hold(Hold::Kept { because: KeptBecause::PruneOff });
     }
@@ -35,9 +43,27 @@ pub(super) fn leaving(
     remove_all(occupants.all(), reason, false, draft.generation)
 }
 
+/// Where a service has other slots now (one for each node, say, and no longer so many), the old ones go once
+/// all of the new are of use; unless both write to the same data.
+fn successors(facts: &Facts<'_>, slot: &Slot) -> Option<Hold> {
+    let service = facts.desired?.services.get(&slot.service)?;
+    let is_number = slot.slot.parse::<u32>().is_ok();
+    if service.placement.mode.is_global() != is_number || facts.has_own_data(&service.spec) {
+        return None;
+    }
+    let wanted =
+        facts.slots_of(&slot.service).filter_map(|(_, all)| Some((all, all.want.as_ref()?)));
+    let mut placed = wanted.filter(|(_, want)| want.spot.hold().is_none());
+    let late = placed.any(|(all, _)| all.current.and_then(available_since).is_none());
+    late.then_some(Hold::InProgress { activity: Activity::AwaitingSuccessors })
+}
+
 fn is_of_revision(desired: Option<&Desired>, slot: &Slot) -> bool {
     let service = desired.and_then(|desired| desired.services.get(&slot.service));
     service.is_some_and(|service| {
+        if service.placement.mode.is_global() {
+            return true;
+        }
         slot.slot.parse::<u32>().is_ok_and(|number| number <= service.replicas)
     })
 }

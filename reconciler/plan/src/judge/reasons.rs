@@ -16,6 +16,10 @@ impl Judge<'_, '_> {
             let differences = located(differences, &self.want.service.origins);
             return Reason::Changed { differences };
         }
+        if let Some(from) = self.facts.node_of(&old.id).filter(|node| *node != self.want.node) {
+            let because = self.want.spot.moved().cloned();
+            return Reason::Moved { from: from.clone(), because };
+        }
         let recreate = self.facts.standing.recreate.get(&short(self.slot));
         match recreate.filter(|recreate| recreate.task == old.id) {
             Some(recreate) => match &recreate.moved {

@@ -3,7 +3,7 @@
 use super::leaving::remove_all;
 use super::one_slot::Judge;
 use super::surplus::surplus;
-use crate::condition::{Condition, Fault, is_still};
+use crate::condition::{Condition, Fault, available_since, is_still};
 use crate::desired::Order;
 use crate::draft::{Judgment, act, hold};
 use crate::memory::is_complete;
@@ -14,7 +14,7 @@ use keel_engine::{Goal, NetworkMode, ObservedTask, Phase};
 
 impl Judge<'_, '_> {
     pub(super) fn empty(&mut self) -> Judgment {
-        if is_complete(self.facts, self.want.name) {
+        if is_complete(self.facts, self.slot) {
             return hold(Hold::Complete);
         }
         if let Some(frozen) = self.frozen() {
@@ -34,7 +34,7 @@ impl Judge<'_, '_> {
         if let Some(verdict) = self.off_a_stale_network(rest) {
             return verdict;
         }
-        if is_complete(self.facts, self.want.name) && rest.iter().all(|task| is_still(task)) {
+        if is_complete(self.facts, self.slot) && rest.iter().all(|task| is_still(task)) {
             return self.superseded(rest);
         }
         if let Some(frozen) = self.frozen() {
@@ -174,6 +174,9 @@ impl Judge<'_, '_> {
 
     /// One slot of a service at a time.
     fn may_move(&mut self) -> bool {
+        if self.want.service.placement.mode.is_job() {
+            return true;
+        }
         let other = rollout::moving(self.facts, self.want.name).is_some_and(|s| s != self.slot);
         let mine = rollout::moving(self.facts, self.want.name) == Some(self.slot);
         mine || (!other && self.draft.moved.insert(self.want.name.to_owned()))
@@ -194,6 +197,9 @@ impl Judge<'_, '_> {
             | Condition::Killed { .. }
             | Condition::Ended { .. } => self.come_back(task, rest),
             Condition::Ready => self.hand_over(task, rest),
+            Condition::Well if self.is_worse(task, rest) => {
+                hold(Hold::AwaitingHealth { service: self.want.name.to_owned() })
+            }
             Condition::Well | Condition::Complete => self.superseded(rest),
             _ => match surplus(self.facts, self.slot, self.want, rest) {
                 many if many.is_empty() => self.alone(task),
@@ -203,6 +209,15 @@ impl Judge<'_, '_> {
                 }
             },
         }
+    }
+
+    /// Whether it is of no use yet, and one that serves on another node would go for it.
+    fn is_worse(&self, task: &ObservedTask, rest: &[&ObservedTask]) -> bool {
+        let here = self.facts.node_of(&task.id);
+        let serves = |other: &&&ObservedTask| {
+            self.facts.node_of(&other.id) != here && available_since(other).is_some()
+        };
+        available_since(task).is_none() && rest.iter().any(|other| serves(&other))
     }
 
     fn superseded(&self, rest: &[&ObservedTask]) -> Judgment {

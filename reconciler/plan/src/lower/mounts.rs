@@ -105,7 +105,7 @@ impl Lowering<'_> {
     }
 
     /// Tracked, and read-only in every mount of the whole stack.
-    fn revision_digest(&self, path: &Path) -> Option<Digest> {
+    pub(super) fn revision_digest(&self, path: &Path) -> Option<Digest> {
         let digest = self.sources.tracked(path)?;
         let written =
             self.stack.services.values().flat_map(|service| &service.mounts).any(|mount| {

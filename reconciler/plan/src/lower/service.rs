@@ -1,6 +1,6 @@
 //! One service: its topics put together.
 
-use super::{Lowering, depends, deploy, health, limits, origins, ports, process, security};
+use super::{Lowering, depends, deploy, health, limits, nodes, origins, ports, process, security};
 use crate::desired::{DesiredService, Held};
 use keel_engine::{TaskSpec, hash_of, labels};
 use keel_spec::{Code, Problem, Service};
@@ -11,6 +11,7 @@ impl Lowering<'_> {
         let mut origins = origins::of(service, self.stack);
         process::lower(service, &mut spec);
         limits::lower(&service.limits, &mut spec);
+        nodes::reserve(service, &mut spec);
         security::lower(&service.security, &mut spec);
         spec.healthcheck = service.health.as_ref().map(health::lower);
         spec.restart = deploy::restart(service.restart);
@@ -26,6 +27,7 @@ impl Lowering<'_> {
             hash: hash_of(&spec),
             fixed_name: service.container_name.is_some(),
             replicas: service.deploy.replicas,
+            placement: self.placement(service),
             depends_on: depends::lower(service),
             order: service.deploy.order.map(deploy::order),
             held: self.held(service),

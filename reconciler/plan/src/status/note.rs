@@ -139,7 +139,9 @@ impl Note {
                 Hold::RunsInDocker { .. }
                 | Hold::NotFound { .. }
                 | Hold::Lacking { .. }
-                | Hold::NotRunYet { .. } => 2,
+                | Hold::NotRunYet { .. }
+                | Hold::NoPlace { .. }
+                | Hold::CannotMove { .. } => 2,
                 _ => 3,
             },
             Self::Stopped { .. } => 3,

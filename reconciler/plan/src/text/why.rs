@@ -1,5 +1,6 @@
 //! Words for what reasons and holds are made of.
 
+use super::no_place::{of_cannot_move, of_no_place};
 use crate::facts::short;
 use crate::subject::Subject;
 use crate::why::{
@@ -78,6 +79,7 @@ pub fn of_activity(activity: &Activity) -> String {
         Activity::Removing => "it is being removed".into(),
         Activity::FindingOut => "it has ended, and its node finds out how".into(),
         Activity::StartingSoon => "it is started again in a moment".into(),
+        Activity::AwaitingSuccessors => "the tasks that replace it start first".into(),
         Activity::StoppingPredecessor => "its predecessor is being stopped".into(),
         Activity::EarlierRunEnds => "the run before it ends".into(),
         Activity::JobOfRevisionRuns { revision } => {
@@ -237,6 +239,8 @@ pub fn of_hold(hold: &Hold) -> String {
         Hold::Kept { because } => format!("kept: {}", of_kept(because)),
         Hold::ReportOnly => "drifted, and the policy is to report only".into(),
         Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
+        Hold::NoPlace { nodes } => of_no_place(nodes),
+        Hold::CannotMove { node, because, nodes } => of_cannot_move(node, because, nodes),
     }
 }
 

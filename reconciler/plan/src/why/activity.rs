@@ -27,6 +27,8 @@ pub enum Activity {
     Removing,
     /// The task has ended, and its node finds out how.
     FindingOut,
+    /// The slots that take over from it begin first.
+    AwaitingSuccessors,
     /// The task is started again in a moment.
     StartingSoon,
     /// The task before it is being stopped.

@@ -9,6 +9,8 @@ use keel_plan::desired::{
     Condition, DependsOn, Desired, DesiredNetwork, DesiredService, DesiredVolume, Origin, Owner,
     Policy, Run,
 };
+use keel_plan::placement::Placement;
+use keel_plan::pool::Pool;
 use keel_plan::standing::{Ask, AskVerb, Standing};
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs, invariants, text};
@@ -23,6 +25,8 @@ pub struct World {
     pub others: BTreeMap<NodeName, Node>,
     /// Those that do not answer, and whether they ever did.
     pub silent: BTreeMap<NodeName, bool>,
+    /// Which of the nodes things are placed on.
+    pub pool: Pool,
     pub asked: Asked,
     pub owner: Option<Owner>,
     pub learned: Vec<Learned>,
@@ -60,6 +64,7 @@ pub fn stack() -> World {
         node,
         others: BTreeMap::new(),
         silent: BTreeMap::new(),
+        pool: Pool::default(),
         asked: Asked::default(),
         owner: None,
         learned: vec![],
@@ -91,6 +96,7 @@ impl World {
             spec,
             fixed_name: false,
             replicas: 1,
+            placement: Placement::default(),
             depends_on: vec![],
             order: None,
             held: vec![],
@@ -172,8 +178,12 @@ impl World {
         for service in self.desired.services.values_mut() {
             service.hash = hash_of(&service.spec);
         }
-        let services: Vec<_> =
-            self.desired.services.iter().map(|(n, s)| (n, &s.hash, s.replicas, s.run)).collect();
+        let services: Vec<_> = self
+            .desired
+            .services
+            .iter()
+            .map(|(n, s)| (n, &s.hash, s.replicas, s.run, &s.placement))
+            .collect();
         self.desired.hash = digest_of(&services);
         self
     }
@@ -220,6 +230,7 @@ impl World {
             owner: self.owner.as_ref(),
             standing: &self.standing,
             nodes,
+            pool: &self.pool,
             asked: self.asked.clone(),
             now: self.node.seen.at,
         }
@@ -258,6 +269,12 @@ impl World {
     /// Plans, records and sends; whether nothing is left to do or to wait for.
     pub fn pass(&mut self) -> bool {
         let plan = self.plan();
+        self.take(&plan);
+        plan.is_settled()
+    }
+
+    /// Records a plan and sends it.
+    pub fn take(&mut self, plan: &Plan) {
         self.standing = plan.standing.clone();
         self.learned.extend(plan.learned.clone());
         self.asked = Asked { services: self.asked.services.clone(), ..Asked::default() };
@@ -265,7 +282,6 @@ impl World {
             let other = self.others.get_mut(&wish.node);
             other.unwrap_or(&mut self.node).assign(&wish.what);
         }
-        plan.is_settled()
     }
 
     /// One pass, one second.

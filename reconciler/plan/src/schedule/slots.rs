@@ -1,0 +1,78 @@
+//! The slots of a service.
+
+use super::cluster::{Cluster, Host};
+use super::needs::Needs;
+use crate::desired::DesiredService;
+use crate::occupants::short;
+use crate::placing::Site;
+use crate::why::Refusal;
+use keel_engine::{ObservedTask, Slot};
+
+/// A slot's place by now: its node, and the task that is there.
+pub(crate) struct Present<'a> {
+    pub at: usize,
+    pub task: Option<&'a ObservedTask>,
+}
+
+/// Where a slot is by now.
+pub(crate) fn present<'a>(
+    cluster: &Cluster<'a>,
+    site: &Site<'_, 'a>,
+    slot: &Slot,
+) -> Option<Present<'a>> {
+    let task = site.task(slot);
+    let node = task.map(|(_, node)| node).or_else(|| site.remembered(slot))?;
+    Some(Present { at: cluster.at(node)?, task: task.map(|(task, _)| task) })
+}
+
+/// The names of a service's slots: numbers, or the nodes that run one.
+pub(crate) fn names(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_>) -> Vec<String> {
+    if !needs.service.placement.mode.is_global() {
+        return (1..=needs.service.replicas).map(|number| number.to_string()).collect();
+    }
+    let hosts = cluster.hosts.iter().enumerate().filter(|(_, host)| host.is_member);
+    let wanted = hosts.filter(|(at, host)| {
+        let slot = self::slot(site, needs.name, host.name.as_str());
+        let present = present(cluster, site, &slot).is_some();
+        needs.never[*at].is_empty()
+            || (present && leaves(host, needs.service).is_none())
+            || (host.known.is_none() && site.standing.is_done(&short(&slot), needs.service))
+    });
+    wanted.map(|(_, host)| host.name.to_string()).collect()
+}
+
+pub(crate) fn slot(site: &Site<'_, '_>, service: &str, name: &str) -> Slot {
+    let (stack, service) = (site.inputs.stack.clone(), service.to_owned());
+    Slot { stack, service, slot: name.to_owned() }
+}
+
+/// Why a task of the service has to leave a node, whatever else is there. Nothing is concluded from silence,
+/// nor from what a node does not report.
+pub(crate) fn leaves(host: &Host<'_>, service: &DesiredService) -> Option<Refusal> {
+    host.known?;
+    if host.is_drained() {
+        return Some(Refusal::Drained);
+    }
+    let attributes = host.attributes();
+    let mut constraints = service.placement.constraints.iter();
+    let unmet = constraints.find(|constraint| constraint.holds(&attributes) == Some(false))?;
+    Some(Refusal::Constraint { constraint: unmet.clone() })
+}
+
+/// Slots of a global service that nodes have and should not, each with why.
+pub(crate) fn no_longer(
+    cluster: &Cluster<'_>,
+    site: &Site<'_, '_>,
+    needs: &Needs<'_>,
+) -> Vec<(Slot, Refusal)> {
+    if !needs.service.placement.mode.is_global() {
+        return Vec::new();
+    }
+    let left = cluster.hosts.iter().filter_map(|host| {
+        let slot = slot(site, needs.name, host.name.as_str());
+        present(cluster, site, &slot)?;
+        let because = (!host.is_member).then_some(Refusal::NotMember);
+        Some((slot, because.or_else(|| leaves(host, needs.service))?))
+    });
+    left.collect()
+}
