@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 const NODES: usize = 100;
 const SERVICES: usize = 100;
 const REPLICAS: u32 = 100;
+const IMAGES: usize = 10;
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
 fn main() {
@@ -25,22 +26,20 @@ fn main() {
     let pool = Pool { members: (0..NODES).map(|n| (node(n), facts(n))).collect() };
     let empty = nodes(&BTreeMap::new());
     let standing = Standing::default();
+    let (what, tasks) = (format!("10,000 tasks on {NODES} nodes"), SERVICES * REPLICAS as usize);
     let first = plan(&desired, &pool, &empty, &standing);
     let placed = placed(&first);
-    assert_eq!(placed.values().map(Vec::len).sum::<usize>(), SERVICES * REPLICAS as usize);
-    println!(
-        "10,000 tasks on {NODES} nodes, all new: {:?}",
-        best(|| plan(&desired, &pool, &empty, &standing))
-    );
+    assert_eq!(placed.values().map(Vec::len).sum::<usize>(), tasks);
+    println!("{what}, all new: {:?}", best(|| plan(&desired, &pool, &empty, &standing)));
+    let check =
+        || keel_plan::invariants::broken(&inputs(&desired, &pool, &empty, &standing), &first);
+    println!("  its check: {:?}", best(check));
     let full = nodes(&placed);
     let standing = first.standing.clone();
-    println!(
-        "10,000 tasks on {NODES} nodes, all running: {:?}",
-        best(|| plan(&desired, &pool, &full, &standing))
-    );
+    println!("{what}, all running: {:?}", best(|| plan(&desired, &pool, &full, &standing)));
 }
 
-fn best(work: impl Fn() -> Plan) -> Duration {
+fn best<T>(work: impl Fn() -> T) -> Duration {
     let timed = |()| {
         let begun = Instant::now();
         drop(work());
@@ -50,18 +49,18 @@ fn best(work: impl Fn() -> Plan) -> Duration {
 }
 
 fn plan(desired: &Desired, pool: &Pool, nodes: &Nodes, standing: &Standing) -> Plan {
+    keel_plan::plan(&inputs(desired, pool, nodes, standing))
+}
+
+fn inputs<'a>(
+    desired: &'a Desired,
+    pool: &'a Pool,
+    nodes: &'a Nodes,
+    standing: &'a Standing,
+) -> Inputs<'a> {
     let (stack, asked) = (&desired.stack, Asked::default());
     let desired = Some(desired);
-    keel_plan::plan(&Inputs {
-        stack,
-        desired,
-        owner: None,
-        standing,
-        nodes,
-        pool,
-        asked,
-        now: 1_000_000,
-    })
+    Inputs { stack, desired, owner: None, standing, nodes, pool, asked, now: 1_000_000 }
 }
 
 fn node(number: usize) -> NodeName {
@@ -79,7 +78,7 @@ fn desired() -> Desired {
         let name = format!("service-{number:03}");
         let spec = TaskSpec {
             container_name: format!("big-{name}"),
-            image: "nginx:1".into(),
+            image: format!("app:{}", number % IMAGES),
             restart: RestartPolicy::UnlessStopped,
             reserved_memory: Some(16 << 20),
             ..TaskSpec::default()
@@ -129,16 +128,13 @@ fn placed(plan: &Plan) -> BTreeMap<NodeName, Vec<TaskAssignment>> {
 
 fn nodes(placed: &BTreeMap<NodeName, Vec<TaskAssignment>>) -> Nodes {
     let reports = (0..NODES).map(node).map(|name| {
-        let image = ObservedImage {
-            reference: "nginx:1".into(),
-            digest: Some(Digest::of(b"nginx")),
-            ..ObservedImage::default()
+        let image = |number: usize| {
+            let reference = format!("app:{number}");
+            let digest = Some(Digest::of(reference.as_bytes()));
+            Arc::new(ObservedImage { reference, digest, ..ObservedImage::default() })
         };
-        let mut seen = Observation {
-            node: name.clone(),
-            images: vec![Arc::new(image)],
-            ..Observation::default()
-        };
+        let images = (0..IMAGES).map(image).collect();
+        let mut seen = Observation { node: name.clone(), images, ..Observation::default() };
         let host = Arc::make_mut(&mut seen.host);
         (host.nano_cpus, host.memory) = (64_000_000_000, 256 << 30);
         let tasks = placed.get(&name).into_iter().flatten();

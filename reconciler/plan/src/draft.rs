@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     pub jobs: Vec<(String, TaskId)>,
     /// Volumes are to go as soon as the revision is good.
     pub prunes_once_good: bool,
+    /// What the whole revision still lacks, once somebody asked.
+    pub lacking: Option<Option<(Slot, Hold)>>,
     /// When time alone changes a verdict.
     pub next: Option<u64>,
 }
@@ -37,6 +39,7 @@ impl Draft {
             pulled: BTreeSet::new(),
             jobs: Vec::new(),
             prunes_once_good: false,
+            lacking: None,
             next: None,
         }
     }

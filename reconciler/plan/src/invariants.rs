@@ -10,7 +10,8 @@ use crate::facts::short;
 use crate::standing::AskVerb;
 use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
 use keel_engine::{
-    Assignment, Goal, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskSpec, Wish,
+    Assignment, Goal, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskId,
+    TaskSpec, Wish,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[must_use]
 pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
     let inputs = &crate::with_pin(inputs);
-    let check = Check { inputs, plan };
+    let tasks = inputs.nodes.placed_tasks().map(|(node, task)| (&task.id, (node, task))).collect();
+    let mut slots: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (slot, task) in inputs.nodes.tasks_of(inputs.stack) {
+        slots.entry(slot).or_default().push(task);
+    }
+    let check = Check { inputs, plan, tasks, slots };
     [
         check.one_verdict_each(),
         check.generations(),
@@ -34,7 +40,7 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
         check.nodes_answer(),
         check.tasks_stay(),
         check.machines_have(),
-        places::broken(inputs, plan),
+        places::broken(inputs, plan, |id| check.tasks.contains_key(id)),
     ]
     .concat()
 }
@@ -42,11 +48,19 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
 struct Check<'a> {
     inputs: &'a Inputs<'a>,
     plan: &'a Plan,
+    /// What there is, with its node.
+    tasks: BTreeMap<&'a TaskId, (&'a NodeName, &'a ObservedTask)>,
+    /// The stack's own, by their slots.
+    slots: BTreeMap<&'a Slot, Vec<&'a ObservedTask>>,
 }
 
 impl<'a> Check<'a> {
     fn observed(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
         self.inputs.nodes.tasks_of(self.inputs.stack)
+    }
+
+    fn in_slot(&self, slot: &Slot) -> impl Iterator<Item = &'a ObservedTask> {
+        self.slots.get(slot).into_iter().flatten().copied()
     }
 
     fn task_wishes(&self) -> impl Iterator<Item = &'a TaskAssignment> {
@@ -57,7 +71,7 @@ impl<'a> Check<'a> {
     }
 
     fn known(&self, wish: &TaskAssignment) -> Option<&'a ObservedTask> {
-        self.inputs.nodes.task(&wish.id)
+        self.tasks.get(&wish.id).map(|(_, task)| *task)
     }
 
     fn one_verdict_each(&self) -> Vec<String> {
@@ -162,10 +176,8 @@ impl<'a> Check<'a> {
         });
         starts
             .filter(|wish| {
-                self.observed().any(|(slot, task)| {
-                    let runs = !is_still(task) && task.goal != Goal::Ready;
-                    Some(slot) == wish.place.slot() && task.id != wish.id && runs
-                })
+                let mut tasks = wish.place.slot().into_iter().flat_map(|slot| self.in_slot(slot));
+                tasks.any(|task| task.id != wish.id && !is_still(task) && task.goal != Goal::Ready)
             })
             .map(|wish| format!("{} would write beside its predecessor", wish.spec.container_name))
             .collect()
@@ -197,9 +209,9 @@ impl<'a> Check<'a> {
                 matches!(&wish.what, Assignment::Task(task) if task.id == *id && task.goal >= Goal::Stopped)
             })
         };
-        let tasks: Vec<_> = self.observed().filter(|(other, _)| *other == slot).collect();
-        tasks.iter().any(|(_, task)| ended(&task.id))
-            && !tasks.iter().any(|(_, task)| available_since(task).is_some() && !ended(&task.id))
+        let tasks: Vec<_> = self.in_slot(slot).collect();
+        tasks.iter().any(|task| ended(&task.id))
+            && !tasks.iter().any(|task| available_since(task).is_some() && !ended(&task.id))
     }
 
     /// A new task is made beside one old one at most, however fast pushes follow each other.
@@ -212,7 +224,7 @@ impl<'a> Check<'a> {
                     |wish: &TaskAssignment| wish.id == task.id && wish.goal == Goal::Removed;
                 task.goal == Goal::Removed || self.task_wishes().any(removed)
             };
-            self.observed().filter(|(other, task)| other == slot && !goes(task)).count() > 1
+            self.in_slot(slot).filter(|task| !goes(task)).count() > 1
         });
         crowded.map(|slot| format!("{} would hold more than two tasks", short(slot))).collect()
     }
@@ -241,9 +253,8 @@ impl<'a> Check<'a> {
         let complete = self.plan.standing.completions.contains_key(&slot.service);
         let unhealthy_but_old = |task: &ObservedTask| task.phase == Phase::Running;
         complete
-            || self.observed().any(|(other, task)| {
-                other == slot
-                    && !goes(task)
+            || self.in_slot(slot).any(|task| {
+                !goes(task)
                     && (available_since(task).is_some() || done(task) || unhealthy_but_old(task))
             })
     }
@@ -365,8 +376,8 @@ impl<'a> Check<'a> {
     fn tasks_stay(&self) -> Vec<String> {
         let elsewhere = self.plan.wishes().filter_map(|wish| {
             let Assignment::Task(task) = &wish.what else { return None };
-            let has = self.inputs.nodes.node_of(&task.id)?;
-            (*has != wish.node).then(|| format!("task {} is told on node {}", task.id, wish.node))
+            let (has, _) = self.tasks.get(&task.id)?;
+            (**has != wish.node).then(|| format!("task {} is told on node {}", task.id, wish.node))
         });
         elsewhere.collect()
     }

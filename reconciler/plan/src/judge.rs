@@ -24,6 +24,7 @@ use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
 use one_slot::Judge;
 use person::by_a_person;
+use std::collections::BTreeMap;
 
 pub(crate) use leaving::remove_all;
 
@@ -32,11 +33,11 @@ const AGAIN: u64 = 15_000;
 
 /// Judges every slot, dependencies first.
 pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
-    let rank: Vec<&str> = facts.ordered();
+    let rank: BTreeMap<&str, usize> = facts.ordered().into_iter().zip(0..).collect();
     let mut slots: Vec<_> = facts.slots.iter().collect();
-    slots.sort_by_key(|(slot, _)| {
-        let at = rank.iter().position(|name| *name == slot.service);
-        (at, slot.service.clone(), slot.slot.len(), slot.slot.clone())
+    slots.sort_by_cached_key(|(slot, _)| {
+        let at = rank.get(slot.service.as_str()).copied();
+        (at, &slot.service, slot.slot.len(), &slot.slot)
     });
     for (slot, occupants) in slots {
         let verdict = slot_verdict(facts, draft, slot, occupants);

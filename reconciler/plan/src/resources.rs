@@ -2,7 +2,7 @@
 
 use crate::desired::{Desired, DesiredNetwork, DesiredService};
 use crate::draft::{Draft, Judgment, act, hold};
-use crate::facts::{Facts, Want};
+use crate::facts::Facts;
 use crate::memory::images;
 use crate::verdict::{Action, Hold, Reason, Subject};
 use crate::waits::{foreign, foreign_volume, given_up};
@@ -13,7 +13,7 @@ use keel_engine::{
     Assignment, Goal, MountSource, NodeName, Observation, ObservedNetwork, ObservedVolume,
     Presence, PullPolicy, Slot, TaskSpec,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A pull that failed is asked for again after this time.
 const AGAIN: u64 = 15_000;
@@ -24,38 +24,71 @@ const SELDOM: u64 = 10 * 60_000;
 /// Judges every image, network and volume of the stack.
 pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
     let Some(desired) = facts.desired else { return };
+    let used = Uses::look(facts);
     for (reference, policy) in images(desired) {
-        for node in users(facts, |spec| spec.image == reference) {
-            let verdict = image(facts, draft, node, reference, policy);
+        for node in used.nodes(&used.images, reference) {
+            let verdict = image(facts, draft, &used, node, reference, policy);
             draft.put(facts, Subject::Image(reference.to_owned()), Some(node), verdict);
         }
     }
     for (name, network) in &desired.networks {
-        for node in users(facts, |spec| is_on(spec, name)) {
+        for node in used.nodes(&used.networks, name) {
             let verdict = on_node(facts, node, |seen| wanted_network(facts, node, seen, network));
             draft.put(facts, Subject::Network(name.clone()), Some(node), verdict);
         }
     }
     for (name, volume) in &desired.volumes {
-        for node in users(facts, |spec| mounts(spec, name)) {
+        for node in used.nodes(&used.volumes, name) {
             let verdict =
                 on_node(facts, node, |seen| wanted_volume(facts, volume, seen.volume(name)));
             draft.put(facts, Subject::Volume(name.clone()), Some(node), verdict);
         }
     }
     if facts.inputs.asked.services.is_empty() {
-        leaving(facts, draft);
+        leaving(facts, draft, &used);
     }
 }
 
-/// The nodes of slots that use something; the controller's own where none does.
-fn users<'a>(facts: &Facts<'a>, uses: impl Fn(&TaskSpec) -> bool) -> BTreeSet<&'a NodeName> {
-    let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
-    let placed = wants.filter(|want| !want.spot.is_nowhere() && uses(&want.spec));
-    let nodes: BTreeSet<_> = placed.map(|want| want.node).collect();
-    match nodes.is_empty() {
-        true => [&facts.inputs.nodes.home].into(),
-        false => nodes,
+/// Names, each with the nodes of slots that use it.
+type NodesByName<'f, 'a> = BTreeMap<&'f str, BTreeSet<&'a NodeName>>;
+
+/// What the stack's slots use, and on which nodes: looked at once, since there may be many slots.
+struct Uses<'f, 'a> {
+    home: &'a NodeName,
+    images: NodesByName<'f, 'a>,
+    networks: NodesByName<'f, 'a>,
+    volumes: NodesByName<'f, 'a>,
+    /// Images that slots without a task wait for.
+    needed: BTreeSet<(&'a NodeName, &'f str)>,
+}
+
+impl<'f, 'a> Uses<'f, 'a> {
+    fn look(facts: &'f Facts<'a>) -> Self {
+        let (images, networks, volumes, needed) = Default::default();
+        let home = &facts.inputs.nodes.home;
+        let mut uses = Self { home, images, networks, volumes, needed };
+        let wants = facts.slots.values().filter_map(|all| Some((all, all.want.as_ref()?)));
+        for (occupants, want) in wants.filter(|(_, want)| !want.spot.is_nowhere()) {
+            let (node, spec) = (want.node, &want.spec);
+            uses.images.entry(&spec.image).or_default().insert(node);
+            for attachment in &spec.networks {
+                uses.networks.entry(&attachment.network).or_default().insert(node);
+            }
+            for mount in &spec.volumes {
+                if let MountSource::Volume { name, .. } = &mount.source {
+                    uses.volumes.entry(name).or_default().insert(node);
+                }
+            }
+            if occupants.current.is_none() && want.spot.hold().is_none() {
+                uses.needed.insert((node, &spec.image));
+            }
+        }
+        uses
+    }
+
+    /// The nodes of slots that use something; the controller's own where none does.
+    fn nodes(&self, users: &NodesByName<'f, 'a>, name: &str) -> BTreeSet<&'a NodeName> {
+        users.get(name).cloned().unwrap_or_else(|| [self.home].into())
     }
 }
 
@@ -85,6 +118,7 @@ fn mounts(spec: &TaskSpec, volume: &str) -> bool {
 fn image(
     facts: &Facts<'_>,
     draft: &mut Draft,
+    used: &Uses<'_, '_>,
     node: &NodeName,
     reference: &str,
     policy: PullPolicy,
@@ -96,12 +130,7 @@ fn image(
     let present = observed.is_some_and(|image| image.digest.is_some());
     let asked = facts.pull(node, reference);
     let beyond = asked.is_some_and(|pull| pull.beyond.is_some());
-    let needed = facts.slots.values().any(|occupants| {
-        let wants = |want: &Want<'_>| {
-            want.spec.image == reference && want.node == node && want.spot.hold().is_none()
-        };
-        occupants.current.is_none() && occupants.want.as_ref().is_some_and(wants)
-    });
+    let needed = used.needed.contains(&(node, reference));
     if (present || !needed) && !beyond {
         return hold(Hold::Converged);
     }
@@ -243,11 +272,11 @@ fn wanted_volume(
 }
 
 /// Ours by their labels, and not named any more; or on a node where nothing of the stack is any more.
-fn leaving(facts: &Facts<'_>, draft: &mut Draft) {
+fn leaving(facts: &Facts<'_>, draft: &mut Draft, used: &Uses<'_, '_>) {
     let Some(desired) = facts.desired else { return };
     for (node, network) in own_networks(facts) {
         let name = &network.spec.name;
-        let wanted = || users(facts, |spec| is_on(spec, name)).contains(node);
+        let wanted = || used.nodes(&used.networks, name).contains(node);
         if desired.networks.contains_key(name) && wanted() {
             continue;
         }

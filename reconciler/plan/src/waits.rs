@@ -140,24 +140,32 @@ pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Opti
     if facts.bad.is_some() || facts.comes_back() {
         return None;
     }
+    // The same for every slot of the plan, and a look at all of them.
+    let known = draft.lacking.take();
+    let lacking = known.unwrap_or_else(|| find_lacking(facts, draft));
+    draft.lacking = Some(lacking.clone());
+    let (slot, hold) = lacking?;
+    Some(match hold {
+        // An image is nobody's own.
+        Hold::Failed { cause } if slot != *asks && !matches!(cause, FailureCause::Image { .. }) => {
+            Hold::Failed { cause: FailureCause::WaitsFor { slot, cause: Box::new(cause) } }
+        }
+        hold => hold,
+    })
+}
+
+/// The first slot that lacks something, with what.
+fn find_lacking(facts: &Facts<'_>, draft: &mut Draft) -> Option<(Slot, Hold)> {
     let wants: Vec<_> =
         facts.slots.iter().filter_map(|(slot, all)| to_start(facts, slot, all)).collect();
-    let (slot, hold) = wants.into_iter().find_map(|(slot, want)| {
+    wants.into_iter().find_map(|(slot, want)| {
         let external = |want| resources(facts, want).filter(|h| matches!(h, Hold::NotFound { .. }));
         let hold = machine::lack(facts, want)
             .or_else(|| image(facts, draft, want))
             .or_else(|| external(want))
             .or_else(|| name(facts, draft, want))
             .or_else(|| port(facts, draft, want))?;
-        Some((slot, hold))
-    })?;
-    Some(match hold {
-        // An image is nobody's own.
-        Hold::Failed { cause } if slot != asks && !matches!(cause, FailureCause::Image { .. }) => {
-            let (slot, cause) = (slot.clone(), Box::new(cause));
-            Hold::Failed { cause: FailureCause::WaitsFor { slot, cause } }
-        }
-        hold => hold,
+        Some((slot.clone(), hold))
     })
 }
 
@@ -255,8 +263,7 @@ pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Opti
 /// A name that another stack's container has, or one of `run`: whoever names it means that one.
 fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let name = &want.spec.container_name;
-    let mut tasks = facts.inputs.nodes.all_tasks();
-    let other = tasks.find(|task| task.spec.container_name == *name && !is_ours(facts, task))?;
+    let other = *facts.names_of_others.get(name.as_str())?;
     draft.wake(facts.now().saturating_add(AGAIN));
     let by = other.place.slot().map(|slot| slot.stack.clone());
     Some(Hold::Failed { cause: FailureCause::NameTaken { name: name.clone(), by } })

@@ -6,8 +6,11 @@ use crate::condition::is_still;
 use crate::desired::{Desired, DesiredService};
 use crate::pool::Availability;
 use crate::verdict::Plan;
-use keel_engine::{Assignment, HostFacts, NodeName, ObservedTask, Slot, StackName, TaskAssignment};
+use keel_engine::{
+    Assignment, HostFacts, NodeName, ObservedTask, Slot, StackName, TaskAssignment, TaskId,
+};
 use keel_names::constraint::NodeAttributes;
+use std::collections::BTreeSet;
 
 /// New tasks with their nodes.
 struct New<'a> {
@@ -17,15 +20,19 @@ struct New<'a> {
 }
 
 /// Every invariant of places that the plan breaks.
-pub(super) fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
-    let new: Vec<_> = plan.wishes().filter_map(|wish| new(inputs, wish)).collect();
+pub(super) fn broken(
+    inputs: &Inputs<'_>,
+    plan: &Plan,
+    is_known: impl Fn(&TaskId) -> bool,
+) -> Vec<String> {
+    let new: Vec<_> = plan.wishes().filter_map(new).filter(|new| !is_known(&new.task.id)).collect();
     [allowed(inputs, &new), room(inputs, &new), crowds(inputs, &new)].concat()
 }
 
-fn new<'a>(inputs: &Inputs<'_>, wish: &'a keel_engine::Wish) -> Option<New<'a>> {
+fn new(wish: &keel_engine::Wish) -> Option<New<'_>> {
     let Assignment::Task(task) = &wish.what else { return None };
     let (node, slot) = (&wish.node, task.place.slot()?);
-    inputs.nodes.task(&task.id).is_none().then_some(New { node, task, slot })
+    Some(New { node, task, slot })
 }
 
 /// What is planned towards asks for it: the revision, or what was good before.
@@ -77,20 +84,17 @@ fn suits(inputs: &Inputs<'_>, node: &NodeName, service: &DesiredService) -> bool
 /// On a node that gets new tasks which reserve memory, all together have it.
 fn room(inputs: &Inputs<'_>, new: &[New<'_>]) -> Vec<String> {
     let asked = |task: &TaskAssignment| task.spec.reserved_memory.unwrap_or(0);
+    // One after the other, a task and the one before it share what one of them needs.
+    let replaced: BTreeSet<_> = new.iter().filter_map(|new| new.task.replaces.as_ref()).collect();
     let over = inputs.nodes.all_known().filter_map(|(node, seen)| {
         let room = inputs.pool.facts(node).allocatable(seen.host.memory)?;
-        let there = |task: &&ObservedTask| !is_still(task) && !is_replaced(task, new);
+        let there = |task: &&ObservedTask| !is_still(task) && !replaced.contains(&task.id);
         let held = seen.all_tasks().filter(there).filter_map(|task| task.spec.reserved_memory);
         let mine: u64 = new.iter().filter(|new| new.node == node).map(|new| asked(new.task)).sum();
         let held: u64 = held.sum();
         (mine > 0 && held + mine > room).then(|| format!("{node} has no room for its new tasks"))
     });
     over.collect()
-}
-
-/// One after the other they share what one of them needs.
-fn is_replaced(task: &ObservedTask, new: &[New<'_>]) -> bool {
-    new.iter().any(|new| new.task.replaces.as_ref() == Some(&task.id))
 }
 
 /// No node gets more of a service than that allows, what is replaced apart.

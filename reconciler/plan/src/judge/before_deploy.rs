@@ -46,6 +46,9 @@ fn changes(facts: &Facts<'_>, occupants: &Occupants<'_>) -> bool {
 
 /// A job of another revision that is still running: two at a time are what nobody wants.
 fn earlier_job(facts: &Facts<'_>) -> Option<Hold> {
+    if facts.standing.jobs.is_empty() {
+        return None;
+    }
     let slots = facts.slots.iter();
     let mut tasks = slots.flat_map(|(slot, all)| all.all().map(move |task| (slot, task)));
     let (slot, task) = tasks.find(|(slot, task)| is_earlier_job(facts, slot, task))?;
