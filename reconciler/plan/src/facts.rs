@@ -69,14 +69,15 @@ impl<'a> Facts<'a> {
             homes: homes(inputs),
         };
         facts.stale_networks = facts.stale();
-        let mut places = facts.places();
+        let found = facts.found();
+        let mut places = facts.places(&found);
         facts.leaving = std::mem::take(&mut places.leaving);
         facts.has_choice = places.has_choice;
-        facts.slots = facts.occupants(&places, &BTreeMap::new());
+        facts.slots = facts.occupants(found, &places, &BTreeMap::new());
         // Again, now that it is known which tasks others share the namespace of.
         let hosts = facts.hosts();
         if !hosts.is_empty() {
-            facts.slots = facts.occupants(&places, &hosts);
+            facts.slots = facts.occupants(facts.found(), &places, &hosts);
         }
         facts
     }
@@ -177,8 +178,8 @@ impl<'a> Facts<'a> {
     pub fn tasks(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
         let mut tasks: Vec<_> = self.inputs.nodes.tasks_of(self.inputs.stack).collect();
         tasks.sort_by(|(_, a), (_, b)| {
-            let key = |task: &ObservedTask| (task.created, task.generation, task.id.clone());
-            key(b).cmp(&key(a))
+            let since = |task: &ObservedTask| (task.created, task.generation);
+            since(b).cmp(&since(a)).then_with(|| b.id.cmp(&a.id))
         });
         tasks.into_iter()
     }
@@ -192,18 +193,18 @@ impl<'a> Facts<'a> {
         slots
     }
 
-    fn places(&self) -> Scheduled<'a> {
+    fn places(&self, slots: &BTreeMap<Slot, Occupants<'a>>) -> Scheduled<'a> {
         let (inputs, standing, desired) = (self.inputs, self.standing, self.desired);
-        let (homes, slots) = (&self.homes, &self.found());
+        let homes = &self.homes;
         schedule(&Site { inputs, standing, desired, homes, slots })
     }
 
     fn occupants(
         &self,
+        mut slots: BTreeMap<Slot, Occupants<'a>>,
         places: &Scheduled<'a>,
         hosts: &BTreeMap<&'a str, TaskId>,
     ) -> BTreeMap<Slot, Occupants<'a>> {
-        let mut slots = self.found();
         for (slot, spot) in &places.spots {
             let services = self.desired.map(|desired| &desired.services);
             let service = services.and_then(|services| services.get_key_value(&slot.service));

@@ -9,7 +9,7 @@ use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
 use crate::why::FailureCause;
 use keel_engine::{Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The memory, and what was found out on the way.
 pub(crate) struct Memory {
@@ -163,7 +163,8 @@ impl Memory {
 
     /// Asks the registry, though an image is there: each node that uses it.
     fn look_again(&mut self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) {
-        for node in self.users_of(inputs, desired, reference) {
+        let users = self.users(inputs, desired);
+        for node in of_image(users.as_ref(), inputs, reference) {
             let image = inputs.nodes.known(&node).and_then(|seen| seen.image(reference));
             let beyond = Some(image.map_or(0, |image| image.pulls));
             let pull = Pull { at: 0, since: inputs.now, beyond };
@@ -171,21 +172,26 @@ impl Memory {
         }
     }
 
-    /// The nodes of slots that want this image.
-    fn users_of(&self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) -> Vec<NodeName> {
+    /// Images that slots want, each with their nodes. `None`: everything is on the controller's own.
+    fn users(&self, inputs: &Inputs<'_>, desired: &Desired) -> Option<Users> {
         let nodes = inputs.nodes;
-        let away = |node: &NodeName| *node != nodes.home;
         let mut images = nodes.all_images();
-        let elsewhere = images.any(|(node, image)| away(node) && image.reference == reference);
+        let elsewhere = images.any(|(node, _)| *node != nodes.home);
         let alone = inputs.pool.is_alone(&nodes.home);
         if alone && !elsewhere && self.standing.placed.is_empty() {
-            return vec![nodes.home.clone()];
+            return None;
         }
         let facts = Facts::new(inputs, &self.standing, Some(desired));
         let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
-        let placed = wants.filter(|want| !want.spot.is_nowhere());
-        let using = placed.filter(|want| want.spec.image == reference);
-        using.map(|want| want.node).collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        let mut users = Users::new();
+        for want in wants.filter(|want| !want.spot.is_nowhere()) {
+            match users.get_mut(&want.spec.image) {
+                Some(nodes) if nodes.contains(want.node) => {}
+                Some(nodes) => drop(nodes.insert(want.node.clone())),
+                None => drop(users.insert(want.spec.image.clone(), [want.node.clone()].into())),
+            }
+        }
+        Some(users)
     }
 
     /// What the tag means on this node is what counts under `missing`. One that is not there is
@@ -201,8 +207,9 @@ impl Memory {
 
     /// Pins what is there and has no pin; takes the answers of pulls that are over.
     fn pin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        let users = self.users(inputs, desired);
         for (reference, _) in images(desired) {
-            for node in self.users_of(inputs, desired, reference) {
+            for node in of_image(users.as_ref(), inputs, reference) {
                 self.pin_on(inputs, &node, reference);
             }
         }
@@ -351,6 +358,16 @@ impl Memory {
         meant.retain(|reference, _| used.contains_key(reference.as_str()));
         standing.good_images = meant;
         self.learned.push(Learned::Settled { hash: desired.hash });
+    }
+}
+
+/// Images, each with the nodes of slots that want it.
+type Users = BTreeMap<String, BTreeSet<NodeName>>;
+
+fn of_image(users: Option<&Users>, inputs: &Inputs<'_>, reference: &str) -> Vec<NodeName> {
+    match users {
+        None => vec![inputs.nodes.home.clone()],
+        Some(users) => users.get(reference).into_iter().flatten().cloned().collect(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::why::{NodeRefusal, Refusal};
 use keel_engine::{Goal, NetworkMode, Slot, TaskId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// So many failures on a node within [`LATELY`] send the next task elsewhere, if there is a choice.
 const FAILURES: u32 = 5;
@@ -30,7 +31,7 @@ pub(crate) struct Scheduled<'a> {
 /// Every wanted slot of the stack, with its place.
 pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
     let cluster = Cluster::look(site.inputs);
-    let members = cluster.members();
+    let members = Rc::new(cluster.members());
     let has_choice = members.len() > 1;
     let crowded = crowded::leaving(&cluster);
     let mut board =
@@ -44,7 +45,7 @@ pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
         .into_iter()
         .map(|(name, service)| {
             let service = (name.as_str(), service);
-            Needs::look(&board.cluster, &site.inputs.nodes, site.inputs.stack, service)
+            Needs::look(&board.cluster, site.inputs.nodes, site.inputs.stack, service)
         })
         .collect();
     let mut open = Vec::new();
@@ -59,9 +60,7 @@ pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
     for open in open {
         board.settle(&mut all[open.needs], open);
     }
-    for needs in all.iter().filter(|needs| needs.reserved != Reserved::default()) {
-        board.mark_tight(needs);
-    }
+    board.mark_tight(&all);
     for (name, service) in joined {
         board.join(name, &service.spec.network_mode, service.replicas);
     }
@@ -81,7 +80,7 @@ struct Open {
 struct Board<'s, 'a> {
     site: &'s Site<'s, 'a>,
     cluster: Cluster<'a>,
-    members: BTreeSet<usize>,
+    members: Rc<BTreeSet<usize>>,
     /// Tasks that leave nodes which have less than is reserved.
     crowded: BTreeMap<&'a TaskId, Refusal>,
     /// Where volumes are, or will be.
@@ -235,7 +234,11 @@ impl<'a> Board<'_, 'a> {
     fn choice(&self, needs: &Needs<'a>, open: &Open) -> Choice<'a> {
         if needs.service.placement.mode.is_global() {
             let own = self.cluster.at(&open.slot.slot.as_str().into());
-            return Choice { among: own.into_iter().collect(), bound: own, elsewhere: None };
+            return Choice {
+                among: Rc::new(own.into_iter().collect()),
+                bound: own,
+                elsewhere: None,
+            };
         }
         let volume = self.bound(needs).map(|(at, volume)| (at, Binding::Volume(volume)));
         let path = || {
@@ -248,11 +251,15 @@ impl<'a> Board<'_, 'a> {
             .as_ref()
             .and_then(|(from, _)| Some((*from, Binding::Path(own_path(&needs.service.spec)?))));
         if let Some((at, binding)) = volume.or(from).or_else(path) {
-            return Choice { among: [at].into(), bound: Some(at), elsewhere: Some(binding) };
+            return Choice {
+                among: Rc::new([at].into()),
+                bound: Some(at),
+                elsewhere: Some(binding),
+            };
         }
         let there = needs.image.iter().flatten().copied().collect::<BTreeSet<_>>();
         let members = there.is_empty() || there.iter().any(|at| self.members.contains(at));
-        let among = if members { self.members.clone() } else { there };
+        let among = if members { self.members.clone() } else { Rc::new(there) };
         Choice { among, bound: None, elsewhere: None }
     }
 
@@ -313,14 +320,18 @@ impl<'a> Board<'_, 'a> {
     }
 
     /// Whether one more task of the service would fit beside the one that is there.
-    fn mark_tight(&mut self, needs: &Needs<'a>) {
-        let hosts: BTreeMap<_, _> =
-            self.cluster.hosts.iter().map(|host| (host.name, host)).collect();
-        let spots = self.spots.iter_mut().filter(|(slot, _)| slot.service == needs.name);
-        for (_, spot) in spots {
-            let host = hosts.get(spot.node);
-            spot.is_tight =
-                host.is_some_and(|host| host.lacks(needs.reserved) != Reserved::default());
+    fn mark_tight(&mut self, all: &[Needs<'a>]) {
+        let reserving = all.iter().filter(|needs| needs.reserved != Reserved::default());
+        let reserving: BTreeMap<&str, &Needs<'a>> =
+            reserving.map(|needs| (needs.name, needs)).collect();
+        if reserving.is_empty() {
+            return;
+        }
+        for (slot, spot) in &mut self.spots {
+            let Some(needs) = reserving.get(slot.service.as_str()) else { continue };
+            let host = self.cluster.at(spot.node).map(|at| &self.cluster.hosts[at]);
+            let lacks = host.map(|host| host.lacks(needs.reserved)).unwrap_or_default();
+            spot.is_tight = lacks != Reserved::default();
         }
     }
 
@@ -341,7 +352,7 @@ impl<'a> Board<'_, 'a> {
 
 /// The nodes that come into question for a slot.
 struct Choice<'a> {
-    among: BTreeSet<usize>,
+    among: Rc<BTreeSet<usize>>,
     /// It can be nowhere else.
     bound: Option<usize>,
     /// By what.

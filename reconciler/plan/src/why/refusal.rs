@@ -81,9 +81,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Whether it is also found out where the task is started, and told better there: with who has the
-    /// port, or what a registry answered.
+    /// port, what a registry answered, or since when the node is silent.
     #[must_use]
     pub(crate) fn is_told_at_start(&self) -> bool {
-        matches!(self, Self::Port { .. } | Self::Platform { .. })
+        matches!(self, Self::Port { .. } | Self::Platform { .. } | Self::Silent)
     }
 }

@@ -306,7 +306,7 @@ fn a_choice_lasts_while_its_image_is_pulled() {
     let pulls = world.others.values().chain([&world.node]);
     let pulls: Vec<_> =
         pulls.filter(|n| !n.seen.images.is_empty()).map(|n| n.seen.node.clone()).collect();
-    assert_eq!(pulls, [chosen.clone()]);
+    assert_eq!(pulls, std::slice::from_ref(&chosen));
     // Other stacks' tasks come there meanwhile.
     let mut busy = stack().with_member("n1").wants("x", "nginx:1").times("x", 5).converge();
     let tasks = std::mem::take(&mut busy.node.seen.tasks);
