@@ -24,23 +24,28 @@ pub(crate) fn settle(facts: &Facts<'_>, draft: &Draft, asks: &mut BTreeMap<TaskI
 
 /// Tasks that asked to be restarted with what they depend on (`depends_on.restart`).
 fn followers(facts: &Facts<'_>, draft: &Draft) -> Vec<(TaskId, Ask)> {
+    let wishes = draft.wishes().filter_map(|wish| match wish {
+        Assignment::Task(wish) => Some((&wish.id, wish.as_ref())),
+        _ => None,
+    });
+    // The first one of a task counts.
+    let mut wished = Wished::new();
+    for (id, wish) in wishes {
+        wished.entry(id).or_insert(wish);
+    }
     let restarts = facts.tasks().filter_map(|(slot, task)| {
         let leader = Leader {
             service: slot.service.clone(),
             task: task.id.clone(),
             generation: draft.generation,
         };
-        wish_for(draft, task).filter(|wish| begins_again(task, wish)).map(|_| leader)
+        wished.get(&task.id).filter(|wish| begins_again(task, wish)).map(|_| leader)
     });
-    restarts.flat_map(|leader| followers_of(facts, draft, &leader)).collect()
+    restarts.flat_map(|leader| followers_of(facts, &wished, &leader)).collect()
 }
 
-fn wish_for<'d>(draft: &'d Draft, task: &ObservedTask) -> Option<&'d TaskAssignment> {
-    draft.wishes().find_map(|wish| match wish {
-        Assignment::Task(wish) if wish.id == task.id => Some(wish.as_ref()),
-        _ => None,
-    })
-}
+/// What a plan asks of tasks.
+type Wished<'d> = BTreeMap<&'d TaskId, &'d TaskAssignment>;
 
 /// Whether a task that ran before runs anew by this wish.
 fn begins_again(task: &ObservedTask, wish: &TaskAssignment) -> bool {
@@ -48,7 +53,7 @@ fn begins_again(task: &ObservedTask, wish: &TaskAssignment) -> bool {
     wish.goal == Goal::Running && ran && (wish.anew || is_still(task))
 }
 
-fn followers_of(facts: &Facts<'_>, draft: &Draft, leader: &Leader) -> Vec<(TaskId, Ask)> {
+fn followers_of(facts: &Facts<'_>, wished: &Wished<'_>, leader: &Leader) -> Vec<(TaskId, Ask)> {
     let follows = |service: &crate::desired::DesiredService| {
         let mut of = service.depends_on.iter();
         of.any(|dependency| dependency.restart && dependency.service == leader.service)
@@ -57,7 +62,7 @@ fn followers_of(facts: &Facts<'_>, draft: &Draft, leader: &Leader) -> Vec<(TaskI
         let want = all.want.as_ref().filter(|want| follows(want.service))?;
         let latched = facts.standing.stopped.contains(&short(slot));
         let task = all.current.filter(|task| !latched && !is_still(task))?;
-        (!want.service.runs_before_deploy() && wish_for(draft, task).is_none()).then_some(task)
+        (!want.service.runs_before_deploy() && !wished.contains_key(&task.id)).then_some(task)
     });
     let ask = |task: &ObservedTask| {
         (task.id.clone(), Ask { follows: Some(leader.clone()), ..Ask::of(AskVerb::Restart) })
