@@ -149,7 +149,7 @@ fn one_offs_run_and_hand_back_their_code() {
     let subnet = host.keel(&["network", "create", "--subnet", "10.5", "lan"]);
     assert!(subnet.code == 64 && subnet.stderr.contains("10.5.0.0/16"), "{subnet:?}");
     for (driver, said) in [
-        ("macvlan", "there is no driver `macvlan` for network `lan` on this node, only `bridge`"),
+        ("macvlan", "this node has no driver `macvlan` for network `lan`, only `bridge`"),
         ("host", "driver `host` makes no network `lan`: it is what `network_mode: host` has"),
     ] {
         let refused = host.keel(&["network", "create", "--driver", driver, "lan"]);

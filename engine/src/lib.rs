@@ -51,7 +51,10 @@ pub use diff::diff;
 pub use difference::{Difference, cost_of};
 pub use error::{EngineError, Result, Thing, Trouble};
 pub use event::Event;
-pub use failure::{Failure, FailureKind};
+pub use failure::{
+    AddressError, AddressHolder, Failure, FailureKind, MountError, PortError, PortHolder,
+    stored_failure,
+};
 pub use finding::{FieldPath, Finding, FindingCause, FindingField, FindingSubject, Level};
 pub use goal::{Goal, Opaque, Presence};
 pub use hash::{digest_of, hash_of};

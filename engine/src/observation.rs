@@ -2,7 +2,7 @@
 
 use crate::{
     AddressPool, Digest, Disk, Failure, Finding, Goal, HostFacts, NetworkSpec, NodeName, Opaque,
-    Place, Protocol, Slot, StackName, TaskId, TaskSpec, VolumeSpec, stored_pools,
+    Place, Protocol, Slot, StackName, TaskId, TaskSpec, VolumeSpec, stored_failure, stored_pools,
 };
 use keel_names::address::stored_address;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -195,9 +195,9 @@ pub struct ObservedTask {
     pub auto_remove: bool,
     /// Where it is on its way.
     pub phase: Phase,
-    /// What it is doing, what failed last, why it was rejected: for people.
-    #[serde(default)]
-    pub message: Option<String>,
+    /// What failed last, why it was rejected, or what was left out.
+    #[serde(flatten, with = "stored_failure")]
+    pub message: Option<Failure>,
     /// Attempts at preparing it that failed in a row.
     #[serde(default)]
     pub attempts: u32,
@@ -281,8 +281,8 @@ pub struct ObservedNetwork {
     #[serde(default)]
     pub tasks: Vec<TaskId>,
     /// Why it could not be made, or taken down.
-    #[serde(default)]
-    pub message: Option<String>,
+    #[serde(flatten, with = "stored_failure")]
+    pub message: Option<Failure>,
 }
 
 /// A volume on the node.
@@ -301,8 +301,8 @@ pub struct ObservedVolume {
     #[serde(default)]
     pub anonymous: bool,
     /// Why it could not be made, or removed.
-    #[serde(default)]
-    pub message: Option<String>,
+    #[serde(flatten, with = "stored_failure")]
+    pub message: Option<Failure>,
 }
 
 /// An image on the node, or on its way.

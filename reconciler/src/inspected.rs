@@ -265,6 +265,8 @@ pub struct ContainerDetails {
     pub phase: Phase,
     /// What it is doing, or what failed last.
     pub message: Option<String>,
+    /// The same as a kind with its data.
+    pub failure: Option<Failure>,
     /// What was applied.
     pub spec: Arc<TaskSpec>,
 }
@@ -360,6 +362,8 @@ pub struct NetworkDetails {
     pub bridge: String,
     /// Why it could not be made, or taken down.
     pub message: Option<String>,
+    /// The same as a kind with its data.
+    pub failure: Option<Failure>,
 }
 
 /// A volume.

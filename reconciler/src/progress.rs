@@ -2,7 +2,7 @@
 
 use crate::ask::Progress;
 use keel_engine::{
-    Goal, Health, Nodes, ObservedImage, ObservedTask, Phase, Place, StackName, TaskId,
+    Failure, Goal, Health, Nodes, ObservedImage, ObservedTask, Phase, Place, StackName, TaskId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,16 +196,19 @@ fn word_of(task: &ObservedTask) -> Word {
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             Some(format!("exit code {code}{why}"))
         }
-        _ if failed => task.message.clone().or_else(|| task.health_output.clone()),
+        _ if failed => {
+            let failure = task.message.as_ref().map(ToString::to_string);
+            failure.or_else(|| task.health_output.clone())
+        }
         _ => None,
     };
     let detail = detail.filter(|words| !words.trim().is_empty());
     Word { what, failed, detail, task: Some((task.created, task.id.clone())) }
 }
 
-fn word_of_resource(failure: Option<&String>) -> Word {
+fn word_of_resource(failure: Option<&Failure>) -> Word {
     let what = if failure.is_some() { "Error" } else { "Created" };
-    Word { what, failed: failure.is_some(), detail: failure.cloned(), task: None }
+    Word { what, failed: failure.is_some(), detail: failure.map(ToString::to_string), task: None }
 }
 
 fn word_of_image(image: &ObservedImage) -> Word {
@@ -215,7 +218,7 @@ fn word_of_image(image: &ObservedImage) -> Word {
             Word { what: "Pulling", failed: false, detail: percent, task: None }
         }
         (None, _, Some(failure)) => {
-            Word { what: "Error", failed: true, detail: Some(failure.text.clone()), task: None }
+            Word { what: "Error", failed: true, detail: Some(failure.to_string()), task: None }
         }
         (None, Some(_), None) => Word { what: "Pulled", failed: false, detail: None, task: None },
         (None, None, None) => Word { what: "Pulling", failed: false, detail: None, task: None },

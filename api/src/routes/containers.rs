@@ -77,6 +77,6 @@ fn reference(task: ObservedTask) -> TaskRef {
         attempts: task.attempts,
         exit_code: task.exit_code,
         exit_cause: task.exit_cause,
-        message: task.message,
+        message: task.message.map(|failure| failure.to_string()),
     }
 }

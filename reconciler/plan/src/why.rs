@@ -15,6 +15,7 @@ pub use activity::Activity;
 pub use awaited::Awaited;
 pub use failure::{Ending, FailureCause};
 pub use gist::gist;
+pub(crate) use gist::uncounted;
 pub use refusal::{NodeRefusal, Refusal};
 
 use crate::desired::{Origin, Owner};

@@ -210,7 +210,7 @@ fn row(image: &ObservedImage, seen: &Observation) -> ImageRow {
         node: seen.node.to_string(),
         containers: u32::try_from(users).unwrap_or(u32::MAX),
         failure: image.failure.as_ref().map(ToString::to_string),
-        failure_kind: image.failure.as_ref().map(|failure| failure.kind),
+        failure_kind: image.failure.as_ref().map(|failure| failure.kind.clone()),
     }
 }
 

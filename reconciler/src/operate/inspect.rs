@@ -99,9 +99,16 @@ fn details(task: &ObservedTask, seen: &Nodes) -> ContainerDetails {
         generation: task.generation,
         goal: task.goal,
         phase: task.phase.clone(),
-        message: task.message.clone(),
+        message: task.message.as_ref().map(ToString::to_string),
+        failure: task.message.clone(),
         spec: task.spec.clone(),
     }
+}
+
+/// Why it cannot be run.
+fn why_dead(task: &ObservedTask) -> Option<String> {
+    let failure = task.message.as_ref().filter(|_| task.phase == Phase::Rejected);
+    failure.map(ToString::to_string)
 }
 
 fn state(task: &ObservedTask) -> ContainerState {
@@ -116,7 +123,7 @@ fn state(task: &ObservedTask) -> ContainerState {
         dead: is_rejected,
         pid: task.pid.unwrap_or(0),
         exit_code: task.exit_code.unwrap_or(0),
-        error: task.message.clone().filter(|_| is_rejected).unwrap_or_default(),
+        error: why_dead(task).unwrap_or_default(),
         started_at: at(task.started),
         finished_at: at(task.finished),
         health: (task.health != Health::None).then(|| health(task)),
@@ -236,7 +243,8 @@ fn network(node: &NodeName, network: &ObservedNetwork, seen: &Nodes) -> Inspecte
         keel: NetworkDetails {
             node: node.clone(),
             bridge: shown(network.link.as_ref()),
-            message: network.message.clone(),
+            message: network.message.as_ref().map(ToString::to_string),
+            failure: network.message.clone(),
         },
     })
 }

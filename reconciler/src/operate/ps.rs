@@ -78,7 +78,7 @@ fn row(task: &ObservedTask, name: &str, command: &str, node: &NodeName, now: u64
         command: command.to_owned(),
         restarts: task.restarts,
         exit_code: task.exit_code,
-        message: task.message.clone(),
+        message: task.message.as_ref().map(ToString::to_string),
         addresses: addresses(task),
     }
 }

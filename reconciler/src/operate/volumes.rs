@@ -81,7 +81,7 @@ impl Controller {
         };
         match self.fleet().until(Some(Instant::now() + PATIENCE), ended).await? {
             Some(None) => Ok(names.into_iter().collect()),
-            Some(Some(message)) => Err(Refusal::conflict(message)),
+            Some(Some(why)) => Err(Refusal::conflict(why.to_string())),
             None => Err(Refusal::conflict("the volumes are still there")),
         }
     }

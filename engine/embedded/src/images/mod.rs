@@ -223,7 +223,7 @@ impl Images {
             return Ok(image);
         }
         if policy == PullPolicy::Never {
-            return Err(StepError::Permanent(absent(reference).text));
+            return Err(StepError::Permanent(absent(reference)));
         }
         let name = if pinned.is_some() { wanted.to_string() } else { reference.to_owned() };
         let mut done = self.pull(&name, wanted.clone());
@@ -231,10 +231,10 @@ impl Images {
         let _ = done.wait_for(|done| *done).await;
         match self.known(&name, |known| known.failure.clone()) {
             Some(failure) if failure.kind.may_pass() || failure.kind.is_missing() => {
-                Err(StepError::Retry(failure.text))
+                Err(StepError::Retry(failure))
             }
-            Some(failure) => Err(StepError::Permanent(failure.text)),
-            None => self.find(&wanted).await?.ok_or_else(|| StepError::Retry(absent(&name).text)),
+            Some(failure) => Err(StepError::Permanent(failure)),
+            None => self.find(&wanted).await?.ok_or_else(|| StepError::Retry(absent(&name))),
         }
     }
 

@@ -1,11 +1,10 @@
 //! Which addresses a task gets of its networks. Pure: what others have comes in as data.
 
 use super::Network;
-use super::address_error::{AddressError, GATEWAY};
 use super::pools::{is_usable, usable_in};
 use crate::root::record::Endpoint;
 use ipnet::IpNet;
-use keel_engine::{AddressPool, Attachment, TaskId, TaskSpec};
+use keel_engine::{AddressError, AddressHolder, AddressPool, Attachment, TaskId, TaskSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -80,23 +79,24 @@ fn allocate(
 }
 
 /// Who has which of a network's addresses.
-fn holders<'a>(network: &Network, taken: &'a Taken) -> BTreeMap<IpAddr, &'a str> {
+fn holders(network: &Network, taken: &Taken) -> BTreeMap<IpAddr, AddressHolder> {
     let held = taken.held.iter().filter(|(_, endpoint)| endpoint.network == network.name);
     let held = held.flat_map(|(holder, endpoint)| {
-        endpoint.addresses.iter().map(|address| (address.addr(), holder.as_str()))
+        let held = |address: &IpNet| (address.addr(), AddressHolder::Container(holder.clone()));
+        endpoint.addresses.iter().map(held)
     });
     let gateways = network.pools.iter().filter_map(|pool| pool.gateway);
-    held.chain(gateways.map(|gateway| (gateway, GATEWAY))).collect()
+    held.chain(gateways.map(|gateway| (gateway, AddressHolder::Gateway))).collect()
 }
 
 fn fixed_address(
     network: &Network,
     address: IpAddr,
-    holders: &BTreeMap<IpAddr, &str>,
+    holders: &BTreeMap<IpAddr, AddressHolder>,
 ) -> Result<IpAddr, AddressError> {
     match holders.get(&address) {
         Some(holder) => {
-            let (network, holder) = (network.name.clone(), (*holder).to_owned());
+            let (network, holder) = (network.name.clone(), holder.clone());
             Err(AddressError::Taken { address, network, holder })
         }
         None => Ok(address),

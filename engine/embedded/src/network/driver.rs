@@ -83,10 +83,7 @@ mod tests {
         let layout = Layout::new(Path::new("/nonexistent/keel"));
         let site = Site { layout: &layout, others: &[] };
         let cases = [
-            (
-                "overlay",
-                "there is no driver `overlay` for network `lan` on this node, only `bridge`",
-            ),
+            ("overlay", "this node has no driver `overlay` for network `lan`, only `bridge`"),
             ("host", "driver `host` makes no network `lan`: it is what `network_mode: host` has"),
             ("none", "driver `none` makes no network `lan`: it is what `network_mode: none` has"),
         ];

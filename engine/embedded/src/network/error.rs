@@ -1,17 +1,18 @@
 //! Why something about a network cannot be done.
 
-use super::AddressError;
+use crate::task::step_error::in_words;
+use keel_engine::{AddressError, Failure, FailureKind};
 use std::io;
 
 /// Why a network could not be made, joined, checked or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// An address that is not to be had.
+    /// An address that cannot be had.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// A driver that this node lacks.
-    #[error("there is no driver `{driver}` for network `{network}` on this node, only {has}")]
+    #[error("this node has no driver `{driver}` for network `{network}`, only {has}")]
     NoDriver {
         /// The network.
         network: String,
@@ -70,6 +71,21 @@ impl NetworkError {
                 _ => None,
             },
         }
+    }
+}
+
+impl From<NetworkError> for Failure {
+    fn from(error: NetworkError) -> Self {
+        let kind = match error {
+            NetworkError::Address(error) => return FailureKind::Address(error).into(),
+            NetworkError::NoDriver { network, driver, has } => {
+                return FailureKind::NoDriver { network, driver, has }.into();
+            }
+            NetworkError::Kernel { ref source, .. } => FailureKind::of(source),
+            NetworkError::NotDeclared { .. } | NetworkError::Twin { .. } => FailureKind::Other,
+        };
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        Self { kind, text: in_words(&error) + &hint }
     }
 }
 

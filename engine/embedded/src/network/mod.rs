@@ -12,7 +12,6 @@
 //! # Not here
 //! Names inside containers, and who is behind a published port: [`crate::resolver`].
 
-mod address_error;
 pub mod addresses;
 mod driver;
 mod error;
@@ -34,7 +33,6 @@ mod settings;
 pub(crate) mod stored;
 mod veth;
 
-pub use address_error::AddressError;
 pub use addresses::{Taken, endpoints};
 pub(crate) use driver::{Namespace, namespace};
 pub use error::NetworkError;

@@ -1,8 +1,7 @@
 //! Which subnet a network gets. Pure: the host's facts come in as data.
 
-use super::AddressError;
 use ipnet::{IpNet, Ipv4Net};
-use keel_engine::{AddressPool, NetworkSpec, PoolSpec};
+use keel_engine::{AddressError, AddressPool, NetworkSpec, PoolSpec};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What of the host's addresses is in use.
@@ -180,6 +179,6 @@ mod tests {
         let mut two = spec("10.3.0.0/24", None);
         two.pools.push(PoolSpec { subnet: Some(subnet("10.4.0.0/24")), gateway: None });
         let refused = choose(&two, &used).unwrap_err().to_string();
-        assert_eq!(refused, "network `blog` asks for 2 subnets, and has one");
+        assert_eq!(refused, "network `blog` asks for 2 subnets, and only one is supported");
     }
 }

@@ -1,7 +1,7 @@
 //! Which port of the host a task's port is published under, and whether it is to be had.
 
 use crate::root::layout::Layout;
-use keel_engine::{Port, Protocol, PublishedPort};
+use keel_engine::{Port, PortError, PortHolder, Protocol, PublishedPort};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 use std::fs;
 use std::io;
@@ -18,50 +18,9 @@ pub struct Claim {
     pub port: PublishedPort,
 }
 
-/// Why a port cannot be published.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PortError {
-    /// Somebody has it.
-    #[error("port {published}/{protocol} on {host_ip} is taken by {holder}")]
-    Taken {
-        /// Port on the host.
-        published: u16,
-        /// `tcp` or `udp`.
-        protocol: &'static str,
-        /// Address of the host.
-        host_ip: IpAddr,
-        /// A service, a program with its pid, or `another program`.
-        holder: String,
-    },
-    /// An IPv6 address of the host.
-    #[error(
-        "port {target} is to be published on {host_ip}, and nothing is published on IPv6 addresses"
-    )]
-    Ipv6 {
-        /// Port in the container.
-        target: u16,
-        /// Address of the host.
-        host_ip: IpAddr,
-    },
-}
-
-impl PortError {
-    fn taken(port: &PublishedPort, holder: String) -> Self {
-        let (published, protocol) = (port.published, word(port.protocol));
-        Self::Taken { published, protocol, host_ip: port.host_ip, holder }
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Taken { published, protocol, .. } => {
-                format!("publish another port, or stop what holds {published}/{protocol}")
-            }
-            Self::Ipv6 { .. } => "publish it on an IPv4 address, or on all".into(),
-        }
-    }
+fn taken(port: &PublishedPort, holder: PortHolder) -> PortError {
+    let (published, protocol) = (port.published, port.protocol);
+    PortError::Taken { published, protocol, host_ip: port.host_ip, holder }
 }
 
 /// `tcp` or `udp`.
@@ -129,19 +88,18 @@ fn available(
 ) -> Result<(), PortError> {
     let shared = |claim: &Claim| claim.owner == owner && claim.port == *port;
     if let Some(claim) = claims.iter().find(|claim| collide(&claim.port, port) && !shared(claim)) {
-        let holder = format!("{} (port {})", claim.owner, claim.port.target);
-        return Err(PortError::taken(port, holder));
+        let holder = PortHolder::Service { name: claim.owner.clone(), target: claim.port.target };
+        return Err(taken(port, holder));
     }
     if own.iter().any(|other| collide(other, port)) {
-        return Err(PortError::taken(port, format!("another port of {owner}")));
+        return Err(taken(port, PortHolder::Same { name: owner.to_owned() }));
     }
     if claims.iter().any(shared) || held.iter().any(|ours| collide(ours, port)) {
         return Ok(());
     }
     match bound(port) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let holder = holder(port).unwrap_or_else(|| "another program".into());
-            Err(PortError::taken(port, holder))
+            Err(taken(port, holder(port).unwrap_or(PortHolder::Unknown)))
         }
         // An address that the host does not have (yet), or a low port without the right to bind
         // it: the firewall needs neither.
@@ -172,7 +130,7 @@ fn choose(
             return Ok(chosen);
         }
     }
-    Err(PortError::taken(port, "other programs, as every other port is".into()))
+    Err(PortError::NoneFree { protocol: port.protocol, host_ip: port.host_ip })
 }
 
 /// A socket bound to the port, so that no other program gets it. Not listening: who connects
@@ -203,12 +161,12 @@ fn held(layout: &Layout) -> Vec<PublishedPort> {
 }
 
 /// The program that listens at the port: its name and pid, by way of its socket's inode.
-fn holder(port: &PublishedPort) -> Option<String> {
+fn holder(port: &PublishedPort) -> Option<PortHolder> {
     let inode = listening_inode(port)?;
     let target = format!("socket:[{inode}]");
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| has_file(*pid, &target)).find_map(process_name)
+    pids.filter(|pid| has_file(*pid, &target)).find_map(program)
 }
 
 fn has_file(pid: u32, target: &str) -> bool {
@@ -218,9 +176,9 @@ fn has_file(pid: u32, target: &str) -> bool {
         .any(|file| fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == target))
 }
 
-fn process_name(pid: u32) -> Option<String> {
+fn program(pid: u32) -> Option<PortHolder> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(format!("{} (pid {pid})", name.trim()))
+    Some(PortHolder::Program { name: name.trim().to_owned(), pid })
 }
 
 /// Field 10 of the line of the table whose local port (hexadecimal, in field 2) is this one and
@@ -267,8 +225,7 @@ mod tests {
             probe.local_addr().unwrap().port()
         };
         let taken = format!("port {free}/tcp on 0.0.0.0 is taken by blog/web (port 80)");
-        let refused =
-            "port 80 is to be published on ::1, and nothing is published on IPv6 addresses";
+        let refused = "port 80 asks for ::1, and ports are not published on IPv6 addresses";
         let cases = [
             ("blog/web", None, vec![claim("blog/web", "0.0.0.0", free)], "ok"),
             ("shop/web", None, vec![claim("blog/web", "0.0.0.0", free)], taken.as_str()),

@@ -7,11 +7,11 @@
 
 use crate::blocking::failed;
 use crate::network::{self, Network};
-use crate::task::step_error::in_words;
+use crate::task::step_error::{Step, StepError};
 use crate::volumes::check_name;
 use crate::{Layout, clock, root::record};
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
-use keel_engine::{EngineError, NetworkSpec, Result, Thing};
+use keel_engine::{EngineError, Failure, NetworkSpec, Result, Thing, stored_failure};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ pub(crate) struct Stored {
     /// Once it is made.
     pub(crate) made: Option<Network>,
     /// Why it could not be made or removed.
-    pub(crate) message: Option<String>,
+    #[serde(flatten, with = "stored_failure")]
+    pub(crate) message: Option<Failure>,
     /// The start of the machine in which it was made whole last; empty in records of older versions.
     #[serde(default)]
     pub(crate) boot: String,
@@ -143,7 +144,7 @@ pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
 }
 
 /// Makes the network, or makes it whole again, beside all others. To be called in one's turn.
-pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
+pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Step<()> {
     let stored = load(layout, name)?
         .ok_or_else(|| EngineError::NotFound { kind: Thing::Network, name: name.to_owned() })?;
     let others: Vec<_> =
@@ -156,31 +157,30 @@ pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) ->
                 boot: keel_durable::boot_id(),
                 ..stored.clone()
             };
-            if after == stored { Ok(()) } else { store(layout, &after) }
+            Ok(if after == stored { () } else { store(layout, &after)? })
         }
         Err(error) => {
-            let hint = error.hint();
-            let what = format!("network {name}: {}", in_words(&error));
-            store(layout, &Stored { message: Some(what.clone()), ..stored })?;
-            Err(EngineError::Conflict { what, hint })
+            let failure = Failure::from(error);
+            store(layout, &Stored { message: Some(failure.clone()), ..stored })?;
+            Err(StepError::Retry(failure))
         }
     }
 }
 
 /// Takes the network away. To be called in one's turn, with nobody in it.
-pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Result<()> {
+pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Step<()> {
     let Some(stored) = load(layout, name)? else { return Ok(()) };
     let rest: Vec<_> =
         made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
     if let Some(made) = &stored.made
         && let Err(error) = network::remove_network(layout, made, &rest)
     {
-        let what = in_words(&error);
-        store(layout, &Stored { message: Some(what.clone()), ..stored })?;
-        return Err(EngineError::Conflict { what, hint: error.hint() });
+        let failure = Failure::from(error);
+        store(layout, &Stored { message: Some(failure.clone()), ..stored })?;
+        return Err(StepError::Retry(failure));
     }
     let path = layout.networks().join(name);
-    fs::remove_file(&path).map_err(failed(format!("cannot remove {}", path.display())))
+    Ok(fs::remove_file(&path).map_err(failed(format!("cannot remove {}", path.display())))?)
 }
 
 #[cfg(test)]

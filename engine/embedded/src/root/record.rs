@@ -10,7 +10,7 @@
 
 pub use super::endpoint::Endpoint;
 use keel_durable::Hold;
-use keel_engine::{Digest, ExitCause, Health, PublishedPort};
+use keel_engine::{Digest, ExitCause, Failure, Health, PublishedPort, stored_failure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,8 +44,9 @@ pub struct Work {
     pub stage: Stage,
     /// The generation that this was done for.
     pub generation: u64,
-    /// What is being done, or failed last.
-    pub message: Option<String>,
+    /// What failed last, or was left out.
+    #[serde(flatten, with = "stored_failure")]
+    pub message: Option<Failure>,
     /// Failed attempts in a row.
     pub attempts: u32,
     /// When the task was assigned first; milliseconds since the epoch.
@@ -186,7 +187,8 @@ pub struct State {
     /// The last time that somebody else killed it: when, and by which signal. Kept across runs.
     pub killed: Option<(u64, i32)>,
     /// Why the last run could not start.
-    pub message: Option<String>,
+    #[serde(flatten, with = "stored_failure")]
+    pub message: Option<Failure>,
 }
 
 /// Replaces a file whole, without waiting for the disk: for what is made anew after a reboot.
@@ -223,6 +225,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keel_engine::FailureKind;
 
     #[test]
     fn a_record_comes_back_and_unknown_fields_are_ignored() {
@@ -234,6 +237,25 @@ mod tests {
         assert_eq!(load::<Work>(&path).unwrap(), Some(work));
         fs::write(&path, r#"{"stage":"ready","from-the-future":1}"#).unwrap();
         assert_eq!(load::<Work>(&path).unwrap().unwrap().stage, Stage::Ready);
+    }
+
+    /// Records of an older version have nothing but words there.
+    #[test]
+    fn failures_of_older_records_are_read() {
+        let words = "port 80/tcp on 0.0.0.0 is taken by nginx (pid 7)";
+        let old = format!(r#"{{"stage":"preparing","message":"{words}"}}"#);
+        let work: Work = serde_json::from_str(&old).unwrap();
+        assert_eq!(work.message, Some(words.into()));
+        let state: State = serde_json::from_str(&format!(r#"{{"message":"{words}"}}"#)).unwrap();
+        assert_eq!(state.message.unwrap().to_string(), words);
+        let waits = FailureKind::NoContainer { name: "db".into(), is_there: true };
+        let work = Work { message: Some(waits.into()), ..Work::default() };
+        let stored = serde_json::to_value(&work).unwrap();
+        assert_eq!(
+            stored["message"], "waits for the network of db",
+            "as an older version reads it"
+        );
+        assert_eq!(serde_json::from_value::<Work>(stored).unwrap(), work);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Why a container did not start, in words and as docker's exit code.
 
+use keel_engine::FailureKind;
 use std::fmt::Display;
 use std::io;
 
@@ -46,6 +47,17 @@ impl Failure {
             _ => format!("exec: \"{program}\": {cause}"),
         };
         Self { code: if absent { NOT_FOUND } else { NOT_EXECUTABLE }, message }
+    }
+}
+
+impl From<&Failure> for keel_engine::Failure {
+    fn from(failure: &Failure) -> Self {
+        let kind = match failure.code {
+            NOT_FOUND => FailureKind::NoProgram,
+            NOT_EXECUTABLE => FailureKind::NotExecutable,
+            _ => FailureKind::Other,
+        };
+        Self { kind, text: failure.to_string() }
     }
 }
 

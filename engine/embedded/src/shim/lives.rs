@@ -44,7 +44,7 @@ impl Supervisor {
 
     fn could_not_begin(&mut self, failure: &Failure) {
         self.state.started = Some(clock::now());
-        self.state.message = Some(failure.to_string());
+        self.state.message = Some(failure.into());
         let text = format!("{failure}\n").into_bytes();
         self.attached.tell(|| Stream::Stderr.frame(&text));
         self.ended(Ending::Code(failure.code), None);
@@ -62,7 +62,11 @@ impl Supervisor {
         let wanted = || !Orders::read(dir, last).is_ok_and(|orders| orders.is_stop());
         let patience = Patience::of(STARTING, &wanted, &mut self.stuck);
         let started = spawn::start(&dir.0, streams.stdio, patience)?;
-        self.state.message = Some(started.warnings.join("; ")).filter(|text| !text.is_empty());
+        let left_out = || keel_engine::Failure {
+            kind: keel_engine::FailureKind::Degraded,
+            text: started.warnings.join("; "),
+        };
+        self.state.message = (!started.warnings.is_empty()).then(left_out);
         let mut sources = streams.sources;
         let mut input = streams.input;
         let mut terminal = None;

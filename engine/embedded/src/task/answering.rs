@@ -8,9 +8,9 @@
 //! - Who did not answer is not asked again while somebody still waits for the answer.
 
 use crate::task::step::Step as Next;
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{Step, StepError, cannot};
 use crate::{Layout, blocking, root::places};
-use keel_engine::{TaskAssignment, TaskId};
+use keel_engine::{FailureKind, MountError, TaskAssignment, TaskId};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write;
@@ -51,8 +51,7 @@ impl Unanswered {
         let mut ask = Command::new(program);
         ask.env_clear().arg("look").args(&paths);
         ask.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let cannot = |error| StepError::Retry(format!("cannot start `keel look`: {error}"));
-        let mut child = ask.spawn().map_err(cannot)?;
+        let mut child = ask.spawn().map_err(cannot("start `keel look`"))?;
         let mut answers = Vec::new();
         if let Some(mut told) = child.stdout.take() {
             let heard = told.read_to_end(&mut answers);
@@ -85,10 +84,8 @@ pub(crate) fn is_asked(wish: &TaskAssignment, step: Next) -> bool {
 }
 
 fn silent(path: &Path) -> StepError {
-    let (path, seconds) = (path.display(), PATIENCE.as_secs());
-    StepError::Retry(format!(
-        "{path}, which it mounts, did not answer within {seconds} s: is the server of its file system gone?"
-    ))
+    let (path, seconds) = (path.display().to_string(), PATIENCE.as_secs());
+    StepError::waits(FailureKind::Mount(MountError::Silent { path, seconds }))
 }
 
 /// `keel look PATH...`: looks at each, and says so by a byte. Hidden.

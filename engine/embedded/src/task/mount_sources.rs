@@ -3,11 +3,11 @@
 use crate::root::places::{self, Places};
 use crate::root::record::Work;
 use crate::runtime::HostMount;
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{Step, StepError, cannot};
 use crate::volumes::{self, Owner, Volume};
 use crate::{Layout, clock, root::trees};
 use keel_beneath::Left;
-use keel_engine::{Mount, MountSource, TaskAssignment, VolumeSpec};
+use keel_engine::{FailureKind, Mount, MountError, MountSource, TaskAssignment, VolumeSpec};
 use keel_images::Image;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub(crate) fn renew(
         let new = || Volume { spec, created: clock::now(), owner, ..Volume::default() };
         let volume = volumes::load(layout, name)?.unwrap_or_else(new);
         let path = volumes::mountpoint(layout, &volume)?;
-        let failed = |error| StepError::Retry(format!("cannot make {}: {error}", path.display()));
+        let failed = cannot(format!("make {}", path.display()));
         bind(&places, &path, true)?;
         volumes::store(layout, &volume)?;
         if fills {
@@ -83,8 +83,7 @@ pub(crate) fn renew(
 }
 
 fn places(layout: &Layout) -> Step<Places> {
-    let failed =
-        |error| StepError::Retry(format!("cannot read {}: {error}", layout.written().display()));
+    let failed = cannot(format!("read {}", layout.written().display()));
     Places::load(layout).map_err(failed)
 }
 
@@ -132,8 +131,8 @@ impl Resolving<'_> {
         let beneath = own.as_deref().and_then(Path::parent).map(Path::to_owned);
         let checkout = || mount.source.checkout_path().unwrap_or_default().into();
         let path = own.unwrap_or_else(checkout);
-        let missing = || format!("the files for {} are not here yet", mount.target);
-        found(&self.places, &path, beneath.as_deref(), missing, StepError::Retry)?;
+        let awaited = || MountError::FilesAwaited { target: mount.target.clone() };
+        found(&self.places, &path, beneath.as_deref(), awaited)?.map_err(refused)?;
         Ok((path, beneath))
     }
 
@@ -149,9 +148,8 @@ impl Resolving<'_> {
         if !self.first {
             return Ok(());
         }
-        volumes::seed(self.layout, volume, &self.image.layers, at).map_err(|error| {
-            StepError::Retry(format!("cannot fill volume {} from {at}: {error}", volume.spec.name))
-        })
+        volumes::seed(self.layout, volume, &self.image.layers, at)
+            .map_err(cannot(format!("fill volume {} from {at}", volume.spec.name)))
     }
 }
 
@@ -160,39 +158,46 @@ impl Resolving<'_> {
 fn bind(places: &Places, path: &Path, create: bool) -> Step<()> {
     let shown = path.display();
     if !create {
-        let missing = || format!("{shown}, which it mounts, does not exist");
-        return found(places, path, None, missing, StepError::Permanent);
+        let missing = || MountError::SourceMissing { path: shown.to_string() };
+        return found(places, path, None, missing)?.map_err(refused);
     }
     match places.open_or_make(path) {
         Ok(_) => Ok(()),
-        Err(error) if Left::of(&error).is_some() => Err(left(&error)),
-        Err(error) => Err(StepError::Retry(format!("cannot make {shown}: {error}"))),
+        Err(error) => Err(match Left::of(&error) {
+            Some(left) => refused(MountError::LeadsOut { left: left.to_string() }),
+            None => cannot(format!("make {shown}"))(error),
+        }),
     }
 }
 
 /// A folder inside of a volume, wherever its links lead, as long as they stay inside.
 fn inside(places: &Places, whole: &Path, path: &Path, subpath: &str) -> Step<()> {
-    let missing = || format!("subpath `{subpath}` is not in the volume");
-    match found(places, path, Some(whole), missing, StepError::Permanent) {
-        Err(StepError::Permanent(words)) if !words.starts_with("subpath") => Err(
-            StepError::Permanent(format!("subpath `{subpath}` leads out of the volume: {words}")),
-        ),
-        other => other,
-    }
+    let subpath = subpath.to_owned();
+    let missing = || MountError::SubpathMissing { subpath: subpath.clone() };
+    found(places, path, Some(whole), missing)?.map_err(|error| {
+        refused(match error {
+            MountError::LeadsOut { left } => {
+                MountError::SubpathLeadsOut { subpath: subpath.clone(), left }
+            }
+            other => other,
+        })
+    })
 }
 
+/// What is wrong with a path, where it can be told at all.
 fn found(
     places: &Places,
     path: &Path,
     beneath: Option<&Path>,
-    missing: impl Fn() -> String,
-    setback: fn(String) -> StepError,
-) -> Step<()> {
-    match places.open(path, beneath) {
-        Ok(_) => Ok(()),
-        Err(error) if Left::of(&error).is_some() => Err(left(&error)),
-        Err(error) if is_missing(&error) => Err(setback(missing())),
-        Err(error) => Err(StepError::Retry(format!("cannot open {}: {error}", path.display()))),
+    missing: impl Fn() -> MountError,
+) -> Step<Result<(), MountError>> {
+    let Err(error) = places.open(path, beneath) else { return Ok(Ok(())) };
+    if let Some(left) = Left::of(&error) {
+        return Ok(Err(MountError::LeadsOut { left: left.to_string() }));
+    }
+    match is_missing(&error) {
+        true => Ok(Err(missing())),
+        false => Err(cannot(format!("open {}", path.display()))(error)),
     }
 }
 
@@ -200,9 +205,11 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// It lasts: the link stays until a person removes it.
-fn left(error: &io::Error) -> StepError {
-    StepError::Permanent(places::in_words(error))
+/// A link stays until a person removes it; what is awaited comes by itself.
+fn refused(error: MountError) -> StepError {
+    let may_pass = error.may_pass();
+    let failure = FailureKind::Mount(error).into();
+    if may_pass { StepError::Retry(failure) } else { StepError::Permanent(failure) }
 }
 
 #[cfg(test)]
@@ -221,8 +228,9 @@ mod tests {
         let (root, places) = world();
         let missing = root.path().join("a/b");
         let refused = bind(&places, &missing, false).unwrap_err();
-        let words = format!("{}, which it mounts, does not exist", missing.display());
-        assert_eq!(refused, StepError::Permanent(words));
+        let path = missing.display().to_string();
+        let kind = FailureKind::Mount(MountError::SourceMissing { path });
+        assert_eq!(refused, StepError::Permanent(kind.into()));
         bind(&places, &missing, true).unwrap();
         assert!(missing.is_dir());
     }
@@ -237,7 +245,8 @@ mod tests {
         for (subpath, word) in
             [("../", "leads out"), ("none", "is not in"), ("sub/none", "is not in")]
         {
-            let Err(StepError::Permanent(words)) = inside(subpath) else { panic!("{subpath}") };
+            let Err(StepError::Permanent(failure)) = inside(subpath) else { panic!("{subpath}") };
+            let words = failure.to_string();
             assert!(words.contains(word), "{subpath}: {words}");
         }
     }

@@ -5,8 +5,8 @@
 //! - What was once decided for a task stays: its image's digest is never resolved anew.
 
 use crate::desk::Desk;
-use crate::network::ports::{Claim, PortError, publish};
-use crate::network::{AddressError, Taken, endpoints};
+use crate::network::ports::{Claim, publish};
+use crate::network::{Taken, endpoints};
 use crate::resolver::etc::{HostFiles, etc};
 use crate::root::record::{Endpoint, Stage, Work};
 use crate::runtime::PrepareError;
@@ -14,10 +14,12 @@ use crate::task::async_records;
 use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
 use crate::task::step::{self, Alive};
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{Step, StepError, cannot};
 use crate::view::View;
 use crate::{Layout, blocking, images, network::stored, root::record, runtime, task::health_plan};
-use keel_engine::{Goal, TaskAssignment};
+use keel_engine::{
+    AddressError, Failure, FailureKind, Goal, MountError, PortError, TaskAssignment,
+};
 use keel_images::Image;
 use std::fs;
 use std::net::IpAddr;
@@ -86,9 +88,9 @@ fn check_signal(wish: &TaskAssignment, image: &Image) -> Step<()> {
         return Ok(());
     }
     let words = format!(
-        "the image's STOPSIGNAL {theirs:?} is no signal; set `stop_signal` for the service"
+        "the image's STOPSIGNAL {theirs:?} is not a signal; set `stop_signal` for the service"
     );
-    Err(StepError::Permanent(words))
+    Err(StepError::Permanent(Failure { kind: FailureKind::Unusable, text: words }))
 }
 
 /// What the shim needs to know of the image.
@@ -150,8 +152,9 @@ fn bundle(
     serde_json::to_vec(&bundle.spec)
         .map_err(std::io::Error::from)
         .and_then(|bytes| record::replace(&dir.config(), &bytes, 0o600))
-        .map_err(|error| StepError::Retry(format!("cannot write config.json: {error}")))?;
-    work.message = (!bundle.warnings.is_empty()).then(|| bundle.warnings.join("; "));
+        .map_err(cannot("write config.json"))?;
+    let left_out = || Failure { kind: FailureKind::Degraded, text: bundle.warnings.join("; ") };
+    work.message = (!bundle.warnings.is_empty()).then(left_out);
     Ok(())
 }
 
@@ -159,10 +162,8 @@ fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
     let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
     for file in files {
         if !layout.secrets().join(file.digest.hex()).exists() {
-            return Err(StepError::Retry(format!(
-                "the content of `{}` is not here yet",
-                file.name
-            )));
+            let awaited = MountError::ContentAwaited { name: file.name.clone() };
+            return Err(StepError::waits(FailureKind::Mount(awaited)));
         }
     }
     Ok(())
@@ -204,8 +205,7 @@ fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
         })
         .collect();
     let old: Vec<_> = work.ports.iter().chain(&before.ports).cloned().collect();
-    work.ports = publish(layout, &owner(wish), &wish.spec.ports, &claims, &old)
-        .map_err(|error| port(&error))?;
+    work.ports = publish(layout, &owner(wish), &wish.spec.ports, &claims, &old).map_err(port)?;
     Ok(())
 }
 
@@ -259,17 +259,14 @@ fn owner(wish: &TaskAssignment) -> String {
 
 fn address(error: AddressError) -> StepError {
     let lasting = matches!(error, AddressError::Outside { .. });
-    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-    let words = format!("{error}{hint}");
-    if lasting { StepError::Permanent(words) } else { StepError::Retry(words) }
+    let failure = FailureKind::Address(error).into();
+    if lasting { StepError::Permanent(failure) } else { StepError::Retry(failure) }
 }
 
-fn port(error: &PortError) -> StepError {
-    let words = format!("{error}; {}", error.hint());
-    match error {
-        PortError::Ipv6 { .. } => StepError::Permanent(words),
-        _ => StepError::Retry(words),
-    }
+fn port(error: PortError) -> StepError {
+    let lasting = matches!(error, PortError::Ipv6 { .. });
+    let failure = FailureKind::Port(error).into();
+    if lasting { StepError::Permanent(failure) } else { StepError::Retry(failure) }
 }
 
 /// `hosts`, `hostname` and `resolv.conf`: those of the task whose namespace it joins, where it
@@ -293,9 +290,7 @@ fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
         let path = dir.etc(name);
         let written = fs::create_dir_all(dir.0.join("etc"))
             .and_then(|()| record::replace(&path, content.as_bytes(), 0o644));
-        written.map_err(|error| {
-            StepError::Retry(format!("cannot write {}: {error}", path.display()))
-        })?;
+        written.map_err(cannot(format!("write {}", path.display())))?;
     }
     Ok(())
 }

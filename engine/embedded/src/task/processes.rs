@@ -2,7 +2,7 @@
 
 use crate::root::record::{Process, State};
 use crate::runtime::cgroup::Cgroup;
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{Step, cannot};
 use crate::{Layout, blocking};
 use keel_engine::TaskId;
 use nix::sys::signal::{Signal, kill};
@@ -12,13 +12,12 @@ use nix::unistd::Pid;
 pub(crate) async fn end_processes(layout: &Layout, id: &TaskId) -> Step<()> {
     let cgroup = cgroup(layout, id)?;
     let ended = blocking::run(move || cgroup.kill().and_then(|()| cgroup.remove())).await;
-    ended.map_err(|error| StepError::Retry(format!("cannot remove the cgroup: {error}")))
+    ended.map_err(cannot("remove the cgroup"))
 }
 
 /// A task's cgroup, which need not exist.
 pub(crate) fn cgroup(layout: &Layout, id: &TaskId) -> Step<Cgroup> {
-    Cgroup::at(&format!("{}/{}", layout.cgroup(), id.short()))
-        .map_err(|error| StepError::Retry(format!("cannot find the cgroup: {error}")))
+    Cgroup::at(&format!("{}/{}", layout.cgroup(), id.short())).map_err(cannot("find the cgroup"))
 }
 
 /// Tells the shim, if it lives, that its task's records changed.

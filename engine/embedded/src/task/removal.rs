@@ -30,7 +30,7 @@ pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Step<()> {
 fn forget_task(desk: &Desk, records: &Records) -> Step<()> {
     let (layout, Records { wish, work, .. }) = (&desk.layout, records);
     for endpoint in &work.endpoints {
-        network::disconnect(endpoint).map_err(|error| StepError::later(&error))?;
+        network::disconnect(endpoint).map_err(StepError::of_network)?;
     }
     if wish.remove_volumes || wish.auto_remove {
         for volume in desk.view.volumes()? {

@@ -56,7 +56,7 @@ fn drop_volume(layout: &Layout, volume: Volume) -> Result<Option<String>> {
     let Err(error) = volumes::remove(layout, &volume.spec.name) else {
         return Ok(Some(volume.spec.name));
     };
-    let message = Some(step_error::in_words(&error));
+    let message = Some(step_error::failure(&error));
     if volume.message != message {
         volumes::store(layout, &Volume { message, ..volume })?;
     }

@@ -10,7 +10,7 @@ use crate::runtime::spawn::specification;
 use crate::task::async_records;
 use crate::task::processes::{cgroup, nudge};
 use crate::task::records::Records;
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{Step, StepError, cannot};
 use crate::{
     TaskDir, blocking, network,
     network::stored,
@@ -20,9 +20,8 @@ use crate::{
     task::{mount_sources, namespaces, prepare},
     view::read,
 };
-use keel_engine::{TaskAssignment, TaskSpec, limits_of};
+use keel_engine::{Failure, FailureKind, TaskAssignment, TaskSpec, limits_of};
 use keel_images::Image;
-use std::io;
 use std::sync::Arc;
 
 /// Applies again, to the running task, all that can be applied to one.
@@ -92,7 +91,10 @@ async fn lost_volumes(desk: &Desk, records: &Records) -> Step<bool> {
         return Ok(false);
     };
     let Some(image) = desk.images.by_digest(&records.wish.spec.image, digest).await? else {
-        return Err(StepError::Retry("its image is not here".into()));
+        return Err(StepError::Retry(Failure {
+            kind: FailureKind::NotHere,
+            text: "its image is not here".to_owned(),
+        }));
     };
     let (layout, wish, work) = (desk.layout.clone(), records.wish.clone(), records.work.clone());
     blocking::run(move || mount_sources::renew(&layout, &wish, &work, &image, &lost)).await?;
@@ -111,12 +113,11 @@ async fn repair_networks(
     let view = Arc::clone(&desk.view);
     blocking::run(move || {
         names.iter().try_for_each(|name| stored::make(&layout, name, &view.networks()?))?;
-        resolver::ensure(&layout, &program)
-            .map_err(|error| StepError::Retry(format!("cannot start `keel net`: {error}")))?;
+        resolver::ensure(&layout, &program).map_err(cannot("start `keel net`"))?;
         let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
         network::repair(&layout, &made)
             .and_then(|()| resolver::nudge(&layout))
-            .map_err(|error| StepError::later(&error))?;
+            .map_err(StepError::of_network)?;
         process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))
     })
     .await
@@ -133,13 +134,13 @@ fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()
     if cut().is_empty() || (network::set_up(endpoints, &path).is_ok() && cut().is_empty()) {
         return Ok(());
     }
-    network::connect(&cut(), &path).map_err(|error| StepError::later(&error))
+    network::connect(&cut(), &path).map_err(StepError::of_network)
 }
 
 /// The shim makes the cgroup anew for each run, by the stored specification.
 fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
-    let failed = |error: io::Error| StepError::Retry(format!("cannot change config.json: {error}"));
-    let mut stored = specification(&dir.0).map_err(|error| StepError::Retry(error.message))?;
+    let failed = cannot("change config.json");
+    let mut stored = specification(&dir.0).map_err(|error| StepError::retry(error.message))?;
     let before = stored.clone();
     runtime::change_limits(&mut stored, spec);
     if stored == before {
@@ -152,6 +153,6 @@ fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
 fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {
     cgroup.apply(&limits_of(spec)).map_err(|(limit, error)| {
         let value = limit.value(limit.of(spec));
-        StepError::Retry(format!("cannot limit {limit} to {value}: {error}"))
+        cannot(format!("limit {limit} to {value}"))(error)
     })
 }

@@ -12,10 +12,10 @@ use crate::task::processes::{end_processes, nudge, signal_shim};
 use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
 use crate::task::step::{Alive, Step};
-use crate::task::step_error::{self, StepError};
+use crate::task::step_error::{self, StepError, cannot};
 use crate::task::{namespaces, removal, update};
 use crate::{blocking, clock, network, resolver};
-use keel_engine::{ExitCause, Goal, NetworkMode, TaskAssignment, TaskId};
+use keel_engine::{ExitCause, FailureKind, Goal, NetworkMode, TaskAssignment, TaskId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +103,7 @@ impl Steps {
             (NetworkMode::Service(name) | NetworkMode::Container(name), None) => {
                 match self.named(name).await? {
                     Some(other) => self.namespace_of(&other).await,
-                    None => Err(StepError::Retry(format!("there is no container {name} to join"))),
+                    None => Err(waits_for(name.clone(), false)),
                 }
             }
             (_, Some(other)) => self.namespace_of(other).await,
@@ -122,7 +122,7 @@ impl Steps {
         let state = records.and_then(|records| records.state);
         match state.and_then(|state| state.shim).filter(Process::lives) {
             Some(shim) => Ok(Network::Join(namespaces::path(&shim))),
-            None => Err(StepError::Retry(format!("waits for the network of {name}"))),
+            None => Err(waits_for(name, true)),
         }
     }
 
@@ -139,20 +139,19 @@ impl Steps {
             Launch { dir, root, network, adopt }.command(&self.desk.options.executable);
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
         let output = blocking::run(move || command.output()).await;
-        let output =
-            output.map_err(|error| StepError::Retry(format!("cannot start the shim: {error}")))?;
+        let output = output.map_err(cannot("start the shim"))?;
         if output.status.success() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(StepError::Retry(format!("the shim did not start ({}): {said}", output.status)))
+        Err(StepError::retry(format!("the shim did not start ({}): {said}", output.status)))
     }
 
     async fn shim_of(&self, id: &TaskId) -> step_error::Step<Process> {
         let state =
             async_records::load(&self.desk.layout, id).await?.and_then(|records| records.state);
         let shim = state.and_then(|state| state.shim).filter(Process::lives);
-        shim.ok_or_else(|| StepError::Retry("the shim ended at once".into()))
+        shim.ok_or_else(|| StepError::retry("the shim ended at once"))
     }
 
     /// Links, addresses and names, before the process can ask for any.
@@ -166,14 +165,11 @@ impl Steps {
         let (program, netns) = (self.desk.options.executable.clone(), namespaces::path(shim));
         blocking::run(move || {
             if !endpoints.is_empty() {
-                resolver::ensure(&layout, &program).map_err(|error| {
-                    StepError::Retry(format!("cannot start `keel net`: {error}"))
-                })?;
+                resolver::ensure(&layout, &program).map_err(cannot("start `keel net`"))?;
             }
-            network::connect(&endpoints, &netns).map_err(|error| StepError::later(&error))?;
+            network::connect(&endpoints, &netns).map_err(StepError::of_network)?;
             if !endpoints.is_empty() {
-                resolver::wait(&layout, &id, NAMES)
-                    .map_err(|error| StepError::Retry(format!("cannot wait for names: {error}")))?;
+                resolver::wait(&layout, &id, NAMES).map_err(cannot("wait for names"))?;
             }
             Ok(())
         })
@@ -236,6 +232,10 @@ impl Steps {
         let layout = self.desk.layout.clone();
         Ok(blocking::run(move || records::follow(&layout, &following)).await?)
     }
+}
+
+fn waits_for(name: String, is_there: bool) -> StepError {
+    StepError::waits(FailureKind::NoContainer { name, is_there })
 }
 
 /// Whether this very driver made all ready for this very wish, and nothing of another task's.

@@ -12,7 +12,7 @@ use crate::task::step::Alive;
 use crate::volumes::Volume;
 use crate::{Layout, root::late, task::namespaces};
 use keel_engine::{
-    HostFacts, NetworkMode, Observation, ObservedImage, ObservedNetwork, ObservedTask,
+    Failure, FailureKind, HostFacts, NetworkMode, Observation, ObservedImage, ObservedNetwork, ObservedTask,
     ObservedVolume, TaskId,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +90,8 @@ impl Kept {
         };
         let mut task = values::task(&records, alive.unwrap_or_default());
         if is_late && late::late_wish(&layout.task(id)).is_some() {
-            task.message = Some(values::UNNOTED.to_owned());
+            task.message =
+                Some(Failure { kind: FailureKind::ReadOnly, text: values::UNNOTED.to_owned() });
         }
         match &records.latest().spec.network_mode {
             NetworkMode::Service(_) | NetworkMode::Container(_) => {

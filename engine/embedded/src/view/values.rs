@@ -4,6 +4,7 @@ use crate::network::stored::Stored;
 use crate::root::record::Endpoint;
 use crate::task::records::Records;
 use crate::task::step::Alive;
+use crate::task::step_error::failure;
 use crate::volumes::{self, Volume};
 use crate::{
     Layout,
@@ -15,8 +16,8 @@ use keel_engine::{
 use std::net::IpAddr;
 
 /// What a stop is that no disk knows of.
-pub(super) const UNNOTED: &str = "the disk takes nothing any more, so that the stop could not be noted: \
-                       it starts again with the machine";
+pub(super) const UNNOTED: &str = "the disk takes no writes, so the stop could not be recorded: \
+                                  it starts again with the machine";
 
 /// One task, but for what it shares with others.
 pub(super) fn task(records: &Records, alive: Alive) -> ObservedTask {
@@ -89,7 +90,7 @@ pub(super) fn volume(layout: &Layout, volume: &Volume, tasks: Vec<TaskId>) -> Ob
     let mountpoint = volumes::mountpoint(layout, volume);
     ObservedVolume {
         spec: volume.spec.clone(),
-        message: volume.message.clone().or(mountpoint.as_ref().err().map(ToString::to_string)),
+        message: volume.message.clone().or(mountpoint.as_ref().err().map(|error| failure(error))),
         mountpoint: mountpoint.map(|path| path.display().to_string()).unwrap_or_default(),
         created: volume.created,
         tasks,

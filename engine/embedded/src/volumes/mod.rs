@@ -10,7 +10,9 @@ mod fill;
 
 use crate::blocking::failed;
 use crate::{Layout, clock, root::record};
-use keel_engine::{EngineError, Result, TaskAssignment, TaskId, VolumeSpec};
+use keel_engine::{
+    EngineError, Failure, Result, TaskAssignment, TaskId, VolumeSpec, stored_failure,
+};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -25,8 +27,8 @@ pub(crate) struct Volume {
     /// It shall go once no task uses it.
     pub(crate) absent: bool,
     /// Why it could not go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) message: Option<String>,
+    #[serde(flatten, with = "stored_failure", skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<Failure>,
     /// Whose it is, if it has no name of its own.
     pub(crate) owner: Option<Owner>,
 }

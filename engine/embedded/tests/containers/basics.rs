@@ -39,11 +39,14 @@ fn what_cannot_start_says_why(lab: &Lab) {
         let command = command.into_iter().map(str::to_owned).collect();
         let spec = TaskSpec { command: Some(command), ..TaskSpec::default() };
         let state = lab.task(spec).launch().end();
-        assert_eq!((state.exit_code, state.message.as_deref()), (Some(code), Some(message)));
+        assert_eq!(
+            (state.exit_code, state.message.map(|why| why.to_string())),
+            (Some(code), Some(message.to_owned()))
+        );
     }
     let state = lab.shell("true").spec(|spec| spec.user = Some("who".into())).launch().end();
     let message = "unable to find user who: no matching entries in passwd file";
-    assert_eq!(state.message.as_deref(), Some(message));
+    assert_eq!(state.message.map(|why| why.to_string()).as_deref(), Some(message));
 }
 
 fn environment_and_folder(lab: &Lab) {

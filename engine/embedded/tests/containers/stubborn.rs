@@ -93,7 +93,7 @@ fn a_pipe_for_a_file_is_not_waited_for(lab: &Lab) {
         let of = |user: &str| (again, Some(user.to_owned()));
         let task = task.spec(|spec| (spec.restart, spec.user) = of("root")).launch();
         let state = task.end();
-        let message = state.message.unwrap_or_default();
+        let message = state.message.map(|why| why.to_string()).unwrap_or_default();
         assert!(message.contains("/etc/passwd: it is not a regular file"), "{trick}: {message}");
         // Who is a number needs no file, and can go in and mend it.
         let task = lab.shell(&format!("rm /etc/passwd; {trick}; exit 3"));

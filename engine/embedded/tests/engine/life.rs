@@ -3,8 +3,8 @@
 use crate::Test;
 use crate::lab::Lab;
 use keel_engine::{
-    Attachment, Depth, Engine, ExitCause, Goal, NetworkMode, Phase, Port, Protocol, RestartPolicy,
-    TaskAssignment,
+    Attachment, Depth, Engine, ExitCause, FailureKind, Goal, MountError, NetworkMode, Phase, Port,
+    PortError, Protocol, RestartPolicy, TaskAssignment,
 };
 use std::io::Read;
 use std::net::TcpStream;
@@ -88,11 +88,15 @@ async fn a_port_taken_is_awaited() {
     Arc::make_mut(&mut web.spec).ports.push(port);
     lab.assign(&web).await;
     let waits = |task: &keel_engine::ObservedTask| {
-        task.message.as_ref().is_some_and(|text| text.contains(&number.to_string()))
+        let kind = task.message.as_ref().map(|failure| &failure.kind);
+        matches!(kind, Some(FailureKind::Port(PortError::Taken { published, .. })) if *published == number)
     };
     let task = lab.until_task(&web, "it says which port is taken", waits).await;
     assert_eq!(task.phase, Phase::Preparing);
-    assert!(task.message.unwrap().contains(&std::process::id().to_string()), "and by whom");
+    assert!(
+        task.message.unwrap().to_string().contains(&std::process::id().to_string()),
+        "and by whom"
+    );
     drop(holder);
     lab.until_phase(&web, Phase::Running).await;
     lab.clean().await;
@@ -149,7 +153,8 @@ async fn what_cannot_be_is_rejected() {
     Arc::make_mut(&mut wish.spec).volumes.push(mount);
     lab.assign(&wish).await;
     let task = lab.until_phase(&wish, Phase::Rejected).await;
-    assert_eq!(task.message.as_deref(), Some("/no/such/path, which it mounts, does not exist"));
+    let missing = MountError::SourceMissing { path: "/no/such/path".into() };
+    assert_eq!(task.message, Some(FailureKind::Mount(missing).into()));
     lab.clean().await;
 }
 

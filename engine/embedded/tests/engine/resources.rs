@@ -7,8 +7,8 @@ use keel_embedded::runtime::cgroup::Cgroup;
 use keel_engine::fields::Field;
 use keel_engine::{
     Assignment, Content, Depth, Digest, Engine, EngineError, FailureKind, FileMount, Mount,
-    MountSource, Observation, ObservedTask, Phase, Place, Port, Presence, Protocol, RestartPolicy,
-    Slot, StackName, Value, VolumeSpec,
+    MountError, MountSource, Observation, ObservedTask, Phase, Place, Port, Presence, Protocol,
+    RestartPolicy, Slot, StackName, Value, VolumeSpec,
 };
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -89,8 +89,8 @@ async fn a_part_of_a_volume_stays_in_it() {
         plant(target);
         let wish = part(&format!("reads{at}"), &["cat", "/data/file"]);
         lab.assign(&wish).await;
-        let refused = lab.until_phase(&wish, Phase::Rejected).await.message.unwrap_or_default();
-        assert!(refused.contains("is a link that leaves"), "{target}: {refused}");
+        let refused = lab.until_phase(&wish, Phase::Rejected).await.message.unwrap();
+        assert!(refused.to_string().contains("is a link that leaves"), "{target}: {refused}");
         lab.remove(&wish).await;
     }
     plant("../else");
@@ -106,7 +106,7 @@ async fn a_part_of_a_volume_stays_in_it() {
         .unwrap();
     let refused = |task: &ObservedTask| {
         task.phase == Phase::Backoff
-            && task.message.as_ref().is_some_and(|text| text.contains("is a link that leaves"))
+            && task.message.as_ref().is_some_and(|why| why.text.contains("is a link that leaves"))
     };
     lab.until_task(&wish, "its next run is refused", refused).await;
     lab.remove(&wish).await;
@@ -319,7 +319,8 @@ async fn content_arrives() {
     lab.assign(&wish).await;
     let waits = |task: &keel_engine::ObservedTask| task.message.is_some();
     let task = lab.until_task(&wish, "it waits for its content", waits).await;
-    assert_eq!(task.message.as_deref(), Some("the content of `token` is not here yet"));
+    let awaited = MountError::ContentAwaited { name: "token".into() };
+    assert_eq!(task.message, Some(FailureKind::Mount(awaited).into()));
     let content = Assignment::Content(Content { digest, bytes });
     lab.engine().assign(&[content]).await.unwrap();
     lab.until_phase(&wish, Phase::Exited).await;
@@ -340,7 +341,7 @@ async fn an_image_that_cannot_come_is_told() {
     let ended = |seen: &Observation| seen.images.iter().any(|image| image.pulls == 1);
     let seen = lab.until("the pull ends", Depth::State, ended).await;
     let image = &seen.images[0];
-    let kind = image.failure.as_ref().map(|failure| failure.kind);
+    let kind = image.failure.as_ref().map(|failure| failure.kind.clone());
     assert_eq!(
         (image.reference.as_str(), kind),
         (reference.as_str(), Some(FailureKind::RegistryAway))

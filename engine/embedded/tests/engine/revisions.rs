@@ -5,8 +5,8 @@ use crate::lab::Lab;
 use crate::person::kill;
 use keel_engine::tree::{self, Entry, EntryKind, Tree};
 use keel_engine::{
-    Assignment, Digest, Engine, Mount, MountSource, ObservedTask, Phase, RestartPolicy,
-    TaskAssignment,
+    Assignment, Digest, Engine, FailureKind, Mount, MountError, MountSource, ObservedTask, Phase,
+    RestartPolicy, TaskAssignment,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,8 @@ async fn files_arrive_and_a_link_leads_nowhere_else() {
     lab.assign(&wish).await;
     let waits = |task: &ObservedTask| task.message.is_some();
     let task = lab.until_task(&wish, "it waits for its files", waits).await;
-    assert_eq!(task.message.as_deref(), Some("the files for /data are not here yet"));
+    let awaited = MountError::FilesAwaited { target: "/data".into() };
+    assert_eq!(task.message, Some(FailureKind::Mount(awaited).into()));
     lab.engine().assign(&[Assignment::Tree(files())]).await.unwrap();
     lab.until_phase(&wish, Phase::Exited).await;
     assert_eq!(lab.logs(&wish).await, "page");

@@ -7,7 +7,7 @@ use crate::why::{
     Activity, Awaited, Ending, FailureCause, Followed, Hold, Holder, KeptBecause, MachineLack,
     Needs, NotRunBecause, PersonsCommand,
 };
-use keel_engine::NodeName;
+use keel_engine::{Failure, NodeName};
 use std::fmt;
 
 /// What failed. Of a slot's own, the slot's name is to be put before it.
@@ -156,8 +156,8 @@ pub(super) fn of_missing(subject: &Subject) -> String {
     }
 }
 
-fn said(message: Option<&String>, otherwise: &str) -> String {
-    message.map_or(otherwise, String::as_str).to_owned()
+fn said(failure: Option<&Failure>, otherwise: &str) -> String {
+    failure.map_or_else(|| otherwise.to_owned(), ToString::to_string)
 }
 
 pub(super) fn after_colon(words: Option<&String>) -> String {

@@ -1,7 +1,8 @@
 //! What is under way.
 
-use super::gist;
-use keel_engine::Port;
+use super::uncounted;
+use keel_engine::stored_failure::{self, StoredFailure};
+use keel_engine::{Failure, Port};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 pub enum Activity {
     /// The task is being prepared.
     Preparing {
-        /// What its node says of it: what it does, or what failed last.
-        message: Option<String>,
+        /// What failed last, or what it waits for.
+        #[serde(flatten, with = "stored_failure")]
+        #[schemars(with = "StoredFailure")]
+        message: Option<Failure>,
     },
     /// A job runs, and everything else waits for it.
     JobRuns,
@@ -72,7 +75,7 @@ impl Activity {
     pub fn uncounted(&self) -> Self {
         match self {
             Self::Preparing { message } => {
-                Self::Preparing { message: message.as_deref().map(gist) }
+                Self::Preparing { message: message.as_ref().map(uncounted) }
             }
             other => other.clone(),
         }

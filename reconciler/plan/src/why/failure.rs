@@ -1,6 +1,7 @@
 //! What failed.
 
-use super::{Awaited, gist};
+use super::{Awaited, gist, uncounted};
+use keel_engine::stored_failure::{self, StoredFailure};
 use keel_engine::{Failure, Port, Slot, StackName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,13 +33,17 @@ pub enum FailureCause {
     },
     /// Its node cannot run it.
     Rejected {
-        /// The node's words, if it has any.
-        message: Option<String>,
+        /// Why, if its node says it.
+        #[serde(flatten, with = "stored_failure")]
+        #[schemars(with = "StoredFailure")]
+        message: Option<Failure>,
     },
     /// Its node tries in vain to prepare it.
     Unprepared {
-        /// The node's words, if it has any.
-        message: Option<String>,
+        /// Why, if its node says it.
+        #[serde(flatten, with = "stored_failure")]
+        #[schemars(with = "StoredFailure")]
+        message: Option<Failure>,
     },
     /// It was not healthy in time.
     Unhealthy {
@@ -131,10 +136,10 @@ impl FailureCause {
             Self::InSlot { cause, .. } | Self::WaitsFor { cause, .. } => {
                 **cause = cause.uncounted()
             }
-            Self::Rejected { message: Some(message) }
-            | Self::Unprepared { message: Some(message) }
-            | Self::Other(message) => *message = gist(message),
-            Self::Image { failure, .. } => failure.text = gist(&failure.text),
+            Self::Rejected { message: Some(failure) }
+            | Self::Unprepared { message: Some(failure) }
+            | Self::Image { failure, .. } => *failure = uncounted(failure),
+            Self::Other(words) => *words = gist(words),
             _ => {}
         }
         cause
@@ -151,8 +156,10 @@ pub enum Ending {
     Exited {
         /// The code.
         code: i32,
-        /// Why it never began, in the node's words.
-        message: Option<String>,
+        /// Why it never began.
+        #[serde(flatten, with = "stored_failure")]
+        #[schemars(with = "StoredFailure")]
+        message: Option<Failure>,
     },
     /// Nobody saw how.
     Unseen,

@@ -1,5 +1,20 @@
 //! What of other people's words stays the same from one time to the next.
 
+use keel_engine::{Failure, FailureKind, PortError, PortHolder};
+
+/// A node's failure without what counts up from one time to the next.
+#[must_use]
+pub(crate) fn uncounted(failure: &Failure) -> Failure {
+    let mut failure = failure.clone();
+    failure.text = gist(&failure.text);
+    if let FailureKind::Port(PortError::Taken { holder: PortHolder::Program { pid, .. }, .. }) =
+        &mut failure.kind
+    {
+        *pid = 0;
+    }
+    failure
+}
+
 /// Words from elsewhere (a node's, an older version's record's), but for what counts up from one time to
 /// the next: how often, and the number of a process.
 #[must_use]

@@ -117,3 +117,15 @@ fn the_json_of_a_plan_has_words_and_data() {
     {"follows":{"leader":{"network":"shop_default"},"service":"network shop_default"}}
     "#);
 }
+
+/// A version that had nothing but words of a node's failures wrote them where the failures are now.
+#[test]
+fn a_nodes_words_in_an_older_record_are_read() {
+    let words = "port 80/tcp is taken by nginx (pid 7)";
+    let old = format!(r#"{{"kind":"unprepared","message":"{words}"}}"#);
+    let cause: FailureCause = serde_json::from_str(&old).unwrap();
+    assert_eq!(text::of_failure(&cause), words);
+    let old = format!(r#"{{"kind":"preparing","message":"{words}"}}"#);
+    let activity: Activity = serde_json::from_str(&old).unwrap();
+    assert_eq!(activity, Activity::Preparing { message: Some(words.into()) });
+}

@@ -190,7 +190,9 @@ impl<'a> Vigil<'a> {
         match task.phase {
             // A stop ends all other waiting.
             Phase::Pending | Phase::Preparing if !starts => None,
-            Phase::Pending | Phase::Preparing if task.attempts > 0 => task.message.clone(),
+            Phase::Pending | Phase::Preparing if task.attempts > 0 => {
+                task.message.as_ref().map(ToString::to_string)
+            }
             Phase::Pending | Phase::Preparing if late && task.digest.is_none() => {
                 Some(format!("image {} is on its way", task.spec.image))
             }
@@ -218,20 +220,21 @@ fn gone() -> Refusal {
 }
 
 fn rejected(task: &ObservedTask) -> Refusal {
-    let why = task.message.as_deref().unwrap_or("it cannot become what was asked");
-    Refusal::conflict(format!("container {} cannot start: {why}", task.spec.container_name))
+    let why = task.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    Refusal::conflict(format!("container {} cannot start{why}", task.spec.container_name))
 }
 
 /// What has ended may have done all that it was to do; what could not even begin has not.
 fn never_ran(task: &ObservedTask) -> Option<Refusal> {
-    let why = task.message.as_deref().filter(|_| matches!(task.exit_code, Some(125..=127)))?;
+    let why = task.message.as_ref().filter(|_| matches!(task.exit_code, Some(125..=127)))?;
     let name = &task.spec.container_name;
     Some(Refusal::conflict(format!("container {name} does not start: {why}")))
 }
 
 /// What was asked stays asked.
 fn vain(task: &ObservedTask) -> Refusal {
-    let (name, why) = (&task.spec.container_name, task.message.as_deref().unwrap_or_default());
-    Refusal::conflict(format!("container {name} does not start: {why}"))
-        .hint(format!("it starts as soon as that is over; `keel stop {name}` calls it off"))
+    let name = &task.spec.container_name;
+    let why = task.message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    Refusal::conflict(format!("container {name} does not start{why}"))
+        .hint(format!("it starts as soon as it can; `keel stop {name}` cancels the start"))
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::operation::{Operation, OperationState};
-use keel_engine::StackName;
+use keel_engine::{FailureKind, PortError, PortHolder, Protocol, StackName};
 use keel_plan::why::{Activity, Ending};
 
 fn slot(service: &str) -> Slot {
@@ -61,8 +61,11 @@ fn what_is_written_now_is_read_as_it_was_written() {
 fn the_same_trouble_is_known_by_its_data() {
     let failed = |times| OperationReason::Failed { cause: in_slot("web", times) };
     let still = |times| holds("web", Hold::Failed { cause: crashed(times) });
-    let port = |pid: &str| {
-        let message = Some(format!("port 80/tcp is taken by python3 (pid {pid})"));
+    let port = |pid: u32| {
+        let holder = PortHolder::Program { name: "python3".into(), pid };
+        let (protocol, host_ip) = (Protocol::Tcp, "0.0.0.0".parse().unwrap());
+        let taken = PortError::Taken { published: 80, protocol, host_ip, holder };
+        let message = Some(FailureKind::Port(taken).into());
         holds("web", Hold::InProgress { activity: Activity::Preparing { message } })
     };
     let known = |service: &str| {
@@ -70,7 +73,7 @@ fn the_same_trouble_is_known_by_its_data() {
         holds(service, hold)
     };
     assert!(failed(3).is_alike(&still(17)), "it failed, and is still so");
-    assert!(port("45").is_alike(&port("4509")), "another process of the same program");
+    assert!(port(45).is_alike(&port(4509)), "another process of the same program");
     assert!(!failed(3).is_alike(&known("db")));
     assert!(known("db").tells_of(&failed(3)), "it only says why it is left as it is");
     assert!(!known("db").tells_of(&OperationReason::Failed { cause: in_slot("db", 3) }));

@@ -2,7 +2,7 @@
 
 use crate::Layout;
 use crate::root::record::Process;
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{Step, cannot};
 use crate::view::read::inside::{in_namespaces, path};
 use crate::view::read::limits_of_run;
 use keel_engine::TaskAssignment;
@@ -13,11 +13,9 @@ use std::{fs, io};
 
 /// Kernel parameters and resource limits that somebody changed.
 pub(super) fn restore(layout: &Layout, wish: &TaskAssignment, process: &Process) -> Step<()> {
-    set_parameters(process, &wish.spec.sysctls)
-        .map_err(|error| StepError::Retry(format!("cannot set sysctls: {error}")))?;
+    set_parameters(process, &wish.spec.sysctls).map_err(cannot("set sysctls"))?;
     for (name, soft, hard) in limits_of_run(layout, wish).unwrap_or_default() {
-        set_limit(process, &name, soft, hard)
-            .map_err(|error| StepError::Retry(format!("cannot set ulimit {name}: {error}")))?;
+        set_limit(process, &name, soft, hard).map_err(cannot(format!("set ulimit {name}")))?;
     }
     Ok(())
 }

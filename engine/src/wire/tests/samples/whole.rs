@@ -32,7 +32,7 @@ pub(super) fn observation() -> Observation {
             created: 1,
             tasks: vec![task()],
             anonymous: true,
-            message: Some("it waits".into()),
+            message: Some(Failure { kind: FailureKind::DiskFull, text: "it waits".into() }),
         })],
         images: vec![Arc::new(ObservedImage {
             reference: "nginx:1".into(),

@@ -1,10 +1,16 @@
 //! Why an address or subnet cannot be had.
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Why an address or subnet cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, thiserror::Error, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AddressError {
     /// IPv6 where nothing is made of it.
@@ -16,7 +22,7 @@ pub enum AddressError {
         asked: String,
     },
     /// More than one subnet.
-    #[error("network `{network}` asks for {count} subnets, and has one")]
+    #[error("network `{network}` asks for {count} subnets, and only one is supported")]
     Several {
         /// The network.
         network: String,
@@ -30,8 +36,8 @@ pub enum AddressError {
         address: IpAddr,
         /// Where.
         network: String,
-        /// By whom: a container's name, or `the gateway`.
-        holder: String,
+        /// By whom.
+        holder: AddressHolder,
     },
     /// An address that does not lie in its network, or is not one that something may have.
     #[error("address {address} is not usable in network `{network}` ({subnet})")]
@@ -57,6 +63,7 @@ pub enum AddressError {
         /// The network.
         network: String,
         /// As asked for.
+        #[schemars(with = "String")]
         subnet: IpNet,
         /// What is there: a network of ours, or a route of the host.
         other: String,
@@ -82,11 +89,12 @@ impl AddressError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Taken { holder, .. } if holder == GATEWAY => {
+            Self::Taken { holder: AddressHolder::Gateway, .. } => {
                 Some("choose another `ipv4_address`, or give the network another `gateway`".into())
             }
-            Self::Taken { holder, .. } => Some(format!(
-                "where {holder} does not ask for it, `keel stop {holder}` and `keel start {holder}` give it another one; else choose another `ipv4_address`"
+            Self::Taken { holder: AddressHolder::Container(name), .. } => Some(format!(
+                "choose another `ipv4_address`; if {name} has the address by chance, \
+                 `keel stop {name}` and `keel start {name}` give it another one"
             )),
             Self::Overlap { .. } | Self::NoSubnet { .. } => {
                 Some("give the network a `subnet` that nothing else on this host uses".into())
@@ -100,5 +108,23 @@ impl AddressError {
     }
 }
 
-/// Who has the first address of most networks.
-pub(super) const GATEWAY: &str = "the gateway";
+/// Who has an address.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum AddressHolder {
+    /// The network's own way out.
+    Gateway,
+    /// The container of this name.
+    Container(String),
+}
+
+impl fmt::Display for AddressHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway => f.write_str("the gateway"),
+            Self::Container(name) => f.write_str(name),
+        }
+    }
+}
