@@ -240,7 +240,7 @@ impl<'a> Follower<'a> {
                 found.close().await;
             }
             if tokio::time::Instant::now() > end {
-                let message = "the connection to keel broke, and nobody answers any more";
+                let message = "the connection to keel broke, and keel does not answer any more";
                 return Err(Failure::new(message).hint("start `keel serve` again"));
             }
             if !std::mem::replace(&mut told, true) {

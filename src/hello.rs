@@ -49,7 +49,9 @@ pub fn main(arguments: &[OsString]) -> i32 {
 
 fn port() -> io::Result<u16> {
     match std::env::var("PORT") {
-        Ok(port) => port.parse().map_err(|_| io::Error::other(format!("PORT={port} is no port"))),
+        Ok(port) => {
+            port.parse().map_err(|_| io::Error::other(format!("PORT={port} is not a port")))
+        }
         Err(_) => Ok(80),
     }
 }

@@ -75,7 +75,7 @@ pub async fn is_service(context: &Context, files: &Files, word: &str) -> bool {
 
 /// Files and a path besides.
 pub fn named_twice(path: &str) -> Failure {
-    Failure::usage(format!("`{path}` beside `-f`: either names the files"))
+    Failure::usage(format!("`{path}` and `-f` both name files: give one of them"))
         .hint("leave one of them out; `--project-directory` says where relative paths begin")
 }
 

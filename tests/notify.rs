@@ -214,7 +214,7 @@ fn whoever_hangs_or_is_away_slows_no_deployment_and_is_told_later() {
     serve.until_said("cannot be reached: ");
     let status = host.keel(&["status"]).ok().stdout;
     assert!(
-        status.contains("webhook 127.0.0.1:9002 ") && status.contains(" is not reached, first "),
+        status.contains("webhook 127.0.0.1:9002 ") && status.contains(" is unreachable, first "),
         "{status}"
     );
 
@@ -237,7 +237,7 @@ fn whoever_hangs_or_is_away_slows_no_deployment_and_is_told_later() {
     let got = hanging.until_got("/hook", 3, explain);
     assert_eq!(got[0]["json"]["id"], got[1]["json"]["id"], "the one in flight, once more");
     assert_eq!(kinds(&got[1..]), ["failed shop", "recovered shop"]);
-    let status = || (!host.keel(&["status"]).stdout.contains("is not reached")).then_some(());
+    let status = || (!host.keel(&["status"]).stdout.contains("is unreachable")).then_some(());
     until("all of them are reached", status, || host.overview());
     host.keel(&["down", "-v", "shop"]).ok();
     drop((serve, hanging, away, repo));
@@ -321,7 +321,7 @@ fn drift_is_told_once_and_a_test_message_arrives() {
     assert_eq!(host.keel(&["drift"]).code, 0);
     let got = people.until_got("/hook", 4, explain);
     let told = &got[3]["json"];
-    assert!(told["title"].as_str().unwrap().contains("is as it was applied again"), "{told:#}");
+    assert!(told["title"].as_str().unwrap().contains("matches what was applied again"), "{told:#}");
     people.stop();
     host.keel(&["down", "-v", "shop"]).ok();
     drop((serve, people, repo));

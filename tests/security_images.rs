@@ -493,11 +493,11 @@ for signal in ["65", "NOPE", "RTMIN+99"]:
         ("user", "User has a control character"),
         ("dir", "WorkingDir has the path"),
         ("dir-nul", "WorkingDir has a control character"),
-        ("volume-root", "which is no folder below `/`"),
+        ("volume-root", "which is not a folder below `/`"),
         ("volume-proc", "which is the kernel's"),
         ("volume-dev", "which is the kernel's"),
         ("volume-up", "which holds `..`"),
-        ("volume-relative", "which is no folder below `/`"),
+        ("volume-relative", "which is not a folder below `/`"),
         ("volumes", "Volumes has more than 256 paths"),
         ("health", "Healthcheck.Interval is 1ns"),
         ("health-minus", "the configuration of"),
@@ -521,7 +521,7 @@ for signal in ["65", "NOPE", "RTMIN+99"]:
     for signal in ["65", "nope", "rtmin.99"] {
         let name = format!("{OWN}/signal-{signal}");
         let run = host.keel(&["run", "--rm", &name]);
-        assert!(run.code != 0 && run.stderr.contains("is no signal"), "{signal}: {run:?}");
+        assert!(run.code != 0 && run.stderr.contains("is not a signal"), "{signal}: {run:?}");
     }
     drop(registry);
     host.sh(&format!("{} system prune --all --volumes -f", env!("CARGO_BIN_EXE_keel")));

@@ -82,7 +82,7 @@ pub enum TreeError {
     #[error("it has no root")]
     Root,
     /// A name that leads elsewhere, or that comes twice.
-    #[error("`{}` is no path in it", .0.display())]
+    #[error("`{}` is not a path in it", .0.display())]
     Path(PathBuf),
     /// More than anybody mounts.
     #[error("it has more than {MOST_ENTRIES} files")]

@@ -37,7 +37,7 @@ impl Http {
         // The parser leaves line breaks out silently, which makes another address.
         let text = Some(request.url.as_str()).filter(|text| !text.contains(char::is_control));
         let url = text.and_then(|text| Url::parse(text).ok());
-        let url = url.ok_or_else(|| refused("that is no URL"))?;
+        let url = url.ok_or_else(|| refused("that is not a URL"))?;
         let client = self.client(&url).map_err(|error| away(&error))?;
         let mut sent = client.post(url).header(CONTENT_TYPE, "application/json");
         for (name, value) in &request.headers {

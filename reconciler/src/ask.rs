@@ -8,9 +8,10 @@
 use crate::operation::{OperationReason, OperationState};
 use crate::rows::{TaskDone, TroubleRow};
 use crate::stack_change::StackChange;
-use keel_engine::{Digest, LogOptions, StackName, TaskId, TaskSpec, Value};
+use keel_engine::{Digest, LogOptions, Phase, StackName, TaskId, TaskSpec, Value};
 use keel_plan::desired::{Desired, Origin};
 use keel_plan::status::{Health, Note, Sync};
+use keel_plan::verdict::Hold;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -137,9 +138,8 @@ pub struct ContainerRow {
     pub node: String,
     /// As written.
     pub image: String,
-    /// `created`, `running`, `restarting`, `exited`, `dead`, `pending`, `preparing`, `draining`,
-    /// `lost`.
-    pub state: String,
+    /// What it does, in docker's words where docker has one.
+    pub state: ContainerState,
     /// docker's words: `Up 3 minutes (healthy)`, `Exited (1) 5 seconds ago`.
     pub status: String,
     /// `starting`, `healthy`, `unhealthy`, `none`.
@@ -167,6 +167,65 @@ pub struct ContainerRow {
     /// Addresses by network.
     #[serde(default)]
     pub addresses: BTreeMap<String, String>,
+}
+
+/// What a container does: docker's words, and those that docker has no word for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ContainerState {
+    /// Assigned, nothing done yet.
+    Pending,
+    /// Image, networks and volumes are being prepared.
+    Preparing,
+    /// All is there; no process.
+    Created,
+    /// The process runs.
+    Running,
+    /// It ended and will run again.
+    Restarting,
+    /// It is being stopped.
+    Draining,
+    /// It ended.
+    Exited,
+    /// It cannot be run.
+    Dead,
+    /// Its node does not answer. Also what only a later version knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ContainerState {
+    /// As it is printed and filtered by.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Preparing => "preparing",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Draining => "draining",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<&Phase> for ContainerState {
+    fn from(phase: &Phase) -> Self {
+        match phase {
+            Phase::Pending => Self::Pending,
+            Phase::Preparing => Self::Preparing,
+            Phase::Ready => Self::Created,
+            Phase::Running => Self::Running,
+            Phase::Backoff => Self::Restarting,
+            Phase::Draining => Self::Draining,
+            Phase::Exited => Self::Exited,
+            Phase::Rejected => Self::Dead,
+        }
+    }
 }
 
 /// A published port.
@@ -345,6 +404,16 @@ pub struct VerdictRow {
     pub reason: serde_json::Value,
     /// The words for people.
     pub text: String,
+}
+
+impl VerdictRow {
+    /// Whether nothing is done because it belongs to somebody else.
+    #[must_use]
+    pub fn is_owned_by_others(&self) -> bool {
+        let hold =
+            self.hold.as_ref().and_then(|_| serde_json::from_value(self.reason.clone()).ok());
+        matches!(hold, Some(Hold::OwnedBy { .. }))
+    }
 }
 
 /// `drift --format json`.

@@ -227,7 +227,7 @@ pub struct Listen {
 pub struct RegistryConfig {
     /// Asked first, in order; `http://` ones without TLS.
     pub mirrors: Vec<String>,
-    /// Reached over HTTP.
+    /// Whether to use plain HTTP.
     pub insecure: bool,
     /// Further hosts that may get its login: HOST or HOST:PORT.
     pub auth_hosts: Vec<String>,

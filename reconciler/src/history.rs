@@ -5,11 +5,10 @@
 //! - Only the last entry can be open (`running`); another revision closes it.
 //! - Equal entries in a row are one, counted, also where a few take turns; only the last [`KEPT`] are
 //!   kept, those that brought a revision before others.
-//! - What an entry says was done are the plan's words: no content of a secret or config.
+//! - What an entry says was done holds no content of a secret or config, and no values of variables.
 
-use crate::operation::{Operation, OperationReason, OperationState};
+use crate::operation::{Operation, OperationReason, OperationState, PastAction};
 use crate::trigger::Trigger;
-use keel_plan::why::gist;
 use serde::{Deserialize, Serialize};
 
 /// Entries that are kept for each stack.
@@ -54,7 +53,7 @@ pub struct Entry {
     /// In a row.
     pub times: u32,
     /// What was done, in order.
-    pub actions: Vec<String>,
+    pub actions: Vec<PastAction>,
     /// How long its source took to be asked for the revision that it began with; this and the two
     /// that follow in milliseconds.
     pub fetch: Option<u64>,
@@ -222,13 +221,17 @@ impl Entry {
 
     /// Whether both tell of the same, ended the same way.
     fn is_alike(&self, other: &Self) -> bool {
-        let gists = |entry: &Self| entry.actions.iter().map(|one| gist(one)).collect::<Vec<_>>();
         let (one, two) = (self, other);
         other.state != OperationState::Running
             && (&one.revision, one.state) == (&two.revision, two.state)
             && one.began_alike(two)
             && one.reason.is_alike(&two.reason)
-            && gists(one) == gists(two)
+            && one.did_alike(two)
+    }
+
+    fn did_alike(&self, other: &Self) -> bool {
+        self.actions.len() == other.actions.len()
+            && self.actions.iter().zip(&other.actions).all(|(one, two)| one.is_alike(two))
     }
 
     fn happened_again(&mut self, again: &Self) {
@@ -282,6 +285,7 @@ impl Entry {
 mod tests {
     use super::*;
     use OperationState::{Failed, Held, Running, Succeeded};
+    use keel_plan::why::gist;
 
     fn note(revision: &str, state: OperationState, actions: &[&str], at: u64) -> Note {
         let entry = Entry {
@@ -290,7 +294,7 @@ mod tests {
             state,
             reason: OperationReason::Other(format!("{state:?}").to_lowercase()),
             at,
-            actions: actions.iter().map(|action| (*action).to_owned()).collect(),
+            actions: actions.iter().map(|one| PastAction::Words((*one).to_owned())).collect(),
             ..Entry::default()
         };
         Note { entry, ..Note::default() }
@@ -303,7 +307,8 @@ mod tests {
         }
         let line = |entry: &Entry| {
             let Entry { number, revision, reason, times, at, until, .. } = entry;
-            format!("{number} {revision} {reason} ×{times} {at}-{until} {:?}\n", entry.actions)
+            let actions: Vec<_> = entry.actions.iter().map(ToString::to_string).collect();
+            format!("{number} {revision} {reason} ×{times} {at}-{until} {actions:?}\n")
         };
         history.0.iter().map(line).collect()
     }

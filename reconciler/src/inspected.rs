@@ -1,7 +1,7 @@
 //! What `inspect` tells of one thing: docker's field names, with ours below `Keel`.
 
 use keel_engine::{
-    Capability, Digest, Goal, HealthCheck, Mount, MountSource, NodeName, Phase, TaskSpec,
+    Capability, Digest, Failure, Goal, HealthCheck, Mount, MountSource, NodeName, Phase, TaskSpec,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub struct InspectedContainer {
     /// Runs beyond the first, by the restart policy.
     pub restart_count: u32,
     /// How it is.
-    pub state: ContainerState,
+    pub state: StateDetails,
     /// What it runs.
     pub config: ContainerConfig,
     /// What it has of the host.
@@ -57,7 +57,7 @@ pub struct InspectedContainer {
 /// How a container is.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-pub struct ContainerState {
+pub struct StateDetails {
     /// docker's word for it: `running`, `exited`, ….
     pub status: String,
     /// Its process runs.

@@ -1,7 +1,9 @@
 //! How a pass over a stack ended.
 
+mod past_action;
 mod reason;
 
+pub use past_action::PastAction;
 pub use reason::OperationReason;
 
 use schemars::JsonSchema;

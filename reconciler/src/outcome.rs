@@ -2,7 +2,7 @@
 
 use crate::ask::Outcome;
 use crate::history::{self, Note};
-use crate::operation::{OperationReason, OperationState};
+use crate::operation::{OperationReason, OperationState, PastAction};
 use crate::refusal::with_causes;
 use crate::trigger::Trigger;
 use keel_engine::{EngineError, Goal, Nodes, Slot};
@@ -22,7 +22,6 @@ pub(crate) fn note_of(
     at: u64,
 ) -> Note {
     let (state, reason) = state_of(plan, refused);
-    let acts = plan.entries.iter().filter(|entry| matches!(entry.verdict, Verdict::Act { .. }));
     let about_image = |entry: &&Entry| matches!(entry.subject, Subject::Image(_));
     let awaits_image = |entry: &Entry| match &entry.verdict {
         Verdict::Act { .. } => about_image(&entry),
@@ -39,7 +38,7 @@ pub(crate) fn note_of(
         state,
         reason,
         at,
-        actions: acts.map(done).collect(),
+        actions: plan.entries.iter().filter_map(PastAction::of).collect(),
         ..history::Entry::default()
     };
     Note {
@@ -81,12 +80,6 @@ fn trigger(plan: &Plan, owner: Option<&Owner>) -> Trigger {
         _ => None,
     };
     reasons.into_iter().find_map(of_reason).unwrap_or(Trigger::Look)
-}
-
-/// What was done, in one line.
-fn done(entry: &Entry) -> String {
-    let row = text::row(entry);
-    format!("{} {}", row.slot.or(row.resource).unwrap_or_default(), row.text)
 }
 
 fn state_of(plan: &Plan, refused: Option<&EngineError>) -> (OperationState, OperationReason) {

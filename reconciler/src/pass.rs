@@ -69,7 +69,7 @@ pub(crate) enum PassError {
     Driven(EngineError),
     #[error(transparent)]
     Records(#[from] RecordError),
-    #[error("the plan is refused, which is a bug of keel: {}", broken.join("; "))]
+    #[error("the plan is refused, which is a bug in keel: {}", broken.join("; "))]
     Unsound { broken: Vec<String> },
 }
 

@@ -6,14 +6,41 @@ use keel_engine::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+use Doing::{
+    Created, Creating, Error, Exited, Healthy, Pulled, Pulling, Recreate, Recreated, Removed,
+    Removing, Restarting, Started, Starting, Stopped, Stopping, Unhealthy,
+};
+
 /// On the way up, as docker compose words it; a look may miss some, people miss none.
-const UP: [&str; 5] = ["Creating", "Created", "Starting", "Started", "Healthy"];
+const UP: [Doing; 5] = [Creating, Created, Starting, Started, Healthy];
 /// The same where another task fills the slot.
-const AGAIN: [&str; 5] = ["Recreate", "Recreated", "Starting", "Started", "Healthy"];
+const AGAIN: [Doing; 5] = [Recreate, Recreated, Starting, Started, Healthy];
 /// Where a task goes on that is there already.
 const START: usize = 2;
 /// On the way down.
-const DOWN: [&str; 4] = ["Stopping", "Stopped", "Removing", "Removed"];
+const DOWN: [Doing; 4] = [Stopping, Stopped, Removing, Removed];
+
+/// What docker compose calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Creating,
+    Created,
+    Recreate,
+    Recreated,
+    Starting,
+    Started,
+    Healthy,
+    Unhealthy,
+    Restarting,
+    Stopping,
+    Stopped,
+    Exited,
+    Removing,
+    Removed,
+    Pulling,
+    Pulled,
+    Error,
+}
 
 /// What is shown of one moment: each subject with its word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,9 +55,33 @@ enum Subject {
     Container(String),
 }
 
+impl Doing {
+    fn word(self) -> &'static str {
+        match self {
+            Creating => "Creating",
+            Created => "Created",
+            Recreate => "Recreate",
+            Recreated => "Recreated",
+            Starting => "Starting",
+            Started => "Started",
+            Healthy => "Healthy",
+            Unhealthy => "Unhealthy",
+            Restarting => "Restarting",
+            Stopping => "Stopping",
+            Stopped => "Stopped",
+            Exited => "Exited",
+            Removing => "Removing",
+            Removed => "Removed",
+            Pulling => "Pulling",
+            Pulled => "Pulled",
+            Error => "Error",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Word {
-    what: &'static str,
+    what: Doing,
     failed: bool,
     detail: Option<String>,
     /// The task that fills the slot, and when it was made.
@@ -92,7 +143,7 @@ impl Scene {
 
     /// Containers that run, told to whoever asked for them to run.
     pub fn running(&self) -> Vec<Progress> {
-        let runs = |word: &Word| matches!(word.what, "Started" | "Healthy");
+        let runs = |word: &Word| matches!(word.what, Started | Healthy);
         let containers = self
             .0
             .iter()
@@ -117,14 +168,14 @@ impl Word {
     fn follow(&mut self, other: Option<&Self>) {
         let again = other.is_some_and(|other| other.task < self.task);
         self.what = match self.what {
-            "Creating" if again => AGAIN[0],
-            "Created" if again => AGAIN[1],
+            Creating if again => AGAIN[0],
+            Created if again => AGAIN[1],
             what => what,
         };
     }
 
     fn gone() -> Self {
-        Self { what: "Removed", failed: false, detail: None, task: None }
+        Self { what: Removed, failed: false, detail: None, task: None }
     }
 }
 
@@ -135,15 +186,15 @@ fn steps(subject: &Subject, from: Option<&Word>, to: &Word) -> Vec<Progress> {
     }
     let subject = (subject.to_string(), matches!(subject, Subject::Image(_)));
     let (subject, between) = (subject.0, if subject.1 { &[][..] } else { passed_by(from, to) });
-    let between = between.iter().map(|what| step(&subject, what, false, None));
-    let last = step(&subject, to.what, to.failed, to.detail.clone());
+    let between = between.iter().map(|what| step(&subject, what.word(), false, None));
+    let last = step(&subject, to.what.word(), to.failed, to.detail.clone());
     between.chain(std::iter::once(last)).collect()
 }
 
 /// The words between two, where both are on one way.
-fn passed_by(from: Option<&Word>, to: &Word) -> &'static [&'static str] {
-    let place = |way: &[&str], word: &Word| way.iter().position(|what| *what == word.what);
-    let after = |way: &[&str], word: &Word| place(way, word).map(|at| at + 1);
+fn passed_by(from: Option<&Word>, to: &Word) -> &'static [Doing] {
+    let place = |way: &[Doing], word: &Word| way.iter().position(|what| *what == word.what);
+    let after = |way: &[Doing], word: &Word| place(way, word).map(|at| at + 1);
     if let Some(end) = place(&DOWN, to) {
         let Some(from) = from else { return &[] };
         // A network or volume has nothing to stop.
@@ -151,7 +202,7 @@ fn passed_by(from: Option<&Word>, to: &Word) -> &'static [&'static str] {
         return DOWN.get(after(&DOWN, from).unwrap_or(least)..end).unwrap_or(&[]);
     }
     let again = |word: &Word| AGAIN[..START].contains(&word.what);
-    let way: &'static [&'static str] = match from {
+    let way: &'static [Doing] = match from {
         None if again(to) => &AGAIN,
         None => &UP,
         Some(from) if from.task < to.task || again(from) => &AGAIN,
@@ -176,21 +227,21 @@ pub(crate) fn step(subject: &str, what: &str, failed: bool, detail: Option<Strin
 fn word_of(task: &ObservedTask) -> Word {
     let lives = task.pid.is_some() || matches!(task.phase, Phase::Running | Phase::Draining);
     let (what, failed) = match (&task.phase, task.goal, task.health) {
-        (_, Goal::Removed, _) if !lives => ("Removing", false),
-        (_, Goal::Removed | Goal::Stopped, _) if lives => ("Stopping", false),
-        (Phase::Rejected, ..) => ("Error", true),
-        (Phase::Draining, ..) => ("Stopping", false),
-        (Phase::Exited, Goal::Stopped, _) => ("Stopped", false),
-        (Phase::Exited, ..) => ("Exited", task.exit_code.is_some_and(|code| code != 0)),
-        (Phase::Pending | Phase::Preparing, ..) => ("Creating", task.attempts > 0),
-        (Phase::Ready, ..) => ("Created", false),
-        (Phase::Backoff, ..) => ("Restarting", true),
-        (Phase::Running, _, Health::Healthy) => ("Healthy", false),
-        (Phase::Running, _, Health::Unhealthy) => ("Unhealthy", true),
-        (Phase::Running, ..) => ("Started", false),
+        (_, Goal::Removed, _) if !lives => (Removing, false),
+        (_, Goal::Removed | Goal::Stopped, _) if lives => (Stopping, false),
+        (Phase::Rejected, ..) => (Error, true),
+        (Phase::Draining, ..) => (Stopping, false),
+        (Phase::Exited, Goal::Stopped, _) => (Stopped, false),
+        (Phase::Exited, ..) => (Exited, task.exit_code.is_some_and(|code| code != 0)),
+        (Phase::Pending | Phase::Preparing, ..) => (Creating, task.attempts > 0),
+        (Phase::Ready, ..) => (Created, false),
+        (Phase::Backoff, ..) => (Restarting, true),
+        (Phase::Running, _, Health::Healthy) => (Healthy, false),
+        (Phase::Running, _, Health::Unhealthy) => (Unhealthy, true),
+        (Phase::Running, ..) => (Started, false),
     };
     let detail = match (what, task.exit_code) {
-        ("Exited" | "Restarting", Some(code)) => {
+        (Exited | Restarting, Some(code)) => {
             // It never began, and the node knows why.
             let why = task.message.as_ref().filter(|_| (125..=127).contains(&code));
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
@@ -207,7 +258,7 @@ fn word_of(task: &ObservedTask) -> Word {
 }
 
 fn word_of_resource(failure: Option<&Failure>) -> Word {
-    let what = if failure.is_some() { "Error" } else { "Created" };
+    let what = if failure.is_some() { Error } else { Created };
     Word { what, failed: failure.is_some(), detail: failure.map(ToString::to_string), task: None }
 }
 
@@ -215,13 +266,13 @@ fn word_of_image(image: &ObservedImage) -> Word {
     match (&image.pulling, &image.digest, &image.failure) {
         (Some((done, all)), ..) => {
             let percent = (*all > 0).then(|| format!("{} %", done.min(all) * 100 / all));
-            Word { what: "Pulling", failed: false, detail: percent, task: None }
+            Word { what: Pulling, failed: false, detail: percent, task: None }
         }
         (None, _, Some(failure)) => {
-            Word { what: "Error", failed: true, detail: Some(failure.to_string()), task: None }
+            Word { what: Error, failed: true, detail: Some(failure.to_string()), task: None }
         }
-        (None, Some(_), None) => Word { what: "Pulled", failed: false, detail: None, task: None },
-        (None, None, None) => Word { what: "Pulling", failed: false, detail: None, task: None },
+        (None, Some(_), None) => Word { what: Pulled, failed: false, detail: None, task: None },
+        (None, None, None) => Word { what: Pulling, failed: false, detail: None, task: None },
     }
 }
 

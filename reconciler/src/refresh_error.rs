@@ -13,6 +13,6 @@ pub(crate) enum RefreshError {
     Records(#[from] RecordError),
     #[error("the content of configs and secrets cannot be handed over")]
     Contents(#[source] EngineError),
-    #[error("the controller ends")]
+    #[error("the controller is shutting down")]
     Ended,
 }

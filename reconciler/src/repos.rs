@@ -31,10 +31,10 @@ pub struct Repos {
 #[non_exhaustive]
 pub enum RepoError {
     /// It is there already.
-    #[error("there is a repository `{}` already", .0.display())]
+    #[error("repository `{}` already exists", .0.display())]
     Exists(PathBuf),
     /// The name is none.
-    #[error("`{0}` is no name of a source: letters, digits, `-` and `_`")]
+    #[error("`{0}` is not a valid source name: letters, digits, `-` and `_`")]
     Name(String),
     /// Git, or the file system, says no.
     #[error("cannot make the repository `{}`", path.display())]

@@ -2,7 +2,7 @@
 //! and tasks. The same invariants hold.
 
 use crate::advice::Advice;
-use crate::operation::{OperationReason, OperationState};
+use crate::operation::{OperationReason, OperationState, PastAction};
 use crate::verb::TaskVerb;
 use keel_engine::{FailureKind, StackName, VolumeSpec};
 use keel_plan::lines::Differing;
@@ -238,6 +238,8 @@ pub struct HistoryRow {
     pub times: u32,
     /// What was done, in order.
     pub actions: Vec<String>,
+    /// The same as data.
+    pub done: Vec<PastAction>,
     /// How long it took.
     pub stages: Stages,
     /// The end of the output of what failed.

@@ -208,7 +208,7 @@ async fn troubles_are_told_in_own_words() {
         (at("away.git"), "there is no Git repository at that address"),
         (at("plain"), "there is no Git repository at that address"),
         (http("away.git"), "there is no Git repository at that address"),
-        ("git://example.org/a".to_owned(), "this is no address of a repository"),
+        ("git://example.org/a".to_owned(), "this is not the address of a repository"),
         ("http://127.0.0.1:1/a.git".to_owned(), "the server cannot be reached"),
     ];
     for (url, told) in cases {

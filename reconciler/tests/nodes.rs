@@ -102,7 +102,7 @@ async fn a_silent_node_is_unknown_and_the_rest_goes_on() {
     assert_eq!(row.services, [("db".to_owned(), (0, 1)), ("web".to_owned(), (1, 1))].into());
     assert_eq!(row.notes, ["node two does not answer, so it is unknown how db.1 is"]);
     let rows = ps(&controller).await;
-    let said: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.state.as_str())).collect();
+    let said: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.state.word())).collect();
     assert_eq!(said, [("shop-db-1", "unknown"), ("shop-web-1", "running")]);
     assert_eq!((rows[0].pid, rows[0].message.as_deref()), (None, Some("node two does not answer")));
 

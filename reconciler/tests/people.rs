@@ -388,7 +388,9 @@ async fn listings_and_inspect_know_what_is_there() {
     told(controller.converge(world.up("hello"))).await;
     let rows = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await.unwrap();
     assert_eq!(rows.len(), 3);
-    assert!(rows.iter().all(|row| row.state == "running" && row.node == "here"));
+    assert!(rows.iter().all(
+        |row| row.state == keel_reconciler::ask::ContainerState::Running && row.node == "here"
+    ));
     let inspect = async |target: &str, kind: Option<InspectKind>| {
         serde_json::to_value(controller.inspect(target, kind).await.unwrap()).unwrap()
     };

@@ -148,7 +148,7 @@ fn name(sources: &Sources<'_>, files: &[Parsed], environment: &Environment) -> O
         given.or_else(|| environment.value("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty()));
     if let Some(name) = given {
         if normal_name(name) != name || name.is_empty() {
-            let message = format!("`{name}` is no name for a stack");
+            let message = format!("`{name}` is not a valid stack name");
             let hint =
                 "use lower case letters, digits, `-` and `_`, and begin with a letter or digit";
             sources.problems.add(Problem::new(Code::BadName, message).hint(hint));
@@ -225,7 +225,8 @@ fn section<T>(root: &Field<'_>, key: &str, decode: impl Fn(&Entry) -> T) -> BTre
 fn valid_name(entry: &Entry, scope: &Scope<'_>) {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if entry.key.is_empty() || !entry.key.chars().all(allowed) {
-        let message = format!("`{}` is no name: use letters, digits, `.`, `_` and `-`", entry.key);
+        let message =
+            format!("`{}` is not a valid name: use letters, digits, `.`, `_` and `-`", entry.key);
         scope.add(Problem::new(Code::BadName, message).at(entry.at.clone()));
     }
 }

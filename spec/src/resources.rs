@@ -87,7 +87,7 @@ fn named(field: &Field<'_>) -> (Option<String>, bool) {
     };
     if let Some(name) = identity.0.as_ref().filter(|name| !sound(name)) {
         let message = format!(
-            "`{name}` is no name: use letters, digits, `.`, `_` and `-`, a letter or digit first"
+            "`{name}` is not a valid name: use letters, digits, `.`, `_` and `-`, a letter or digit first"
         );
         field.given("name").as_ref().unwrap_or(field).refuse(Code::BadName, message);
     }
@@ -181,7 +181,7 @@ pub(crate) fn volume(entry: &Entry, problems: &Problems) -> Volume {
         let (name, external) = named(field);
         let beside = ["driver", "driver_opts", "labels"].into_iter().find_map(|key| field.get(key));
         if let (true, Some(other)) = (external, &beside) {
-            let message = format!("{} cannot stand beside `external`", other.name());
+            let message = format!("{} cannot be used with `external`", other.name());
             other.refuse(Code::Conflict, message);
         }
         Volume {

@@ -20,6 +20,6 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = to_daemon(context, "keel confirm").await?;
     connection.client.confirm(&args.source).await?;
-    context.screen.say(&format!("{} goes on with its newest revision", args.source));
+    context.screen.say(&format!("{} continues with its newest revision", args.source));
     Ok(Exit::Done)
 }

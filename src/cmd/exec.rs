@@ -81,7 +81,7 @@ async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     }
     match talk(talking, manner, nobody()).await? {
         End::Exited(code) => Ok(Exit::Container(code)),
-        End::Closed => Err(Failure::new("the container went away")),
+        End::Closed => Err(Failure::new("the container is gone")),
     }
 }
 

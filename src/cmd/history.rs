@@ -172,6 +172,7 @@ mod tests {
             until: "1970-01-01T00:00:07.25Z".into(),
             times: 1,
             actions: vec!["web.1 replace: image was web:1, is web:2".into()],
+            done: vec![],
             stages: Stages {
                 fetch: Some(84),
                 load: Some(3),

@@ -108,7 +108,7 @@ fn moment(word: &str, now: u64) -> Result<u64> {
     }
     match word.parse::<f64>() {
         Ok(seconds) if (0.0..1e12).contains(&seconds) => Ok((seconds * 1000.0) as u64),
-        _ => Err(Failure::usage(format!("`{word}` is no time"))
+        _ => Err(Failure::usage(format!("`{word}` is not a time"))
             .hint("write an age as 10m or 2h30m, or a time as 2026-01-31T13:45:00Z")),
     }
 }

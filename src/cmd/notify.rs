@@ -51,7 +51,7 @@ fn message(host: &str, now: u64) -> Message {
         revision: String::new(),
         author: String::new(),
         subject: String::new(),
-        reason: "somebody tries whether messages arrive".to_owned(),
+        reason: "a test of whether messages arrive".to_owned(),
         tried: String::new(),
         since: rfc3339(now),
         at: rfc3339(now),

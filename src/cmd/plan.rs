@@ -77,10 +77,10 @@ async fn planned(
     };
     subject::known(client, subject).await?;
     let report = client.plan(&targets).await?;
-    let held = report.stacks.iter().flat_map(|stack| &stack.verdicts);
-    let is_anothers = held.filter_map(|row| row.hold.as_deref()).any(|hold| hold == "owned-by");
+    let mut verdicts = report.stacks.iter().flat_map(|stack| &stack.verdicts);
+    let is_anothers = verdicts.any(VerdictRow::is_owned_by_others);
     if is_anothers && matches!(subject, Subject::Files(_)) && !client.info().await?.serve {
-        context.screen.say("what a push of it would do is known to a running `keel serve`");
+        context.screen.say("only a running `keel serve` knows what a push of it would do");
     }
     Ok((report, vec![]))
 }

@@ -107,7 +107,7 @@ mod tests {
             slot: "1".into(),
             node: "here".into(),
             image: "keel.local/hello".into(),
-            state: "running".into(),
+            state: keel_reconciler::ask::ContainerState::Running,
             status: "Up 3 minutes (healthy)".into(),
             health: "healthy".into(),
             pid: Some(42),

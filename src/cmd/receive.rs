@@ -89,7 +89,7 @@ fn look(source: &SourceConfig, commit: &str, context: &Context) -> Result<Exit> 
     // A hook's own folder is the repository.
     let repo = std::env::current_dir().map_err(|error| Failure::caused("nowhere", &error))?;
     let checked = check(&repo, quarantine.as_deref(), commit, source, &data)
-        .map_err(|error| Failure::caused("cannot look at what is pushed", &error))?;
+        .map_err(|error| Failure::caused("cannot inspect what is pushed", &error))?;
     problem::tell(&context.screen, &checked.errors, &checked.warnings);
     if checked.errors.is_empty() {
         return Ok(Exit::Done);

@@ -20,7 +20,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel resume").await?;
     for stack in &args.stacks {
         connection.client.resume(stack).await?;
-        context.screen.say(&format!("{stack} is no longer held off"));
+        context.screen.say(&format!("{stack} is no longer suspended"));
     }
     connection.close().await;
     Ok(Exit::Done)

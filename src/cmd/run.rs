@@ -90,7 +90,7 @@ async fn attached(
         tokio::select! {
             end = &mut talking => return match end? {
                 End::Exited(code) => Ok(Exit::Container(code)),
-                End::Closed => Err(Failure::new("the container went away")),
+                End::Closed => Err(Failure::new("the container is gone")),
             },
             Some(signal) = signals.recv() => send(&connection.client, &made.id, signal).await,
             // The shim does the rest: others may have the lock while it runs.

@@ -74,10 +74,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let router = router(api(&controller, &layout, true));
     let group = root::group();
     root::admit(&layout, group)
-        .map_err(|error| Failure::caused("cannot let group keel pass", &error))?;
+        .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
     let served = Served::on_socket(router, &layout.socket(), group).await?;
     context.screen.say(&format!("keel serves {described}"));
-    context.screen.paragraph("Ctrl-C ends that, and leaves the stacks running\n");
+    context.screen.paragraph("Ctrl-C stops the controller and leaves the stacks running\n");
     let ended = tokio::select! {
         ended = until_told() => ended,
         never = tell(&controller, context) => never,

@@ -176,7 +176,7 @@ fn undelivered(row: &DeliveryRow, now: u64) -> String {
     }
     let counts =
         if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
-    format!("{} is not reached{}: {}{counts}", row.name, since.unwrap_or_default(), row.why)
+    format!("{} is unreachable{}: {}{counts}", row.name, since.unwrap_or_default(), row.why)
 }
 
 fn source_notes(source: &SourceRow) -> Vec<String> {
@@ -265,13 +265,13 @@ mod tests {
         };
         assert_eq!(
             undelivered(&row, 60_000),
-            "ntfy ntfy.example.org 3f9c2a is not reached, first About a minute ago: cannot be \
+            "ntfy ntfy.example.org 3f9c2a is unreachable, first About a minute ago: cannot be \
              reached: connection refused (2 waiting, 1 given up)"
         );
         let refused = DeliveryRow { failing: None, waiting: 0, why: "answered 401".into(), ..row };
         assert_eq!(
             undelivered(&refused, 60_000),
-            "ntfy ntfy.example.org 3f9c2a is not reached: answered 401 (1 given up)"
+            "ntfy ntfy.example.org 3f9c2a is unreachable: answered 401 (1 given up)"
         );
     }
 

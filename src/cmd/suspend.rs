@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let connection = connect(context, Need::Drive, "keel suspend").await?;
     for stack in args.stacks {
-        let said = format!("{stack} is held off; `keel resume {stack}` ends that");
+        let said = format!("{stack} is suspended; `keel resume {stack}` resumes it");
         let ask = SuspendAsk { stack, by: person(), reason: args.reason.clone() };
         connection.client.suspend(&ask).await?;
         context.screen.say(&said);

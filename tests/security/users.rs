@@ -35,7 +35,7 @@ fn number_or_refusal(value: &str, called: &super::support::Called) {
     }
     let name = value.split(':').next().unwrap();
     let plain = name.chars().all(|letter| letter.is_ascii_digit());
-    assert!(plain, "{value:?} is no number, and yet somebody: {called:?}");
+    assert!(plain, "{value:?} is not a number, and yet somebody: {called:?}");
     let asked: u64 = if name.is_empty() { 0 } else { name.parse().unwrap() };
     let uid = called.stdout.split_whitespace().next().unwrap_or_default();
     assert_eq!(uid, asked.to_string(), "{value}: {called:?}");

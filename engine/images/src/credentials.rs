@@ -181,7 +181,7 @@ async fn ask_helper(helper: &str, registry: &str) -> Result<Option<Login>> {
         detail,
     };
     if !is_helper(helper) {
-        let why = "a helper's name is of letters, digits, `-`, `_` and `.`, and is no path";
+        let why = "a helper's name is of letters, digits, `-`, `_` and `.`, and is not a path";
         return Err(failed(why.to_owned()));
     }
     let mut child = tokio::process::Command::new(&program)
@@ -325,7 +325,7 @@ mod tests {
             let config = serde_json::json!({ "credHelpers": { "r.io": helper } });
             std::fs::write(&path, config.to_string()).unwrap();
             let error = Credentials::file(&path).find("r.io").await.unwrap_err();
-            assert!(error.to_string().contains("is no path"), "{helper:?}: {error}");
+            assert!(error.to_string().contains("is not a path"), "{helper:?}: {error}");
         }
         assert!(!witness.exists());
     }

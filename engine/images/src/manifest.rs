@@ -135,7 +135,7 @@ fn check_manifest(manifest: Manifest) -> Result<Manifest, String> {
             | "application/octet-stream"
     );
     if !image {
-        return Err(format!("it is no container image but `{kind}`"));
+        return Err(format!("it is not a container image but `{kind}`"));
     }
     match manifest.layers.len() {
         count if count > MOST_LAYERS => {
@@ -246,7 +246,7 @@ mod tests {
                     &part[1..]
                 ),
                 "",
-                "it is no container image but `application/vnd.cncf.helm.config.v1+json`",
+                "it is not a container image but `application/vnd.cncf.helm.config.v1+json`",
             ),
         ];
         for (text, sent_as, expected) in cases {

@@ -99,7 +99,7 @@ pub fn of_action(action: Action, reason: &Reason) -> String {
 fn of_reason(reason: &Reason, action: Action) -> String {
     match reason {
         Reason::Missing if action == Action::Start => "not running".into(),
-        Reason::Missing if action == Action::Replace => "it is defined otherwise now".into(),
+        Reason::Missing if action == Action::Replace => "its definition has changed".into(),
         Reason::Missing => "it does not exist".into(),
         Reason::Changed { differences } => {
             let all: Vec<_> =
@@ -112,7 +112,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         }
         Reason::ImageMoved { from, to } => {
             let from = from.map_or_else(|| "unknown".to_owned(), |from| from.short());
-            format!("the tag means another image now: {from} -> {}", to.short())
+            format!("the tag now points to another image: {from} -> {}", to.short())
         }
         Reason::NotPulled => "not present on this node".into(),
         Reason::Drifted { findings } => {
@@ -125,7 +125,7 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Superseded => "its successor is available".into(),
         Reason::Overtaken => "superseded by a newer revision".into(),
         Reason::SuccessorWaits => "its successor cannot begin yet".into(),
-        Reason::StopFirst => "it goes before its successor can start".into(),
+        Reason::StopFirst => "it stops before its successor can start".into(),
         Reason::Failed { cause } => format!("failed: {}", of_failure(cause)),
         Reason::BeforeDeploy { revision } => {
             format!("before revision {} is deployed", keel_engine::short(revision))

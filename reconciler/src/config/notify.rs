@@ -34,7 +34,7 @@ impl Reader {
         }
         let Some((kind, url)) = written.receivers.pop() else {
             let kinds: Vec<_> = RECEIVERS.iter().map(|kind| format!("`{kind}`")).collect();
-            self.wrong(item, format!("nobody to tell: a receiver is one of {}", kinds.join(", ")));
+            self.wrong(item, format!("no receiver is named; name one of {}", kinds.join(", ")));
             return None;
         };
         let secret_file = self.signing(&kind, written.secret_file)?;

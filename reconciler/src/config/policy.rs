@@ -45,7 +45,7 @@ impl Reader {
             self.wrong(
                 item,
                 format!(
-                    "`{text}` is no address with a port, such as `0.0.0.0:9000` or `[::]:9000`"
+                    "`{text}` is not an address with a port, such as `0.0.0.0:9000` or `[::]:9000`"
                 ),
             );
         }

@@ -166,7 +166,7 @@ impl Reader {
         let text = self.text(item)?;
         let duration = parse_duration(&text);
         if duration.is_none() {
-            self.wrong(item, format!("`{text}` is no duration, such as `90s`, `2m` or `1m30s`"));
+            self.wrong(item, format!("`{text}` is not a duration, such as `90s`, `2m` or `1m30s`"));
         }
         duration
     }
@@ -175,7 +175,7 @@ impl Reader {
         let text = self.text(item)?;
         let size = parse_size(&text).filter(|size| *size > 0);
         if size.is_none() {
-            self.wrong(item, format!("`{text}` is no size, such as `500MiB` or `2GiB`"));
+            self.wrong(item, format!("`{text}` is not a size, such as `500MiB` or `2GiB`"));
         }
         size
     }
@@ -205,7 +205,7 @@ impl Reader {
         let Some(url) = url.filter(reqwest::Url::has_host) else {
             self.wrong(
                 item,
-                "this is no URL: it begins with https:// or http://, and names a host",
+                "this is not a URL: it begins with https:// or http://, and names a host",
             );
             return None;
         };

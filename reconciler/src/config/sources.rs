@@ -44,7 +44,7 @@ impl Reader {
                 sources.extend(this.source(name, &entry.value));
             } else {
                 let words =
-                    format!("`{}` is no name of a source: letters, digits, `-` and `_`", name);
+                    format!("`{}` is not a valid source name: letters, digits, `-` and `_`", name);
                 this.wrong_key(entry, words);
             }
         });
@@ -156,7 +156,7 @@ impl Reader {
     fn url(&mut self, item: &Item) -> Option<String> {
         let url = self.text(item)?;
         if Location::parse(&url).is_none() {
-            self.wrong(item, "this is no address of a repository: http(s)://, ssh://, user@host:path, file:// or a plain path");
+            self.wrong(item, "this is not the address of a repository: http(s)://, ssh://, user@host:path, file:// or a plain path");
             return None;
         }
         Some(url)
@@ -180,7 +180,7 @@ impl Reader {
         if meant_as_range && !is_range(&text) {
             self.wrong(
                 item,
-                format!("`{text}` is no range of versions, such as `>=1.2 <2` or `1.4.x`"),
+                format!("`{text}` is not a range of versions, such as `>=1.2 <2` or `1.4.x`"),
             );
             return None;
         }
@@ -210,7 +210,7 @@ impl Reader {
         let mut pairs = BTreeMap::new();
         self.named(item, "env", |this, entry| match (&entry.key, &entry.value.node) {
             (name, _) if !is_variable(name) => {
-                this.wrong_key(entry, format!("`{name}` is no name of a variable"));
+                this.wrong_key(entry, format!("`{name}` is not a valid variable name"));
             }
             (name, Node::Scalar(scalar)) => {
                 pairs.insert(name.clone(), scalar.text.clone());

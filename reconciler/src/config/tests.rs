@@ -113,7 +113,7 @@ reports: {}
 ";
     let error = Config::parse(text, "/etc/keel/keel.yaml").unwrap_err().to_string();
     insta::assert_snapshot!(error, @r#"
-    error: `soon` is no duration, such as `90s`, `2m` or `1m30s` [E0704]
+    error: `soon` is not a duration, such as `90s`, `2m` or `1m30s` [E0704]
      --> /etc/keel/keel.yaml:2:11
       |
     2 |   settle: soon
@@ -139,7 +139,7 @@ reports: {}
     5 | listen: { api: x, webhooks: 9000 }
       |           ^^^
 
-    error: `9000` is no address with a port, such as `0.0.0.0:9000` or `[::]:9000` [E0704]
+    error: `9000` is not an address with a port, such as `0.0.0.0:9000` or `[::]:9000` [E0704]
      --> /etc/keel/keel.yaml:5:29
       |
     5 | listen: { api: x, webhooks: 9000 }
@@ -203,7 +203,7 @@ reports: {}
     14 |   h: { git: https://me@x/h, auth: { token-file: /t } }
        |                                   ^^^^^^^^^^^^^^^^^^
 
-    error: `no name` is no name of a source: letters, digits, `-` and `_` [E0704]
+    error: `no name` is not a valid source name: letters, digits, `-` and `_` [E0704]
       --> /etc/keel/keel.yaml:15:3
        |
     15 |   no name: { dir: /srv }
@@ -220,12 +220,12 @@ reports: {}
 #[test]
 fn what_could_never_work_is_refused_at_its_place() {
     let cases = [
-        ("tag: '>=new'", "`>=new` is no range of versions"),
+        ("tag: '>=new'", "`>=new` is not a range of versions"),
         ("path: [a, ../b]", "`../b` can match nothing: it leaves the source"),
         ("path: []", "the list is empty"),
-        ("max-size: 5 apples", "`5 apples` is no size"),
+        ("max-size: 5 apples", "`5 apples` is not a size"),
         ("poll: 0s", "the minimum is `100ms`"),
-        ("env: { A B: 1 }", "`A B` is no name of a variable"),
+        ("env: { A B: 1 }", "`A B` is not a valid variable name"),
     ];
     for (key, words) in cases {
         let text = format!("sources:\n  a: {{ git: https://x/a, {key} }}\n");
@@ -373,8 +373,8 @@ notify:
 #[test]
 fn receivers_and_forges_that_could_never_work_are_refused_at_their_place() {
     let notify = [
-        ("{ webhook: example.org }", "this is no URL"),
-        ("{ webhook: 'ftp://example.org/a' }", "this is no URL"),
+        ("{ webhook: example.org }", "this is not a URL"),
+        ("{ webhook: 'ftp://example.org/a' }", "this is not a URL"),
         ("{ webhook: 'https://a:b@example.org' }", "the URL names a user"),
         ("{ ntfy: 'https://ntfy.sh' }", "a topic is needed"),
         ("{ ntfy: 'https://ntfy.sh/a?auth=x' }", "a topic is needed"),
@@ -383,7 +383,7 @@ fn receivers_and_forges_that_could_never_work_are_refused_at_their_place() {
         ("{ webhook: 'https://x/a', on: failed }", "a list is needed"),
         ("{ webhook: 'https://x/a', ntfy: 'https://x/a' }", "two receivers"),
         ("{ webhook: 'https://x/a', webhook-file: /a }", "two receivers"),
-        ("{ on: [failed] }", "nobody to tell"),
+        ("{ on: [failed] }", "no receiver is named"),
         ("{ ntfy: 'https://x/a', secret-file: /a }", "`secret-file` signs a webhook's body"),
         ("{ webhok: 'https://x/a' }", "unknown key `webhok`"),
         ("https://x/a", "must be a map of keys"),
@@ -395,7 +395,10 @@ fn receivers_and_forges_that_could_never_work_are_refused_at_their_place() {
         ("git: 'https://h/r', forge: { type: gitea, token-file: /t }", "name it: `repo"),
         ("git: /srv/r, forge: { type: gitea, token-file: /t, repo: o/r }", "name it: `api"),
         ("dir: /srv/r, forge: { type: gitea, token-file: /t }", "not about `dir`"),
-        ("git: 'https://h/o/r', forge: { type: gitea, token-file: /t, api: h }", "this is no URL"),
+        (
+            "git: 'https://h/o/r', forge: { type: gitea, token-file: /t, api: h }",
+            "this is not a URL",
+        ),
         ("git: 'https://h/o/r', forge: { type: gitea, token-file: /t, repo: r }", "owner/name"),
         ("git: 'https://h/o/r', forge: { type: gitea, token-file: /t, repo: ../r }", "owner/name"),
     ];

@@ -76,7 +76,7 @@ impl TryFrom<String> for CauseKey {
             "bad" => Ok(Self::Bad { hash: rest.to_owned() }),
             "unwell" => Ok(Self::Unwell),
             "stuck" => Ok(Self::Stuck),
-            _ => Err(format!("`{text}` is no cause of an incident")),
+            _ => Err(format!("`{text}` is not a cause of an incident")),
         }
     }
 }

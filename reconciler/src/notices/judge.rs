@@ -518,11 +518,11 @@ mod tests {
             is not well  after 30 s: web.1 is unhealthy ()
             r2 Success: deployed on host
         failed, and coming back
-            failed r2 after 30 s: it exits (going back to revision r1, which is not healthy yet)
+            failed r2 after 30 s: it exits (rolling back to revision r1, which is not healthy yet)
             is not well  after 120 s: the reason ()
             r2 Failure: it exits; rolled back to r1
         failed, and back
-            failed r2 after 0 s: it exits (rolled back to revision r1, which is healthy; not tried again until its commit or its files change)
+            failed r2 after 0 s: it exits (rolled back to revision r1, which is healthy; not retried until its commit or its files change)
             r2 Failure: it exits; rolled back to r1
         failed, nothing before
             failed r2 after 0 s: it exits (nothing was good before it, so it is left as it is)
@@ -534,7 +534,7 @@ mod tests {
             well: it is healthy, rolled back to r1 by ann@host
             r2 Failure: it exits; rolled back to r1
         refused
-            was refused r3 after 0 s: compose.yaml:3:5: unknown key (what was there before runs on)
+            was refused r3 after 0 s: compose.yaml:3:5: unknown key (what was there before keeps running)
             failed  after 15 s: the reason ()
             r3 Failure: refused: compose.yaml:3:5: unknown key
         not the revision's fault
@@ -571,10 +571,7 @@ mod tests {
         }
         let held = HeldRevision { revision: "r3".into(), why: "it removes 3 of 4 stacks".into() };
         let held = SourceRecord { held: Some(held), ..SourceRecord::default() };
-        assert_eq!(
-            seen(&held, poll),
-            "waits for a person's word after 0 s: it removes 3 of 4 stacks"
-        );
+        assert_eq!(seen(&held, poll), "waits for confirmation after 0 s: it removes 3 of 4 stacks");
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn said(letter: &Notification) -> String {
 }
 
 const FAILED_R2: &str = "failed: shop: revision r2 failed on host: bad:r2 is wrong";
-const RECOVERED: &str = "recovered: shop is well again on host: it is healthy";
+const RECOVERED: &str = "recovered: shop has recovered on host: it is healthy";
 
 #[test]
 fn a_bad_push_and_its_mend_are_two_messages() {
@@ -201,7 +201,7 @@ fn fifty_that_fail_at_once_are_one_message_and_one_end() {
     story.sees(&names[49], well()).passes(10);
     assert_eq!(
         story.told(),
-        ["recovered: 50 stacks of source home are well again on host: all of them are well"]
+        ["recovered: 50 stacks of source home have recovered on host: all of them are healthy"]
     );
 }
 
@@ -224,7 +224,7 @@ fn a_stack_that_is_gone_is_over() {
     story.looked.subjects.clear();
     story.passes(10);
     let told = story.told();
-    assert_eq!(told[1], "recovered: shop is well again on host: it is no longer there");
+    assert_eq!(told[1], "recovered: shop has recovered on host: it is no longer there");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_source_is_told_of_in_its_own_words() {
     assert_eq!(story.told(), [expected]);
     story.looked.subjects.insert(Subject::Source("home".into()), well());
     story.passes(60);
-    assert_eq!(story.told(), ["recovered: source home is well again on host: it is healthy"]);
+    assert_eq!(story.told(), ["recovered: source home has recovered on host: it is healthy"]);
 }
 
 fn found(id: &str, since: u64, fixed: bool, heals: bool) -> Found {
@@ -265,8 +265,7 @@ fn drift_that_is_healed_is_one_message() {
     let at = story.now;
     story.finds(vec![found("mem_limit", at, false, true)]).passes(30);
     story.finds(vec![found("mem_limit", at, true, true)]).passes(100);
-    let healed =
-        "drift: shop drifted, and was healed on host: it was changed by hand, and was put right";
+    let healed = "drift: shop drifted, and was healed on host: it was changed by hand, and the change was undone";
     assert_eq!(story.told(), [healed]);
     for _ in 0..20 {
         let at = story.now;
@@ -289,7 +288,7 @@ fn drift_that_is_only_reported_is_told_when_found_and_when_over() {
     assert_eq!(story.told().len(), 1, "one more");
     story.finds(vec![found("a", at, true, false)]).passes(10);
     let told = story.told();
-    assert!(told.len() == 1 && told[0].contains("is as it was applied again"), "{told:?}");
+    assert!(told.len() == 1 && told[0].contains("matches what was applied again"), "{told:?}");
 }
 
 #[test]
@@ -392,12 +391,12 @@ fn a_message_reads_as_its_receiver_needs_it() {
     shop: revision 3f9c2a1b5d7e failed on host
     web.1 exited (1) 3 times
     commit 3f9c2a1b5d7e by Ann <ann@example.org>: Faster start
-    going back to revision 1b5d7e9f3f9c, which is not healthy yet
+    rolling back to revision 1b5d7e9f3f9c, which is not healthy yet
     since 1970-01-01T00:15:40Z
     `keel history show 7`
     `keel sync shop --retry`
     --
-    shop is well again on host
+    shop has recovered on host
     it is healthy
     it had lasted 6 minutes, since 1970-01-01T00:15:40Z
     --

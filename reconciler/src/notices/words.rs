@@ -37,8 +37,8 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
     };
     let many = stacks.len() > 1;
     let verb = match (news.over, many) {
-        (true, false) => "is well again",
-        (true, true) => "are well again",
+        (true, false) => "has recovered",
+        (true, true) => "have recovered",
         (false, _) => of_what(what),
     };
     let title = format!("{whose} {verb} on {host}");
@@ -71,10 +71,14 @@ pub(super) fn of_drift(
     now: u64,
 ) -> Message {
     let (title, reason) = match news.state {
-        State::Healed => ("drifted, and was healed", "it was changed by hand, and was put right"),
-        State::Unhealed => ("drifted", "it was changed by hand, and could not be put right yet"),
+        State::Healed => {
+            ("drifted, and was healed", "it was changed by hand, and the change was undone")
+        }
+        State::Unhealed => {
+            ("drifted", "it was changed by hand, and the change could not be undone yet")
+        }
         State::Reported => ("drifted", "it was changed by hand; its policy is to report that"),
-        State::Over => ("is as it was applied again", "what had drifted is right again"),
+        State::Over => ("matches what was applied again", "the drift is gone"),
     };
     let mut message = Message {
         incident: news.incident.clone(),
@@ -105,7 +109,7 @@ pub(super) fn of_what(what: What) -> &'static str {
         What::Unwell => "is not well",
         What::RollingOut => "is still being rolled out",
         What::Unreadable => "cannot be read",
-        What::AwaitsConfirmation => "waits for a person's word",
+        What::AwaitsConfirmation => "waits for confirmation",
     }
 }
 
@@ -122,7 +126,7 @@ pub(super) fn of_why(why: &Why) -> String {
         }
         Why::Readable => "it can be read".to_owned(),
         Why::Gone => "it is no longer there".to_owned(),
-        Why::AllWell => "all of them are well".to_owned(),
+        Why::AllWell => "all of them are healthy".to_owned(),
         Why::Several { reasons, more } => {
             let more = (*more > 0).then(|| format!("and {more} more"));
             reasons.iter().map(of_why).chain(more).collect::<Vec<_>>().join("; ")
@@ -133,19 +137,19 @@ pub(super) fn of_why(why: &Why) -> String {
 pub(super) fn of_tried(tried: &Tried) -> String {
     match tried {
         Tried::AsksAgain => {
-            "what was read before runs on, and it is tried again by itself".to_owned()
+            "what was read before keeps running, and it is retried automatically".to_owned()
         }
-        Tried::KeptBefore => "what was read before runs on".to_owned(),
-        Tried::KeptRunning => "what was there before runs on".to_owned(),
-        Tried::NothingRuns => "nothing of it runs".to_owned(),
+        Tried::KeptBefore => "what was read before keeps running".to_owned(),
+        Tried::KeptRunning => "what was there before keeps running".to_owned(),
+        Tried::NothingRuns => "nothing of it is running".to_owned(),
         Tried::LeftByPolicy => "it is left as it is: its policy says not to roll back".to_owned(),
         Tried::LeftAlone => "nothing was good before it, so it is left as it is".to_owned(),
         Tried::RolledBack { revision } => format!(
-            "rolled back to revision {}, which is healthy; not tried again until its commit or its files change",
+            "rolled back to revision {}, which is healthy; not retried until its commit or its files change",
             short(revision)
         ),
         Tried::RollingBack { revision } => {
-            format!("going back to revision {}, which is not healthy yet", short(revision))
+            format!("rolling back to revision {}, which is not healthy yet", short(revision))
         }
     }
 }

@@ -317,7 +317,7 @@ impl Story {
         let waits = self.waits_worth_telling(passed);
         for step in running.into_iter().chain(now.since(&self.scene)).chain(waits) {
             // Nobody listens any more: the caller went away, and so do we.
-            lines.send(step).await.map_err(|_| Refusal::invalid("nobody listens"))?;
+            lines.send(step).await.map_err(|_| Refusal::invalid("the client is gone"))?;
         }
         self.scene = now;
         for learned in &passed.plan.learned {

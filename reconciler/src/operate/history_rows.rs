@@ -35,7 +35,8 @@ fn row(stack: &StackName, entry: Entry) -> HistoryRow {
         at: rfc3339(entry.at),
         until: rfc3339(entry.until),
         times: entry.times,
-        actions: entry.actions,
+        actions: entry.actions.iter().map(ToString::to_string).collect(),
+        done: entry.actions,
         stages,
         log: entry.log,
     }

@@ -61,7 +61,7 @@ impl Controller {
             let now = Scene::of_images(&seen, &references);
             let done = over.iter().all(|(name, count)| pulls(&seen, name) >= *count);
             for step in now.since(&scene) {
-                lines.send(step).await.map_err(|_| Refusal::invalid("nobody listens"))?;
+                lines.send(step).await.map_err(|_| Refusal::invalid("the client is gone"))?;
             }
             scene = now;
             if done {

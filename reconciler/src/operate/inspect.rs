@@ -2,11 +2,11 @@
 
 use super::resolve::{listed_names, resolve};
 use super::{images, networks, ps, volumes};
-use crate::ask::{Refusal, RefusalKind};
+use crate::ask::{ContainerState, Refusal, RefusalKind};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::inspected::{
-    ContainerConfig, ContainerDetails, ContainerHealth, ContainerState, HealthLog, HostConfig,
+    ContainerConfig, ContainerDetails, ContainerHealth, HealthLog, StateDetails, HostConfig,
     ImageDetails, Inspected, InspectedContainer, InspectedImage, InspectedNetwork, InspectedPool,
     InspectedVolume, Ipam, JoinedNetwork, NetworkDetails, NetworkSettings, PortBinding,
     RestartRule, VolumeDetails,
@@ -111,11 +111,11 @@ fn why_dead(task: &ObservedTask) -> Option<String> {
     failure.map(ToString::to_string)
 }
 
-fn state(task: &ObservedTask) -> ContainerState {
+fn state(task: &ObservedTask) -> StateDetails {
     let at = |time: Option<u64>| time.map_or_else(|| NEVER.to_owned(), rfc3339);
     let is_rejected = task.phase == Phase::Rejected;
-    ContainerState {
-        status: ps::state(&task.phase).to_owned(),
+    StateDetails {
+        status: ContainerState::from(&task.phase).word().word().to_owned(),
         running: matches!(task.phase, Phase::Running | Phase::Draining),
         paused: false,
         restarting: task.phase == Phase::Backoff,

@@ -31,7 +31,7 @@ impl Controller {
         let seen = self.fleet().observe(Depth::State).await?;
         let name = spec.name.clone();
         if seen.all_networks().any(|(node, one)| *node == seen.home && one.spec.name == name) {
-            return Err(Refusal::conflict(format!("network {name} exists already")));
+            return Err(Refusal::conflict(format!("network {name} already exists")));
         }
         let wish = seen.wish_at_home(Assignment::Network { spec, wanted: Presence::Present });
         self.fleet().assign(&[wish]).await?;
@@ -43,7 +43,7 @@ impl Controller {
         match self.fleet().until(Some(Instant::now() + PATIENCE), there).await? {
             Some(None) => Ok(id_of(&name)),
             Some(Some(why)) => Err(Refusal::conflict(format!("network {name}: {why}"))),
-            None => Err(Refusal::conflict(format!("network {name} does not come"))),
+            None => Err(Refusal::conflict(format!("network {name} was not created in time"))),
         }
     }
 

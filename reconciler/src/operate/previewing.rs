@@ -267,7 +267,7 @@ async fn seen(source: &Arc<Source>, of: &PreviewOf) -> Result<Seen, Refusal> {
         }
         PreviewOf::Revision(name) => Wanted::Revision(name.clone()),
         PreviewOf::Tree { commit, tree, pack } => {
-            let pack = STANDARD.decode(pack).map_err(|_| Refusal::invalid("it is no pack"))?;
+            let pack = STANDARD.decode(pack).map_err(|_| Refusal::invalid("it is not a pack"))?;
             Wanted::Tree { commit: commit.clone(), tree: tree.clone(), pack }
         }
     };

@@ -1,7 +1,7 @@
 //! `ps`: containers, as docker lists them.
 
 use super::resolve::listed_names;
-use crate::ask::{ContainerRow, PortRow, Refusal};
+use crate::ask::{ContainerRow, ContainerState, PortRow, Refusal};
 use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;
 use crate::rows::PsAsk;
@@ -68,7 +68,7 @@ fn row(task: &ObservedTask, name: &str, command: &str, node: &NodeName, now: u64
         slot: slot.map(|slot| slot.slot.clone()).unwrap_or_default(),
         node: node.to_string(),
         image: task.spec.image.clone(),
-        state: state(&task.phase).to_owned(),
+        state: (&task.phase).into(),
         status: status(task, now),
         health: health(task.health).to_owned(),
         pid: task.pid,
@@ -87,26 +87,12 @@ fn row(task: &ObservedTask, name: &str, command: &str, node: &NodeName, now: u64
 fn unknown(row: ContainerRow) -> ContainerRow {
     let message = format!("node {} does not answer", row.node);
     ContainerRow {
-        state: "unknown".to_owned(),
+        state: ContainerState::Unknown,
         status: "Unknown".to_owned(),
         health: "none".to_owned(),
         pid: None,
         message: Some(message),
         ..row
-    }
-}
-
-/// docker's word, and those that docker has no word for.
-pub(crate) fn state(phase: &Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "pending",
-        Phase::Preparing => "preparing",
-        Phase::Ready => "created",
-        Phase::Running => "running",
-        Phase::Backoff => "restarting",
-        Phase::Draining => "draining",
-        Phase::Exited => "exited",
-        Phase::Rejected => "dead",
     }
 }
 

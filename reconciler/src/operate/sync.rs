@@ -124,7 +124,7 @@ impl Controller {
     /// Makes a repository of our own, and follows it from now on.
     pub async fn create_repo(&self, ask: RepoAsk) -> Result<RepoAnswer, Refusal> {
         if self.configured().contains_key(&ask.name) {
-            return Err(Refusal::conflict(format!("there is a source {} already", ask.name)));
+            return Err(Refusal::conflict(format!("source {} already exists", ask.name)));
         }
         let (repos, wish) = (self.settings().repos.clone(), ask.clone());
         let made = keel_blocking::run(move || {
@@ -240,7 +240,7 @@ impl Controller {
             record.confirmed.is_some()
         };
         if !self.records().change_source(source, let_through).await? {
-            return Err(Refusal::conflict(format!("source {source} holds no revision back")));
+            return Err(Refusal::conflict(format!("source {source} has no revision to confirm")));
         }
         self.hint_source_in(source, command("keel confirm"), Duration::ZERO);
         Ok(())

@@ -74,7 +74,7 @@ impl Controller {
             tasks.retain(|task| concerns(task, &ask.verb, &filled));
             if tasks.is_empty() && all > 0 {
                 return Err(Refusal::conflict(format!("container {target} has a successor")).hint(
-                    "the successor bears the name without `~`; this one goes with its turn",
+                    "the successor has the name without `~`; this one is removed once that has taken over",
                 ));
             }
             meant.push((target, tasks));

@@ -74,7 +74,7 @@ fn tried(row: &StatusRow, failed: &str, bad: &Bad) -> Option<String> {
             return (other && !is_applied).then(|| format!("revision {runs} runs on"));
         }
     };
-    Some(format!("{kept}; not tried again until its commit or its files change"))
+    Some(format!("{kept}; not retried until its commit or its files change"))
 }
 
 #[cfg(test)]
@@ -137,10 +137,10 @@ mod tests {
         ];
         let all: Vec<_> = cases.iter().filter_map(|(row, bad)| told(row, bad)).collect();
         insta::assert_snapshot!(all.join("\n"), @r"
-        1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs instead; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
-        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
-        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
-        1970-01-01T00:00:03Z r3 Ann faster: it is left as it is, by `rollback: false`; not tried again until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs instead; not retried until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not retried until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: nothing was good before it, so it is left as it is; not retried until its commit or its files change: keel history show 3, keel sync shop --retry
+        1970-01-01T00:00:03Z r3 Ann faster: it is left as it is, by `rollback: false`; not retried until its commit or its files change: keel history show 3, keel sync shop --retry
         1970-01-01T00:00:03Z r3 Ann faster: revision r1 runs on: keel history show 3
         1970-01-01T00:00:03Z r3 Ann faster: : keel history show 3
         1970-01-01T00:00:09Z   : : keel logs shop

@@ -44,7 +44,7 @@ impl Controller {
         match self.fleet().until(Some(Instant::now() + PATIENCE), there).await? {
             Some(None) => Ok(name),
             Some(Some(why)) => Err(Refusal::conflict(format!("volume {name}: {why}"))),
-            None => Err(Refusal::conflict(format!("volume {name} does not come"))),
+            None => Err(Refusal::conflict(format!("volume {name} was not created in time"))),
         }
     }
 

@@ -216,7 +216,7 @@ impl fmt::Display for OperationReason {
         match self {
             Self::AsDesired => f.write_str("everything is as desired"),
             Self::Removed => f.write_str("removed"),
-            Self::Unwatched => f.write_str("everything runs; nobody watches for how long"),
+            Self::Unwatched => f.write_str("everything runs; it is not watched until it settles"),
             Self::Failed { cause } => f.write_str(&text::of_failure(cause)),
             Self::Refused { why } => write!(f, "refused: {why}"),
             Self::Broken { error } => f.write_str(error),

@@ -92,13 +92,13 @@ fn network(message: &str) -> Option<&'static str> {
         );
     }
     if has("more than") || has("too slow") || has("takes longer") {
-        return Some("the source stays at the revision that it has, and is tried again by itself");
+        return Some("the source stays at the revision that it has, and is retried automatically");
     }
     if has("answers 5") || has("answers 429") || has("in the middle") {
-        return Some("it is tried again by itself");
+        return Some("it is retried automatically");
     }
     (has("Connection refused") || has("in time") || has("unreachable"))
-        .then_some("it is tried again by itself; is the server up, and the port in the URL right?")
+        .then_some("it is retried automatically; is the server up, and the port in the URL right?")
 }
 
 fn ssh(git: &GitConfig, message: &str) -> Words {
@@ -234,7 +234,7 @@ mod tests {
         the server cannot be reached: dns error: failed to lookup address
           does the name in the URL exist? look at this machine's DNS: `getent hosts NAME`
         the server cannot be reached: Connection refused
-          it is tried again by itself; is the server up, and the port in the URL right?
+          it is retried automatically; is the server up, and the port in the URL right?
         the server cannot be reached: invalid peer certificate: UnknownIssuer
           is it this server's certificate, and this machine's clock right? a CA of your own goes to /usr/local/share/ca-certificates, then `update-ca-certificates`
         bad packet length
@@ -242,7 +242,7 @@ mod tests {
         unknown remote object format 'sha256'
           only repositories of SHA-1 objects can be read, which is what forges make
         the server answers 503 Service Unavailable
-          it is tried again by itself
+          it is retried automatically
         the host key of `example.org` is not known: refused
           `ssh-keyscan -p 2222 example.org` prints it: compare it with what the server's owner says, then put it into `/h`
         the host key of `example.org` is not the one that is known: refused

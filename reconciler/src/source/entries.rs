@@ -66,7 +66,7 @@ pub(super) fn within(name: &OsStr, error: Failure) -> Failure {
 fn of_system(error: &Error) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::AlreadyExists => Some("its folder has a second one of that name"),
-        ErrorKind::InvalidInput => Some("where it leads to is no path"),
+        ErrorKind::InvalidInput => Some("where it leads to is not a path"),
         ErrorKind::NotFound => Some("it is a link that leads to nothing at all"),
         ErrorKind::InvalidFilename => Some("its name is too long"),
         _ => None,

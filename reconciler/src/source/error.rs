@@ -1,10 +1,13 @@
 //! Why a source cannot be read, and what to do about it.
 
 use git2::ErrorClass;
-use std::path::PathBuf;
+use keel_engine::FailureKind;
+use std::path::{Path, PathBuf};
 
 /// Folders, tags and branches that a hint names.
 const SHOWN: usize = 5;
+/// Less room than this holds no pack of a few files with its index.
+const LITTLE: u64 = 256 << 10;
 
 /// Why a source cannot be read. The cause is told in our own words.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +92,8 @@ pub enum SourceError {
     Disk {
         /// What was tried, and where.
         what: String,
+        /// The disk has no room for it.
+        full: bool,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -112,8 +117,8 @@ impl SourceError {
                 "name a Compose file, a folder with one of {}, or a folder of such folders",
                 crate::find::COMPOSE_FILES.join(", ")
             )),
-            Self::Disk { source, .. } if source.to_string().contains("No space left") => {
-                Some("the disk is full: free some room, and it goes on by itself".to_owned())
+            Self::Disk { full: true, .. } => {
+                Some("the disk is full: free some room, and it continues automatically".to_owned())
             }
             Self::NoTag { there, .. } if there.is_empty() => {
                 Some("it has no tags at all: push one".to_owned())
@@ -130,29 +135,48 @@ impl SourceError {
             Self::NoCommit { .. } => Some("was it pushed? a squashed commit is gone".to_owned()),
             Self::Credentials { .. } => Some("`keel serve --check` looks at all such files".into()),
             Self::Folder { .. } => {
-                Some("is it mounted, and readable for root? it is tried again by itself".to_owned())
+                Some("is it mounted, and readable for root? it is retried automatically".to_owned())
             }
             Self::Disk { .. } => None,
         }
     }
 }
 
-/// Whether the clone on this machine lacks or garbles what it should hold. A full disk is none.
+/// Whether the clone on this machine lacks or garbles what it should hold. A full disk is no damage.
 pub(super) fn damaged(error: &SourceError) -> bool {
     use ErrorClass::{Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib};
-    let SourceError::Disk { source, .. } = error else { return false };
+    let SourceError::Disk { full: false, source, .. } = error else { return false };
     source.downcast_ref::<git2::Error>().is_some_and(|error| {
         let kinds = [Config, Indexer, Object, Odb, Reference, Repository, Sha1, Tree, Zlib];
-        kinds.contains(&error.class()) && !full(error)
+        kinds.contains(&error.class())
     })
 }
 
-/// Whether it says that there is no room.
-pub(super) fn full(error: &git2::Error) -> bool {
-    let told = ["No space left on device", "Disk quota exceeded"];
-    told.iter().any(|words| error.message().contains(words))
+/// What failed on this machine's disk: the kernel says whether that is full.
+pub(super) fn disk(what: String, source: Box<dyn std::error::Error + Send + Sync>) -> SourceError {
+    let full = FailureKind::of(&*source) == FailureKind::DiskFull;
+    SourceError::Disk { what, full, source }
 }
 
-pub(super) fn disk(what: String, source: Box<dyn std::error::Error + Send + Sync>) -> SourceError {
-    SourceError::Disk { what, source }
+/// What libgit2 could not do (`verb`) with the clone at `path`. It hands on no error number, so the file system is
+/// asked; `written` bytes may have been given back to it by now.
+pub(super) fn clone_failed(
+    verb: &str,
+    path: &Path,
+    written: u64,
+    error: git2::Error,
+) -> SourceError {
+    let full = has_no_room(path, written);
+    let verb = if full { "write" } else { verb };
+    let what = format!("{verb} the clone `{}`", path.display());
+    SourceError::Disk { what, full, source: error.into() }
+}
+
+/// Whether the file system has no more room than what was given up, and a little.
+fn has_no_room(path: &Path, given_up: u64) -> bool {
+    let mut there = path.ancestors().map(rustix::fs::statvfs);
+    let Some(room) = there.find_map(Result::ok) else { return false };
+    let files_are_limited = room.f_files > 0;
+    room.f_bavail.saturating_mul(room.f_frsize) <= given_up.saturating_add(LITTLE)
+        || (files_are_limited && room.f_favail == 0)
 }

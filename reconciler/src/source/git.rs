@@ -8,7 +8,7 @@
 //! - A damaged clone is made anew, once for each look. A full disk is no damage.
 //! - No secret is written anywhere: see `identity`.
 
-use super::error::{damaged, disk, full};
+use super::error::{clone_failed, damaged, disk};
 use super::identity::Identity;
 use super::inventory::Submodules;
 use super::location::{Location, shown_url};
@@ -24,8 +24,10 @@ use crate::lookups::Changes;
 use git2::{
     DiffDelta, Direction, ErrorClass, FetchOptions, Oid, Remote, RemoteCallbacks, Repository,
 };
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What is fetched, and where to.
@@ -127,7 +129,7 @@ impl Git {
     pub(super) fn has_address(&self) -> Result<(), SourceError> {
         if Location::parse(&self.config.url).is_none() {
             let hint = "http(s)://, ssh://, user@host:path, file:// or a plain path".to_owned();
-            return Err(self.failed(("this is no address of a repository".into(), Some(hint))));
+            return Err(self.failed(("this is not the address of a repository".into(), Some(hint))));
         }
         Ok(())
     }
@@ -185,7 +187,7 @@ impl Git {
         }
         self.drop_clone()?;
         let made = Repository::init_bare(&path);
-        made.map_err(|error| disk(format!("make the clone `{}`", path.display()), error.into()))
+        made.map_err(|error| clone_failed("make", &path, 0, error))
     }
 
     /// All that it holds is at the server.
@@ -285,26 +287,32 @@ impl Git {
         let (mut options, mut told) = (FetchOptions::new(), RemoteCallbacks::new());
         let allowance = Allowance::present();
         // Also while deltas are unpacked, when nothing is read any more.
-        told.transfer_progress(move |_| !allowance.left().is_zero());
+        let written = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&written);
+        told.transfer_progress(move |progress| {
+            counted.set(progress.received_bytes() as u64);
+            !allowance.left().is_zero()
+        });
         options.download_tags(git2::AutotagOption::None).update_fetchhead(false);
         options.remote_callbacks(told);
         let fetched = remote.fetch(specs, Some(&mut options), Some("fetch"));
         fetched.map_err(|error| match allowance.left().is_zero() {
             true => self.failed((TOO_LONG.to_owned(), None)),
-            false => self.broke_off(error),
+            false => self.broke_off(error, written.get()),
         })
     }
 
     /// A fetch that began well: what the clone's own files are to blame for is told apart.
-    fn broke_off(&self, error: git2::Error) -> SourceError {
+    fn broke_off(&self, error: git2::Error, written: u64) -> SourceError {
         let server = [ErrorClass::Net, ErrorClass::Http, ErrorClass::Ssh, ErrorClass::Ssl];
-        if server.contains(&error.class()) { self.told(&error) } else { self.unreadable(error) }
+        match server.contains(&error.class()) {
+            true => self.told(&error),
+            false => clone_failed("read", &self.clone_path(), written, error),
+        }
     }
 
     fn unreadable(&self, error: git2::Error) -> SourceError {
-        let path = self.clone_path();
-        let what = if full(&error) { "write" } else { "read" };
-        disk(format!("{what} the clone `{}`", path.display()), error.into())
+        clone_failed("read", &self.clone_path(), 0, error)
     }
 
     fn tip(&self, remote: &Remote<'_>, branch: &str) -> Result<Oid, SourceError> {

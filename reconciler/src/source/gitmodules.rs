@@ -109,7 +109,7 @@ pub(super) fn address(source: &str, parent: &str, written: &str) -> Result<Addre
     };
     let shown = shown_url(&url);
     match Location::parse(&url) {
-        None => Err(format!("`{shown}` is no address of a repository")),
+        None => Err(format!("`{shown}` is not the address of a repository")),
         Some(Location::Local) => {
             Err(format!("`{shown}` is a path of this machine, and nothing in Git may name one"))
         }

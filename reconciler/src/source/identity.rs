@@ -73,7 +73,7 @@ impl Identity {
 fn secret(file: &Path) -> Result<String, (PathBuf, io::Error)> {
     let text = read_secret(file).and_then(|bytes| {
         String::from_utf8(bytes)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text"))
     });
     text.map_err(|error| (file.to_owned(), error))
 }

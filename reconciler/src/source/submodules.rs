@@ -250,7 +250,7 @@ impl Look<'_> {
 fn put(fresh: &Path, root: &Path, path: &Path) -> io::Result<()> {
     for above in path.ancestors().filter(|above| !above.as_os_str().is_empty()) {
         if !root.join(above).symlink_metadata()?.is_dir() {
-            let words = format!("`{}` is no folder", above.display());
+            let words = format!("`{}` is not a folder", above.display());
             return Err(io::Error::other(words));
         }
     }

@@ -167,7 +167,7 @@ impl Unrun<'_> {
                     self.refuse(Code::MissingKey, &watch.span, message, None);
                 }
                 Some(action) if !ACTIONS.contains(&action) => {
-                    let message = format!("`{action}` is no action of a watch");
+                    let message = format!("`{action}` is not an action of a watch");
                     let at = watch.get("action").map_or(&watch.span, |item| &item.span);
                     let hint = nearest::hint(action, ACTIONS);
                     self.refuse(Code::BadValue, at, message, hint);

@@ -238,7 +238,7 @@ mod tests {
             );
         }
         for path in HARMLESS.iter().chain(GUARDED.iter().map(|(path, _)| path)) {
-            assert!(known.iter().any(|known| known == path), "`{path}` is no key");
+            assert!(known.iter().any(|known| known == path), "`{path}` is not a key");
         }
     }
 }

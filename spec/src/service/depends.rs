@@ -90,7 +90,7 @@ fn dependency(field: &Field<'_>) -> Option<Dependency> {
     if let Some(word) = words.into_iter().find(|word| field.path == format!("depends_on.{word}"))
         && field.item.text().is_some()
     {
-        let message = format!("{} is no service", field.name());
+        let message = format!("{} is not a service", field.name());
         let problem = Problem::new(Code::WrongType, message).at(field.key.clone());
         field.scope.add(problem.hint(format!("indent `{word}` below the service it is about")));
         return None;

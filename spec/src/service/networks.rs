@@ -107,7 +107,7 @@ impl NetworkMode {
             return Self::attached(networks.map(|(entries, _)| entries).unwrap_or_default());
         };
         if let Some((_, field)) = networks.filter(|(entries, _)| !entries.is_empty()) {
-            let message = format!("{} cannot stand beside `network_mode`", field.name());
+            let message = format!("{} cannot be used with `network_mode`", field.name());
             field.refuse(Code::Conflict, message);
         }
         let Some(text) = mode.text() else { return Self::default() };

@@ -125,7 +125,7 @@ fn hold_unusual(field: &Field<'_>, port: &Port) {
 pub(crate) fn short(text: &str) -> Result<Vec<Port>, Fault> {
     let end = text.rfind('/').unwrap_or(text.len());
     let protocol = text.get(end + 1..).map_or(Ok(Protocol::Tcp), |name| {
-        protocol(name).ok_or_else(|| (format!("`{name}` is no protocol"), end + 1..text.len()))
+        protocol(name).ok_or_else(|| (format!("`{name}` is not a protocol"), end + 1..text.len()))
     })?;
     let target_at = text[..end].rfind(':').map_or(0, |colon| colon + 1);
     let target = range(text, target_at..end)?;
@@ -145,7 +145,7 @@ pub(crate) fn short(text: &str) -> Result<Vec<Port>, Fault> {
 
 fn address(text: &str) -> Result<IpAddr, Fault> {
     let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    plain.parse().map_err(|_| (format!("`{text}` is no IP address"), 0..text.len()))
+    plain.parse().map_err(|_| (format!("`{text}` is not an IP address"), 0..text.len()))
 }
 
 /// A port, or a range of them, both ends included.
@@ -153,7 +153,7 @@ fn range(text: &str, part: Range<usize>) -> Result<(u16, u16), Fault> {
     let words = &text[part.clone()];
     let fault = || match words.is_empty() {
         true => ("a port is missing".to_owned(), part.clone()),
-        false => (format!("`{words}` is no port"), part.clone()),
+        false => (format!("`{words}` is not a port"), part.clone()),
     };
     let port = |word: &str| word.parse::<u16>().ok().filter(|port| *port > 0);
     let (first, last) = match words.split_once('-') {
@@ -319,12 +319,12 @@ mod tests {
             ("80-82:8080-8082", "80>8080/tcp 81>8081/tcp 82>8082/tcp"),
             ("3000-3001", "any>3000/tcp any>3001/tcp"),
             ("8000-9000:80", "8000..9000>80/tcp"),
-            ("127.0.1:8080:80", r#"`127.0.1` is no IP address @ "127.0.1""#),
+            ("127.0.1:8080:80", r#"`127.0.1` is not an IP address @ "127.0.1""#),
             ("80-82:80-81", r#"the two ranges have different lengths @ "80-82:80-81""#),
             ("82-80", r#"the range `82-80` runs backwards @ "82-80""#),
-            ("8080:http", r#"`http` is no port @ "http""#),
-            ("80:99999", r#"`99999` is no port @ "99999""#),
-            ("80:80/icmp", r#"`icmp` is no protocol @ "icmp""#),
+            ("8080:http", r#"`http` is not a port @ "http""#),
+            ("80:99999", r#"`99999` is not a port @ "99999""#),
+            ("80:80/icmp", r#"`icmp` is not a protocol @ "icmp""#),
             ("", r#"a port is missing @ """#),
             ("80:", r#"a port is missing @ """#),
         ];

@@ -97,7 +97,7 @@ impl Process {
 fn stop_signal(field: &Field<'_>) -> Option<String> {
     let text = field.loose_text()?;
     if !text.is_empty() && signal::number(&text).is_none() {
-        let message = format!("{} is `{text}`, which is no signal", field.name());
+        let message = format!("{} is `{text}`, which is not a signal", field.name());
         let problem = Problem::new(Code::BadValue, message).at(field.place().clone());
         field.scope.add(Problem { hint: nearest_signal(&text), ..problem });
     }

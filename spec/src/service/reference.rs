@@ -18,12 +18,12 @@ pub(crate) fn fault(image: &str) -> Option<(String, Option<String>)> {
     let whole = whole.strip_suffix(':').unwrap_or(whole);
     match whole.parse::<Reference>().err()?.problem {
         ReferenceProblem::Digest(_) => said("its digest is not of the form `sha256:HEX`"),
-        ReferenceProblem::Tag(tag) => Some((format!("`{tag}` is no tag"), None)),
+        ReferenceProblem::Tag(tag) => Some((format!("`{tag}` is not a tag"), None)),
         ReferenceProblem::Component(part) if part.is_empty() => {
             said("a part of its name is missing")
         }
         ReferenceProblem::Component(part) => {
-            Some((format!("`{part}` is no name of an image"), None))
+            Some((format!("`{part}` is not a valid image name"), None))
         }
         ReferenceProblem::Uppercase(_) => Some(capitals(image)),
         other => Some((other.to_string(), None)),

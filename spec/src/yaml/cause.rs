@@ -155,7 +155,7 @@ fn no_key(lines: &Lines<'_>, line: Line<'_>) -> Cause {
 fn wide_colon(line: Line<'_>) -> Option<Cause> {
     let (key, value) = line.content.split_once('：')?;
     let written = format!("{key}: {}", value.trim_start());
-    Some(line.cause("`：` is no `:`", format!("write `{}`", written.trim_end())))
+    Some(line.cause("`：` is not `:`", format!("write `{}`", written.trim_end())))
 }
 
 fn no_dash(line: Line<'_>) -> Cause {

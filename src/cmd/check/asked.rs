@@ -142,7 +142,7 @@ fn of_tree(source: &SourceConfig, git: &GitConfig, context: &Context) -> Result<
     let tree = WorkTree::around(&settled(Path::new(".")))
         .map_err(|error| Failure::caused("cannot read the work tree", &error))?;
     let tree = tree.ok_or_else(|| {
-        Failure::new(format!("source {name} is a repository, and this is no work tree of one"))
+        Failure::new(format!("source {name} is a repository, and this is not a work tree of one"))
             .hint(format!("`keel plan {name} --revision BRANCH` looks at what is pushed"))
     })?;
     let layout = root::layout(&context.global.root);

@@ -4,7 +4,7 @@
 //! - A container that crashes again and again is told of when that begins, then each time that its
 //!   restarts have doubled, and once when it has held out longer than it used to.
 
-use keel_reconciler::ask::ContainerRow;
+use keel_reconciler::ask::{ContainerRow, ContainerState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whoever runs for less has not come back.
@@ -82,7 +82,7 @@ impl Containers {
 
 impl Told {
     fn first(row: &ContainerRow) -> Self {
-        let crashing = (row.state == "restarting").then(|| Crashing::begin(row));
+        let crashing = (row.state == ContainerState::Restarting).then(|| Crashing::begin(row));
         Self { name: row.name.clone(), stack: row.stack.clone(), word: word(row), crashing }
     }
 
@@ -90,21 +90,21 @@ impl Told {
         self.name.clone_from(&row.name);
         let word = word(row);
         let Some(crashing) = &mut self.crashing else {
-            self.crashing = (row.state == "restarting").then(|| Crashing::begin(row));
+            self.crashing = (row.state == ContainerState::Restarting).then(|| Crashing::begin(row));
             return self.tell(word);
         };
         crashing.count(row, now);
-        match row.state.as_str() {
-            "running" if crashing.is_over(row, now) => {
+        match row.state {
+            ContainerState::Running if crashing.is_over(row, now) => {
                 let crashes = crashing.crashes;
                 self.crashing = None;
                 self.word.clone_from(&word);
                 let now = if word == "started" { "runs" } else { &word };
                 Some(format!("{now} again, after {} restarts", crashes.max(1)))
             }
-            "running" if row.health == "unhealthy" => self.tell(word),
-            "running" => None,
-            "restarting" => {
+            ContainerState::Running if row.health == "unhealthy" => self.tell(word),
+            ContainerState::Running => None,
+            ContainerState::Restarting => {
                 let crashes = crashing.told()?;
                 self.word.clone_from(&word);
                 Some(format!("{word}, restarted {crashes} times"))
@@ -135,12 +135,12 @@ impl Crashing {
         let more = row.restarts.checked_sub(self.counted).unwrap_or(row.restarts);
         (self.crashes, self.counted) = (self.crashes.saturating_add(more), row.restarts);
         // One that ran and crashed between two looks has not held out.
-        let ran = self.since.filter(|_| more > 0 || row.state != "running");
+        let ran = self.since.filter(|_| more > 0 || row.state != ContainerState::Running);
         if let Some(since) = ran {
             self.longest = self.longest.max(now.saturating_sub(since));
             self.since = None;
         }
-        if row.state == "running" {
+        if row.state == ContainerState::Running {
             self.since.get_or_insert(now);
         }
     }
@@ -166,18 +166,19 @@ impl Crashing {
 /// A container in a word or two.
 fn word(row: &ContainerRow) -> String {
     let code = row.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
-    match (row.state.as_str(), row.health.as_str()) {
-        ("running", "healthy" | "unhealthy") => row.health.clone(),
-        ("running", _) => "started".to_owned(),
-        ("exited" | "restarting", _) => format!("{}{code}", row.state),
-        ("dead", _) => match &row.message {
+    use ContainerState::{Dead, Exited, Pending, Preparing, Restarting, Running};
+    match (row.state, row.health.as_str()) {
+        (Running, "healthy" | "unhealthy") => row.health.clone(),
+        (Running, _) => "started".to_owned(),
+        (Exited | Restarting, _) => format!("{}{code}", row.state.word()),
+        (Dead, _) => match &row.message {
             Some(why) => format!("cannot be started: {why}"),
             None => "cannot be started".to_owned(),
         },
-        ("pending" | "preparing", _) if row.message.is_some() => {
+        (Pending | Preparing, _) if row.message.is_some() => {
             format!("waits: {}", row.message.as_deref().unwrap_or_default())
         }
-        (state, _) => state.to_owned(),
+        (state, _) => state.word().to_owned(),
     }
 }
 
@@ -189,26 +190,26 @@ mod tests {
     /// One that crashes after so many seconds, as often as is said; then it holds out.
     fn story(check: &str, seconds: u64, crashes: u32) -> Vec<String> {
         let (mut containers, mut told, mut now) = (Containers::default(), vec![], 0);
-        let mut look = |state: &str, health: &str, restarts: u32, wait: u64| {
+        let mut look = |state: ContainerState, health: &str, restarts: u32, wait: u64| {
             now += wait * 1_000;
             let row = ContainerRow {
-                state: state.into(),
+                state,
                 health: health.into(),
-                exit_code: (state == "restarting").then_some(1),
+                exit_code: (state == ContainerState::Restarting).then_some(1),
                 restarts,
                 ..container()
             };
             let lines = containers.look(&[row], now);
             told.extend(lines.into_iter().map(|line| format!("{} s: {line}", now / 1_000)));
         };
-        look("running", check, 0, 0);
+        look(ContainerState::Running, check, 0, 0);
         for crash in 0..crashes {
-            look("restarting", "none", crash, seconds);
-            look("running", "starting", crash + 1, 1);
-            look("running", check, crash + 1, 0);
+            look(ContainerState::Restarting, "none", crash, seconds);
+            look(ContainerState::Running, "starting", crash + 1, 1);
+            look(ContainerState::Running, check, crash + 1, 0);
         }
         for _ in 0..200 {
-            look("running", check, crashes, 1);
+            look(ContainerState::Running, check, crashes, 1);
         }
         told
     }
@@ -243,16 +244,22 @@ mod tests {
     #[test]
     fn one_that_gives_up_says_so() {
         let mut containers = Containers::default();
-        let row = |state: &str, code| ContainerRow {
-            state: state.into(),
+        let row = |state, code| ContainerRow {
+            state,
             health: "none".into(),
             exit_code: Some(code),
             ..container()
         };
         let look = |containers: &mut Containers, row| containers.look(&[row], 0).join("");
-        assert_eq!(look(&mut containers, row("restarting", 1)), "hello-web-1: restarting (1)");
+        assert_eq!(
+            look(&mut containers, row(ContainerState::Restarting, 1)),
+            "hello-web-1: restarting (1)"
+        );
         assert!(containers.crash("hello") && !containers.crash("other"));
-        assert_eq!(look(&mut containers, row("exited", 1)), "hello-web-1: exited (1)");
+        assert_eq!(
+            look(&mut containers, row(ContainerState::Exited, 1)),
+            "hello-web-1: exited (1)"
+        );
         assert!(!containers.crash("hello"));
         assert_eq!(containers.look(&[], 0), ["hello-web-1: removed"]);
     }

@@ -50,7 +50,7 @@ pub async fn listen(
         .await
         .map_err(|error| Failure::caused(format!("cannot listen on {address}"), &error))?;
     let names: Vec<_> = hooks.iter().map(|hook| format!("/hooks/{}", hook.name)).collect();
-    context.screen.say(&format!("webhooks are heard on {address}: {}", names.join(", ")));
+    context.screen.say(&format!("listening for webhooks on {address}: {}", names.join(", ")));
     let (controller, screen) = (controller.clone(), context.screen.clone());
     let quiet = Quiet::default();
     let told = move |told: Told| match told {

@@ -60,7 +60,7 @@ impl Told {
                 let was_away = self.last.take().is_some();
                 return was_away.then(|| format!("{key}: arrives again"));
             }
-            Verdict::Later { why, .. } => (why, "it is tried again by itself"),
+            Verdict::Later { why, .. } => (why, "it is retried automatically"),
             Verdict::Refused { why } => (why, "that message is given up"),
         };
         let news = self.last.as_ref() != Some(why);
@@ -79,7 +79,7 @@ mod tests {
         let away = Verdict::Later { why: "hangs".into(), wait: None };
         assert_eq!(
             told.line("ntfy", &away).as_deref(),
-            Some("ntfy: hangs; it is tried again by itself")
+            Some("ntfy: hangs; it is retried automatically")
         );
         assert_eq!(told.line("ntfy", &away), None);
         assert_eq!(told.line("ntfy", &Verdict::Done).as_deref(), Some("ntfy: arrives again"));

@@ -325,7 +325,7 @@ pub mod samples {
             slot: "1".into(),
             node: String::new(),
             image: String::new(),
-            state: "running".into(),
+            state: keel_reconciler::ask::ContainerState::Running,
             status: String::new(),
             health: "healthy".into(),
             pid: None,

@@ -34,7 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let (host, path, branch) = (root::node(), &made.path, &ask.branch);
     context.screen.say(&format!("push to it:  git push ssh://root@{host}{path} {branch}"));
     context.screen.say(&format!(
-        "others than root need group keel, and: git config --system --add safe.directory {path}"
+        "users other than root need group keel, and: git config --system --add safe.directory {path}"
     ));
     if !made.served {
         context

@@ -33,7 +33,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
     }
     let url = url(args.base.as_deref(), config.listen.webhooks, root::node().as_str(), &args.name);
     context.screen.data(&text(&url, webhook, &secret, forge))?;
-    context.screen.say("a hook may get lost: the source is polled all the same");
+    context.screen.say("a webhook may get lost, so the source is still polled");
     Ok(Exit::Done)
 }
 
@@ -59,7 +59,8 @@ fn secret(webhook: &WebhookConfig) -> Result<String> {
         Failure::caused(format!("cannot read the secret in `{file}`"), &error)
             .hint(format!("make one: (umask 077; openssl rand -hex 32 > {file})"))
     })?;
-    String::from_utf8(bytes).map_err(|_| Failure::new(format!("the secret in `{file}` is no text")))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(format!("the secret in `{file}` is not text")))
 }
 
 fn url(base: Option<&str>, listen: Option<SocketAddr>, host: &str, name: &str) -> String {

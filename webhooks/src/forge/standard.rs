@@ -19,12 +19,12 @@ pub(super) fn begin(asked: &Asked<'_>) -> Result<Check, &'static str> {
     let id = asked.header("webhook-id").ok_or(unsigned)?;
     let timestamp = asked.header("webhook-timestamp").ok_or(unsigned)?;
     let signatures = asked.header("webhook-signature").ok_or(unsigned)?;
-    let sent: u64 = timestamp.parse().map_err(|_| "its time is no number")?;
+    let sent: u64 = timestamp.parse().map_err(|_| "its time is not a number")?;
     if sent.abs_diff(asked.now) > SKEW {
         return Err("its time is more than five minutes off: a replay, or a wrong clock");
     }
     let key = asked.secret.strip_prefix(PREFIX).unwrap_or(asked.secret);
-    let key = STANDARD.decode(key).map_err(|_| "our secret is no key: whsec_ and base64")?;
+    let key = STANDARD.decode(key).map_err(|_| "our secret is not a key: whsec_ and base64")?;
     let of_v1 = signatures.split(' ').filter_map(|one| one.strip_prefix("v1,"));
     let expected: Vec<_> = of_v1.filter_map(|one| STANDARD.decode(one).ok()).collect();
     if expected.is_empty() {

@@ -43,7 +43,7 @@ pub fn give_inside(root: &Root, channel: &Channel) -> Result<(), Failure> {
     // What a container put there in its place may be anything.
     let kind = rustix::fs::fstatfs(&terminals).step("look at the container's /dev/pts")?;
     if kind.f_type != DEVPTS {
-        return Err(Failure::at("make a terminal", "the container's /dev/pts is no devpts"));
+        return Err(Failure::at("make a terminal", "the container's /dev/pts is not a devpts"));
     }
     let (master, slave) = make(&terminals)?;
     channel.terminal(master.as_fd()).step("hand the terminal over")?;

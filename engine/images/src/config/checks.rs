@@ -91,7 +91,9 @@ fn volumes(config: &ImageConfig) -> Result<(), String> {
             return Err(format!("Volumes has the path `{volume}`, which is the kernel's"));
         }
         if !clean.starts_with('/') || clean == "/" {
-            return Err(format!("Volumes has the path `{volume}`, which is no folder below `/`"));
+            return Err(format!(
+                "Volumes has the path `{volume}`, which is not a folder below `/`"
+            ));
         }
     }
     Ok(())
@@ -151,10 +153,10 @@ mod tests {
                 json!({"WorkingDir": "a".repeat(5000)}),
                 "WorkingDir has a path of more than 4095 bytes",
             ),
-            (volume("/"), "Volumes has the path `/`, which is no folder below `/`"),
-            (volume("//./"), "Volumes has the path `//./`, which is no folder below `/`"),
-            (volume(""), "Volumes has the path ``, which is no folder below `/`"),
-            (volume("data"), "Volumes has the path `data`, which is no folder below `/`"),
+            (volume("/"), "Volumes has the path `/`, which is not a folder below `/`"),
+            (volume("//./"), "Volumes has the path `//./`, which is not a folder below `/`"),
+            (volume(""), "Volumes has the path ``, which is not a folder below `/`"),
+            (volume("data"), "Volumes has the path `data`, which is not a folder below `/`"),
             (volume("/data/.."), "Volumes has the path `/data/..`, which holds `..`"),
             (volume("/proc"), "Volumes has the path `/proc`, which is the kernel's"),
             (

@@ -23,7 +23,7 @@ pub enum Misled {
 impl fmt::Display for Misled {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Self::Scheme => "that is no http:// or https:// URL",
+            Self::Scheme => "that is not an http:// or https:// URL",
             Self::Downgrade => "that leaves HTTPS for plain HTTP",
             Self::UserInfo => "that URL holds a user name or password",
             Self::Forbidden => "no request goes to link-local and metadata addresses",

@@ -125,7 +125,7 @@ impl<R: Read> Archive<R> {
         let sum: u32 = bytes[..148].iter().chain(&bytes[156..]).map(|byte| u32::from(*byte)).sum();
         match header.cksum()? == sum + 8 * u32::from(b' ') {
             true => Ok(Some(header)),
-            false => Err(broken("a header's checksum is wrong: this is no tar archive")),
+            false => Err(broken("a header's checksum is wrong: this is not a tar archive")),
         }
     }
 

@@ -63,7 +63,7 @@ pub fn of_ending(ending: &Ending) -> String {
         Ending::OutOfMemory => "ran out of its memory limit".into(),
         Ending::Exited { code, message: Some(why) } => format!("exited ({code}: {why})"),
         Ending::Exited { code, message: None } => format!("exited ({code})"),
-        Ending::Unseen => "ended, nobody saw how".into(),
+        Ending::Unseen => "ended in an unknown way".into(),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn of_activity(activity: &Activity) -> String {
             format!("waits for job {service} of revision {revision} to end")
         }
         Activity::RecreatingNetwork { network } => format!("network {network} is being recreated"),
-        Activity::LettingGoOfPort { holder, port } => format!("{holder} lets go of port {port}"),
+        Activity::LettingGoOfPort { holder, port } => format!("{holder} releases port {port}"),
         Activity::TasksOnNetwork => "tasks are still on it".into(),
         Activity::TasksMountVolume => "tasks still mount it".into(),
     }
@@ -102,12 +102,12 @@ pub fn of_activity(activity: &Activity) -> String {
 pub fn of_kept(because: &KeptBecause) -> String {
     match because {
         KeptBecause::Data => "it is data".into(),
-        KeptBecause::DefinedOtherwise => "it is defined otherwise, but it is data".into(),
+        KeptBecause::DefinedOtherwise => "its definition has changed, but it is data".into(),
         KeptBecause::DataLeftSource => "it is not in the source, but it is data".into(),
         KeptBecause::PruneOff => "it is not in the source, but prune is off".into(),
         KeptBecause::TasksOnNetwork => "it is not in the source, but tasks are still on it".into(),
         KeptBecause::UntilGood => "it goes once this revision is good".into(),
-        KeptBecause::NothingDesired => "nothing says what this stack shall be".into(),
+        KeptBecause::NothingDesired => "the stack has no desired state".into(),
         KeptBecause::NotAsked => "it is not among the services asked for".into(),
         KeptBecause::Needs(needs) => of_needs(needs),
     }

@@ -457,7 +457,7 @@ fn a_moved_tag_replaces_once_and_only_when_asked() {
     std::sync::Arc::make_mut(&mut world.node.seen.images[0]).digest = Some(moved);
     insta::assert_snapshot!(world.shown(), @"web.1: hold: converged");
     world.asked.resolve = true;
-    insta::assert_snapshot!(world.shown(), @"web.1: replace: the tag means another image now: ea996a051ac1 -> 5edd1832df25");
+    insta::assert_snapshot!(world.shown(), @"web.1: replace: the tag now points to another image: ea996a051ac1 -> 5edd1832df25");
     let world = world.converge();
     assert_eq!(world.standing.pins["nginx:1"], moved);
     assert_eq!(world.running(), "shop-web-1=nginx:1");

@@ -96,7 +96,7 @@ impl<'a> Vigil<'a> {
             standing.stopped.contains(&format!("{}.{}", slot.service, slot.slot))
         });
         if stopped && task.goal >= Goal::Stopped {
-            let words = format!("container {} was stopped meanwhile", awaited.name);
+            let words = format!("container {} was stopped in the meantime", awaited.name);
             return Err(Refusal::conflict(words));
         }
         match task.phase {
@@ -216,7 +216,7 @@ fn is_vain(task: &ObservedTask) -> bool {
 }
 
 fn gone() -> Refusal {
-    Refusal::conflict("the container was removed meanwhile")
+    Refusal::conflict("the container was removed in the meantime")
 }
 
 fn rejected(task: &ObservedTask) -> Refusal {
