@@ -1,7 +1,7 @@
 //! From the configured receivers and forges to what they are sent, and how.
 
 use keel_names::Digest;
-use keel_notify::{CommitStatus, Forge, Http, Message, Receiver, State, Target, Verdict};
+use keel_notify::{CommitStatus, DeliveryResult, Forge, Http, Message, Receiver, State, Target};
 use keel_reconciler::config::{
     Api, Config, ForgeConfig, NotifyConfig, SourceConfig, UrlFrom, read_secret,
 };
@@ -76,7 +76,7 @@ fn forge(source: &SourceConfig, config: &ForgeConfig) -> Option<Addressee> {
 
 impl Addressee {
     /// Sends a letter of the controller on this host.
-    pub async fn send(&self, letter: &Notification, http: &Http, host: &str) -> Verdict {
+    pub async fn send(&self, letter: &Notification, http: &Http, host: &str) -> DeliveryResult {
         match &letter.content {
             Content::Message(news) => self.tell(&message(&letter.id, news, host), http).await,
             Content::Commit(state) => self.post(&status(state), http).await,
@@ -84,7 +84,7 @@ impl Addressee {
     }
 
     /// Sends a message.
-    pub async fn tell(&self, message: &Message, http: &Http) -> Verdict {
+    pub async fn tell(&self, message: &Message, http: &Http) -> DeliveryResult {
         let By::Receiver { receiver, config } = &self.way else { return not_theirs() };
         let config = config.clone();
         match keel_blocking::run(move || target(&config)).await {
@@ -96,7 +96,7 @@ impl Addressee {
         }
     }
 
-    async fn post(&self, status: &CommitStatus, http: &Http) -> Verdict {
+    async fn post(&self, status: &CommitStatus, http: &Http) -> DeliveryResult {
         let By::Forge { forge, api, repo, token } = &self.way else { return not_theirs() };
         let token = token.clone();
         match keel_blocking::run(move || text(&token)).await {
@@ -110,12 +110,12 @@ impl Addressee {
 }
 
 /// It was written for another kind.
-fn not_theirs() -> Verdict {
-    Verdict::Refused { why: "it is for somebody else".to_owned() }
+fn not_theirs() -> DeliveryResult {
+    DeliveryResult::Refused { why: "it is for somebody else".to_owned() }
 }
 
 /// Read anew for each letter, so that a new secret counts at once.
-fn target(config: &NotifyConfig) -> Result<Target, Verdict> {
+fn target(config: &NotifyConfig) -> Result<Target, DeliveryResult> {
     let url = match &config.url {
         UrlFrom::Text(url) => url.clone(),
         UrlFrom::File(file) => text(file)?,
@@ -126,17 +126,17 @@ fn target(config: &NotifyConfig) -> Result<Target, Verdict> {
 }
 
 /// One that cannot be read may be there later.
-fn secret(file: &Path) -> Result<Vec<u8>, Verdict> {
+fn secret(file: &Path) -> Result<Vec<u8>, DeliveryResult> {
     read_secret(file).map_err(|error| {
         let why = format!("its file `{}` cannot be used: {error}", file.display());
-        Verdict::Later { why, wait: None }
+        DeliveryResult::Later { why, wait: None }
     })
 }
 
-fn text(file: &Path) -> Result<String, Verdict> {
+fn text(file: &Path) -> Result<String, DeliveryResult> {
     String::from_utf8(secret(file)?).map_err(|_| {
         let why = format!("its file `{}` holds no text", file.display());
-        Verdict::Later { why, wait: None }
+        DeliveryResult::Later { why, wait: None }
     })
 }
 

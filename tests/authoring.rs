@@ -167,7 +167,7 @@ fn a_repository_is_checked_from_its_root() {
     let (code, out, err) = said(&["lab"]);
     assert!(code == Some(0) && out.contains("deep/c"), "{out}{err}");
     let (code, _, err) = said(&["home"]);
-    assert!(code == Some(1) && err.contains("no work tree"), "{err}");
+    assert!(code == Some(1) && err.contains("not a work tree"), "{err}");
     let git = std::process::Command::new("git").args(["init", "-q"]).current_dir(root).status();
     assert!(git.expect("git is installed").success());
     let (code, out, err) = said(&["home"]);

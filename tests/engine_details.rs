@@ -66,8 +66,8 @@ networks: { theirs: { external: true, name: fix_default } }
     let more = host.write("more/compose.yaml", later);
     let more = more.parent().unwrap().to_str().unwrap().to_owned();
     let said = host.keel(&["up", "-d", &more]);
-    let hint = "is taken by fix-early-1; where fix-early-1 does not ask for it, \
-                `keel stop fix-early-1` and `keel start fix-early-1` give it another one";
+    let hint = "is taken by fix-early-1; choose another `ipv4_address`; if fix-early-1 has the \
+                address by chance, `keel stop fix-early-1` and `keel start fix-early-1` give it another one";
     assert!(said.stderr.contains(hint), "{said:?}");
     host.keel(&["stop", "-t", "0", "fix-early-1"]).ok();
     host.keel(&["start", "fix-early-1"]).ok();

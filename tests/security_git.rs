@@ -103,7 +103,10 @@ fn an_address_is_never_an_option_or_a_command() {
             host.write("refused.yaml", &format!("sources:\n  a: {{ git: {} }}\n", quoted(&url)));
         let checked = host.keel(&["--config", &config.display().to_string(), "serve", "--check"]);
         let all = checked.stdout + &checked.stderr;
-        assert!(checked.code == 1 && all.contains("no address of a repository"), "{url:?}: {all}");
+        assert!(
+            checked.code == 1 && all.contains("not the address of a repository"),
+            "{url:?}: {all}"
+        );
     }
 
     // These are plain data: addresses of repositories that do not exist.

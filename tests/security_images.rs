@@ -67,11 +67,11 @@ answer("/token", body=b'{"token": "t"}')
         assert!(said.contains("auth-hosts: ["), "{name}: {said}");
     }
     for (name, why) in [
-        ("realm-file", "no http:// or https:// URL"),
+        ("realm-file", "not an http:// or https:// URL"),
         ("realm-metadata", "link-local and metadata"),
         ("realm-user", "a user name or password"),
         ("user", "a user name or password"),
-        ("scheme", "no http:// or https:// URL"),
+        ("scheme", "not an http:// or https:// URL"),
         ("loop", "too many redirects"),
         ("away-basic", "refuses access"),
         ("away-bearer", "refuses access"),

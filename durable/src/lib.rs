@@ -10,6 +10,7 @@
 //!   one's place there. So whatever ends something, or makes room, can note that it does.
 
 mod boot;
+mod free_room;
 mod hold;
 mod late;
 mod remembered;
@@ -18,6 +19,7 @@ mod stamp;
 mod told;
 
 pub use boot::boot_id;
+pub use free_room::free_room;
 pub use hold::Hold;
 pub use late::{Late, Stored};
 pub use remembered::Remembered;

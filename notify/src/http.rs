@@ -1,7 +1,7 @@
 //! The only place that speaks to the network.
 
 use crate::limits::{BODY, CONNECT, LONGEST_WAIT, WHOLE};
-use crate::request::{Answer, Request, Verdict};
+use crate::request::{Answer, DeliveryResult, Request};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use std::error::Error;
@@ -25,15 +25,19 @@ impl Http {
     }
 
     /// Sends it; `judge` says what the answer means. Never takes longer than half a minute.
-    pub async fn send(&self, request: &Request, judge: impl Fn(&Answer) -> Verdict) -> Verdict {
+    pub async fn send(
+        &self,
+        request: &Request,
+        judge: impl Fn(&Answer) -> DeliveryResult,
+    ) -> DeliveryResult {
         match self.answer(request).await {
             Ok(answer) => judge(&answer),
             Err(why) => why,
         }
     }
 
-    async fn answer(&self, request: &Request) -> Result<Answer, Verdict> {
-        let refused = |why: &str| Verdict::Refused { why: why.to_owned() };
+    async fn answer(&self, request: &Request) -> Result<Answer, DeliveryResult> {
+        let refused = |why: &str| DeliveryResult::Refused { why: why.to_owned() };
         // The parser leaves line breaks out silently, which makes another address.
         let text = Some(request.url.as_str()).filter(|text| !text.contains(char::is_control));
         let url = text.and_then(|text| Url::parse(text).ok());
@@ -96,10 +100,10 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// What cannot be reached may be reached later. Without the URL: it may be a secret.
-fn away(error: &reqwest::Error) -> Verdict {
+fn away(error: &reqwest::Error) -> DeliveryResult {
     // A header that no server can be sent: a token with a newline in it.
     if error.is_builder() {
-        return Verdict::Refused { why: "the token cannot be sent as it is".to_owned() };
+        return DeliveryResult::Refused { why: "the token cannot be sent as it is".to_owned() };
     }
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
@@ -110,7 +114,7 @@ fn away(error: &reqwest::Error) -> Verdict {
         true => "hangs: it took the request and did not answer in time".to_owned(),
         false => format!("cannot be reached: {cause}"),
     };
-    Verdict::Later { why, wait: None }
+    DeliveryResult::Later { why, wait: None }
 }
 
 fn builder(near: bool) -> reqwest::ClientBuilder {
@@ -148,7 +152,7 @@ mod tests {
     use std::net::TcpListener;
 
     /// What becomes of a request to a server that says this once.
-    async fn sent(answer: String) -> (Verdict, String) {
+    async fn sent(answer: String) -> (DeliveryResult, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/secret", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
@@ -168,17 +172,17 @@ mod tests {
     async fn answers_mean_what_they_say() {
         let close = "content-length: 0\r\nconnection: close\r\n\r\n";
         let (done, asked) = sent(format!("HTTP/1.1 204 No Content\r\n{close}")).await;
-        assert_eq!(done, Verdict::Done);
+        assert_eq!(done, DeliveryResult::Done);
         for words in ["POST /secret", "x-signature: s", "user-agent: keel/", "application/json"] {
             assert!(asked.contains(words), "{asked}");
         }
         let busy = format!("HTTP/1.1 429 Slow\r\nretry-after: 7\r\n{close}");
         let (later, _) = sent(busy).await;
         let wait = Some(Duration::from_secs(7));
-        assert!(matches!(later, Verdict::Later { wait: w, .. } if w == wait), "{later:?}");
+        assert!(matches!(later, DeliveryResult::Later { wait: w, .. } if w == wait), "{later:?}");
         let moved = format!("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\n{close}");
         let (refused, _) = sent(moved).await;
-        assert!(matches!(refused, Verdict::Refused { .. }), "{refused:?}");
+        assert!(matches!(refused, DeliveryResult::Refused { .. }), "{refused:?}");
     }
 
     #[tokio::test]
@@ -187,7 +191,7 @@ mod tests {
         let url = format!("http://127.0.0.1:{port}/secret");
         let request = Request { url, headers: vec![], body: vec![] };
         let verdict = Http::new().send(&request, Answer::verdict).await;
-        let Verdict::Later { why, .. } = verdict else { panic!("{verdict:?}") };
+        let DeliveryResult::Later { why, .. } = verdict else { panic!("{verdict:?}") };
         assert!(why.starts_with("cannot be reached: ") && !why.contains("secret"), "{why}");
     }
 
@@ -195,6 +199,6 @@ mod tests {
     async fn an_endless_answer_is_read_to_a_limit() {
         let body = "x".repeat(BODY * 4);
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        assert_eq!(sent(answer).await.0, Verdict::Done);
+        assert_eq!(sent(answer).await.0, DeliveryResult::Done);
     }
 }

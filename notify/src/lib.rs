@@ -2,7 +2,7 @@
 //!
 //! A kind of receiver is a file in `receiver/` and a row of [`RECEIVERS`]; a forge is a file in
 //! `forge/` and a row of [`FORGES`]. Both are pure: from what is to be said to a [`Request`], and
-//! from an [`Answer`] to a [`Verdict`]. [`Http`] alone speaks to the network.
+//! from an [`Answer`] to a [`DeliveryResult`]. [`Http`] alone speaks to the network.
 //!
 //! # Invariants
 //! - A request is one POST. It ends within a time of its own; redirects are not followed, since a
@@ -25,5 +25,5 @@ pub use forge::{FORGES, Forge};
 pub use http::Http;
 pub use message::{Kind, Message};
 pub use receiver::{RECEIVERS, Receiver, Target};
-pub use request::{Answer, Request, Verdict};
+pub use request::{Answer, DeliveryResult, Request};
 pub use status::{CommitStatus, State};

@@ -28,7 +28,7 @@ pub struct Answer {
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum DeliveryResult {
     /// It arrived.
     Done,
     /// It may arrive later.
@@ -48,29 +48,29 @@ pub enum Verdict {
 impl Answer {
     /// What it means to anybody who has no rules of their own.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> DeliveryResult {
         let status = self.status;
         let why = || format!("answered {status}{}", reason(status));
         match status {
-            200..=299 => Verdict::Done,
-            408 | 429 | 500..=599 => Verdict::Later { why: why(), wait: self.retry_after },
-            403 if self.exhausted => Verdict::Later { why: why(), wait: self.retry_after },
+            200..=299 => DeliveryResult::Done,
+            408 | 429 | 500..=599 => DeliveryResult::Later { why: why(), wait: self.retry_after },
+            403 if self.exhausted => DeliveryResult::Later { why: why(), wait: self.retry_after },
             300..=399 => {
                 let why =
                     format!("answered {status}: redirects are not followed, name its own URL");
-                Verdict::Refused { why }
+                DeliveryResult::Refused { why }
             }
-            _ => Verdict::Refused { why: why() },
+            _ => DeliveryResult::Refused { why: why() },
         }
     }
 
     /// The same with what a JSON answer says under this key.
-    pub(crate) fn verdict_with(&self, key: &str) -> Verdict {
+    pub(crate) fn verdict_with(&self, key: &str) -> DeliveryResult {
         let said = self.said(key).map(|said| format!(": {said}")).unwrap_or_default();
         match self.verdict() {
-            Verdict::Refused { why } => Verdict::Refused { why: why + &said },
-            Verdict::Later { why, wait } => Verdict::Later { why: why + &said, wait },
-            Verdict::Done => Verdict::Done,
+            DeliveryResult::Refused { why } => DeliveryResult::Refused { why: why + &said },
+            DeliveryResult::Later { why, wait } => DeliveryResult::Later { why: why + &said, wait },
+            DeliveryResult::Done => DeliveryResult::Done,
         }
     }
 
@@ -128,9 +128,9 @@ mod tests {
         let verdict = |status, exhausted| {
             let answer = Answer { status, exhausted, ..Answer::default() };
             match answer.verdict() {
-                Verdict::Done => "done",
-                Verdict::Later { .. } => "later",
-                Verdict::Refused { .. } => "refused",
+                DeliveryResult::Done => "done",
+                DeliveryResult::Later { .. } => "later",
+                DeliveryResult::Refused { .. } => "refused",
             }
         };
         let cases = [

@@ -31,7 +31,7 @@ pub(crate) async fn owned(
 }
 
 /// What a refresh brings.
-pub(crate) struct Coming<'a> {
+pub(crate) struct IncomingSource<'a> {
     pub source: &'a Source,
     pub files: &'a StackFiles,
     /// How it came, but for what is each stack's own.
@@ -42,7 +42,7 @@ pub(crate) struct Coming<'a> {
 /// Stores what is not stored yet. Gives what to tell people.
 pub(crate) async fn accept(
     stacks: &[LoadedStack],
-    coming: &Coming<'_>,
+    coming: &IncomingSource<'_>,
     desk: &Desk,
 ) -> Result<Vec<String>, RefreshError> {
     let mut all_told = Vec::new();
@@ -78,7 +78,7 @@ pub(crate) async fn is_stored(
 /// it is not this source's, or which files were left alone.
 async fn store(
     stack: &LoadedStack,
-    coming: &Coming<'_>,
+    coming: &IncomingSource<'_>,
     desk: &Desk,
 ) -> Result<Vec<String>, RefreshError> {
     let Some((desired, contents)) = &stack.lowered else { return Ok(vec![]) };
@@ -125,7 +125,7 @@ async fn store(
 /// nothing; those that were lost there come again, since each start does this once for each stack.
 async fn hand_over_files(
     stack: &LoadedStack,
-    coming: &Coming<'_>,
+    coming: &IncomingSource<'_>,
     desk: &Desk,
 ) -> Result<(), RefreshError> {
     let (files, paths) = (coming.files.clone(), stack.trees.clone());

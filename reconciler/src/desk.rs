@@ -194,7 +194,7 @@ impl Desk {
     }
 
     /// While this is held nothing is taken away for want of room.
-    pub(crate) async fn keep_all(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+    pub(crate) async fn protect_all(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
         self.kept.read().await
     }
 

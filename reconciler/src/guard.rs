@@ -12,7 +12,7 @@ pub(crate) fn too_much_gone(
 ) -> Option<String> {
     let gone: Vec<_> = owned.difference(named).map(StackName::as_str).collect();
     if !owned.is_empty() && named.is_empty() {
-        return Some(format!("it names no stack at all, and would remove {}", gone.join(", ")));
+        return Some(format!("it names no stack, and would remove {}", gone.join(", ")));
     }
     if gone.len() * 2 > owned.len() {
         let (gone, names) = (gone.len(), gone.join(", "));

@@ -10,7 +10,7 @@ use crate::operation::{OperationReason, OperationState};
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
-use crate::sweeper::keep_room;
+use crate::sweeper::collect_garbage;
 use crate::trigger::Trigger;
 use futures_util::{FutureExt, StreamExt};
 use keel_engine::{Event, StackName};
@@ -35,7 +35,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(controller.hints().clone().run(move |name| reread(name, refreshing.clone())));
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
-    loops.spawn(until_closed(controller.clone(), keep_room(controller.desk())));
+    loops.spawn(until_closed(controller.clone(), collect_garbage(controller.desk())));
     loops.spawn(until_closed(controller.clone(), notifier::run(controller.clone())));
     for stack in controller.records().stacks().await? {
         controller.stacks().hint(stack);
@@ -66,7 +66,7 @@ async fn look(stack: StackName, controller: Controller) -> Option<Duration> {
             Some(RETRY)
         }
     };
-    controller.notifier().ring();
+    controller.notifier().wake();
     again
 }
 
@@ -101,7 +101,7 @@ async fn reread(name: String, controller: Controller) -> Option<Duration> {
     let source = controller.configured().get(&name)?.clone();
     let why = Why { cause: controller.take_cause(&name), take_over: false };
     let again = refresh(&name, &source, &why, &controller).await;
-    controller.notifier().ring();
+    controller.notifier().wake();
     Some(again)
 }
 
@@ -149,6 +149,6 @@ async fn look_for_drift(controller: Controller) {
             controller.look_closely(stack);
         }
         let _ = controller.rejoin_oneoffs().await;
-        controller.notifier().ring();
+        controller.notifier().wake();
     }
 }

@@ -130,7 +130,7 @@ impl Desk {
         let mut needed = self.nodes_of(stack).await?;
         loop {
             let driving = self.fleet().turn(&needed).await.map_err(PassError::Driven)?; // of several drivers
-            let kept = self.keep_all().await; // nothing goes that this pass sees
+            let kept = self.protect_all().await; // nothing goes that this pass sees
             let nodes = self.fleet().observe(depth.clone()).await.map_err(PassError::Silent)?;
             match self.place(stack, asked, &nodes, &needed).await? {
                 Placed::Planned(plan, owner) => {
@@ -328,6 +328,6 @@ mod tests {
         let mut twice = plan.clone();
         twice.entries.extend(plan.entries);
         let refused = sound(&inputs, twice).unwrap_err().to_string();
-        assert!(refused.contains("a bug of keel: two verdicts for"), "{refused}");
+        assert!(refused.contains("a bug in keel: two verdicts for"), "{refused}");
     }
 }

@@ -6,8 +6,10 @@
 //! - No record holds the content of a secret or config.
 
 mod decoded;
+mod source_problem;
 mod trouble;
 
+pub use source_problem::SourceProblem;
 pub use trouble::SourceTrouble;
 
 use crate::ask::WarningRow;
@@ -85,8 +87,8 @@ pub struct SourceRecord {
     pub failing: u64,
     /// Why it could not be fetched.
     pub trouble: Option<SourceTrouble>,
-    /// Why stacks were refused; ready to print.
-    pub problems: Vec<String>,
+    /// Why stacks were refused.
+    pub problems: Vec<SourceProblem>,
     /// Who wrote the revision that was loaded last; `None` where there is no commit.
     pub commit: Option<Commit>,
     /// What is legal in a stack's files and hurts.

@@ -1,7 +1,7 @@
 //! One look at one source: fetch, load every stack, the guards that need the whole source, lower,
 //! store what is now desired, and a hint for each stack. Nothing here waits for a node's work.
 
-use crate::accept::{Coming, accept, is_stored, owned, retire};
+use crate::accept::{IncomingSource, accept, is_stored, owned, retire};
 use crate::ask::WarningRow;
 use crate::cause::Cause;
 use crate::clock::milliseconds;
@@ -11,7 +11,7 @@ use crate::history::{Arrival, Entry, Note};
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
 use crate::operation::{OperationReason, OperationState};
 use crate::record::{
-    Commit, HeldRevision, RecordError, RefusedRevision, SourceRecord, SourceTrouble,
+    Commit, HeldRevision, RecordError, RefusedRevision, SourceProblem, SourceRecord, SourceTrouble,
 };
 use crate::refresh_error::RefreshError;
 use crate::refusal::with_causes;
@@ -88,11 +88,12 @@ async fn refreshed(
     }
     source.recall(|recall| recall.settled = false);
     let before = desk.records().source(name).await?;
-    let fresh = Fresh { snapshot, stacks, fetched, before };
+    let fresh = Fetched { snapshot, stacks, fetched, before };
     let whole = judged(source, fresh, why, desk).await?;
-    let mut problems = printed(&whole.stacks);
+    let mut problems = printed(&whole.stacks, &whole.folders);
     if whole.held.is_none() {
-        problems.extend(stored(source, &whole, why.take_over, desk).await?);
+        let told = stored(source, &whole, why.take_over, desk).await?;
+        problems.extend(told.into_iter().map(|text| SourceProblem { stack: None, text }));
     }
     recorded(name, source, &whole, problems, desk).await?;
     if whole.before.revision != whole.revision {
@@ -102,7 +103,7 @@ async fn refreshed(
 }
 
 /// What came, and what the source had said before.
-struct Fresh {
+struct Fetched {
     snapshot: Arc<Snapshot>,
     stacks: Vec<LoadedStack>,
     fetched: Duration,
@@ -110,7 +111,7 @@ struct Fresh {
 }
 
 /// What a source says, judged as a whole.
-struct Whole {
+struct JudgedSource {
     snapshot: Arc<Snapshot>,
     stacks: Vec<LoadedStack>,
     before: SourceRecord,
@@ -127,11 +128,11 @@ struct Whole {
 /// Every stack beside the others, and what would go against what is there.
 async fn judged(
     source: &Source,
-    fresh: Fresh,
+    fresh: Fetched,
     why: &Why,
     desk: &Desk,
-) -> Result<Whole, RefreshError> {
-    let Fresh { snapshot, mut stacks, fetched, before } = fresh;
+) -> Result<JudgedSource, RefreshError> {
+    let Fetched { snapshot, mut stacks, fetched, before } = fresh;
     refuse_twins(&mut stacks);
     warn_of_conflicts(&mut stacks);
     let revision = revision_of(&snapshot, &stacks);
@@ -152,18 +153,18 @@ async fn judged(
         known => known,
     };
     let arrival = arrival(commit.as_ref(), &why.cause, fetched);
-    Ok(Whole { snapshot, stacks, before, revision, commit, arrival, folders, owned, held })
+    Ok(JudgedSource { snapshot, stacks, before, revision, commit, arrival, folders, owned, held })
 }
 
 /// Stores what is named and retires what is not. Gives what to tell people.
 async fn stored(
     source: &Source,
-    whole: &Whole,
+    whole: &JudgedSource,
     take_over: bool,
     desk: &Desk,
 ) -> Result<Vec<String>, RefreshError> {
     let (files, arrival) = (&whole.snapshot.files, whole.arrival.clone());
-    let coming = Coming { source, files, arrival, take_over };
+    let coming = IncomingSource { source, files, arrival, take_over };
     let told = accept(&whole.stacks, &coming, desk).await?;
     let named = whole.folders.values().cloned().collect();
     for gone in whole.owned.difference(&named) {
@@ -178,8 +179,8 @@ async fn stored(
 async fn recorded(
     name: &str,
     source: &Source,
-    whole: &Whole,
-    problems: Vec<String>,
+    whole: &JudgedSource,
+    problems: Vec<SourceProblem>,
     desk: &Desk,
 ) -> Result<(), RecordError> {
     let (now, warnings) = (desk.now(), warnings(&whole.stacks));
@@ -265,7 +266,7 @@ fn hidden(stacks: &[LoadedStack], last: &SourceRecord) -> Vec<LoadedStack> {
 }
 
 /// Which stacks cannot be used as this revision has them; the same refusal keeps its time.
-fn refused(whole: &Whole, now: u64) -> BTreeMap<StackName, RefusedRevision> {
+fn refused(whole: &JudgedSource, now: u64) -> BTreeMap<StackName, RefusedRevision> {
     let commit = whole.snapshot.revision.as_deref().unwrap_or_default();
     let entry = |stack: &LoadedStack| {
         let (name, why) = (whole.folders.get(&stack.shown)?.clone(), stack.refusal()?);
@@ -279,7 +280,7 @@ fn refused(whole: &Whole, now: u64) -> BTreeMap<StackName, RefusedRevision> {
 /// What is refused is part of a stack's past, once for each reason.
 async fn tell_refusals(
     source: &str,
-    whole: &Whole,
+    whole: &JudgedSource,
     refused: &BTreeMap<StackName, RefusedRevision>,
     desk: &Desk,
 ) -> Result<(), RecordError> {
@@ -316,12 +317,13 @@ fn trigger(revision: &str, source: &str) -> Trigger {
     }
 }
 
-fn printed(stacks: &[LoadedStack]) -> Vec<String> {
-    stacks
-        .iter()
-        .filter(|stack| !stack.errors.is_empty())
-        .map(|stack| stack.errors.concat())
-        .collect()
+fn printed(stacks: &[LoadedStack], folders: &BTreeMap<String, StackName>) -> Vec<SourceProblem> {
+    let refused = stacks.iter().filter(|stack| !stack.errors.is_empty());
+    let problem = |stack: &LoadedStack| SourceProblem {
+        stack: folders.get(&stack.shown).cloned(),
+        text: stack.errors.concat(),
+    };
+    refused.map(problem).collect()
 }
 
 /// Of the stacks that are right; those that are refused have worse to tell.

@@ -51,7 +51,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 pub use error::SourceError;
-pub(crate) use git::Known;
+pub(crate) use git::Ancestry;
 pub(crate) use loading::Loaded;
 pub(crate) use location::Location;
 pub use location::shown_url;
@@ -226,10 +226,10 @@ impl Source {
     }
 
     /// How this commit stands to the present one; a folder has none.
-    pub async fn knows(&self, revision: &str, present: &str) -> Known {
+    pub async fn knows(&self, revision: &str, present: &str) -> Ancestry {
         match &self.kind {
             Kind::Git(git) => git.knows(revision, present).await,
-            Kind::Directory(_) => Known::Unknown,
+            Kind::Directory(_) => Ancestry::Unknown,
         }
     }
 

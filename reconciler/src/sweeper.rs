@@ -54,7 +54,7 @@ struct Quiet {
 }
 
 /// Looks for as long as the controller serves.
-pub(crate) async fn keep_room(desk: Arc<Desk>) {
+pub(crate) async fn collect_garbage(desk: Arc<Desk>) {
     let mut images = desk.fleet().events().filter(|event| {
         let tells = matches!(event, Event::Image(_) | Event::Missed);
         std::future::ready(tells)

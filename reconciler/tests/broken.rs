@@ -144,7 +144,7 @@ async fn repositories_that_are_gone_or_none() {
     git(&bare, &["symbolic-ref", "HEAD", "refs/heads/main"]);
     pair.broken.remove("stacks/broken");
     pair.broken.push();
-    pair.goes_on(&controller, "it names no stack at all").await;
+    pair.goes_on(&controller, "it names no stack").await;
     pair.recovers(&controller).await;
     controller.stop().await;
 }

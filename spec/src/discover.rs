@@ -153,7 +153,7 @@ impl Sources<'_> {
         let first = paths.next()?;
         for other in paths {
             let message = format!(
-                "`{}` is not read, since there is `{}`",
+                "`{}` is not read, because there is `{}`",
                 self.shown(&other),
                 self.shown(&first)
             );

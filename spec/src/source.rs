@@ -101,7 +101,7 @@ impl<'a> Sources<'a> {
             ]
             .into_iter();
             if let Some(copy) = copies.find(there) {
-                return Some(format!("make it from `{copy}`, which is there"));
+                return Some(format!("create it from `{copy}`, which exists"));
             }
         }
         let swapped = match ending {
@@ -109,7 +109,7 @@ impl<'a> Sources<'a> {
             "yaml" => format!("{stem}.yml"),
             _ => return None,
         };
-        there(&swapped).then(|| format!("there is `{swapped}`"))
+        there(&swapped).then(|| format!("`{swapped}` exists"))
     }
 
     fn unreadable(

@@ -34,7 +34,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit> {
         match write(&folder.join(&path), &text) {
             Ok(()) => context.screen.say(&format!("wrote {}", file.display())),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                context.screen.say(&format!("{} is there already", file.display()));
+                context.screen.say(&format!("{} already exists", file.display()));
             }
             Err(error) => return Err(cannot(&file, &error)),
         }

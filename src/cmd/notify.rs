@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::show::ago;
 use crate::{machine, root};
-use keel_notify::{Http, Kind, Message, Verdict};
+use keel_notify::{DeliveryResult, Http, Kind, Message};
 use keel_reconciler::clock::rfc3339;
 
 /// The subcommands of `keel notify`.
@@ -62,10 +62,12 @@ fn message(host: &str, now: u64) -> Message {
     }
 }
 
-fn told(one: &Addressee, verdict: &Verdict) -> (String, bool) {
+fn told(one: &Addressee, verdict: &DeliveryResult) -> (String, bool) {
     let key = &one.destination.key;
     match verdict {
-        Verdict::Done => (format!("{key}: sent"), true),
-        Verdict::Later { why, .. } | Verdict::Refused { why } => (format!("{key}: {why}"), false),
+        DeliveryResult::Done => (format!("{key}: sent"), true),
+        DeliveryResult::Later { why, .. } | DeliveryResult::Refused { why } => {
+            (format!("{key}: {why}"), false)
+        }
     }
 }

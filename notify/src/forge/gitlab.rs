@@ -1,7 +1,7 @@
 //! GitLab. It refuses to be told the same twice, which is as good as being told once.
 
 use super::kind::{Forge, Post, below};
-use crate::request::{Answer, Request, Verdict};
+use crate::request::{Answer, DeliveryResult, Request};
 use crate::status::{CommitStatus, State};
 use serde_json::json;
 
@@ -30,10 +30,10 @@ fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
         .header("private-token", *token)
 }
 
-fn verdict(answer: &Answer) -> Verdict {
+fn verdict(answer: &Answer) -> DeliveryResult {
     let said = answer.said("message").unwrap_or_default();
     if answer.status == 400 && said.contains("Cannot transition status") {
-        return Verdict::Done;
+        return DeliveryResult::Done;
     }
     answer.verdict_with("message")
 }

@@ -1,6 +1,6 @@
 //! What a forge that gets commit statuses is, and what several of them share.
 
-use crate::request::{Answer, Request, Verdict};
+use crate::request::{Answer, DeliveryResult, Request};
 use crate::status::CommitStatus;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ pub struct Forge {
     /// How a status of a commit in this repository is posted.
     pub(crate) request: fn(&CommitStatus, &Post<'_>) -> Request,
     /// What the answer means.
-    pub(crate) verdict: fn(&Answer) -> Verdict,
+    pub(crate) verdict: fn(&Answer) -> DeliveryResult,
     /// Where the API is, on the host of a repository.
     pub(crate) api: fn(&str) -> String,
     /// Below an `api` that names a host alone.
@@ -50,7 +50,7 @@ impl Forge {
 
     /// What its answer means.
     #[must_use]
-    pub fn judge(&self, answer: &Answer) -> Verdict {
+    pub fn judge(&self, answer: &Answer) -> DeliveryResult {
         (self.verdict)(answer)
     }
 }

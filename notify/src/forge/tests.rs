@@ -1,7 +1,7 @@
 //! What each forge is sent, and what its answers mean.
 
 use super::*;
-use crate::request::{Answer, Request, Verdict};
+use crate::request::{Answer, DeliveryResult, Request};
 use crate::status::CommitStatus;
 use crate::status::State;
 
@@ -106,10 +106,12 @@ fn gitlab_being_told_the_same_again_is_done() {
     let gitlab = Forge::of("gitlab").unwrap();
     let answer = |body: &str| Answer { status: 400, body: body.into(), ..Answer::default() };
     let same = r#"{"message":"Cannot transition status via :run from :running (Reason(s): x)"}"#;
-    assert_eq!(gitlab.judge(&answer(same)), Verdict::Done);
+    assert_eq!(gitlab.judge(&answer(same)), DeliveryResult::Done);
     let other = r#"{"message":{"name":["is too long"]}}"#;
-    let Verdict::Refused { why } = gitlab.judge(&answer(other)) else { panic!("it is refused") };
+    let DeliveryResult::Refused { why } = gitlab.judge(&answer(other)) else {
+        panic!("it is refused")
+    };
     assert_eq!(why, r#"answered 400: {"name":["is too long"]}"#);
     let github = Forge::of("github").unwrap();
-    assert!(matches!(github.judge(&answer(same)), Verdict::Refused { .. }));
+    assert!(matches!(github.judge(&answer(same)), DeliveryResult::Refused { .. }));
 }

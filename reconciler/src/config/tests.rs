@@ -246,7 +246,7 @@ fn what_could_never_work_is_refused_at_its_place() {
     let twice = "sources: { a: { git: 'ftp://x/a' } }\n";
     let told = Config::parse(twice, "keel.yaml").unwrap_err().to_string();
     assert!(
-        told.contains("no address of a repository") && !told.contains("needs either"),
+        told.contains("not the address of a repository") && !told.contains("needs either"),
         "{told}"
     );
 }

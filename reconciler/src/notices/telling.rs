@@ -20,7 +20,7 @@ pub(super) struct Kept {
 
 impl Notifier {
     /// Something may have changed: look soon.
-    pub fn ring(&self) {
+    pub fn wake(&self) {
         self.bell.notify_one();
     }
 }

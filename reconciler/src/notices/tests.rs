@@ -298,7 +298,7 @@ fn drift_that_is_not_healed_is_told_as_it_is() {
     story.finds(vec![]).passes(1).finds(vec![found("a", at, false, true)]).passes(80);
     assert_eq!(story.told().len(), 0);
     story.passes(20);
-    assert!(story.told()[0].contains("could not be put right yet"));
+    assert!(story.told()[0].contains("could not be undone yet"));
     story.finds(vec![found("a", at, true, true)]).passes(20);
     assert_eq!(story.told().len(), 1);
 }

@@ -156,7 +156,7 @@ impl Controller {
         stay: Stay,
         lines: &mpsc::Sender<Progress>,
     ) -> Result<(Outcome, Vec<String>), Refusal> {
-        let later = Later { controller: self, stack };
+        let later = HintOnDrop { controller: self, stack };
         let mut events = self.events();
         let mut story = Story::begin(self, stack).await?;
         loop {
@@ -232,20 +232,20 @@ impl Controller {
 
 /// What a person began is looked after by the loops, where there are some: also when the person
 /// does not stay to the end.
-pub(crate) struct Later<'a> {
+pub(crate) struct HintOnDrop<'a> {
     pub controller: &'a Controller,
     pub stack: &'a StackName,
 }
 
-impl Later<'_> {
+impl HintOnDrop<'_> {
     /// The last pass left nothing to the loops: however many stacks there are, they are not passed over again.
     fn end(self) {
-        self.controller.notifier().ring();
+        self.controller.notifier().wake();
         std::mem::forget(self);
     }
 }
 
-impl Drop for Later<'_> {
+impl Drop for HintOnDrop<'_> {
     fn drop(&mut self) {
         if self.controller.serves() {
             self.controller.stacks().hint(self.stack.clone());

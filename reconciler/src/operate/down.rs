@@ -1,6 +1,6 @@
 //! `down`: a stack goes away.
 
-use super::converge::{Later, lines, unknown_stack};
+use super::converge::{HintOnDrop, lines, unknown_stack};
 use crate::ask::{DownAsk, Outcome, Progress, Refusal};
 use crate::controller::{Controller, Lines};
 use crate::outcome::ending;
@@ -43,7 +43,7 @@ impl Controller {
             standing.suspended = serves.then_some(by);
         };
         self.records().change_standing(&stack, Keep::ForNow, go).await?;
-        let _later = Later { controller: self, stack: &stack };
+        let _later = HintOnDrop { controller: self, stack: &stack };
         let resources = self.resources(&stack).await?;
         let mut events = self.events();
         let mut scene: Option<Scene> = None;

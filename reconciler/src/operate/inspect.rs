@@ -115,7 +115,7 @@ fn state(task: &ObservedTask) -> StateDetails {
     let at = |time: Option<u64>| time.map_or_else(|| NEVER.to_owned(), rfc3339);
     let is_rejected = task.phase == Phase::Rejected;
     StateDetails {
-        status: ContainerState::from(&task.phase).word().word().to_owned(),
+        status: ContainerState::from(&task.phase).word().to_owned(),
         running: matches!(task.phase, Phase::Running | Phase::Draining),
         paused: false,
         restarting: task.phase == Phase::Backoff,

@@ -62,7 +62,7 @@ impl Controller {
             (None, None) => return Err(Refusal::invalid("a preview is of a source or a stack")),
         };
         let source = self.known_sources().remove(&name).ok_or_else(|| self.not_known(&name))?;
-        let _kept = self.keep_all().await; // what is checked out for the look stays
+        let _kept = self.protect_all().await; // what is checked out for the look stays
         let seen = seen(&source, &ask.of).await?;
         let (reader, seen) = (source.clone(), Arc::new(seen));
         let files = seen.clone();

@@ -44,7 +44,7 @@ impl Controller {
     /// From now on the stack is kept at the revision that was asked for.
     async fn pin(&self, ask: &RollbackAsk) -> Result<(), Refusal> {
         let stack = &ask.stack;
-        let _kept = self.keep_all().await; // what is chosen stays until that is on record
+        let _kept = self.protect_all().await; // what is chosen stays until that is on record
         let Some(desired) = self.records().desired(stack).await? else {
             return Err(unknown_stack(stack));
         };

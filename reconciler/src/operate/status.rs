@@ -270,7 +270,7 @@ fn source_row(name: &str, location: String, record: SourceRecord) -> SourceRow {
         failing: (record.failing > 0).then(|| rfc3339(record.failing)),
         problems: {
             let trouble = record.trouble.iter().map(ToString::to_string);
-            trouble.chain(record.problems).collect()
+            trouble.chain(record.problems.into_iter().map(|problem| problem.text)).collect()
         },
         held,
     }

@@ -6,17 +6,18 @@ use crate::ask::{Outcome, Progress, Refusal};
 use crate::cause::Cause;
 use crate::controller::{Controller, Lines};
 use crate::history::Arrival;
+use crate::record::SourceProblem;
 use crate::refresh::{Why, refresh};
 use crate::repos::RepoError;
 use crate::rows::{RepoAnswer, RepoAsk, SuspendAsk, SyncAsk};
-use crate::source::Known;
+use crate::source::Ancestry;
 use crate::store::Keep;
 use futures_util::future::try_join_all;
 use keel_engine::StackName;
 use keel_plan::Asked;
 use keel_plan::desired::Owner;
 use keel_plan::standing::Suspended;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -104,13 +105,13 @@ impl Controller {
         let word = if failed { "Error" } else { "Fetched" };
         let _ = lines.send(step(word, failed, (!failed).then_some(at))).await;
         let whole = ask.targets.is_empty() || ask.targets.iter().any(|target| target == name);
-        let concerns = |problem: &String| whole || about(problem, &record.folders, stacks);
+        let concerns = |problem: &&SourceProblem| whole || problem.concerns(stacks);
         let mut notes: Vec<_> = record.trouble.iter().map(ToString::to_string).collect();
-        notes.extend(record.problems.iter().filter(|problem| concerns(problem)).cloned());
+        notes.extend(record.problems.iter().filter(concerns).map(|problem| problem.text.clone()));
         let held = record.held.as_ref();
         notes.extend(held.map(|held| format!("held until `keel confirm {name}`: {}", held.why)));
         if let Some(asked) = ask.revision.as_deref().filter(|_| !failed)
-            && source.knows(asked, &record.revision).await == Known::Unknown
+            && source.knows(asked, &record.revision).await == Ancestry::Unknown
         {
             let at = keel_engine::short(&record.revision);
             let location = source.location();
@@ -274,17 +275,6 @@ impl Controller {
     }
 }
 
-/// Whether a problem is one of these stacks': it stands in a folder of theirs, or in none at all.
-fn about(problem: &str, folders: &BTreeMap<String, StackName>, stacks: &[StackName]) -> bool {
-    let place = problem.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-    let Some(place) = place else { return true };
-    let of = |folder: &String| {
-        place.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let mine = folders.iter().find(|(folder, _)| of(folder)).map(|(_, stack)| stack);
-    mine.is_none_or(|stack| stacks.contains(stack))
-}
-
 fn cause(ask: &SyncAsk) -> Cause {
     let by = ask.by.clone();
     match ask.pushed {
@@ -303,29 +293,5 @@ fn worse(one: Outcome, other: Outcome) -> Outcome {
         (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
         (Outcome::Unhealthy, _) | (_, Outcome::Unhealthy) => Outcome::Unhealthy,
         (Outcome::Done, Outcome::Done) => Outcome::Done,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_stacks_mistake_is_not_this_ones() {
-        let stack = |name: &str| StackName::new(name).expect("a name");
-        let folders = BTreeMap::from([
-            ("stacks/blog".to_owned(), stack("blog")),
-            ("stacks/blog2".to_owned(), stack("other")),
-        ]);
-        let at = |place: &str| format!("error: x [E0401]\n --> {place}\n  |\n3 | x\n");
-        let cases = [
-            (at("stacks/blog/compose.yaml:3:1 at revision 3f9c"), true),
-            (at("stacks/blog2/compose.yaml:3:1"), false),
-            (at("stacks/new/compose.yaml:3:1"), true),
-            ("error: stack `other` belongs to somebody".to_owned(), true),
-        ];
-        for (problem, expected) in cases {
-            assert_eq!(about(&problem, &folders, &[stack("blog")]), expected, "{problem}");
-        }
     }
 }

@@ -10,7 +10,7 @@
 mod teller;
 mod vigil;
 
-use super::converge::Later;
+use super::converge::HintOnDrop;
 use super::oneoff::next_of;
 use super::resolve::{listed_names, newest, reachable, resolve};
 use crate::ask::{Acting, Refusal, TaskAsk, TaskVerb};
@@ -149,7 +149,7 @@ impl Controller {
         ask: &TaskAsk,
         teller: &Teller,
     ) -> Result<(), Refusal> {
-        let _later = Later { controller: self, stack };
+        let _later = HintOnDrop { controller: self, stack };
         let mut events = self.events();
         let word = |standing: &mut Standing| {
             tasks.iter().for_each(|task| record(standing, task, ask));

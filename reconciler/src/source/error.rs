@@ -174,9 +174,5 @@ pub(super) fn clone_failed(
 
 /// Whether the file system has no more room than what was given up, and a little.
 fn has_no_room(path: &Path, given_up: u64) -> bool {
-    let mut there = path.ancestors().map(rustix::fs::statvfs);
-    let Some(room) = there.find_map(Result::ok) else { return false };
-    let files_are_limited = room.f_files > 0;
-    room.f_bavail.saturating_mul(room.f_frsize) <= given_up.saturating_add(LITTLE)
-        || (files_are_limited && room.f_favail == 0)
+    keel_durable::free_room(path).is_some_and(|room| room <= given_up.saturating_add(LITTLE))
 }

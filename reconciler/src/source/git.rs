@@ -44,7 +44,7 @@ pub(crate) struct Git {
 
 /// How a commit stands to the one that a source has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum Ancestry {
     /// It is that one.
     Present,
     /// It came before.
@@ -162,20 +162,20 @@ impl Git {
     }
 
     /// How this commit stands to the present one.
-    pub async fn knows(&self, revision: &str, present: &str) -> Known {
+    pub async fn knows(&self, revision: &str, present: &str) -> Ancestry {
         let (path, revision, present) =
             (self.clone_path(), revision.to_owned(), present.to_owned());
         let look = move || {
             if present.starts_with(&revision) {
-                return Some(Known::Present);
+                return Some(Ancestry::Present);
             }
             let repo = Repository::open_bare(&path).ok()?;
             let asked = repo.revparse_single(&revision).ok()?.peel_to_commit().ok()?.id();
             let present = Oid::from_str(&present).ok()?;
             let past = repo.graph_descendant_of(present, asked).ok()?;
-            Some(if past { Known::Past } else { Known::Unknown })
+            Some(if past { Ancestry::Past } else { Ancestry::Unknown })
         };
-        keel_blocking::run(look).await.unwrap_or(Known::Unknown)
+        keel_blocking::run(look).await.unwrap_or(Ancestry::Unknown)
     }
 
     /// The clone; one that is none is made anew.

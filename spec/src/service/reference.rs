@@ -12,7 +12,7 @@ pub(crate) fn fault(image: &str) -> Option<(String, Option<String>)> {
         return Some((message, Some(hint)));
     }
     if image.contains(char::is_whitespace) {
-        return said("there is a space in it");
+        return said("it contains a space");
     }
     let whole = image.strip_suffix('@').unwrap_or(image);
     let whole = whole.strip_suffix(':').unwrap_or(whole);

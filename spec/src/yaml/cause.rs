@@ -196,7 +196,7 @@ pub(super) fn anchor(name: &str, text: &str, line: usize) -> Option<String> {
         })
     };
     if let Some((_, at)) = anchors().find(|(word, at)| *word == name && *at >= line) {
-        return Some(format!("it is in line {at}: an anchor stands above its aliases"));
+        return Some(format!("it is on line {at}: an anchor must come before its aliases"));
     }
     let above = anchors().filter(|(word, at)| *at <= line && !word.is_empty());
     nearest::of(name, above.map(|(word, _)| word)).map(|near| format!("did you mean `*{near}`?"))

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::deliver::Addressee;
 use crate::show::Screen;
-use keel_notify::{Http, Verdict};
+use keel_notify::{DeliveryResult, Http};
 use keel_reconciler::Controller;
 use keel_reconciler::notices::Sent;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ async fn serve(one: Addressee, controller: Controller, http: Arc<Http>, screen: 
         let letter = controller.next_letter(key).await;
         let verdict = one.send(&letter, &http, controller.host()).await;
         match told.line(key, &verdict) {
-            Some(line) if verdict == Verdict::Done => screen.tell(&line),
+            Some(line) if verdict == DeliveryResult::Done => screen.tell(&line),
             Some(line) => screen.warn(&line),
             None => {}
         }
@@ -38,11 +38,11 @@ async fn serve(one: Addressee, controller: Controller, http: Arc<Http>, screen: 
     }
 }
 
-fn sent(verdict: Verdict) -> Sent {
+fn sent(verdict: DeliveryResult) -> Sent {
     match verdict {
-        Verdict::Done => Sent::Done,
-        Verdict::Later { why, wait } => Sent::Later { why, wait },
-        Verdict::Refused { why } => Sent::Refused { why },
+        DeliveryResult::Done => Sent::Done,
+        DeliveryResult::Later { why, wait } => Sent::Later { why, wait },
+        DeliveryResult::Refused { why } => Sent::Refused { why },
     }
 }
 
@@ -54,14 +54,14 @@ struct Told {
 }
 
 impl Told {
-    fn line(&mut self, key: &str, verdict: &Verdict) -> Option<String> {
+    fn line(&mut self, key: &str, verdict: &DeliveryResult) -> Option<String> {
         let (why, then) = match verdict {
-            Verdict::Done => {
+            DeliveryResult::Done => {
                 let was_away = self.last.take().is_some();
                 return was_away.then(|| format!("{key}: arrives again"));
             }
-            Verdict::Later { why, .. } => (why, "it is retried automatically"),
-            Verdict::Refused { why } => (why, "that message is given up"),
+            DeliveryResult::Later { why, .. } => (why, "it is retried automatically"),
+            DeliveryResult::Refused { why } => (why, "that message is given up"),
         };
         let news = self.last.as_ref() != Some(why);
         self.last = Some(why.clone());
@@ -76,13 +76,16 @@ mod tests {
     #[test]
     fn what_does_not_arrive_is_told_once() {
         let mut told = Told::default();
-        let away = Verdict::Later { why: "hangs".into(), wait: None };
+        let away = DeliveryResult::Later { why: "hangs".into(), wait: None };
         assert_eq!(
             told.line("ntfy", &away).as_deref(),
             Some("ntfy: hangs; it is retried automatically")
         );
         assert_eq!(told.line("ntfy", &away), None);
-        assert_eq!(told.line("ntfy", &Verdict::Done).as_deref(), Some("ntfy: arrives again"));
-        assert_eq!(told.line("ntfy", &Verdict::Done), None);
+        assert_eq!(
+            told.line("ntfy", &DeliveryResult::Done).as_deref(),
+            Some("ntfy: arrives again")
+        );
+        assert_eq!(told.line("ntfy", &DeliveryResult::Done), None);
     }
 }

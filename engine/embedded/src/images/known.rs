@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// What became of the pulls of one name.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct PullState {
     /// Says true when the pull that goes on has ended.
     pub(super) going: Option<watch::Receiver<bool>>,
     /// Bytes that came and bytes in all, by layer.
@@ -17,7 +17,7 @@ pub(super) struct Known {
     pub(super) pulls: u64,
 }
 
-impl Known {
+impl PullState {
     pub(super) fn bytes(&self) -> (u64, u64) {
         let add = |sum: (u64, u64), layer: &(u64, u64)| (sum.0 + layer.0, sum.1 + layer.1);
         self.layers.values().fold((0, 0), add)

@@ -15,7 +15,7 @@ use keel_engine::{Digest, EngineError, Event, Failure, ObservedImage, PullPolicy
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, Registries, Store, Trash,
 };
-use known::{Known, absent, broke_off, failure, named};
+use known::{PullState, absent, broke_off, failure, named};
 use observed::Listed;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ pub(crate) struct Images {
     store: Store,
     registries: Registries,
     /// By the name as written.
-    known: Mutex<BTreeMap<String, Known>>,
+    known: Mutex<BTreeMap<String, PullState>>,
     listed: Listed,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
@@ -67,7 +67,7 @@ impl Images {
         Ok(Self { store, registries, known, listed, events, asked, lease })
     }
 
-    fn known<T>(&self, reference: &str, with: impl FnOnce(&mut Known) -> T) -> T {
+    fn known<T>(&self, reference: &str, with: impl FnOnce(&mut PullState) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.listed.change();
         with(known.entry(reference.to_owned()).or_default())

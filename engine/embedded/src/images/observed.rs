@@ -1,7 +1,7 @@
 //! The images that are here and those on their way, for whoever looks. What the store holds is read again only
 //! when it was told that it changed.
 
-use super::known::{Known, named};
+use super::known::{PullState, named};
 use keel_engine::{EngineError, ObservedImage, Result};
 use keel_images::{Reference, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ impl Listed {
 /// reported under the names by which it is asked for.
 pub(super) fn observed(
     stored: &Stored,
-    known: &BTreeMap<String, Known>,
+    known: &BTreeMap<String, PullState>,
     written: BTreeSet<String>,
 ) -> Vec<ObservedImage> {
     let names = known.keys().cloned().chain(written).collect();
@@ -110,7 +110,7 @@ fn as_written(
     images
 }
 
-fn note(known: &Known, image: &mut ObservedImage) {
+fn note(known: &PullState, image: &mut ObservedImage) {
     image.pulls = known.pulls;
     image.pulling = known.going.as_ref().map(|_| known.bytes());
     if known.going.is_none() {

@@ -110,7 +110,7 @@ fn reply(message: &Message, code: ResponseCode, records: Vec<Record>, udp: bool)
 
 #[cfg(test)]
 mod tests {
-    use super::super::tasks::{Standing, Task};
+    use super::super::tasks::{Availability, Task};
     use super::*;
     use crate::root::record::Endpoint;
     use keel_engine::TaskId;
@@ -124,7 +124,7 @@ mod tests {
                 ..Endpoint::default()
             };
             let task = Task {
-                standing: Standing::Available,
+                standing: Availability::Available,
                 endpoints: vec![endpoint],
                 ports: Vec::new(),
                 reserves: true,

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 /// How much a task counts, best first: names and ports lead to the best there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Availability {
     /// It runs, and is healthy or has no check.
     Available,
     /// It runs.
@@ -26,7 +26,7 @@ pub(super) enum Standing {
 /// A task, as far as names and ports are concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Task {
-    pub standing: Standing,
+    pub standing: Availability,
     pub endpoints: Vec<Endpoint>,
     pub ports: Vec<PublishedPort>,
     /// Its ports are kept from other programs.
@@ -45,7 +45,7 @@ pub(super) type Tasks = BTreeMap<TaskId, Task>;
 impl Task {
     /// It needs names inside: it has a namespace and networks.
     pub fn attached(&self) -> bool {
-        self.standing != Standing::Absent && !self.endpoints.is_empty()
+        self.standing != Availability::Absent && !self.endpoints.is_empty()
     }
 }
 
@@ -64,13 +64,13 @@ fn judge(work: Work, state: State, dns: Vec<IpAddr>, lives: impl Fn(&Process) ->
     let wanted = matches!(work.stage, Stage::Preparing | Stage::Ready | Stage::Launched);
     let well = matches!(state.health, Health::None | Health::Healthy);
     let standing = match state.activity {
-        _ if over || !wanted && work.stage != Stage::Removing => Standing::Absent,
-        _ if !processes.iter().any(lives) => Standing::Absent,
-        Activity::Running if well => Standing::Available,
-        Activity::Running => Standing::Running,
-        Activity::Draining => Standing::Draining,
-        Activity::Waiting | Activity::Backoff => Standing::Waiting,
-        Activity::Exited => Standing::Absent,
+        _ if over || !wanted && work.stage != Stage::Removing => Availability::Absent,
+        _ if !processes.iter().any(lives) => Availability::Absent,
+        Activity::Running if well => Availability::Available,
+        Activity::Running => Availability::Running,
+        Activity::Draining => Availability::Draining,
+        Activity::Waiting | Activity::Backoff => Availability::Waiting,
+        Activity::Exited => Availability::Absent,
     };
     let draining = state.shim.filter(|_| state.activity == Activity::Draining);
     Task {
@@ -110,7 +110,7 @@ pub(super) fn id_of(name: &str) -> Option<TaskId> {
 }
 
 /// Who answers for something: all of the best standing that there is, down to `worst`.
-pub(super) fn best<T>(found: Vec<(Standing, T)>, worst: Standing) -> Vec<T> {
+pub(super) fn best<T>(found: Vec<(Availability, T)>, worst: Availability) -> Vec<T> {
     let best = found.iter().map(|(standing, _)| *standing).min();
     found
         .into_iter()
@@ -130,20 +130,20 @@ mod tests {
     #[test]
     fn a_task_counts_by_what_its_process_does() {
         use Activity::{Backoff, Draining, Exited, Running, Waiting};
-        use Standing::Absent;
+        use Availability::Absent;
         let cases = [
-            (Stage::Launched, Some(1), Some(1), Running, Health::None, Standing::Available),
-            (Stage::Launched, Some(1), Some(1), Running, Health::Healthy, Standing::Available),
-            (Stage::Launched, Some(1), Some(1), Running, Health::Starting, Standing::Running),
-            (Stage::Launched, Some(1), Some(1), Running, Health::Unhealthy, Standing::Running),
-            (Stage::Launched, Some(1), Some(1), Draining, Health::Healthy, Standing::Draining),
-            (Stage::Removing, Some(1), Some(1), Draining, Health::None, Standing::Draining),
-            (Stage::Launched, Some(1), Some(1), Backoff, Health::None, Standing::Waiting),
-            (Stage::Ready, Some(1), None, Waiting, Health::None, Standing::Waiting),
+            (Stage::Launched, Some(1), Some(1), Running, Health::None, Availability::Available),
+            (Stage::Launched, Some(1), Some(1), Running, Health::Healthy, Availability::Available),
+            (Stage::Launched, Some(1), Some(1), Running, Health::Starting, Availability::Running),
+            (Stage::Launched, Some(1), Some(1), Running, Health::Unhealthy, Availability::Running),
+            (Stage::Launched, Some(1), Some(1), Draining, Health::Healthy, Availability::Draining),
+            (Stage::Removing, Some(1), Some(1), Draining, Health::None, Availability::Draining),
+            (Stage::Launched, Some(1), Some(1), Backoff, Health::None, Availability::Waiting),
+            (Stage::Ready, Some(1), None, Waiting, Health::None, Availability::Waiting),
             (Stage::Ready, None, None, Waiting, Health::None, Absent),
             (Stage::Launched, Some(1), Some(1), Exited, Health::None, Absent),
-            (Stage::Ready, Some(1), Some(2), Exited, Health::None, Standing::Waiting),
-            (Stage::Ready, Some(1), None, Exited, Health::None, Standing::Waiting),
+            (Stage::Ready, Some(1), Some(2), Exited, Health::None, Availability::Waiting),
+            (Stage::Ready, Some(1), None, Exited, Health::None, Availability::Waiting),
             (Stage::Launched, Some(9), None, Exited, Health::None, Absent),
             (Stage::Launched, Some(9), Some(9), Running, Health::None, Absent),
             (Stage::Rejected, Some(1), Some(1), Running, Health::None, Absent),
@@ -168,7 +168,7 @@ mod tests {
             ..State::default()
         };
         let task = judge(work, state, Vec::new(), |process| process.pid != 9);
-        assert_eq!(task.standing, Standing::Available);
+        assert_eq!(task.standing, Availability::Available);
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_best_standing_answers() {
-        use Standing::{Available, Draining, Running, Waiting};
+        use Availability::{Available, Draining, Running, Waiting};
         let cases = [
             (vec![(Running, 1), (Available, 2), (Available, 3)], Draining, vec![2, 3]),
             (vec![(Waiting, 1), (Running, 2)], Running, vec![2]),

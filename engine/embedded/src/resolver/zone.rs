@@ -1,6 +1,6 @@
 //! From the tasks: which names lead where, and which tasks are behind a published port. Pure.
 
-use super::tasks::{Standing, Task, Tasks, best};
+use super::tasks::{Availability, Task, Tasks, best};
 use crate::network::port_table::{Backend, Backends, Key, PortTable};
 use crate::network::ports::host_address;
 use crate::root::record::Endpoint;
@@ -21,7 +21,7 @@ pub(super) struct Zone(BTreeMap<String, Names>);
 impl Zone {
     /// By the tasks as they are now.
     pub fn of(tasks: &Tasks) -> Self {
-        let mut found: BTreeMap<(&str, String), Vec<(Standing, IpAddr)>> = BTreeMap::new();
+        let mut found: BTreeMap<(&str, String), Vec<(Availability, IpAddr)>> = BTreeMap::new();
         let mut zone = Self::default();
         for task in tasks.values().filter(|task| task.attached()) {
             let places = task.endpoints.iter().flat_map(|endpoint| {
@@ -40,7 +40,7 @@ impl Zone {
         }
         for ((network, name), found) in found {
             let names = zone.0.entry(network.to_owned()).or_default();
-            names.forward.insert(name, best(found, Standing::Waiting));
+            names.forward.insert(name, best(found, Availability::Waiting));
         }
         zone
     }
@@ -71,7 +71,7 @@ fn own_name(endpoint: &Endpoint) -> Option<&String> {
 
 /// The port tables by the tasks as they are now.
 pub(super) fn port_table(tasks: &Tasks) -> PortTable {
-    let mut found: BTreeMap<Key, Vec<(Standing, Backend)>> = BTreeMap::new();
+    let mut found: BTreeMap<Key, Vec<(Availability, Backend)>> = BTreeMap::new();
     for task in tasks.values().filter(|task| task.attached()) {
         let Some(address) = reachable(task) else { continue };
         for port in &task.ports {
@@ -84,7 +84,7 @@ pub(super) fn port_table(tasks: &Tasks) -> PortTable {
         }
     }
     let table = found.into_iter().map(|(key, found)| {
-        let backends = best(found, Standing::Running).into_iter().collect();
+        let backends = best(found, Availability::Running).into_iter().collect();
         (key, backends)
     });
     table.filter(|(_, backends): &(Key, Backends)| !backends.is_empty()).collect()
@@ -99,7 +99,7 @@ fn reachable(task: &Task) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Standing::{Available, Draining, Running, Waiting};
+    use Availability::{Available, Draining, Running, Waiting};
     use keel_engine::{Protocol, PublishedPort, TaskId};
 
     fn endpoint(network: &str, ipv4: &str, names: &[&str]) -> Endpoint {
@@ -112,8 +112,8 @@ mod tests {
         }
     }
 
-    fn tasks(list: &[(Standing, Endpoint)]) -> Tasks {
-        let task = |(number, (standing, endpoint)): (usize, &(Standing, Endpoint))| {
+    fn tasks(list: &[(Availability, Endpoint)]) -> Tasks {
+        let task = |(number, (standing, endpoint)): (usize, &(Availability, Endpoint))| {
             let port = PublishedPort {
                 host_ip: "0.0.0.0".parse().unwrap(),
                 published: 8080,
@@ -134,7 +134,7 @@ mod tests {
         list.iter().enumerate().map(task).collect()
     }
 
-    fn answer(list: &[(Standing, &str)]) -> (Vec<String>, Vec<String>) {
+    fn answer(list: &[(Availability, &str)]) -> (Vec<String>, Vec<String>) {
         let names = ["web", "blog-web-1", "abc"];
         let list: Vec<_> =
             list.iter().map(|(standing, ip)| (*standing, endpoint("blog", ip, &names))).collect();
@@ -155,8 +155,11 @@ mod tests {
 
     #[test]
     fn names_and_ports_lead_to_the_best_tasks_there_are() {
-        type Case =
-            (&'static [(Standing, &'static str)], &'static [&'static str], &'static [&'static str]);
+        type Case = (
+            &'static [(Availability, &'static str)],
+            &'static [&'static str],
+            &'static [&'static str],
+        );
         let cases: [Case; 6] = [
             (&[], &[], &[]),
             (
@@ -167,7 +170,7 @@ mod tests {
             (&[(Running, "10.0.0.2"), (Draining, "10.0.0.3")], &["10.0.0.2"], &["10.0.0.2:80"]),
             (&[(Draining, "10.0.0.3")], &["10.0.0.3"], &[]),
             (&[(Waiting, "10.0.0.3")], &["10.0.0.3"], &[]),
-            (&[(Standing::Absent, "10.0.0.3")], &[], &[]),
+            (&[(Availability::Absent, "10.0.0.3")], &[], &[]),
         ];
         for (list, names, ports) in cases {
             let (got_names, got_ports) = answer(list);

@@ -12,8 +12,8 @@ use crate::task::step::Alive;
 use crate::volumes::Volume;
 use crate::{Layout, root::late, task::namespaces};
 use keel_engine::{
-    Failure, FailureKind, HostFacts, NetworkMode, Observation, ObservedImage, ObservedNetwork, ObservedTask,
-    ObservedVolume, TaskId,
+    Failure, FailureKind, HostFacts, NetworkMode, Observation, ObservedImage, ObservedNetwork,
+    ObservedTask, ObservedVolume, TaskId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
