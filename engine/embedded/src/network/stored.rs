@@ -157,7 +157,10 @@ pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) ->
                 boot: keel_durable::boot_id(),
                 ..stored.clone()
             };
-            Ok(if after == stored { () } else { store(layout, &after)? })
+            if after != stored {
+                store(layout, &after)?;
+            }
+            Ok(())
         }
         Err(error) => {
             let failure = Failure::from(error);
