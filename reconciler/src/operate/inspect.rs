@@ -6,10 +6,10 @@ use crate::ask::{ContainerState, Refusal, RefusalKind};
 use crate::clock::rfc3339;
 use crate::controller::Controller;
 use crate::inspected::{
-    ContainerConfig, ContainerDetails, ContainerHealth, HealthLog, StateDetails, HostConfig,
-    ImageDetails, Inspected, InspectedContainer, InspectedImage, InspectedNetwork, InspectedPool,
+    ContainerConfig, ContainerDetails, ContainerHealth, HealthLog, HostConfig, ImageDetails,
+    Inspected, InspectedContainer, InspectedImage, InspectedNetwork, InspectedPool,
     InspectedVolume, Ipam, JoinedNetwork, NetworkDetails, NetworkSettings, PortBinding,
-    RestartRule, VolumeDetails,
+    RestartRule, StateDetails, VolumeDetails,
 };
 use crate::rows::InspectKind;
 use keel_engine::{
