@@ -95,9 +95,9 @@ fn what_makes_no_sense_beside_files_is_said() {
     let host = Host::bare();
     host.write("shop/compose.yaml", BASE);
     let cases: [(&[&str], &str); 5] = [
-        (&["plan", "-f", "shop/compose.yaml", "./shop"], "beside `-f`"),
-        (&["check", "-f", "shop/compose.yaml", "shop"], "beside `-f`"),
-        (&["render", "-f", "shop/compose.yaml", "shop"], "beside `-f`"),
+        (&["plan", "-f", "shop/compose.yaml", "./shop"], "and `-f` both name files"),
+        (&["check", "-f", "shop/compose.yaml", "shop"], "and `-f` both name files"),
+        (&["render", "-f", "shop/compose.yaml", "shop"], "and `-f` both name files"),
         (&["apply", "-p", "other", "shop"], "a path has a `/` or `.`: `./shop`"),
         (&["-f", "shop/compose.yaml", "ps"], "reads no Compose files"),
     ];

@@ -132,6 +132,7 @@ fn a_container_has_docker_s_fields() {
       "Id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
       "Image": "sha256:5be1ecc7935f1dd85635d4feedaf660594030253cc97c9e9ca3819ffeac36b65",
       "Keel": {
+        "Failure": null,
         "Generation": 1,
         "Goal": "running",
         "Message": null,
@@ -291,6 +292,7 @@ fn images_networks_and_volumes_have_docker_s_fields() {
         "Internal": false,
         "Keel": {
           "Bridge": "kl1",
+          "Failure": null,
           "Message": null,
           "Node": "here"
         },

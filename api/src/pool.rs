@@ -1,0 +1,129 @@
+//! What the API asks of the pool of nodes, and in which shapes.
+
+use async_trait::async_trait;
+use keel_engine::NodeName;
+use keel_reconciler::ask::Refusal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Who knows the nodes of a pool.
+#[async_trait]
+pub trait Pool: Send + Sync {
+    /// Every node, the controller's own first.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, Refusal>;
+    /// Changes a node.
+    async fn change(&self, ask: NodeAsk) -> Result<(), Refusal>;
+    /// Every token that is on record.
+    async fn tokens(&self) -> Result<Vec<TokenRow>, Refusal>;
+    /// Makes a token.
+    async fn create_token(&self, ask: TokenAsk) -> Result<TokenAnswer, Refusal>;
+    /// Ends a token; the nodes that joined with it stay.
+    async fn revoke_token(&self, id: &str) -> Result<(), Refusal>;
+}
+
+/// A node, as `node ls` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeRow {
+    /// What people call it.
+    pub name: NodeName,
+    /// What the controller calls it.
+    pub id: String,
+    /// `manager` or `worker`.
+    pub role: String,
+    /// Whether it is connected.
+    pub state: NodeState,
+    /// Why it is not connected; empty while it is.
+    #[serde(default)]
+    pub why: String,
+    /// Since when it is not connected (RFC 3339); empty while it is, and where nobody knows.
+    #[serde(default)]
+    pub since: String,
+    /// What may be placed on it: `active`, `pause` or `drain`.
+    pub availability: String,
+    /// Where it connected from last.
+    pub addr: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its version of keel.
+    pub version: String,
+}
+
+/// Whether a node is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// It answers.
+    Ready,
+    /// It does not.
+    Unknown,
+}
+
+/// A change of a node.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct NodeAsk {
+    /// Its name.
+    pub node: NodeName,
+    /// What to do.
+    pub change: NodeChange,
+}
+
+/// What is changed of a node.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeChange {
+    /// Sets labels, and takes those away that have no value.
+    Label(BTreeMap<String, Option<String>>),
+    /// Everything may be placed on it.
+    Activate,
+    /// Nothing new is placed on it.
+    Pause,
+    /// What runs on it moves elsewhere.
+    Drain,
+    /// It belongs to the pool no more.
+    Remove {
+        /// Also while it is connected.
+        force: bool,
+    },
+}
+
+/// A token, as `token ls` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenRow {
+    /// Its public name.
+    pub id: String,
+    /// How many nodes may join with it, and how many have.
+    pub uses: u32,
+    /// How many have.
+    pub used: u32,
+    /// When it ends (RFC 3339).
+    pub expires: String,
+    /// Whether a person ended it.
+    pub revoked: bool,
+    /// Labels that nodes get.
+    pub labels: BTreeMap<String, String>,
+    /// Who made it.
+    pub creator: String,
+}
+
+/// `token create`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct TokenAsk {
+    /// How long it may be used, in milliseconds.
+    pub ttl: u64,
+    /// How many nodes may join with it.
+    pub uses: u32,
+    /// Labels that they get.
+    pub labels: BTreeMap<String, String>,
+    /// Who asks.
+    pub creator: String,
+}
+
+/// A new token. It is shown now or never.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TokenAnswer {
+    /// It.
+    pub token: String,
+    /// Where nodes dial: the address that the controller listens on.
+    pub listen: String,
+}

@@ -1,0 +1,232 @@
+//! A machine that belongs to a pool, or wants to: it joins with a token once, and serves its controller from then on
+//! with certificates that it renews in time.
+//!
+//! # Invariants
+//! - Who joined needs no token again: what it is stands in its file, through restarts and upgrades.
+//! - A renewal disturbs no connection: the next one is made with the next certificate.
+
+use crate::asking::{AskError, ask_to_join, identity_failure, renew};
+use crate::identity::{
+    AgentFile, IdentityError, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion,
+    NodeIdentity, RenewError, Token, controller_name, renewal_retry,
+};
+use crate::reception::now;
+use crate::transport::{Agent, AgentState, DialError, Limits};
+use keel_engine::{Engine, NodeName};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A clock may be set, and a machine may sleep: the time of a renewal is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Where a machine's identity is, and who its controller is.
+#[derive(Debug, Clone)]
+pub struct Whereabouts {
+    /// The file of its identity.
+    pub file: PathBuf,
+    /// The controller: `HOST:PORT`.
+    pub controller: String,
+    /// How much the controller may send, and how long it may take.
+    pub limits: Limits,
+}
+
+/// Why a machine is no node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// Its file, or what stands in it.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS.
+    #[error("TLS for the controller cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// It is no node yet, and was given no token.
+    #[error("this machine has not joined a pool yet, and no token was given")]
+    NoToken,
+    /// It cannot ask to join.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The controller does not let it join.
+    #[error(transparent)]
+    Join(#[from] JoinFailure),
+    /// The controller does not know it any more.
+    #[error(transparent)]
+    Removed(#[from] IdentityFailure),
+    /// The folder for files that come.
+    #[error("cannot use the folder for files that the controller sends")]
+    Spool(#[source] io::Error),
+}
+
+/// A node of a pool.
+pub struct Membership {
+    at: Whereabouts,
+    identity: Mutex<Arc<NodeIdentity>>,
+}
+
+impl Membership {
+    /// Finds the machine's identity, or joins with the token under this name. `told` hears of each try that came
+    /// to nothing, and how long it waits then; there is no end to that while the controller cannot be reached.
+    pub async fn open(
+        at: Whereabouts,
+        token: Option<Token>,
+        name: NodeName,
+        told: impl Fn(Option<&DialError>, Duration),
+    ) -> Result<Self, MembershipError> {
+        let file = at.file.clone();
+        let known = keel_blocking::run(move || AgentFile::open(&file)).await?;
+        let identity = match known {
+            AgentFile::Node(identity) => identity,
+            AgentFile::Key(key) => {
+                let token = token.ok_or(MembershipError::NoToken)?;
+                let attempt = JoinAttempt::new(token, key, name, KeelVersion::own());
+                let identity = join(&at, attempt, told).await?;
+                keep(&at, identity).await?
+            }
+        };
+        Ok(Self { at, identity: Mutex::new(Arc::new(identity)) })
+    }
+
+    /// What the controller calls it.
+    #[must_use]
+    pub fn node(&self) -> String {
+        self.identity().node().to_string()
+    }
+
+    fn identity(&self) -> Arc<NodeIdentity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves the controller with this engine, and renews the machine's certificate in time. It returns when the
+    /// controller does not know the machine any more, or the folder for files cannot be used.
+    pub async fn serve(
+        self: Arc<Self>,
+        engine: Arc<dyn Engine>,
+        spool: PathBuf,
+        state: watch::Sender<AgentState>,
+    ) -> MembershipError {
+        let agent = match self.agent(engine, spool) {
+            Ok(agent) => agent,
+            Err(error) => return error.into(),
+        };
+        let states = state.subscribe();
+        tokio::select! {
+            error = agent.run(state) => MembershipError::Spool(error),
+            error = self.renew_in_time() => error.into(),
+            error = removed(states) => error.into(),
+        }
+    }
+
+    fn agent(
+        self: &Arc<Self>,
+        engine: Arc<dyn Engine>,
+        spool: PathBuf,
+    ) -> Result<Agent, rustls::Error> {
+        let (this, last) = (self.clone(), Mutex::new(Arc::new(self.identity().client_config()?)));
+        let tls = move || {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(config) = this.identity().client_config() {
+                *last = Arc::new(config);
+            }
+            last.clone()
+        };
+        Ok(Agent {
+            controller: self.at.controller.clone(),
+            server_name: controller_name(),
+            tls: Arc::new(tls),
+            engine,
+            spool,
+            limits: self.at.limits.clone(),
+        })
+    }
+
+    /// Asks for the next certificate when it is time, for ever.
+    async fn renew_in_time(&self) -> IdentityFailure {
+        let (mut luck, mut failures) = (random(), 0);
+        loop {
+            self.due(luck, failures).await;
+            match self.renew().await {
+                Ok(()) => (luck, failures) = (random(), 0),
+                Err(MembershipError::Ask(AskError::Refused(RenewError::Removed))) => {
+                    return IdentityFailure::Removed;
+                }
+                Err(_) => failures += 1,
+            }
+        }
+    }
+
+    /// Returns when it is time to ask, again after so many failures.
+    async fn due(&self, luck: u32, failures: u32) {
+        if failures > 0 {
+            return tokio::time::sleep(renewal_retry(failures)).await;
+        }
+        loop {
+            let left = self.identity().life().renews_at(luck).saturating_sub(now());
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN.min(Duration::from_millis(left))).await;
+        }
+    }
+
+    async fn renew(&self) -> Result<(), MembershipError> {
+        let file = self.at.file.clone();
+        let next = keel_blocking::run(move || NodeIdentity::next_key(&file)).await?;
+        let Whereabouts { controller, limits, .. } = &self.at;
+        let renewed = renew(controller, &self.identity(), next, limits).await?;
+        let kept = keep(&self.at, renewed).await?;
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(kept);
+        Ok(())
+    }
+}
+
+/// Returns once the controller says that this machine belongs to the pool no more.
+async fn removed(mut states: watch::Receiver<AgentState>) -> IdentityFailure {
+    loop {
+        let failure = match &*states.borrow_and_update() {
+            AgentState::Waiting { why, .. } => identity_failure(why),
+            _ => None,
+        };
+        if let Some(failure @ IdentityFailure::Removed) = failure {
+            return failure;
+        }
+        if states.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn join(
+    at: &Whereabouts,
+    mut attempt: JoinAttempt,
+    told: impl Fn(Option<&DialError>, Duration),
+) -> Result<NodeIdentity, MembershipError> {
+    loop {
+        let (step, why) = ask_to_join(&at.controller, attempt, &at.limits).await?;
+        match step {
+            JoinStep::Joined(identity) => return Ok(*identity),
+            JoinStep::Stop(failure) => return Err(failure.into()),
+            JoinStep::Retry { attempt: next, after } => {
+                told(why.as_ref(), after);
+                tokio::time::sleep(after).await;
+                attempt = *next;
+            }
+        }
+    }
+}
+
+async fn keep(at: &Whereabouts, identity: NodeIdentity) -> Result<NodeIdentity, IdentityError> {
+    let file = at.file.clone();
+    keel_blocking::run(move || identity.store(&file).map(|()| identity)).await
+}
+
+/// Any number, so that nodes that joined together do not renew together.
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    // Without random numbers all renew at half time, which is early enough.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
+}

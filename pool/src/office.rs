@@ -1,0 +1,138 @@
+//! The controller's side of a pool, put together: its authority, the record of its nodes, and the nodes themselves.
+
+use crate::identity::{
+    Authority, AuthorityError, Availability, ControllerKey, KeelVersion, KeyError, LedgerError,
+    NodeRecord, NodeVerifier, Registrar, RegistrarError, RegistryStore, Roster, Token, TokenId,
+    TokenRecord, TokenSpec,
+};
+use crate::reception::{Reception, Visit, now};
+use crate::transport::{Far, Listener, Switchboard};
+use keel_engine::NodeName;
+use rustls::ServerConfig;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Why there is no pool.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfficeError {
+    /// Its certificate authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The controller's own key.
+    #[error("the controller's certificate: {0}")]
+    Key(#[from] KeyError),
+    /// The record of its nodes.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// TLS.
+    #[error("TLS for nodes cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What an office is opened with.
+pub struct Premises {
+    /// The file of the pool's certificate authority.
+    pub authority: PathBuf,
+    /// Where nodes and tokens are on record.
+    pub store: Arc<dyn RegistryStore>,
+    /// The controller's own node.
+    pub home: NodeName,
+    /// The nodes, connected or not.
+    pub switchboard: Arc<Switchboard>,
+    /// Who is told what happens.
+    pub tell: Box<dyn Fn(Visit) + Send + Sync>,
+}
+
+/// The office of one pool.
+pub struct Office {
+    registrar: Arc<Registrar>,
+    reception: Arc<Reception>,
+    tls: Arc<ServerConfig>,
+    switchboard: Arc<Switchboard>,
+}
+
+impl Office {
+    /// Opens it; nobody is let in before [`listen`](Self::listen).
+    pub async fn open(premises: Premises) -> Result<Self, OfficeError> {
+        let Premises { authority, store, home, switchboard, tell } = premises;
+        let opened = keel_blocking::run(move || Authority::open(&authority, now())).await;
+        let authority = Arc::new(opened?);
+        let version = KeelVersion::own();
+        let registrar = Registrar::open(store, authority.clone(), home, version).await?;
+        let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
+        let own = Arc::new(ControllerKey::new(authority, now())?);
+        let tls = Arc::new(verifier.server_config(own)?);
+        let registrar = Arc::new(registrar);
+        let reception = Arc::new(Reception::new(registrar.clone(), verifier, tell));
+        Ok(Self { registrar, reception, tls, switchboard })
+    }
+
+    /// Lets nodes in for as long as this is polled.
+    pub fn listen(&self, tcp: TcpListener) -> impl Future<Output = Infallible> + Send + use<> {
+        let (gate, switchboard) = (self.reception.clone(), self.switchboard.clone());
+        let tls = self.tls.clone();
+        Listener { tcp, tls: Arc::new(move || tls.clone()), gate, switchboard }.run()
+    }
+
+    /// Every node on record.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeRecord> {
+        self.registrar.roster().registry().nodes().cloned().collect()
+    }
+
+    /// Who belongs to the pool, as it changes.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        self.registrar.roster()
+    }
+
+    /// The engine of a node, connected or not.
+    #[must_use]
+    pub fn far(&self, node: &NodeName) -> Arc<Far> {
+        self.switchboard.far(node)
+    }
+
+    /// Makes a token; it is shown now or never.
+    pub async fn create_token(&self, spec: TokenSpec) -> Result<Token, RegistrarError> {
+        self.registrar.create_token(spec, now()).await
+    }
+
+    /// Every token on record.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<TokenRecord> {
+        self.registrar.roster().registry().tokens().cloned().collect()
+    }
+
+    /// Ends a token; the nodes that joined with it stay.
+    pub async fn revoke_token(&self, id: &TokenId) -> Result<(), RegistrarError> {
+        self.registrar.change(|registry| registry.revoke_token(id, now())).await
+    }
+
+    /// Says what may be placed on a node.
+    pub async fn set_availability(
+        &self,
+        node: &NodeName,
+        availability: Availability,
+    ) -> Result<(), RegistrarError> {
+        self.registrar.change(|registry| registry.set_availability(node, availability)).await
+    }
+
+    /// Sets labels of a node, and takes those away that have no value.
+    pub async fn label(
+        &self,
+        node: &NodeName,
+        changes: &BTreeMap<String, Option<String>>,
+    ) -> Result<(), RegistrarError> {
+        self.registrar.change(|registry| registry.label(node, changes)).await
+    }
+
+    /// Removes a node: its connection ends, and it is let in no more.
+    pub async fn remove(&self, node: &NodeName, force: bool) -> Result<NodeRecord, RegistrarError> {
+        let is_connected = self.far(node).away().is_none();
+        self.registrar.remove(node, is_connected, force).await
+    }
+}

@@ -1,0 +1,284 @@
+//! The pool of a serving controller: nodes dial in, and belong to its fleet from then on.
+
+use crate::context::Context;
+use crate::failure::{Failure, Result, chain};
+use async_trait::async_trait;
+use keel_api::pool::{
+    NodeAsk, NodeChange, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
+};
+use keel_embedded::Layout;
+use keel_engine::NodeName;
+use keel_plan::pool::NodeFacts;
+use keel_pool::Visit;
+use keel_pool::identity::{
+    Availability, KeelVersion, NodeRecord, RegistrarError, RegistryError, RegistryStore,
+    RegistryStoreError, Role, Roster, TokenId, TokenRecord, TokenSpec,
+};
+use keel_pool::office::{Office, Premises};
+use keel_pool::transport::{Limits, Switchboard};
+use keel_reconciler::Fleet;
+use keel_reconciler::ask::{Refusal, RefusalKind};
+use keel_reconciler::store::{FileStore, Keep, Store, StoreError};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The record of nodes and tokens.
+const KEY: &str = "pool/registry";
+
+/// The pool; nobody dials in any more once this is dropped.
+pub struct Opened {
+    /// For the API.
+    pub pool: Arc<dyn Pool>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Opens `listen.agents`, where it is named: whoever is on record belongs to the fleet, connected or not.
+pub async fn open(
+    address: Option<SocketAddr>,
+    fleet: &Fleet,
+    layout: &Layout,
+    context: &Context,
+) -> Result<Option<Opened>> {
+    let Some(address) = address else { return Ok(None) };
+    let cannot = |error: &(dyn std::error::Error + 'static)| {
+        Failure::caused(format!("cannot listen for nodes on {address}"), error)
+    };
+    let records = FileStore::open(layout.root().join("records"), layout.late());
+    let records = records.map_err(|error| cannot(&error))?;
+    let switchboard = Arc::new(Switchboard::new(Limits::default()));
+    let premises = Premises {
+        authority: layout.root().join("pool/authority.pem"),
+        store: Arc::new(Registry(Arc::new(records))),
+        home: fleet.home().clone(),
+        switchboard: switchboard.clone(),
+        tell: tell(fleet.clone(), switchboard, context),
+    };
+    let office = Office::open(premises).await.map_err(|error| cannot(&error))?;
+    for node in office.nodes() {
+        fleet.join(node.name.clone(), office.far(&node.name));
+    }
+    let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone()));
+    let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
+    let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
+    context.screen.say(&format!("nodes are heard on {listen}: `keel token create` lets one join"));
+    let door = office.listen(tcp);
+    let listening = tokio::spawn(async move { match door.await {} });
+    let pool = ServedPool { office, fleet: fleet.clone(), listen };
+    Ok(Some(Opened { pool: Arc::new(pool), tasks: [listening, placing] }))
+}
+
+/// What people say of nodes decides where tasks are placed, from the moment that it is on record.
+async fn keep_placing(roster: Roster, fleet: Fleet) {
+    let mut changes = roster.changes();
+    loop {
+        fleet.set_pool(members(&changes.borrow_and_update()));
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn members(registry: &keel_pool::identity::Registry) -> keel_plan::pool::Pool {
+    let facts = |node: &NodeRecord| NodeFacts {
+        id: node.id.to_string(),
+        role: keel_plan::pool::Role::Worker,
+        labels: node.labels.clone(),
+        availability: match node.availability {
+            Availability::Active => keel_plan::pool::Availability::Active,
+            Availability::Pause => keel_plan::pool::Availability::Pause,
+            Availability::Drain => keel_plan::pool::Availability::Drain,
+        },
+        reserve: None,
+    };
+    let members = registry.nodes().map(|node| (node.name.clone(), facts(node))).collect();
+    keel_plan::pool::Pool { members }
+}
+
+/// What is said of the door. A stranger's try is no news: there are many on an open port.
+fn tell(
+    fleet: Fleet,
+    switchboard: Arc<Switchboard>,
+    context: &Context,
+) -> Box<dyn Fn(Visit) + Send + Sync> {
+    let screen = context.screen.clone();
+    Box::new(move |visit| match visit {
+        Visit::Joined(node, address) => {
+            fleet.join(node.clone(), switchboard.far(&node));
+            screen.tell(&format!("node {node} joined, from {address}"));
+        }
+        Visit::Arrived(node, _) => screen.tell(&format!("node {node} is connected")),
+        Visit::Left(node, why) => {
+            screen.tell(&format!("node {node} is not connected: {}", chain(&why)));
+        }
+        Visit::Misuse(misuse) => screen.warn(&misuse.to_string()),
+        _ => {}
+    })
+}
+
+/// The pool's record among the controller's own.
+struct Registry(Arc<FileStore>);
+
+#[async_trait]
+impl RegistryStore for Registry {
+    async fn get(&self) -> std::result::Result<Option<(Vec<u8>, u64)>, RegistryStoreError> {
+        let entry = self.0.get(KEY).await.map_err(store_error)?;
+        Ok(entry.map(|entry| (entry.value, entry.revision)))
+    }
+
+    async fn put(
+        &self,
+        value: Vec<u8>,
+        expected: u64,
+    ) -> std::result::Result<(), RegistryStoreError> {
+        self.0.put(KEY, value, expected, Keep::OnDisk).await.map(drop).map_err(store_error)
+    }
+}
+
+fn store_error(error: StoreError) -> RegistryStoreError {
+    match error {
+        StoreError::Moved { .. } => RegistryStoreError::Moved,
+        other => RegistryStoreError::Failed(Box::new(other)),
+    }
+}
+
+struct ServedPool {
+    office: Office,
+    fleet: Fleet,
+    listen: SocketAddr,
+}
+
+#[async_trait]
+impl Pool for ServedPool {
+    async fn nodes(&self) -> std::result::Result<Vec<NodeRow>, Refusal> {
+        let home = home_row(self.fleet.home(), self.listen);
+        let others = self.office.nodes();
+        Ok([home].into_iter().chain(others.iter().map(|node| self.row(node))).collect())
+    }
+
+    async fn change(&self, ask: NodeAsk) -> std::result::Result<(), Refusal> {
+        let NodeAsk { node, change } = ask;
+        if node == *self.fleet.home() {
+            return Err(conflict(format!("{node} is the controller's own node")));
+        }
+        let done = match change {
+            NodeChange::Label(changes) => self.office.label(&node, &changes).await,
+            NodeChange::Activate => self.office.set_availability(&node, Availability::Active).await,
+            NodeChange::Pause => self.office.set_availability(&node, Availability::Pause).await,
+            NodeChange::Drain => self.office.set_availability(&node, Availability::Drain).await,
+            NodeChange::Remove { force } => match self.office.remove(&node, force).await {
+                Ok(_) => {
+                    self.fleet.leave(&node);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+        };
+        done.map_err(refused)
+    }
+
+    async fn tokens(&self) -> std::result::Result<Vec<TokenRow>, Refusal> {
+        Ok(self.office.tokens().iter().map(token_row).collect())
+    }
+
+    async fn create_token(&self, ask: TokenAsk) -> std::result::Result<TokenAnswer, Refusal> {
+        let TokenAsk { ttl, uses, labels, creator } = ask;
+        let uses = NonZeroU32::new(uses)
+            .ok_or_else(|| Refusal::invalid("a token is for one machine at least"))?;
+        let spec = TokenSpec { ttl, uses, role: Role::Agent, labels, creator };
+        let token = self.office.create_token(spec).await.map_err(refused)?;
+        Ok(TokenAnswer { token: token.reveal(), listen: self.listen.to_string() })
+    }
+
+    async fn revoke_token(&self, id: &str) -> std::result::Result<(), Refusal> {
+        let id = TokenId::parse(id).ok_or_else(|| {
+            Refusal::not_found(format!("`{id}` is not the ID of a token"))
+                .hint("`keel token ls` lists the tokens")
+        })?;
+        self.office.revoke_token(&id).await.map_err(refused)
+    }
+}
+
+impl ServedPool {
+    fn row(&self, node: &NodeRecord) -> NodeRow {
+        let away = self.office.far(&node.name).away();
+        let (state, since, why) = match away {
+            None => (NodeState::Ready, String::new(), String::new()),
+            Some((since, why)) => (NodeState::Unknown, time(since), chain(&why)),
+        };
+        NodeRow {
+            name: node.name.clone(),
+            id: node.id.to_string(),
+            role: "worker".into(),
+            state,
+            why,
+            since,
+            availability: word(node.availability).into(),
+            addr: node.addresses.first().cloned().unwrap_or_default(),
+            labels: node.labels.clone(),
+            version: node.version.to_string(),
+        }
+    }
+}
+
+fn home_row(home: &NodeName, listen: SocketAddr) -> NodeRow {
+    NodeRow {
+        name: home.clone(),
+        id: "controller".into(),
+        role: "manager".into(),
+        state: NodeState::Ready,
+        why: String::new(),
+        since: String::new(),
+        availability: word(Availability::Active).into(),
+        addr: listen.to_string(),
+        labels: Default::default(),
+        version: KeelVersion::own().to_string(),
+    }
+}
+
+fn word(availability: Availability) -> &'static str {
+    match availability {
+        Availability::Active => "active",
+        Availability::Pause => "pause",
+        Availability::Drain => "drain",
+    }
+}
+
+fn token_row(token: &TokenRecord) -> TokenRow {
+    TokenRow {
+        id: token.id.to_string(),
+        uses: token.uses.get(),
+        used: u32::try_from(token.joins.len()).unwrap_or(u32::MAX),
+        expires: time(token.expires),
+        revoked: token.revoked.is_some(),
+        labels: token.labels.clone(),
+        creator: token.creator.clone(),
+    }
+}
+
+fn time(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
+}
+
+fn refused(error: RegistrarError) -> Refusal {
+    match error {
+        RegistrarError::Refused(error @ (RegistryError::NoNode(_) | RegistryError::NoToken(_))) => {
+            Refusal::not_found(error.to_string())
+        }
+        RegistrarError::Refused(error) => conflict(error.to_string()),
+        other => Refusal::failed(&other),
+    }
+}
+
+fn conflict(message: String) -> Refusal {
+    Refusal { kind: RefusalKind::Conflict, message, hint: None }
+}

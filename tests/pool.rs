@@ -1,0 +1,211 @@
+//! Two machines are one pool: the second joins with a token, and gets tasks of its own.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::fs::{self, File};
+use std::process::{Child, Command};
+use support::{Host, Serve, until};
+
+const STACK: &str = r#"
+services:
+  home:
+    image: keel.local/hello
+  every:
+    image: keel.local/hello
+    deploy: { mode: global }
+  picky:
+    image: keel.local/hello
+    deploy: { placement: { constraints: [ "node.labels.zone == b" ] } }
+"#;
+
+/// Two machines with a cable between them.
+struct Pool {
+    controller: Host,
+    shed: Host,
+}
+
+/// `keel agent` in the background.
+struct Agent {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Agent {
+    fn start(host: &Host, arguments: &[&str]) -> Self {
+        let log = host.path("agent.log");
+        let file = File::create(&log).unwrap();
+        let mut call = host.command(env!("CARGO_BIN_EXE_keel"));
+        call.arg("agent").args(arguments).stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: call.spawn().unwrap(), log }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// How it ends by itself, and what it said in all.
+    #[track_caller]
+    fn end(mut self) -> (i32, String) {
+        let ended = || self.child.try_wait().unwrap().and_then(|status| status.code());
+        let said = || fs::read_to_string(&self.log).unwrap_or_default();
+        let code = until("the agent ends", ended, said);
+        (code, self.said())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Pool {
+    fn new() -> Self {
+        let (controller, shed) = (Host::bare(), Host::bare());
+        let far = format!("netns {}", shed.name);
+        for line in [
+            format!("-n {} link add cable0 type veth peer name cable1 {far}", controller.name),
+            format!("-n {} addr add 10.77.0.1/24 dev cable0", controller.name),
+            format!("-n {} addr add 10.77.0.2/24 dev cable1", shed.name),
+            format!("-n {} link set cable0 up", controller.name),
+            format!("-n {} link set cable1 up", shed.name),
+        ] {
+            ip(&line);
+        }
+        controller.write("keel.yaml", "listen: { agents: \"10.77.0.1:7443\" }\n");
+        controller.write("stacks/web/compose.yaml", STACK);
+        Self { controller, shed }
+    }
+
+    fn serve(&self) -> Serve {
+        self.controller.serve(&["stacks"])
+    }
+
+    fn token(&self, arguments: &[&str]) -> String {
+        let words = [&["--quiet", "token", "create"], arguments].concat();
+        self.controller.keel(&words).ok().stdout.trim().to_owned()
+    }
+
+    /// The row of a container that runs.
+    fn running(&self, name: &str) -> Option<Value> {
+        let rows = self.controller.ps();
+        let found = |row: &&Value| row["name"] == name && row["state"] == "running";
+        rows.iter().find(found).cloned()
+    }
+
+    #[track_caller]
+    fn until_running(&self, name: &str) -> Value {
+        until(&format!("{name} runs"), || self.running(name), || self.controller.overview())
+    }
+
+    #[track_caller]
+    fn until_state(&self, state: &str) {
+        let nodes = || self.controller.keel(&["node", "ls", "--format", "json"]).json();
+        let there = || {
+            let rows = nodes();
+            let shed = rows.as_array()?.iter().find(|row| row["name"] == "shed")?.clone();
+            (shed["state"] == state).then_some(())
+        };
+        until(&format!("shed is {state}"), there, || nodes().to_string());
+    }
+
+    #[track_caller]
+    fn finish(self) {
+        ip(&format!("-n {} link del cable0", self.controller.name));
+        self.controller.finish();
+        self.shed.finish();
+    }
+}
+
+#[track_caller]
+fn ip(line: &str) {
+    let done = Command::new("ip").args(line.split(' ')).output().unwrap();
+    assert!(done.status.success(), "ip {line}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_machine_joins_and_gets_tasks_of_its_own_and_keeps_them_without_its_agent() {
+    let pool = Pool::new();
+    let serve = pool.serve();
+    let home = pool.until_running("web-home-1");
+    let token = pool.token(&["--label", "zone=b"]);
+    let join = ["--join", "10.77.0.1:7443", "--token", &token, "--name", "shed"];
+    let agent = Agent::start(&pool.shed, &join);
+    let picky = pool.until_running("web-picky-1");
+    assert_eq!(picky["node"], "shed", "{}", agent.said());
+    assert_eq!(pool.until_running("web-every-shed")["node"], "shed");
+    assert_eq!(
+        pool.running("web-home-1").unwrap()["id"],
+        home["id"],
+        "a newcomer attracts nothing"
+    );
+
+    // What is asked of the controller reaches the task, wherever it is.
+    let version = pool.controller.keel(&["exec", "web-picky-1", "/keel", "--version"]).ok();
+    assert!(version.stdout.starts_with("keel "), "{version:?}");
+    assert!(pool.controller.keel(&["logs", "web-picky-1"]).ok().stdout.contains("listening"));
+    let denied = pool.shed.keel(&["stop", "web-picky-1"]);
+    assert!(denied.code == 1 && denied.stderr.contains("ask its controller"), "{denied:?}");
+
+    drop(agent);
+    pool.until_state("unknown");
+    let seen = pool.controller.keel(&["status"]).stdout;
+    assert!(seen.contains("node shed does not answer"), "{seen}");
+    let agent = Agent::start(&pool.shed, &[]);
+    pool.until_state("ready");
+    let again = pool.until_running("web-picky-1");
+    assert_eq!((&again["id"], &again["pid"]), (&picky["id"], &picky["pid"]), "{}", agent.said());
+
+    // A controller that starts anew finds its node again.
+    serve.kill();
+    let serve = pool.serve();
+    pool.until_state("ready");
+    assert_eq!(pool.until_running("web-picky-1")["pid"], picky["pid"]);
+
+    pool.controller.keel(&["down", "-v", "web"]).ok();
+    let connected = pool.controller.keel(&["node", "rm", "shed"]);
+    assert!(connected.code == 1 && connected.stderr.contains("is connected"), "{connected:?}");
+    pool.controller.keel(&["node", "rm", "--force", "shed"]).ok();
+    let (code, said) = agent.end();
+    assert!(code == 1 && said.contains("was removed from the pool"), "{said}");
+    drop(serve);
+    pool.finish();
+}
+
+#[test]
+fn who_may_not_join_is_told_why() {
+    let pool = Pool::new();
+    let none = pool.shed.keel(&["agent"]);
+    assert!(none.code == 64 && none.stderr.contains("keel token create"), "{none:?}");
+    let typo = pool.shed.keel(&["agent", "--join", "10.77.0.1:7443", "--token", "KEEL1-X"]);
+    assert!(typo.code == 64 && typo.stderr.contains("copy the whole line"), "{typo:?}");
+    let closed = pool.controller.keel(&["node", "ls"]);
+    assert!(closed.code == 1 && closed.stderr.contains("keel serve"), "{closed:?}");
+
+    let serve = pool.serve();
+    let (spent, revoked) = (pool.token(&[]), pool.token(&[]));
+    let id = revoked.split('-').nth(2).unwrap();
+    pool.controller.keel(&["token", "rm", id]).ok();
+    let join = |token: &str, name: &str| {
+        let words = ["agent", "--join", "10.77.0.1:7443", "--token", token, "--name", name];
+        pool.shed.keel(&words)
+    };
+    let refused = join(&revoked, "shed");
+    assert!(refused.code == 1 && refused.stderr.contains("revoked"), "{refused:?}");
+    let words = ["--join", "10.77.0.1:7443", "--token", &spent, "--name", "shed"];
+    let agent = Agent::start(&pool.shed, &words);
+    pool.until_state("ready");
+    drop(agent);
+    fs::remove_file(pool.shed.root().join("pool/node.pem")).unwrap();
+    let refused = join(&spent, "other");
+    assert!(refused.code == 1 && refused.stderr.contains("used"), "{refused:?}");
+    serve.until_said("somebody else has it");
+    pool.controller.keel(&["down", "-v", "web"]).ok();
+    drop(serve);
+    pool.finish();
+}
