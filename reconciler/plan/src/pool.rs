@@ -5,7 +5,7 @@
 //! - The controller's own node always belongs to the pool. Any other has to be a member before it is
 //!   chosen for something; what already is on one that is not stays there.
 
-use keel_engine::NodeName;
+use keel_engine::{HostFacts, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,6 +42,17 @@ impl Pool {
         self.members.keys().all(|node| node == home)
     }
 
+    /// What of a node's room its tasks may reserve. A reservation chooses among nodes: where there is only one,
+    /// it holds nothing up, as under docker compose. `None`: nobody counts, or that is unknown.
+    #[must_use]
+    pub fn room(&self, node: &NodeName, home: &NodeName, host: &HostFacts) -> Room {
+        if self.is_alone(home) {
+            return Room::default();
+        }
+        let cpus = Some(host.nano_cpus).filter(|cpus| *cpus > 0);
+        Room { cpus, memory: self.facts(node).allocatable(host.memory) }
+    }
+
     /// Whether a node belongs to the pool.
     #[must_use]
     pub fn has(&self, node: &NodeName, home: &NodeName) -> bool {
@@ -53,6 +64,15 @@ impl Pool {
     pub fn facts(&self, node: &NodeName) -> &NodeFacts {
         self.members.get(node).unwrap_or(&PLAIN)
     }
+}
+
+/// What of a node may be reserved; `None`: any amount.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Memory, in bytes.
+    pub memory: Option<u64>,
+    /// CPU time, in nanoCPUs.
+    pub cpus: Option<u64>,
 }
 
 /// What the controller keeps of a node.

@@ -87,7 +87,7 @@ fn room(inputs: &Inputs<'_>, new: &[New<'_>]) -> Vec<String> {
     // One after the other, a task and the one before it share what one of them needs.
     let replaced: BTreeSet<_> = new.iter().filter_map(|new| new.task.replaces.as_ref()).collect();
     let over = inputs.nodes.all_known().filter_map(|(node, seen)| {
-        let room = inputs.pool.facts(node).allocatable(seen.host.memory)?;
+        let room = inputs.pool.room(node, &inputs.nodes.home, &seen.host).memory?;
         let there = |task: &&ObservedTask| !is_still(task) && !replaced.contains(&task.id);
         let held = seen.all_tasks().filter(there).filter_map(|task| task.spec.reserved_memory);
         let mine: u64 = new.iter().filter(|new| new.node == node).map(|new| asked(new.task)).sum();

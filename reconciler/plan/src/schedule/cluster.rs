@@ -2,6 +2,7 @@
 
 use crate::Inputs;
 use crate::condition::is_still;
+use crate::pool::Room;
 use crate::pool::{Availability, NodeFacts};
 use crate::taken_ports::{clash, holds_ports};
 use keel_engine::{Digest, NodeName, Observation, Port, Protocol, StackName, TaskSpec};
@@ -32,13 +33,6 @@ pub(crate) struct Host<'a> {
     ports: BTreeMap<(Protocol, u16), Vec<Taken<'a>>>,
     /// Tells the node from others where all else is equal.
     pub salt: u64,
-}
-
-/// CPU time and memory; `None` is unknown, and limits nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Room {
-    pub cpus: Option<u64>,
-    pub memory: Option<u64>,
 }
 
 /// What a task keeps for itself.
@@ -117,10 +111,9 @@ impl<'a> Host<'a> {
             is_member: inputs.pool.has(name, &inputs.nodes.home),
             facts,
             known,
-            room: Room {
-                cpus: machine.map(|machine| machine.nano_cpus).filter(|cpus| *cpus > 0),
-                memory: machine.and_then(|machine| facts.allocatable(machine.memory)),
-            },
+            room: machine
+                .map(|machine| inputs.pool.room(name, &inputs.nodes.home, machine))
+                .unwrap_or_default(),
             held: Reserved::default(),
             tasks: 0,
             ports: BTreeMap::new(),

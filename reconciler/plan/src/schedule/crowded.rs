@@ -3,8 +3,9 @@
 //! # Invariants
 //! - Every stack's plan finds the same tasks, so that no two of them leave for one lack.
 
-use super::cluster::{Cluster, Host, Reserved, Room};
+use super::cluster::{Cluster, Host, Reserved};
 use crate::condition::is_still;
+use crate::pool::Room;
 use crate::why::Refusal;
 use keel_engine::{Goal, ObservedTask, TaskId};
 use std::cmp::Reverse;

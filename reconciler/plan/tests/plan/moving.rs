@@ -164,8 +164,9 @@ fn the_biggest_leaves_a_node_that_shrank() {
 #[test]
 fn without_room_for_two_the_old_one_stops_first() {
     let world = |memory| {
-        let world = stack().with_members(&["n1"]).sized("n1", 4, memory);
-        let world = world.wants("web", "nginx:1").checked("web").reserves("web", GIB).converge();
+        let world = stack().with_members(&["n1", "n2"]).sized("n1", 4, memory);
+        let world = world.label("n1", "x", "1").wants("web", "nginx:1").checked("web");
+        let world = world.constrained("web", "node.labels.x == 1").reserves("web", GIB).converge();
         world.push("web", "nginx:2", "r2")
     };
     let mut roomy = world(2 * GIB);

@@ -65,22 +65,32 @@ fn a_constraint_that_no_node_meets_is_told_with_each_reason() {
 
 #[test]
 fn one_node_alone_is_called_by_its_name() {
+    let world = stack().with_member("n1").wants("db", "postgres:16");
+    let world = world.constrained("db", "node.labels.x == 1");
+    insta::assert_snapshot!(world.shown(), @"db.1: hold: no node can run it (n1: not matching `node.labels.x == 1`)");
+    let world = world.label("n1", "x", "1").converge();
+    assert_eq!(world.running(), "shop-db-1=postgres:16");
+}
+
+/// A reservation chooses among nodes, and on one host there is nothing to choose.
+#[test]
+fn a_reservation_holds_nothing_up_on_one_host() {
     let world = stack().with_member("n1").sized("n1", 1, 768 * MIB).wants("db", "postgres:16");
     let world =
         world.reserves("db", GIB).edit("db", |db| db.spec.reserved_cpus = Some(1_500_000_000));
-    insta::assert_snapshot!(world.shown(), @"db.1: hold: no node can run it (n1: short of CPU by 0.5, short of memory by 256MiB)");
-    let world = world.sized("n1", 2, 2 * GIB).converge();
-    assert_eq!(world.running(), "shop-db-1=postgres:16");
+    assert_eq!(world.converge().running(), "shop-db-1=postgres:16");
 }
 
 /// A node's own reserve is no task's.
 #[test]
 fn a_part_of_the_memory_is_kept_from_tasks() {
-    let mut world = stack().with_member("n1").sized("n1", 1, GIB);
+    let mut world = stack().with_members(&["n1", "n2"]).sized("n1", 1, GIB);
     world.facts("n1").reserve = None;
+    world.facts("n2").availability = Pause;
     let world = world.wants("db", "postgres:16").reserves("db", 900 * MIB);
-    insta::assert_snapshot!(world.shown(), @"db.1: hold: no node can run it (n1: short of memory by 4MiB)");
-    let world = world.reserves("db", 890 * MIB);
+    let world = world.edit("db", |db| db.spec.reserved_cpus = Some(1_500_000_000));
+    insta::assert_snapshot!(world.shown(), @"db.1: hold: no node can run it (2 nodes: 1 paused, 1 short of CPU by 0.5, 1 short of memory by 4MiB)");
+    let world = world.reserves("db", 890 * MIB).edit("db", |db| db.spec.reserved_cpus = None);
     assert!(world.shown().starts_with("db.1: hold: waits for image"), "{}", world.shown());
 }
 
