@@ -40,6 +40,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Compose files", &["check", "render", "explain", "init", "schema"]),
     ("Images", &["pull", "images", "rmi", "image", "login", "logout"]),
     ("Networks and volumes", &["network", "volume"]),
+    ("Pool", &["agent", "node", "token"]),
     ("System", &["serve", "source", "notify", "system", "completion"]),
 ];
 

@@ -1,6 +1,7 @@
 //! The commands: one file each, that parses, calls and shows.
 
 mod act;
+mod agent;
 mod apply;
 mod check;
 mod completion;
@@ -20,6 +21,7 @@ mod login;
 mod logout;
 mod logs;
 mod network;
+mod node;
 mod notify;
 mod plan;
 mod ps;
@@ -42,6 +44,7 @@ mod stop;
 mod suspend;
 mod sync;
 mod system;
+mod token;
 mod up;
 mod volume;
 
@@ -55,6 +58,14 @@ use clap::Subcommand;
 pub enum Command {
     /// Run the controller: watch sources and reconcile this host
     Serve(serve::Args),
+    /// Serve this machine as a node of another machine's controller
+    Agent(agent::Args),
+    /// List, label, drain and remove nodes
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Create and revoke tokens to join the pool with
+    #[command(subcommand)]
+    Token(token::Command),
     /// Check Compose files; needs neither root nor a daemon
     Check(check::Args),
     /// Explain a problem code and how to fix it
@@ -208,6 +219,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Reap(args) => reap::run(args, context).await,
         Command::Receive(command) => receive::run(command, context).await,
         Command::Volume(command) => volume::run(command, context).await,
+        Command::Agent(args) => agent::run(args, context).await,
+        Command::Node(command) => node::run(command, context).await,
+        Command::Token(command) => token::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }
 }

@@ -190,6 +190,13 @@ async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
                 if let Some(client) = daemon(layout).await? {
                     return Ok(Driver::Daemon(client));
                 }
+                if holder.who == "keel agent" && holder.stays() {
+                    return Err(Failure::new(format!(
+                        "{holder} drives {}",
+                        layout.root().display()
+                    ))
+                    .hint("this machine is a node of a pool: ask its controller"));
+                }
                 if began.elapsed() > WORTH_TELLING && !std::mem::replace(&mut told, true) {
                     waiting(context)(&holder);
                 }
@@ -259,5 +266,5 @@ pub fn api(controller: &Controller, layout: &Layout, serve: bool) -> Api {
         root: layout.root().display().to_string(),
         serve,
     };
-    Api { controller: controller.clone(), info }
+    Api { controller: controller.clone(), info, pool: None }
 }

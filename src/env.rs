@@ -6,6 +6,8 @@ pub const ROOT: &str = "KEEL_ROOT";
 pub const CONFIG: &str = "KEEL_CONFIG";
 /// Where the API answers, instead of the root's socket: `unix:///run/keel/keel.sock`.
 pub const HOST: &str = "KEEL_HOST";
+/// What `keel agent` joins a pool with.
+pub const TOKEN: &str = "KEEL_TOKEN";
 /// The folder of docker's `config.json`.
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// Where Docker answers on this host, if not at `unix:///var/run/docker.sock`: what it runs already

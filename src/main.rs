@@ -14,6 +14,7 @@ mod connect;
 mod context;
 mod deliver;
 mod diagnostics;
+mod driver_lock;
 mod early;
 mod env;
 mod exit;

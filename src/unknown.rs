@@ -9,7 +9,6 @@ use keel_spec::nearest;
 
 /// Commands that are planned, with what helps until then.
 const LATER: &[(&str, &str)] = &[
-    ("agent", "this version runs one host"),
     ("approve", "`keel confirm` lets a held revision through"),
     ("backup", "copy `data/` and `volumes/` of the root, and keel.yaml: the rest comes from Git"),
     ("commit", "images are built elsewhere, and pulled"),
@@ -17,16 +16,14 @@ const LATER: &[(&str, &str)] = &[
     ("diff", "`keel drift` shows what differs from what was applied"),
     ("events", "`keel serve` tells what happens, and `keel history` what happened"),
     ("load", "push the image to a registry"),
-    ("node", "this version runs one host"),
-    ("pool", "this version runs one host"),
+    ("pool", "`keel token create` and `keel agent` make several machines a pool"),
     ("port-forward", "`ports:` of the service publishes a port"),
     ("push", "images are pushed by what builds them"),
-    ("rebalance", "this version runs one host"),
+    ("rebalance", "`keel node drain` moves tasks off a node"),
     ("restore", "put `data/` and `volumes/` back into the root, and start `keel serve`"),
     ("save", "pull the image from a registry"),
     ("scale", "`deploy.replicas` of the service says how many there are"),
     ("stats", "`keel exec CONTAINER top` shows what a container uses"),
-    ("token", "this version runs one host"),
     ("top", "`keel exec CONTAINER ps` lists its processes"),
     ("wait", "`keel logs -f CONTAINER` returns when it has ended"),
 ];

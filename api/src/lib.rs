@@ -19,6 +19,7 @@ pub mod limits;
 mod lines;
 mod pages;
 mod paths;
+pub mod pool;
 mod refusal;
 mod routes;
 pub mod schemas;

@@ -77,6 +77,17 @@ pub const NETWORK_CREATE: &str = "/v1/networks/create";
 /// `network rm`.
 pub const NETWORK_RM: &str = "/v1/networks/remove";
 
+/// `node ls`.
+pub const NODES: &str = "/v1/nodes";
+/// `node label`, `node drain`, `node activate`, `node rm`.
+pub const NODE_CHANGE: &str = "/v1/nodes/change";
+/// `token ls`.
+pub const TOKENS: &str = "/v1/tokens";
+/// `token create`.
+pub const TOKEN_CREATE: &str = "/v1/tokens/create";
+/// `token rm`.
+pub const TOKEN_RM: &str = "/v1/tokens/remove";
+
 /// `system df`.
 pub const USAGE: &str = "/v1/room";
 /// `system prune`, `image prune`.

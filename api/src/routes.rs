@@ -3,6 +3,7 @@
 mod answer;
 mod containers;
 mod conversations;
+mod nodes;
 mod resources;
 mod sources;
 mod stacks;
@@ -39,6 +40,7 @@ pub fn router(api: Api) -> Router {
         .merge(sources::routes())
         .merge(containers::routes())
         .merge(resources::routes())
+        .merge(nodes::routes())
         .layer(DefaultBodyLimit::max(limits::BODY))
         .merge(submissions)
         .fallback(unknown)

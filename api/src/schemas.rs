@@ -1,7 +1,7 @@
 //! JSON Schemas of what `--format json` prints and of what the API takes and answers, derived from the
 //! types. They are published in `api/schema/`; a test keeps the files as the types are.
 
-use crate::shapes;
+use crate::{pool, shapes};
 use keel_reconciler::inspected::Inspected;
 use keel_reconciler::{ask, rows};
 use schemars::{JsonSchema, Schema, schema_for};
@@ -31,11 +31,13 @@ pub fn outputs() -> Vec<(&'static str, Schema)> {
         ("images", of::<Vec<rows::ImageRow>>()),
         ("inspect", of::<Inspected>()),
         ("networks", of::<Vec<rows::NetworkRow>>()),
+        ("nodes", of::<Vec<pool::NodeRow>>()),
         ("plan", of::<ask::PlanReport>()),
         ("render", of::<rows::RenderedStack>()),
         ("render-diff", of::<rows::RenderDiffReport>()),
         ("sources", of::<Vec<ask::SourceRow>>()),
         ("status", of::<Vec<ask::StatusRow>>()),
+        ("tokens", of::<Vec<pool::TokenRow>>()),
         ("volumes", of::<Vec<rows::VolumeRow>>()),
         ("hint", of::<shapes::Hint>()),
         ("info", of::<shapes::Info>()),

@@ -44,7 +44,7 @@ async fn api(folder: &Path) -> Api {
         host: "here".to_owned(),
     };
     let info = Info { version: "1".into(), root: folder.display().to_string(), serve: false };
-    Api { controller: Controller::start(settings).await.unwrap(), info }
+    Api { controller: Controller::start(settings).await.unwrap(), info, pool: None }
 }
 
 async fn host() -> Host {

@@ -4,26 +4,28 @@ use crate::identity::{
     IdentityError, IdentityFailure, JoinAttempt, JoinStep, KeelVersion, KeyError, NodeIdentity,
     PrivateKey, RenewError, controller_name, to_join,
 };
+use crate::reception::now;
 use crate::request::PoolRequest;
 use crate::transport::{BodyError, DialError, Limits, ServingError, ask};
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Asks once to join, and says what to do next.
+/// Asks once to join, and says what to do next; also why, where the connection came to nothing.
 pub async fn ask_to_join(
     controller: &str,
     attempt: JoinAttempt,
     limits: &Limits,
-) -> Result<JoinStep, AskError> {
+) -> Result<(JoinStep, Option<DialError>), AskError> {
     let request = attempt.request(now())?;
     let config = to_join(request.pool).map_err(AskError::Tls)?;
     let request = PoolRequest::Join(Box::new(request));
     match asked(controller, &config, &request, limits).await {
-        Ok(answer) => Ok(attempt.answered(answer)),
-        Err(AskError::Dial(error)) => Ok(attempt.interrupted(identity_failure(&error))),
+        Ok(answer) => Ok((attempt.answered(answer), None)),
+        Err(AskError::Dial(error)) => {
+            Ok((attempt.interrupted(identity_failure(&error)), Some(error)))
+        }
         Err(error) => Err(error),
     }
 }
@@ -105,10 +107,4 @@ fn of_io(error: &io::Error) -> Option<IdentityFailure> {
         }
         None
     })
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

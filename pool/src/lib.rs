@@ -6,6 +6,8 @@
 
 mod asking;
 pub mod identity;
+pub mod membership;
+pub mod office;
 mod reception;
 mod request;
 pub mod transport;

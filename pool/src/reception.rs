@@ -4,12 +4,12 @@
 //! - A node's connection ends when its record does.
 //! - Who has no certificate may ask to join; whose certificate is over may renew. Neither is ever connected.
 
-use crate::identity::{NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse};
+use crate::identity::{KeelVersion, NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse};
 use crate::request::PoolRequest;
 use crate::transport::{Admitted, Away, Gate, Peer, Turned};
 use async_trait::async_trait;
 use keel_engine::NodeName;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Visit {
+    /// A machine became a node.
+    Joined(NodeName, IpAddr),
+    /// A node is let in.
+    Arrived(NodeName, IpAddr),
     /// A token was used that was used up: somebody else has it.
     Misuse(TokenMisuse),
     /// Somebody was not let in.
@@ -47,6 +51,17 @@ impl Reception {
         self.verifier.identify(shown, now()).map_err(|error| error.to_string())
     }
 
+    /// Where it came from is for people: a disk that does not take that keeps nobody out.
+    async fn note(&self, subject: &Subject, address: IpAddr) {
+        let address = address.to_canonical().to_string();
+        let seen = self.registrar.change(|registry| {
+            let known = registry.node(&subject.node).map(|node| node.version);
+            let version = known.unwrap_or_else(KeelVersion::own);
+            registry.see(&subject.node, &address, version, now())
+        });
+        let _ = seen.await;
+    }
+
     fn admitted(&self, subject: Subject) -> Result<Admitted, String> {
         let removed = || format!("node {} was removed from the pool", subject.node);
         let roster = self.registrar.roster();
@@ -67,7 +82,12 @@ impl Reception {
 impl Gate for Reception {
     async fn admit(&self, peer: &Peer<'_>) -> Result<Admitted, String> {
         match self.identify(peer)? {
-            PeerIdentity::Node(subject) => self.admitted(subject),
+            PeerIdentity::Node(subject) => {
+                let admitted = self.admitted(subject.clone())?;
+                self.note(&subject, peer.address.ip()).await;
+                (self.tell)(Visit::Arrived(admitted.node.clone(), peer.address.ip()));
+                Ok(admitted)
+            }
             PeerIdentity::Expired(subject) => Err(format!(
                 "the certificate of node {} has expired: it may only renew",
                 subject.node
@@ -83,6 +103,9 @@ impl Gate for Reception {
         let answer = match serde_json::from_slice(question).ok()? {
             PoolRequest::Join(request) => {
                 let outcome = self.registrar.join(&request, peer.address.ip(), now()).await;
+                if let Ok(reply) = &outcome.answer {
+                    (self.tell)(Visit::Joined(reply.name.clone(), peer.address.ip()));
+                }
                 outcome.alert.into_iter().for_each(|misuse| (self.tell)(Visit::Misuse(misuse)));
                 serde_json::to_vec(&outcome.answer)
             }
@@ -103,7 +126,7 @@ impl Gate for Reception {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

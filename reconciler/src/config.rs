@@ -220,6 +220,8 @@ pub enum UrlFrom {
 pub struct Listen {
     /// Where forges call.
     pub webhooks: Option<SocketAddr>,
+    /// Where further nodes dial in.
+    pub agents: Option<SocketAddr>,
 }
 
 /// How a registry is reached.

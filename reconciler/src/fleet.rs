@@ -15,6 +15,7 @@ use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, LogOptions, NodeName, NodeReport, Nodes,
     Observation, Open, Result, Sweep, Swept, TaskId, Thing, Turn, Usage, Wish,
 };
+use keel_plan::pool::Pool;
 use member::Member;
 use roll::{Members, Roll};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,16 @@ impl Fleet {
     /// From now on there is no node of this name, and what was on it is nobody's.
     pub fn leave(&self, name: &NodeName) {
         self.roll.leave(name);
+    }
+
+    /// What is kept of the nodes, beside what they say: where tasks may be placed.
+    pub fn pool(&self) -> Arc<Pool> {
+        self.roll.pool()
+    }
+
+    /// From now on this is kept of the nodes.
+    pub fn set_pool(&self, pool: Pool) {
+        self.roll.set_pool(pool);
     }
 
     fn members(&self) -> Arc<Members> {

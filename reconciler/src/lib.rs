@@ -52,7 +52,7 @@ mod source;
 mod stack_change;
 mod stack_files;
 mod start;
-mod store;
+pub mod store;
 mod sweeper;
 mod trace;
 pub mod trigger;

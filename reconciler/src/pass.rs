@@ -13,7 +13,6 @@ use crate::trace;
 use keel_engine::labels::PROJECT;
 use keel_engine::{Depth, EngineError, NodeName, Nodes, Observation, StackName, TaskId, Wish};
 use keel_plan::desired::Owner;
-use keel_plan::pool::Pool;
 use keel_plan::standing::Standing;
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs};
@@ -175,7 +174,7 @@ impl Desk {
                 owner: desired.as_ref().map(|desired| &desired.owner),
                 standing: &standing,
                 nodes,
-                pool: Pool::alone(),
+                pool: &self.fleet().pool(),
                 asked: asked.clone(),
                 now: self.now(),
             };
@@ -320,7 +319,7 @@ mod tests {
             owner: None,
             standing: &standing,
             nodes: &nodes,
-            pool: Pool::alone(),
+            pool: keel_plan::pool::Pool::alone(),
             asked: Asked::default(),
             now: 2,
         };

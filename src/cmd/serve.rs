@@ -4,6 +4,7 @@ mod configured;
 mod containers;
 mod hooks;
 mod notices;
+mod pool;
 mod sources;
 mod watch;
 
@@ -14,11 +15,11 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{Driving, check_machine, engine, repos, settings};
 use crate::show::ago;
-use crate::{env, root, sudo};
+use crate::{driver_lock, env, root, sudo};
 use futures_util::{FutureExt, StreamExt};
-use keel_api::{Served, router};
+use keel_api::{Api, Served, router};
+use keel_embedded::Layout;
 use keel_embedded::layout::DEFAULT_ROOT;
-use keel_embedded::{Layout, LockError, RootLock};
 use keel_reconciler::Controller;
 use keel_reconciler::rows::PsAsk;
 use std::path::Path;
@@ -41,8 +42,6 @@ pub struct Args {
 
 /// How long requests may take once it ends.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// A command that holds the root for longer is named.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for people where nothing happens: hints may be lost, and that a container has held
 /// out is no event.
 const QUIET: Duration = Duration::from_secs(10);
@@ -62,16 +61,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let own = repos(context, &layout)?.sources();
     let sources = sources::of(&args.given, config.sources.clone(), own)?;
     check_machine()?;
-    let _lock = lock(context, &layout).await?;
+    let _lock = driver_lock::for_life(context, &layout, "keel serve").await?;
     let engine = engine(context, &layout, Driving::ForLife).await?;
     let described = sources::describe(&sources);
     let told = addressees(&config, &sources);
     let mut settings = settings(context, &layout, engine.clone(), Some(sources))?;
     settings.destinations = told.iter().map(|one| one.destination.clone()).collect();
+    let opened = pool::open(config.listen.agents, &settings.fleet, &layout, context).await?;
     let controller = Controller::start(settings).await?;
     let hooks = hooks::listen(&config, &controller, context).await?;
     let delivering = notices::deliver(told, &controller, context);
-    let router = router(api(&controller, &layout, true));
+    let pool = opened.as_ref().map(|opened| opened.pool.clone());
+    let router = router(Api { pool, ..api(&controller, &layout, true) });
     let group = root::group();
     root::admit(&layout, group)
         .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
@@ -82,30 +83,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         ended = until_told() => ended,
         never = tell(&controller, context) => never,
     };
-    drop((hooks, delivering));
+    drop((hooks, delivering, opened));
     served.stop(FAREWELL).await;
     farewell(&controller, context, &layout).await;
     controller.stop().await;
     engine.close().await;
     ended.map(|()| Exit::Done)
-}
-
-async fn lock(context: &Context, layout: &Layout) -> Result<RootLock> {
-    let (began, mut told) = (tokio::time::Instant::now(), false);
-    loop {
-        match RootLock::acquire(layout, "keel serve", false) {
-            Ok(lock) => return Ok(lock),
-            // Another that stays for good is refused; a command's end is awaited.
-            Err(LockError::Held { holder, .. }) if !holder.stays() => {
-                // A turn is short, but for a pull.
-                if began.elapsed() > LOOK_AGAIN && !std::mem::replace(&mut told, true) {
-                    context.screen.say(&format!("waiting for {holder}"));
-                }
-                tokio::time::sleep(BURST).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 async fn until_told() -> Result<()> {

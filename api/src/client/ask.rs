@@ -2,6 +2,7 @@
 
 use super::{Client, ClientError, Lines, Result, request};
 use crate::paths;
+use crate::pool::{NodeAsk, NodeRow, TokenAnswer, TokenAsk, TokenRow};
 use crate::shapes::{
     Hint, Info, InspectAsk, MaybeStack, Name, Stacks, StartAsk, TaskRef, Until, WaitAsk,
 };
@@ -25,6 +26,31 @@ impl Client {
     /// Who answers.
     pub async fn info(&self) -> Result<Info> {
         self.get(paths::INFO).await
+    }
+
+    /// Every node of the pool.
+    pub async fn nodes(&self) -> Result<Vec<NodeRow>> {
+        self.get(paths::NODES).await
+    }
+
+    /// Changes a node.
+    pub async fn change_node(&self, ask: &NodeAsk) -> Result<()> {
+        self.ask(paths::NODE_CHANGE, ask).await
+    }
+
+    /// Every token that is on record.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
+        self.get(paths::TOKENS).await
+    }
+
+    /// Makes a token to join the pool with.
+    pub async fn create_token(&self, ask: &TokenAsk) -> Result<TokenAnswer> {
+        self.ask(paths::TOKEN_CREATE, ask).await
+    }
+
+    /// Ends a token.
+    pub async fn revoke_token(&self, id: &str) -> Result<()> {
+        self.ask(paths::TOKEN_RM, &Name { name: id.to_owned() }).await
     }
 
     /// Hints that something changed, from now on.

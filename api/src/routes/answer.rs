@@ -1,9 +1,11 @@
 //! What the routes answer from, and what they answer.
 
+use crate::pool::Pool;
 use crate::refusal::Refused;
 use crate::shapes::Info;
 use axum::Json;
 use keel_reconciler::Controller;
+use std::sync::Arc;
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -12,6 +14,8 @@ pub struct Api {
     pub controller: Controller,
     /// Who answers.
     pub info: Info,
+    /// The pool of nodes; `None` where there is none.
+    pub pool: Option<Arc<dyn Pool>>,
 }
 
 /// What they answer.

@@ -23,6 +23,12 @@ impl Roster {
         self.0.borrow().clone()
     }
 
+    /// The record, and each one that takes its place.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Arc<Registry>> {
+        self.0.subscribe()
+    }
+
     /// Puts the changed record in place, and wakes all who serve connections.
     pub fn publish(&self, registry: Registry) {
         self.0.send_replace(Arc::new(registry));

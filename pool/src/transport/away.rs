@@ -4,6 +4,7 @@ use super::beat::SilentPeer;
 use super::version::VersionMismatch;
 use keel_engine::{Cause, EngineError, NodeName, Trouble};
 use std::error::Error;
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why a node is not connected.
@@ -32,7 +33,8 @@ pub enum Away {
 
 impl Away {
     pub(super) fn ended(error: &(dyn Error + 'static)) -> Self {
-        Self::Ended(Some(Cause::of(error)))
+        // That the other process ended says all that there is to say.
+        Self::Ended(Some(Cause::of(error)).filter(|_| !is_end(error)))
     }
 
     fn hint(&self, node: &NodeName) -> String {
@@ -46,6 +48,22 @@ impl Away {
             }
         }
     }
+}
+
+/// Whether the other side just went away.
+fn is_end(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<io::Error>();
+        let io = io.or_else(|| error.downcast_ref::<h2::Error>()?.get_io());
+        if io.is_some_and(|io| {
+            matches!(io.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+        }) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A node that is not connected.

@@ -175,7 +175,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("listen", Keys, "Addresses to listen on; nothing else is opened."),
     key("listen.webhooks", Text, "Where forges call: 0.0.0.0:9000."),
     key("listen.api", NotYet, "The API over the network."),
-    key("listen.agents", NotYet, "Where further nodes connect."),
+    key("listen.agents", Text, "Where further nodes connect: 0.0.0.0:7443."),
     key("registries", Named, "How registries are reached, by host."),
     key(
         "registries.*.mirrors",

@@ -30,10 +30,10 @@ impl Reader {
 
     pub(super) fn listen(&mut self, item: &Item) -> Listen {
         let mut listen = Listen::default();
-        self.keys(item, "listen", "listen", |this, key, value| {
-            if key == "webhooks" {
-                listen.webhooks = this.address(value);
-            }
+        self.keys(item, "listen", "listen", |this, key, value| match key {
+            "webhooks" => listen.webhooks = this.address(value),
+            "agents" => listen.agents = this.address(value),
+            _ => {}
         });
         listen
     }

@@ -3,6 +3,7 @@
 use super::member::Member;
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use keel_engine::{Engine, Event, NodeName};
+use keel_plan::pool::Pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use tokio::sync::broadcast;
@@ -16,18 +17,35 @@ pub(super) type Members = BTreeMap<NodeName, Arc<Member>>;
 /// The nodes, and whoever listens to them.
 pub(super) struct Roll {
     members: RwLock<Arc<Members>>,
+    /// What is kept of the nodes, beside what they say.
+    pool: RwLock<Arc<Pool>>,
     /// Who belongs to the fleet changed, or a node answers again.
     news: broadcast::Sender<()>,
 }
 
 impl Roll {
     pub(super) fn new(members: Members) -> Self {
-        Self { members: RwLock::new(Arc::new(members)), news: broadcast::Sender::new(NEWS) }
+        Self {
+            members: RwLock::new(Arc::new(members)),
+            pool: RwLock::default(),
+            news: broadcast::Sender::new(NEWS),
+        }
     }
 
     /// Those who belong to it now.
     pub(super) fn members(&self) -> Arc<Members> {
         Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is kept of the nodes now.
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on this is kept of the nodes.
+    pub(super) fn set_pool(&self, pool: Pool) {
+        *self.pool.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pool);
+        self.tell();
     }
 
     /// From now on this engine speaks for the node; what is remembered of the node stays.

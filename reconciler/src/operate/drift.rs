@@ -7,7 +7,6 @@ use crate::record::RecordError;
 use keel_engine::{Depth, Level, Nodes, StackName};
 use keel_plan::desired::DriftPolicy;
 use keel_plan::drift::{Row, report, report_of_nodes};
-use keel_plan::pool::Pool;
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeSet;
 
@@ -60,7 +59,7 @@ impl Controller {
             owner: desired.as_ref().map(|desired| &desired.owner),
             standing: &standing,
             nodes,
-            pool: Pool::alone(),
+            pool: &self.fleet().pool(),
             asked: Asked::default(),
             now: self.now(),
         };

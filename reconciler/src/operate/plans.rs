@@ -5,7 +5,6 @@ use crate::ask::{PlanReport, PlanTarget, Refusal, StackPlan, VerdictRow};
 use crate::controller::Controller;
 use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::Desired;
-use keel_plan::pool::Pool;
 use keel_plan::{Asked, Inputs, text};
 
 impl Controller {
@@ -59,7 +58,7 @@ impl Controller {
             owner: owner.as_ref(),
             standing: &standing,
             nodes,
-            pool: Pool::alone(),
+            pool: &self.fleet().pool(),
             asked: Asked::default(),
             now: self.now(),
         }))

@@ -22,7 +22,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::{Desired, Owner};
-use keel_plan::pool::Pool;
 use keel_plan::standing::{Removal, Standing};
 use keel_plan::{Asked, Inputs};
 use std::collections::{BTreeMap, BTreeSet};
@@ -150,7 +149,7 @@ impl Controller {
             owner: owner.as_ref(),
             standing: &standing,
             nodes,
-            pool: Pool::alone(),
+            pool: &self.fleet().pool(),
             asked: Asked::default(),
             now: self.now(),
         };
@@ -191,7 +190,7 @@ impl Controller {
             owner: desired.map(|desired| &desired.owner),
             standing,
             nodes,
-            pool: Pool::alone(),
+            pool: &self.fleet().pool(),
             asked: Asked::default(),
             now: self.now(),
         })

@@ -10,7 +10,6 @@ use crate::record::{RefusedRevision, SourceRecord};
 use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
-use keel_plan::pool::Pool;
 use keel_plan::standing::Standing;
 use keel_plan::status::{Note, Status, Sync, status};
 use keel_plan::text::{of_note, of_notes};
@@ -82,7 +81,7 @@ impl Controller {
             owner: desired.as_ref().map(|desired| &desired.owner),
             standing: &standing,
             nodes,
-            pool: Pool::alone(),
+            pool: &self.fleet().pool(),
             asked: Asked::default(),
             now: self.now(),
         });
