@@ -16,6 +16,7 @@ mod deliver;
 mod diagnostics;
 mod driver_lock;
 mod early;
+mod ending;
 mod env;
 mod exit;
 mod failure;

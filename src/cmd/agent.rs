@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::driver_lock;
+use crate::ending::until_told;
 use crate::env;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
@@ -17,7 +18,6 @@ use keel_reconciler::config::read_secret;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// The arguments of `keel agent`.
@@ -136,17 +136,6 @@ fn failure(error: MembershipError) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
-}
-
-async fn until_told() -> Result<()> {
-    let failed = |error| Failure::caused("cannot listen for signals", &error);
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
-    }
-    Ok(())
 }
 
 /// Tells when the connection comes and goes, until it is dropped.

@@ -11,6 +11,7 @@ mod watch;
 use crate::connect::api;
 use crate::context::Context;
 use crate::deliver::addressees;
+use crate::ending::until_told;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{Driving, check_machine, engine, repos, settings};
@@ -24,7 +25,6 @@ use keel_reconciler::Controller;
 use keel_reconciler::rows::PsAsk;
 use std::path::Path;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use watch::{Seen, Watch};
 
 /// The arguments of `keel serve`.
@@ -89,17 +89,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     controller.stop().await;
     engine.close().await;
     ended.map(|()| Exit::Done)
-}
-
-async fn until_told() -> Result<()> {
-    let failed = |error| Failure::caused("cannot listen for signals", &error);
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
-    }
-    Ok(())
 }
 
 /// Tells what changes, line by line, until it is dropped.
