@@ -221,8 +221,8 @@ async fn a_touched_container_is_found_and_healed() {
     };
     let damage = [
         ("ip route del default", "networks.shop_default"),
-        // The kernel takes the address of a link that is down out of use.
-        ("ip link set eth0 down", "networks.shop_default.ipv4_address"),
+        // With the link, the kernel takes its routes away; the address stays.
+        ("ip link set eth0 down", "networks.shop_default"),
         ("ip addr flush dev eth0", "networks.shop_default.ipv4_address"),
         ("ip link del eth0", "networks.shop_default"),
     ];
