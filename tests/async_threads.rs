@@ -50,7 +50,7 @@ fn on_serving_threads(trace: &str) -> BTreeMap<String, usize> {
 }
 
 #[test]
-#[ignore = "slow where the machine is busy: strace stops the controller at each call"]
+#[ignore = "in one of several runs it meets a call that is not known yet; strace makes it slow where the machine is busy"]
 fn the_threads_that_serve_wait_for_no_disk() {
     let host = Host::new();
     let repo = Repo::new(&host);
@@ -110,6 +110,8 @@ fn the_threads_that_serve_wait_for_no_disk() {
     assert!(found.is_empty(), "{found:#?}");
     drop(repo);
     serve.interrupt();
-    host.keel(&["down", "--all", "--volumes"]);
+    for stack in ["blog", "shop"] {
+        host.keel(&["down", "--volumes", stack]).ok();
+    }
     host.finish();
 }
