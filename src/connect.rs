@@ -190,7 +190,7 @@ async fn lock(context: &Context, layout: &Layout, who: &str) -> Result<Driver> {
                 if let Some(client) = daemon(layout).await? {
                     return Ok(Driver::Daemon(client));
                 }
-                if holder.who == "keel agent" && holder.stays() {
+                if holder.is_agent() {
                     return Err(Failure::new(format!(
                         "{holder} drives {}",
                         layout.root().display()

@@ -14,9 +14,10 @@ use crate::reception::now;
 use crate::transport::{Agent, AgentState, DialError, Limits};
 use keel_engine::{Engine, NodeName};
 use ring::rand::{SecureRandom, SystemRandom};
+use rustls::ClientConfig;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -64,7 +65,21 @@ pub enum MembershipError {
 /// A node of a pool.
 pub struct Membership {
     at: Whereabouts,
-    identity: Mutex<Arc<NodeIdentity>>,
+    present: Mutex<Present>,
+}
+
+/// What the machine is, and what it dials with as that.
+#[derive(Clone)]
+struct Present {
+    identity: Arc<NodeIdentity>,
+    tls: Arc<ClientConfig>,
+}
+
+impl Present {
+    fn of(identity: NodeIdentity) -> Result<Self, rustls::Error> {
+        let tls = Arc::new(identity.client_config()?);
+        Ok(Self { identity: Arc::new(identity), tls })
+    }
 }
 
 impl Membership {
@@ -87,17 +102,17 @@ impl Membership {
                 keep(&at, identity).await?
             }
         };
-        Ok(Self { at, identity: Mutex::new(Arc::new(identity)) })
+        Ok(Self { at, present: Mutex::new(Present::of(identity)?) })
     }
 
     /// What the controller calls it.
     #[must_use]
     pub fn node(&self) -> String {
-        self.identity().node().to_string()
+        self.present().identity.node().to_string()
     }
 
-    fn identity(&self) -> Arc<NodeIdentity> {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves the controller with this engine, and renews the machine's certificate in time. It returns when the
@@ -108,10 +123,7 @@ impl Membership {
         spool: PathBuf,
         state: watch::Sender<AgentState>,
     ) -> MembershipError {
-        let agent = match self.agent(engine, spool) {
-            Ok(agent) => agent,
-            Err(error) => return error.into(),
-        };
+        let agent = self.agent(engine, spool);
         let states = state.subscribe();
         tokio::select! {
             error = agent.run(state) => MembershipError::Spool(error),
@@ -120,27 +132,16 @@ impl Membership {
         }
     }
 
-    fn agent(
-        self: &Arc<Self>,
-        engine: Arc<dyn Engine>,
-        spool: PathBuf,
-    ) -> Result<Agent, rustls::Error> {
-        let (this, last) = (self.clone(), Mutex::new(Arc::new(self.identity().client_config()?)));
-        let tls = move || {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(config) = this.identity().client_config() {
-                *last = Arc::new(config);
-            }
-            last.clone()
-        };
-        Ok(Agent {
+    fn agent(self: &Arc<Self>, engine: Arc<dyn Engine>, spool: PathBuf) -> Agent {
+        let this = self.clone();
+        Agent {
             controller: self.at.controller.clone(),
             server_name: controller_name(),
-            tls: Arc::new(tls),
+            tls: Arc::new(move || this.present().tls.clone()),
             engine,
             spool,
             limits: self.at.limits.clone(),
-        })
+        }
     }
 
     /// Asks for the next certificate when it is time, for ever.
@@ -164,7 +165,7 @@ impl Membership {
             return tokio::time::sleep(renewal_retry(failures)).await;
         }
         loop {
-            let left = self.identity().life().renews_at(luck).saturating_sub(now());
+            let left = self.present().identity.life().renews_at(luck).saturating_sub(now());
             if left == 0 {
                 return;
             }
@@ -176,9 +177,10 @@ impl Membership {
         let file = self.at.file.clone();
         let next = keel_blocking::run(move || NodeIdentity::next_key(&file)).await?;
         let Whereabouts { controller, limits, .. } = &self.at;
-        let renewed = renew(controller, &self.identity(), next, limits).await?;
-        let kept = keep(&self.at, renewed).await?;
-        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(kept);
+        let identity = self.present().identity.clone();
+        let renewed = renew(controller, &identity, next, limits).await?;
+        let kept = Present::of(keep(&self.at, renewed).await?)?;
+        *self.present() = kept;
         Ok(())
     }
 }

@@ -127,14 +127,10 @@ fn keep_controller(layout: &Layout, controller: &str) -> Result<()> {
 }
 
 fn failure(error: MembershipError) -> Failure {
-    let hint = match &error {
-        MembershipError::NoToken => Some("run `keel token create` on the controller"),
-        _ => None,
-    };
     let failure = Failure::new(chain(&error));
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
+    match error {
+        MembershipError::NoToken => failure.hint("run `keel token create` on the controller"),
+        _ => failure,
     }
 }
 

@@ -14,6 +14,9 @@ use std::io::{self, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// What an agent signs with.
+const AGENT: &str = "keel agent";
+
 /// A root's lock, held until dropped.
 #[derive(Debug)]
 pub struct RootLock {
@@ -34,11 +37,17 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Whether it serves another machine's controller, for life.
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        self.who == AGENT && self.stays()
+    }
+
     /// Whether it holds the lock for life. What a dead one signed says nothing of whoever came
     /// after it and has not signed yet.
     #[must_use]
     pub fn stays(&self) -> bool {
-        matches!(self.who.as_str(), "keel serve" | "keel agent")
+        matches!(self.who.as_str(), "keel serve" | AGENT)
             && crate::root::record::Process::find(self.pid).is_some()
     }
 }
