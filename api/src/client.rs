@@ -2,7 +2,7 @@
 
 mod ask;
 
-use crate::conversation::Conversation;
+use crate::conversation;
 use crate::in_process::dial;
 use crate::lines::{self, LineError};
 use crate::paths;
@@ -114,7 +114,7 @@ impl Client {
             return Err(refused(response).await);
         }
         let upgraded = hyper::upgrade::on(response).await.map_err(broken)?;
-        Ok(Box::new(Conversation::new(TokioIo::new(upgraded))))
+        Ok(Box::new(conversation::over(TokioIo::new(upgraded))))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

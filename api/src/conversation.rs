@@ -3,15 +3,9 @@
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use keel_engine::frames::{self, Frame};
-use keel_engine::{Duplex, FrameReader, FrameWriter};
+use keel_engine::{Duplex, FrameReader, FrameWriter, Halves};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-
-/// Frames over a byte stream.
-pub struct Conversation<T> {
-    reader: Reader<T>,
-    writer: Writer<T>,
-}
 
 /// The half that is read. A frame that breaks the format ends it with [`Frame::Error`].
 struct Reader<T> {
@@ -23,13 +17,11 @@ struct Reader<T> {
 /// The half that is written.
 struct Writer<T>(WriteHalf<T>);
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Conversation<T> {
-    /// Over this stream.
-    pub fn new(stream: T) -> Self {
-        let (read, write) = tokio::io::split(stream);
-        let reader = Reader { stream: read, buffer: BytesMut::new(), broken: false };
-        Self { reader, writer: Writer(write) }
-    }
+/// Frames over a byte stream.
+pub fn over(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> impl Duplex {
+    let (read, write) = tokio::io::split(stream);
+    let hears = Reader { stream: read, buffer: BytesMut::new(), broken: false };
+    Halves { hears, says: Writer(write) }
 }
 
 impl<T: AsyncRead + Send> Reader<T> {
@@ -97,21 +89,6 @@ fn within_limit(frame: Frame) -> Vec<Frame> {
     }
 }
 
-#[async_trait]
-impl<T: AsyncRead + AsyncWrite + Send + 'static> Duplex for Conversation<T> {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.reader.receive().await
-    }
-
-    async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        self.writer.send(frame).await
-    }
-
-    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
-        (Box::new(self.reader), Box::new(self.writer))
-    }
-}
-
 /// Carries frames both ways until the task's side is done or the person's side is gone.
 pub async fn bridge(task: Box<dyn Duplex>, person: Box<dyn Duplex>) {
     let (mut from_task, mut to_task) = task.split();
@@ -144,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_payload_arrives_in_pieces() {
         let (here, there) = tokio::io::duplex(4096);
-        let (mut here, mut there) = (Conversation::new(here), Conversation::new(there));
+        let (mut here, mut there) = (over(here), over(there));
         let length = frames::MAX_PAYLOAD + 10;
         let sender = tokio::spawn(async move {
             here.send(Frame::Stdout(vec![7; length])).await.unwrap();
@@ -165,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn nonsense_is_named_once() {
         let (mut here, there) = tokio::io::duplex(64);
-        let mut there = Conversation::new(there);
+        let mut there = over(there);
         here.write_all(&[9, 0, 0, 0, 0]).await.unwrap();
         assert_eq!(there.receive().await, Some(Frame::Error("unknown frame kind 9".into())));
         assert_eq!(there.receive().await, None);
@@ -175,12 +152,9 @@ mod tests {
     async fn a_bridge_ends_with_the_task() {
         let (task, task_side) = tokio::io::duplex(64);
         let (person, person_side) = tokio::io::duplex(64);
-        let bridged = tokio::spawn(bridge(
-            Box::new(Conversation::new(task)),
-            Box::new(Conversation::new(person)),
-        ));
-        let mut task = Conversation::new(task_side);
-        let mut person = Conversation::new(person_side);
+        let bridged = tokio::spawn(bridge(Box::new(over(task)), Box::new(over(person))));
+        let mut task = over(task_side);
+        let mut person = over(person_side);
         person.send(Frame::Stdin(b"hi".to_vec())).await.unwrap();
         assert_eq!(task.receive().await, Some(Frame::Stdin(b"hi".to_vec())));
         task.send(Frame::Exit(0)).await.unwrap();

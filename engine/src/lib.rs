@@ -12,6 +12,7 @@
 //!   restarts nothing.
 
 mod assignment;
+mod availability;
 mod cause;
 mod content;
 mod diff;
@@ -23,6 +24,7 @@ pub mod fields;
 mod finding;
 pub mod frames;
 mod goal;
+mod halves;
 mod hash;
 mod host;
 mod ids;
@@ -45,6 +47,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use assignment::{Assignment, TaskAssignment};
+pub use availability::Availability;
 pub use cause::Cause;
 pub use content::Content;
 pub use diff::diff;
@@ -57,6 +60,7 @@ pub use failure::{
 };
 pub use finding::{FieldPath, Finding, FindingCause, FindingField, FindingSubject, Level};
 pub use goal::{Goal, Opaque, Presence};
+pub use halves::Halves;
 pub use hash::{digest_of, hash_of};
 pub use host::{HostDevices, HostFacts, KernelLimit, KernelLimits};
 pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};

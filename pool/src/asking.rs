@@ -1,10 +1,10 @@
 //! A node's way into its pool, and to its next certificate: questions to the controller.
 
+use crate::clock::now;
 use crate::identity::{
     IdentityError, IdentityFailure, JoinAttempt, JoinStep, KeelVersion, KeyError, NodeIdentity,
     PrivateKey, RenewError, controller_name, to_join,
 };
-use crate::reception::now;
 use crate::request::PoolRequest;
 use crate::transport::{BodyError, DialError, Limits, ServingError, ask};
 use rustls::ClientConfig;

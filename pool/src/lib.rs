@@ -5,6 +5,7 @@
 //! store and take out values.
 
 mod asking;
+mod clock;
 pub mod identity;
 pub mod membership;
 pub mod office;

@@ -6,14 +6,13 @@
 //! - A renewal disturbs no connection: the next one is made with the next certificate.
 
 use crate::asking::{AskError, ask_to_join, identity_failure, renew};
+use crate::clock::now;
 use crate::identity::{
     AgentFile, IdentityError, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion,
     NodeIdentity, RenewError, Token, controller_name, renewal_retry,
 };
-use crate::reception::now;
-use crate::transport::{Agent, AgentState, DialError, Limits};
+use crate::transport::{Agent, AgentState, DialError, Limits, random};
 use keel_engine::{Engine, NodeName};
-use ring::rand::{SecureRandom, SystemRandom};
 use rustls::ClientConfig;
 use std::io;
 use std::path::PathBuf;
@@ -146,11 +145,11 @@ impl Membership {
 
     /// Asks for the next certificate when it is time, for ever.
     async fn renew_in_time(&self) -> IdentityFailure {
-        let (mut luck, mut failures) = (random(), 0);
+        let (mut drawn, mut failures) = (luck(), 0);
         loop {
-            self.due(luck, failures).await;
+            self.due(drawn, failures).await;
             match self.renew().await {
-                Ok(()) => (luck, failures) = (random(), 0),
+                Ok(()) => (drawn, failures) = (luck(), 0),
                 Err(MembershipError::Ask(AskError::Refused(RenewError::Removed))) => {
                     return IdentityFailure::Removed;
                 }
@@ -225,10 +224,7 @@ async fn keep(at: &Whereabouts, identity: NodeIdentity) -> Result<NodeIdentity, 
     keel_blocking::run(move || identity.store(&file).map(|()| identity)).await
 }
 
-/// Any number, so that nodes that joined together do not renew together.
-fn random() -> u32 {
-    let mut bytes = [0; 4];
-    // Without random numbers all renew at half time, which is early enough.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    u32::from_ne_bytes(bytes)
+/// Nodes that joined together are not to renew together.
+fn luck() -> u32 {
+    u32::try_from(random() >> 32).unwrap_or(u32::MAX)
 }

@@ -1,13 +1,14 @@
 //! The controller's side of a pool, put together: its authority, the record of its nodes, and the nodes themselves.
 
+use crate::clock::now;
 use crate::identity::{
-    Authority, AuthorityError, Availability, ControllerKey, KeelVersion, KeyError, LedgerError,
-    NodeRecord, NodeVerifier, Registrar, RegistrarError, RegistryStore, Roster, Token, TokenId,
-    TokenRecord, TokenSpec,
+    Authority, AuthorityError, ControllerKey, KeelVersion, KeyError, LedgerError, NodeRecord,
+    NodeVerifier, Registrar, RegistrarError, RegistryStore, Roster, Token, TokenId, TokenRecord,
+    TokenSpec,
 };
-use crate::reception::{Reception, Visit, now};
+use crate::reception::{Reception, Visit};
 use crate::transport::{Far, Listener, Switchboard};
-use keel_engine::NodeName;
+use keel_engine::{Availability, NodeName};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -4,6 +4,7 @@
 //! - A node's connection ends when its record does.
 //! - Who has no certificate may ask to join; whose certificate is over may renew. Neither is ever connected.
 
+use crate::clock::now;
 use crate::identity::{KeelVersion, NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse};
 use crate::request::PoolRequest;
 use crate::transport::{Admitted, Away, Gate, Peer, Turned};
@@ -11,7 +12,6 @@ use async_trait::async_trait;
 use keel_engine::NodeName;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a person may want to know of those who dial in.
 #[derive(Debug)]
@@ -123,10 +123,4 @@ impl Gate for Reception {
     fn left(&self, node: &NodeName, why: Away) {
         (self.tell)(Visit::Left(node.clone(), why));
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

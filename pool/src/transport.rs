@@ -39,6 +39,7 @@ pub use agent::{Agent, AgentState};
 pub use away::Away;
 pub use beat::{Pulse, SilentPeer};
 pub use body::BodyError;
+pub(crate) use delay::random;
 pub use delay::{beat_delay, retry_delay, tries_after};
 pub use far::Far;
 pub use limits::Limits;

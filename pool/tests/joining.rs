@@ -5,11 +5,11 @@
 mod support;
 
 use async_trait::async_trait;
+use keel_engine::Availability;
 use keel_pool::identity::{
-    AgentFile, Availability, JoinAttempt, JoinError, JoinOutcome, JoinReply, JoinRequest, JoinStep,
-    KeelVersion, NodeIdentity, PeerIdentity, PrivateKey, Registrar, RegistrarError, Registry,
-    RegistryError, RegistryStore, RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret,
-    TokenSpec,
+    AgentFile, JoinAttempt, JoinError, JoinOutcome, JoinReply, JoinRequest, JoinStep, KeelVersion,
+    NodeIdentity, PeerIdentity, PrivateKey, Registrar, RegistrarError, Registry, RegistryError,
+    RegistryStore, RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret, TokenSpec,
 };
 use keel_testing::waiting::{in_time, until_holds};
 use std::net::IpAddr;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::frames::Frame;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, Event, FrameReader, FrameWriter, Lease, Observation, Open,
-    Result, Sweep, Swept, Usage,
+    Assignment, Depth, Duplex, Engine, Event, FrameReader, FrameWriter, Halves, Lease, Observation,
+    Open, Result, Sweep, Swept, Usage,
 };
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,23 +69,6 @@ impl FrameWriter for Counting<mpsc::Sender<Frame>> {
     }
 }
 
-struct Both(Counting<mpsc::Receiver<Frame>>, Counting<mpsc::Sender<Frame>>);
-
-#[async_trait]
-impl Duplex for Both {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.0.receive().await
-    }
-
-    async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        self.1.send(frame).await
-    }
-
-    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
-        (Box::new(self.0), Box::new(self.1))
-    }
-}
-
 #[async_trait]
 impl Engine for Talk {
     async fn observe(&self, depth: Depth) -> Result<Observation> {
@@ -139,6 +122,6 @@ impl Engine for Talk {
             .take()
             .expect("one conversation");
         let (asked, taken) = (self.asked.clone(), self.taken.clone());
-        Ok(Box::new(Both(Counting(hears, asked), Counting(says, taken))))
+        Ok(Box::new(Halves { hears: Counting(hears, asked), says: Counting(says, taken) }))
     }
 }

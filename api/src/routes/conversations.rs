@@ -1,7 +1,7 @@
 //! Logs, exec, attach, signals: the connection leaves HTTP and carries frames.
 
 use super::answer::Api;
-use crate::conversation::{Conversation, bridge};
+use crate::conversation::{bridge, over};
 use crate::gate::Place;
 use crate::limits;
 use crate::paths;
@@ -28,7 +28,7 @@ pub async fn open(State(api): State<Api>, mut request: Request) -> Result<Respon
         let _place = place;
         // An error here is a person who went away between asking and upgrading.
         if let Ok(upgraded) = upgrade.await {
-            bridge(task, Box::new(Conversation::new(TokioIo::new(upgraded)))).await;
+            bridge(task, Box::new(over(TokioIo::new(upgraded)))).await;
         }
     });
     let headers = [(header::CONNECTION, "Upgrade"), (header::UPGRADE, paths::PROTOCOL)];

@@ -8,13 +8,13 @@
 
 use super::join::{JoinError, JoinRequest};
 use super::keel_version::KeelVersion;
-use super::node::{Availability, NodeKey, NodeRecord, check_name};
+use super::node::{NodeKey, NodeRecord, check_name};
 use super::node_id::NodeId;
 use super::pin::Pin;
 use super::registry::Registry;
 use super::secret::SecretDigest;
 use super::token_record::{TokenRecord, TokenUse};
-use keel_engine::NodeName;
+use keel_engine::{Availability, NodeName};
 
 /// How far apart clocks may be: 5 minutes.
 const SKEW: u64 = 5 * super::life::MINUTE;

@@ -4,11 +4,11 @@
 use super::authority::Authority;
 use super::life::Life;
 use super::private_key::{KeyError, PrivateKey};
+use crate::clock::now;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the controller shows to whoever connects: its certificate, and the authority's, in which those who join
 /// recognize the pool.
@@ -58,8 +58,7 @@ impl Shown {
 
 impl ResolvesServerCert for ControllerKey {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Some(self.at(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)))
+        Some(self.at(now()))
     }
 }
 

@@ -7,7 +7,7 @@ use super::keel_version::KeelVersion;
 use super::life::Life;
 use super::node_id::NodeId;
 use super::public_key::PublicKey;
-use keel_engine::NodeName;
+use keel_engine::{Availability, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,19 +42,6 @@ pub struct NodeRecord {
     pub joined: u64,
     /// When it was last connected, as far as that was recorded.
     pub seen: u64,
-}
-
-/// What may be placed on a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Availability {
-    /// Everything.
-    #[default]
-    Active,
-    /// Nothing new, and what runs is not updated.
-    Pause,
-    /// Nothing: what runs moves elsewhere.
-    Drain,
 }
 
 /// A key of a node, and what was certified of it.

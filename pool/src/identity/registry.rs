@@ -8,12 +8,12 @@
 use super::certificate::Role;
 use super::keel_version::KeelVersion;
 use super::life::DAY;
-use super::node::{Availability, BadNodeName, NodeRecord, check_name};
+use super::node::{BadNodeName, NodeRecord, check_name};
 use super::node_id::NodeId;
 use super::public_key::PublicKey;
 use super::token::TokenId;
 use super::token_record::TokenRecord;
-use keel_engine::NodeName;
+use keel_engine::{Availability, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -2,10 +2,10 @@
 
 use super::beat::SilentPeer;
 use super::version::VersionMismatch;
+use crate::clock::now;
 use keel_engine::{Cause, EngineError, NodeName, Trouble};
 use std::error::Error;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why a node is not connected.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,8 +76,7 @@ pub(super) struct Absence {
 
 impl Absence {
     pub(super) fn from_now(why: Away) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX), why }
+        Self { since: now(), why }
     }
 
     /// What whoever calls is told.

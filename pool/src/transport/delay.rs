@@ -33,7 +33,7 @@ fn part(whole: Duration, random: u64) -> Duration {
 }
 
 /// Good enough to spread work over time, and for nothing else.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 

@@ -10,7 +10,7 @@ use super::connection::{CallError, Connection, connect};
 use super::heard::Heard;
 use super::limits::Limits;
 use super::route::Route;
-use super::session::Session;
+use super::session::session;
 use super::version::Hello;
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, unfold};
@@ -311,6 +311,6 @@ impl Engine for Far {
     async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
         let opened = self.connection()?.open(&Call::Open(what)).await;
         let (incoming, outgoing, place) = opened.map_err(|error| self.told(error))?;
-        Ok(Box::new(Session::new(self.node.clone(), incoming, outgoing, place)))
+        Ok(Box::new(session(self.node.clone(), incoming, outgoing, place)))
     }
 }

@@ -3,42 +3,37 @@
 use super::body::{BodyError, Incoming, Outgoing};
 use async_trait::async_trait;
 use keel_engine::frames::Frame;
-use keel_engine::{Duplex, FrameReader, FrameWriter, NodeName};
+use keel_engine::{FrameReader, FrameWriter, Halves, NodeName};
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Both directions.
-pub(super) struct Session {
-    hears: SessionReader,
-    says: SessionWriter,
-}
-
-struct SessionReader {
+/// What the task says.
+pub(super) struct SessionReader {
     node: NodeName,
     incoming: Option<Incoming>,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
-struct SessionWriter {
+/// What the task is told.
+pub(super) struct SessionWriter {
     outgoing: Outgoing,
     _place: Arc<OwnedSemaphorePermit>,
 }
 
-impl Session {
-    pub(super) fn new(
-        node: NodeName,
-        incoming: Incoming,
-        outgoing: Outgoing,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        let place = Arc::new(place);
-        let incoming = Some(incoming);
-        Self {
-            hears: SessionReader { node, incoming, _place: place.clone() },
-            says: SessionWriter { outgoing, _place: place },
-        }
+/// Both directions.
+pub(super) fn session(
+    node: NodeName,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    place: OwnedSemaphorePermit,
+) -> Halves<SessionReader, SessionWriter> {
+    let place = Arc::new(place);
+    let incoming = Some(incoming);
+    Halves {
+        hears: SessionReader { node, incoming, _place: place.clone() },
+        says: SessionWriter { outgoing, _place: place },
     }
 }
 
@@ -80,20 +75,5 @@ impl FrameWriter for SessionWriter {
 impl Drop for SessionWriter {
     fn drop(&mut self) {
         self.outgoing.end();
-    }
-}
-
-#[async_trait]
-impl Duplex for Session {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.hears.receive().await
-    }
-
-    async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        self.says.send(frame).await
-    }
-
-    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
-        (Box::new(self.hears), Box::new(self.says))
     }
 }

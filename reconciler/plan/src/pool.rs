@@ -5,7 +5,7 @@
 //! - The controller's own node always belongs to the pool. Any other has to be a member before it is
 //!   chosen for something; what already is on one that is not stays there.
 
-use keel_engine::{HostFacts, NodeName};
+use keel_engine::{Availability, HostFacts, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -121,17 +121,4 @@ impl Role {
             Self::Worker => "worker",
         }
     }
-}
-
-/// What may be placed on a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Availability {
-    /// Anything.
-    #[default]
-    Active,
-    /// Nothing new; what runs there stays.
-    Pause,
-    /// Nothing: what runs there goes to other nodes.
-    Drain,
 }

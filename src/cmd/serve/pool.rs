@@ -7,17 +7,18 @@ use keel_api::pool::{
     NodeAsk, NodeChange, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
 };
 use keel_embedded::Layout;
-use keel_engine::NodeName;
+use keel_engine::{Availability, NodeName};
 use keel_plan::pool::NodeFacts;
 use keel_pool::Visit;
 use keel_pool::identity::{
-    Availability, KeelVersion, NodeRecord, RegistrarError, RegistryError, RegistryStore,
-    RegistryStoreError, Role, Roster, TokenId, TokenRecord, TokenSpec,
+    KeelVersion, NodeRecord, RegistrarError, RegistryError, RegistryStore, RegistryStoreError,
+    Role, Roster, TokenId, TokenRecord, TokenSpec,
 };
 use keel_pool::office::{Office, Premises};
 use keel_pool::transport::{Limits, Switchboard};
 use keel_reconciler::Fleet;
 use keel_reconciler::ask::{Refusal, RefusalKind};
+use keel_reconciler::clock::rfc3339;
 use keel_reconciler::store::{FileStore, Keep, Store, StoreError};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -92,11 +93,7 @@ fn members(registry: &keel_pool::identity::Registry) -> keel_plan::pool::Pool {
         id: node.id.to_string(),
         role: keel_plan::pool::Role::Worker,
         labels: node.labels.clone(),
-        availability: match node.availability {
-            Availability::Active => keel_plan::pool::Availability::Active,
-            Availability::Pause => keel_plan::pool::Availability::Pause,
-            Availability::Drain => keel_plan::pool::Availability::Drain,
-        },
+        availability: node.availability,
         reserve: None,
     };
     let members = registry.nodes().map(|node| (node.name.clone(), facts(node))).collect();
@@ -212,7 +209,7 @@ impl ServedPool {
         let away = self.office.far(&node.name).away();
         let (state, since, why) = match away {
             None => (NodeState::Ready, String::new(), String::new()),
-            Some((since, why)) => (NodeState::Unknown, time(since), chain(&why)),
+            Some((since, why)) => (NodeState::Unknown, rfc3339(since), chain(&why)),
         };
         NodeRow {
             name: node.name.clone(),
@@ -221,7 +218,7 @@ impl ServedPool {
             state,
             why,
             since,
-            availability: word(node.availability).into(),
+            availability: node.availability.word().into(),
             addr: node.addresses.first().cloned().unwrap_or_default(),
             labels: node.labels.clone(),
             version: node.version.to_string(),
@@ -237,18 +234,10 @@ fn home_row(home: &NodeName, listen: SocketAddr) -> NodeRow {
         state: NodeState::Ready,
         why: String::new(),
         since: String::new(),
-        availability: word(Availability::Active).into(),
+        availability: Availability::Active.word().into(),
         addr: listen.to_string(),
         labels: Default::default(),
         version: KeelVersion::own().to_string(),
-    }
-}
-
-fn word(availability: Availability) -> &'static str {
-    match availability {
-        Availability::Active => "active",
-        Availability::Pause => "pause",
-        Availability::Drain => "drain",
     }
 }
 
@@ -257,16 +246,11 @@ fn token_row(token: &TokenRecord) -> TokenRow {
         id: token.id.to_string(),
         uses: token.uses.get(),
         used: u32::try_from(token.joins.len()).unwrap_or(u32::MAX),
-        expires: time(token.expires),
+        expires: rfc3339(token.expires),
         revoked: token.revoked.is_some(),
         labels: token.labels.clone(),
         creator: token.creator.clone(),
     }
-}
-
-fn time(millis: u64) -> String {
-    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
 }
 
 fn refused(error: RegistrarError) -> Refusal {

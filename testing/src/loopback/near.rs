@@ -8,7 +8,7 @@ use futures_util::stream::{BoxStream, unfold};
 use keel_engine::frames::{self, Frame};
 use keel_engine::wire::{self, Answer, Call};
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, FrameReader, FrameWriter, Lease,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, FrameReader, FrameWriter, Halves, Lease,
     Observation, Open, Result, Sweep, Swept, Usage,
 };
 use std::collections::HashMap;
@@ -177,16 +177,11 @@ impl Engine for Near {
     async fn open(&self, what: Open) -> Result<Box<dyn Duplex>> {
         match self.ask(&Call::Open(what)).await? {
             (Answer::Opened, reading, writing) => {
-                Ok(Box::new(Conversation { hears: Hears(reading), says: Says(writing) }))
+                Ok(Box::new(Halves { hears: Hears(reading), says: Says(writing) }))
             }
             (other, ..) => Err(unexpected(&other)),
         }
     }
-}
-
-struct Conversation {
-    hears: Hears,
-    says: Says,
 }
 
 pub(super) struct Hears(pub(super) Reading);
@@ -210,20 +205,5 @@ impl FrameWriter for Says {
             true => Ok(()),
             false => Err(ErrorKind::BrokenPipe.into()),
         }
-    }
-}
-
-#[async_trait]
-impl Duplex for Conversation {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.hears.receive().await
-    }
-
-    async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        self.says.send(frame).await
-    }
-
-    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
-        (Box::new(self.hears), Box::new(self.says))
     }
 }

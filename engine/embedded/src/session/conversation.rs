@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use keel_engine::frames::Frame;
-use keel_engine::{Duplex, FrameReader, FrameWriter};
+use keel_engine::{Duplex, FrameReader, FrameWriter, Halves};
 use std::io;
 use tokio::sync::mpsc;
 
@@ -10,11 +10,6 @@ use tokio::sync::mpsc;
 const DEPTH: usize = 64;
 
 /// The caller's end.
-pub(crate) struct Conversation {
-    hears: Hears,
-    says: Says,
-}
-
 struct Hears(mpsc::Receiver<Frame>);
 struct Says(mpsc::Sender<Frame>);
 
@@ -30,7 +25,7 @@ pub(crate) struct Answer {
 pub(crate) fn conversation() -> (Box<dyn Duplex>, Answer) {
     let (to_caller, from_answer) = mpsc::channel(DEPTH);
     let (to_answer, from_caller) = mpsc::channel(DEPTH);
-    let caller = Conversation { hears: Hears(from_answer), says: Says(to_answer) };
+    let caller = Halves { hears: Hears(from_answer), says: Says(to_answer) };
     (Box::new(caller), Answer { hears: from_caller, says: to_caller })
 }
 
@@ -45,20 +40,5 @@ impl FrameReader for Hears {
 impl FrameWriter for Says {
     async fn send(&mut self, frame: Frame) -> io::Result<()> {
         self.0.send(frame).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-#[async_trait]
-impl Duplex for Conversation {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.hears.receive().await
-    }
-
-    async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        self.says.send(frame).await
-    }
-
-    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
-        (Box::new(self.hears), Box::new(self.says))
     }
 }

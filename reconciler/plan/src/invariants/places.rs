@@ -4,8 +4,8 @@
 use crate::Inputs;
 use crate::condition::is_still;
 use crate::desired::{Desired, DesiredService};
-use crate::pool::Availability;
 use crate::verdict::Plan;
+use keel_engine::Availability;
 use keel_engine::{
     Assignment, HostFacts, NodeName, ObservedTask, Slot, StackName, TaskAssignment, TaskId,
 };

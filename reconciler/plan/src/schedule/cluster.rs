@@ -2,9 +2,10 @@
 
 use crate::Inputs;
 use crate::condition::is_still;
+use crate::pool::NodeFacts;
 use crate::pool::Room;
-use crate::pool::{Availability, NodeFacts};
 use crate::taken_ports::{clash, holds_ports};
+use keel_engine::Availability;
 use keel_engine::{Digest, NodeName, Observation, Port, Protocol, StackName, TaskSpec};
 use keel_names::constraint::NodeAttributes;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,8 +2,8 @@
 
 use super::cluster::{Cluster, Host, Reserved};
 use crate::desired::DesiredService;
-use crate::pool::Availability;
 use crate::why::Refusal;
+use keel_engine::Availability;
 use keel_engine::{FailureKind, NodeName, Nodes, PullPolicy, StackName};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -141,7 +141,7 @@ impl<'a> Board<'_, 'a> {
     fn keep(&mut self, needs: &mut Needs<'a>, slot: Slot, present: &Present<'a>) {
         let more = needs.reserved.minus(self.reserved_by(present));
         let host = &mut self.cluster.hosts[present.at];
-        let is_paused = host.facts.availability == crate::pool::Availability::Pause;
+        let is_paused = host.facts.availability == keel_engine::Availability::Pause;
         match present.task.is_some_and(|task| !is_still(task)) {
             true => host.held = host.held.plus(more),
             false => host.add(more),

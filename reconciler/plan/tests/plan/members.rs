@@ -2,9 +2,10 @@
 
 use crate::node::Node;
 use crate::world::{World, port};
+use keel_engine::Availability;
 use keel_engine::{NodeName, ObservedTask, Phase};
 use keel_plan::placement::Placement;
-use keel_plan::pool::{Availability, NodeFacts};
+use keel_plan::pool::NodeFacts;
 use std::collections::BTreeMap;
 
 pub const MIB: u64 = 1 << 20;

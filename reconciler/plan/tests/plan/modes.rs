@@ -1,9 +1,9 @@
 //! Services on every node, and jobs.
 
 use crate::world::{World, stack};
+use keel_engine::Availability::{Active, Drain, Pause};
 use keel_engine::RestartPolicy;
 use keel_plan::placement::Mode;
-use keel_plan::pool::Availability::{Active, Drain, Pause};
 use keel_plan::status::status;
 
 fn mode(world: World, service: &str, mode: Mode) -> World {

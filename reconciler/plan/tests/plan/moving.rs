@@ -2,8 +2,8 @@
 
 use crate::members::GIB;
 use crate::world::{World, stack};
+use keel_engine::Availability::{Active, Drain};
 use keel_plan::desired::Order;
-use keel_plan::pool::Availability::{Active, Drain};
 use keel_plan::status::{Health, status};
 
 fn two() -> World {

@@ -2,8 +2,8 @@
 
 use crate::members::{GIB, MIB};
 use crate::world::{World, mount, stack};
+use keel_engine::Availability::{Active, Drain, Pause};
 use keel_engine::{Failure, FailureKind, MountSource, NodeName, ObservedImage};
-use keel_plan::pool::Availability::{Active, Drain, Pause};
 use keel_plan::status::{Health, status};
 use std::sync::Arc;
 

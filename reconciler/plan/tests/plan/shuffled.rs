@@ -3,8 +3,8 @@
 
 use crate::members::GIB;
 use crate::world::{World, stack};
+use keel_engine::Availability;
 use keel_plan::placement::Mode;
-use keel_plan::pool::Availability;
 use keel_plan::text;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
