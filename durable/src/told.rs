@@ -1,9 +1,9 @@
 //! Which records the kernel says were changed, by whatever process: a watch on each of their folders.
 
+use crate::notices::{Notice, take_notices};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,6 @@ const CHANGES: WatchFlags = WatchFlags::MOVED_TO
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR);
-
-/// So many changes have room in a buffer however long their names are: where there were fewer, the kernel has given
-/// all that it had, and need not be asked for more.
-const ONCE: usize = 8192 / (16 + 256) - 1;
 
 /// What changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,35 +57,17 @@ impl Told {
 
     /// What was told since this was asked last, without waiting.
     pub fn take(&mut self) -> Vec<Change> {
-        let mut buffer = [MaybeUninit::uninit(); 8192];
-        let mut reader = inotify::Reader::new(&self.fd, &mut buffer);
-        let (mut changes, mut ended, mut count) = (Vec::new(), Vec::new(), 0);
-        while count == 0 || !reader.is_buffer_empty() || count >= ONCE {
-            count += 1;
-            match reader.next() {
-                Ok(event) if event.wd() < 0 => changes.push(Change::Anything),
-                Ok(event) => {
-                    let folder = self.folders.get(&event.wd());
-                    let name = event.file_name().map(|name| name.to_string_lossy().into_owned());
-                    if event.events().contains(ReadFlags::IGNORED) {
-                        ended.push(event.wd());
-                    } else if let Some(folder) = folder {
-                        let path = name.map_or_else(|| folder.clone(), |name| folder.join(name));
-                        let is_folder =
-                            path == *folder || event.events().contains(ReadFlags::ISDIR);
-                        changes.push(if is_folder {
-                            Change::Folder(path)
-                        } else {
-                            Change::File(path)
-                        });
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
-                Err(_) => {
-                    changes.push(Change::Anything);
-                    break;
-                }
+        let Ok(notices) = take_notices(&self.fd) else { return vec![Change::Anything] };
+        let (mut changes, mut ended) = (Vec::new(), Vec::new());
+        for Notice { watch, what, name } in notices {
+            if watch < 0 {
+                changes.push(Change::Anything);
+            } else if what.contains(ReadFlags::IGNORED) {
+                ended.push(watch);
+            } else if let Some(folder) = self.folders.get(&watch) {
+                let path = name.map_or_else(|| folder.clone(), |name| folder.join(name));
+                let is_folder = path == *folder || what.contains(ReadFlags::ISDIR);
+                changes.push(if is_folder { Change::Folder(path) } else { Change::File(path) });
             }
         }
         for number in ended {

@@ -5,11 +5,10 @@
 //! again after a while.
 
 use crate::sys::ready::register;
+use keel_durable::{Notice, take_notices};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,6 +38,12 @@ impl Change {
     /// Nobody knows which.
     pub(crate) fn lost() -> Self {
         Self { folder: -1, name: String::new() }
+    }
+}
+
+impl From<Notice> for Change {
+    fn from(notice: Notice) -> Self {
+        Self { folder: notice.watch, name: notice.name.unwrap_or_default() }
     }
 }
 
@@ -125,7 +130,9 @@ impl Watch {
 
     /// What the kernel has told, without waiting.
     pub(crate) fn take(&self) -> io::Result<Vec<Change>> {
-        self.fd.as_ref().map_or(Ok(Vec::new()), |fd| drain(fd.get_ref()))
+        let Some(fd) = &self.fd else { return Ok(Vec::new()) };
+        let notices = take_notices(fd.get_ref())?.into_iter();
+        Ok(notices.map(Change::from).collect())
     }
 
     /// What the kernel tells.
@@ -146,31 +153,6 @@ const UNWATCHED: i32 = i32::MAX;
 /// By the kernel's number: who asks has one crate's type of it or another's.
 pub(crate) fn is_used_up(error: i32) -> bool {
     matches!(error, libc::EMFILE | libc::ENFILE | libc::ENOSPC | libc::ENOMEM)
-}
-
-/// So many changes have room in a buffer however long their names are: where there were fewer, the kernel has given
-/// all that it had, and need not be asked for more.
-const ONCE: usize = 8192 / (16 + 256) - 1;
-
-fn drain(fd: &File) -> io::Result<Vec<Change>> {
-    let mut buffer = [MaybeUninit::uninit(); 8192];
-    let mut reader = inotify::Reader::new(fd, &mut buffer);
-    let mut changes = Vec::new();
-    while changes.is_empty() || !reader.is_buffer_empty() || changes.len() >= ONCE {
-        match reader.next() {
-            Ok(event) => changes.push(Change {
-                folder: event.wd(),
-                name: event
-                    .file_name()
-                    .map(|n| n.to_string_lossy().into_owned())
-                    .unwrap_or_default(),
-            }),
-            Err(Errno::AGAIN) => return Ok(changes),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(changes)
 }
 
 #[cfg(test)]
