@@ -1,7 +1,9 @@
 //! From the configured receivers and forges to what they are sent, and how.
 
 use keel_names::Digest;
-use keel_notify::{CommitStatus, DeliveryResult, Forge, Http, Message, Receiver, State, Target};
+use keel_notify::{
+    CommitStatus, DeliveryResult, Forge, Http, Message, Receiver, StatusState, Target,
+};
 use keel_reconciler::config::{
     Api, Config, ForgeConfig, NotifyConfig, SourceConfig, UrlFrom, read_secret,
 };
@@ -174,10 +176,10 @@ fn status(state: &CommitState) -> CommitStatus {
         revision: state.revision.clone(),
         context: state.context.clone(),
         state: match state.state {
-            Way::Pending => State::Pending,
-            Way::Success => State::Success,
-            Way::Failure => State::Failure,
-            Way::Superseded => State::Superseded,
+            Way::Pending => StatusState::Pending,
+            Way::Success => StatusState::Success,
+            Way::Failure => StatusState::Failure,
+            Way::Superseded => StatusState::Superseded,
         },
         description: state.description.clone(),
     }

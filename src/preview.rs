@@ -158,7 +158,7 @@ fn named<'a>(served: &'a [ServedSource], name: &str) -> Result<&'a ServedSource>
         let failure = Failure::new(format!("no such source: {name}"));
         match names.as_slice() {
             [] => failure.hint("`keel serve` is not running, and keel.yaml names no source"),
-            names => failure.hint(format!("there is {}", names.join(", "))),
+            names => failure.hint(format!("the sources are: {}", names.join(", "))),
         }
     })
 }

@@ -267,7 +267,10 @@ fn repositories_of_our_own_and_served_folders_are_previewed_too() {
     let named = host.keel_in(&work, &["plan", "--source", "home"]);
     assert_eq!((named.code, &named.stdout), (2, &before.stdout), "{named:?}");
     let wrong = host.keel_in(&work, &["plan", "--source", "hom"]);
-    assert!(wrong.code == 1 && wrong.stderr.contains("there is default, home"), "{wrong:?}");
+    assert!(
+        wrong.code == 1 && wrong.stderr.contains("the sources are: default, home"),
+        "{wrong:?}"
+    );
 
     host.write("work/compose.yaml", "services: {fresh: {imagee: x}}\n");
     let refused = host.keel_in(&work, &["plan", "--source", "home"]);

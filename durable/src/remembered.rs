@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Records by a key, each with the stamps of the files that it was read from.
 #[derive(Debug)]
 pub struct Remembered<K, T> {
-    known: Mutex<Known<K, T>>,
+    known: Mutex<Values<K, T>>,
 }
 
 /// `None` where there is no file.
-type Known<K, T> = HashMap<K, (Vec<Option<Stamp>>, Arc<T>)>;
+type Values<K, T> = HashMap<K, (Vec<Option<Stamp>>, Arc<T>)>;
 
 impl<K, T> Default for Remembered<K, T> {
     fn default() -> Self {
@@ -61,7 +61,7 @@ impl<K: Clone + Eq + Hash, T> Remembered<K, T> {
         self.known().retain(|key, _| keys.contains(key));
     }
 
-    fn known(&self) -> MutexGuard<'_, Known<K, T>> {
+    fn known(&self) -> MutexGuard<'_, Values<K, T>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

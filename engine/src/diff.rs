@@ -1,6 +1,6 @@
 //! What separates two specifications, by the field table.
 
-use crate::fields::{FIELDS, Field, Row, attachment_diff};
+use crate::fields::{FIELDS, Field, FieldRow, attachment_diff};
 use crate::{Difference, TaskSpec};
 
 /// Every field that differs, in the table's order; of attachments to networks, every field of theirs.
@@ -13,7 +13,7 @@ pub fn diff(from: &TaskSpec, to: &TaskSpec) -> Vec<Difference> {
     FIELDS.iter().flat_map(|row| differences(row, from, to)).collect()
 }
 
-fn differences(row: &Row, from: &TaskSpec, to: &TaskSpec) -> Vec<Difference> {
+fn differences(row: &FieldRow, from: &TaskSpec, to: &TaskSpec) -> Vec<Difference> {
     let (was, is) = ((row.get)(from), (row.get)(to));
     if was == is {
         return vec![];

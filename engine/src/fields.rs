@@ -98,7 +98,7 @@ pub enum Reader {
 }
 
 /// One field.
-pub struct Row {
+pub struct FieldRow {
     /// Its name as Compose writes it.
     pub name: &'static str,
     /// Its identity in code.
@@ -111,7 +111,7 @@ pub struct Row {
     pub get: fn(&TaskSpec) -> Value,
 }
 
-impl Row {
+impl FieldRow {
     /// What a difference costs.
     #[must_use]
     pub fn cost(&self) -> Cost {
@@ -124,7 +124,7 @@ impl Row {
 
 /// The row of a field.
 #[must_use]
-pub fn row_of(field: Field) -> &'static Row {
+pub fn row_of(field: Field) -> &'static FieldRow {
     FIELDS
         .iter()
         .find(|row| row.field == field)
@@ -137,12 +137,17 @@ const fn row(
     change: Change,
     readback: Readback,
     get: fn(&TaskSpec) -> Value,
-) -> Row {
-    Row { name, field, change, readback, get }
+) -> FieldRow {
+    FieldRow { name, field, change, readback, get }
 }
 
 /// A limit is changed and read back where it is held.
-const fn limit(name: &'static str, field: Field, limit: Limit, get: fn(&TaskSpec) -> Value) -> Row {
+const fn limit(
+    name: &'static str,
+    field: Field,
+    limit: Limit,
+    get: fn(&TaskSpec) -> Value,
+) -> FieldRow {
     let readback = Readback::Kernel(Reader::Limit(limit));
     row(name, field, Change::InPlace(Applier::Limit(limit)), readback, get)
 }
@@ -153,7 +158,7 @@ const RECORD: Change = Change::InPlace(Applier::Record);
 
 /// The fields of [`TaskSpec`], in the order in which they are shown.
 #[rustfmt::skip]
-pub const FIELDS: &[Row] = &[
+pub const FIELDS: &[FieldRow] = &[
     row("container_name", Field::ContainerName, REPLACE, Readback::Never, |t| text(&t.container_name)),
     row("image", Field::Image, REPLACE, Readback::Disk(Reader::Layers), |t| text(&t.image)),
     row("pull_policy", Field::PullPolicy, RECORD, Readback::Never, |t| word(&t.pull_policy)),

@@ -27,13 +27,13 @@ pub const MOST_DEPTH: usize = 128;
 pub struct Tree {
     /// Of the root, by [`file_digest`], [`link_digest`] and [`folder_digest`].
     pub digest: Digest,
-    entries: Vec<Entry>,
+    entries: Vec<TreeEntry>,
     files: Arc<dyn Files>,
 }
 
 /// One entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Below the root; empty: the root itself.
     pub path: PathBuf,
     /// What is there.
@@ -96,7 +96,7 @@ impl Tree {
     /// Entries in an order in which folders come before what is in them.
     pub fn new(
         digest: Digest,
-        entries: Vec<Entry>,
+        entries: Vec<TreeEntry>,
         files: Arc<dyn Files>,
     ) -> Result<Self, TreeError> {
         checked(&entries)?;
@@ -105,7 +105,7 @@ impl Tree {
 
     /// What there is, the root first.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[TreeEntry] {
         &self.entries
     }
 
@@ -118,7 +118,7 @@ impl Tree {
 
 /// The digest of entries in such an order, by that of each file's content.
 pub fn digest_by(
-    entries: &[Entry],
+    entries: &[TreeEntry],
     mut content: impl FnMut(&Path) -> io::Result<Digest>,
 ) -> io::Result<Digest> {
     let mut folders: BTreeMap<PathBuf, BTreeMap<PathBuf, Digest>> = BTreeMap::new();
@@ -138,7 +138,7 @@ pub fn digest_by(
     Err(io::ErrorKind::NotFound.into())
 }
 
-fn checked(entries: &[Entry]) -> Result<(), TreeError> {
+fn checked(entries: &[TreeEntry]) -> Result<(), TreeError> {
     if entries.len() > MOST_ENTRIES + 1 {
         return Err(TreeError::Many);
     }
@@ -216,15 +216,15 @@ mod tests {
     use crate::Assignment;
     use std::ffi::OsStr;
 
-    fn entry(path: &str, kind: EntryKind) -> Entry {
-        Entry { path: path.into(), kind }
+    fn entry(path: &str, kind: EntryKind) -> TreeEntry {
+        TreeEntry { path: path.into(), kind }
     }
 
     fn file() -> EntryKind {
         EntryKind::File { executable: false, size: 1 }
     }
 
-    fn tree(entries: Vec<Entry>) -> Result<Tree, TreeError> {
+    fn tree(entries: Vec<TreeEntry>) -> Result<Tree, TreeError> {
         let files = BTreeMap::from([(PathBuf::from("a/b"), b"x".to_vec())]);
         Tree::new(Digest::of(b"x"), entries, Arc::new(files))
     }
@@ -273,7 +273,7 @@ mod tests {
             vec![entry("", EntryKind::Folder), entry("a", EntryKind::Folder), entry("a/b", file())];
         let mut tree = tree(entries).unwrap();
         let name: PathBuf = OsStr::from_bytes(b"a/\xff").into();
-        tree.entries.push(Entry { path: name.clone(), kind: EntryKind::Link(name) });
+        tree.entries.push(TreeEntry { path: name.clone(), kind: EntryKind::Link(name) });
         let text = serde_json::to_string(&Assignment::Tree(tree.clone())).unwrap();
         let read: Assignment = serde_json::from_str(&text).unwrap();
         let Assignment::Tree(read) = read else { panic!("{read:?}") };

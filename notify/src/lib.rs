@@ -26,4 +26,4 @@ pub use http::Http;
 pub use message::{Kind, Message};
 pub use receiver::{RECEIVERS, Receiver, Target};
 pub use request::{Answer, DeliveryResult, Request};
-pub use status::{CommitStatus, State};
+pub use status::{CommitStatus, StatusState};

@@ -10,14 +10,14 @@ pub struct CommitStatus {
     /// Under which name: newer ones replace older ones.
     pub context: String,
     /// How it is.
-    pub state: State,
+    pub state: StatusState,
     /// In a line.
     pub description: String,
 }
 
 /// How a commit fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum StatusState {
     /// It is on its way.
     Pending,
     /// It runs, and is well.

@@ -3,7 +3,7 @@
 //! A checkout never changes, so a file is read when a node takes it: nothing is held in memory meanwhile.
 
 use keel_engine::Digest;
-use keel_engine::tree::{self, Entry, EntryKind, Files, Tree};
+use keel_engine::tree::{self, EntryKind, Files, Tree, TreeEntry};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -48,13 +48,13 @@ impl Files for Checkout {
 }
 
 /// Folders before what is in them, in the order of their names.
-fn entries(root: &Path) -> io::Result<Vec<Entry>> {
+fn entries(root: &Path) -> io::Result<Vec<TreeEntry>> {
     let mut entries = Vec::new();
     collect(root, PathBuf::new(), &mut entries)?;
     Ok(entries)
 }
 
-fn collect(at: &Path, path: PathBuf, entries: &mut Vec<Entry>) -> io::Result<()> {
+fn collect(at: &Path, path: PathBuf, entries: &mut Vec<TreeEntry>) -> io::Result<()> {
     let meta = at.symlink_metadata()?;
     let kind = if meta.is_symlink() {
         EntryKind::Link(at.read_link()?)
@@ -64,7 +64,7 @@ fn collect(at: &Path, path: PathBuf, entries: &mut Vec<Entry>) -> io::Result<()>
         EntryKind::Folder
     };
     let is_folder = kind == EntryKind::Folder;
-    entries.push(Entry { path: path.clone(), kind });
+    entries.push(TreeEntry { path: path.clone(), kind });
     if is_folder {
         let mut names: Vec<_> =
             at.read_dir()?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;

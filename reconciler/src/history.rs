@@ -23,12 +23,12 @@ const ACTIONS: usize = 100;
 /// A stack's entries, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct History(pub Vec<Entry>);
+pub struct History(pub Vec<HistoryEntry>);
 
 /// One operation. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Entry {
+pub struct HistoryEntry {
     /// Of all stacks of the root, one up for each.
     pub number: u64,
     /// What or who began it.
@@ -73,7 +73,7 @@ pub struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Note {
     /// What is told. Its number and what is counted over several passes are not looked at.
-    pub entry: Entry,
+    pub entry: HistoryEntry,
     /// It begins with what the revision asks for: how that came here is part of it.
     pub arrives: bool,
     /// Images are still to come.
@@ -105,7 +105,7 @@ impl Note {
     /// How the pass ended.
     #[must_use]
     pub fn operation(&self) -> Operation {
-        let Entry { revision, state, reason, at, .. } = self.entry.clone();
+        let HistoryEntry { revision, state, reason, at, .. } = self.entry.clone();
         Operation { revision, state, reason, at }
     }
 
@@ -149,7 +149,8 @@ impl History {
             }
         }
         if begins {
-            let mut entry = Entry { number, times: 1, until: note.entry.at, ..note.entry.clone() };
+            let mut entry =
+                HistoryEntry { number, times: 1, until: note.entry.at, ..note.entry.clone() };
             entry.go_on(note);
             self.0.push(entry);
         }
@@ -186,7 +187,7 @@ impl History {
 }
 
 /// Something was done, or it is another trouble, or the trouble is over.
-fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
+fn is_news(last: Option<&HistoryEntry>, note: &HistoryEntry) -> bool {
     if !note.actions.is_empty() {
         return true;
     }
@@ -203,7 +204,7 @@ fn is_news(last: Option<&Entry>, note: &Entry) -> bool {
     }
 }
 
-impl Entry {
+impl HistoryEntry {
     /// What or who began it, for people.
     #[must_use]
     pub fn began_by(&self) -> String {
@@ -288,14 +289,14 @@ mod tests {
     use keel_plan::why::gist;
 
     fn note(revision: &str, state: OperationState, actions: &[&str], at: u64) -> Note {
-        let entry = Entry {
+        let entry = HistoryEntry {
             trigger: Trigger::Other("push".into()),
             revision: revision.into(),
             state,
             reason: OperationReason::Other(format!("{state:?}").to_lowercase()),
             at,
             actions: actions.iter().map(|one| PastAction::Words((*one).to_owned())).collect(),
-            ..Entry::default()
+            ..HistoryEntry::default()
         };
         Note { entry, ..Note::default() }
     }
@@ -305,8 +306,8 @@ mod tests {
         for (number, note) in (1..).zip(notes) {
             history.note(note, number);
         }
-        let line = |entry: &Entry| {
-            let Entry { number, revision, reason, times, at, until, .. } = entry;
+        let line = |entry: &HistoryEntry| {
+            let HistoryEntry { number, revision, reason, times, at, until, .. } = entry;
             let actions: Vec<_> = entry.actions.iter().map(ToString::to_string).collect();
             format!("{number} {revision} {reason} ×{times} {at}-{until} {actions:?}\n")
         };

@@ -3,7 +3,7 @@
 use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::controller::Controller;
-use crate::history::{Entry, Note};
+use crate::history::{HistoryEntry, Note};
 use crate::notices::notifier;
 use crate::operate::drift;
 use crate::operation::{OperationReason, OperationState};
@@ -83,12 +83,12 @@ fn after(passed: &Passed, controller: &Controller) -> Option<Duration> {
 }
 
 async fn note_failure(stack: &StackName, error: &PassError, controller: &Controller) {
-    let entry = Entry {
+    let entry = HistoryEntry {
         trigger: Trigger::Look,
         state: OperationState::Failed,
         reason: OperationReason::Broken { error: with_causes(error) },
         at: controller.now(),
-        ..Entry::default()
+        ..HistoryEntry::default()
     };
     let note = Note { entry, ..Note::default() };
     if controller.records().finish(stack, &note).await.is_err() {

@@ -8,7 +8,7 @@ use crate::trigger::Trigger;
 use keel_engine::{EngineError, Goal, Nodes, Slot};
 use keel_plan::desired::Owner;
 use keel_plan::text;
-use keel_plan::verdict::{Entry, Hold, Learned, Plan, Reason, Subject, Verdict};
+use keel_plan::verdict::{Hold, Learned, Plan, PlanEntry, Reason, Subject, Verdict};
 use keel_plan::why::FailureCause;
 
 /// So often a step is tried while a person waits for it.
@@ -22,24 +22,24 @@ pub(crate) fn note_of(
     at: u64,
 ) -> Note {
     let (state, reason) = state_of(plan, refused);
-    let about_image = |entry: &&Entry| matches!(entry.subject, Subject::Image(_));
-    let awaits_image = |entry: &Entry| match &entry.verdict {
+    let about_image = |entry: &&PlanEntry| matches!(entry.subject, Subject::Image(_));
+    let awaits_image = |entry: &PlanEntry| match &entry.verdict {
         Verdict::Act { .. } => about_image(&entry),
         Verdict::Hold(hold) => matches!(hold, Hold::AwaitingImage { .. }),
     };
-    let is_to_start = |entry: &Entry| match &entry.verdict {
+    let is_to_start = |entry: &PlanEntry| match &entry.verdict {
         Verdict::Act { .. } => !about_image(&entry),
         Verdict::Hold(Hold::AwaitingHealth { .. }) => false,
         Verdict::Hold(hold) => !hold.is_final(),
     };
-    let entry = history::Entry {
+    let entry = history::HistoryEntry {
         trigger: trigger(plan, owner),
         revision: plan.revision.clone(),
         state,
         reason,
         at,
         actions: plan.entries.iter().filter_map(PastAction::of).collect(),
-        ..history::Entry::default()
+        ..history::HistoryEntry::default()
     };
     Note {
         entry,
@@ -138,19 +138,20 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
 
 /// Whether all is as it shall be: nothing is under way, awaited, held or failed.
 pub(crate) fn is_at_rest(plan: &Plan) -> bool {
-    let succeeded = |entry: &Entry| state_of_verdict(&entry.verdict) == OperationState::Succeeded;
+    let succeeded =
+        |entry: &PlanEntry| state_of_verdict(&entry.verdict) == OperationState::Succeeded;
     plan.entries.iter().all(succeeded)
 }
 
 /// What a command that converged ends with: what failed or is held, one line each.
 pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
-    let bad = |entry: &&Entry| {
+    let bad = |entry: &&PlanEntry| {
         matches!(state_of_verdict(&entry.verdict), OperationState::Failed | OperationState::Held)
     };
     let all: Vec<_> = plan.entries.iter().filter(bad).collect();
     let notes: Vec<_> = all.iter().filter(|entry| !is_told_by_another(entry, &all)).collect();
     let notes: Vec<_> = notes.into_iter().map(|entry| line(entry)).collect();
-    let late = |entry: &Entry| matches!(entry.verdict, Verdict::Hold(Hold::Late { .. }));
+    let late = |entry: &PlanEntry| matches!(entry.verdict, Verdict::Hold(Hold::Late { .. }));
     let outcome = match plan.entries.iter().filter(bad).all(late) {
         _ if notes.is_empty() => Outcome::Done,
         true => Outcome::Unhealthy,
@@ -161,13 +162,13 @@ pub(crate) fn ending(plan: &Plan) -> (Outcome, Vec<String>) {
 
 /// What is still awaited, one line each.
 pub(crate) fn awaited(plan: &Plan) -> Vec<String> {
-    let open = |entry: &&Entry| state_of_verdict(&entry.verdict) == OperationState::Running;
+    let open = |entry: &&PlanEntry| state_of_verdict(&entry.verdict) == OperationState::Running;
     plan.entries.iter().filter(open).map(line).collect()
 }
 
 /// Slots that wait, each with what for. How an image comes is told of the image.
 pub(crate) fn waiting(plan: &Plan) -> Vec<(Slot, String)> {
-    let waits = |entry: &Entry| match (&entry.subject, &entry.verdict) {
+    let waits = |entry: &PlanEntry| match (&entry.subject, &entry.verdict) {
         (_, Verdict::Hold(Hold::AwaitingImage { .. })) => None,
         (Subject::Slot(slot), Verdict::Hold(hold)) if !hold.is_final() => {
             Some((slot.clone(), text::of_hold(hold)))
@@ -196,7 +197,7 @@ pub(crate) fn only_missing_images_are_open(plan: &Plan, seen: &Nodes) -> bool {
                 && image.pulling.is_none()
         })
     };
-    let waits = |entry: &Entry| match &entry.verdict {
+    let waits = |entry: &PlanEntry| match &entry.verdict {
         Verdict::Act { .. } => false,
         Verdict::Hold(Hold::AwaitingImage { image, .. }) => refused(image),
         Verdict::Hold(Hold::AwaitingDependency { .. } | Hold::RolloutFull { .. }) => true,
@@ -233,14 +234,14 @@ pub(crate) fn only_vain_attempts_are_open(plan: &Plan, seen: &Nodes) -> bool {
 }
 
 /// A verdict as people would say it, with what it is about.
-fn line(entry: &Entry) -> String {
+fn line(entry: &PlanEntry) -> String {
     OperationReason::from(entry).to_string()
 }
 
 /// What an entry tells of something else: an image's failure is not told again for each slot that
 /// needs it, nor a revision's for each slot that is left as it is, nor what a machine lacks for each that waits
 /// with it.
-fn is_told_by_another(entry: &Entry, all: &[&Entry]) -> bool {
+fn is_told_by_another(entry: &PlanEntry, all: &[&PlanEntry]) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
     let others = all.iter().filter(|other| other.subject != entry.subject);
     others.into_iter().any(|other| match (hold, &other.subject, &other.verdict) {
@@ -290,7 +291,7 @@ mod tests {
         let late = || Hold::Late { cause: unhealthy() };
         let failed = || Hold::Failed { cause: FailureCause::Other("exited (1)".into()) };
         let outcome = |holds: Vec<Hold>| {
-            let entries = holds.into_iter().enumerate().map(|(number, hold)| Entry {
+            let entries = holds.into_iter().enumerate().map(|(number, hold)| PlanEntry {
                 subject: slot(&format!("s{number}")),
                 node: None,
                 verdict: Verdict::Hold(hold),
@@ -335,7 +336,7 @@ mod tests {
         ];
         for (subject, hold, expected) in cases {
             assert_eq!(
-                line(&Entry { subject, node: None, verdict: Verdict::Hold(hold) }),
+                line(&PlanEntry { subject, node: None, verdict: Verdict::Hold(hold) }),
                 expected
             );
         }

@@ -7,7 +7,7 @@ use crate::cause::Cause;
 use crate::clock::milliseconds;
 use crate::desk::Desk;
 use crate::guard::too_much_gone;
-use crate::history::{Arrival, Entry, Note};
+use crate::history::{Arrival, HistoryEntry, Note};
 use crate::load::{LoadedStack, refuse_twins, warn_of_conflicts};
 use crate::operation::{OperationReason, OperationState};
 use crate::record::{
@@ -292,7 +292,7 @@ async fn tell_refusals(
             continue; // It has no past: it has never been accepted.
         }
         let Arrival { author, subject, cause, .. } = whole.arrival.clone();
-        let entry = Entry {
+        let entry = HistoryEntry {
             trigger: trigger(&refusal.revision, source),
             cause,
             revision: refusal.revision.clone(),
@@ -301,7 +301,7 @@ async fn tell_refusals(
             state: OperationState::Failed,
             reason: OperationReason::Refused { why: refusal.why.clone() },
             at: refusal.since,
-            ..Entry::default()
+            ..HistoryEntry::default()
         };
         desk.records().tell(stack, &Note { entry, ..Note::default() }).await?;
     }
@@ -355,8 +355,12 @@ mod tests {
     fn what_began_a_refusal_is_told_with_and_without_a_commit() {
         let commit = "3f9c2a1b5d7e9f0011223344556677889900aabb";
         let began = |revision, source, cause: &str| {
-            Entry { trigger: trigger(revision, source), cause: cause.into(), ..Entry::default() }
-                .began_by()
+            HistoryEntry {
+                trigger: trigger(revision, source),
+                cause: cause.into(),
+                ..HistoryEntry::default()
+            }
+            .began_by()
         };
         assert_eq!(began(commit, "home", "poll"), "revision 3f9c2a1b5d7e of source home, poll");
         assert_eq!(began("", "default", "edited files"), "source default, edited files");

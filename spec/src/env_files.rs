@@ -12,13 +12,13 @@ use crate::span::{Span, Via};
 
 /// What a variable is looked up in while an env file is read: the project's, then the
 /// service's own, then what files before it said.
-struct Known<'a> {
+struct Scope<'a> {
     project: &'a Environment,
     own: &'a BTreeMap<String, Option<String>>,
     files: BTreeMap<String, (Option<String>, Span)>,
 }
 
-impl Variables for Known<'_> {
+impl Variables for Scope<'_> {
     fn value(&self, name: &str) -> Option<&str> {
         let own = || self.own.get(name)?.as_deref();
         let file = || self.files.get(name)?.0.as_deref();
@@ -34,7 +34,7 @@ pub(crate) fn complete(
     project: &Environment,
     sources: &Sources<'_>,
 ) -> BTreeMap<String, Option<String>> {
-    let mut known = Known { project, own: &own, files: BTreeMap::new() };
+    let mut known = Scope { project, own: &own, files: BTreeMap::new() };
     for field in service.get("env_file").map(|field| field.list()).unwrap_or_default() {
         field.mark();
         let found = read(&field, &known, sources).unwrap_or_default();
@@ -95,7 +95,7 @@ pub(crate) fn complete_labels(
 /// The assignments of one env file.
 fn read(
     field: &Field<'_>,
-    known: &Known<'_>,
+    known: &Scope<'_>,
     sources: &Sources<'_>,
 ) -> Option<Vec<(String, Option<String>, Span)>> {
     let (path, required, format) = match field.item.text() {

@@ -5,7 +5,7 @@ use crate::advice;
 use crate::code::Code;
 use crate::decode::{Field, shorten};
 use crate::item::{Entry, Node};
-use crate::keys::Standing::{Held, Honoured, Inside, Limited, Notice, Refused};
+use crate::keys::Support::{Held, Honored, Inside, Limited, Notice, Refused};
 use crate::keys::{Place, Shape};
 use crate::problem::Problem;
 use crate::shape;
@@ -74,7 +74,7 @@ fn key<'p>(
             scope.add(Problem::new(Code::NotObeyed, message).at(at));
             return Some((found, quiet));
         }
-        Honoured | Inside => return Some((found, quiet)),
+        Honored | Inside => return Some((found, quiet)),
         _ if quiet => return Some((found, quiet)),
         Held(why) => scope.hold(&field.path, &at, why),
         // Without an image it is held, which says more.

@@ -13,9 +13,9 @@ mod top;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use Standing::Refused;
+use Support::Refused;
 pub use keel::{Home, KEEL, KeelKey};
-pub use row::{Row, Shape, Standing};
+pub use row::{KeyRow, Shape, Support};
 
 /// A row in its place.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Key {
     /// The path that its table starts from: empty, or `services.*`.
     pub home: &'static str,
     /// The row.
-    pub row: &'static Row,
+    pub row: &'static KeyRow,
 }
 
 impl Key {
@@ -58,7 +58,7 @@ pub(crate) fn is_word(word: &str) -> bool {
 /// The table as a tree: what may stand below a key.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    pub(crate) row: Option<&'static Row>,
+    pub(crate) row: Option<&'static KeyRow>,
     below: BTreeMap<&'static str, Place>,
 }
 
@@ -112,7 +112,7 @@ impl Place {
     pub(crate) fn nearest(&self, key: &str) -> Option<&'static str> {
         let known = self.below.iter().filter(|(key, place)| {
             !matches!(**key, "*" | "[]")
-                && !matches!(place.row, Some(Row { standing: Refused(_), .. }))
+                && !matches!(place.row, Some(KeyRow { standing: Refused(_), .. }))
         });
         crate::nearest::of(key, known.map(|(key, _)| *key))
     }

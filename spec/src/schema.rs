@@ -98,13 +98,13 @@ fn allowable() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::Standing;
+    use crate::keys::Support;
 
     /// The keys of `x-keel` that may stand there (`""` or `services.*`), by the table of all keys.
     fn usable(home: &str) -> Vec<&'static str> {
         let ours = keys().filter(|key| key.home == home);
         let ours = ours.filter_map(|key| Some((key.row.path.strip_prefix("x-keel.")?, key)));
-        let usable = ours.filter(|(_, key)| !matches!(key.row.standing, Standing::Refused(_)));
+        let usable = ours.filter(|(_, key)| !matches!(key.row.standing, Support::Refused(_)));
         usable.map(|(name, _)| name).collect()
     }
 

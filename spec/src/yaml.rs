@@ -18,7 +18,7 @@ use crate::span::{Link, Span, Via};
 const ALIAS_BUDGET: usize = 100_000;
 
 /// One step of building; its problem ends the file.
-type Step<T = ()> = Result<T, Box<Problem>>;
+type Built<T = ()> = Result<T, Box<Problem>>;
 
 /// The documents of a file, those that are empty left out, and what is wrong with them.
 pub(crate) fn parse(text: &str, file: &Arc<str>, base: &Arc<Path>) -> (Vec<Item>, Vec<Problem>) {
@@ -157,7 +157,7 @@ impl<'a> Builder<'a> {
         Some(((open.span.line as usize, open.span.column as usize), bracket))
     }
 
-    fn take(&mut self, event: Event<'_>, mark: &Mark) -> Step {
+    fn take(&mut self, event: Event<'_>, mark: &Mark) -> Built {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.as_deref();
@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
         anchor: usize,
         tag: Option<&granit_parser::Tag>,
         mark: &Mark,
-    ) -> Step {
+    ) -> Built {
         let span = self.span(mark);
         self.within_depth(self.open.len() + 1, &span)?;
         if let Some(Open { content: Content::Map { key: None, .. }, .. }) = self.open.last() {
@@ -258,7 +258,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn within_depth(&self, depth: usize, span: &Span) -> Step {
+    fn within_depth(&self, depth: usize, span: &Span) -> Built {
         if depth <= MAX_DEPTH {
             return Ok(());
         }
@@ -266,7 +266,7 @@ impl<'a> Builder<'a> {
         Err(Box::new(Problem::new(Code::TooDeep, message).at(span.clone())))
     }
 
-    fn end(&mut self, mark: &Mark) -> Step {
+    fn end(&mut self, mark: &Mark) -> Built {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let mut span = open.span;
         let node = match open.content {
@@ -293,7 +293,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Puts a complete item where it belongs: as a key, a value, a list item or a document.
-    fn place(&mut self, item: Item, anchor: usize) -> Step {
+    fn place(&mut self, item: Item, anchor: usize) -> Built {
         if anchor != 0 {
             let (weight, depth) = measure(&item);
             self.anchors.insert(anchor, Anchored { item: item.clone(), weight, depth });
@@ -327,7 +327,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn alias(&mut self, anchor: usize, mark: &Mark) -> Step {
+    fn alias(&mut self, anchor: usize, mark: &Mark) -> Built {
         let at = self.span(mark);
         let Some(anchored) = self.anchors.get(&anchor) else {
             let problem = Problem::new(Code::AliasCycle, "the anchored item contains itself");
@@ -340,7 +340,7 @@ impl<'a> Builder<'a> {
         self.place(item, 0)
     }
 
-    fn spend(&mut self, weight: usize, at: &Span) -> Step {
+    fn spend(&mut self, weight: usize, at: &Span) -> Built {
         self.spent += weight;
         if self.spent <= ALIAS_BUDGET {
             return Ok(());
@@ -414,7 +414,7 @@ fn key_is_no_text(span: Span) -> Problem {
 }
 
 /// The key's text and place, and whether it is a merge key.
-fn key(item: Item) -> Step<(String, Span, bool)> {
+fn key(item: Item) -> Built<(String, Span, bool)> {
     let Node::Scalar(scalar) = item.node else {
         return Err(Box::new(key_is_no_text(item.span)));
     };

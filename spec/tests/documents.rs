@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use keel_spec::Code;
-use keel_spec::keys::{Home, KEEL, Key, Standing, keys};
+use keel_spec::keys::{Home, KEEL, Key, Support, keys};
 
 fn current(name: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
@@ -103,12 +103,12 @@ fn section(
             continue;
         }
         let (word, note) = match key.row.standing {
-            Standing::Honoured => ("yes", ""),
-            Standing::Limited(what) => ("limited", what),
-            Standing::Held(why) => ("held", why),
-            Standing::Notice(what) => ("no effect", what),
-            Standing::Refused(why) => ("refused", why),
-            Standing::Inside => ("as the key above", ""),
+            Support::Honored => ("yes", ""),
+            Support::Limited(what) => ("limited", what),
+            Support::Held(why) => ("held", why),
+            Support::Notice(what) => ("no effect", what),
+            Support::Refused(why) => ("refused", why),
+            Support::Inside => ("as the key above", ""),
         };
         let _ =
             writeln!(page, "| `{}` | {word} | {note} |", path.strip_prefix(start).unwrap_or(&path));

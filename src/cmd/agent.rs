@@ -65,12 +65,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     };
     keep_controller(&layout, &at.controller)?;
     let engine = engine(context, &layout, Driving::ForLife).await?;
-    context.screen.say(&format!(
-        "keel agent serves {} as node {}",
-        at.controller,
-        membership.node()
-    ));
-    context.screen.paragraph("Ctrl-C ends that, and leaves the containers running\n");
+    context.screen.say(&format!("serving {} as node {}", at.controller, membership.node()));
+    context.screen.paragraph("Ctrl-C stops the agent and leaves the containers running\n");
     let (state, states) = watch::channel(AgentState::Dialing);
     let spool = layout.root().join("pool/spool");
     let ended = tokio::select! {

@@ -77,7 +77,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     root::admit(&layout, group)
         .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
     let served = Served::on_socket(router, &layout.socket(), group).await?;
-    context.screen.say(&format!("keel serves {described}"));
+    context.screen.say(&format!("serving {described}"));
     context.screen.paragraph("Ctrl-C stops the controller and leaves the stacks running\n");
     let ended = tokio::select! {
         ended = until_told() => ended,

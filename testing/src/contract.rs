@@ -6,7 +6,7 @@
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use keel_engine::tree::{self, Entry, EntryKind, Tree};
+use keel_engine::tree::{self, EntryKind, Tree, TreeEntry};
 use keel_engine::{
     Assignment, Content, Depth, Digest, Engine, EngineError, Event, FileMount, Goal, Mount,
     MountSource, NetworkSpec, Observation, ObservedTask, Open, Phase, Place, Presence, PullPolicy,
@@ -490,8 +490,8 @@ impl Subject<'_> {
 fn files(page: &str) -> Tree {
     let size = page.len() as u64;
     let entries = vec![
-        Entry { path: PathBuf::new(), kind: EntryKind::Folder },
-        Entry { path: "page".into(), kind: EntryKind::File { executable: false, size } },
+        TreeEntry { path: PathBuf::new(), kind: EntryKind::Folder },
+        TreeEntry { path: "page".into(), kind: EntryKind::File { executable: false, size } },
     ];
     let content = |_: &std::path::Path| Ok(Digest::of(page.as_bytes()));
     let digest = tree::digest_by(&entries, content).expect("nothing is read");

@@ -1,6 +1,6 @@
 //! How a tree travels: each file's content beside its name.
 
-use super::{Entry, EntryKind, Tree, TreeError};
+use super::{EntryKind, Tree, TreeEntry, TreeError};
 use crate::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,7 +58,7 @@ impl Name {
 
 impl Serialize for Tree {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let item = |entry: &Entry| {
+        let item = |entry: &TreeEntry| {
             let kind = match &entry.kind {
                 EntryKind::Folder => Kind::Folder {},
                 EntryKind::Link(target) => Kind::Link(Name::of(target)),
@@ -103,7 +103,7 @@ fn read(told: Told) -> Result<Tree, Wrong> {
                 EntryKind::File { executable, size }
             }
         };
-        entries.push(Entry { path, kind });
+        entries.push(TreeEntry { path, kind });
     }
     Ok(Tree::new(told.digest, entries, Arc::new(files))?)
 }

@@ -2,7 +2,7 @@
 
 use super::kind::{Forge, Post, below, form_of_github};
 use crate::request::{Answer, Request};
-use crate::status::{CommitStatus, State};
+use crate::status::{CommitStatus, StatusState};
 
 const ROOT: &str = "/api/v1";
 
@@ -18,10 +18,10 @@ const DESCRIPTION: usize = 255;
 
 fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
     let state = match status.state {
-        State::Pending => "pending",
-        State::Success => "success",
-        State::Failure => "failure",
-        State::Superseded => "warning",
+        StatusState::Pending => "pending",
+        StatusState::Success => "success",
+        StatusState::Failure => "failure",
+        StatusState::Superseded => "warning",
     };
     form_of_github(status, post, state, DESCRIPTION)
         .header("authorization", format!("token {}", post.token))

@@ -2,7 +2,7 @@
 
 use super::kind::{Forge, Post, below, form_of_github};
 use crate::request::{Answer, Request};
-use crate::status::{CommitStatus, State};
+use crate::status::{CommitStatus, StatusState};
 
 pub(super) const FORGE: Forge = Forge {
     name: "github",
@@ -20,11 +20,11 @@ const DESCRIPTION: usize = 140;
 
 fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
     let state = match status.state {
-        State::Pending => "pending",
-        State::Success => "success",
-        State::Failure => "failure",
+        StatusState::Pending => "pending",
+        StatusState::Success => "success",
+        StatusState::Failure => "failure",
         // There is no word for it.
-        State::Superseded => "error",
+        StatusState::Superseded => "error",
     };
     form_of_github(status, post, state, DESCRIPTION)
         .bearer(Some(post.token))

@@ -2,7 +2,7 @@
 
 use super::kind::{Forge, Post, below};
 use crate::request::{Answer, DeliveryResult, Request};
-use crate::status::{CommitStatus, State};
+use crate::status::{CommitStatus, StatusState};
 use serde_json::json;
 
 const ROOT: &str = "/api/v4";
@@ -14,10 +14,10 @@ const DESCRIPTION: usize = 255;
 
 fn request(status: &CommitStatus, post: &Post<'_>) -> Request {
     let state = match status.state {
-        State::Pending => "pending",
-        State::Success => "success",
-        State::Failure => "failed",
-        State::Superseded => "canceled",
+        StatusState::Pending => "pending",
+        StatusState::Success => "success",
+        StatusState::Failure => "failed",
+        StatusState::Superseded => "canceled",
     };
     let Post { api, repo, token } = post;
     let body = json!({

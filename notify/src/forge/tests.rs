@@ -3,9 +3,9 @@
 use super::*;
 use crate::request::{Answer, DeliveryResult, Request};
 use crate::status::CommitStatus;
-use crate::status::State;
+use crate::status::StatusState;
 
-fn status(state: State) -> CommitStatus {
+fn status(state: StatusState) -> CommitStatus {
     CommitStatus {
         revision: "2222222222222222222222222222222222222222".into(),
         context: "keel/home/shop".into(),
@@ -24,7 +24,7 @@ fn shown(request: &Request) -> String {
 fn a_status_is_posted_as_each_forge_wants_it() {
     let all = FORGES.iter().map(|forge| {
         let api = forge.api_at("https://git.example.org");
-        shown(&forge.post(&status(State::Success), &api, "o/r", "t0ken"))
+        shown(&forge.post(&status(StatusState::Success), &api, "o/r", "t0ken"))
     });
     insta::assert_snapshot!(all.collect::<Vec<_>>().join("\n"), @r#"
     POST https://git.example.org/api/v3/repos/o/r/statuses/2222222222222222222222222222222222222222
@@ -57,7 +57,12 @@ fn every_state_has_a_word_that_the_forge_knows() {
     ];
     for (name, words) in cases {
         let forge = Forge::of(name).unwrap();
-        let states = [State::Pending, State::Success, State::Failure, State::Superseded];
+        let states = [
+            StatusState::Pending,
+            StatusState::Success,
+            StatusState::Failure,
+            StatusState::Superseded,
+        ];
         assert_eq!(states.map(|state| word(forge, state)), words, "{name}");
     }
 }
@@ -66,7 +71,7 @@ fn every_state_has_a_word_that_the_forge_knows() {
 fn descriptions_keep_to_the_limits_and_to_one_line() {
     let long = CommitStatus {
         description: format!("refused:\n {}", "ä".repeat(400)),
-        ..status(State::Failure)
+        ..status(StatusState::Failure)
     };
     for (name, most) in [("github", 140), ("gitlab", 255), ("gitea", 255)] {
         let request = Forge::of(name).unwrap().post(&long, "https://x", "o/r", "t");

@@ -3,7 +3,7 @@
 
 use super::body::{BodyError, with_length};
 use bytes::Bytes;
-use keel_engine::tree::{Entry, EntryKind, Files, Tree};
+use keel_engine::tree::{EntryKind, Files, Tree, TreeEntry};
 use keel_engine::{Assignment, Digest, EngineError, Lease, wire};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -109,7 +109,7 @@ fn say(piece: &Piece, to: &mut impl Write) -> Result<(), PackError> {
 
 fn pack_tree(tree: &Tree, to: &mut impl Write) -> Result<(), PackError> {
     say(&Piece::Tree { digest: tree.digest }, to)?;
-    for Entry { path, kind } in tree.entries() {
+    for TreeEntry { path, kind } in tree.entries() {
         let name = Name::of(path);
         match kind {
             EntryKind::Folder => say(&Piece::Folder { path: name }, to)?,

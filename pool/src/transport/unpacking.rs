@@ -4,7 +4,7 @@ use super::body::LENGTH;
 use super::limits::Limits;
 use super::parcel::Piece;
 use super::spool::{Spool, Spooled, StoreError};
-use keel_engine::tree::{Entry, EntryKind, MOST_ENTRIES, Tree, TreeError};
+use keel_engine::tree::{EntryKind, MOST_ENTRIES, Tree, TreeEntry, TreeError};
 use keel_engine::wire::{self, WireError};
 use keel_engine::{Assignment, Content, Digest, EngineError, Lease};
 use std::io::{self, Read};
@@ -147,7 +147,7 @@ impl<R: Read> Parcel<'_, R> {
                 Piece::TreeEnd => return Ok(Tree::new(digest, entries, Arc::new(files))?),
                 _ => return Err(UnpackError::Disorder),
             };
-            entries.push(Entry { path, kind });
+            entries.push(TreeEntry { path, kind });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Content on its way to a node: as a stream, whatever its size.
 
 use crate::lab::{Lab, Node, with_causes};
-use keel_engine::tree::{Entry, EntryKind, Files, Tree, digest_by};
+use keel_engine::tree::{EntryKind, Files, Tree, TreeEntry, digest_by};
 use keel_engine::{Assignment, Content, Depth, Digest, Engine};
 use keel_pool::transport::{Far, Limits};
 use keel_testing::fake::Fake;
@@ -32,8 +32,8 @@ impl Files for OnDisk {
     }
 }
 
-fn file(path: &str, size: u64) -> Entry {
-    Entry { path: path.into(), kind: EntryKind::File { executable: false, size } }
+fn file(path: &str, size: u64) -> TreeEntry {
+    TreeEntry { path: path.into(), kind: EntryKind::File { executable: false, size } }
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_tree_larger_than_any_message_arrives() {
     let large = 70 << 20;
     File::create(folder.path().join("large")).unwrap().set_len(large).unwrap();
     std::fs::write(folder.path().join("small"), "small").unwrap();
-    let root = Entry { path: PathBuf::new(), kind: EntryKind::Folder };
+    let root = TreeEntry { path: PathBuf::new(), kind: EntryKind::Folder };
     let entries = vec![root, file("large", large), file("small", 5)];
     let content = |path: &Path| {
         let file = File::open(folder.path().join(path))?;
@@ -70,7 +70,7 @@ async fn content_larger_than_any_message_arrives() {
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_named_and_costs_no_more_than_its_call() {
     let (_lab, _agent, far, fake) = node().await;
-    let root = Entry { path: PathBuf::new(), kind: EntryKind::Folder };
+    let root = TreeEntry { path: PathBuf::new(), kind: EntryKind::Folder };
     let entries = vec![root, file("gone", 5)];
     let files = Arc::new(OnDisk(tempfile::tempdir().unwrap()));
     let tree = Tree::new(Digest::of(b"x"), entries, files).unwrap();

@@ -1,7 +1,7 @@
 //! A plan in the making.
 
 use crate::facts::Facts;
-use crate::verdict::{Action, Entry, Hold, Reason, Subject, Verdict};
+use crate::verdict::{Action, Hold, PlanEntry, Reason, Subject, Verdict};
 use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,11 +96,11 @@ impl Draft {
     }
 
     /// In the order of subjects: resources, then slots by name; `web.2` before `web.10`.
-    pub fn entries(self) -> Vec<Entry> {
+    pub fn entries(self) -> Vec<PlanEntry> {
         let mut entries: Vec<_> = self
             .verdicts
             .into_iter()
-            .map(|((subject, node), verdict)| Entry { subject, node, verdict })
+            .map(|((subject, node), verdict)| PlanEntry { subject, node, verdict })
             .collect();
         entries.sort_by_cached_key(|entry| match &entry.subject {
             Subject::Slot(slot) => (slot.service.clone(), slot.slot.len()),

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct DriftRow {
     /// Stable for the same field of the same thing.
     pub id: String,
     /// The stack; empty for the node's own.
@@ -53,7 +53,7 @@ pub type Seen = BTreeMap<String, SeenRow>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenRow {
     /// As it was last seen.
-    pub row: Row,
+    pub row: DriftRow,
     /// Since when it is right again.
     #[serde(default)]
     pub fixed: Option<u64>,
@@ -63,7 +63,7 @@ pub struct SeenRow {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// By service, task, field.
-    pub rows: Vec<Row>,
+    pub rows: Vec<DriftRow>,
     /// To be handed in next time.
     pub seen: Seen,
 }
@@ -90,8 +90,9 @@ pub fn report(inputs: &Inputs<'_>, seen: &Seen) -> Report {
         }
     }
     report.keep_what_was_fixed(seen, inputs.nodes, inputs.now);
-    let key =
-        |row: &Row| (row.service.clone(), row.task.clone(), row.field.to_string(), row.id.clone());
+    let key = |row: &DriftRow| {
+        (row.service.clone(), row.task.clone(), row.field.to_string(), row.id.clone())
+    };
     report.rows.sort_by_cached_key(key);
     report
 }
@@ -121,10 +122,10 @@ struct At<'a> {
 }
 
 /// A row of what nobody asked for in a file.
-fn row(at: At<'_>, finding: &Finding, of: &[&str]) -> Row {
+fn row(at: At<'_>, finding: &Finding, of: &[&str]) -> DriftRow {
     let node: &[&str] = if at.is_home { &[] } else { &[at.node.as_str()] };
     let field = finding.field();
-    Row {
+    DriftRow {
         id: id(&[of, node, &[field.to_string().as_str()]].concat()),
         stack: String::new(),
         service: String::new(),
@@ -144,16 +145,16 @@ fn row(at: At<'_>, finding: &Finding, of: &[&str]) -> Row {
 }
 
 /// Without the values of variables: they may be passwords.
-fn hidden(row: Row, finding: &Finding) -> Row {
+fn hidden(row: DriftRow, finding: &Finding) -> DriftRow {
     if finding.row() != Some(Field::Environment) {
         return row;
     }
     let (desired, applied, observed) = (hide(row.desired), hide(row.applied), hide(row.observed));
-    Row { desired, applied, observed, ..row }
+    DriftRow { desired, applied, observed, ..row }
 }
 
 impl Report {
-    fn add(&mut self, mut row: Row, fixed: bool, seen: &Seen, now: u64) {
+    fn add(&mut self, mut row: DriftRow, fixed: bool, seen: &Seen, now: u64) {
         let before = seen.get(&row.id);
         row.fixed = fixed;
         // One that came back is a new one.
@@ -182,7 +183,7 @@ impl Report {
             let stack = stack.map(ToString::to_string).unwrap_or_default();
             let of = [stack.as_str(), task, &format!("{:?}", finding.level())];
             let row = row(at, finding, &of);
-            Row { stack: stack.clone(), task: task.to_owned(), ..row }
+            DriftRow { stack: stack.clone(), task: task.to_owned(), ..row }
         };
         let tasks = observation.all_tasks();
         let is_own = |task: &ObservedTask| task.place.slot().is_some_and(|s| is_known(&s.stack));
@@ -201,7 +202,8 @@ impl Report {
 
     /// What is no longer found is right again, unless its node is silent: then it is as it was.
     fn keep_what_was_fixed(&mut self, seen: &Seen, nodes: &Nodes, now: u64) {
-        let silent = |row: &Row| nodes.all_silent().any(|silent| silent.node.as_str() == row.node);
+        let silent =
+            |row: &DriftRow| nodes.all_silent().any(|silent| silent.node.as_str() == row.node);
         for (id, before) in seen {
             let fixed = before.fixed.unwrap_or(now);
             if self.seen.contains_key(id) || now.saturating_sub(fixed) >= SHOWN {
@@ -212,7 +214,7 @@ impl Report {
                 self.rows.push(before.row.clone());
                 continue;
             }
-            let row = Row { fixed: true, ..before.row.clone() };
+            let row = DriftRow { fixed: true, ..before.row.clone() };
             self.seen.insert(id.clone(), SeenRow { row: row.clone(), fixed: Some(fixed) });
             self.rows.push(row);
         }
@@ -250,7 +252,7 @@ fn row_of_task(
     task: &ObservedTask,
     slot: &Slot,
     finding: &Finding,
-) -> Row {
+) -> DriftRow {
     let service = inputs.desired.and_then(|desired| desired.services.get(&slot.service));
     let stack_policy = inputs.desired.map(|desired| desired.policy.drift).unwrap_or_default();
     let applied: Option<Origins> = serde_json::from_value(task.origins.clone()).ok();
@@ -260,7 +262,7 @@ fn row_of_task(
         .and_then(|origins| locate(origins, path.clone()))
         .or_else(|| service.and_then(|service| locate(&service.origins, path.clone())));
     let desired = service.map(|service| desired_value(service, finding)).unwrap_or_default();
-    let row = Row {
+    let row = DriftRow {
         stack: slot.stack.to_string(),
         service: slot.service.clone(),
         task: task.spec.container_name.clone(),
@@ -287,10 +289,10 @@ fn path_of(task: &ObservedTask, finding: &Finding) -> FieldPath {
     index.map_or(FieldPath::Row(Field::Ports), |index| FieldPath::Item(Field::Ports, index))
 }
 
-fn row_of_stack(inputs: &Inputs<'_>, at: At<'_>, finding: &Finding) -> Row {
+fn row_of_stack(inputs: &Inputs<'_>, at: At<'_>, finding: &Finding) -> DriftRow {
     let desired = inputs.desired;
     let of = [inputs.stack.as_str(), &format!("{:?}", finding.level())];
-    Row {
+    DriftRow {
         stack: inputs.stack.to_string(),
         at: desired.and_then(|desired| origin_in(desired, finding)).cloned(),
         policy: desired.map(|desired| desired.policy.drift).unwrap_or_default(),

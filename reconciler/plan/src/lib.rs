@@ -60,7 +60,7 @@ use keel_engine::fields::{Applier, Change, Field, row_of};
 use keel_engine::{Assignment, Digest, NodeName};
 use memory::Memory;
 use standing::Standing;
-use verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
+use verdict::{Action, Hold, Plan, PlanEntry, Reason, Subject, Verdict};
 use why::Holder;
 
 /// Compares what the revision asks for with what the node reports.
@@ -130,13 +130,13 @@ fn other_owner<'a>(inputs: &Inputs<'a>) -> Option<&'a Owner> {
 /// Every slot gets the same hold, and the memory stays as it is.
 fn held_whole(inputs: &Inputs<'_>, why: &Hold) -> Plan {
     let facts = Facts::new(inputs, inputs.standing, inputs.desired);
-    let held = |subject, node: Option<&NodeName>| Entry {
+    let held = |subject, node: Option<&NodeName>| PlanEntry {
         subject,
         node: node.cloned(),
         verdict: Verdict::Hold(why.clone()),
     };
     let slots = facts.slots.keys();
-    let mut entries: Vec<Entry> =
+    let mut entries: Vec<PlanEntry> =
         slots.map(|slot| held(Subject::Slot(slot.clone()), facts.place(slot))).collect();
     if entries.is_empty() {
         entries.push(held(Subject::Stack(inputs.stack.clone()), None));
@@ -197,7 +197,7 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
 }
 
 /// A slot whose task is changed in place so that its health may suffer.
-fn changed_in_place(facts: &Facts<'_>, entry: &Entry) -> Option<(String, standing::Changed)> {
+fn changed_in_place(facts: &Facts<'_>, entry: &PlanEntry) -> Option<(String, standing::Changed)> {
     let (Subject::Slot(slot), Verdict::Act { action: Action::Update, reason, .. }) =
         (&entry.subject, &entry.verdict)
     else {
@@ -216,12 +216,12 @@ fn changed_in_place(facts: &Facts<'_>, entry: &Entry) -> Option<(String, standin
         .then(|| (facts::short(slot), changed))
 }
 
-fn assigns_a_task(entry: &Entry) -> bool {
+fn assigns_a_task(entry: &PlanEntry) -> bool {
     let Verdict::Act { wishes, .. } = &entry.verdict else { return false };
     wishes.iter().any(|wish| matches!(wish.what, Assignment::Task(_)))
 }
 
-fn made(inputs: &Inputs<'_>, entries: Vec<Entry>, memory: Memory, wake: Option<u64>) -> Plan {
+fn made(inputs: &Inputs<'_>, entries: Vec<PlanEntry>, memory: Memory, wake: Option<u64>) -> Plan {
     Plan {
         stack: inputs.stack.clone(),
         revision: inputs.desired.map(|desired| desired.revision.clone()).unwrap_or_default(),

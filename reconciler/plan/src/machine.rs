@@ -4,7 +4,7 @@
 use crate::desired::locate;
 use crate::facts::{Facts, Want};
 use crate::why::{Hold, MachineLack};
-use keel_engine::fields::{FIELDS, Field, Readback, Reader, Row};
+use keel_engine::fields::{FIELDS, Field, FieldRow, Readback, Reader};
 use keel_engine::{FieldPath, HostFacts, Limit, TaskSpec, limits_of};
 
 /// What the machine lacks for a new task.
@@ -38,6 +38,6 @@ fn limit(host: &HostFacts, spec: &TaskSpec, has: &TaskSpec) -> Option<(MachineLa
 }
 
 fn field_of(limit: Limit) -> Option<Field> {
-    let reads = |row: &&Row| row.readback == Readback::Kernel(Reader::Limit(limit));
+    let reads = |row: &&FieldRow| row.readback == Readback::Kernel(Reader::Limit(limit));
     FIELDS.iter().find(reads).map(|row| row.field)
 }

@@ -6,7 +6,7 @@ use crate::condition::{Condition, Fault, is_still};
 use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts, Occupants, Want, short};
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
-use crate::verdict::{Entry, Hold, Learned, Subject, Verdict};
+use crate::verdict::{Hold, Learned, PlanEntry, Subject, Verdict};
 use crate::why::FailureCause;
 use keel_engine::{Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -336,7 +336,7 @@ impl Memory {
     }
 
     /// All that the revision changed is settled: it is the one to come back to.
-    pub fn settle(&mut self, facts: &Facts<'_>, entries: &[Entry]) {
+    pub fn settle(&mut self, facts: &Facts<'_>, entries: &[PlanEntry]) {
         let Some(desired) = facts.inputs.desired else { return };
         let standing = &mut self.standing;
         let open = standing.rollout.is_some() || facts.bad.is_some();
@@ -373,7 +373,7 @@ fn of_image(users: Option<&Users>, inputs: &Inputs<'_>, reference: &str) -> Vec<
 
 /// Whether a verdict does not speak against the revision. What is held or stopped has no vote,
 /// nor has a failure of what the revision did not touch.
-fn agrees(facts: &Facts<'_>, entry: &Entry) -> bool {
+fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
     match hold {
         // What should leave its node, and cannot, is as it shall be all the same.

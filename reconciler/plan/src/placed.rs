@@ -1,14 +1,14 @@
 //! What is remembered of where tasks are.
 
 use crate::facts::{Facts, Want, short};
-use crate::verdict::{Entry, Subject, Verdict};
+use crate::verdict::{PlanEntry, Subject, Verdict};
 use keel_engine::{NodeName, Slot};
 use std::collections::BTreeMap;
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
 /// whoever finds that node silent knows what may be there.
-pub(crate) fn placed(facts: &Facts<'_>, entries: &[Entry]) -> BTreeMap<String, NodeName> {
-    let sent = |entry: &&Entry| matches!(entry.verdict, Verdict::Act { .. });
+pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<String, NodeName> {
+    let sent = |entry: &&PlanEntry| matches!(entry.verdict, Verdict::Act { .. });
     let there = |slot: &Slot| facts.slots.get(slot).is_some_and(|all| all.all().next().is_some());
     let stays = |slot: &Slot| {
         let node = facts.standing.placed.get(&short(slot));

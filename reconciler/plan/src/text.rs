@@ -15,14 +15,14 @@ pub use why::{
 };
 
 use crate::desired::Origin;
-use crate::verdict::{Action, Entry, Hold, Plan, Reason, Subject, Verdict};
+use crate::verdict::{Action, Hold, Plan, PlanEntry, Reason, Subject, Verdict};
 use keel_engine::{Difference, Finding, NodeName, Value, fields::Field};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One verdict, for people and scripts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
+pub struct PlanRow {
     /// `web.1`, for a slot.
     pub slot: Option<String>,
     /// `network hello_default`, for anything else.
@@ -41,13 +41,13 @@ pub struct Row {
 
 /// The verdicts, in the plan's order.
 #[must_use]
-pub fn rows(plan: &Plan) -> Vec<Row> {
+pub fn rows(plan: &Plan) -> Vec<PlanRow> {
     plan.entries.iter().map(row).collect()
 }
 
 /// One verdict.
 #[must_use]
-pub fn row(entry: &Entry) -> Row {
+pub fn row(entry: &PlanEntry) -> PlanRow {
     let (slot, resource) = match &entry.subject {
         Subject::Slot(slot) => (Some(crate::facts::short(slot)), None),
         other => (None, Some(of_subject(other))),
@@ -57,7 +57,7 @@ pub fn row(entry: &Entry) -> Row {
         Verdict::Hold(hold) => (None, Some(word(hold)), json_of_hold(hold)),
     };
     let node = entry.node.clone();
-    Row { slot, resource, node, action, hold, reason, text: of_verdict(&entry.verdict) }
+    PlanRow { slot, resource, node, action, hold, reason, text: of_verdict(&entry.verdict) }
 }
 
 /// The plan as lines `SUBJECT    VERDICT: WORDS`, subjects padded to one width; with their node, where the
@@ -66,7 +66,7 @@ pub fn row(entry: &Entry) -> Row {
 pub fn lines(plan: &Plan) -> String {
     let rows = rows(plan);
     let several = nodes(&rows).len() > 1;
-    let subject = |row: &Row| {
+    let subject = |row: &PlanRow| {
         let subject = row.slot.as_ref().or(row.resource.as_ref()).map_or("", String::as_str);
         let on = row.node.as_ref().filter(|_| several).map(|node| format!(" on {node}"));
         format!("{subject}{}", on.unwrap_or_default())
@@ -77,7 +77,7 @@ pub fn lines(plan: &Plan) -> String {
 
 /// The nodes that verdicts are about.
 #[must_use]
-pub fn nodes(rows: &[Row]) -> BTreeSet<&NodeName> {
+pub fn nodes(rows: &[PlanRow]) -> BTreeSet<&NodeName> {
     rows.iter().filter_map(|row| row.node.as_ref()).collect()
 }
 

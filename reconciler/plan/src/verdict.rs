@@ -26,7 +26,7 @@ pub struct Plan {
     /// The stack's generation that it was made from; applied only while that holds.
     pub generation: u64,
     /// One for each slot and resource, in order: resources, then slots by name.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PlanEntry>,
     /// The stack's memory as it is after this plan: recorded with it, before its wishes are sent.
     pub standing: Standing,
     /// What this plan found out: for history and notifications.
@@ -67,7 +67,7 @@ pub enum Learned {
 
 /// One subject and what becomes of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct PlanEntry {
     /// What it is about.
     pub subject: Subject,
     /// The node that it is or will be on; `None` for what is on no node.
@@ -209,7 +209,7 @@ impl Plan {
     /// be held off, or have been stopped before.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        let kept = |entry: &Entry| {
+        let kept = |entry: &PlanEntry| {
             let held = &entry.verdict;
             matches!(
                 held,

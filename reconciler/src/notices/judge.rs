@@ -31,7 +31,7 @@ const BACK: u64 = 30_000;
 const HICCUP: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(180));
 
 /// All that is known of one stack.
-pub(super) struct Known<'a> {
+pub(super) struct KnownStack<'a> {
     pub stack: &'a StackName,
     pub row: &'a StatusRow,
     pub desired: Option<&'a Desired>,
@@ -83,7 +83,7 @@ fn own_words(trouble: &SourceTrouble) -> String {
     format!("{}{hint}", trouble.what)
 }
 
-impl Known<'_> {
+impl KnownStack<'_> {
     pub fn seen(&self) -> Seen {
         let causes: Vec<_> = [self.refused(), self.bad(), self.unwell(), self.stuck()]
             .into_iter()
@@ -341,8 +341,8 @@ mod tests {
     }
 
     impl World {
-        fn known<'a>(&'a self, stack: &'a StackName) -> Known<'a> {
-            Known {
+        fn known<'a>(&'a self, stack: &'a StackName) -> KnownStack<'a> {
+            KnownStack {
                 stack,
                 row: &self.row,
                 desired: Some(&self.desired),

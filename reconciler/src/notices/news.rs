@@ -5,14 +5,14 @@ use super::Wants;
 use super::about::Subject;
 use super::book::Looked;
 use super::drifted::Found;
-use super::judge::{Known, of_source};
+use super::judge::{KnownStack, of_source};
 use crate::ask::Refusal;
 use crate::controller::Controller;
 use crate::operate::Examined;
 use crate::record::SourceRecord;
 use keel_engine::StackName;
 use keel_plan::desired::DriftPolicy;
-use keel_plan::drift::{Row, SeenRow};
+use keel_plan::drift::{DriftRow, SeenRow};
 use std::collections::BTreeMap;
 
 impl Controller {
@@ -43,7 +43,7 @@ impl Controller {
         let operation = operation.clone().unwrap_or_default();
         let none = SourceRecord::default();
         let source = sources.get(&row.source).unwrap_or(&none);
-        let known = Known {
+        let known = KnownStack {
             stack: &stack,
             row,
             desired: desired.as_ref(),
@@ -67,7 +67,7 @@ impl Controller {
 }
 
 fn found(seen: &SeenRow) -> Found {
-    let Row { task, service, field, .. } = &seen.row;
+    let DriftRow { task, service, field, .. } = &seen.row;
     let whose = if task.is_empty() { service } else { task };
     let words = if whose.is_empty() { field.to_string() } else { format!("{whose}: {field}") };
     Found {

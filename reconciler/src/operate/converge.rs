@@ -3,7 +3,7 @@
 use crate::ask::{ConvergeAsk, Outcome, PlanTarget, Progress, Refusal, RefusalKind, Submission};
 use crate::controller::{Controller, Lines};
 use crate::fleet::next_of;
-use crate::history::{Entry, Note};
+use crate::history::{HistoryEntry, Note};
 use crate::operation::{OperationReason, OperationState};
 use crate::outcome::{
     awaited, ending, only_health_is_open, only_missing_images_are_open,
@@ -191,12 +191,12 @@ impl Controller {
         if self.serves() || outcome != Outcome::Done || passed.plan.is_settled() {
             return Ok(());
         }
-        let entry = Entry {
+        let entry = HistoryEntry {
             revision: passed.plan.revision.clone(),
             state: OperationState::Succeeded,
             reason: OperationReason::Unwatched,
             at: self.now(),
-            ..Entry::default()
+            ..HistoryEntry::default()
         };
         let note = Note { entry, ..Note::default() };
         Ok(self.records().finish(stack, &note).await?)

@@ -6,7 +6,7 @@ use crate::controller::Controller;
 use crate::record::RecordError;
 use keel_engine::{Depth, Level, Nodes, StackName};
 use keel_plan::desired::DriftPolicy;
-use keel_plan::drift::{Row, report, report_of_nodes};
+use keel_plan::drift::{DriftRow, report, report_of_nodes};
 use keel_plan::{Asked, Inputs};
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ impl Controller {
     }
 
     /// What differs and is no stack's.
-    async fn drift_of_node(&self, nodes: &Nodes) -> Result<Vec<Row>, RecordError> {
+    async fn drift_of_node(&self, nodes: &Nodes) -> Result<Vec<DriftRow>, RecordError> {
         let known = self.records().stacks().await?;
         let seen = self.records().seen_of_node().await?;
         let report = report_of_nodes(nodes, &known, &seen, self.now());
@@ -50,7 +50,11 @@ impl Controller {
     }
 
     /// The stack's differences; since when each is known is remembered.
-    async fn drift_of(&self, stack: &StackName, nodes: &Nodes) -> Result<Vec<Row>, RecordError> {
+    async fn drift_of(
+        &self,
+        stack: &StackName,
+        nodes: &Nodes,
+    ) -> Result<Vec<DriftRow>, RecordError> {
         let desired = self.records().desired(stack).await?;
         let standing = self.records().standing(stack).await?;
         let inputs = Inputs {
@@ -82,7 +86,7 @@ pub(crate) async fn differing(controller: &Controller) -> Result<BTreeSet<StackN
     Ok(differing)
 }
 
-fn shown(row: Row) -> FindingRow {
+fn shown(row: DriftRow) -> FindingRow {
     let level = match row.level {
         Level::Task => "task",
         Level::Network => "network",

@@ -3,7 +3,7 @@
 use crate::ask::Refusal;
 use crate::clock::rfc3339;
 use crate::controller::Controller;
-use crate::history::Entry;
+use crate::history::HistoryEntry;
 use crate::rows::{HistoryRow, Stages};
 use keel_engine::StackName;
 
@@ -20,7 +20,7 @@ impl Controller {
     }
 }
 
-fn row(stack: &StackName, entry: Entry) -> HistoryRow {
+fn row(stack: &StackName, entry: HistoryEntry) -> HistoryRow {
     let (stages, trigger) = (stages(&entry), entry.began_by());
     HistoryRow {
         number: entry.number,
@@ -43,12 +43,12 @@ fn row(stack: &StackName, entry: Entry) -> HistoryRow {
 }
 
 /// How long each stage of an operation took that did something.
-fn stages(entry: &Entry) -> Stages {
+fn stages(entry: &HistoryEntry) -> Stages {
     if entry.actions.is_empty() {
         return Stages::default();
     }
     let since = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
-    let Entry { fetch, load, plan, .. } = *entry;
+    let HistoryEntry { fetch, load, plan, .. } = *entry;
     Stages {
         fetch,
         load,

@@ -73,8 +73,8 @@ pub(super) fn stack_plan(inputs: &Inputs<'_>) -> StackPlan {
     StackPlan { stack, revision, change: None, verdicts }
 }
 
-fn shown(row: text::Row) -> VerdictRow {
-    let text::Row { slot, resource, node, action, hold, reason, text } = row;
+fn shown(row: text::PlanRow) -> VerdictRow {
+    let text::PlanRow { slot, resource, node, action, hold, reason, text } = row;
     let node = node.map(|node| node.to_string()).unwrap_or_default();
     VerdictRow { slot, resource, node, action, hold, reason, text }
 }

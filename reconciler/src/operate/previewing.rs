@@ -221,7 +221,7 @@ impl Controller {
                 "`keel serve` is not running, and keel.yaml does not name it: start `keel serve`",
             ),
             (true, []) => refusal,
-            (true, names) => refusal.hint(format!("there is {}", names.join(", "))),
+            (true, names) => refusal.hint(format!("the sources are: {}", names.join(", "))),
         }
     }
 }

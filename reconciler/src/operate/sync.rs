@@ -264,7 +264,7 @@ impl Controller {
         let configured = self.configured();
         let names: Vec<_> = configured.keys().map(String::as_str).collect();
         Err(Refusal::not_found(format!("no such source: {name}"))
-            .hint(format!("there is {}", names.join(", "))))
+            .hint(format!("the sources are: {}", names.join(", "))))
     }
 
     async fn known(&self, stack: &StackName) -> Result<(), Refusal> {

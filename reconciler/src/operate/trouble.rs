@@ -3,7 +3,7 @@
 use crate::advice::Advice;
 use crate::ask::StatusRow;
 use crate::clock::rfc3339;
-use crate::history::{Entry, History};
+use crate::history::{History, HistoryEntry};
 use crate::operation::OperationState;
 use crate::rows::TroubleRow;
 use keel_engine::short;
@@ -53,9 +53,9 @@ pub(super) fn trouble(row: &StatusRow, at: &str, history: &History, bad: &Bad) -
 }
 
 /// The first of the failures in a row of this revision.
-fn beginning<'a>(history: &'a History, revision: &str) -> Option<&'a Entry> {
+fn beginning<'a>(history: &'a History, revision: &str) -> Option<&'a HistoryEntry> {
     let failed =
-        |entry: &&Entry| entry.state == OperationState::Failed && entry.revision == revision;
+        |entry: &&HistoryEntry| entry.state == OperationState::Failed && entry.revision == revision;
     let newest_first = history.0.iter().rev();
     newest_first.skip_while(|entry| !failed(entry)).take_while(failed).last()
 }
@@ -94,15 +94,15 @@ mod tests {
         }
     }
 
-    fn entry(number: u64, revision: &str, state: OperationState) -> Entry {
-        Entry {
+    fn entry(number: u64, revision: &str, state: OperationState) -> HistoryEntry {
+        HistoryEntry {
             number,
             revision: revision.into(),
             author: "Ann".into(),
             subject: "faster".into(),
             state,
             at: number * 1_000,
-            ..Entry::default()
+            ..HistoryEntry::default()
         }
     }
 

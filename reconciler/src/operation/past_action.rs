@@ -1,7 +1,7 @@
 //! Something that an operation did: as data, and in words for people.
 
 use keel_plan::text;
-use keel_plan::verdict::{Action, Entry, Reason, Subject, Verdict};
+use keel_plan::verdict::{Action, PlanEntry, Reason, Subject, Verdict};
 use keel_plan::why::gist;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub enum PastAction {
 
 impl PastAction {
     /// What a verdict did; `None` for a hold.
-    pub(crate) fn of(entry: &Entry) -> Option<Self> {
+    pub(crate) fn of(entry: &PlanEntry) -> Option<Self> {
         let Verdict::Act { action, reason, .. } = &entry.verdict else { return None };
         let (subject, reason) = (entry.subject.clone(), text::without_values(reason));
         Some(Self::Act { subject, action: *action, reason })

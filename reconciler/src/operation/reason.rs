@@ -3,7 +3,7 @@
 use keel_engine::{Failure, Slot};
 use keel_plan::status::Note;
 use keel_plan::text;
-use keel_plan::verdict::{Action, Entry, Hold, Reason, Subject, Verdict};
+use keel_plan::verdict::{Action, Hold, PlanEntry, Reason, Subject, Verdict};
 use keel_plan::why::{FailureCause, Holder, gist};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ impl Default for OperationReason {
     }
 }
 
-impl From<&Entry> for OperationReason {
-    fn from(entry: &Entry) -> Self {
+impl From<&PlanEntry> for OperationReason {
+    fn from(entry: &PlanEntry) -> Self {
         let subject = entry.subject.clone();
         match &entry.verdict {
             Verdict::Hold(hold) => Self::Holds { subject, hold: hold.clone() },

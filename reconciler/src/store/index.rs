@@ -30,7 +30,7 @@ pub(super) struct Index {
 struct State {
     told: Told,
     /// Every file that is there; nothing of one that could not be read.
-    keys: BTreeMap<String, Option<Known>>,
+    keys: BTreeMap<String, Option<KnownFile>>,
     /// Keys that may have come, gone or changed.
     stale: BTreeSet<String>,
     /// All of them are to be compared with the disk.
@@ -45,7 +45,7 @@ struct State {
 
 /// A file as it was read or written last.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct KnownFile {
     revision: u64,
     /// `None` where it may have changed since without a trace.
     stamp: Option<Stamp>,
@@ -116,7 +116,7 @@ impl Index {
 
     /// This process put a key.
     pub(super) fn note_put(&self, key: &str, path: &Path, revision: u64) {
-        let known = Known { revision, stamp: Stamp::of(path) };
+        let known = KnownFile { revision, stamp: Stamp::of(path) };
         self.state().keys.insert(key.to_owned(), Some(known));
     }
 
@@ -193,7 +193,7 @@ impl Index {
         if known.is_none_or(|known| known.stamp != Some(stamp)) {
             *known = None;
             let stamp = Some(stamp).filter(|stamp| !stamp.is_recent());
-            *known = Some(Known { revision: revision_at(&path)?, stamp });
+            *known = Some(KnownFile { revision: revision_at(&path)?, stamp });
         }
         if known.is_some_and(|known| known.stamp.is_some()) {
             state.stale.remove(key);

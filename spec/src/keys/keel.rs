@@ -1,8 +1,8 @@
 //! Evenkeel's own keys: `x-keel` of a stack, a service or a mount.
 
 use super::row::Shape::*;
-use super::row::Standing::{self, *};
-use super::row::{Row, row};
+use super::row::Support::{self, *};
+use super::row::{KeyRow, row};
 
 /// A key of `x-keel` in a stack or a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,35 +98,35 @@ pub const KEEL: &[KeelKey] = &[
     },
 ];
 
-const LATER: Standing = Refused("is not supported by this version");
-const OF_STACK: Standing = Refused("applies to whole stacks: set it in the stack's `x-keel`");
-const OF_SERVICE: Standing = Refused("is only valid in services");
+const LATER: Support = Refused("is not supported by this version");
+const OF_STACK: Support = Refused("applies to whole stacks: set it in the stack's `x-keel`");
+const OF_SERVICE: Support = Refused("is only valid in services");
 
 /// Keys of `x-keel` in a stack.
-pub(super) const STACK: &[Row] = &[
-    row("x-keel", Map, Honoured),
-    row("x-keel.allow", Texts, Honoured),
-    row("x-keel.drift", Text, Honoured),
-    row("x-keel.health-timeout", Duration, Honoured),
-    row("x-keel.image-wait", Duration, Honoured),
-    row("x-keel.prune", Bool, Honoured),
-    row("x-keel.prune-volumes", Bool, Honoured),
-    row("x-keel.rollback", Bool, Honoured),
-    row("x-keel.settle", Duration, Honoured),
+pub(super) const STACK: &[KeyRow] = &[
+    row("x-keel", Map, Honored),
+    row("x-keel.allow", Texts, Honored),
+    row("x-keel.drift", Text, Honored),
+    row("x-keel.health-timeout", Duration, Honored),
+    row("x-keel.image-wait", Duration, Honored),
+    row("x-keel.prune", Bool, Honored),
+    row("x-keel.prune-volumes", Bool, Honored),
+    row("x-keel.rollback", Bool, Honored),
+    row("x-keel.settle", Duration, Honored),
     row("x-keel.deploy", Text, LATER),
     row("x-keel.run", Text, OF_SERVICE),
     row("x-keel.window", Text, LATER),
 ];
 
 /// Keys of `x-keel` in a service.
-pub(super) const SERVICE: &[Row] = &[
-    row("x-keel", Map, Honoured),
-    row("x-keel.allow", Texts, Honoured),
-    row("x-keel.drift", Text, Honoured),
-    row("x-keel.health-timeout", Duration, Honoured),
-    row("x-keel.image-wait", Duration, Honoured),
-    row("x-keel.run", Text, Honoured),
-    row("x-keel.settle", Duration, Honoured),
+pub(super) const SERVICE: &[KeyRow] = &[
+    row("x-keel", Map, Honored),
+    row("x-keel.allow", Texts, Honored),
+    row("x-keel.drift", Text, Honored),
+    row("x-keel.health-timeout", Duration, Honored),
+    row("x-keel.image-wait", Duration, Honored),
+    row("x-keel.run", Text, Honored),
+    row("x-keel.settle", Duration, Honored),
     row("x-keel.deploy", Text, LATER),
     row("x-keel.prune", Bool, OF_STACK),
     row("x-keel.prune-volumes", Bool, OF_STACK),
@@ -135,5 +135,5 @@ pub(super) const SERVICE: &[Row] = &[
 ];
 
 /// Keys of `x-keel` in a mount.
-pub(super) const MOUNT: &[Row] =
-    &[row("x-keel", Map, Honoured), row("x-keel.shared", Bool, Honoured)];
+pub(super) const MOUNT: &[KeyRow] =
+    &[row("x-keel", Map, Honored), row("x-keel.shared", Bool, Honored)];

@@ -2,9 +2,9 @@
 
 /// What happens to a key here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Support {
     /// It means what it means in Compose.
-    Honoured,
+    Honored,
     /// It is accepted and does less than in Compose: a warning says what.
     Limited(&'static str),
     /// It is legal and not run yet: its service is held.
@@ -64,16 +64,16 @@ pub enum Shape {
 
 /// A key's path within its table, with what it takes and what happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
+pub struct KeyRow {
     /// The path, such as `deploy.replicas`.
     pub path: &'static str,
     /// The shape of its values.
     pub shape: Shape,
     /// What happens to it.
-    pub standing: Standing,
+    pub standing: Support,
 }
 
 /// A row of a table.
-pub(super) const fn row(path: &'static str, shape: Shape, standing: Standing) -> Row {
-    Row { path, shape, standing }
+pub(super) const fn row(path: &'static str, shape: Shape, standing: Support) -> KeyRow {
+    KeyRow { path, shape, standing }
 }

@@ -42,7 +42,7 @@ fn configured<'a>(config: &'a Config, name: &str) -> Result<&'a WebhookConfig> {
         let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
         let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         return Err(Failure::new(format!("no such source in keel.yaml: {name}"))
-            .hint(format!("there is {there}")));
+            .hint(format!("the sources are: {there}")));
     };
     source.webhook.as_ref().ok_or_else(|| {
         let forges: Vec<_> = keel_webhooks::FORGES.iter().map(|forge| forge.name).collect();

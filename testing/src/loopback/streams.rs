@@ -11,10 +11,10 @@ pub(super) const WINDOW: usize = 16;
 
 /// Every stream that this side knows.
 #[derive(Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<Known>>);
+pub(super) struct Streams(Arc<Mutex<Ends>>);
 
 #[derive(Default)]
-struct Known {
+struct Ends {
     is_over: bool,
     ends: HashMap<u64, End>,
 }
@@ -51,7 +51,7 @@ struct Half {
 }
 
 impl Streams {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Ends> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

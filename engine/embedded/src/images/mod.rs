@@ -9,7 +9,7 @@ mod known;
 mod observed;
 
 use crate::runtime::ImageFacts;
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{StepError, Stepped};
 use crate::{Layout, Options, RootLease, root::record};
 use keel_engine::{Digest, EngineError, Event, Failure, ObservedImage, PullPolicy, Result};
 use keel_images::{
@@ -208,7 +208,7 @@ impl Images {
         reference: &str,
         policy: PullPolicy,
         pinned: Option<&Digest>,
-    ) -> Step<Image> {
+    ) -> Stepped<Image> {
         let parsed = named(reference).map_err(|error| StepError::never(&error))?;
         // The built-in image is what this executable is; another one's is nowhere to be had.
         let pinned = pinned.filter(|_| !parsed.is_built_in());

@@ -14,7 +14,7 @@
 use super::NetworkFinding;
 use super::nft::batch::{Batch, Element};
 use super::nft::expr::{
-    Ct, Expr, Meta, ROUTE_LOCAL, Reg, STATE_ESTABLISHED_RELATED, STATUS_DNAT, Verdict,
+    Ct, Expr, Meta, ROUTE_LOCAL, Reg, RuleVerdict, STATE_ESTABLISHED_RELATED, STATUS_DNAT,
 };
 use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key, read};
 use crate::root::layout::Layout;
@@ -89,7 +89,7 @@ fn raw() -> Vec<Rule> {
         let mut exprs = vec![Expr::Meta(Meta::InputName, Reg::A)];
         exprs.push(Expr::NotEqual(Reg::A, interface_key("lo").to_vec()));
         exprs.extend(loopback(offset));
-        verdict(comment, exprs, Verdict::Drop)
+        verdict(comment, exprs, RuleVerdict::Drop)
     };
     vec![rule("127.0.0.0/8 from elsewhere", 16), rule("elsewhere, as from 127.0.0.0/8", 12)]
 }
@@ -107,7 +107,7 @@ fn local() -> Vec<Rule> {
     let exprs = vec![
         Expr::DestinationKind(Reg::A),
         Expr::Equal(Reg::A, ROUTE_LOCAL.to_ne_bytes().to_vec()),
-        Expr::To(Verdict::Jump("publish".into())),
+        Expr::To(RuleVerdict::Jump("publish".into())),
     ];
     vec![Rule::new("to an address of this host", exprs)]
 }
@@ -130,16 +130,16 @@ fn publish() -> Vec<Rule> {
 fn forward(ours: &str) -> Vec<Rule> {
     let internal = |side| vec![Expr::Meta(side, Reg::A), Expr::Member(Reg::A, INTERNAL.name)];
     let mut rules = vec![
-        verdict("within a network", within(), Verdict::Accept),
-        verdict("internal: no way out", internal(Meta::InputName), Verdict::Drop),
-        verdict("internal: no way in", internal(Meta::OutputName), Verdict::Drop),
-        verdict("answers", bits(Ct::State, STATE_ESTABLISHED_RELATED), Verdict::Accept),
-        verdict("published ports", bits(Ct::Status, STATUS_DNAT), Verdict::Accept),
-        verdict("unpublished ports", named(Meta::OutputName, ours), Verdict::Drop),
+        verdict("within a network", within(), RuleVerdict::Accept),
+        verdict("internal: no way out", internal(Meta::InputName), RuleVerdict::Drop),
+        verdict("internal: no way in", internal(Meta::OutputName), RuleVerdict::Drop),
+        verdict("answers", bits(Ct::State, STATE_ESTABLISHED_RELATED), RuleVerdict::Accept),
+        verdict("published ports", bits(Ct::Status, STATUS_DNAT), RuleVerdict::Accept),
+        verdict("unpublished ports", named(Meta::OutputName, ours), RuleVerdict::Drop),
     ];
     for (comment, other) in foreign_bridges() {
         let both = [named(Meta::InputName, ours), other].concat();
-        rules.push(verdict(comment, both, Verdict::Drop));
+        rules.push(verdict(comment, both, RuleVerdict::Drop));
     }
     rules
 }
@@ -175,7 +175,7 @@ fn postrouting(ours: &str) -> Vec<Rule> {
     vec![
         masquerade("from this host, or bridged back", local),
         masquerade("back into its own network", hairpin),
-        verdict("within a network", within(), Verdict::Accept),
+        verdict("within a network", within(), RuleVerdict::Accept),
         masquerade("out of a network", named(Meta::InputName, ours)),
     ]
 }
@@ -201,7 +201,7 @@ fn bits(key: Ct, mask: u32) -> Vec<Expr> {
     ]
 }
 
-fn verdict(comment: &str, mut exprs: Vec<Expr>, to: Verdict) -> Rule {
+fn verdict(comment: &str, mut exprs: Vec<Expr>, to: RuleVerdict) -> Rule {
     exprs.push(Expr::To(to));
     Rule::new(comment, exprs)
 }

@@ -11,7 +11,7 @@
 use super::NetworkFinding;
 use super::firewall::{self, bridge_prefix, named};
 use super::nft::batch::Batch;
-use super::nft::expr::{Expr, Meta, Verdict};
+use super::nft::expr::{Expr, Meta, RuleVerdict};
 use super::nft::read::{self, ChainSeen};
 use super::nft::{Family, Hook, Rule};
 use crate::root::layout::Layout;
@@ -26,7 +26,7 @@ fn comment(layout: &Layout, side: &str) -> String {
 fn rules(layout: &Layout) -> [Rule; 2] {
     [(Meta::InputName, "from"), (Meta::OutputName, "to")].map(|(side, word)| {
         let mut exprs = named(side, &bridge_prefix(layout));
-        exprs.extend([Expr::Counter, Expr::To(Verdict::Accept)]);
+        exprs.extend([Expr::Counter, Expr::To(RuleVerdict::Accept)]);
         Rule::new(comment(layout, word), exprs)
     })
 }

@@ -13,7 +13,7 @@ pub(crate) struct Answer {
 }
 
 /// The kernel's verdict on the message with this sequence number.
-pub(crate) struct Verdict {
+pub(crate) struct Acknowledgment {
     pub sequence: u32,
     pub error: Option<io::Error>,
 }
@@ -59,12 +59,18 @@ impl Netlink {
 
     /// Sends many messages at once, and gathers verdicts up to the one on `last`. The kernel
     /// answers a batch before the call that sends it returns.
-    pub fn submit(&mut self, messages: &[u8], first: u32, last: u32) -> io::Result<Vec<Verdict>> {
+    pub fn submit(
+        &mut self,
+        messages: &[u8],
+        first: u32,
+        last: u32,
+    ) -> io::Result<Vec<Acknowledgment>> {
         self.send(messages)?;
         let mut verdicts = Vec::new();
         loop {
             for part in self.receive()?.into_iter().filter(|part| part.kind == NLMSG_ERROR) {
-                let verdict = Verdict { sequence: part.sequence, error: error_of(&part.body) };
+                let verdict =
+                    Acknowledgment { sequence: part.sequence, error: error_of(&part.body) };
                 let whole = verdict.sequence == first && verdict.error.is_some();
                 let over = verdict.sequence == last || whole;
                 verdicts.push(verdict);

@@ -3,7 +3,7 @@
 
 use super::firewall::{HOST_PORTS, PORTS};
 use super::nft::batch::{Batch, Element};
-use super::nft::expr::{Expr, Reg, Verdict};
+use super::nft::expr::{Expr, Reg, RuleVerdict};
 use super::nft::{Family, Rule, Set, read};
 use crate::root::layout::Layout;
 use keel_engine::Protocol;
@@ -65,7 +65,7 @@ impl Key {
     }
 
     fn element(self) -> [Element; 1] {
-        [(self.bytes(), Some(Verdict::Goto(self.chain())))]
+        [(self.bytes(), Some(RuleVerdict::Goto(self.chain())))]
     }
 }
 

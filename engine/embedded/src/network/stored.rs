@@ -7,7 +7,7 @@
 
 use crate::blocking::failed;
 use crate::network::{self, Network};
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{StepError, Stepped};
 use crate::volumes::check_name;
 use crate::{Layout, clock, root::record};
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
@@ -144,7 +144,7 @@ pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
 }
 
 /// Makes the network, or makes it whole again, beside all others. To be called in one's turn.
-pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Step<()> {
+pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Stepped<()> {
     let stored = load(layout, name)?
         .ok_or_else(|| EngineError::NotFound { kind: Thing::Network, name: name.to_owned() })?;
     let others: Vec<_> =
@@ -171,7 +171,7 @@ pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) ->
 }
 
 /// Takes the network away. To be called in one's turn, with nobody in it.
-pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Step<()> {
+pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Stepped<()> {
     let Some(stored) = load(layout, name)? else { return Ok(()) };
     let rest: Vec<_> =
         made(all).into_values().filter(|other| other.name != stored.spec.name).collect();

@@ -1,7 +1,7 @@
 //! What `keel net` knows of the tasks: their records, judged.
 
 use crate::root::layout::{Layout, TaskDir};
-use crate::root::record::{Activity, Endpoint, Process, Stage, State, Work, load};
+use crate::root::record::{Activity, Endpoint, Process, ShimState, Stage, Work, load};
 use keel_engine::{Health, PublishedPort, TaskAssignment, TaskId};
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,14 +50,14 @@ impl Task {
 }
 
 /// Judges a task by its records; `lives` says whether a process still runs.
-fn judge(work: Work, state: State, dns: Vec<IpAddr>, lives: impl Fn(&Process) -> bool) -> Task {
+fn judge(work: Work, state: ShimState, dns: Vec<IpAddr>, lives: impl Fn(&Process) -> bool) -> Task {
     // A state of an earlier shim says nothing about this one.
     let fits = match (&work.shim, &state.shim) {
         (Some(shim), None) => !lives(shim),
         (Some(shim), Some(writer)) => shim == writer,
         (None, _) => true,
     };
-    let state = if fits { state } else { State::default() };
+    let state = if fits { state } else { ShimState::default() };
     let processes: Vec<Process> =
         [&work.shim, &state.shim, &state.process].into_iter().flatten().cloned().collect();
     let over = fits && state.activity == Activity::Exited;
@@ -151,7 +151,7 @@ mod tests {
         for (stage, shim, reported, activity, health, expected) in cases {
             let work = Work { stage, shim: shim.map(process), ..Work::default() };
             let shim = reported.map(process);
-            let state = State { activity, shim, health, ..State::default() };
+            let state = ShimState { activity, shim, health, ..ShimState::default() };
             let label = format!("{work:?} {state:?}");
             let task = judge(work, state, Vec::new(), |process| process.pid != 9);
             assert_eq!(task.standing, expected, "{label}");
@@ -161,11 +161,11 @@ mod tests {
     #[test]
     fn a_dead_shim_takes_its_container_off_no_table() {
         let work = Work { stage: Stage::Launched, shim: Some(process(9)), ..Work::default() };
-        let state = State {
+        let state = ShimState {
             activity: Activity::Running,
             shim: Some(process(9)),
             process: Some(process(1)),
-            ..State::default()
+            ..ShimState::default()
         };
         let task = judge(work, state, Vec::new(), |process| process.pid != 9);
         assert_eq!(task.standing, Availability::Available);
@@ -181,7 +181,7 @@ mod tests {
         ];
         for (shim, reported, activity, reserves) in cases {
             let work = Work { stage: Stage::Launched, shim: shim.map(process), ..Work::default() };
-            let state = State { activity, shim: reported.map(process), ..State::default() };
+            let state = ShimState { activity, shim: reported.map(process), ..ShimState::default() };
             let task = judge(work, state, Vec::new(), |process| process.pid != 9);
             assert_eq!(task.reserves, reserves, "{shim:?} {reported:?} {activity:?}");
         }

@@ -4,7 +4,7 @@
 //! What a shim knows of its process must not be lost: a dead one would be shown as running for ever.
 
 use crate::root::layout::{Layout, TaskDir};
-use crate::root::record::{self, State};
+use crate::root::record::{self, ShimState};
 use keel_durable::{Hold, Late, Stored};
 use keel_engine::{Goal, TaskAssignment};
 use serde::de::DeserializeOwned;
@@ -17,7 +17,7 @@ pub(crate) fn is_any(layout: &Layout) -> bool {
 }
 
 /// A task's state, wherever it is.
-pub fn load_state(dir: &TaskDir) -> io::Result<Option<State>> {
+pub fn load_state(dir: &TaskDir) -> io::Result<Option<ShimState>> {
     match read(dir, &dir.state()) {
         Some(state) => Ok(Some(state)),
         None => record::load(&dir.state()),
@@ -50,7 +50,7 @@ pub(crate) fn keep_stop(dir: &TaskDir, wish: &TaskAssignment) -> io::Result<()> 
 }
 
 /// Stores a task's state; `hold` is what it outlives on the disk.
-pub fn store_state(dir: &TaskDir, state: &State, hold: Hold) -> io::Result<Stored> {
+pub fn store_state(dir: &TaskDir, state: &ShimState, hold: Hold) -> io::Result<Stored> {
     let late = late(dir).ok_or(io::ErrorKind::InvalidInput)?;
     late.replace(&dir.state(), &serde_json::to_vec(state)?, 0o600, hold)
 }
@@ -64,7 +64,7 @@ pub(crate) fn records(dir: &TaskDir) -> impl Iterator<Item = PathBuf> + use<> {
 
 /// Brings what had to be left in memory to the disk: a state only while no shim lives.
 pub(crate) fn settle(dir: &TaskDir) {
-    if let Some(state) = read::<State>(dir, &dir.state())
+    if let Some(state) = read::<ShimState>(dir, &dir.state())
         && !state.shim.as_ref().is_some_and(record::Process::lives)
     {
         // Else the next look tries again.

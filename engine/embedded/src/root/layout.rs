@@ -223,7 +223,7 @@ impl TaskDir {
         self.0.join("work")
     }
 
-    /// [`crate::root::record::State`]: what its process does.
+    /// [`crate::root::record::ShimState`]: what its process does.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.0.join("state")

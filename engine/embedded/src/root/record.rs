@@ -153,7 +153,7 @@ pub enum Activity {
 /// The shim's record of its process.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct State {
+pub struct ShimState {
     /// What it does.
     pub activity: Activity,
     /// Generation of the assignment that the shim last read and goes by.
@@ -246,7 +246,8 @@ mod tests {
         let old = format!(r#"{{"stage":"preparing","message":"{words}"}}"#);
         let work: Work = serde_json::from_str(&old).unwrap();
         assert_eq!(work.message, Some(words.into()));
-        let state: State = serde_json::from_str(&format!(r#"{{"message":"{words}"}}"#)).unwrap();
+        let state: ShimState =
+            serde_json::from_str(&format!(r#"{{"message":"{words}"}}"#)).unwrap();
         assert_eq!(state.message.unwrap().to_string(), words);
         let waits = FailureKind::NoContainer { name: "db".into(), is_there: true };
         let work = Work { message: Some(waits.into()), ..Work::default() };

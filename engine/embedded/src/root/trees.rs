@@ -11,7 +11,7 @@
 
 use crate::Layout;
 use crate::blocking::failed;
-use keel_engine::tree::{self, Entry, EntryKind, Files, Tree};
+use keel_engine::tree::{self, EntryKind, Files, Tree, TreeEntry};
 use keel_engine::{Digest, EngineError, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -77,7 +77,7 @@ fn written(layout: &Layout, tree: &Tree, fresh: &Path) -> io::Result<bool> {
     keel_beneath::remove(fresh)?;
     DirBuilder::new().mode(0o700).create(fresh)?;
     let files = fresh.join("files");
-    let at = |entry: &Entry| match entry.path.as_os_str().is_empty() {
+    let at = |entry: &TreeEntry| match entry.path.as_os_str().is_empty() {
         true => files.clone(),
         false => files.join(&entry.path),
     };
@@ -98,7 +98,7 @@ fn written(layout: &Layout, tree: &Tree, fresh: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn write(at: &Path, entry: &Entry, files: &dyn Files) -> io::Result<()> {
+fn write(at: &Path, entry: &TreeEntry, files: &dyn Files) -> io::Result<()> {
     match &entry.kind {
         EntryKind::Folder => {
             DirBuilder::new().mode(0o755).create(at)?;
@@ -185,15 +185,15 @@ mod tests {
         }
     }
 
-    fn entry(path: &str, kind: EntryKind) -> Entry {
-        Entry { path: path.into(), kind }
+    fn entry(path: &str, kind: EntryKind) -> TreeEntry {
+        TreeEntry { path: path.into(), kind }
     }
 
     fn file(executable: bool) -> EntryKind {
         EntryKind::File { executable, size: 1 }
     }
 
-    fn entries() -> Vec<Entry> {
+    fn entries() -> Vec<TreeEntry> {
         vec![
             entry("", EntryKind::Folder),
             entry("bin", EntryKind::Folder),

@@ -1,6 +1,6 @@
 //! /dev of a container: the few nodes and links that every program expects.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::oci::{Device, DeviceKind};
 use super::within::Root;
 use rustix::fs::{FileType, Gid, Mode, Uid, chownat, makedev, mknodat, symlinkat};

@@ -8,7 +8,7 @@
 
 use super::channel::Channel;
 use super::execute::Program;
-use super::failure::{CANNOT_START, Failure, Step};
+use super::failure::{AtStep, CANNOT_START, Failure};
 use super::oci::Capabilities;
 use super::patience::{Patience, Stuck};
 use super::spawn::{self, Started};

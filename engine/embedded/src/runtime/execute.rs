@@ -5,7 +5,7 @@
 //! - Nothing that the container names is resolved before the host's descriptors are closed, nor by
 //!   path but by exec itself: users and folders are found below the root, without magic links.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::oci::{Capabilities, Process, Spec};
 use super::user::{self, Accounts, Identity, resolve};
 use super::within::{Root, is_null};

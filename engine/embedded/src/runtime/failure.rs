@@ -62,12 +62,12 @@ impl From<&Failure> for keel_engine::Failure {
 }
 
 /// Names the step that an error belongs to.
-pub trait Step<T> {
+pub trait AtStep<T> {
     /// `cannot STEP: CAUSE`.
     fn step(self, step: impl Display) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<io::Error>> Step<T> for Result<T, E> {
+impl<T, E: Into<io::Error>> AtStep<T> for Result<T, E> {
     fn step(self, step: impl Display) -> Result<T, Failure> {
         self.map_err(|error| Failure::at(step, error.into()))
     }

@@ -1,6 +1,6 @@
 //! Parts of /proc and /sys that a container does not see, or cannot write to.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::mount_options::Options;
 use super::mounting;
 use super::oci::Spec;

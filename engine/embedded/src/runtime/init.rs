@@ -4,7 +4,7 @@ use super::bundle::SELF;
 use super::cgroup::Hierarchies;
 use super::channel::Channel;
 use super::execute::{Filter, Program};
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::mount_options::Options;
 use super::oci::{Mount, Spec};
 use super::stdio::{Stdio, use_stdio};

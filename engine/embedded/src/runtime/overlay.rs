@@ -3,7 +3,7 @@
 //! Kernels before about 6.8 take the layers only as one option of limited length; there each is
 //! named by descriptor (`/proc/self/fd/N`), which is short and free of commas and colons.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::mounting;
 use nix::sched::CloneFlags;
 use rustix::fs::{CWD, Mode, OFlags, openat};

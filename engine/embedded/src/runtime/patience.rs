@@ -7,7 +7,7 @@
 //! - Who waits is given up, never waited for in turn.
 //! - While one that was given up is still there no further one is sent after it.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::io;

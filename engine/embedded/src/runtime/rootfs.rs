@@ -5,7 +5,7 @@
 //! - The host's tree is gone for good once [`enter`] returns.
 
 use super::bundle::FILE;
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::mount_options::Options;
 use super::oci::{Mount, Spec};
 use super::overlay::{self, Layers};

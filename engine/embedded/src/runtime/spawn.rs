@@ -14,7 +14,7 @@
 
 use super::cgroup::{Cgroup, DeviceRule};
 use super::channel::{Channel, Message};
-use super::failure::{CANNOT_START, Failure, Step};
+use super::failure::{AtStep, CANNOT_START, Failure};
 use super::init;
 use super::oci::{DeviceAccess, DeviceKind, Resources, Spec};
 use super::patience::Patience;

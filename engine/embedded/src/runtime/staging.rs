@@ -1,6 +1,6 @@
 //! Configs and secrets: copied into memory, then mounted one by one.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::mount_options::Options;
 use super::mounting;
 use super::oci::Mount;

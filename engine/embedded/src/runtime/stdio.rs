@@ -1,6 +1,6 @@
 //! What a process reads and writes.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::os::fd::{BorrowedFd, OwnedFd};
 

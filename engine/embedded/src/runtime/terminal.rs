@@ -1,7 +1,7 @@
 //! Terminals of a container's processes, from the container's own devpts.
 
 use super::channel::Channel;
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use super::rootfs::{self, Assembled};
 use super::within::Root;
 use super::{mounting, stdio};

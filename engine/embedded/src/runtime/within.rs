@@ -4,7 +4,7 @@
 //! - Every path is resolved by the kernel below the root (`RESOLVE_IN_ROOT`), without magic links.
 //! - What was opened is used by descriptor, never again by path.
 
-use super::failure::{Failure, Step};
+use super::failure::{AtStep, Failure};
 use rustix::fs::{
     CWD, FileType, Mode, OFlags, ResolveFlags, makedev, mkdirat, openat2, readlinkat,
 };

@@ -3,7 +3,7 @@
 use super::streams;
 use crate::root::record::{HealthPlan, Process};
 use crate::runtime::enter;
-use crate::runtime::failure::{Failure, Step};
+use crate::runtime::failure::{AtStep, Failure};
 use crate::runtime::patience::{Patience, Stuck};
 use crate::runtime::spawn::Started;
 use keel_engine::Exec;

@@ -10,7 +10,7 @@ use super::streams;
 use super::supervisor::Supervisor;
 use crate::clock;
 use crate::root::record::{Activity, Process};
-use crate::runtime::failure::{Failure, Step};
+use crate::runtime::failure::{AtStep, Failure};
 use crate::runtime::patience::Patience;
 use crate::runtime::spawn;
 use keel_engine::Health;

@@ -33,8 +33,8 @@ pub use wish::ends_with_its_shim;
 
 use crate::root::late;
 use crate::root::layout::{Layout, TaskDir};
-use crate::root::record::{self, Activity, Process, State};
-use crate::runtime::failure::{CANNOT_START, Failure, Step};
+use crate::root::record::{self, Activity, Process, ShimState};
+use crate::runtime::failure::{AtStep, CANNOT_START, Failure};
 use crate::runtime::patience::Stuck;
 use crate::runtime::{enter, seal, tiny_init};
 use crate::sys;
@@ -211,7 +211,7 @@ impl Shim {
 
 /// On a disk that takes none nothing begins. What runs already is taken over there, too: else nobody could
 /// end it.
-fn first_word(dir: &TaskDir, state: &State, adopt: bool) -> io::Result<()> {
+fn first_word(dir: &TaskDir, state: &ShimState, adopt: bool) -> io::Result<()> {
     if adopt {
         return late::store_state(dir, state, Hold::Either).map(drop);
     }
@@ -221,7 +221,7 @@ fn first_word(dir: &TaskDir, state: &State, adopt: bool) -> io::Result<()> {
 }
 
 /// Where nothing takes it, there is nobody else who knows: it is tried until somebody does, or the task goes.
-fn last_word(dir: &TaskDir, state: &State) {
+fn last_word(dir: &TaskDir, state: &ShimState) {
     let mut pause = FIRST_PAUSE;
     while late::store_state(dir, state, Hold::Power).is_err() && dir.0.exists() {
         std::thread::sleep(pause);
@@ -235,17 +235,17 @@ fn task_id(dir: &Path) -> Result<TaskId, Failure> {
 }
 
 /// What is left of an earlier shim's record. Without adopting, no process is known.
-fn last_state(dir: &TaskDir, adopt: bool) -> Result<State, Failure> {
+fn last_state(dir: &TaskDir, adopt: bool) -> Result<ShimState, Failure> {
     let last = late::load_state(dir).step("read the last state")?.unwrap_or_default();
     if adopt {
         return Ok(last);
     }
-    Ok(State { activity: Activity::Waiting, process: None, next: None, restarts: 0, ..last })
+    Ok(ShimState { activity: Activity::Waiting, process: None, next: None, restarts: 0, ..last })
 }
 
 /// Sends a signal to process 1 of a container, by its shim, so that an end by it is known to be
 /// ours ([`keel_engine::ExitCause::Stopped`]). The restart policy still applies.
-pub fn signal(state: &State, signal: i32) -> io::Result<()> {
+pub fn signal(state: &ShimState, signal: i32) -> io::Result<()> {
     let gone = || io::Error::from_raw_os_error(libc::ESRCH);
     let shim = state.shim.as_ref().ok_or_else(gone)?;
     let pid = Pid::from_raw(shim.pid.cast_signed()).ok_or_else(gone)?;

@@ -41,14 +41,14 @@ pub struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopping {
     /// The next step.
-    pub step: Step,
+    pub step: StopStep,
     /// A younger run follows.
     pub then_anew: bool,
 }
 
 /// Steps of stopping, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum StopStep {
     /// Taken out of service; signalled at this time at the latest.
     Drain(Instant),
     /// Signalled; killed at this time.
@@ -67,16 +67,16 @@ impl Run {
     pub fn stop(&mut self, now: Instant, served: bool, force: bool, then_anew: bool) {
         let drain = if served { DRAIN } else { Duration::ZERO };
         let stopping =
-            self.stopping.get_or_insert(Stopping { step: Step::Drain(now + drain), then_anew });
+            self.stopping.get_or_insert(Stopping { step: StopStep::Drain(now + drain), then_anew });
         stopping.then_anew = then_anew;
-        if force && stopping.step != Step::Killed {
-            stopping.step = Step::Grace(now);
+        if force && stopping.step != StopStep::Killed {
+            stopping.step = StopStep::Grace(now);
         }
     }
 
     /// Traffic does not come any more.
     pub fn drained(&mut self, now: Instant) {
-        if let Some(Stopping { step: Step::Drain(until), .. }) = &mut self.stopping {
+        if let Some(Stopping { step: StopStep::Drain(until), .. }) = &mut self.stopping {
             *until = now;
         }
     }
@@ -84,13 +84,13 @@ impl Run {
     /// Does what is due.
     pub fn advance(&mut self, now: Instant, signal: i32, grace: Duration) {
         let Some(stopping) = &mut self.stopping else { return };
-        if matches!(stopping.step, Step::Drain(until) if until <= now) {
+        if matches!(stopping.step, StopStep::Drain(until) if until <= now) {
             let _ = sys::send_signal(self.pidfd.as_fd(), signal);
-            stopping.step = Step::Grace(now + grace);
+            stopping.step = StopStep::Grace(now + grace);
         }
-        if matches!(stopping.step, Step::Grace(until) if until <= now) {
+        if matches!(stopping.step, StopStep::Grace(until) if until <= now) {
             let _ = sys::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
-            stopping.step = Step::Killed;
+            stopping.step = StopStep::Killed;
             self.dying = Some(now + DYING);
         }
     }
@@ -117,15 +117,15 @@ impl Run {
     /// Whether it was signalled: before, an end is its own.
     #[must_use]
     pub fn was_signalled(&self) -> bool {
-        matches!(self.stopping, Some(Stopping { step: Step::Grace(_) | Step::Killed, .. }))
+        matches!(self.stopping, Some(Stopping { step: StopStep::Grace(_) | StopStep::Killed, .. }))
     }
 
     /// When something is due.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         let stop = match self.stopping {
-            Some(Stopping { step: Step::Drain(at) | Step::Grace(at), .. }) => Some(at),
-            Some(Stopping { step: Step::Killed, .. }) | None => None,
+            Some(Stopping { step: StopStep::Drain(at) | StopStep::Grace(at), .. }) => Some(at),
+            Some(Stopping { step: StopStep::Killed, .. }) | None => None,
         };
         let check = match (&self.probe, &self.monitor) {
             (Some(probe), Some(_)) => Some(probe.until),

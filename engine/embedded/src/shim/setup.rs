@@ -2,7 +2,7 @@
 
 use crate::runtime::cgroup::Home;
 use crate::runtime::channel::Channel;
-use crate::runtime::failure::{Failure, Step};
+use crate::runtime::failure::{AtStep, Failure};
 use crate::runtime::spawn;
 use crate::sys;
 use nix::sched::CloneFlags;

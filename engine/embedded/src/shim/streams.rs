@@ -7,7 +7,7 @@
 
 use super::output::{Lines, Log, Stream};
 use crate::root::layout::TaskDir;
-use crate::runtime::failure::{Failure, Step};
+use crate::runtime::failure::{AtStep, Failure};
 use crate::runtime::stdio::Stdio;
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, openat};
 use rustix::pipe::{PipeFlags, pipe_with};

@@ -19,7 +19,7 @@ use super::wish::Wish;
 use crate::clock;
 use crate::root::late;
 use crate::root::layout::TaskDir;
-use crate::root::record::{Activity, State};
+use crate::root::record::{Activity, ShimState};
 use crate::runtime::patience::Stuck;
 use crate::runtime::{terminal, unanswered};
 use keel_durable::{Hold, Stored};
@@ -51,7 +51,7 @@ pub struct Supervisor {
     pub(super) attached: Attached,
     pub(super) input: Input,
     pub(super) log: Log,
-    pub(super) state: State,
+    pub(super) state: ShimState,
     pub(super) orders: Orders,
     pub(super) run: Option<Run>,
     /// When the next run begins.

@@ -8,7 +8,7 @@
 //! - Who did not answer is not asked again while somebody still waits for the answer.
 
 use crate::task::step::Step as Next;
-use crate::task::step_error::{Step, StepError, cannot};
+use crate::task::step_error::{StepError, Stepped, cannot};
 use crate::{Layout, blocking, root::places};
 use keel_engine::{FailureKind, MountError, TaskAssignment, TaskId};
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ impl Unanswered {
         program: &Path,
         wish: &TaskAssignment,
         before: Next,
-    ) -> Step<()> {
+    ) -> Stepped<()> {
         if !is_asked(wish, before) {
             return Ok(());
         }

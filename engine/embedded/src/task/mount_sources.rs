@@ -3,7 +3,7 @@
 use crate::root::places::{self, Places};
 use crate::root::record::Work;
 use crate::runtime::HostMount;
-use crate::task::step_error::{Step, StepError, cannot};
+use crate::task::step_error::{StepError, Stepped, cannot};
 use crate::volumes::{self, Owner, Volume};
 use crate::{Layout, clock, root::trees};
 use keel_beneath::Left;
@@ -20,7 +20,7 @@ pub(crate) fn resolve(
     image: &Image,
     work: &mut Work,
     first: bool,
-) -> Step<Vec<HostMount>> {
+) -> Stepped<Vec<HostMount>> {
     let places = places(layout)?;
     let mut task = Resolving { layout, places, wish, image, work, first };
     let mut mounts = Vec::new();
@@ -52,7 +52,7 @@ pub(crate) fn renew(
     work: &Work,
     image: &Image,
     targets: &[String],
-) -> Step<()> {
+) -> Stepped<()> {
     let places = places(layout)?;
     let named = wish.spec.volumes.iter().filter_map(|mount| match &mount.source {
         MountSource::Volume { name, nocopy, subpath } => {
@@ -82,7 +82,7 @@ pub(crate) fn renew(
     Ok(())
 }
 
-fn places(layout: &Layout) -> Step<Places> {
+fn places(layout: &Layout) -> Stepped<Places> {
     let failed = cannot(format!("read {}", layout.written().display()));
     Places::load(layout).map_err(failed)
 }
@@ -98,7 +98,7 @@ struct Resolving<'a> {
 
 impl Resolving<'_> {
     /// Where it is, and the folder that its path does not leave.
-    fn source(&mut self, mount: &Mount) -> Step<(PathBuf, Option<PathBuf>)> {
+    fn source(&mut self, mount: &Mount) -> Stepped<(PathBuf, Option<PathBuf>)> {
         match &mount.source {
             MountSource::Volume { name, nocopy, subpath } => {
                 let spec = VolumeSpec {
@@ -126,7 +126,7 @@ impl Resolving<'_> {
     }
 
     /// The node's own copy; of a task that an earlier version assigned, the controller's checkout.
-    fn revision(&self, mount: &Mount) -> Step<(PathBuf, Option<PathBuf>)> {
+    fn revision(&self, mount: &Mount) -> Stepped<(PathBuf, Option<PathBuf>)> {
         let own = mount.source.tree().map(|tree| trees::place(self.layout, &tree));
         let beneath = own.as_deref().and_then(Path::parent).map(Path::to_owned);
         let checkout = || mount.source.checkout_path().unwrap_or_default().into();
@@ -136,7 +136,7 @@ impl Resolving<'_> {
         Ok((path, beneath))
     }
 
-    fn anonymous(&mut self, target: &str) -> Step<PathBuf> {
+    fn anonymous(&mut self, target: &str) -> Stepped<PathBuf> {
         let path = target.trim_end_matches('/').to_owned();
         let volume = volumes::anonymous(self.layout, self.wish, &path)?;
         self.seed(&volume, &path)?;
@@ -144,7 +144,7 @@ impl Resolving<'_> {
         Ok(volumes::mountpoint(self.layout, &volume)?)
     }
 
-    fn seed(&self, volume: &Volume, at: &str) -> Step<()> {
+    fn seed(&self, volume: &Volume, at: &str) -> Stepped<()> {
         if !self.first {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Resolving<'_> {
 
 /// What is bound is looked at now, for what can be said of it before anything is stopped or
 /// started; each run looks again.
-fn bind(places: &Places, path: &Path, create: bool) -> Step<()> {
+fn bind(places: &Places, path: &Path, create: bool) -> Stepped<()> {
     let shown = path.display();
     if !create {
         let missing = || MountError::SourceMissing { path: shown.to_string() };
@@ -171,7 +171,7 @@ fn bind(places: &Places, path: &Path, create: bool) -> Step<()> {
 }
 
 /// A folder inside of a volume, wherever its links lead, as long as they stay inside.
-fn inside(places: &Places, whole: &Path, path: &Path, subpath: &str) -> Step<()> {
+fn inside(places: &Places, whole: &Path, path: &Path, subpath: &str) -> Stepped<()> {
     let subpath = subpath.to_owned();
     let missing = || MountError::SubpathMissing { subpath: subpath.clone() };
     found(places, path, Some(whole), missing)?.map_err(|error| {
@@ -190,7 +190,7 @@ fn found(
     path: &Path,
     beneath: Option<&Path>,
     missing: impl Fn() -> MountError,
-) -> Step<Result<(), MountError>> {
+) -> Stepped<Result<(), MountError>> {
     let Err(error) = places.open(path, beneath) else { return Ok(Ok(())) };
     if let Some(left) = Left::of(&error) {
         return Ok(Err(MountError::LeadsOut { left: left.to_string() }));

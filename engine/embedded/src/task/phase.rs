@@ -55,7 +55,7 @@ fn ends_first(records: &Records) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::record::{State, Work};
+    use crate::root::record::{ShimState, Work};
     use crate::task::records::sample;
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
         ];
         for (name, goal, stage, behind, activity, lives, expected) in cases {
             let work = Work { stage, generation: 2 - u64::from(behind), ..Work::default() };
-            let state = activity.map(|activity| State { activity, ..State::default() });
+            let state = activity.map(|activity| ShimState { activity, ..ShimState::default() });
             let records = sample::records(sample::wish(2, goal), work, state);
             let alive = Alive { shim: lives, process: lives };
             assert_eq!(phase(&records, alive, ""), expected, "{name}");
@@ -97,7 +97,7 @@ mod tests {
     fn what_is_ended_for_another_run_is_draining_at_once() {
         let mut wish = sample::wish(2, Goal::Running);
         wish.anew = true;
-        let state = State { activity: Activity::Running, run: 1, ..State::default() };
+        let state = ShimState { activity: Activity::Running, run: 1, ..ShimState::default() };
         let work = Work { stage: Stage::Launched, generation: 1, run: 1, ..Work::default() };
         let mut records = sample::records(wish, work, Some(state));
         let both = Alive { shim: true, process: true };

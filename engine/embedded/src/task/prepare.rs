@@ -14,7 +14,7 @@ use crate::task::async_records;
 use crate::task::queue::Driver;
 use crate::task::records::{self, Records};
 use crate::task::step::{self, Alive};
-use crate::task::step_error::{Step, StepError, cannot};
+use crate::task::step_error::{StepError, Stepped, cannot};
 use crate::view::View;
 use crate::{Layout, blocking, images, network::stored, root::record, runtime, task::health_plan};
 use keel_engine::{
@@ -38,7 +38,7 @@ pub(crate) struct Prepared {
 }
 
 /// Brings a task to [`Stage::Ready`].
-pub(crate) async fn prepare(desk: &Desk, records: Records, driver: &Driver) -> Step<Prepared> {
+pub(crate) async fn prepare(desk: &Desk, records: Records, driver: &Driver) -> Stepped<Prepared> {
     let Records { wish, mut work, .. } = records;
     let first = work.digest.is_none();
     if work.stage != Stage::Preparing || work.generation != wish.generation {
@@ -61,7 +61,7 @@ pub(crate) async fn prepare(desk: &Desk, records: Records, driver: &Driver) -> S
 }
 
 /// The task's image. Given up when another wish comes.
-async fn image(desk: &Desk, wish: &TaskAssignment, work: &Work, driver: &Driver) -> Step<Image> {
+async fn image(desk: &Desk, wish: &TaskAssignment, work: &Work, driver: &Driver) -> Stepped<Image> {
     let (spec, pinned) = (&wish.spec, work.digest.as_ref().or(wish.digest.as_ref()));
     let image = desk.images.ensure(&spec.image, spec.pull_policy, pinned);
     tokio::pin!(image);
@@ -79,7 +79,7 @@ async fn image(desk: &Desk, wish: &TaskAssignment, work: &Work, driver: &Driver)
 }
 
 /// A container that its stop signal does not reach would only ever be killed.
-fn check_signal(wish: &TaskAssignment, image: &Image) -> Step<()> {
+fn check_signal(wish: &TaskAssignment, image: &Image) -> Stepped<()> {
     let theirs = &image.config.stop_signal;
     if wish.spec.stop_signal.is_some()
         || theirs.is_empty()
@@ -109,7 +109,7 @@ fn ready(
     mut work: Work,
     image: &Image,
     first: bool,
-) -> Step<Prepared> {
+) -> Stepped<Prepared> {
     let layout = &root.layout;
     contents(layout, &wish)?;
     let mounts = crate::task::mount_sources::resolve(layout, &wish, image, &mut work, first)?;
@@ -127,7 +127,7 @@ pub(crate) fn renew(
     wish: &TaskAssignment,
     work: &mut Work,
     image: &Image,
-) -> Step<()> {
+) -> Stepped<()> {
     contents(layout, wish)?;
     let mounts = crate::task::mount_sources::resolve(layout, wish, image, work, false)?;
     bundle(layout, wish, work, image, mounts)
@@ -140,7 +140,7 @@ fn bundle(
     work: &mut Work,
     image: &Image,
     mounts: Vec<runtime::HostMount>,
-) -> Step<()> {
+) -> Stepped<()> {
     let dir = layout.task(&wish.id);
     files(layout, wish, work)?;
     let facts = images::facts(image);
@@ -158,7 +158,7 @@ fn bundle(
     Ok(())
 }
 
-fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
+fn contents(layout: &Layout, wish: &TaskAssignment) -> Stepped<()> {
     let files = wish.spec.configs.iter().chain(&wish.spec.secrets);
     for file in files {
         if !layout.secrets().join(file.digest.hex()).exists() {
@@ -170,7 +170,7 @@ fn contents(layout: &Layout, wish: &TaskAssignment) -> Step<()> {
 }
 
 /// Addresses and ports, against what the root's other tasks have.
-fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Step<()> {
+fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Stepped<()> {
     let layout = &root.layout;
     for attachment in &wish.spec.networks {
         stored::make(layout, &attachment.network, &root.view.networks()?)?;
@@ -271,7 +271,7 @@ fn port(error: PortError) -> StepError {
 
 /// `hosts`, `hostname` and `resolv.conf`: those of the task whose namespace it joins, where it
 /// joins one.
-fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Step<()> {
+fn files(layout: &Layout, wish: &TaskAssignment, work: &Work) -> Stepped<()> {
     let joined =
         wish.joins.as_ref().map(|other| records::load(layout, other)).transpose()?.flatten();
     let endpoints = joined.as_ref().map_or(&work.endpoints, |other| &other.work.endpoints);

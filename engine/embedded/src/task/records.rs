@@ -7,7 +7,7 @@
 //!   first, whatever dies in between.
 
 use crate::root::late;
-use crate::root::record::{self, Stage, State, Work};
+use crate::root::record::{self, ShimState, Stage, Work};
 use crate::{Layout, TaskDir};
 use keel_durable::Hold;
 use keel_engine::fields::Cost;
@@ -25,7 +25,7 @@ pub(crate) struct Records {
     pub(crate) wish: TaskAssignment,
     pub(crate) following: Option<TaskAssignment>,
     pub(crate) work: Work,
-    pub(crate) state: Option<State>,
+    pub(crate) state: Option<ShimState>,
     /// When a person sent its process which signal last, through the engine.
     pub(crate) signalled: Option<(u64, i32)>,
 }
@@ -255,7 +255,7 @@ pub(crate) fn note_work(dir: &TaskDir, work: &Work) -> Result<()> {
 }
 
 /// Only while no shim lives: the file is its.
-pub(crate) fn store_state(dir: &TaskDir, state: &State) -> Result<()> {
+pub(crate) fn store_state(dir: &TaskDir, state: &ShimState) -> Result<()> {
     let stored = late::store_state(dir, state, Hold::Power);
     stored.map(drop).map_err(|error| unwritable(&dir.state(), error))
 }
@@ -322,7 +322,7 @@ pub(crate) mod sample {
         }
     }
 
-    pub(crate) fn records(wish: TaskAssignment, work: Work, state: Option<State>) -> Records {
+    pub(crate) fn records(wish: TaskAssignment, work: Work, state: Option<ShimState>) -> Records {
         Records { wish, following: None, work, state, signalled: None }
     }
 
@@ -349,7 +349,7 @@ mod tests {
     use std::sync::Arc;
 
     fn had(wish: TaskAssignment, activity: Activity) -> Records {
-        let state = Some(State { activity, ..State::default() });
+        let state = Some(ShimState { activity, ..ShimState::default() });
         sample::records(wish, Work::default(), state)
     }
 

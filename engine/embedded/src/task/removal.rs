@@ -8,13 +8,13 @@ use crate::desk::Desk;
 use crate::network::stored;
 use crate::task::processes::end_processes;
 use crate::task::records::{self, Records};
-use crate::task::step_error::{Step, StepError};
+use crate::task::step_error::{StepError, Stepped};
 use crate::task::surroundings;
 use crate::{blocking, network, volumes};
 use std::sync::Arc;
 
 /// Removes a task of which nothing lives.
-pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Step<()> {
+pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Stepped<()> {
     end_processes(&desk.layout, &records.wish.id).await?;
     let forgotten = {
         let _turn = desk.networks.turn().await;
@@ -27,7 +27,7 @@ pub(crate) async fn remove(desk: &Arc<Desk>, records: Records) -> Step<()> {
     forgotten
 }
 
-fn forget_task(desk: &Desk, records: &Records) -> Step<()> {
+fn forget_task(desk: &Desk, records: &Records) -> Stepped<()> {
     let (layout, Records { wish, work, .. }) = (&desk.layout, records);
     for endpoint in &work.endpoints {
         network::disconnect(endpoint).map_err(StepError::of_network)?;

@@ -5,7 +5,7 @@
 //!   nothing that the next one does not see.
 //! - A shim that lives is never started twice, and a process that lives is never left without one.
 
-use crate::root::record::{Activity, Process, Stage, State};
+use crate::root::record::{Activity, Process, ShimState, Stage};
 use crate::shim::ends_with_its_shim;
 use crate::task::records::Records;
 use keel_engine::{ExitCause, Goal, Place, RestartPolicy};
@@ -153,7 +153,7 @@ fn lost(records: &Records, boot: &str) -> Option<ExitCause> {
     Some(if is_of(state, boot) { ExitCause::Unknown } else { ExitCause::Interrupted })
 }
 
-fn is_of(state: &State, boot: &str) -> bool {
+fn is_of(state: &ShimState, boot: &str) -> bool {
     state.shim.as_ref().or(state.process.as_ref()).is_some_and(|process| process.boot == boot)
 }
 
@@ -180,7 +180,7 @@ mod tests {
         let wish = sample::wish(2, goal);
         let work = Work { stage, generation: 2 - u64::from(behind), ..Work::default() };
         let shim = Some(Process { pid: 1, start_time: 1, boot: "now".into() });
-        let state = activity.map(|activity| State { activity, shim, ..State::default() });
+        let state = activity.map(|activity| ShimState { activity, shim, ..ShimState::default() });
         sample::records(wish, work, state)
     }
 

@@ -17,7 +17,7 @@ pub(crate) enum StepError {
 }
 
 /// One step's answer.
-pub(crate) type Step<T> = Result<T, StepError>;
+pub(crate) type Stepped<T> = Result<T, StepError>;
 
 impl StepError {
     /// A passing failure, with its causes in one line.

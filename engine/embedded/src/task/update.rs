@@ -10,7 +10,7 @@ use crate::runtime::spawn::specification;
 use crate::task::async_records;
 use crate::task::processes::{cgroup, nudge};
 use crate::task::records::Records;
-use crate::task::step_error::{Step, StepError, cannot};
+use crate::task::step_error::{StepError, Stepped, cannot};
 use crate::{
     TaskDir, blocking, network,
     network::stored,
@@ -25,7 +25,7 @@ use keel_images::Image;
 use std::sync::Arc;
 
 /// Applies again, to the running task, all that can be applied to one.
-pub(crate) async fn update(desk: &Desk, records: Records) -> Step<()> {
+pub(crate) async fn update(desk: &Desk, records: Records) -> Stepped<()> {
     let lost = lost_volumes(desk, &records).await?;
     let Records { wish, mut work, state, .. } = records;
     let (cgroup, spec) = (cgroup(&desk.layout, &wish.id)?, wish.spec.clone());
@@ -71,7 +71,7 @@ pub(crate) async fn update(desk: &Desk, records: Records) -> Step<()> {
 }
 
 /// Makes ready what the next run begins with. Where that cannot be, it begins with what there is.
-async fn renewed(desk: &Desk, wish: &TaskAssignment, work: Work, image: Image) -> Step<Work> {
+async fn renewed(desk: &Desk, wish: &TaskAssignment, work: Work, image: Image) -> Stepped<Work> {
     let _turn = desk.networks.turn().await;
     let (layout, wish) = (desk.layout.clone(), wish.clone());
     blocking::run(move || {
@@ -83,7 +83,7 @@ async fn renewed(desk: &Desk, wish: &TaskAssignment, work: Work, image: Image) -
 }
 
 /// Makes volumes anew that were deleted under the running process; whether there were any.
-async fn lost_volumes(desk: &Desk, records: &Records) -> Step<bool> {
+async fn lost_volumes(desk: &Desk, records: &Records) -> Stepped<bool> {
     let process = records.state.as_ref().and_then(|state| state.process.clone());
     let Some(process) = process.filter(Process::lives) else { return Ok(false) };
     let lost = read::lost_volumes(records, &process);
@@ -106,7 +106,7 @@ async fn repair_networks(
     spec: Arc<TaskSpec>,
     endpoints: Vec<Endpoint>,
     process: Option<Process>,
-) -> Step<()> {
+) -> Stepped<()> {
     let _turn = desk.networks.turn().await;
     let (layout, program) = (desk.layout.clone(), desk.options.executable.clone());
     let names: Vec<_> = spec.networks.iter().map(|a| a.network.clone()).collect();
@@ -125,7 +125,7 @@ async fn repair_networks(
 
 /// Links that somebody took away or down, their addresses and routes. What is still there is set
 /// right where it is, so that connections go on; what is gone is made anew.
-fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()> {
+fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Stepped<()> {
     let cut = || -> Vec<_> {
         let cut = |endpoint: &&Endpoint| !read::is_joined(process, endpoint, spec);
         endpoints.iter().filter(cut).cloned().collect()
@@ -138,7 +138,7 @@ fn rejoin(endpoints: &[Endpoint], process: &Process, spec: &TaskSpec) -> Step<()
 }
 
 /// The shim makes the cgroup anew for each run, by the stored specification.
-fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
+fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Stepped<()> {
     let failed = cannot("change config.json");
     let mut stored = specification(&dir.0).map_err(|error| StepError::retry(error.message))?;
     let before = stored.clone();
@@ -150,7 +150,7 @@ fn limits_of_next_run(dir: &TaskDir, spec: &TaskSpec) -> Step<()> {
     record::replace(&dir.config(), &bytes, 0o600).map_err(failed)
 }
 
-fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Step<()> {
+fn limits(cgroup: &Cgroup, spec: &TaskSpec) -> Stepped<()> {
     cgroup.apply(&limits_of(spec)).map_err(|(limit, error)| {
         let value = limit.value(limit.of(spec));
         cannot(format!("limit {limit} to {value}"))(error)

@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use crate::network::Namespace;
 use crate::resolver::keeper::NameKeeper;
-use crate::root::record::{Activity, Process, Stage, State};
+use crate::root::record::{Activity, Process, ShimState, Stage};
 use crate::session::waiting::Waiting;
 use crate::shim::{Launch, Network};
 use crate::task::async_records;
@@ -39,7 +39,7 @@ impl Steps {
         records: Records,
         alive: Alive,
         driver: &Driver,
-    ) -> step_error::Step<()> {
+    ) -> step_error::Stepped<()> {
         match step {
             Step::Rest => Ok(()),
             Step::Prepare => prepare(&self.desk, records, driver).await.map(drop),
@@ -62,7 +62,7 @@ impl Steps {
         records: Records,
         alive: Alive,
         driver: &Driver,
-    ) -> step_error::Step<()> {
+    ) -> step_error::Stepped<()> {
         let Prepared { wish, mut work } = if is_prepared(&records, driver) {
             Prepared { wish: records.wish, work: records.work }
         } else {
@@ -92,7 +92,7 @@ impl Steps {
     }
 
     /// Which network namespace the shim is started in.
-    async fn namespace(&self, wish: &TaskAssignment) -> step_error::Step<Network> {
+    async fn namespace(&self, wish: &TaskAssignment) -> step_error::Stepped<Network> {
         let mode = &wish.spec.network_mode;
         match network::namespace(mode) {
             Some(Namespace::Host) => return Ok(Network::Host),
@@ -113,7 +113,7 @@ impl Steps {
         }
     }
 
-    async fn namespace_of(&self, other: &TaskId) -> step_error::Step<Network> {
+    async fn namespace_of(&self, other: &TaskId) -> step_error::Stepped<Network> {
         let records = async_records::load(&self.desk.layout, other).await?;
         let name = records.as_ref().map_or_else(
             || format!("task {}, which is gone", other.short()),
@@ -127,13 +127,18 @@ impl Steps {
     }
 
     /// The task with this container name or id.
-    async fn named(&self, name: &str) -> step_error::Step<Option<TaskId>> {
+    async fn named(&self, name: &str) -> step_error::Stepped<Option<TaskId>> {
         let (view, name) = (Arc::clone(&self.desk.view), name.to_owned());
         let all = blocking::run(move || view.records()).await?;
         Ok(namespaces::named(&all, &name).map(|records| records.wish.id.clone()))
     }
 
-    async fn start_shim(&self, id: &TaskId, network: Network, adopt: bool) -> step_error::Step<()> {
+    async fn start_shim(
+        &self,
+        id: &TaskId,
+        network: Network,
+        adopt: bool,
+    ) -> step_error::Stepped<()> {
         let (dir, root) = (self.desk.layout.task(id).0, self.desk.layout.root().to_owned());
         let mut command =
             Launch { dir, root, network, adopt }.command(&self.desk.options.executable);
@@ -147,7 +152,7 @@ impl Steps {
         Err(StepError::retry(format!("the shim did not start ({}): {said}", output.status)))
     }
 
-    async fn shim_of(&self, id: &TaskId) -> step_error::Step<Process> {
+    async fn shim_of(&self, id: &TaskId) -> step_error::Stepped<Process> {
         let state =
             async_records::load(&self.desk.layout, id).await?.and_then(|records| records.state);
         let shim = state.and_then(|state| state.shim).filter(Process::lives);
@@ -160,7 +165,7 @@ impl Steps {
         id: &TaskId,
         endpoints: &[crate::root::record::Endpoint],
         shim: &Process,
-    ) -> step_error::Step<()> {
+    ) -> step_error::Stepped<()> {
         let (layout, id, endpoints) = (self.desk.layout.clone(), id.clone(), endpoints.to_vec());
         let (program, netns) = (self.desk.options.executable.clone(), namespaces::path(shim));
         blocking::run(move || {
@@ -177,7 +182,7 @@ impl Steps {
     }
 
     /// A shim for a process whose own has died.
-    async fn adopt(&self, records: &Records) -> step_error::Step<()> {
+    async fn adopt(&self, records: &Records) -> step_error::Stepped<()> {
         let process = records.state.as_ref().and_then(|state| state.process.as_ref());
         let own = network::namespace(&records.wish.spec.network_mode);
         let network = match (own, process) {
@@ -197,9 +202,9 @@ impl Steps {
     }
 
     /// No shim lives, so its record is ours to close.
-    async fn lost(&self, records: Records, cause: ExitCause) -> step_error::Step<()> {
+    async fn lost(&self, records: Records, cause: ExitCause) -> step_error::Stepped<()> {
         let dir = self.desk.layout.task(&records.wish.id);
-        let state = State {
+        let state = ShimState {
             activity: Activity::Exited,
             finished: Some(clock::now()),
             exit_code: None,
@@ -213,7 +218,7 @@ impl Steps {
         Ok(blocking::run(move || records::store_state(&dir, &state)).await?)
     }
 
-    async fn stopped(&self, records: Records) -> step_error::Step<()> {
+    async fn stopped(&self, records: Records) -> step_error::Stepped<()> {
         let id = records.wish.id;
         end_processes(&self.desk.layout, &id).await?;
         let mut work = records.work;
@@ -222,7 +227,7 @@ impl Steps {
         Ok(async_records::store_work(&self.desk.layout, &id, work).await?)
     }
 
-    async fn follow(&self, records: Records) -> step_error::Step<()> {
+    async fn follow(&self, records: Records) -> step_error::Stepped<()> {
         let _taking = self.desk.taking.lock().await;
         // Looked at again: a newer wish may have taken its place.
         let Some(records) = async_records::load(&self.desk.layout, &records.wish.id).await? else {

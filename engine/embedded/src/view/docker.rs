@@ -50,11 +50,11 @@ const FILTERS: &str = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B
 /// What Docker has on this host.
 pub(crate) struct Docker {
     socket: PathBuf,
-    known: Mutex<Known>,
+    known: Mutex<Containers>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Containers {
     containers: Vec<ForeignContainer>,
     /// Nothing was told since these were asked for.
     current: bool,
@@ -70,7 +70,7 @@ impl Docker {
         Arc::new(Self { socket: socket.to_owned(), known: Mutex::default() })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Containers> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! A root with one image layer, and tasks in it, each with its shim.
 
 use keel_embedded::layout::{Layout, TaskDir};
-use keel_embedded::record::{self, Activity, Stage, State, Work};
+use keel_embedded::record::{self, Activity, ShimState, Stage, Work};
 use keel_embedded::runtime::cgroup::Cgroup;
 use keel_embedded::runtime::{HostMount, ImageFacts, Prepare, prepare};
 use keel_embedded::shim::{Launch, Network};
@@ -170,23 +170,23 @@ impl Task<'_> {
         let _ = kill(Pid::from_raw(shim.pid.cast_signed()), signal);
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ShimState {
         record::load(&self.dir.state()).unwrap().unwrap_or_default()
     }
 
     /// Waits until the state is as wanted.
-    pub fn until(&self, what: &str, wanted: impl Fn(&State) -> bool) -> State {
+    pub fn until(&self, what: &str, wanted: impl Fn(&ShimState) -> bool) -> ShimState {
         eventually(|| Some(self.state()).filter(&wanted)).unwrap_or_else(|| {
             panic!("not in time: {what}; {:#?}\n{}", self.state(), self.output())
         })
     }
 
     /// Waits for the end of the last run.
-    pub fn end(&self) -> State {
+    pub fn end(&self) -> ShimState {
         self.until("the end", |state| state.activity == Activity::Exited)
     }
 
-    pub fn running(&self) -> State {
+    pub fn running(&self) -> ShimState {
         self.until("a run", |state| state.activity == Activity::Running)
     }
 

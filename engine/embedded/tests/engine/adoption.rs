@@ -4,7 +4,7 @@ use crate::Test;
 use crate::lab::Lab;
 use crate::life::in_network;
 use crate::person::kill;
-use keel_embedded::record::{self, Process, State};
+use keel_embedded::record::{self, Process, ShimState};
 use keel_embedded::runtime::cgroup::Cgroup;
 use keel_embedded::shim::{Launch, Network};
 use keel_engine::{Depth, ExitCause, FieldPath, Goal, Observation, Phase, RestartPolicy};
@@ -22,7 +22,7 @@ pub const TESTS: &[Test] = &[
     ("a_kill_from_outside_is_found", || Box::pin(a_kill_from_outside_is_found())),
 ];
 
-fn state(lab: &Lab, id: &keel_engine::TaskId) -> State {
+fn state(lab: &Lab, id: &keel_engine::TaskId) -> ShimState {
     record::load(&lab.layout.task(id).state()).unwrap().unwrap()
 }
 

@@ -3,7 +3,7 @@
 use crate::Test;
 use crate::lab::Lab;
 use crate::person::kill;
-use keel_engine::tree::{self, Entry, EntryKind, Tree};
+use keel_engine::tree::{self, EntryKind, Tree, TreeEntry};
 use keel_engine::{
     Assignment, Digest, Engine, FailureKind, Mount, MountError, MountSource, ObservedTask, Phase,
     RestartPolicy, TaskAssignment,
@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = &[
 
 /// A page, and a link to where every host has something else than a container.
 fn files() -> Tree {
-    let entry = |path: &str, kind| Entry { path: path.into(), kind };
+    let entry = |path: &str, kind| TreeEntry { path: path.into(), kind };
     let entries = vec![
         entry("", EntryKind::Folder),
         entry("out", EntryKind::Link("/etc/hostname".into())),

@@ -5,7 +5,7 @@ mod whole;
 use super::super::{Answer, Call};
 use crate::fields::FIELDS;
 use crate::frames::Frame;
-use crate::tree::{Entry, EntryKind, Tree};
+use crate::tree::{EntryKind, Tree, TreeEntry};
 use crate::{
     AddressPool, Assignment, Content, Depth, Digest, EngineError, Event, Exec, ExitCause, Goal,
     Health, HealthTest, Lease, Level, LogOptions, MountSource, NetworkMode, NetworkSpec, Open,
@@ -182,7 +182,7 @@ fn wishes() -> Vec<Assignment> {
 }
 
 fn tree() -> Tree {
-    let entry = |path: &str, kind| Entry { path: path.into(), kind };
+    let entry = |path: &str, kind| TreeEntry { path: path.into(), kind };
     let entries = vec![
         entry("", EntryKind::Folder),
         entry("link", EntryKind::Link("page".into())),

@@ -38,7 +38,7 @@ fn tree() -> Tree {
         (odd, file(3)),
         ("link".into(), EntryKind::Link("folder/short".into())),
     ];
-    let entries: Vec<_> = entries.map(|(path, kind)| Entry { path, kind }).into();
+    let entries: Vec<_> = entries.map(|(path, kind)| TreeEntry { path, kind }).into();
     let digest = digest_by(&entries, |path| Ok(Digest::of(&content[path]))).unwrap();
     Tree::new(digest, entries, Arc::new(content)).unwrap()
 }

@@ -112,7 +112,7 @@ fn what_is_no_known_stacks_is_told_of_the_node() {
     let rows = |known: &[&str], seen: &Seen, world: &World| {
         let known: Vec<_> = known.iter().map(|name| StackName::new(*name).unwrap()).collect();
         let report = report_of_nodes(&world.nodes(), &known, seen, world.node.seen.at);
-        let said = |row: &keel_plan::drift::Row| {
+        let said = |row: &keel_plan::drift::DriftRow| {
             format!("{}/{} {} {}", row.stack, row.task, row.field, row.fixed)
         };
         (report.rows.iter().map(said).collect::<Vec<_>>(), report.seen)

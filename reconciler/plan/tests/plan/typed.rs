@@ -5,7 +5,7 @@ use keel_engine::Slot;
 use keel_plan::standing::KnownBad;
 use keel_plan::status::{Note, status};
 use keel_plan::text::{self, of_notes};
-use keel_plan::verdict::{Action, Entry, Hold, Reason, Subject, Verdict};
+use keel_plan::verdict::{Action, Hold, PlanEntry, Reason, Subject, Verdict};
 use keel_plan::why::{
     Activity, Awaited, Ending, FailureCause, Followed, Holder, KeptBecause, MachineLack, Needs,
     NotRunBecause, PersonsCommand,
@@ -85,8 +85,11 @@ fn the_json_of_a_plan_has_words_and_data() {
         },
     ];
     let json = |hold: Hold| {
-        let entry =
-            Entry { subject: Subject::Slot(slot("web")), node: None, verdict: Verdict::Hold(hold) };
+        let entry = PlanEntry {
+            subject: Subject::Slot(slot("web")),
+            node: None,
+            verdict: Verdict::Hold(hold),
+        };
         text::row(&entry).reason.to_string()
     };
     insta::assert_snapshot!(holds.map(json).join("\n"), @r#"
@@ -107,7 +110,7 @@ fn the_json_of_a_plan_has_words_and_data() {
     ];
     let json = |reason: Reason| {
         let verdict = Verdict::Act { action: Action::Stop, reason, wishes: vec![] };
-        text::row(&Entry { subject: Subject::Slot(slot("web")), node: None, verdict })
+        text::row(&PlanEntry { subject: Subject::Slot(slot("web")), node: None, verdict })
             .reason
             .to_string()
     };

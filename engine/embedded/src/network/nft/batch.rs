@@ -1,6 +1,6 @@
 //! A batch of changes: the kernel does all of it, or nothing.
 
-use super::expr::Verdict;
+use super::expr::RuleVerdict;
 use super::wire::{Attributes, bracket, message};
 use super::{Base, Family, Rule, Set};
 use crate::network::netlink::Netlink;
@@ -23,7 +23,7 @@ const MAP: u32 = 8;
 const ELEMENTS: usize = 500;
 
 /// An element: its key, and where a map leads from it.
-pub(crate) type Element = (Vec<u8>, Option<Verdict>);
+pub(crate) type Element = (Vec<u8>, Option<RuleVerdict>);
 
 /// Changes to one table of one family, in order.
 pub(crate) struct Batch {

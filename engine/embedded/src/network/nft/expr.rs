@@ -50,7 +50,7 @@ pub(crate) const STATE_ESTABLISHED_RELATED: u32 = 2 | 4;
 
 /// Where a rule leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum RuleVerdict {
     Drop,
     Accept,
     Jump(String),
@@ -85,7 +85,7 @@ pub(crate) enum Expr {
     Dnat(Reg, Reg),
     Masquerade,
     Counter,
-    To(Verdict),
+    To(RuleVerdict),
 }
 
 /// The kind of route to an address of this host.
@@ -172,7 +172,7 @@ impl Expr {
     }
 }
 
-impl Verdict {
+impl RuleVerdict {
     pub(super) fn encode(&self, data: &mut Attributes) {
         data.nested(2, |nest| {
             match self {

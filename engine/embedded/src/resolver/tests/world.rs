@@ -5,7 +5,7 @@ use crate::network::namespace::inside;
 use crate::network::{Network, Taken, addresses, connect, ensure_network, teardown};
 use crate::resolver;
 use crate::root::layout::Layout;
-use crate::root::record::{Activity, Endpoint, Process, Stage, State, Work, store};
+use crate::root::record::{Activity, Endpoint, Process, ShimState, Stage, Work, store};
 use keel_engine::{Attachment, Health, NetworkSpec, Protocol, PublishedPort, TaskId, TaskSpec};
 use keel_testing::waiting::{eventually, patience, until};
 use std::collections::BTreeMap;
@@ -151,7 +151,7 @@ pub struct Task {
     pub id: TaskId,
     pub space: Space,
     pub work: Work,
-    pub state: State,
+    pub state: ShimState,
 }
 
 impl Task {
@@ -251,8 +251,12 @@ impl World {
             shim: shim.clone(),
             ..Work::default()
         };
-        let state =
-            State { activity: Activity::Running, process: shim.clone(), shim, ..State::default() };
+        let state = ShimState {
+            activity: Activity::Running,
+            process: shim.clone(),
+            shim,
+            ..ShimState::default()
+        };
         let task = Task { id, space, work, state };
         fs::create_dir_all(self.layout.task(&task.id).0).unwrap();
         self.store(&task);

@@ -2,7 +2,7 @@
 
 use crate::Layout;
 use crate::root::record::Process;
-use crate::task::step_error::{Step, cannot};
+use crate::task::step_error::{Stepped, cannot};
 use crate::view::read::inside::{in_namespaces, path};
 use crate::view::read::limits_of_run;
 use keel_engine::TaskAssignment;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::{fs, io};
 
 /// Kernel parameters and resource limits that somebody changed.
-pub(super) fn restore(layout: &Layout, wish: &TaskAssignment, process: &Process) -> Step<()> {
+pub(super) fn restore(layout: &Layout, wish: &TaskAssignment, process: &Process) -> Stepped<()> {
     set_parameters(process, &wish.spec.sysctls).map_err(cannot("set sysctls"))?;
     for (name, soft, hard) in limits_of_run(layout, wish).unwrap_or_default() {
         set_limit(process, &name, soft, hard).map_err(cannot(format!("set ulimit {name}")))?;

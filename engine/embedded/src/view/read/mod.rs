@@ -12,11 +12,11 @@ pub(crate) use attachments::is_joined;
 use crate::Layout;
 use crate::network::stored::Stored;
 use crate::network::{self, Network, NetworkFinding, Scope};
-use crate::root::record::{Process, State};
+use crate::root::record::{Process, ShimState};
 use crate::runtime::cgroup::{self, Cgroup};
 use crate::task::records::Records;
 use crate::{clock, resolver, root::record};
-use keel_engine::fields::{Cost, FIELDS, Reader, Row};
+use keel_engine::fields::{Cost, FIELDS, FieldRow, Reader};
 use keel_engine::{
     EngineError, ExitCause, FieldPath, Finding, FindingCause, FindingSubject, Goal, Limit,
     MountSource, NetworkMode, NetworkSpec, ObservedTask, Phase, Result, StackName, TaskAssignment,
@@ -35,7 +35,7 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
     let Some(process) = process.filter(|_| seen.phase == Phase::Running) else { return findings };
     // What is being changed in place is a change on its way, and no drift.
     let changes = records.work.generation < records.wish.generation;
-    let settled = |row: &&Row| !changes || row.cost() != Cost::InPlace;
+    let settled = |row: &&FieldRow| !changes || row.cost() != Cost::InPlace;
     let task = Reading { layout, records, process: &process, apart: seen.apart };
     for row in FIELDS.iter().filter(settled) {
         let Some(reader) = row.readback.reader() else { continue };
@@ -54,7 +54,7 @@ pub(crate) fn task(layout: &Layout, records: &Records, seen: &ObservedTask) -> V
 /// Of a map, each key that differs.
 fn differences(
     subject: FindingSubject,
-    row: &Row,
+    row: &FieldRow,
     applied: Value,
     observed: Value,
 ) -> Vec<Finding> {
@@ -224,7 +224,7 @@ fn list(values: Vec<String>) -> Value {
 
 /// A process that somebody else killed: for a day, or until it runs again if that is later.
 fn killed(records: &Records, seen: &ObservedTask, now: u64) -> Option<Finding> {
-    let state: &State = records.state.as_ref()?;
+    let state: &ShimState = records.state.as_ref()?;
     let (at, signal) = state.killed?;
     let down = seen.phase != Phase::Running;
     let still = down && state.exit_cause == Some(ExitCause::KilledFromOutside);
@@ -365,7 +365,7 @@ mod tests {
         ];
         for (name, phase, goal, age, fixed) in cases {
             let exit_cause = Some(ExitCause::KilledFromOutside);
-            let state = State { killed: Some((1_000, 9)), exit_cause, ..State::default() };
+            let state = ShimState { killed: Some((1_000, 9)), exit_cause, ..ShimState::default() };
             let wish = sample::wish(1, goal);
             let records = sample::records(wish, Work::default(), Some(state));
             let mut seen = sample::observed(&records.wish);
