@@ -209,3 +209,66 @@ fn who_may_not_join_is_told_why() {
     drop(serve);
     pool.finish();
 }
+
+const VAULT: &str = r#"
+services:
+  far:
+    image: keel.local/hello
+    secrets: [ key ]
+    deploy: { placement: { constraints: [ "node.labels.zone == b" ] } }
+  near:
+    image: keel.local/hello
+    secrets: [ own ]
+    deploy: { placement: { constraints: [ "node.labels.zone != b" ] } }
+secrets:
+  key: { file: ./key }
+  own: { file: ./own }
+"#;
+
+/// What a container reads at a path of its own.
+fn within(container: &Value, path: &str) -> String {
+    fs::read_to_string(format!("/proc/{}/root{path}", container["pid"])).unwrap_or_default()
+}
+
+/// What is kept of configs and secrets on a host.
+fn contents(host: &Host) -> Vec<String> {
+    let folder = fs::read_dir(host.root().join("secrets")).into_iter().flatten().flatten();
+    folder.map(|entry| fs::read_to_string(entry.path()).unwrap()).collect()
+}
+
+#[test]
+fn a_secret_reaches_the_node_that_runs_a_task_with_it_and_stays_in_memory_there() {
+    let pool = Pool::new();
+    for (file, text) in [("compose.yaml", VAULT), ("key", "open sesame"), ("own", "my own")] {
+        pool.controller.write(&format!("stacks/vault/{file}"), text);
+    }
+    let serve = pool.serve();
+    pool.until_running("vault-near-1");
+    let token = pool.token(&["--label", "zone=b"]);
+    let words = ["--join", "10.77.0.1:7443", "--token", &token, "--name", "shed"];
+    let agent = Agent::start(&pool.shed, &words);
+    let far = pool.until_running("vault-far-1");
+    assert_eq!(within(&far, "/run/secrets/key"), "open sesame", "{}", agent.said());
+    assert_eq!(contents(&pool.shed), ["open sesame"], "and nothing of other services");
+    let at = pool.shed.root().join("secrets").canonicalize().unwrap();
+    let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(&at).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&kind.stdout).trim(), "tmpfs", "{}", at.display());
+
+    drop(agent);
+    pool.shed.reboot();
+    assert_eq!(contents(&pool.shed), [""; 0]);
+    let agent = Agent::start(&pool.shed, &[]);
+    let again = || pool.running("vault-far-1").filter(|row| row["pid"] != far["pid"]);
+    let again = until("it runs again", again, || pool.controller.overview() + &agent.said());
+    assert_eq!(within(&again, "/run/secrets/key"), "open sesame", "after a reboot");
+
+    let without: String = VAULT.replace("secrets: [ key ]\n", "\n");
+    pool.controller.write("stacks/vault/compose.yaml", &without);
+    let gone = || contents(&pool.shed).is_empty().then_some(());
+    until("the secret leaves the node", gone, || format!("{:?}", contents(&pool.shed)));
+    for stack in ["web", "vault"] {
+        pool.controller.keel(&["down", "-v", stack]).ok();
+    }
+    drop((agent, serve));
+    pool.finish();
+}

@@ -5,7 +5,6 @@ mod support;
 
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 use support::{Host, signal, until};
 
 const STACK: &str = "services:
@@ -112,40 +111,6 @@ fn a_killed_shim_costs_only_supervision_and_is_replaced() {
     host.finish();
 }
 
-/// All that a reboot takes away: processes, links, tables, cgroups, sockets. The records then say
-/// another boot.
-fn reboot(host: &Host) {
-    let root = host.root().to_string_lossy().into_owned();
-    let pids: Vec<_> = host.ps().iter().filter_map(|row| row["pid"].as_u64()).collect();
-    let pids: String = pids.iter().map(|pid| format!(" {pid}")).collect();
-    // Whoever watches goes before what is watched: a machine that goes down is nobody's kill.
-    let script = format!(
-        "for p in $(grep -l -a -s -F '{root}' /proc/[0-9]*/cmdline | cut -d/ -f3); do \
-           tr '\\0' ' ' </proc/$p/cmdline 2>/dev/null | grep -q keel && kill -9 $p 2>/dev/null; done; \
-         for p in{pids}; do kill -9 $p 2>/dev/null; done; true"
-    );
-    Command::new("sh").args(["-c", &script]).status().expect("sh runs");
-    let gone = || host.leftovers().iter().all(|line| !line.starts_with("process")).then_some(());
-    until("no process is left", gone, || host.leftovers().join("\n"));
-    host.sh("for l in $(ip -o link | grep -o 'kl[0-9a-f-]*' | sort -u); do ip link del $l; done; nft flush ruleset");
-    for cgroup in host.cgroups() {
-        Command::new("find")
-            .args([&cgroup, "-depth", "-type", "d", "-delete"])
-            .status()
-            .expect("find runs");
-    }
-    fs::remove_dir_all(host.root().join("run")).ok();
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let entries = |folder: &str| fs::read_dir(host.root().join(folder)).unwrap().flatten();
-    let of_tasks = entries("tasks").flat_map(|task| ["state", "work"].map(|n| task.path().join(n)));
-    for path in of_tasks.chain(entries("networks").map(|network| network.path())) {
-        if let Ok(text) = fs::read_to_string(&path) {
-            fs::write(&path, text.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"))
-                .unwrap();
-        }
-    }
-}
-
 #[test]
 fn after_a_reboot_everything_starts_again_without_registry_or_source() {
     let mut host = Host::new();
@@ -155,7 +120,7 @@ fn after_a_reboot_everything_starts_again_without_registry_or_source() {
     host.until_well("life-asker-1");
     host.keel(&["stop", "life-asker-1"]).ok();
     serve.kill();
-    reboot(&host);
+    host.reboot();
     host.stop_registry();
     fs::remove_dir_all(host.path("life")).unwrap();
     fs::create_dir(host.path("empty")).unwrap();

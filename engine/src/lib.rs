@@ -116,6 +116,12 @@ pub trait Engine: Send + Sync {
     async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept>;
     /// What takes up how much room. Slow: it looks at every file of tasks and volumes.
     async fn usage(&self) -> Result<Usage>;
+    /// The content or tree that it has under this digest, to be handed on to another node. Only the controller's
+    /// own node is asked: the wire has no such question, so that no node ever gives a secret back.
+    async fn handed(&self, digest: &Digest) -> Result<Option<Assignment>> {
+        let _ = digest;
+        Ok(None)
+    }
     /// Hints that something changed; may skip some, and then says so ([`Event::Missed`]).
     fn events(&self) -> BoxStream<'static, Event>;
     /// What a person does with one task: logs, exec, attach, a signal. The stream speaks

@@ -6,7 +6,10 @@
 //! - The digest is over names, content, links and who may execute; a link is what it points to. It is part of
 //!   what tasks mean, so its form never changes.
 
+mod on_disk;
 mod told;
+
+pub use on_disk::{digest_at, tree_at};
 
 use crate::{Digest, digest_of};
 use std::collections::{BTreeMap, BTreeSet};

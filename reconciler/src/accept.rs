@@ -108,7 +108,7 @@ async fn store(
     if standing != Match::Identical {
         if standing == Match::Different {
             let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
-            desk.fleet().assign_everywhere(&contents).await.map_err(RefreshError::Contents)?;
+            desk.fleet().keep(&contents).await.map_err(RefreshError::Contents)?;
             let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
             let arrival = Arrival { revision, load, ..coming.arrival.clone() };
             records.put_arrival(&desired.stack, &arrival).await?;
@@ -121,8 +121,8 @@ async fn store(
     Ok(kept)
 }
 
-/// Nodes have the files of the revision before tasks that mount them. Those that are there already cost
-/// nothing; those that were lost there come again, since each start does this once for each stack.
+/// The controller's own node has the files of the revision before any task that mounts them. Those that are there
+/// already cost nothing; those that were lost there come again, since each start does this once for each stack.
 async fn hand_over_files(
     stack: &LoadedStack,
     coming: &IncomingSource<'_>,
@@ -133,7 +133,7 @@ async fn hand_over_files(
     let failed = |error| EngineError::failed("cannot read files of the revision", error);
     let wishes = trees.map_err(failed).map_err(RefreshError::Contents)?.into_iter();
     let wishes: Vec<_> = wishes.map(Assignment::Tree).collect();
-    desk.fleet().assign_everywhere(&wishes).await.map_err(RefreshError::Contents)
+    desk.fleet().keep(&wishes).await.map_err(RefreshError::Contents)
 }
 
 /// How what was desired stands to what comes.

@@ -380,6 +380,9 @@ pub struct StackPlan {
     pub change: Option<StackChange>,
     /// Verdicts in the plan's order.
     pub verdicts: Vec<VerdictRow>,
+    /// What does not reach across the nodes that its tasks are or would be on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
 }
 
 /// One verdict.

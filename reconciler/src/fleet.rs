@@ -6,6 +6,7 @@
 //! - A wish goes to the node that it names, and to no other.
 
 mod member;
+mod provision;
 mod roll;
 
 use futures_util::future::join_all;
@@ -17,6 +18,7 @@ use keel_engine::{
 };
 use keel_plan::pool::Pool;
 use member::Member;
+pub use provision::needs;
 use roll::{Members, Roll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -236,24 +238,6 @@ impl Fleet {
         }
     }
 
-    /// The same wishes for every node that speaks.
-    pub async fn assign_everywhere(&self, wishes: &[Assignment]) -> Result<()> {
-        if wishes.is_empty() {
-            return Ok(());
-        }
-        let speaking = self.speaking();
-        let hands = speaking.iter().map(|(name, node)| async move {
-            match node.engine.assign(wishes).await {
-                // One that has fallen silent since keeps nobody else from going on.
-                Err(_) if *name != self.home && node.answer(name, Depth::State).await.is_err() => {
-                    Ok(())
-                }
-                other => other,
-            }
-        });
-        join_all(hands).await.into_iter().collect()
-    }
-
     /// Takes away what nothing needs, on each of these nodes; under turns, where they are held.
     pub async fn sweep(
         &self,
@@ -268,6 +252,7 @@ impl Fleet {
                 Some(turn) => node.engine.sweep_under(turn.lease(), sweep).await?,
                 None => node.engine.sweep(sweep).await?,
             };
+            node.was_swept();
             Ok((name.clone(), swept))
         });
         join_all(sweeps).await.into_iter().collect()

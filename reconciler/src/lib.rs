@@ -13,7 +13,6 @@ pub mod advice;
 pub mod allowed;
 pub mod ask;
 mod cause;
-mod checkout_tree;
 pub mod clock;
 pub mod config;
 mod controller;

@@ -3,7 +3,7 @@
 
 use crate::clock::milliseconds;
 use crate::desk::Desk;
-use crate::fleet::Turns;
+use crate::fleet::{self, Turns};
 use crate::history::Note;
 use crate::operation::OperationState;
 use crate::outcome::note_of;
@@ -102,7 +102,7 @@ async fn passed(stack: &StackName, asked: &Asked, desk: &Arc<Desk>) -> Result<Pa
     desk.routing(|routing| routing.expect(stack, &plan));
     let wishes: Vec<Wish> = plan.wishes().cloned().collect();
     desk.note_needed(&wishes).await?; // edge: disk
-    let refused = desk.fleet().assign_under(&held.0, &wishes).await.err(); // edge: nodes
+    let refused = desk.send(stack, &nodes, &held.0, &wishes).await.err(); // edge: nodes
     debug!(
         tasks = plan.entries.len(),
         assigned = wishes.len(),
@@ -191,6 +191,19 @@ impl Desk {
         }
     }
 
+    /// Tells the nodes, which have been handed before what their tasks name. A task that lacks some of it says so,
+    /// and is told all the same.
+    async fn send(
+        &self,
+        stack: &StackName,
+        nodes: &Nodes,
+        turns: &Turns,
+        wishes: &[Wish],
+    ) -> Result<(), EngineError> {
+        let provided = self.fleet().provide(turns, &fleet::needs(stack, nodes, wishes)).await;
+        provided.and(self.fleet().assign_under(turns, wishes).await)
+    }
+
     /// Records what the pass came to, and what was said by what failed.
     async fn chronicle(
         self: &Arc<Self>,
@@ -271,7 +284,7 @@ impl Desk {
         turns: &Turns,
     ) -> Result<Passed, PassError> {
         let wishes: Vec<Wish> = plan.wishes().cloned().collect();
-        let refused = self.fleet().assign_under(turns, &wishes).await.err();
+        let refused = self.send(stack, &nodes, turns, &wishes).await.err();
         if !wishes.is_empty() {
             let mut note = note_of(&plan, refused.as_ref(), None, self.now());
             if refused.is_none() {

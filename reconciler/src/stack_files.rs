@@ -1,10 +1,10 @@
 //! Where a stack's files are, and what of them may be read.
 
-use crate::checkout_tree;
 use crate::lfs;
 use crate::places::{Base, MOST_OF_A_CONTENT, MOST_OF_A_TEXT, Place};
 use crate::source::inventory::Submodules;
-use keel_engine::{Digest, Tree};
+use keel_engine::Digest;
+use keel_engine::tree::{self, Tree};
 use keel_plan::lower::{Lack, Sources};
 use keel_spec::files::tidy;
 use keel_spec::{Files, Kind, Project};
@@ -196,7 +196,7 @@ impl Sources for StackFiles {
 
     fn tracked(&self, in_repo: &Path) -> Option<Digest> {
         let Self::Checkout { root, .. } = self else { return None };
-        checkout_tree::digest(&root.join(in_repo)).ok()
+        tree::digest_at(&root.join(in_repo)).ok()
     }
 
     fn linked(&self, in_repo: &Path) -> Option<Digest> {
@@ -204,7 +204,7 @@ impl Sources for StackFiles {
         let path = root.join(in_repo);
         let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
         let end = self.resolved(&path).filter(|_| is_link)?;
-        checkout_tree::digest(&root.join(end)).ok()
+        tree::digest_at(&root.join(end)).ok()
     }
 
     fn lacks(&self, path: &Path) -> Option<Lack> {
@@ -258,7 +258,7 @@ impl StackFiles {
             let end = self.resolved(&path).map(|end| root.join(end));
             end.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, path.display().to_string()))
         };
-        paths.iter().map(|(digest, path)| checkout_tree::files(*digest, end(path)?)).collect()
+        paths.iter().map(|(digest, path)| tree::tree_at(*digest, end(path)?)).collect()
     }
 
     /// Where in the checkout a path leads, also where its end is not there.

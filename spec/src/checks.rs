@@ -1,6 +1,7 @@
 //! What must hold between the parts of a stack: references, names, cycles. Services that a
 //! profile switches off are not looked at.
 
+mod across_nodes;
 mod before_deploy;
 mod scheduling;
 mod unrun;
@@ -29,6 +30,7 @@ pub(crate) fn check(stack: &Stack, model: &Item, problems: &Problems) {
     check.cycles();
     before_deploy::check(stack, problems);
     scheduling::check(stack, problems);
+    across_nodes::check(stack, problems);
     unrun::check(stack, model, problems);
 }
 

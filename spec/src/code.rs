@@ -116,6 +116,7 @@ codes! {
     FolderForFile "W0313",
     NoEffect "N0101",
     More "N0102",
+    WithinNode "N0103",
 }
 
 /// A code's section of `codes.md`.

@@ -64,6 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         ended = until_told() => return ended.map(|()| Exit::Done),
     };
     keep_controller(&layout, &at.controller)?;
+    keep_contents_in_memory(&layout)?;
     let engine = engine(context, &layout, Driving::ForLife).await?;
     context.screen.say(&format!("serving {} as node {}", at.controller, membership.node()));
     context.screen.paragraph("Ctrl-C stops the agent and leaves the containers running\n");
@@ -109,6 +110,14 @@ fn controller(args: &Args, layout: &Layout) -> Result<String> {
         Failure::usage("this machine has not joined a pool yet").hint(
             "run `keel token create` on the controller; it prints the command for this machine",
         )
+    })
+}
+
+/// What the controller sends of configs and secrets is never on this machine's disk.
+fn keep_contents_in_memory(layout: &Layout) -> Result<()> {
+    keel_embedded::keep_in_memory(layout).map_err(|error| {
+        let folder = layout.secrets_in_memory();
+        Failure::caused(format!("cannot keep secrets in memory, at `{}`", folder.display()), &error)
     })
 }
 

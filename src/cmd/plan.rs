@@ -98,6 +98,9 @@ fn text(report: &PlanReport) -> String {
             let (subject, width) = (subject(row, several), width.unwrap_or(0));
             text.push_str(&format!("  {subject:width$}  {}\n", line(&row.text)));
         }
+        for note in &stack.notes {
+            text.push_str(&format!("  note: {}\n", line(note)));
+        }
     }
     text
 }
@@ -143,12 +146,19 @@ mod tests {
             row(None, Some("network hello_default"), "create: it does not exist"),
             row(Some("web.1"), None, "start: not running"),
         ];
-        let stack =
-            StackPlan { stack: "hello".into(), revision: "3f9c2a1".into(), change: None, verdicts };
+        let notes = vec!["ports of web are published on node here only".to_owned()];
+        let stack = StackPlan {
+            stack: "hello".into(),
+            revision: "3f9c2a1".into(),
+            change: None,
+            verdicts,
+            notes,
+        };
         insta::assert_snapshot!(text(&PlanReport { version: 1, stacks: vec![stack], previews: vec![] }), @r"
         hello at 3f9c2a1
           network hello_default  create: it does not exist
           web.1                  start: not running
+          note: ports of web are published on node here only
         ");
     }
 }

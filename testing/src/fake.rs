@@ -621,6 +621,12 @@ impl Engine for Fake {
         })
     }
 
+    async fn handed(&self, digest: &Digest) -> Result<Option<Assignment>> {
+        let inner = self.inner();
+        let content = inner.contents.get(digest).map(|(content, _)| content.clone());
+        Ok(content.map(Assignment::Content))
+    }
+
     fn events(&self) -> BoxStream<'static, Event> {
         let (sender, receiver): (_, UnboundedReceiver<Event>) = unbounded();
         self.inner().listeners.push(sender);

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod git;
 pub mod hostile;
 pub mod raw_git;
+pub mod reboot;
 pub mod receiver;
 pub mod scripted;
 
@@ -426,6 +427,8 @@ impl Host {
         );
         left.extend(self.cgroups().into_iter().map(|path| format!("cgroup: {path}")));
         left.extend(self.late().exists().then(|| format!("late: {}", self.late().display())));
+        let secrets = self.secrets();
+        left.extend(secrets.exists().then(|| format!("secrets: {}", secrets.display())));
         left
     }
 
@@ -437,6 +440,11 @@ impl Host {
     /// Where records are kept that the root's disk does not take.
     pub fn late(&self) -> PathBuf {
         Path::new("/run/keel-late").join(self.key())
+    }
+
+    /// Where secrets are on a node of another's controller.
+    pub fn secrets(&self) -> PathBuf {
+        Path::new("/run/keel-secrets").join(self.key())
     }
 
     /// The cgroups of this host's root.

@@ -1,8 +1,10 @@
 //! [`Embedded`]: the contract on this machine. Each method's work is in a file of its own.
 
+use crate::blocking::failed;
 use crate::desk::Desk;
 use crate::images::Images;
 use crate::resolver::keeper::NameKeeper;
+use crate::root::contents;
 use crate::session::open::Sessions;
 use crate::session::waiting::Waiting;
 use crate::task::adopt::adopt_all;
@@ -21,8 +23,8 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Lease, Observation, Open, Result, Sweep,
-    Swept, Usage,
+    Assignment, Depth, Digest, Duplex, Engine, EngineError, Event, Lease, Observation, Open,
+    Result, Sweep, Swept, Usage,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -160,6 +162,13 @@ impl Engine for Embedded {
 
     async fn usage(&self) -> Result<Usage> {
         sweeping::usage(&self.desk).await
+    }
+
+    async fn handed(&self, digest: &Digest) -> Result<Option<Assignment>> {
+        let (layout, digest) = (self.desk.layout.clone(), *digest);
+        blocking::run(move || contents::handed(&layout, &digest))
+            .await
+            .map_err(failed("cannot read content"))
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

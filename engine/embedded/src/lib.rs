@@ -25,6 +25,7 @@ mod volumes;
 
 pub use embedded::Embedded;
 pub use options::Options;
+pub use root::contents::keep_in_memory;
 pub use root::layout::{Layout, TaskDir};
 pub use root::lease::{RootLease, Turn};
 pub use root::lock::{Holder, LockError, RootLock};

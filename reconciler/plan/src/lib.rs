@@ -31,6 +31,7 @@ pub mod text;
 pub mod verdict;
 pub mod why;
 
+mod apart;
 mod asks;
 mod condition;
 mod draft;
@@ -94,6 +95,16 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         }
     }
     finish(&facts, draft, &mut memory)
+}
+
+/// What of a stack does not reach across the nodes that it is or would be on.
+#[must_use]
+pub fn out_of_reach(inputs: &Inputs<'_>) -> Vec<status::Note> {
+    if inputs.nodes.reports.len() < 2 {
+        return vec![];
+    }
+    let inputs = &with_pin(inputs);
+    apart::apart(&Facts::new(inputs, inputs.standing, planned(inputs, inputs.standing)))
 }
 
 /// What was asked of single tasks, and nothing else: what is remembered of rollouts stays as it is.

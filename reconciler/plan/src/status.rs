@@ -5,6 +5,7 @@ mod note;
 pub use note::Note;
 
 use crate::Inputs;
+use crate::apart::apart;
 use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::desired::Held;
 use crate::facts::{self, Facts, Occupants, Want};
@@ -258,6 +259,7 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
     notes.extend(not_begun(facts));
     notes.extend(held(facts));
     notes.extend(images(facts));
+    notes.extend(apart(facts));
     notes
 }
 

@@ -2,7 +2,8 @@
 
 use crate::clock::Clock;
 use crate::refusal::with_causes;
-use keel_engine::{Depth, Engine, EngineError, NodeName, NodeReport, Observation, Result};
+use keel_engine::{Depth, Digest, Engine, EngineError, NodeName, NodeReport, Observation, Result};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub(super) struct Member {
     pub(super) number: u64,
     pub(super) engine: Arc<dyn Engine>,
     memory: Mutex<Memory>,
+    /// Contents and files that it was handed, as long as this engine speaks for it.
+    handed: Mutex<BTreeSet<Digest>>,
 }
 
 #[derive(Clone, Default)]
@@ -38,13 +41,37 @@ impl Member {
     pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { number, engine, memory: Mutex::default() }
+        Self { number, engine, memory: Mutex::default(), handed: Mutex::default() }
     }
 
     /// The same node with another engine, which has not been asked yet.
     pub(super) fn with_engine(&self, engine: Arc<dyn Engine>) -> Self {
         let memory = Memory { last: self.memory().last.clone(), silent: None };
         Self { memory: Mutex::new(memory), ..Self::new(engine) }
+    }
+
+    fn handed(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which of these it has not been handed.
+    pub(super) fn lacks(&self, contents: &BTreeSet<Digest>) -> Vec<Digest> {
+        contents.difference(&self.handed()).copied().collect()
+    }
+
+    /// It was handed this.
+    pub(super) fn has(&self, content: Digest) {
+        self.handed().insert(content);
+    }
+
+    /// It may have lost these.
+    pub(super) fn lost(&self, contents: &BTreeSet<Digest>) {
+        self.handed().retain(|digest| !contents.contains(digest));
+    }
+
+    /// It may have lost anything.
+    pub(super) fn was_swept(&self) {
+        self.handed().clear();
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

@@ -115,7 +115,7 @@ impl Controller {
         Ok(stack)
     }
 
-    /// Gives content to the nodes, checked against its digest.
+    /// Gives content to the controller's own node, checked against its digest.
     pub(crate) async fn hand_over(
         &self,
         contents: BTreeMap<keel_engine::Digest, String>,
@@ -132,7 +132,7 @@ impl Controller {
             }
         });
         let wishes = decoded.collect::<Result<Vec<_>, _>>()?;
-        Ok(self.fleet().assign_everywhere(&wishes).await?)
+        Ok(self.fleet().keep(&wishes).await?)
     }
 
     /// Passes until only final holds remain, or the health time is over.

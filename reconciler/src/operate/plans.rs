@@ -70,7 +70,8 @@ pub(super) fn stack_plan(inputs: &Inputs<'_>) -> StackPlan {
     let plan = keel_plan::plan(inputs);
     let verdicts = text::rows(&plan).into_iter().map(shown).collect();
     let (stack, revision) = (inputs.stack.to_string(), plan.revision);
-    StackPlan { stack, revision, change: None, verdicts }
+    let notes = text::of_notes(&keel_plan::out_of_reach(inputs));
+    StackPlan { stack, revision, change: None, verdicts, notes }
 }
 
 fn shown(row: text::PlanRow) -> VerdictRow {

@@ -298,7 +298,7 @@ fn stays(stack: &StackName, stored: Option<&Desired>) -> StackPlan {
     };
     let revision = stored.map(|stored| stored.revision.clone()).unwrap_or_default();
     let stack = stack.to_string();
-    StackPlan { stack, revision, change: None, verdicts: vec![verdict] }
+    StackPlan { stack, revision, change: None, verdicts: vec![verdict], notes: vec![] }
 }
 
 #[cfg(test)]

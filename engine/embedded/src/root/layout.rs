@@ -19,6 +19,9 @@ pub const DEFAULT_ROOT: &str = "/var/lib/keel";
 /// Below it each root has a folder, by its key, with what its disk does not take.
 const LATE: &str = "/run/keel-late";
 
+/// Below it each root has a folder, by its key, with the contents that a controller elsewhere hands it.
+const SECRETS: &str = "/run/keel-secrets";
+
 /// What no other user has a business in. `data` and `repos` are not among them: people put files there.
 const CLOSED: [&str; 9] = [
     "tasks", "images", "volumes", "networks", "secrets", "trees", "programs", "records", "sources",
@@ -134,6 +137,12 @@ impl Layout {
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets")
+    }
+
+    /// Where they are instead on a node of another machine's controller.
+    #[must_use]
+    pub fn secrets_in_memory(&self) -> PathBuf {
+        Path::new(SECRETS).join(&self.key)
     }
 
     /// Files of revisions by digest ([`crate::root::trees`]).

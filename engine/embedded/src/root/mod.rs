@@ -1,5 +1,6 @@
 //! The folder that everything is in: where things lie, who may drive it, what it takes and what it has room for.
 
+pub mod contents;
 pub(crate) mod disk;
 pub(crate) mod ended;
 mod endpoint;

@@ -6,6 +6,7 @@
 
 use crate::desk::Desk;
 use crate::network::stored;
+use crate::root::contents;
 use crate::task::processes::end_processes;
 use crate::task::records::{self, Records};
 use crate::task::step_error::{StepError, Stepped};
@@ -43,5 +44,9 @@ fn forget_task(desk: &Desk, records: &Records) -> Stepped<()> {
         stored::left(layout, &attachment.network)?;
     }
     records::remove(layout, &wish.id)?;
+    let others = desk.view.records()?;
+    let others = others.iter().filter(|other| other.wish.id != wish.id);
+    let wishes = others.flat_map(|other| [Some(&other.wish), other.following.as_ref()]);
+    contents::forget(layout, &wish.spec, wishes.flatten().map(|wish| &*wish.spec));
     Ok(())
 }

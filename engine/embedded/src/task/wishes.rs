@@ -2,6 +2,7 @@
 
 use crate::blocking::{self, failed};
 use crate::desk::Desk;
+use crate::root::contents;
 use crate::task::drivers::Drivers;
 use crate::task::processes::nudge;
 use crate::task::records::{self, Taken};
@@ -56,12 +57,9 @@ impl Wishes {
     }
 
     async fn take_content(&self, content: Content) -> Result<()> {
-        let folder = self.desk.layout.secrets();
-        let path = folder.join(content.digest.hex());
+        let layout = self.desk.layout.clone();
         blocking::run(move || {
-            if !folder.is_dir() {
-                keel_durable::make_folder(&folder, 0o700)?;
-            }
+            let path = contents::folder(&layout)?.join(content.digest.hex());
             if path.exists() {
                 // Young again: a task that names it is on its way.
                 return fs::File::open(&path)?.set_modified(std::time::SystemTime::now());

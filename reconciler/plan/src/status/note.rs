@@ -6,6 +6,7 @@ use crate::why::{Activity, Ending, FailureCause};
 use keel_engine::{Failure, NodeName, Slot};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing to know of a stack. [`crate::text::of_note`] has its words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +118,20 @@ pub enum Note {
         /// Which, with its location.
         owner: String,
     },
+    /// Its services are on several nodes, and a name resolves to tasks on the same node only.
+    NamesApart {
+        /// The network that they share.
+        network: String,
+        /// The nodes of each service.
+        services: BTreeMap<String, BTreeSet<NodeName>>,
+    },
+    /// A service publishes ports on the nodes that run it only.
+    PortsApart {
+        /// Which.
+        service: String,
+        /// Those nodes.
+        nodes: BTreeSet<NodeName>,
+    },
     /// The disk takes no records.
     Unrecorded,
 }
@@ -145,7 +160,7 @@ impl Note {
                 _ => 3,
             },
             Self::Stopped { .. } => 3,
-            Self::TakenOver { .. } => 4,
+            Self::TakenOver { .. } | Self::NamesApart { .. } | Self::PortsApart { .. } => 4,
             Self::SourceGone { .. } | Self::Unrecorded => 5,
         }
     }

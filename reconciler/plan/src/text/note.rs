@@ -4,6 +4,8 @@ use super::why::{after_colon, of_ending, of_failure};
 use super::{of_activity, of_hold};
 use crate::facts::short;
 use crate::status::Note;
+use keel_engine::NodeName;
+use std::collections::BTreeSet;
 
 /// One line.
 #[must_use]
@@ -43,11 +45,30 @@ pub fn of_note(note: &Note) -> String {
         Note::Stopped { slot } => format!("{} was stopped by a person", short(slot)),
         Note::TakenOver { from } => format!("taken over from {from}"),
         Note::SourceGone { owner } => format!("{owner} is no longer configured"),
+        Note::NamesApart { network, services } => {
+            let place = |(service, on): (&String, &BTreeSet<NodeName>)| match on.len() {
+                1 => format!("{service} (node {})", listed(on)),
+                _ => format!("{service} (nodes {})", listed(on)),
+            };
+            let places: Vec<_> = services.iter().map(place).collect();
+            format!(
+                "names on network {network} resolve to tasks on the same node only: {}",
+                places.join(", ")
+            )
+        }
+        Note::PortsApart { service, nodes } => {
+            let node = if nodes.len() == 1 { "node" } else { "nodes" };
+            format!("ports of {service} are published on {node} {} only", listed(nodes))
+        }
         Note::Unrecorded => "the disk takes no records: what was decided since then is kept in \
                              memory, and is forgotten if the machine restarts before the disk \
                              takes them"
             .into(),
     }
+}
+
+fn listed(nodes: &BTreeSet<NodeName>) -> String {
+    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A line each.

@@ -1,6 +1,7 @@
 //! The planner, tried against a simulated node. Every plan that a test makes is checked.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod apart;
 mod before_deploy;
 mod drift;
 mod gate;

@@ -1,9 +1,9 @@
-//! What a checkout holds at a path: its digest, and the files as nodes are handed them.
+//! A tree of files on disk that never change: its digest, and the files as nodes are handed them.
 //!
-//! A checkout never changes, so a file is read when a node takes it: nothing is held in memory meanwhile.
+//! A file is read when a node takes it: nothing is held in memory meanwhile.
 
-use keel_engine::Digest;
-use keel_engine::tree::{self, EntryKind, Files, Tree, TreeEntry};
+use super::{EntryKind, Files, Tree, TreeEntry, digest_by, link_digest};
+use crate::Digest;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -11,23 +11,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Of content and modes of a file, or of all below a folder. A link is what it points to.
-pub(crate) fn digest(path: &Path) -> io::Result<Digest> {
+pub fn digest_at(path: &Path) -> io::Result<Digest> {
     if path.symlink_metadata()?.is_symlink() {
-        return Ok(tree::link_digest(&path.read_link()?));
+        return Ok(link_digest(&path.read_link()?));
     }
-    let checkout = Checkout(path.to_owned());
-    tree::digest_by(&entries(path)?, |below| Ok(Digest::of_reader(checkout.file(below)?)?.0))
+    let folder = Folder(path.to_owned());
+    digest_by(&entries(path)?, |below| Ok(Digest::of_reader(folder.file(below)?)?.0))
 }
 
 /// The files at a path, which is no link, of this digest.
-pub(crate) fn files(digest: Digest, path: PathBuf) -> io::Result<Tree> {
+pub fn tree_at(digest: Digest, path: PathBuf) -> io::Result<Tree> {
     let entries = entries(&path)?;
-    Tree::new(digest, entries, Arc::new(Checkout(path))).map_err(io::Error::other)
+    Tree::new(digest, entries, Arc::new(Folder(path))).map_err(io::Error::other)
 }
 
-struct Checkout(PathBuf);
+struct Folder(PathBuf);
 
-impl Checkout {
+impl Folder {
     fn at(&self, below: &Path) -> PathBuf {
         if below.as_os_str().is_empty() { self.0.clone() } else { self.0.join(below) }
     }
@@ -37,7 +37,7 @@ impl Checkout {
     }
 }
 
-impl Files for Checkout {
+impl Files for Folder {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(self.at(path))
     }
@@ -100,7 +100,11 @@ mod tests {
             ("current/page", "7d7c56af5160aa3c66657f3da451d8be6b342f8232f925779b2dd77f6535fa0a"),
         ];
         for (path, known) in known {
-            assert_eq!(digest(&at(path)).unwrap().to_string(), format!("sha256:{known}"), "{path}");
+            assert_eq!(
+                digest_at(&at(path)).unwrap().to_string(),
+                format!("sha256:{known}"),
+                "{path}"
+            );
         }
     }
 }
