@@ -1,6 +1,7 @@
 //! Output of tasks as it comes: of one as `docker logs` shows it, of several each line with its
 //! container's name, as docker compose does.
 
+mod hints;
 mod position;
 
 use crate::connect::{Connection, unasked};
@@ -9,8 +10,10 @@ use crate::failure::{Failure, Result};
 use crate::show::ago;
 use crate::show::screen::Colour;
 use crate::subject;
-use futures_util::StreamExt;
-use keel_api::shapes::TaskRef;
+use futures_util::{FutureExt, StreamExt};
+use hints::Strangers;
+use keel_api::client::Lines;
+use keel_api::shapes::{Hint, TaskRef};
 use keel_api::{Client, ClientError};
 use keel_engine::frames::Frame;
 use keel_engine::{Duplex, LogOptions, Open, Phase, Place, TaskId};
@@ -31,6 +34,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(200);
 /// Streams of whoever went away end soon.
 const RELEASE: Duration = Duration::from_secs(2);
+/// Hints come in bursts: a task that starts changes several times.
+const BURST: Duration = Duration::from_millis(100);
 /// How long somebody may be away who restarts.
 const AWAY: Duration = Duration::from_secs(60);
 /// Between two tries to find somebody.
@@ -178,11 +183,17 @@ impl<'a> Follower<'a> {
             Err(error) if is_lost(&error) => return Ok(Pause::Lost),
             hints => hints?,
         };
+        let mut strangers = Strangers::default();
         loop {
+            // Those that came until now are answered by one question.
+            while let Some(Some(hint)) = hints.next().now_or_never() {
+                let _ = hint.map(|hint| strangers.may_concern(&hint));
+            }
             let tasks = match meant(&client, words).await {
                 Err(error) if is_lost(&error) => return Ok(Pause::Lost),
                 tasks => tasks?,
             };
+            strangers.learn(&tasks);
             match self.open(&tasks).await {
                 Err(error) if is_lost(&error) => return Ok(Pause::Lost),
                 // It went away just now.
@@ -200,9 +211,11 @@ impl<'a> Follower<'a> {
                 continue;
             }
             tokio::select! {
-                hint = hints.next() => if hint.is_none() && client.info().await.is_err() {
-                    return Ok(Pause::Lost);
-                },
+                heard = next_of(&mut hints, &mut strangers) => {
+                    if !heard && client.info().await.is_err() {
+                        return Ok(Pause::Lost);
+                    }
+                }
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 more = self.print_always() => more?,
             }
@@ -293,6 +306,18 @@ impl<'a> Follower<'a> {
             }
         }
     }
+}
+
+/// Waits for a hint that may be about what is followed, and for the burst that it is part of; `false`: no more
+/// will come.
+async fn next_of(hints: &mut Lines<Hint>, strangers: &mut Strangers) -> bool {
+    while let Some(hint) = hints.next().await {
+        if hint.is_ok_and(|hint| strangers.may_concern(&hint)) {
+            tokio::time::sleep(BURST).await;
+            return true;
+        }
+    }
+    false
 }
 
 /// Nobody is there any more, or is not keel.

@@ -190,7 +190,8 @@ fn aligned(mut coming: Desired, before: &Desired) -> Desired {
 /// A stack left the source. One that a person holds off stays until they let go.
 pub(crate) async fn retire(stack: &StackName, desk: &Desk) -> Result<(), RefreshError> {
     let records = desk.records();
-    let policy = records.desired(stack).await?.map(|desired| desired.policy).unwrap_or_default();
+    let policy =
+        records.desired(stack).await?.map(|desired| desired.policy.clone()).unwrap_or_default();
     let go = |standing: &mut Standing| {
         let goes = policy.prune && standing.suspended.is_none();
         if goes {

@@ -8,6 +8,7 @@ use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::config::SourceConfig;
 use crate::event_routing::EventRouting;
+use crate::examined::ExaminedStacks;
 use crate::fleet::Fleet;
 use crate::notices::telling::Notifier;
 use crate::operation::Operation;
@@ -15,12 +16,12 @@ use crate::queue::Queue;
 use crate::record::{RecordError, Records};
 use crate::rows::ClearedRow;
 use crate::settings::Settings;
-use crate::source::Source;
+use crate::source::{Source, Sources};
 use crate::store::{FileStore, Keep};
 use keel_engine::StackName;
 use keel_plan::desired::Owner;
 use keel_plan::standing::{Standing, Taken};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -39,10 +40,8 @@ pub struct Desk {
     room: tokio::sync::Notify,
     notes: Mutex<Notes>,
     notifier: Notifier,
+    examined: tokio::sync::Mutex<ExaminedStacks>,
 }
-
-/// Sources by name.
-pub(crate) type Sources = BTreeMap<String, Arc<Source>>;
 
 /// What speeds things up, and can be lost at any time.
 #[derive(Default)]
@@ -82,6 +81,7 @@ impl Desk {
             room: tokio::sync::Notify::new(),
             notes: Mutex::default(),
             notifier: Notifier::default(),
+            examined: tokio::sync::Mutex::default(),
             settings,
         })
     }
@@ -142,6 +142,11 @@ impl Desk {
         more.insert(name, source);
         *all = Arc::new(more);
         true
+    }
+
+    /// How every stack was when it was examined last.
+    pub(crate) async fn examined(&self) -> tokio::sync::MutexGuard<'_, ExaminedStacks> {
+        self.examined.lock().await
     }
 
     /// What people and forges are told.
@@ -251,6 +256,11 @@ impl Desk {
             Some(failed) => drop(unwritten.insert(stack.clone(), failed)),
             None => drop(unwritten.remove(stack)),
         }
+    }
+
+    /// Every stack of which the last pass failed so.
+    pub(crate) fn all_unwritten(&self) -> BTreeSet<StackName> {
+        self.notes().unwritten.keys().cloned().collect()
     }
 
     pub(crate) fn unwritten(&self, stack: &StackName) -> Option<Operation> {

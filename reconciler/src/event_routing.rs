@@ -14,6 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(crate) struct EventRouting {
     stacks: BTreeMap<StackName, Interest>,
+    /// The stack of each task: an event costs the same, however many stacks there are.
+    owners: BTreeMap<TaskId, StackName>,
+    /// The stacks of each network and volume, by full name.
+    sharing: BTreeMap<String, BTreeSet<StackName>>,
+    /// Those with something under way, held or failed.
+    waiting: BTreeSet<StackName>,
 }
 
 #[derive(Debug, Default)]
@@ -28,50 +34,84 @@ struct Interest {
 impl EventRouting {
     /// Its plan is about to be sent: events of what it asks for may come before anybody looks again.
     pub fn expect(&mut self, stack: &StackName, plan: &Plan) {
-        let concern = self.stacks.entry(stack.clone()).or_default();
-        concern.tasks.extend(plan.wishes().filter_map(|wish| match &wish.what {
-            Assignment::Task(task) => Some(task.id.clone()),
-            _ => None,
-        }));
-        concern.resources =
-            plan.entries.iter().filter_map(|entry| resource(&entry.subject)).collect();
-        concern.waits |= !is_at_rest(plan);
+        let mut concern = self.take(stack);
+        concern.expect(plan);
+        self.put(stack, concern);
     }
 
     /// What a pass saw and came to.
     pub fn learn(&mut self, stack: &StackName, seen: &Nodes, plan: &Plan, refused: bool) {
-        let mine = seen.tasks_of(stack).map(|(_, task)| task);
-        let concern = self.stacks.entry(stack.clone()).or_default();
-        concern.tasks = mine.map(|task| task.id.clone()).collect();
-        concern.waits = false;
-        self.expect(stack, plan);
-        if let Some(concern) = self.stacks.get_mut(stack) {
-            concern.waits |= refused;
-        }
+        self.forget(stack);
+        let tasks = seen.tasks_of(stack).map(|(_, task)| task.id.clone()).collect();
+        let mut concern = Interest { tasks, waits: refused, ..Interest::default() };
+        concern.expect(plan);
+        self.put(stack, concern);
     }
 
     /// Nothing is left of it.
     pub fn forget(&mut self, stack: &StackName) {
-        self.stacks.remove(stack);
+        self.take(stack);
+    }
+
+    /// How many stacks wait for something, of how many.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.waiting.len(), self.stacks.len())
     }
 
     /// Whom an event is about; `None`: it may be about any.
     pub fn of(&self, event: &Event) -> Option<BTreeSet<StackName>> {
-        let own = |concern: &Interest| match event {
-            Event::Task(task) => concern.tasks.contains(task),
-            Event::Resource(name) => concern.resources.contains(name),
-            _ => false,
-        };
-        let owned = match event {
-            Event::Task(_) => self.stacks.values().any(own),
-            Event::Image(_) | Event::Resource(_) => false,
+        // What is nobody's may hold what somebody waits for: a port, a name.
+        match event {
+            Event::Task(task) => Some(match self.owners.get(task) {
+                Some(owner) => [owner.clone()].into(),
+                None => self.waiting.clone(),
+            }),
+            Event::Image(_) => Some(self.waiting.clone()),
+            Event::Resource(name) => {
+                let own = self.sharing.get(name).into_iter().flatten();
+                Some(own.chain(&self.waiting).cloned().collect())
+            }
             // Also what a later node may tell of.
-            _ => return None,
-        };
-        // A task of nobody's may hold what somebody waits for: a port, a name.
-        let concerned = |concern: &Interest| own(concern) || (concern.waits && !owned);
-        let all = self.stacks.iter().filter(|(_, concern)| concerned(concern));
-        Some(all.map(|(stack, _)| stack.clone()).collect())
+            _ => None,
+        }
+    }
+
+    /// A stack's concern, which is no longer known.
+    fn take(&mut self, stack: &StackName) -> Interest {
+        let concern = self.stacks.remove(stack).unwrap_or_default();
+        for task in &concern.tasks {
+            self.owners.remove(task);
+        }
+        for name in &concern.resources {
+            let sharing = self.sharing.get_mut(name);
+            if sharing.is_some_and(|all| all.remove(stack) && all.is_empty()) {
+                self.sharing.remove(name);
+            }
+        }
+        self.waiting.remove(stack);
+        concern
+    }
+
+    fn put(&mut self, stack: &StackName, concern: Interest) {
+        self.owners.extend(concern.tasks.iter().map(|task| (task.clone(), stack.clone())));
+        for name in &concern.resources {
+            self.sharing.entry(name.clone()).or_default().insert(stack.clone());
+        }
+        if concern.waits {
+            self.waiting.insert(stack.clone());
+        }
+        self.stacks.insert(stack.clone(), concern);
+    }
+}
+
+impl Interest {
+    fn expect(&mut self, plan: &Plan) {
+        self.tasks.extend(plan.wishes().filter_map(|wish| match &wish.what {
+            Assignment::Task(task) => Some(task.id.clone()),
+            _ => None,
+        }));
+        self.resources = plan.entries.iter().filter_map(|entry| resource(&entry.subject)).collect();
+        self.waits |= !is_at_rest(plan);
     }
 }
 
@@ -101,11 +141,11 @@ mod tests {
             resources: [network.to_owned()].into(),
             waits,
         };
-        let stacks = [
-            (stack("rests"), concern('a', "rests_default", false)),
-            (stack("waits"), concern('b', "waits_default", true)),
-        ];
-        let concerns = EventRouting { stacks: stacks.into() };
+        let mut concerns = EventRouting::default();
+        concerns.put(&stack("gone"), concern('c', "rests_default", true));
+        concerns.put(&stack("rests"), concern('a', "rests_default", false));
+        concerns.put(&stack("waits"), concern('b', "waits_default", true));
+        concerns.forget(&stack("gone"));
         let cases = [
             (Event::Task(id('a')), Some("rests")),
             (Event::Task(id('b')), Some("waits")),
@@ -121,5 +161,6 @@ mod tests {
                 .map(|stacks| stacks.iter().map(StackName::as_str).collect::<Vec<_>>().join(" "));
             assert_eq!(heard.as_deref(), expected, "{event:?}");
         }
+        assert_eq!(concerns.waiting(), (1, 2));
     }
 }

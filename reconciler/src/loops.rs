@@ -23,6 +23,10 @@ use tokio::task::JoinSet;
 const RETRY: Duration = Duration::from_secs(5);
 /// Between two close looks for drift.
 const DRIFT: Duration = Duration::from_secs(30);
+/// Fewer stacks that are under way hold up no look for drift.
+const MANY: usize = 20;
+/// So many looks for drift in a row may be left out.
+const MOST_LEFT_OUT: u32 = 3;
 /// Events come in bursts: a task that starts changes several times.
 const BURST: Duration = Duration::from_millis(50);
 
@@ -141,8 +145,14 @@ async fn hint_all(controller: &Controller) {
 async fn look_for_drift(controller: Controller) {
     let mut ticks = tokio::time::interval(DRIFT);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut left_out = 0;
     loop {
         ticks.tick().await;
+        if gives_way(controller.routing(|routing| routing.waiting()), left_out) {
+            left_out += 1;
+            continue;
+        }
+        left_out = 0;
         controller.records().settle().await;
         // What cannot be looked at now is looked at with the next tick.
         for stack in drift::differing(&controller).await.unwrap_or_default() {
@@ -150,5 +160,33 @@ async fn look_for_drift(controller: Controller) {
         }
         let _ = controller.rejoin_oneoffs().await;
         controller.notifier().wake();
+    }
+}
+
+/// Whether a look for drift gives way to what is under way: a look costs as much as there is, and while most
+/// of it is being started nearly nothing of it can have drifted. Never so often in a row that drift
+/// stays unseen for more than two minutes.
+fn gives_way((waiting, all): (usize, usize), left_out: u32) -> bool {
+    waiting >= MANY && 2 * waiting > all && left_out < MOST_LEFT_OUT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_for_drift_give_way_to_many_starts_for_two_minutes_at_most() {
+        let cases = [
+            ((0, 500), 0, false),
+            ((9, 9), 0, false), // Few cost little.
+            ((250, 500), 0, false),
+            ((251, 500), 0, true),
+            ((500, 500), 2, true),
+            ((500, 500), 3, false),
+        ];
+        for (stacks, left_out, expected) in cases {
+            assert_eq!(gives_way(stacks, left_out), expected, "{stacks:?} {left_out}");
+        }
+        assert!(DRIFT * (MOST_LEFT_OUT + 1) <= Duration::from_secs(120));
     }
 }

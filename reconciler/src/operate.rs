@@ -16,10 +16,12 @@ mod rollback;
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;
+mod status_news;
 mod sync;
 mod tasks;
 mod trouble;
 mod usage;
 mod volumes;
 
-pub(crate) use status::Examined;
+pub(crate) use status::Scope;
+pub use status_news::StatusNews;

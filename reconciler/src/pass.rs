@@ -142,7 +142,7 @@ impl Desk {
 
     /// The nodes that may have anything of a stack, and the desk's own.
     async fn nodes_of(&self, stack: &StackName) -> Result<BTreeSet<NodeName>, RecordError> {
-        let placed = self.records().standing(stack).await?.placed;
+        let placed = self.records().standing(stack).await?.placed.clone();
         let of = |labels: &BTreeMap<String, String>| {
             labels.get(PROJECT).is_some_and(|project| project == stack.as_str())
         };
@@ -170,7 +170,7 @@ impl Desk {
             let (standing, revision) = self.records().standing_at(stack).await?;
             let inputs = Inputs {
                 stack,
-                desired: desired.as_ref(),
+                desired: desired.as_deref(),
                 owner: desired.as_ref().map(|desired| &desired.owner),
                 standing: &standing,
                 nodes,
@@ -183,9 +183,9 @@ impl Desk {
             if !told.is_subset(needed) {
                 return Ok(Placed::Beyond(told));
             }
-            let same = plan.standing == standing;
+            let same = plan.standing == *standing;
             if same || self.records().put_standing(stack, &plan.standing, revision).await? {
-                let owner = desired.map(|desired| desired.owner);
+                let owner = desired.map(|desired| desired.owner.clone());
                 return Ok(Placed::Planned(Box::new(plan), owner));
             }
         }

@@ -6,17 +6,22 @@
 //! - No record holds the content of a secret or config.
 
 mod decoded;
+mod of_stack;
 mod source_problem;
+mod touched;
 mod trouble;
 
 pub use source_problem::SourceProblem;
 pub use trouble::SourceTrouble;
+
+pub(crate) use of_stack::StackRecords;
 
 use crate::ask::WarningRow;
 use crate::history::{Arrival, History, Note};
 use crate::operation::{Operation, OperationState};
 use crate::store::{Keep, Store, StoreError};
 use decoded::Decoded;
+
 use keel_engine::{Digest, StackName};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::drift::Seen;
@@ -24,9 +29,10 @@ use keel_plan::retention::Images;
 use keel_plan::standing::Standing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
+use touched::Touched;
 
 /// Revisions of a stack that were good, and can be come back to: the present one and three more.
 const GOOD: usize = 4;
@@ -134,18 +140,50 @@ pub struct Records {
     store: Arc<dyn Store>,
     /// Counts what this process has changed.
     changes: watch::Sender<u64>,
+    touched: Touched,
     decoded: Decoded,
 }
 
 impl Records {
     /// Records in this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, changes: watch::Sender::new(0), decoded: Decoded::default() }
+        Self {
+            store,
+            changes: watch::Sender::new(0),
+            touched: Touched::default(),
+            decoded: Decoded::default(),
+        }
     }
 
     /// Tells that a record was changed; several changes may be told as one.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// The stacks of which this process changed a record after so many changes of such, and how many there
+    /// were by now.
+    pub(crate) fn touched_since(&self, count: u64) -> (u64, BTreeSet<StackName>) {
+        self.touched.since(count)
+    }
+
+    /// All records that tell how a stack is.
+    pub(crate) async fn of_stack(&self, stack: &StackName) -> Result<StackRecords> {
+        Ok(StackRecords {
+            desired: self.desired(stack).await?,
+            standing: self.standing(stack).await?,
+            operation: self.operation(stack).await?,
+            seen: self.seen(stack).await?,
+        })
+    }
+
+    /// Whether anything is recorded of a stack.
+    pub(crate) async fn knows(&self, stack: &StackName) -> Result<bool> {
+        Ok(!self.store.keys(&key(stack, "")).await?.is_empty())
+    }
+
+    /// Whether anything at all waits in memory for the disk.
+    pub(crate) async fn are_late(&self) -> bool {
+        self.store.is_late("").await
     }
 
     /// Whether something of a stack waits in memory for the disk.
@@ -175,19 +213,20 @@ impl Records {
         if let Some(read) = read {
             self.decoded.put(key, put, Arc::new(read));
         }
+        self.touched.note(key);
         self.changes.send_modify(|count| *count += 1);
         Ok(put)
     }
 
-    async fn read<T>(&self, key: &str) -> Result<Option<(T, u64)>>
+    /// A record, whole; its default where there is none.
+    async fn read<T>(&self, key: &str) -> Result<Arc<T>>
     where
-        T: DeserializeOwned + Clone + Send + Sync + 'static,
+        T: DeserializeOwned + Default + Send + Sync + 'static,
     {
-        let shared = self.shared::<T>(key).await?;
-        Ok(shared.map(|(value, revision)| (T::clone(&value), revision)))
+        Ok(self.shared(key).await?.map(|(value, _)| value).unwrap_or_default())
     }
 
-    /// The same for whoever only looks at it.
+    /// A record and its revision. Nobody copies it for looking at it.
     async fn shared<T>(&self, key: &str) -> Result<Option<(Arc<T>, u64)>>
     where
         T: DeserializeOwned + Send + Sync + 'static,
@@ -228,11 +267,11 @@ impl Records {
         T: DeserializeOwned + Serialize + Default + Clone + PartialEq + Send + Sync + 'static,
     {
         loop {
-            let (before, revision) = self.read::<T>(key).await?.unwrap_or_default();
-            let mut value = before.clone();
+            let (before, revision) = self.shared::<T>(key).await?.unwrap_or_default();
+            let mut value = T::clone(&before);
             let given = change(&mut value);
             // Nothing and the default read alike: what was forgotten is not brought back by a look.
-            if value == before {
+            if value == *before {
                 return Ok((given, value));
             }
             match self.put(key, &value, revision, keep).await {
@@ -253,8 +292,8 @@ impl Records {
     }
 
     /// What a stack shall be, as stored last.
-    pub async fn desired(&self, stack: &StackName) -> Result<Option<Desired>> {
-        Ok(self.read(&key(stack, "desired")).await?.map(|(desired, _)| desired))
+    pub async fn desired(&self, stack: &StackName) -> Result<Option<Arc<Desired>>> {
+        Ok(self.shared(&key(stack, "desired")).await?.map(|(desired, _)| desired))
     }
 
     /// At which of the store's revisions that was put; 0: nothing is stored.
@@ -266,10 +305,10 @@ impl Records {
     pub async fn put_desired(&self, desired: &Desired) -> Result<bool> {
         let key = key(&desired.stack, "desired");
         loop {
-            let before = self.read::<Desired>(&key).await;
+            let before = self.shared::<Desired>(&key).await;
             // A record that this version cannot read is replaced: what it should be is at hand.
             let revision = match before {
-                Ok(Some((before, _))) if before == *desired => return Ok(false),
+                Ok(Some((before, _))) if *before == *desired => return Ok(false),
                 Ok(Some((_, revision))) => revision,
                 Ok(None) => 0,
                 Err(RecordError::Form { .. }) => {
@@ -286,19 +325,18 @@ impl Records {
     }
 
     /// A stack's memory.
-    pub async fn standing(&self, stack: &StackName) -> Result<Standing> {
+    pub async fn standing(&self, stack: &StackName) -> Result<Arc<Standing>> {
         Ok(self.standing_at(stack).await?.0)
     }
 
     /// Whether a stack is on its way out.
     pub async fn is_removed(&self, stack: &StackName) -> Result<bool> {
-        let standing = self.shared::<Standing>(&key(stack, "standing")).await?;
-        Ok(standing.is_some_and(|(standing, _)| standing.removed.is_some()))
+        Ok(self.standing(stack).await?.removed.is_some())
     }
 
     /// A stack's memory, and the revision to put it back at.
-    pub async fn standing_at(&self, stack: &StackName) -> Result<(Standing, u64)> {
-        Ok(self.read(&key(stack, "standing")).await?.unwrap_or_default())
+    pub async fn standing_at(&self, stack: &StackName) -> Result<(Arc<Standing>, u64)> {
+        Ok(self.shared(&key(stack, "standing")).await?.unwrap_or_default())
     }
 
     /// Puts a stack's memory back; says `false` when somebody was faster and it has to be thought
@@ -318,8 +356,8 @@ impl Records {
     }
 
     /// Revisions of a stack that were good, oldest first.
-    pub async fn good(&self, stack: &StackName) -> Result<Vec<Good>> {
-        Ok(self.read(&key(stack, "good")).await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn good(&self, stack: &StackName) -> Result<Arc<Vec<Good>>> {
+        self.read(&key(stack, "good")).await
     }
 
     /// One more that was good, and is the newest now.
@@ -343,13 +381,13 @@ impl Records {
     }
 
     /// How the last pass ended.
-    pub async fn operation(&self, stack: &StackName) -> Result<Option<Operation>> {
-        Ok(self.read(&key(stack, "operation")).await?.map(|(value, _)| value))
+    pub async fn operation(&self, stack: &StackName) -> Result<Option<Arc<Operation>>> {
+        Ok(self.shared(&key(stack, "operation")).await?.map(|(operation, _)| operation))
     }
 
     /// How what a stack shall be came here last.
-    pub async fn arrival(&self, stack: &StackName) -> Result<Arrival> {
-        Ok(self.read(&key(stack, "arrival")).await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn arrival(&self, stack: &StackName) -> Result<Arc<Arrival>> {
+        self.read(&key(stack, "arrival")).await
     }
 
     /// Remembers that, before it is stored.
@@ -387,7 +425,7 @@ impl Records {
             number = self.update("numbers/history", |last: &mut u64| *last += 1).await?.1;
             let arrival = self.arrival(stack).await?;
             if arrival.revision == note.entry.revision {
-                note = note.with_arrival(arrival);
+                note = note.with_arrival(Arrival::clone(&arrival));
             }
         }
         let add = |history: &mut History| history.note(&note, number);
@@ -406,13 +444,13 @@ impl Records {
     }
 
     /// A stack's past.
-    pub async fn history(&self, stack: &StackName) -> Result<History> {
-        Ok(self.read(&key(stack, "history")).await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn history(&self, stack: &StackName) -> Result<Arc<History>> {
+        self.read(&key(stack, "history")).await
     }
 
     /// Differences that are known of a stack.
-    pub async fn seen(&self, stack: &StackName) -> Result<Seen> {
-        Ok(self.read(&key(stack, "findings")).await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn seen(&self, stack: &StackName) -> Result<Arc<Seen>> {
+        self.read(&key(stack, "findings")).await
     }
 
     /// Remembers differences of a stack.
@@ -422,8 +460,8 @@ impl Records {
     }
 
     /// Differences that are known and no stack's.
-    pub async fn seen_of_node(&self) -> Result<Seen> {
-        Ok(self.read("findings").await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn seen_of_node(&self) -> Result<Arc<Seen>> {
+        self.read("findings").await
     }
 
     /// Remembers them.
@@ -432,8 +470,8 @@ impl Records {
     }
 
     /// What is remembered of images.
-    pub async fn images(&self) -> Result<Images> {
-        Ok(self.read("images").await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn images(&self) -> Result<Arc<Images>> {
+        self.read("images").await
     }
 
     /// Changes what is remembered of images.
@@ -442,9 +480,8 @@ impl Records {
     }
 
     /// What a source said last.
-    pub async fn source(&self, name: &str) -> Result<SourceRecord> {
-        let key = format!("sources/{name}");
-        Ok(self.read(&key).await?.map(|(value, _)| value).unwrap_or_default())
+    pub async fn source(&self, name: &str) -> Result<Arc<SourceRecord>> {
+        self.read(&format!("sources/{name}")).await
     }
 
     /// Changes what a source said.
@@ -461,8 +498,8 @@ impl Records {
     where
         T: DeserializeOwned + Default + Clone + Send + Sync + 'static,
     {
-        match self.read(TOLD).await {
-            Ok(told) => Ok(told.map(|(told, _)| told).unwrap_or_default()),
+        match self.read::<T>(TOLD).await {
+            Ok(told) => Ok(T::clone(&told)),
             // Whatever is wrong is told once more.
             Err(RecordError::Form { .. }) => Ok(T::default()),
             Err(error) => Err(error),
@@ -478,9 +515,10 @@ impl Records {
 
     /// Nothing of a stack is remembered any more.
     pub async fn forget(&self, stack: &StackName) -> Result<()> {
-        for key in self.store.keys(&format!("stacks/{stack}/")).await? {
-            self.store.delete(&key).await?;
+        for one in self.store.keys(&key(stack, "")).await? {
+            self.store.delete(&one).await?;
         }
+        self.touched.note(&key(stack, ""));
         self.changes.send_modify(|count| *count += 1);
         Ok(())
     }

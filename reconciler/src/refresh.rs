@@ -107,14 +107,14 @@ struct Fetched {
     snapshot: Arc<Snapshot>,
     stacks: Vec<LoadedStack>,
     fetched: Duration,
-    before: SourceRecord,
+    before: Arc<SourceRecord>,
 }
 
 /// What a source says, judged as a whole.
 struct JudgedSource {
     snapshot: Arc<Snapshot>,
     stacks: Vec<LoadedStack>,
-    before: SourceRecord,
+    before: Arc<SourceRecord>,
     revision: String,
     commit: Option<Commit>,
     arrival: Arrival,

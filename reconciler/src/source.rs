@@ -87,6 +87,9 @@ enum Kind {
     Directory(Directory),
 }
 
+/// Sources by name.
+pub(crate) type Sources = BTreeMap<String, Arc<Source>>;
+
 /// One source of the configuration.
 pub(crate) struct Source {
     kind: Kind,

@@ -6,14 +6,15 @@
 //! - A source whose refresh takes long keeps its checkouts this time.
 
 use crate::desk::Desk;
-use crate::record::RecordError;
+use crate::record::{Good, RecordError};
 use crate::refusal::with_causes;
 use crate::rows::{ClearedRow, UsageRow};
 use crate::source::checkout;
 use futures_util::StreamExt;
-use keel_engine::{Assignment, Depth, Digest, EngineError, Event, NodeName, Presence, Wish};
+use keel_engine::{Assignment, Depth, EngineError, Event, NodeName, Presence, Wish};
 use keel_plan::desired::{Desired, Owner};
 use keel_plan::retention::{DAY, Decisions, Images, Reach, Revision, decide_for, is_full};
+use keel_plan::standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -45,6 +46,26 @@ pub(crate) enum RoomError {
     Engine(#[from] EngineError),
     #[error("cannot remove old checkouts")]
     Checkouts(#[from] io::Error),
+}
+
+/// What is remembered of a stack's revisions.
+pub(crate) struct KeptRevisions {
+    desired: Option<Arc<Desired>>,
+    standing: Arc<Standing>,
+    good: Arc<Vec<Good>>,
+}
+
+impl KeptRevisions {
+    /// Each of them, with what its images mean.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Revision<'_>> {
+        let standing = &self.standing;
+        let desired = self.desired.as_deref().map(|desired| (desired, &standing.pins));
+        let good = standing.good_desired.as_deref().map(|good| (good, &standing.good_images));
+        let pinned = standing.pinned.as_deref().map(|pinned| (&pinned.desired, &pinned.images));
+        let earlier = self.good.iter().map(|good| (&good.desired, &good.images));
+        let all = desired.into_iter().chain(good).chain(pinned).chain(earlier);
+        all.map(|(desired, images)| Revision { desired, images })
+    }
 }
 
 /// A source that is not being refreshed, and will not be meanwhile.
@@ -177,24 +198,19 @@ impl Desk {
         let kept = self.revisions().await?;
         let nodes = self.fleet().observe(Depth::State).await?;
         let images = self.records().images().await?;
-        let revisions = kept.iter().map(|(desired, images)| Revision { desired, images });
-        let revisions: Vec<_> = revisions.collect();
+        let revisions: Vec<_> = kept.iter().flat_map(KeptRevisions::all).collect();
         Ok(decide_for(&nodes, &revisions, &images, reach, self.now()))
     }
 
-    /// Every revision that runs, may run or may be come back to, with what its images mean.
-    pub(crate) async fn revisions(
-        &self,
-    ) -> Result<Vec<(Desired, BTreeMap<String, Digest>)>, RecordError> {
+    /// Every revision that runs, may run or may be come back to, by stack.
+    pub(crate) async fn revisions(&self) -> Result<Vec<KeptRevisions>, RecordError> {
         let mut all = Vec::new();
         for stack in self.records().stacks().await? {
-            let standing = self.records().standing(&stack).await?;
-            let desired = self.records().desired(&stack).await?;
-            all.extend(desired.map(|desired| (desired, standing.pins)));
-            all.extend(standing.good_desired.map(|good| (*good, standing.good_images)));
-            all.extend(standing.pinned.map(|pinned| (pinned.desired, pinned.images)));
-            let good = self.records().good(&stack).await?;
-            all.extend(good.into_iter().map(|good| (good.desired, good.images)));
+            all.push(KeptRevisions {
+                desired: self.records().desired(&stack).await?,
+                standing: self.records().standing(&stack).await?,
+                good: self.records().good(&stack).await?,
+            });
         }
         Ok(all)
     }

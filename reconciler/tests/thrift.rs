@@ -4,12 +4,12 @@
 mod support;
 
 use keel_engine::fields::Field;
-use keel_engine::{FieldPath, Finding, FindingSubject, Value};
+use keel_engine::{FieldPath, Finding, FindingSubject, Health, Value};
 use keel_reconciler::Controller;
 use keel_reconciler::config::{Follow, From, GitConfig, SourceConfig};
 use keel_reconciler::operation::OperationState;
 use keel_reconciler::rows::{HistoryRow, SyncAsk};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -374,5 +374,74 @@ async fn a_record_that_somebody_else_takes_away_is_seen_to_be_gone() {
     assert!(!history(&controller, "a").await.is_empty());
     std::fs::remove_file(world.path("root/records/stacks/a/history.json")).unwrap();
     until("its history is empty", || async { history(&controller, "a").await.is_empty() }).await;
+    controller.stop().await;
+}
+
+/// The stacks that were examined again since the look of this number.
+async fn examined(controller: &Controller, look: &mut u64, complete: bool) -> Vec<String> {
+    let news = controller.status_news(look, complete, &BTreeSet::new()).await.unwrap();
+    let stacks: BTreeSet<_> = news.stacks.iter().map(|row| row.stack.clone()).collect();
+    let with_containers: BTreeSet<_> = news.containers.iter().map(|row| &row.stack).collect();
+    assert!(with_containers.iter().all(|stack| stacks.contains(*stack)), "{news:#?}");
+    stacks.into_iter().collect()
+}
+
+/// Who tells people what changes, line by line, examines what was touched, however many stacks there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_stacks_that_were_touched_are_examined_again() {
+    let (world, repo) = (World::new(), Repo::new());
+    let controller = ten(&world, &repo).await;
+    let mut look = 0;
+    assert_eq!(examined(&controller, &mut look, true).await.len(), 10);
+    for complete in [false, true, false] {
+        let again = examined(&controller, &mut look, complete).await;
+        assert_eq!(again, [""; 0], "nothing happened ({complete})");
+    }
+
+    let (task, before) = (world.task("s3-web-1").await, look);
+    world.fake.set_health(&task.id, Health::Unhealthy);
+    until("it is seen not to be well", || async {
+        let mut from = before;
+        examined(&controller, &mut from, false).await == ["s3"]
+    })
+    .await;
+
+    // A commit beside the stacks is what they are at, and nothing else of them is made anew.
+    repo.write("README.md", "nothing\n");
+    let commit = repo.push();
+    until_at(&controller, &commit).await;
+    let news = controller.status_news(&mut look, false, &BTreeSet::new()).await.unwrap();
+    assert!(news.stacks.iter().all(|row| row.revision == commit), "{:#?}", news.stacks);
+    assert_eq!(news.stacks.len(), 10);
+    controller.stop().await;
+}
+
+/// A record that another process takes away is in no hint of this one: a complete look sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_change_is_seen_by_a_complete_look() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.write(&format!("stacks/{name}/compose.yaml"), WEB);
+    }
+    let controller = world.serve_folder("stacks").await;
+    until_settled(&controller, 2).await;
+    for name in ["a", "b"] {
+        until_good(&world, name, "\"hash\"").await;
+    }
+    let mut look = 0;
+    assert_eq!(examined(&controller, &mut look, true).await, ["a", "b"]);
+    std::fs::remove_file(world.path("root/records/stacks/a/operation.json")).unwrap();
+    until("a is examined again", || async {
+        let mut from = look;
+        examined(&controller, &mut from, true).await == ["a"]
+    })
+    .await;
+    std::fs::remove_dir_all(world.path("root/records/stacks/b")).unwrap();
+    until("b is gone", || async {
+        let mut from = look;
+        let news = controller.status_news(&mut from, true, &BTreeSet::new()).await.unwrap();
+        news.gone == ["b"]
+    })
+    .await;
     controller.stop().await;
 }

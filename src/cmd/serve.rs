@@ -21,8 +21,8 @@ use futures_util::{FutureExt, StreamExt};
 use keel_api::{Api, Served, router};
 use keel_embedded::Layout;
 use keel_embedded::layout::DEFAULT_ROOT;
-use keel_reconciler::Controller;
-use keel_reconciler::rows::PsAsk;
+use keel_reconciler::{Controller, StatusNews};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use watch::{Seen, Watch};
@@ -94,10 +94,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 /// Tells what changes, line by line, until it is dropped.
 async fn tell(controller: &Controller, context: &Context) -> Result<()> {
     let mut hints = controller.stirs();
-    let mut watch = Watch::default();
+    let (mut watch, mut last) = (Watch::default(), 0);
+    let mut complete = tokio::time::Instant::now();
     loop {
         let began = tokio::time::Instant::now();
-        for line in watch.look(&look(controller).await?) {
+        let is_due = began >= complete;
+        if is_due {
+            complete = began + QUIET;
+        }
+        let seen = look(controller, &mut last, is_due, &watch.waits_for()).await?;
+        for line in watch.look(&seen) {
             context.screen.tell(&line);
         }
         // However many stacks there are, most of the time is the passes'.
@@ -108,11 +114,19 @@ async fn tell(controller: &Controller, context: &Context) -> Result<()> {
     }
 }
 
-async fn look(controller: &Controller) -> Result<Seen> {
-    let stacks = controller.status(&[]).await?;
-    let containers = controller.ps(PsAsk { all: true, ..PsAsk::default() }).await?;
+/// What is new since the look of this number; `complete`: also what no hint tells of.
+async fn look(
+    controller: &Controller,
+    last: &mut u64,
+    complete: bool,
+    waiting: &BTreeSet<String>,
+) -> Result<Seen> {
+    let nobody = BTreeSet::new();
+    let always = if complete { waiting } else { &nobody };
+    let news = controller.status_news(last, complete, always).await?;
+    let StatusNews { stacks, gone, containers } = news;
     let (sources, cleared) = (controller.sources().await, controller.cleared());
-    Ok(Seen { stacks, containers, sources, cleared, now: ago::now() })
+    Ok(Seen { stacks, gone, containers, sources, cleared, now: ago::now() })
 }
 
 async fn farewell(controller: &Controller, context: &Context, layout: &Layout) {

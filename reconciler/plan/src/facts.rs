@@ -32,8 +32,6 @@ pub(crate) struct Facts<'a> {
     /// Tasks made since then are part of what is being rolled out.
     pub since: Option<u64>,
     pub slots: BTreeMap<Slot, Occupants<'a>>,
-    /// Names of containers that are not of this stack's slots.
-    pub names_of_others: BTreeMap<&'a str, &'a ObservedTask>,
     /// Slots of global services that nodes have and should not, each with why.
     pub leaving: BTreeMap<Slot, Refusal>,
     /// Whether slots could be on several nodes.
@@ -62,7 +60,6 @@ impl<'a> Facts<'a> {
                 false => bad.since,
             })),
             slots: BTreeMap::new(),
-            names_of_others: names_of_others(inputs),
             leaving: BTreeMap::new(),
             has_choice: false,
             stale_networks: BTreeSet::new(),
@@ -104,6 +101,16 @@ impl<'a> Facts<'a> {
     /// The node that has a task of this stack.
     pub fn node_of(&self, task: &TaskId) -> Option<&'a NodeName> {
         self.homes.get(task).copied()
+    }
+
+    /// The first task of this name that is not of this stack's slots.
+    pub fn other_named(&self, name: &str) -> Option<&'a ObservedTask> {
+        let own = self.inputs.stack;
+        let is_other = |task: &&ObservedTask| {
+            task.spec.container_name == name
+                && task.place.slot().is_none_or(|slot| slot.stack != *own)
+        };
+        self.inputs.nodes.all_tasks().find(is_other)
     }
 
     /// The slots of a service, by name.
@@ -429,17 +436,6 @@ fn homes<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a TaskId, &'a NodeName> {
     let seen = inputs.nodes.seen();
     seen.flat_map(|(node, seen)| seen.tasks_of(inputs.stack).map(move |(_, task)| (&task.id, node)))
         .collect()
-}
-
-/// Of several of one name the first is meant.
-fn names_of_others<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a str, &'a ObservedTask> {
-    let is_ours =
-        |task: &ObservedTask| task.place.slot().is_some_and(|slot| slot.stack == *inputs.stack);
-    let mut names = BTreeMap::new();
-    for task in inputs.nodes.all_tasks().filter(|task| !is_ours(task)) {
-        names.entry(task.spec.container_name.as_str()).or_insert(task);
-    }
-    names
 }
 
 /// Whether a revision that failed gives way to another.

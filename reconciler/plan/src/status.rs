@@ -77,20 +77,31 @@ pub struct Status {
 #[must_use]
 pub fn status(inputs: &Inputs<'_>) -> Status {
     let facts = Facts::new(inputs, inputs.standing, inputs.desired);
-    // How it is, is said of what is planned towards: after a failure, what was good before it.
-    let followed = crate::with_pin(inputs);
-    let planned = crate::planned(&followed, inputs.standing);
     let mut notes = notes(&facts);
     notes.sort_by_cached_key(|note| (note.rank(), of_note(note)));
     let sync = sync(&facts);
     Status {
         sync,
-        health: health(&Facts::new(&followed, inputs.standing, planned)),
+        health: health_of_planned(&facts),
         notes,
         taken_from: taken(&facts).map(|taken| taken.from.clone()),
         services: services(&facts),
         drift: drift(inputs),
         revision: revision(&facts, sync),
+    }
+}
+
+/// How it is, is said of what is planned towards: after a failure, what was good before it.
+fn health_of_planned(facts: &Facts<'_>) -> Health {
+    let followed = crate::with_pin(facts.inputs);
+    let planned = crate::planned(&followed, facts.standing);
+    let is_revision = match (planned, facts.desired) {
+        (Some(planned), Some(revision)) => std::ptr::eq(planned, revision),
+        (planned, revision) => planned.is_none() && revision.is_none(),
+    };
+    match is_revision {
+        true => health(facts),
+        false => health(&Facts::new(&followed, facts.standing, planned)),
     }
 }
 

@@ -263,7 +263,7 @@ pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Opti
 /// A name that another stack's container has, or one of `run`: whoever names it means that one.
 fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let name = &want.spec.container_name;
-    let other = *facts.names_of_others.get(name.as_str())?;
+    let other = facts.other_named(name)?;
     draft.wake(facts.now().saturating_add(AGAIN));
     let by = other.place.slot().map(|slot| slot.stack.clone());
     Some(Hold::Failed { cause: FailureCause::NameTaken { name: name.clone(), by } })

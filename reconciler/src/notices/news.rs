@@ -8,12 +8,14 @@ use super::drifted::Found;
 use super::judge::{KnownStack, of_source};
 use crate::ask::Refusal;
 use crate::controller::Controller;
-use crate::operate::Examined;
+use crate::examined::ExaminedStack;
+use crate::operate::Scope;
 use crate::record::SourceRecord;
 use keel_engine::StackName;
 use keel_plan::desired::DriftPolicy;
 use keel_plan::drift::{DriftRow, SeenRow};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Controller {
     pub(super) async fn look_for_news(&self) -> Result<Looked, Refusal> {
@@ -21,39 +23,42 @@ impl Controller {
         let mut sources = BTreeMap::new();
         for (name, source) in self.configured().iter() {
             let mut record = self.records().source(name).await?;
-            record.trouble = source.unwritten().or(record.trouble);
+            if let Some(unwritten) = source.unwritten() {
+                Arc::make_mut(&mut record).trouble = Some(unwritten);
+            }
             let seen = of_source(name, &record, source.poll());
             looked.subjects.insert(Subject::Source(name.clone()), seen);
             sources.insert(name.clone(), record);
         }
-        for examined in self.examine(&[]).await? {
-            self.look_at(&examined, &sources, &mut looked);
+        let examined = self.examine_all(Scope::Complete).await?;
+        for examined in examined.all() {
+            self.look_at(examined, &sources, &mut looked);
         }
         Ok(looked)
     }
 
     fn look_at(
         &self,
-        examined: &Examined,
-        sources: &BTreeMap<String, SourceRecord>,
+        examined: &ExaminedStack,
+        sources: &BTreeMap<String, Arc<SourceRecord>>,
         looked: &mut Looked,
     ) {
-        let Examined { row, desired, standing, operation, seen } = examined;
+        let ExaminedStack { row, records, operation, .. } = examined;
         let Ok(stack) = StackName::new(row.stack.as_str()) else { return };
         let operation = operation.clone().unwrap_or_default();
-        let none = SourceRecord::default();
+        let none = Arc::default();
         let source = sources.get(&row.source).unwrap_or(&none);
         let known = KnownStack {
             stack: &stack,
             row,
-            desired: desired.as_ref(),
-            standing,
+            desired: records.desired.as_deref(),
+            standing: &records.standing,
             operation: &operation,
             source,
             host: &self.settings().host,
         };
         looked.subjects.insert(Subject::Stack(row.stack.clone()), known.seen());
-        let found = seen.values().map(found).collect();
+        let found = records.seen.values().map(found).collect();
         looked.drift.insert(row.stack.clone(), (row.source.clone(), found));
         let asked = self.settings().destinations.iter();
         let mut asked = asked.filter_map(|one| match &one.wants {

@@ -43,7 +43,7 @@ impl Controller {
         let known = self.records().stacks().await?;
         let seen = self.records().seen_of_node().await?;
         let report = report_of_nodes(nodes, &known, &seen, self.now());
-        if report.seen != seen {
+        if report.seen != *seen {
             self.records().put_seen_of_node(&report.seen).await?;
         }
         Ok(report.rows)
@@ -59,7 +59,7 @@ impl Controller {
         let standing = self.records().standing(stack).await?;
         let inputs = Inputs {
             stack,
-            desired: desired.as_ref(),
+            desired: desired.as_deref(),
             owner: desired.as_ref().map(|desired| &desired.owner),
             standing: &standing,
             nodes,
@@ -67,8 +67,11 @@ impl Controller {
             asked: Asked::default(),
             now: self.now(),
         };
-        let report = report(&inputs, &self.records().seen(stack).await?);
-        self.records().put_seen(stack, &report.seen).await?;
+        let seen = self.records().seen(stack).await?;
+        let report = report(&inputs, &seen);
+        if report.seen != *seen {
+            self.records().put_seen(stack, &report.seen).await?;
+        }
         Ok(report.rows)
     }
 }

@@ -12,8 +12,8 @@ impl Controller {
     pub async fn history(&self, stacks: &[StackName]) -> Result<Vec<HistoryRow>, Refusal> {
         let mut rows = Vec::new();
         for stack in self.these_or_all(stacks).await? {
-            let entries = self.records().history(&stack).await?.0.into_iter();
-            rows.extend(entries.map(|entry| (entry.number, row(&stack, entry))));
+            let history = self.records().history(&stack).await?;
+            rows.extend(history.0.iter().cloned().map(|entry| (entry.number, row(&stack, entry))));
         }
         rows.sort_by_key(|(number, _)| *number);
         Ok(rows.into_iter().map(|(_, row)| row).collect())

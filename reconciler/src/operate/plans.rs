@@ -6,6 +6,7 @@ use crate::controller::Controller;
 use keel_engine::{Depth, Nodes, StackName};
 use keel_plan::desired::Desired;
 use keel_plan::{Asked, Inputs, text};
+use std::sync::Arc;
 
 impl Controller {
     /// Plans without doing. No targets: every stack that is known.
@@ -33,14 +34,14 @@ impl Controller {
 
     /// What a stack shall be, as stored last; `None`: nothing is known of it.
     pub async fn desired(&self, stack: &StackName) -> Result<Option<Desired>, Refusal> {
-        Ok(self.records().desired(stack).await?)
+        Ok(self.records().desired(stack).await?.map(Arc::unwrap_or_clone))
     }
 
     async fn stored(&self, stack: StackName) -> Result<(StackName, Option<Desired>), Refusal> {
         if !self.records().stacks().await?.contains(&stack) {
             return Err(unknown_stack(&stack));
         }
-        let desired = self.records().desired(&stack).await?;
+        let desired = self.desired(&stack).await?;
         Ok((stack, desired))
     }
 

@@ -48,7 +48,7 @@ impl Controller {
         let mut served = Vec::new();
         for (name, source) in self.known_sources() {
             let record = self.records().source(&name).await?;
-            served.push(source.served(&name, record.revision));
+            served.push(source.served(&name, record.revision.clone()));
         }
         Ok(served)
     }
@@ -69,7 +69,7 @@ impl Controller {
         refuse_twins(&mut stacks);
         warn_of_conflicts(&mut stacks);
         let record = self.records().source(&name).await?;
-        let whole = Previewed { ask: &ask, name, source: &source, record, stacks };
+        let whole = Previewed { ask: &ask, name, source: &source, record: &record, stacks };
         let revision = seen.snapshot().revision.clone().unwrap_or_default();
         self.answered(whole, revision).await
     }
@@ -129,8 +129,8 @@ impl Controller {
         nodes: &Nodes,
     ) -> Result<PreviewStack, Refusal> {
         let stack = &desired.stack;
-        let stored = self.records().desired(stack).await?;
-        let mut standing = self.records().standing(stack).await?;
+        let stored = self.desired(stack).await?;
+        let mut standing = Standing::clone(&*self.records().standing(stack).await?);
         if standing.suspended.is_none() {
             standing.removed = None;
         }
@@ -161,8 +161,8 @@ impl Controller {
 
     /// A stack that the revision no longer names.
     async fn going(&self, stack: &StackName, nodes: &Nodes) -> Result<PreviewStack, Refusal> {
-        let stored = self.records().desired(stack).await?;
-        let mut standing = self.records().standing(stack).await?;
+        let stored = self.desired(stack).await?;
+        let mut standing = Standing::clone(&*self.records().standing(stack).await?);
         let policy = stored.as_ref().map(|stored| stored.policy.clone()).unwrap_or_default();
         let mut plan = match policy.prune {
             false => stays(stack, stored.as_ref()),
@@ -231,7 +231,7 @@ struct Previewed<'a> {
     ask: &'a PreviewAsk,
     name: String,
     source: &'a Source,
-    record: SourceRecord,
+    record: &'a SourceRecord,
     stacks: Vec<LoadedStack>,
 }
 

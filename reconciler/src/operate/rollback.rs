@@ -33,7 +33,7 @@ impl Controller {
         }
         let (outcome, mut notes) =
             self.drive(&ask.stack, Asked::default(), Stay::of(ask.detach), lines).await?;
-        if let Some(pinned) = self.records().standing(&ask.stack).await?.pinned {
+        if let Some(pinned) = &self.records().standing(&ask.stack).await?.pinned {
             let (stack, revision) = (&ask.stack, short(&pinned.desired.revision));
             let until = format!("until `keel resume {stack}`, whatever its source says");
             notes.insert(0, format!("{stack} stays at {revision} {until}"));

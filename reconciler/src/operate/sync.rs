@@ -157,8 +157,8 @@ impl Controller {
             let before = self.records().arrival(stack).await?;
             let cause =
                 Cause::Command { command: "keel sync --retry".to_owned(), by: by.to_owned() };
-            let (cause, revision) = (cause.to_string(), desired.revision);
-            let (author, subject) = (before.author, before.subject);
+            let (cause, revision) = (cause.to_string(), desired.revision.clone());
+            let (author, subject) = (before.author.clone(), before.subject.clone());
             let again = Arrival { revision, author, subject, cause, ..Arrival::default() };
             self.records().put_arrival(stack, &again).await?;
         }

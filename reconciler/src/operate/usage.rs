@@ -67,8 +67,11 @@ impl Controller {
 
     async fn prune_networks(&self) -> Result<Vec<String>, Refusal> {
         let wanted = self.revisions().await?;
-        let wanted: BTreeSet<_> =
-            wanted.iter().flat_map(|(desired, _)| desired.networks.keys()).collect();
+        let wanted: BTreeSet<_> = wanted
+            .iter()
+            .flat_map(|kept| kept.all())
+            .flat_map(|kept| kept.desired.networks.keys())
+            .collect();
         let seen = self.fleet().observe(Depth::State).await?;
         let all = reached(&seen).flat_map(|seen| &seen.networks);
         let idle = all.filter(|network| {

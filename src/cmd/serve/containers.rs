@@ -46,8 +46,13 @@ struct Crashing {
 }
 
 impl Containers {
-    /// Lines about what is new since the last look.
-    pub fn look(&mut self, rows: &[ContainerRow], now: u64) -> Vec<String> {
+    /// Lines about what is new since the last look at these stacks, of which these are all containers.
+    pub fn look(
+        &mut self,
+        stacks: &BTreeSet<&str>,
+        rows: &[ContainerRow],
+        now: u64,
+    ) -> Vec<String> {
         let mut lines = Vec::new();
         let of_stacks: Vec<_> = rows.iter().filter(|row| !row.stack.is_empty()).collect();
         for row in &of_stacks {
@@ -64,7 +69,7 @@ impl Containers {
         }
         let there: BTreeSet<_> = of_stacks.iter().map(|row| &row.id).collect();
         self.known.retain(|id, told| {
-            let stays = there.contains(id);
+            let stays = !stacks.contains(told.stack.as_str()) || there.contains(id);
             if !stays {
                 lines.push(format!("{}: removed", told.name));
             }
@@ -72,6 +77,12 @@ impl Containers {
         });
         lines.sort();
         lines
+    }
+
+    /// Stacks with one that crashes again and again: time alone brings news of them.
+    pub fn crashing(&self) -> BTreeSet<String> {
+        let crashing = self.known.values().filter(|told| told.crashing.is_some());
+        crashing.map(|told| told.stack.clone()).collect()
     }
 
     /// Whether one of the stack's crashes again and again.
@@ -199,7 +210,7 @@ mod tests {
                 restarts,
                 ..container()
             };
-            let lines = containers.look(&[row], now);
+            let lines = containers.look(&["hello"].into(), &[row], now);
             told.extend(lines.into_iter().map(|line| format!("{} s: {line}", now / 1_000)));
         };
         look(ContainerState::Running, check, 0, 0);
@@ -250,7 +261,9 @@ mod tests {
             exit_code: Some(code),
             ..container()
         };
-        let look = |containers: &mut Containers, row| containers.look(&[row], 0).join("");
+        let look = |containers: &mut Containers, row| {
+            containers.look(&["hello"].into(), &[row], 0).join("")
+        };
         assert_eq!(
             look(&mut containers, row(ContainerState::Restarting, 1)),
             "hello-web-1: restarting (1)"
@@ -261,6 +274,7 @@ mod tests {
             "hello-web-1: exited (1)"
         );
         assert!(!containers.crash("hello"));
-        assert_eq!(containers.look(&[], 0), ["hello-web-1: removed"]);
+        assert_eq!(containers.look(&["other"].into(), &[], 0), [""; 0]);
+        assert_eq!(containers.look(&["hello"].into(), &[], 0), ["hello-web-1: removed"]);
     }
 }

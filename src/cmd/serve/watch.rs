@@ -12,9 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What there is to see.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// All stacks.
+    /// Stacks that may be otherwise than at the last look.
     pub stacks: Vec<StatusRow>,
-    /// What runs.
+    /// Stacks that went since then.
+    pub gone: Vec<String>,
+    /// What runs of all of these.
     pub containers: Vec<ContainerRow>,
     /// All sources.
     pub sources: Vec<SourceRow>,
@@ -33,7 +35,8 @@ pub struct Watch {
     stacks: BTreeMap<String, Told>,
     containers: Containers,
     problems: BTreeSet<String>,
-    warnings: BTreeSet<WarningRow>,
+    /// By stack.
+    warnings: BTreeMap<String, Vec<WarningRow>>,
     cleared: Option<ClearedRow>,
 }
 
@@ -72,9 +75,11 @@ impl Watch {
     /// Lines about what is new since the last look.
     pub fn look(&mut self, seen: &Seen) -> Vec<String> {
         let mut lines = self.problems(&seen.sources);
-        lines.extend(self.warnings(&seen.stacks));
+        lines.extend(self.warnings(seen));
         lines.extend(self.cleared(seen.cleared.as_ref()));
-        lines.extend(self.containers.look(&seen.containers, seen.now));
+        let stacks = seen.stacks.iter().map(|row| row.stack.as_str());
+        let stacks = stacks.chain(seen.gone.iter().map(String::as_str)).collect();
+        lines.extend(self.containers.look(&stacks, &seen.containers, seen.now));
         let mut of_stacks: BTreeMap<&str, Vec<&ContainerRow>> = BTreeMap::new();
         for container in &seen.containers {
             of_stacks.entry(&container.stack).or_default().push(container);
@@ -86,15 +91,14 @@ impl Watch {
             let crashes = self.containers.crash(&row.stack);
             lines.extend(change(row, told, own, crashes));
         }
-        let there: BTreeSet<&str> = seen.stacks.iter().map(|row| row.stack.as_str()).collect();
-        self.stacks.retain(|stack, _| {
-            let stays = there.contains(stack.as_str());
-            if !stays {
-                lines.push(format!("{stack}: removed"));
-            }
-            stays
-        });
+        let gone = seen.gone.iter().filter(|stack| self.stacks.remove(*stack).is_some());
+        lines.extend(gone.map(|stack| format!("{stack}: removed")));
         lines
+    }
+
+    /// Stacks that time alone may bring news of.
+    pub fn waits_for(&self) -> BTreeSet<String> {
+        self.containers.crashing()
     }
 
     fn problems(&mut self, sources: &[SourceRow]) -> Vec<String> {
@@ -123,11 +127,19 @@ impl Watch {
     }
 
     /// A line for each that is new: `keel status STACK` has the rest.
-    fn warnings(&mut self, stacks: &[StatusRow]) -> Vec<String> {
-        let of_stack = |row: &StatusRow| row.warnings.clone();
-        let now: BTreeSet<_> = stacks.iter().flat_map(of_stack).collect();
-        let fresh: Vec<_> = now.difference(&self.warnings).map(warning).collect();
-        self.warnings = now;
+    fn warnings(&mut self, seen: &Seen) -> Vec<String> {
+        let same = |row: &&StatusRow| self.warnings.get(&row.stack) != Some(&row.warnings);
+        let changed: Vec<_> = seen.stacks.iter().filter(same).collect();
+        let now: BTreeSet<_> = changed.iter().flat_map(|row| &row.warnings).collect();
+        let known: BTreeSet<_> = match now.is_empty() {
+            true => BTreeSet::new(),
+            false => self.warnings.values().flatten().collect(),
+        };
+        let fresh: Vec<_> = now.difference(&known).map(|row| warning(row)).collect();
+        let changed = changed.into_iter().map(|row| (row.stack.clone(), row.warnings.clone()));
+        let changed: Vec<_> = changed.collect();
+        self.warnings.extend(changed);
+        seen.gone.iter().for_each(|stack| drop(self.warnings.remove(stack)));
         let beyond = fresh.len().saturating_sub(MOST_WARNINGS);
         let more =
             (beyond > 0).then(|| format!("{beyond} more warnings: `keel status` counts them"));
@@ -440,7 +452,8 @@ mod tests {
             let source = SourceRow { name: "default".into(), problems, ..SourceRow::default() };
             let container = ContainerRow { health: health.into(), ..container() };
             let (containers, sources) = (vec![container], vec![source]);
-            let seen = Seen { stacks, containers, sources, cleared: None, now: 0 };
+            let gone = if stacks.is_empty() { vec!["hello".into()] } else { vec![] };
+            let seen = Seen { stacks, gone, containers, sources, ..Seen::default() };
             told.extend(watch.look(&seen));
             told.push("--".to_owned());
         };

@@ -49,6 +49,9 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("nf_conntrack", "nf_conntrack_in", "CONFIG_NF_CONNTRACK"),
 ];
 
+/// Where a symbol's name begins in a line of `/proc/kallsyms`, behind its address and kind.
+const SYMBOL: usize = 2 * size_of::<usize>() + 3;
+
 const NAMESPACES: &[&str] = &["cgroup", "ipc", "mnt", "net", "pid", "uts"];
 const CONTROLLERS: &[&str] = &["cpu", "memory", "pids"];
 
@@ -131,9 +134,15 @@ fn missing_parts() -> BTreeSet<&'static str> {
     }
     // Built in, without a parameter that would give it a folder in /sys/module.
     let Ok(symbols) = fs::read_to_string("/proc/kallsyms") else { return BTreeSet::new() };
-    let present: BTreeSet<_> =
-        symbols.lines().filter_map(|line| line.split_ascii_whitespace().nth(2)).collect();
-    missing.retain(|name| !PARTS.iter().any(|part| part.0 == *name && present.contains(part.1)));
+    for line in symbols.lines() {
+        let symbol = line.get(SYMBOL..).unwrap_or_default().split_ascii_whitespace().next();
+        if let Some(part) = PARTS.iter().find(|part| Some(part.1) == symbol) {
+            missing.remove(part.0);
+        }
+        if missing.is_empty() {
+            break;
+        }
+    }
     missing
 }
 
