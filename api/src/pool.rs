@@ -39,6 +39,9 @@ pub struct NodeRow {
     /// Since when it is not connected (RFC 3339); empty while it is, and where nobody knows.
     #[serde(default)]
     pub since: String,
+    /// For how many seconds nothing has been heard of it; 0 while it is connected.
+    #[serde(default)]
+    pub silent_for: u64,
     /// What may be placed on it: `active`, `pause` or `drain`.
     pub availability: String,
     /// Where it connected from last.
@@ -49,14 +52,16 @@ pub struct NodeRow {
     pub version: String,
 }
 
-/// Whether a node is connected.
+/// Whether a node answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeState {
     /// It answers.
     Ready,
-    /// It does not.
+    /// It does not; nothing is concluded from that.
     Unknown,
+    /// It has not answered for so long that what can run elsewhere does.
+    Down,
 }
 
 /// A change of a node.
@@ -80,6 +85,8 @@ pub enum NodeChange {
     Pause,
     /// What runs on it moves elsewhere.
     Drain,
+    /// Its machine does not run any more, a person says.
+    ConfirmDead,
     /// It belongs to the pool no more.
     Remove {
         /// Also while it is connected.

@@ -1,8 +1,8 @@
 //! What is known of every node, each by its name: one host is a map of one.
 //!
 //! # Invariants
-//! - A node that does not answer is unknown, and so is what is on it; nothing is concluded from its
-//!   silence, and the others are as they say.
+//! - A node that does not answer is unknown, and so is what is on it; the others are as they say. Only whoever
+//!   watches all of them says of one that it is down.
 //! - A wish names the node that it is for.
 
 use crate::{
@@ -27,6 +27,9 @@ pub enum NodeReport {
         why: String,
         /// What it said last, if it ever did.
         last: Option<Arc<Observation>>,
+        /// It has been silent for so long that it is given up: what can run elsewhere does.
+        #[serde(default)]
+        is_down: bool,
     },
 }
 
@@ -59,6 +62,8 @@ pub struct Silent<'a> {
     pub since: u64,
     /// What came instead of an answer, for people.
     pub why: &'a str,
+    /// Whether it is given up.
+    pub is_down: bool,
 }
 
 /// Every node, as it is known. What is asked of all of them together covers what silent nodes said
@@ -99,7 +104,9 @@ impl Nodes {
         let (node, report) = self.reports.get_key_value(node)?;
         match report {
             NodeReport::Known(_) => None,
-            NodeReport::Unknown { since, why, .. } => Some(Silent { node, since: *since, why }),
+            NodeReport::Unknown { since, why, is_down, .. } => {
+                Some(Silent { node, since: *since, why, is_down: *is_down })
+            }
         }
     }
 

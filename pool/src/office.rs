@@ -131,6 +131,15 @@ impl Office {
         self.registrar.change(|registry| registry.label(node, changes)).await
     }
 
+    /// Notes a person's word that a node's machine does not run any more, unless it is connected.
+    pub async fn confirm_dead(&self, node: &NodeName) -> Result<(), RegistrarError> {
+        let far = self.far(node);
+        let confirm = |registry: &mut crate::identity::Registry| {
+            registry.confirm_dead(node, far.away().is_none(), now())
+        };
+        self.registrar.change(confirm).await
+    }
+
     /// Removes a node: its connection ends, and it is let in no more.
     pub async fn remove(&self, node: &NodeName, force: bool) -> Result<NodeRecord, RegistrarError> {
         let is_connected = self.far(node).away().is_none();

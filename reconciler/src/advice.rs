@@ -41,6 +41,13 @@ pub enum Advice {
     },
     /// See how the sources are.
     Sources,
+    /// See how the nodes are.
+    Nodes,
+    /// Say that a node's machine does not run any more.
+    ConfirmDead {
+        /// Which.
+        node: String,
+    },
 }
 
 impl fmt::Display for Advice {
@@ -54,6 +61,8 @@ impl fmt::Display for Advice {
             Self::Drift { stack } => write!(f, "keel drift {stack}"),
             Self::Confirm { source } => write!(f, "keel confirm {source}"),
             Self::Sources => f.write_str("keel source ls"),
+            Self::Nodes => f.write_str("keel node ls"),
+            Self::ConfirmDead { node } => write!(f, "keel node confirm-dead {node}"),
         }
     }
 }

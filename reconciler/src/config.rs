@@ -224,6 +224,19 @@ pub struct Listen {
     pub agents: Option<SocketAddr>,
 }
 
+/// How the nodes of a pool are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Silence after which a node is given up; everything else that is waited for follows from it.
+    pub down_after: Duration,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self { down_after: crate::fleet::DOWN_AFTER }
+    }
+}
+
 /// How a registry is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryConfig {
@@ -246,6 +259,8 @@ pub struct Config {
     pub registries: BTreeMap<String, RegistryConfig>,
     /// What is opened.
     pub listen: Listen,
+    /// How nodes are watched.
+    pub pool: PoolConfig,
     /// Who is told.
     pub notify: Vec<NotifyConfig>,
     files: Vec<Named>,
@@ -342,6 +357,7 @@ impl Reader {
         self.keys(root, "", "keel.yaml", |this, key, value| match key {
             "sources" => config.sources = this.sources(value),
             "policy" => config.policy = this.policy(value),
+            "pool" => config.pool = this.pool(value),
             "registries" => config.registries = this.registries(value),
             "listen" => config.listen = this.listen(value),
             "notify" => config.notify = this.notify(value),

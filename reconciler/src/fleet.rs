@@ -5,9 +5,15 @@
 //!   that concerns the others.
 //! - A wish goes to the node that it names, and to no other.
 
+mod liveness;
 mod member;
 mod provision;
 mod roll;
+mod vigil;
+
+pub use liveness::{DOWN_AFTER, Liveness, Moment};
+pub use member::Unheard;
+pub use vigil::Uptime;
 
 use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -21,6 +27,7 @@ use member::Member;
 pub use provision::needs;
 use roll::{Members, Roll};
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -53,14 +60,46 @@ impl Fleet {
         home: NodeName,
         nodes: impl IntoIterator<Item = (NodeName, Arc<dyn Engine>)>,
     ) -> Self {
-        let member = |engine| Arc::new(Member::new(engine));
+        let member = |engine| Arc::new(Member::new(engine, None));
         let members = nodes.into_iter().map(|(name, engine)| (name, member(engine))).collect();
         Self { home, roll: Arc::new(Roll::new(members)) }
     }
 
     /// From now on this engine speaks for the node of this name, which may be new.
     pub fn join(&self, name: NodeName, engine: Arc<dyn Engine>) {
-        self.roll.join(name, engine);
+        self.roll.join(name, engine, None);
+    }
+
+    /// The same of an engine whose connection knows when it was heard last.
+    pub fn join_heard(&self, name: NodeName, engine: Arc<dyn Engine>, unheard: Unheard) {
+        self.roll.join(name, engine, Some(unheard));
+    }
+
+    /// How a node is, as far as it is heard.
+    pub fn liveness(&self, name: &NodeName) -> Liveness {
+        match self.members().get(name).and_then(|node| node.unheard_for()) {
+            None => Liveness::Ready,
+            Some(_) if self.roll.is_down(name) => Liveness::Down,
+            Some(_) => Liveness::Unknown,
+        }
+    }
+
+    /// Since when a node has not answered, in milliseconds since the Unix epoch, and what came instead.
+    pub fn silence(&self, name: &NodeName) -> Option<(u64, String)> {
+        match self.members().get(name)?.silence(false)? {
+            NodeReport::Unknown { since, why, .. } => Some((since, why)),
+            NodeReport::Known(_) => None,
+        }
+    }
+
+    /// Whether all other nodes fell silent together, so that it may be the controller that is cut off.
+    pub fn is_isolated(&self) -> bool {
+        self.roll.roundup().is_isolated
+    }
+
+    /// Decides for ever which silent nodes are given up after this time.
+    pub async fn watch_over(&self, uptime: Uptime, down_after: Duration) -> Infallible {
+        vigil::watch_over(&self.roll, &self.home, uptime, down_after).await
     }
 
     /// From now on there is no node of this name, and what was on it is nobody's.
@@ -118,7 +157,7 @@ impl Fleet {
     fn speaking(&self) -> Members {
         let mut members = Members::clone(&self.members());
         if members.len() > 1 {
-            members.retain(|_, node| node.silence().is_none());
+            members.retain(|_, node| node.silence(false).is_none());
         }
         members
     }
@@ -131,7 +170,8 @@ impl Fleet {
         depth: Depth,
         alone: bool,
     ) -> (NodeReport, Option<EngineError>) {
-        if let Some(report) = node.silence().filter(|_| !alone) {
+        let is_down = self.roll.is_down(name);
+        if let Some(report) = node.silence(is_down).filter(|_| !alone) {
             return (report, None);
         }
         let answer = match alone {
@@ -141,7 +181,7 @@ impl Fleet {
         match answer {
             Ok(observation) => (node.spoke(observation), None),
             Err(error) => {
-                let (report, first) = node.fell_silent(&error);
+                let (report, first) = node.fell_silent(&error, is_down);
                 if first && !alone {
                     self.ask_on(name.clone(), node.clone());
                 }

@@ -17,6 +17,7 @@ mod drifted;
 mod incident;
 mod judge;
 mod news;
+mod nodes;
 pub(crate) mod notifier;
 mod outbox;
 pub(crate) mod telling;

@@ -1,4 +1,4 @@
-//! `keel node ls | inspect | label | drain | activate | pause | rm`: the nodes of the pool.
+//! `keel node ls | inspect | label | drain | activate | pause | confirm-dead | rm`: the nodes of the pool.
 
 use crate::args::{Format, Listing};
 use crate::connect::to_daemon;
@@ -8,6 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::show::{Table, json};
 use keel_api::pool::{NodeAsk, NodeChange, NodeRow, NodeState};
 use keel_engine::NodeName;
+use keel_reconciler::clock::roughly;
 use std::collections::BTreeMap;
 
 /// The subcommands of `keel node`.
@@ -31,6 +32,13 @@ pub enum Command {
     /// Let nodes take tasks again
     #[command(after_help = "Example:\n  keel node activate shed")]
     Activate(Named),
+    /// Confirm that the machines of silent nodes do not run any more
+    #[command(
+        after_help = "Tasks whose data is on the node, and exclusive ones, are then started on other nodes, without \
+                      that data.\nIf the machine still runs, two tasks may do the same work at a time.\n\nExample:\n  \
+                      keel node confirm-dead shed"
+    )]
+    ConfirmDead(Named),
     /// Remove nodes from the pool
     #[command(visible_alias = "remove", after_help = "Example:\n  keel node rm --force shed")]
     Rm(Rm),
@@ -105,6 +113,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Activate(named) => {
             each(&named.names, &NodeChange::Activate, "keel node activate", context).await
         }
+        Command::ConfirmDead(named) => {
+            each(&named.names, &NodeChange::ConfirmDead, "keel node confirm-dead", context).await
+        }
         Command::Rm(Rm { force, nodes }) => {
             each(&nodes.names, &NodeChange::Remove { force }, "keel node rm", context).await
         }
@@ -162,15 +173,17 @@ fn table(rows: &[NodeRow]) -> String {
     for row in rows {
         let labels: Vec<_> =
             row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let silent = || roughly(row.silent_for).to_lowercase();
         let state = match row.state {
-            NodeState::Ready => "Ready",
-            NodeState::Unknown => "Unknown",
+            NodeState::Ready => "Ready".to_owned(),
+            NodeState::Unknown => format!("Unknown ({})", silent()),
+            NodeState::Down => format!("Down ({})", silent()),
         };
         table.row([
             row.name.to_string(),
             row.id.clone(),
             row.role.clone(),
-            state.to_owned(),
+            state,
             row.availability.clone(),
             row.addr.clone(),
             row.version.clone(),

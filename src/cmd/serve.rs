@@ -67,7 +67,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let told = addressees(&config, &sources);
     let mut settings = settings(context, &layout, engine.clone(), Some(sources))?;
     settings.destinations = told.iter().map(|one| one.destination.clone()).collect();
-    let opened = pool::open(config.listen.agents, &settings.fleet, &layout, context).await?;
+    let opened = pool::open(&config, &settings.fleet, &layout, context).await?;
     let controller = Controller::start(settings).await?;
     let hooks = hooks::listen(&config, &controller, context).await?;
     let delivering = notices::deliver(told, &controller, context);

@@ -170,6 +170,7 @@ impl Registry {
             version: request.version,
             joined: around.now,
             seen: around.now,
+            dead: None,
         });
         Ok(())
     }

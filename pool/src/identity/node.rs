@@ -42,6 +42,9 @@ pub struct NodeRecord {
     pub joined: u64,
     /// When it was last connected, as far as that was recorded.
     pub seen: u64,
+    /// When a person said that its machine does not run any more; over once it is connected again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead: Option<u64>,
 }
 
 /// A key of a node, and what was certified of it.
@@ -96,6 +99,7 @@ impl NodeRecord {
         self.addresses.truncate(ADDRESSES);
         self.version = version;
         self.seen = now;
+        self.dead = None;
     }
 }
 
@@ -144,6 +148,7 @@ mod tests {
             version: KeelVersion::own(),
             joined: 0,
             seen: 0,
+            dead: None,
         }
     }
 

@@ -67,6 +67,11 @@ pub enum RegistryError {
     /// The node is connected.
     #[error("node `{0}` is connected; drain it first, or remove it with `--force`")]
     Connected(NodeName),
+    /// The node is heard, so its machine runs.
+    #[error(
+        "node `{0}` is connected, so its machine runs; to move its tasks away, run `keel node drain {0}`"
+    )]
+    Alive(NodeName),
     /// No token has this ID.
     #[error("no token `{0}` is on record; `keel token ls` lists the tokens")]
     NoToken(String),
@@ -203,6 +208,21 @@ impl Registry {
             return Err(RegistryError::Connected(name.clone()));
         }
         self.nodes.remove(&id).ok_or_else(|| RegistryError::NoNode(name.to_string()))
+    }
+
+    /// Notes a person's word that a node's machine does not run any more. Who is connected does.
+    pub fn confirm_dead(
+        &mut self,
+        name: &NodeName,
+        is_connected: bool,
+        now: u64,
+    ) -> Result<(), RegistryError> {
+        let node = self.named_mut(name)?;
+        if is_connected {
+            return Err(RegistryError::Alive(name.clone()));
+        }
+        node.dead.get_or_insert(now);
+        Ok(())
     }
 
     /// All tokens.

@@ -6,6 +6,8 @@ use crate::clock::now;
 use keel_engine::{Cause, EngineError, NodeName, Trouble};
 use std::error::Error;
 use std::io;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Why a node is not connected.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -72,11 +74,19 @@ pub(super) struct Absence {
     /// Milliseconds since the Unix epoch.
     pub(super) since: u64,
     pub(super) why: Away,
+    /// When something was heard of it last, as far as that is known.
+    pub(super) heard: Instant,
 }
 
 impl Absence {
     pub(super) fn from_now(why: Away) -> Self {
-        Self { since: now(), why }
+        let unheard = match &why {
+            Away::Silent(SilentPeer(silence)) => *silence,
+            _ => Duration::ZERO,
+        };
+        let now_here = Instant::now();
+        let heard = now_here.checked_sub(unheard).unwrap_or(now_here);
+        Self { since: now(), why, heard }
     }
 
     /// What whoever calls is told.
@@ -113,7 +123,8 @@ mod tests {
     #[test]
     fn an_absence_says_which_node_since_when_why_and_what_to_do() {
         let silence = SilentPeer(std::time::Duration::from_secs(6));
-        let absence = Absence { since: 1_764_419_400_123, why: silence.into() };
+        let why = silence.into();
+        let absence = Absence { since: 1_764_419_400_123, ..Absence::from_now(why) };
         let error = absence.error(&NodeName::new("n2"));
         assert_eq!(error.to_string(), "node n2 has been disconnected since 2025-11-29T12:30:00Z");
         let cause = error.source().unwrap().to_string();

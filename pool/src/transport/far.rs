@@ -71,6 +71,15 @@ impl Far {
         }
     }
 
+    /// For how long nothing has been heard of it; `None` while it is connected.
+    #[must_use]
+    pub fn unheard_for(&self) -> Option<Duration> {
+        match &*self.state() {
+            State::Connected { .. } => None,
+            State::Absent(absence) => Some(absence.heard.elapsed()),
+        }
+    }
+
     /// Ends its connection, and everything that goes over it.
     pub(super) fn disconnect(&self, why: &str) {
         self.leave(None, Away::Disconnected(why.to_owned()));
@@ -204,7 +213,9 @@ impl Far {
     fn told(&self, error: CallError) -> keel_engine::EngineError {
         match (error, self.away()) {
             (CallError::Refused(error), _) => error,
-            (_, Some((since, why))) => Absence { since, why }.error(&self.node),
+            (_, Some((since, why))) => {
+                Absence { since, ..Absence::from_now(why) }.error(&self.node)
+            }
             (error, None) => failed(&self.node, &error),
         }
     }

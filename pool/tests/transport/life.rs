@@ -157,7 +157,7 @@ async fn a_node_that_does_not_answer_is_unknown_to_the_fleet() {
     absent(&far).await;
     let before = now();
     let seen = in_time("nobody waits for it", fleet.observe(Depth::State)).await.unwrap();
-    let NodeReport::Unknown { since, why, last } = seen.reports[&node].clone() else {
+    let NodeReport::Unknown { since, why, last, .. } = seen.reports[&node].clone() else {
         panic!("{seen:?}")
     };
     assert!((before..=now()).contains(&since));

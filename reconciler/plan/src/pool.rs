@@ -27,6 +27,7 @@ static PLAIN: NodeFacts = NodeFacts {
     labels: BTreeMap::new(),
     availability: Availability::Active,
     reserve: None,
+    dead: None,
 };
 
 impl Pool {
@@ -89,6 +90,10 @@ pub struct NodeFacts {
     pub availability: Availability,
     /// Memory that is kept from tasks, in bytes. `None`: a twentieth, and at least 128 MiB.
     pub reserve: Option<u64>,
+    /// When a person said that its machine does not run any more, and that its tasks are to run elsewhere;
+    /// milliseconds since the Unix epoch. It is over once the node is heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead: Option<u64>,
 }
 
 impl NodeFacts {

@@ -176,6 +176,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("listen.webhooks", Text, "Where forges call: 0.0.0.0:9000."),
     key("listen.api", NotYet, "The API over the network."),
     key("listen.agents", Text, "Where further nodes connect: 0.0.0.0:7443."),
+    key("pool", Keys, "How nodes of a pool are watched."),
+    key(
+        "pool.down-after",
+        Duration,
+        "How long a node may be silent before its tasks are started elsewhere: 15s.",
+    ),
     key("registries", Named, "How registries are reached, by host."),
     key(
         "registries.*.mirrors",

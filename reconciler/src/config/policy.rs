@@ -1,11 +1,15 @@
-//! `policy`, `listen` and `registries` of `keel.yaml`.
+//! `policy`, `listen`, `pool` and `registries` of `keel.yaml`.
 
 use super::reader::Reader;
-use super::{Listen, RegistryConfig};
+use super::{Listen, PoolConfig, RegistryConfig};
 use keel_plan::desired::{DriftPolicy, Policy};
 use keel_spec::Item;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Nodes beat every two seconds: less would take one that is late for one that is lost.
+const LEAST: Duration = Duration::from_secs(10);
 
 impl Reader {
     pub(super) fn policy(&mut self, item: &Item) -> Policy {
@@ -36,6 +40,24 @@ impl Reader {
             _ => {}
         });
         listen
+    }
+
+    pub(super) fn pool(&mut self, item: &Item) -> PoolConfig {
+        let mut pool = PoolConfig::default();
+        self.keys(item, "pool", "pool", |this, key, value| {
+            if key == "down-after" {
+                pool.down_after = this.down_after(value).unwrap_or(pool.down_after);
+            }
+        });
+        pool
+    }
+
+    fn down_after(&mut self, item: &Item) -> Option<Duration> {
+        let time = Duration::from_millis(self.millis(item)?);
+        if time < LEAST {
+            self.wrong(item, "the minimum is 10s: nodes report every 2s".to_owned());
+        }
+        (time >= LEAST).then_some(time)
     }
 
     fn address(&mut self, item: &Item) -> Option<SocketAddr> {

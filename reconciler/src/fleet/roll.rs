@@ -1,6 +1,7 @@
 //! Who belongs to the fleet. Nodes join and leave while others work with those that were there.
 
-use super::member::Member;
+use super::liveness::{Liveness, Roundup};
+use super::member::{Member, Unheard};
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
 use keel_engine::{Engine, Event, NodeName};
 use keel_plan::pool::Pool;
@@ -19,7 +20,9 @@ pub(super) struct Roll {
     members: RwLock<Arc<Members>>,
     /// What is kept of the nodes, beside what they say.
     pool: RwLock<Arc<Pool>>,
-    /// Who belongs to the fleet changed, or a node answers again.
+    /// Which of them are given up.
+    roundup: RwLock<Arc<Roundup>>,
+    /// Who belongs to the fleet changed, a node answers again, or is given up.
     news: broadcast::Sender<()>,
 }
 
@@ -28,6 +31,7 @@ impl Roll {
         Self {
             members: RwLock::new(Arc::new(members)),
             pool: RwLock::default(),
+            roundup: RwLock::default(),
             news: broadcast::Sender::new(NEWS),
         }
     }
@@ -48,12 +52,34 @@ impl Roll {
         self.tell();
     }
 
+    /// Which nodes are given up.
+    pub(super) fn roundup(&self) -> Arc<Roundup> {
+        Arc::clone(&self.roundup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on these are given up; whoever listens hears of it, if they are others than before.
+    pub(super) fn note_liveness(&self, roundup: Roundup) {
+        let mut held = self.roundup.write().unwrap_or_else(PoisonError::into_inner);
+        if **held == roundup {
+            return;
+        }
+        *held = Arc::new(roundup);
+        drop(held);
+        self.tell();
+    }
+
+    /// Whether a node is given up, by what was heard or by a person's word.
+    pub(super) fn is_down(&self, name: &NodeName) -> bool {
+        let heard = self.roundup().nodes.get(name).copied().unwrap_or_default();
+        heard == Liveness::Down || self.pool().facts(name).dead.is_some()
+    }
+
     /// From now on this engine speaks for the node; what is remembered of the node stays.
-    pub(super) fn join(&self, name: NodeName, engine: Arc<dyn Engine>) {
+    pub(super) fn join(&self, name: NodeName, engine: Arc<dyn Engine>, unheard: Option<Unheard>) {
         self.change(|members| {
             let member = match members.get(&name) {
-                Some(before) => before.with_engine(engine),
-                None => Member::new(engine),
+                Some(before) => before.with_engine(engine, unheard),
+                None => Member::new(engine, unheard),
             };
             members.insert(name, Arc::new(member));
         });

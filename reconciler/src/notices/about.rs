@@ -6,10 +6,11 @@ use keel_plan::status::Note;
 use keel_plan::why::FailureCause;
 use serde::{Deserialize, Serialize};
 
-/// A stack or a source. In records as `stack/shop`, `source/home`.
+/// A stack, a source or a node. In records as `stack/shop`, `source/home`, `node/shed`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub(super) enum Subject {
+    Node(String),
     Source(String),
     Stack(String),
 }
@@ -17,6 +18,7 @@ pub(super) enum Subject {
 impl From<Subject> for String {
     fn from(subject: Subject) -> Self {
         match subject {
+            Subject::Node(name) => format!("node/{name}"),
             Subject::Source(name) => format!("source/{name}"),
             Subject::Stack(name) => format!("stack/{name}"),
         }
@@ -27,9 +29,10 @@ impl TryFrom<String> for Subject {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         match text.split_once('/') {
+            Some(("node", name)) => Ok(Self::Node(name.to_owned())),
             Some(("source", name)) => Ok(Self::Source(name.to_owned())),
             Some(("stack", name)) => Ok(Self::Stack(name.to_owned())),
-            _ => Err(format!("`{text}` is neither a stack nor a source")),
+            _ => Err(format!("`{text}` is neither a stack nor a source nor a node")),
         }
     }
 }
@@ -50,6 +53,10 @@ pub(super) enum CauseKey {
     Unwell,
     /// A rollout goes on and on.
     Stuck,
+    /// A node is down.
+    Down,
+    /// All other nodes fell silent together.
+    Isolated,
 }
 
 impl From<CauseKey> for String {
@@ -61,6 +68,8 @@ impl From<CauseKey> for String {
             CauseKey::Bad { hash } => format!("bad:{hash}"),
             CauseKey::Unwell => "unwell".to_owned(),
             CauseKey::Stuck => "stuck".to_owned(),
+            CauseKey::Down => "down".to_owned(),
+            CauseKey::Isolated => "isolated".to_owned(),
         }
     }
 }
@@ -76,6 +85,8 @@ impl TryFrom<String> for CauseKey {
             "bad" => Ok(Self::Bad { hash: rest.to_owned() }),
             "unwell" => Ok(Self::Unwell),
             "stuck" => Ok(Self::Stuck),
+            "down" => Ok(Self::Down),
+            "isolated" => Ok(Self::Isolated),
             _ => Err(format!("`{text}` is not a cause of an incident")),
         }
     }
@@ -110,6 +121,10 @@ pub(super) enum What {
     Unreadable,
     /// A source waits for a person's word.
     AwaitsConfirmation,
+    /// A node is down.
+    Down,
+    /// The controller hears no other node.
+    Isolated,
 }
 
 /// Why it is so, or that it is right.
@@ -131,6 +146,10 @@ pub(super) enum Why {
     },
     /// A source can be read.
     Readable,
+    /// A node is heard.
+    Heard,
+    /// Nothing was heard of any other node for a while.
+    AllSilent,
     /// It is no longer there.
     Gone,
     /// All that it was about is well.
@@ -151,6 +170,8 @@ impl Default for Why {
 /// What was done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tried {
+    /// What can run on other nodes does.
+    RunsElsewhere,
     /// What a source said before is kept up, and it is asked again.
     AsksAgain,
     /// What a source said before is kept up.

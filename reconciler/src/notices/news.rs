@@ -6,6 +6,7 @@ use super::about::Subject;
 use super::book::Looked;
 use super::drifted::Found;
 use super::judge::{KnownStack, of_source};
+use super::nodes::{of_controller, of_node};
 use crate::ask::Refusal;
 use crate::controller::Controller;
 use crate::examined::ExaminedStack;
@@ -30,11 +31,29 @@ impl Controller {
             looked.subjects.insert(Subject::Source(name.clone()), seen);
             sources.insert(name.clone(), record);
         }
+        self.look_at_nodes(&mut looked);
         let examined = self.examine_all(Scope::Complete).await?;
         for examined in examined.all() {
             self.look_at(examined, &sources, &mut looked);
         }
         Ok(looked)
+    }
+
+    /// Nodes, where there is more than the controller's own.
+    fn look_at_nodes(&self, looked: &mut Looked) {
+        let (fleet, home) = (self.fleet(), self.fleet().home());
+        let others: Vec<_> = fleet.names().into_iter().filter(|name| name != home).collect();
+        if others.is_empty() {
+            return;
+        }
+        for name in others {
+            let silence = fleet.silence(&name);
+            let silence = silence.as_ref().map(|(since, why)| (*since, why.as_str()));
+            let seen = of_node(&name, fleet.liveness(&name), silence);
+            looked.subjects.insert(Subject::Node(name.to_string()), seen);
+        }
+        let seen = of_controller(fleet.is_isolated(), self.now());
+        looked.subjects.insert(Subject::Node(home.to_string()), seen);
     }
 
     fn look_at(

@@ -25,23 +25,33 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
         .iter()
         .filter_map(|one| match one {
             Subject::Stack(name) => Some(name.clone()),
-            Subject::Source(_) => None,
+            Subject::Source(_) | Subject::Node(_) => None,
+        })
+        .collect();
+    let nodes: Vec<&str> = news
+        .subjects
+        .iter()
+        .filter_map(|one| match one {
+            Subject::Node(name) => Some(name.as_str()),
+            Subject::Source(_) | Subject::Stack(_) => None,
         })
         .collect();
     let whose = match (stacks.as_slice(), revision.as_str()) {
+        ([], _) if !nodes.is_empty() => of_nodes(&nodes),
         ([], _) => format!("source {source}"),
         ([stack], "") => stack.clone(),
         ([stack], _) if news.over => stack.clone(),
         ([stack], revision) => format!("{stack}: revision {}", short(revision)),
         (several, _) => format!("{} stacks of source {source}", several.len()),
     };
-    let many = stacks.len() > 1;
+    let many = stacks.len() > 1 || nodes.len() > 1;
     let verb = match (news.over, many) {
         (true, false) => "has recovered",
         (true, true) => "have recovered",
         (false, _) => of_what(what),
     };
-    let title = format!("{whose} {verb} on {host}");
+    let place = if nodes.is_empty() { "on" } else { "in the pool of" };
+    let title = format!("{whose} {verb} {place} {host}");
     let mut message = Message {
         incident: news.incident.clone(),
         kind,
@@ -61,6 +71,13 @@ pub(super) fn of_incident(news: &News, host: &str, now: u64) -> Message {
     };
     message.text = whole(&message, since, now);
     message
+}
+
+fn of_nodes(nodes: &[&str]) -> String {
+    match nodes {
+        [one] => format!("node {one}"),
+        several => format!("nodes {}", several.join(", ")),
+    }
 }
 
 pub(super) fn of_drift(
@@ -110,6 +127,8 @@ pub(super) fn of_what(what: What) -> &'static str {
         What::RollingOut => "is still being rolled out",
         What::Unreadable => "cannot be read",
         What::AwaitsConfirmation => "waits for confirmation",
+        What::Down => "is down",
+        What::Isolated => "cannot reach any other node",
     }
 }
 
@@ -125,6 +144,12 @@ pub(super) fn of_why(why: &Why) -> String {
             format!("it is healthy, rolled back to {} by {by}", short(revision))
         }
         Why::Readable => "it can be read".to_owned(),
+        Why::Heard => "it answers again".to_owned(),
+        Why::AllSilent => {
+            "all nodes fell silent at the same time, so the network of this machine may be the cause; nothing is \
+             started elsewhere until one of them answers"
+                .to_owned()
+        }
         Why::Gone => "it is no longer there".to_owned(),
         Why::AllWell => "all of them are healthy".to_owned(),
         Why::Several { reasons, more } => {
@@ -136,6 +161,10 @@ pub(super) fn of_why(why: &Why) -> String {
 
 pub(super) fn of_tried(tried: &Tried) -> String {
     match tried {
+        Tried::RunsElsewhere => {
+            "its tasks run on other nodes, except those whose data is on it and exclusive ones"
+                .to_owned()
+        }
         Tried::AsksAgain => {
             "what was read before keeps running, and it is retried automatically".to_owned()
         }

@@ -15,14 +15,17 @@ use keel_pool::identity::{
     Role, Roster, TokenId, TokenRecord, TokenSpec,
 };
 use keel_pool::office::{Office, Premises};
-use keel_pool::transport::{Limits, Switchboard};
-use keel_reconciler::Fleet;
+use keel_pool::transport::{Away, Far, Limits, Switchboard};
 use keel_reconciler::ask::{Refusal, RefusalKind};
 use keel_reconciler::clock::rfc3339;
+use keel_reconciler::config::{Config, PoolConfig};
+use keel_reconciler::fleet::{DOWN_AFTER, Fleet, Liveness, Moment, Uptime};
 use keel_reconciler::store::{FileStore, Keep, Store, StoreError};
+use nix::time::{ClockId, clock_gettime};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -33,7 +36,7 @@ const KEY: &str = "pool/registry";
 pub struct Opened {
     /// For the API.
     pub pool: Arc<dyn Pool>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Drop for Opened {
@@ -44,18 +47,19 @@ impl Drop for Opened {
 
 /// Opens `listen.agents`, where it is named: whoever is on record belongs to the fleet, connected or not.
 pub async fn open(
-    address: Option<SocketAddr>,
+    config: &Config,
     fleet: &Fleet,
     layout: &Layout,
     context: &Context,
 ) -> Result<Option<Opened>> {
-    let Some(address) = address else { return Ok(None) };
+    let Some(address) = config.listen.agents else { return Ok(None) };
+    let config = config.pool;
     let cannot = |error: &(dyn std::error::Error + 'static)| {
         Failure::caused(format!("cannot listen for nodes on {address}"), error)
     };
     let records = FileStore::open(layout.root().join("records"), layout.late());
     let records = records.map_err(|error| cannot(&error))?;
-    let switchboard = Arc::new(Switchboard::new(Limits::default()));
+    let switchboard = Arc::new(Switchboard::new(limits(config)));
     let premises = Premises {
         authority: layout.root().join("pool/authority.pem"),
         store: Arc::new(Registry(Arc::new(records))),
@@ -65,16 +69,39 @@ pub async fn open(
     };
     let office = Office::open(premises).await.map_err(|error| cannot(&error))?;
     for node in office.nodes() {
-        fleet.join(node.name.clone(), office.far(&node.name));
+        join(fleet, office.far(&node.name));
     }
     let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone()));
+    let watching = tokio::spawn(watch_over(fleet.clone(), config));
     let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
     let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
     context.screen.say(&format!("nodes are heard on {listen}: `keel token create` lets one join"));
     let door = office.listen(tcp);
     let listening = tokio::spawn(async move { match door.await {} });
     let pool = ServedPool { office, fleet: fleet.clone(), listen };
-    Ok(Some(Opened { pool: Arc::new(pool), tasks: [listening, placing] }))
+    Ok(Some(Opened { pool: Arc::new(pool), tasks: [listening, placing, watching] }))
+}
+
+/// A node belongs to the fleet; its connection knows when it was heard last.
+fn join(fleet: &Fleet, far: Arc<Far>) {
+    let heard = far.clone();
+    fleet.join_heard(far.node().clone(), far, Arc::new(move || heard.unheard_for()));
+}
+
+/// What is waited for follows from one time.
+fn limits(config: PoolConfig) -> Limits {
+    let limits = Limits::default();
+    let silence = limits.silence.mul_f64(config.down_after.div_duration_f64(DOWN_AFTER));
+    Limits { silence, ..limits }
+}
+
+async fn watch_over(fleet: Fleet, config: PoolConfig) {
+    match fleet.watch_over(Uptime::new(moment), config.down_after).await {}
+}
+
+fn moment() -> Moment {
+    let now = |clock| clock_gettime(clock).map(Duration::from).unwrap_or_default();
+    Moment { boot: now(ClockId::CLOCK_BOOTTIME), awake: now(ClockId::CLOCK_MONOTONIC) }
 }
 
 /// What people say of nodes decides where tasks are placed, from the moment that it is on record.
@@ -95,6 +122,7 @@ fn members(registry: &keel_pool::identity::Registry) -> keel_plan::pool::Pool {
         labels: node.labels.clone(),
         availability: node.availability,
         reserve: None,
+        dead: node.dead,
     };
     let members = registry.nodes().map(|node| (node.name.clone(), facts(node))).collect();
     keel_plan::pool::Pool { members }
@@ -109,7 +137,7 @@ fn tell(
     let screen = context.screen.clone();
     Box::new(move |visit| match visit {
         Visit::Joined(node, address) => {
-            fleet.join(node.clone(), switchboard.far(&node));
+            join(&fleet, switchboard.far(&node));
             screen.tell(&format!("node {node} joined, from {address}"));
         }
         Visit::Arrived(node, _) => screen.tell(&format!("node {node} is connected")),
@@ -171,6 +199,7 @@ impl Pool for ServedPool {
             NodeChange::Activate => self.office.set_availability(&node, Availability::Active).await,
             NodeChange::Pause => self.office.set_availability(&node, Availability::Pause).await,
             NodeChange::Drain => self.office.set_availability(&node, Availability::Drain).await,
+            NodeChange::ConfirmDead => self.office.confirm_dead(&node).await,
             NodeChange::Remove { force } => match self.office.remove(&node, force).await {
                 Ok(_) => {
                     self.fleet.leave(&node);
@@ -205,11 +234,31 @@ impl Pool for ServedPool {
 }
 
 impl ServedPool {
+    fn silent_state(&self, node: &NodeRecord) -> NodeState {
+        match self.fleet.liveness(&node.name) {
+            Liveness::Down => NodeState::Down,
+            Liveness::Unknown | Liveness::Ready => NodeState::Unknown,
+        }
+    }
+
+    /// Why it is not connected, with what is made of that.
+    fn why(&self, node: &NodeRecord, why: &Away) -> String {
+        let why = chain(why);
+        match node.dead {
+            Some(at) => format!("{why}; confirmed dead at {}", rfc3339(at)),
+            None if self.fleet.is_isolated() => format!(
+                "{why}; all nodes fell silent together, so this controller may be the one that is cut off"
+            ),
+            None => why,
+        }
+    }
+
     fn row(&self, node: &NodeRecord) -> NodeRow {
-        let away = self.office.far(&node.name).away();
+        let far = self.office.far(&node.name);
+        let (away, unheard) = (far.away(), far.unheard_for());
         let (state, since, why) = match away {
             None => (NodeState::Ready, String::new(), String::new()),
-            Some((since, why)) => (NodeState::Unknown, rfc3339(since), chain(&why)),
+            Some((since, why)) => (self.silent_state(node), rfc3339(since), self.why(node, &why)),
         };
         NodeRow {
             name: node.name.clone(),
@@ -218,6 +267,7 @@ impl ServedPool {
             state,
             why,
             since,
+            silent_for: unheard.unwrap_or_default().as_secs(),
             availability: node.availability.word().into(),
             addr: node.addresses.first().cloned().unwrap_or_default(),
             labels: node.labels.clone(),
@@ -234,6 +284,7 @@ fn home_row(home: &NodeName, listen: SocketAddr) -> NodeRow {
         state: NodeState::Ready,
         why: String::new(),
         since: String::new(),
+        silent_for: 0,
         availability: Availability::Active.word().into(),
         addr: listen.to_string(),
         labels: Default::default(),

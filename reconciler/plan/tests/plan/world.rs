@@ -14,7 +14,7 @@ use keel_plan::pool::Pool;
 use keel_plan::standing::{Ask, AskVerb, Standing};
 use keel_plan::verdict::{Learned, Plan};
 use keel_plan::{Asked, Inputs, invariants, text};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub struct World {
@@ -25,6 +25,8 @@ pub struct World {
     pub others: BTreeMap<NodeName, Node>,
     /// Those that do not answer, and whether they ever did.
     pub silent: BTreeMap<NodeName, bool>,
+    /// Those of them that are given up.
+    pub down: BTreeSet<NodeName>,
     /// Which of the nodes things are placed on.
     pub pool: Pool,
     pub asked: Asked,
@@ -64,6 +66,7 @@ pub fn stack() -> World {
         node,
         others: BTreeMap::new(),
         silent: BTreeMap::new(),
+        down: BTreeSet::new(),
         pool: Pool::default(),
         asked: Asked::default(),
         owner: None,
@@ -216,6 +219,7 @@ impl World {
                     since: node.seen.at,
                     why: "no route to host".into(),
                     last: answered.then_some(seen),
+                    is_down: self.down.contains(&name),
                 },
             };
             (name, report)
