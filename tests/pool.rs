@@ -5,8 +5,8 @@
 mod support;
 
 use serde_json::Value;
-use std::fs::{self, File};
-use std::process::{Child, Command};
+use std::fs;
+use support::pool::{Agent, Cable};
 use support::{Host, Serve, until};
 
 const STACK: &str = r#"
@@ -25,61 +25,16 @@ services:
 struct Pool {
     controller: Host,
     shed: Host,
-}
-
-/// `keel agent` in the background.
-struct Agent {
-    child: Child,
-    log: std::path::PathBuf,
-}
-
-impl Agent {
-    fn start(host: &Host, arguments: &[&str]) -> Self {
-        let log = host.path("agent.log");
-        let file = File::create(&log).unwrap();
-        let mut call = host.command(env!("CARGO_BIN_EXE_keel"));
-        call.arg("agent").args(arguments).stdout(file.try_clone().unwrap()).stderr(file);
-        Self { child: call.spawn().unwrap(), log }
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// How it ends by itself, and what it said in all.
-    #[track_caller]
-    fn end(mut self) -> (i32, String) {
-        let ended = || self.child.try_wait().unwrap().and_then(|status| status.code());
-        let said = || fs::read_to_string(&self.log).unwrap_or_default();
-        let code = until("the agent ends", ended, said);
-        (code, self.said())
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+    cable: Cable,
 }
 
 impl Pool {
     fn new() -> Self {
         let (controller, shed) = (Host::bare(), Host::bare());
-        let far = format!("netns {}", shed.name);
-        for line in [
-            format!("-n {} link add cable0 type veth peer name cable1 {far}", controller.name),
-            format!("-n {} addr add 10.77.0.1/24 dev cable0", controller.name),
-            format!("-n {} addr add 10.77.0.2/24 dev cable1", shed.name),
-            format!("-n {} link set cable0 up", controller.name),
-            format!("-n {} link set cable1 up", shed.name),
-        ] {
-            ip(&line);
-        }
+        let cable = Cable::lay(&controller, &shed, 77);
         controller.write("keel.yaml", "listen: { agents: \"10.77.0.1:7443\" }\n");
         controller.write("stacks/web/compose.yaml", STACK);
-        Self { controller, shed }
+        Self { controller, shed, cable }
     }
 
     fn serve(&self) -> Serve {
@@ -116,16 +71,10 @@ impl Pool {
 
     #[track_caller]
     fn finish(self) {
-        ip(&format!("-n {} link del cable0", self.controller.name));
+        self.cable.remove();
         self.controller.finish();
         self.shed.finish();
     }
-}
-
-#[track_caller]
-fn ip(line: &str) {
-    let done = Command::new("ip").args(line.split(' ')).output().unwrap();
-    assert!(done.status.success(), "ip {line}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]
@@ -155,7 +104,7 @@ fn a_machine_joins_and_gets_tasks_of_its_own_and_keeps_them_without_its_agent() 
     drop(agent);
     pool.until_state("unknown");
     let seen = pool.controller.keel(&["status"]).stdout;
-    assert!(seen.contains("node shed does not answer"), "{seen}");
+    assert!(seen.contains("waiting for node shed, silent for "), "{seen}");
     let agent = Agent::start(&pool.shed, &[]);
     pool.until_state("ready");
     let again = pool.until_running("web-picky-1");

@@ -13,7 +13,7 @@ pub trait Pool: Send + Sync {
     /// Every node, the controller's own first.
     async fn nodes(&self) -> Result<Vec<NodeRow>, Refusal>;
     /// Changes a node.
-    async fn change(&self, ask: NodeAsk) -> Result<(), Refusal>;
+    async fn change(&self, ask: NodeAsk) -> Result<NodeChanged, Refusal>;
     /// Every token that is on record.
     async fn tokens(&self) -> Result<Vec<TokenRow>, Refusal>;
     /// Makes a token.
@@ -84,7 +84,10 @@ pub enum NodeChange {
     /// Nothing new is placed on it.
     Pause,
     /// What runs on it moves elsewhere.
-    Drain,
+    Drain {
+        /// What cannot run elsewhere stops.
+        force: bool,
+    },
     /// Its machine does not run any more, a person says.
     ConfirmDead,
     /// It belongs to the pool no more.
@@ -92,6 +95,14 @@ pub enum NodeChange {
         /// Also while it is connected.
         force: bool,
     },
+}
+
+/// What came of a change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeChanged {
+    /// Volumes with data that stay behind on a node whose tasks run elsewhere from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// A token, as `token ls` shows it.

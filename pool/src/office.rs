@@ -122,6 +122,11 @@ impl Office {
         self.registrar.change(|registry| registry.set_availability(node, availability)).await
     }
 
+    /// Drains a node; by force, what cannot run elsewhere stops.
+    pub async fn drain(&self, node: &NodeName, force: bool) -> Result<(), RegistrarError> {
+        self.registrar.change(|registry| registry.drain(node, force)).await
+    }
+
     /// Sets labels of a node, and takes those away that have no value.
     pub async fn label(
         &self,

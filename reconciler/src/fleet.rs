@@ -92,6 +92,13 @@ impl Fleet {
         }
     }
 
+    /// The volumes with names that a node had when it was seen last.
+    pub fn volumes_on(&self, name: &NodeName) -> Vec<String> {
+        let last = self.members().get(name).and_then(|node| node.last());
+        let volumes = last.iter().flat_map(|seen| &seen.volumes).filter(|one| !one.anonymous);
+        volumes.map(|volume| volume.spec.name.clone()).collect()
+    }
+
     /// Whether all other nodes fell silent together, so that it may be the controller that is cut off.
     pub fn is_isolated(&self) -> bool {
         self.roll.roundup().is_isolated

@@ -124,8 +124,10 @@ fn state_of_verdict(verdict: &Verdict) -> OperationState {
             | Hold::Late { .. }
             | Hold::KnownBad { .. }
             | Hold::NotFound { .. }
-            | Hold::NodeUnknown { .. }
+            | Hold::NodeDown { tie: Some(_), .. }
             | Hold::NoPlace { .. } => OperationState::Failed,
+            // It may be heard in a moment.
+            Hold::NodeUnknown { .. } => OperationState::Running,
             Hold::Suspended { .. }
             | Hold::OwnedBy { .. }
             | Hold::NotRunYet { .. }

@@ -44,6 +44,8 @@ pub struct Policy {
     pub rollback: Option<bool>,
     /// When a service that is a job runs.
     pub run: Option<Run>,
+    /// Whether at most one task of a slot may ever run.
+    pub exclusive: Option<bool>,
 }
 
 impl Policy {
@@ -62,6 +64,7 @@ impl Policy {
             prune: field.get("prune").and_then(|field| field.boolean()),
             prune_volumes: field.get("prune-volumes").and_then(|field| field.boolean()),
             rollback: field.get("rollback").and_then(|field| field.boolean()),
+            exclusive: field.get("exclusive").and_then(|field| field.boolean()),
             run: field
                 .get("run")
                 .and_then(|field| field.choice(&[("before-deploy", Run::BeforeDeploy)])),

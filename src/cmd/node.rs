@@ -28,7 +28,7 @@ pub enum Command {
     Pause(Named),
     /// Move what runs on nodes elsewhere
     #[command(after_help = "Example:\n  keel node drain shed")]
-    Drain(Named),
+    Drain(Drain),
     /// Let nodes take tasks again
     #[command(after_help = "Example:\n  keel node activate shed")]
     Activate(Named),
@@ -73,6 +73,16 @@ pub struct Label {
     labels: Vec<(String, Option<String>)>,
 }
 
+/// `node drain`.
+#[derive(Debug, clap::Args)]
+pub struct Drain {
+    /// Stop what cannot run on another node
+    #[arg(short, long)]
+    force: bool,
+    #[command(flatten)]
+    nodes: Named,
+}
+
 /// `node rm`.
 #[derive(Debug, clap::Args)]
 pub struct Rm {
@@ -107,8 +117,8 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Pause(named) => {
             each(&named.names, &NodeChange::Pause, "keel node pause", context).await
         }
-        Command::Drain(named) => {
-            each(&named.names, &NodeChange::Drain, "keel node drain", context).await
+        Command::Drain(Drain { force, nodes }) => {
+            each(&nodes.names, &NodeChange::Drain { force }, "keel node drain", context).await
         }
         Command::Activate(named) => {
             each(&named.names, &NodeChange::Activate, "keel node activate", context).await
@@ -159,7 +169,13 @@ async fn each(names: &[String], change: &NodeChange, who: &str, context: &Contex
     for name in names {
         let ask = NodeAsk { node: NodeName::new(name.clone()), change: change.clone() };
         match connection.client.change_node(&ask).await {
-            Ok(()) => context.screen.data(name)?,
+            Ok(changed) => {
+                context.screen.data(name)?;
+                if !changed.left.is_empty() {
+                    let left = changed.left.join(", ");
+                    context.screen.warn(&format!("data stays behind on node {name}: {left}"));
+                }
+            }
             Err(error) => failed = Some(Failure::from(error)),
         }
     }

@@ -8,6 +8,7 @@
 pub mod disk;
 pub mod git;
 pub mod hostile;
+pub mod pool;
 pub mod raw_git;
 pub mod reboot;
 pub mod receiver;

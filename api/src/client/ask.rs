@@ -2,7 +2,7 @@
 
 use super::{Client, ClientError, Lines, Result, request};
 use crate::paths;
-use crate::pool::{NodeAsk, NodeRow, TokenAnswer, TokenAsk, TokenRow};
+use crate::pool::{NodeAsk, NodeChanged, NodeRow, TokenAnswer, TokenAsk, TokenRow};
 use crate::shapes::{
     Hint, Info, InspectAsk, MaybeStack, Name, Stacks, StartAsk, TaskRef, Until, WaitAsk,
 };
@@ -34,7 +34,7 @@ impl Client {
     }
 
     /// Changes a node.
-    pub async fn change_node(&self, ask: &NodeAsk) -> Result<()> {
+    pub async fn change_node(&self, ask: &NodeAsk) -> Result<NodeChanged> {
         self.ask(paths::NODE_CHANGE, ask).await
     }
 

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Api};
 use crate::paths;
-use crate::pool::{NodeAsk, NodeRow, Pool, TokenAnswer, TokenAsk, TokenRow};
+use crate::pool::{NodeAsk, NodeChanged, NodeRow, Pool, TokenAnswer, TokenAsk, TokenRow};
 use crate::refusal::Ask;
 use crate::shapes::Name;
 use axum::extract::State;
@@ -36,7 +36,7 @@ async fn nodes(State(api): State<Api>) -> Answer<Vec<NodeRow>> {
     Ok(Json(pool(&api)?.nodes().await?))
 }
 
-async fn change(State(api): State<Api>, Ask(ask): Ask<NodeAsk>) -> Answer<()> {
+async fn change(State(api): State<Api>, Ask(ask): Ask<NodeAsk>) -> Answer<NodeChanged> {
     Ok(Json(pool(&api)?.change(ask).await?))
 }
 

@@ -170,6 +170,7 @@ impl Registry {
             version: request.version,
             joined: around.now,
             seen: around.now,
+            is_emptied: false,
             dead: None,
         });
         Ok(())

@@ -31,6 +31,9 @@ pub struct NodeRecord {
     /// What may be placed on it.
     #[serde(default)]
     pub availability: Availability,
+    /// Where it is drained: what cannot run elsewhere stops.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_emptied: bool,
     /// Its keys with their certificates, the newest last; never none.
     pub keys: Vec<NodeKey>,
     /// Where it connected from, the latest first.
@@ -143,6 +146,7 @@ mod tests {
             role: Role::Agent,
             labels: BTreeMap::new(),
             availability: Availability::Active,
+            is_emptied: false,
             keys: vec![first],
             addresses: vec![],
             version: KeelVersion::own(),

@@ -153,7 +153,15 @@ impl Registry {
         name: &NodeName,
         availability: Availability,
     ) -> Result<(), RegistryError> {
-        self.named_mut(name)?.availability = availability;
+        let node = self.named_mut(name)?;
+        (node.availability, node.is_emptied) = (availability, false);
+        Ok(())
+    }
+
+    /// Drains a node; by force, what cannot run elsewhere stops.
+    pub fn drain(&mut self, name: &NodeName, force: bool) -> Result<(), RegistryError> {
+        let node = self.named_mut(name)?;
+        (node.availability, node.is_emptied) = (Availability::Drain, force);
         Ok(())
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct Draft {
     pub prunes_once_good: bool,
     /// What the whole revision still lacks, once somebody asked.
     pub lacking: Option<Option<(Slot, Hold)>>,
+    /// Slots of all stacks that leave their nodes, once somebody asked.
+    pub pool_moves: Option<u32>,
     /// When time alone changes a verdict.
     pub next: Option<u64>,
 }
@@ -40,6 +42,7 @@ impl Draft {
             jobs: Vec::new(),
             prunes_once_good: false,
             lacking: None,
+            pool_moves: None,
             next: None,
         }
     }

@@ -3,7 +3,9 @@
 use crate::Inputs;
 use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
+use crate::lost::{self, Lost};
 use crate::placing::Site;
+use crate::repair::Trial;
 use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::verdict::Hold;
@@ -36,6 +38,8 @@ pub(crate) struct Facts<'a> {
     pub leaving: BTreeMap<Slot, Refusal>,
     /// Whether slots could be on several nodes.
     pub has_choice: bool,
+    /// What is given up, and what is back.
+    pub lost: Lost<'a>,
     /// Networks of ours that have to be made anew, each with its node.
     pub stale_networks: BTreeSet<(&'a NodeName, &'a str)>,
     /// The node of each task of this stack.
@@ -62,6 +66,7 @@ impl<'a> Facts<'a> {
             slots: BTreeMap::new(),
             leaving: BTreeMap::new(),
             has_choice: false,
+            lost: Lost::look(inputs, standing, desired),
             stale_networks: BTreeSet::new(),
             homes: homes(inputs),
         };
@@ -147,13 +152,29 @@ impl<'a> Facts<'a> {
     pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'_>) -> Option<Hold> {
         let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));
         let mut nodes = self.place(slot).into_iter().chain(tasks);
-        nodes.find_map(|node| self.unknown(node))
+        nodes.find_map(|node| self.away(slot, node))
+    }
+
+    fn away(&self, slot: &Slot, node: &NodeName) -> Option<Hold> {
+        if !lost::is_given_up(self.inputs, node) {
+            return self.unknown(node);
+        }
+        let silent = self.inputs.nodes.silent(node)?;
+        let desired = self.desired.filter(|_| self.standing.removed.is_none());
+        let service = desired.and_then(|desired| desired.services.get(&slot.service));
+        let wanted = service.filter(|service| !service.placement.mode.is_global());
+        let tie = desired.zip(wanted).and_then(|(desired, service)| lost::tie(desired, service));
+        Some(Hold::NodeDown { node: node.clone(), since: silent.since, tie })
     }
 
     /// The hold of what is on this node, where that is silent.
     pub fn unknown(&self, node: &NodeName) -> Option<Hold> {
         let silent = self.inputs.nodes.silent(node)?;
-        Some(Hold::NodeUnknown { node: silent.node.clone(), since: silent.since })
+        let (node, since) = (silent.node.clone(), silent.since);
+        Some(match lost::is_given_up(self.inputs, &node) {
+            true => Hold::NodeDown { node, since, tie: None },
+            false => Hold::NodeUnknown { node, since },
+        })
     }
 
     /// Whether a network of ours has to be made anew on this node.
@@ -178,14 +199,17 @@ impl<'a> Facts<'a> {
         let pinned = pinned.filter(|pinned| pinned.desired.hash == desired.hash);
         let then = pinned.map(|pinned| &pinned.images);
         let then = then.or(back.then_some(&standing.good_images));
-        then.and_then(|images| images.get(reference)).or(standing.pins.get(reference))
+        let then = then.and_then(|images| images.get(reference));
+        // What a slot comes back as for a while may be in the good revision alone.
+        then.or(standing.pins.get(reference)).or(standing.good_images.get(reference))
     }
 
     /// Tasks of this stack's slots, newest first.
     pub fn tasks(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
         let mut tasks: Vec<_> = self.inputs.nodes.tasks_of(self.inputs.stack).collect();
         tasks.sort_by(|(_, a), (_, b)| {
-            let since = |task: &ObservedTask| (task.created, task.generation);
+            let since =
+                |task: &ObservedTask| (self.lost.rank(&task.id), task.created, task.generation);
             since(b).cmp(&since(a)).then_with(|| b.id.cmp(&a.id))
         });
         tasks.into_iter()
@@ -194,7 +218,8 @@ impl<'a> Facts<'a> {
     /// The slots that hold tasks.
     fn found(&self) -> BTreeMap<Slot, Occupants<'a>> {
         let mut slots: BTreeMap<Slot, Occupants<'a>> = BTreeMap::new();
-        for (slot, task) in self.tasks() {
+        let mine = self.tasks().filter(|(_, task)| !self.lost.tasks.contains(&task.id));
+        for (slot, task) in mine {
             slots.entry(slot.clone()).or_default().rest.push(task);
         }
         slots
@@ -202,8 +227,8 @@ impl<'a> Facts<'a> {
 
     fn places(&self, slots: &BTreeMap<Slot, Occupants<'a>>) -> Scheduled<'a> {
         let (inputs, standing, desired) = (self.inputs, self.standing, self.desired);
-        let homes = &self.homes;
-        schedule(&Site { inputs, standing, desired, homes, slots })
+        let (homes, lost) = (&self.homes, &self.lost);
+        schedule(&Site { inputs, standing, desired, homes, lost, slots })
     }
 
     fn occupants(
@@ -212,16 +237,50 @@ impl<'a> Facts<'a> {
         places: &Scheduled<'a>,
         hosts: &BTreeMap<&'a str, TaskId>,
     ) -> BTreeMap<Slot, Occupants<'a>> {
+        let repairs = self.repairs(&slots, places);
         for (slot, spot) in &places.spots {
             let services = self.desired.map(|desired| &desired.services);
             let service = services.and_then(|services| services.get_key_value(&slot.service));
             let Some((name, service)) = service else { continue };
             let occupants = slots.entry(slot.clone()).or_default();
-            let want = self.want(slot, spot, (name, service), &occupants.rest);
+            let want = match repairs.get(slot) {
+                Some(before) => self.want_before(slot, spot, *before),
+                None => self.want(slot, spot, (name, service), &occupants.rest),
+            };
             let is_here = |task: &ObservedTask| self.node_of(&task.id) == Some(spot.node);
             occupants.fill(want, |task| is_here(task) && self.is_kept(slot, task, service, hosts));
         }
         slots
+    }
+
+    /// Slots whose task was lost and that come back as they were before, each with that.
+    fn repairs(
+        &self,
+        slots: &BTreeMap<Slot, Occupants<'a>>,
+        places: &Scheduled<'a>,
+    ) -> BTreeMap<Slot, (&'a str, &'a DesiredService)> {
+        let (standing, is_frozen, now) = (self.standing, self.is_frozen(), self.now());
+        let open = self.desired.filter(|_| !self.lost.slots.is_empty());
+        let Some(desired) = open.filter(|_| self.bad.is_none() || is_frozen) else {
+            return BTreeMap::new();
+        };
+        let trial = Trial { standing, desired, is_frozen, slots, now };
+        let empty = |slot: &Slot| slots.get(slot).is_none_or(|all| all.rest.is_empty());
+        let is_lost = |slot: &Slot| self.lost.slots.contains_key(&short(slot)) && empty(slot);
+        let lost = places.spots.keys().filter(|slot| is_lost(slot));
+        lost.filter_map(|slot| Some((slot.clone(), trial.before(&slot.service)?))).collect()
+    }
+
+    fn want_before(
+        &self,
+        slot: &Slot,
+        spot: &Spot<'a>,
+        (name, service): (&'a str, &'a DesiredService),
+    ) -> Want<'a> {
+        let good = self.standing.good_desired.as_deref();
+        let want = self.want(slot, spot, (name, service), &[]);
+        let revision = good.map(|good| good.revision.clone()).unwrap_or_default();
+        Want { revision, is_repair: true, ..want }
     }
 
     fn want(
@@ -235,7 +294,8 @@ impl<'a> Facts<'a> {
         let revision = self.desired.map(|desired| desired.revision.clone()).unwrap_or_default();
         let origins = serde_json::to_value(&service.origins).unwrap_or_default();
         let (node, spot, spec) = (spot.node, spot.clone(), Arc::new(spec));
-        let want = Want { node, spot, name, service, spec, revision, origins };
+        let is_repair = false;
+        let want = Want { node, spot, name, service, spec, revision, origins, is_repair };
         // Known bad, and nothing good on record: what was applied before is what stays.
         if self.bad.is_none() || self.standing.good_desired.is_some() || self.is_frozen() {
             return want;

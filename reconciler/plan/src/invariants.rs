@@ -21,8 +21,10 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
     let inputs = &crate::with_pin(inputs);
     let tasks = inputs.nodes.placed_tasks().map(|(node, task)| (&task.id, (node, task))).collect();
     let mut slots: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (slot, task) in inputs.nodes.tasks_of(inputs.stack) {
-        slots.entry(slot).or_default().push(task);
+    for (_, task) in inputs.nodes.placed_tasks().filter(|(node, task)| counts(inputs, node, task)) {
+        if let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) {
+            slots.entry(slot).or_default().push(task);
+        }
     }
     let check = Check { inputs, plan, tasks, slots };
     [
@@ -54,9 +56,25 @@ struct Check<'a> {
     slots: BTreeMap<&'a Slot, Vec<&'a ObservedTask>>,
 }
 
+/// Whether a task is reckoned with: not what is given up with its node and harms nobody, if it still runs.
+fn counts(inputs: &Inputs<'_>, node: &NodeName, task: &ObservedTask) -> bool {
+    let Some(silent) = inputs.nodes.silent(node) else { return true };
+    let slot = task.place.slot().filter(|slot| slot.stack == *inputs.stack);
+    let replaced = slot.is_some_and(|slot| {
+        let nodes = inputs.standing.replaced.get(&short(slot));
+        let replaced = nodes.and_then(|nodes| nodes.get(node));
+        replaced.is_some_and(|replaced| task.generation <= replaced.generation)
+    });
+    let service = slot.and_then(|slot| inputs.desired?.services.get(&slot.service));
+    let exclusive = service.is_some_and(|service| service.placement.exclusive);
+    let alone = task.spec.writes_data() || exclusive;
+    let is_dead = inputs.pool.facts(node).dead.is_some();
+    !(replaced || is_dead || (silent.is_down && !alone))
+}
+
 impl<'a> Check<'a> {
     fn observed(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
-        self.inputs.nodes.tasks_of(self.inputs.stack)
+        self.slots.iter().flat_map(|(slot, tasks)| tasks.iter().map(|task| (*slot, *task)))
     }
 
     fn in_slot(&self, slot: &Slot) -> impl Iterator<Item = &'a ObservedTask> {
@@ -167,19 +185,21 @@ impl<'a> Check<'a> {
         spec.writes_data() || !spec.uncovered(declared).is_empty()
     }
 
-    /// A slot whose task writes to data never has two that run.
+    /// A slot whose task writes to data, or is exclusive, never has two that run.
     fn one_writer(&self) -> Vec<String> {
         let starts = self.task_wishes().filter(|wish| {
             let waits = |task: &ObservedTask| is_still(task) || task.goal == Goal::Ready;
             let begins = self.known(wish).is_none_or(waits);
-            wish.goal == Goal::Running && self.writes(&wish.spec) && begins
+            let service = wish.place.slot().and_then(|slot| self.service(slot));
+            let exclusive = service.is_some_and(|service| service.placement.exclusive);
+            wish.goal == Goal::Running && (exclusive || self.writes(&wish.spec)) && begins
         });
         starts
             .filter(|wish| {
                 let mut tasks = wish.place.slot().into_iter().flat_map(|slot| self.in_slot(slot));
                 tasks.any(|task| task.id != wish.id && !is_still(task) && task.goal != Goal::Ready)
             })
-            .map(|wish| format!("{} would write beside its predecessor", wish.spec.container_name))
+            .map(|wish| format!("{} would run beside its predecessor", wish.spec.container_name))
             .collect()
     }
 

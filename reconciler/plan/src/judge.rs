@@ -8,10 +8,12 @@ mod alone;
 mod before_deploy;
 mod keep_up;
 mod leaving;
+mod moves;
 mod one_slot;
 mod person;
 mod reasons;
 mod replacement;
+mod returned;
 mod surplus;
 
 use crate::desired::DesiredService;
@@ -22,8 +24,10 @@ use crate::untouched::{not_asked, not_here};
 use crate::verdict::{Hold, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
+use moves::emptied;
 use one_slot::Judge;
 use person::by_a_person;
+use returned::returned;
 use std::collections::BTreeMap;
 
 pub(crate) use leaving::remove_all;
@@ -72,6 +76,12 @@ fn slot_verdict(
     }
     if let Some(suspended) = &facts.standing.suspended {
         return hold(Hold::Suspended { by: suspended.by.clone(), since: suspended.since });
+    }
+    if let Some(verdict) = returned(facts, draft, slot, occupants) {
+        return verdict;
+    }
+    if let Some(verdict) = emptied(facts, draft, occupants) {
+        return verdict;
     }
     if let Some(why) = occupants.want.as_ref().and_then(|want| not_here(facts, want)) {
         return led(facts, draft, slot, occupants).unwrap_or_else(|| hold(why));

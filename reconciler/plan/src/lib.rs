@@ -38,11 +38,13 @@ mod draft;
 mod facts;
 mod inputs;
 mod judge;
+mod lost;
 mod machine;
 mod memory;
 mod occupants;
 mod placed;
 mod placing;
+mod repair;
 mod resources;
 mod rollout;
 mod schedule;
@@ -194,6 +196,9 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
     if whole {
         standing.placed = placed::placed(facts, &entries);
         standing.chosen = placed::chosen(facts);
+        let acting = placed::acting(&entries);
+        standing.replaced =
+            lost::replaced(facts.inputs, facts.standing, &facts.lost, &acting, generation);
     }
     if whole && standing.removed.is_none() && standing.suspended.is_none() {
         memory.settle(facts, &entries);

@@ -378,6 +378,8 @@ fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
     match hold {
         // What should leave its node, and cannot, is as it shall be all the same.
         Hold::Converged | Hold::Complete | Hold::Stopped | Hold::CannotMove { .. } => true,
+        // What does not count while its node is down gets the revision when that is back.
+        Hold::NodeDown { tie: None, .. } => true,
         // Where an earlier one runs on, coming back to this would end it.
         Hold::NotRunYet { .. } | Hold::Lacking { .. } => match &entry.subject {
             Subject::Slot(slot) => facts

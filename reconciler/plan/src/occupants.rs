@@ -29,6 +29,8 @@ pub(crate) struct Want<'a> {
     pub spec: Arc<TaskSpec>,
     pub revision: String,
     pub origins: Opaque,
+    /// It is what was good before a revision that is not proven yet: its task was lost meanwhile.
+    pub is_repair: bool,
 }
 
 impl<'a> Occupants<'a> {

@@ -2,8 +2,8 @@
 
 use crate::facts::{Facts, Want, short};
 use crate::verdict::{PlanEntry, Subject, Verdict};
-use keel_engine::{NodeName, Slot};
-use std::collections::BTreeMap;
+use keel_engine::{Assignment, NodeName, Slot, Wish};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
 /// whoever finds that node silent knows what may be there.
@@ -15,12 +15,26 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
         node.is_some_and(|node| facts.inputs.nodes.silent(node).is_some())
     };
     let slots = entries.iter().filter_map(|entry| match &entry.subject {
-        Subject::Slot(slot) if sent(&entry) || there(slot) || stays(slot) => {
+        Subject::Slot(slot) if sent(&entry) || there(slot) => {
             Some((short(slot), entry.node.clone()?))
+        }
+        // Also while what replaces it is not sent yet.
+        Subject::Slot(slot) if stays(slot) => {
+            Some((short(slot), facts.standing.placed.get(&short(slot))?.clone()))
         }
         _ => None,
     });
     slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
+}
+
+/// Slots with a task that is told something.
+pub(crate) fn acting(entries: &[PlanEntry]) -> BTreeSet<String> {
+    let told = |wishes: &[Wish]| wishes.iter().any(|one| matches!(one.what, Assignment::Task(_)));
+    let acting = entries.iter().filter_map(|entry| match (&entry.subject, &entry.verdict) {
+        (Subject::Slot(slot), Verdict::Act { wishes, .. }) if told(wishes) => Some(short(slot)),
+        _ => None,
+    });
+    acting.collect()
 }
 
 /// The node chosen for each slot, where there is a choice. A slot without a place keeps its earlier one, and

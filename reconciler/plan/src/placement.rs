@@ -20,6 +20,10 @@ pub struct Placement {
     /// How many tasks a node takes at most.
     #[serde(skip_serializing_if = "is_default")]
     pub max_per_node: Option<u32>,
+    /// At most one task of a slot ever runs: none is started elsewhere while nobody knows whether the one before
+    /// it still runs.
+    #[serde(skip_serializing_if = "is_default")]
+    pub exclusive: bool,
     /// A path of the stack that is on the controller's own node alone, and that its tasks mount.
     #[serde(skip_serializing_if = "is_default")]
     pub home_path: Option<String>,

@@ -1,11 +1,13 @@
 //! Where a slot is by now, and what binds it to a node: nothing is moved by this.
 //!
 //! # Invariants
-//! - A slot whose task is or was sent to a silent node stays there: nobody knows that it has ended.
+//! - A slot whose task is or was sent to a silent node stays there, unless `lost` gives it up: nobody knows that it
+//!   has ended.
 //! - A node that the fleet has no longer has nothing, and what was there is placed anew.
 
 use crate::Inputs;
 use crate::desired::Desired;
+use crate::lost::Lost;
 use crate::occupants::{Occupants, short};
 use crate::standing::Standing;
 use keel_engine::{
@@ -20,6 +22,8 @@ pub(crate) struct Site<'s, 'a> {
     pub desired: Option<&'a Desired>,
     /// The nodes that have the stack's tasks.
     pub homes: &'s BTreeMap<&'a TaskId, &'a NodeName>,
+    /// What is given up.
+    pub lost: &'s Lost<'a>,
     /// What was found in each slot so far.
     pub slots: &'s BTreeMap<Slot, Occupants<'a>>,
 }
@@ -34,7 +38,9 @@ impl<'a> Site<'_, 'a> {
 
     /// Where a task was sent that nobody has seen since, because its node is silent.
     pub fn remembered(&self, slot: &Slot) -> Option<&'a NodeName> {
-        self.there_is(self.standing.placed.get(&short(slot))?)
+        let node = self.there_is(self.standing.placed.get(&short(slot))?)?;
+        let lost = self.lost.slots.get(&short(slot)).is_some_and(|nodes| nodes.contains(node));
+        (!lost).then_some(node)
     }
 
     /// The node that was chosen before, of several.
@@ -48,14 +54,18 @@ impl<'a> Site<'_, 'a> {
 
     /// The volumes that bind tasks to the node that has them, by full name.
     pub fn binding(&self, spec: &'a TaskSpec) -> impl Iterator<Item = &'a str> {
-        spec.volumes.iter().filter(|mount| !mount.shared).filter_map(|mount| self.binds(mount))
+        spec.volumes
+            .iter()
+            .filter(|mount| !mount.shared)
+            .filter_map(|mount| binds(self.desired, mount))
     }
+}
 
-    fn binds(&self, mount: &'a Mount) -> Option<&'a str> {
-        let MountSource::Volume { name, .. } = &mount.source else { return None };
-        let volume = self.desired.and_then(|desired| desired.volumes.get(name));
-        volume.is_none_or(|volume| !is_on_network(&volume.spec)).then_some(name)
-    }
+/// The volume of a mount, by full name, if its data is on one node.
+pub(crate) fn binds<'m>(desired: Option<&Desired>, mount: &'m Mount) -> Option<&'m str> {
+    let MountSource::Volume { name, .. } = &mount.source else { return None };
+    let volume = desired.and_then(|desired| desired.volumes.get(name));
+    volume.is_none_or(|volume| !is_on_network(&volume.spec)).then_some(name)
 }
 
 /// Whether every node reaches the same data.

@@ -26,6 +26,7 @@ static PLAIN: NodeFacts = NodeFacts {
     role: Role::Manager,
     labels: BTreeMap::new(),
     availability: Availability::Active,
+    is_emptied: false,
     reserve: None,
     dead: None,
 };
@@ -88,6 +89,9 @@ pub struct NodeFacts {
     pub labels: BTreeMap<String, String>,
     /// What may be placed there.
     pub availability: Availability,
+    /// Where it is drained: what cannot run elsewhere stops.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_emptied: bool,
     /// Memory that is kept from tasks, in bytes. `None`: a twentieth, and at least 128 MiB.
     pub reserve: Option<u64>,
     /// When a person said that its machine does not run any more, and that its tasks are to run elsewhere;

@@ -25,7 +25,10 @@ const SELDOM: u64 = 10 * 60_000;
 pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
     let Some(desired) = facts.desired else { return };
     let used = Uses::look(facts);
-    for (reference, policy) in images(desired) {
+    // What was good before, where a slot comes back as that.
+    let repaired = used.repaired.iter().map(|reference| (*reference, PullPolicy::Missing));
+    let wanted: BTreeMap<_, _> = repaired.chain(images(desired)).collect();
+    for (reference, policy) in wanted {
         for node in used.nodes(&used.images, reference) {
             let verdict = image(facts, draft, &used, node, reference, policy);
             draft.put(facts, Subject::Image(reference.to_owned()), Some(node), verdict);
@@ -58,19 +61,24 @@ struct Uses<'f, 'a> {
     images: NodesByName<'f, 'a>,
     networks: NodesByName<'f, 'a>,
     volumes: NodesByName<'f, 'a>,
+    /// Images of what was good before, as which lost slots come back.
+    repaired: BTreeSet<&'f str>,
     /// Images that slots without a task wait for.
     needed: BTreeSet<(&'a NodeName, &'f str)>,
 }
 
 impl<'f, 'a> Uses<'f, 'a> {
     fn look(facts: &'f Facts<'a>) -> Self {
-        let (images, networks, volumes, needed) = Default::default();
+        let (images, networks, volumes, repaired, needed) = Default::default();
         let home = &facts.inputs.nodes.home;
-        let mut uses = Self { home, images, networks, volumes, needed };
+        let mut uses = Self { home, images, networks, volumes, repaired, needed };
         let wants = facts.slots.values().filter_map(|all| Some((all, all.want.as_ref()?)));
         for (occupants, want) in wants.filter(|(_, want)| !want.spot.is_nowhere()) {
             let (node, spec) = (want.node, &want.spec);
             uses.images.entry(&spec.image).or_default().insert(node);
+            if want.is_repair {
+                uses.repaired.insert(&spec.image);
+            }
             for attachment in &spec.networks {
                 uses.networks.entry(&attachment.network).or_default().insert(node);
             }

@@ -9,7 +9,8 @@ use keel_engine::{Goal, MountSource, NetworkMode, Slot, TaskSpec};
 /// of use. Data of its own forces stop-first: it has one writer.
 pub(crate) fn order(facts: &Facts<'_>, want: &Want<'_>) -> Order {
     let (service, spec) = (want.service, &want.service.spec);
-    if facts.has_own_data(spec) || holds_alone(facts, want) {
+    let exclusive = want.service.placement.exclusive;
+    if exclusive || facts.has_own_data(spec) || holds_alone(facts, want) {
         return Order::StopFirst;
     }
     if service.placement.mode.is_job() {

@@ -72,6 +72,9 @@ pub struct Standing {
     /// The node that was chosen for each slot, where there was a choice: also while nothing is there yet.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub chosen: BTreeMap<String, NodeName>,
+    /// Tasks that were replaced while their node was down, by slot and node, until they are gone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<String, BTreeMap<NodeName, Replaced>>,
     /// Slots of `replicated-job` and `global-job` that are done, each for its specification.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub completed: BTreeMap<String, Completion>,
@@ -157,6 +160,16 @@ pub struct Changed {
     pub task: TaskId,
     /// When.
     pub at: u64,
+}
+
+/// Tasks of a slot on a node that were given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// All up to this generation.
+    pub generation: u64,
+    /// A person said that the machine does not run any more: what comes back all the same stops.
+    #[serde(default)]
+    pub for_good: bool,
 }
 
 /// A pull that was asked for.

@@ -9,13 +9,14 @@ use crate::apart::apart;
 use crate::condition::{Condition, available_since, crashes, ended, exits};
 use crate::desired::Held;
 use crate::facts::{self, Facts, Occupants, Want};
+use crate::lost::is_given_up;
 use crate::machine::lack_beyond;
 use crate::memory::is_complete;
 use crate::standing::{KnownBad, Suspended, Taken};
 use crate::text::of_note;
 use crate::verdict::{Hold, Subject, Verdict};
 use crate::why::FailureCause;
-use keel_engine::{Goal, NodeName, ObservedTask, Slot, diff};
+use keel_engine::{Goal, NodeName, ObservedTask, Silent, Slot, diff};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ fn revision(facts: &Facts<'_>, sync: Sync) -> String {
 fn sync(facts: &Facts<'_>) -> Sync {
     let Some(desired) = facts.inputs.desired else { return Sync::Unknown };
     let in_sync = facts.slots.iter().all(|(slot, occupants)| {
-        let Some(want) = &occupants.want else { return false };
+        let Some(want) = &occupants.want else { return is_with_its_node(facts, slot, occupants) };
         if is_complete(facts, slot) {
             return true;
         }
@@ -144,6 +145,15 @@ fn sync(facts: &Facts<'_>) -> Sync {
         true => Sync::InSync,
         false => Sync::OutOfSync,
     }
+}
+
+/// Whether it is there only because its node, which is given up, cannot be told.
+fn is_with_its_node(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> bool {
+    let is_global = facts.desired.and_then(|desired| desired.services.get(&slot.service));
+    let is_global = is_global.is_some_and(|service| service.placement.mode.is_global());
+    let node = |task: &ObservedTask| facts.node_of(&task.id);
+    let mut nodes = occupants.all().filter_map(node);
+    is_global && nodes.all(|node| is_given_up(facts.inputs, node))
 }
 
 /// Whether a slot may have a task on a silent node that nobody has seen: what it was assigned is
@@ -204,8 +214,10 @@ fn wanted_health(
     if is_complete(facts, slot) {
         return Health::Healthy;
     }
-    if facts.out_of_reach(slot, occupants).is_some() {
-        return Health::Unknown;
+    match facts.out_of_reach(slot, occupants) {
+        Some(Hold::NodeDown { .. }) => return Health::Degraded,
+        Some(_) => return Health::Unknown,
+        None => {}
     }
     let serves = occupants.rest.iter().any(|task| available_since(task).is_some());
     let new = occupants.current.map(|task| of_task(facts, want, task));
@@ -317,9 +329,28 @@ fn silent(facts: &Facts<'_>) -> Vec<Note> {
         });
         slots.map(|(slot, _)| slot.clone()).collect::<Vec<_>>()
     };
-    let all = facts.inputs.nodes.all_silent().map(|silent| (silent.node, on(silent.node)));
-    let touched = all.filter(|(_, slots)| !slots.is_empty());
-    touched.map(|(node, slots)| Note::NodeSilent { node: node.clone(), slots }).collect()
+    let all = facts.inputs.nodes.all_silent().map(|silent| (silent, on(silent.node)));
+    all.flat_map(|(silent, slots)| of_silent(facts, silent, slots)).collect()
+}
+
+/// What is held to a node that is given up says so for itself, with the command to give.
+fn of_silent(facts: &Facts<'_>, silent: Silent<'_>, slots: Vec<Slot>) -> Vec<Note> {
+    let node = silent.node.clone();
+    if !is_given_up(facts.inputs, &node) {
+        let seconds = facts.now().saturating_sub(silent.since) / 1000;
+        let some = !slots.is_empty();
+        return some.then_some(Note::NodeSilent { node, slots, seconds }).into_iter().collect();
+    }
+    let tied = |slot: &Slot| {
+        let hold = facts.out_of_reach(slot, facts.slots.get(slot)?)?;
+        matches!(hold, Hold::NodeDown { tie: Some(_), .. }).then_some(hold)
+    };
+    let (held, free): (Vec<_>, Vec<_>) =
+        slots.into_iter().map(|slot| (tied(&slot), slot)).partition(|(hold, _)| hold.is_some());
+    let held = held.into_iter().filter_map(|(hold, slot)| Some(Note::Waits { slot, hold: hold? }));
+    let slots: Vec<_> = free.into_iter().map(|(_, slot)| slot).collect();
+    let rest = (!slots.is_empty()).then_some(Note::NodeDown { node, slots });
+    held.chain(rest).collect()
 }
 
 /// Slots without a task, where the plan says why there can be none.

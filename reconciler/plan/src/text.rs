@@ -135,6 +135,11 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Moved { from, because: Some(because) } => {
             format!("moves from node {from} ({})", no_place::of_refusal(because))
         }
+        Reason::Reclaimed => "its node answers again before its replacement is available".into(),
+        Reason::Surplus => "it was replaced while its node was down".into(),
+        Reason::LeavesNode { because } if action == Action::Stop => {
+            format!("nothing may run on its node ({})", no_place::of_refusal(because))
+        }
         Reason::LeavesNode { because } => {
             format!("its node runs no task of it any more ({})", no_place::of_refusal(because))
         }
@@ -289,7 +294,9 @@ fn json_of_hold(hold: &Hold) -> serde_json::Value {
         Hold::OwnedBy { holder } => ("owner", of_holder(holder)),
         Hold::NotRunYet { because, .. } => ("why", of_not_run(because)),
         Hold::Kept { because } => ("why", of_kept(because)),
-        Hold::NoPlace { .. } | Hold::CannotMove { .. } => ("why", of_hold(hold)),
+        Hold::NoPlace { .. } | Hold::CannotMove { .. } | Hold::NodeDown { .. } => {
+            ("why", of_hold(hold))
+        }
         Hold::AwaitingImage { failure: Some(failure), .. } => {
             let kind = ("failure_kind", word(&failure.kind));
             return with_words(with_words(json(hold), kind), ("failure", failure.to_string()));

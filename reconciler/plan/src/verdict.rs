@@ -189,6 +189,10 @@ pub enum Reason {
         /// Why, where that is still so.
         because: Option<Refusal>,
     },
+    /// Its node is back, and what replaced it is of no use yet: it stays.
+    Reclaimed,
+    /// Its node is back, and it was replaced meanwhile.
+    Surplus,
     /// Its service runs on every node that may run it, and its own is none of those any more.
     LeavesNode {
         /// Why.

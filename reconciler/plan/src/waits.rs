@@ -61,7 +61,7 @@ pub(crate) fn unmet(draft: &Draft, dependency: &DependsOn, slot: &Slot) -> Hold 
         Hold::Stopped | Hold::Kept { .. } | Hold::ReportOnly => {
             Hold::Kept { because: KeptBecause::Needs(needs()) }
         }
-        Hold::NodeUnknown { .. } => hold.clone(),
+        Hold::NodeUnknown { .. } | Hold::NodeDown { .. } => hold.clone(),
         // Why is told of the slot itself, once.
         Hold::Failed { .. } | Hold::KnownBad { .. } => {
             let slot = slot.clone();

@@ -10,6 +10,7 @@ mod awaited;
 mod failure;
 mod gist;
 mod refusal;
+mod tie;
 
 pub use activity::Activity;
 pub use awaited::Awaited;
@@ -17,6 +18,7 @@ pub use failure::{Ending, FailureCause};
 pub use gist::gist;
 pub(crate) use gist::uncounted;
 pub use refusal::{NodeRefusal, Refusal};
+pub use tie::Tie;
 
 use crate::desired::{Origin, Owner};
 use crate::subject::Subject;
@@ -137,6 +139,15 @@ pub enum Hold {
         /// Since when; milliseconds since the Unix epoch.
         since: u64,
     },
+    /// The node is down, and what is there waits for it.
+    NodeDown {
+        /// Which.
+        node: NodeName,
+        /// Since when it is silent; milliseconds since the Unix epoch.
+        since: u64,
+        /// What holds the slot to it; absent: its service, or the stack, does not want it elsewhere.
+        tie: Option<Tie>,
+    },
     /// No node takes it.
     NoPlace {
         /// What keeps it from each.
@@ -179,6 +190,7 @@ impl Hold {
             | Self::Kept { .. }
             | Self::ReportOnly
             | Self::NodeUnknown { .. }
+            | Self::NodeDown { .. }
             | Self::NoPlace { .. }
             | Self::CannotMove { .. } => true,
         }

@@ -292,11 +292,13 @@ fn a_password_s_line_is_in_no_record() {
 
 #[test]
 fn policy_comes_from_outside_unless_the_stack_says_otherwise() {
-    let text = "x-keel: {drift: report}\nservices: {web: {image: x, x-keel: {settle: 3s}}}";
+    let text = "x-keel: {drift: report}\nservices: {web: {image: x, x-keel: {settle: 3s, exclusive: true}}, other: {image: x}}";
     let desired = desired(text);
     assert_eq!(serde_json::to_value(&desired.policy).unwrap()["drift"], "report");
     assert_eq!(desired.policy.settle, 10_000);
     assert_eq!(desired.services["web"].settle, Some(3_000));
+    assert!(desired.services["web"].placement.exclusive);
+    assert!(!desired.services["other"].placement.exclusive);
 }
 
 #[test]

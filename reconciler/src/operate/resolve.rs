@@ -61,19 +61,20 @@ fn in_slot(task: &ObservedTask, stack: &str, rest: &str) -> bool {
 /// The task that fills each slot: the newest that is to stay. One that is only made ready to take
 /// over does not fill it yet.
 pub(crate) fn newest(seen: &Nodes) -> BTreeMap<&Slot, &ObservedTask> {
-    let mut newest: BTreeMap<&Slot, &ObservedTask> = BTreeMap::new();
-    for task in seen.all_tasks() {
+    let mut newest: BTreeMap<&Slot, (&NodeName, &ObservedTask)> = BTreeMap::new();
+    for (node, task) in seen.placed_tasks() {
         let Some(slot) = task.place.slot() else { continue };
-        let rank = |task: &ObservedTask| {
+        let rank = |(node, task): (&NodeName, &ObservedTask)| {
             let stays = (task.goal != Goal::Removed, task.goal != Goal::Ready);
-            (stays, task.created, task.id.clone())
+            // What answers before what was replaced because it does not.
+            (stays, seen.silent(node).is_none(), task.created, task.id.clone())
         };
-        let best = newest.entry(slot).or_insert(task);
-        if rank(task) > rank(best) {
-            *best = task;
+        let best = newest.entry(slot).or_insert((node, task));
+        if rank((node, task)) > rank(*best) {
+            *best = (node, task);
         }
     }
-    newest
+    newest.into_iter().map(|(slot, (_, task))| (slot, task)).collect()
 }
 
 /// The name of each task as it is listed: while two live in a slot, the newest one's is the plain

@@ -55,6 +55,12 @@ pub const KEEL: &[KeelKey] = &[
         home: Home::Both,
     },
     KeelKey {
+        name: "exclusive",
+        about: "Whether at most one container of a replica may run in the pool: none is started on another node while its node does not answer. Default: false.",
+        words: &[],
+        home: Home::Service,
+    },
+    KeelKey {
         name: "health-timeout",
         about: "How long a service may take to become healthy. Default: from the health check, at least 2m.",
         words: &[],
@@ -107,6 +113,7 @@ pub(super) const STACK: &[KeyRow] = &[
     row("x-keel", Map, Honored),
     row("x-keel.allow", Texts, Honored),
     row("x-keel.drift", Text, Honored),
+    row("x-keel.exclusive", Bool, OF_SERVICE),
     row("x-keel.health-timeout", Duration, Honored),
     row("x-keel.image-wait", Duration, Honored),
     row("x-keel.prune", Bool, Honored),
@@ -123,6 +130,7 @@ pub(super) const SERVICE: &[KeyRow] = &[
     row("x-keel", Map, Honored),
     row("x-keel.allow", Texts, Honored),
     row("x-keel.drift", Text, Honored),
+    row("x-keel.exclusive", Bool, Honored),
     row("x-keel.health-timeout", Duration, Honored),
     row("x-keel.image-wait", Duration, Honored),
     row("x-keel.run", Text, Honored),

@@ -204,6 +204,8 @@ const HARMLESS: &[&str] = &[
     "x-keel.drift", "x-keel.health-timeout", "x-keel.image-wait", "x-keel.prune",
     "x-keel.prune-volumes", "x-keel.rollback", "x-keel.settle", "x-keel.deploy", "x-keel.run",
     "x-keel.window", "services.*.x-keel", "services.*.x-keel.allow", "services.*.x-keel.drift",
+    "x-keel.exclusive", "services.*.x-keel.exclusive",
+    "x-keel.exclusive", "services.*.x-keel.exclusive",
     "services.*.x-keel.health-timeout", "services.*.x-keel.image-wait", "services.*.x-keel.run",
     "services.*.x-keel.settle", "services.*.x-keel.deploy", "services.*.x-keel.prune",
     "services.*.x-keel.prune-volumes", "services.*.x-keel.rollback", "services.*.x-keel.window",

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Result, chain};
 use async_trait::async_trait;
 use keel_api::pool::{
-    NodeAsk, NodeChange, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
+    NodeAsk, NodeChange, NodeChanged, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
 };
 use keel_embedded::Layout;
 use keel_engine::{Availability, NodeName};
@@ -121,6 +121,7 @@ fn members(registry: &keel_pool::identity::Registry) -> keel_plan::pool::Pool {
         role: keel_plan::pool::Role::Worker,
         labels: node.labels.clone(),
         availability: node.availability,
+        is_emptied: node.is_emptied,
         reserve: None,
         dead: node.dead,
     };
@@ -189,8 +190,10 @@ impl Pool for ServedPool {
         Ok([home].into_iter().chain(others.iter().map(|node| self.row(node))).collect())
     }
 
-    async fn change(&self, ask: NodeAsk) -> std::result::Result<(), Refusal> {
+    async fn change(&self, ask: NodeAsk) -> std::result::Result<NodeChanged, Refusal> {
         let NodeAsk { node, change } = ask;
+        let gives_up = matches!(change, NodeChange::ConfirmDead | NodeChange::Remove { .. });
+        let left = if gives_up { self.fleet.volumes_on(&node) } else { Vec::new() };
         if node == *self.fleet.home() {
             return Err(conflict(format!("{node} is the controller's own node")));
         }
@@ -198,7 +201,7 @@ impl Pool for ServedPool {
             NodeChange::Label(changes) => self.office.label(&node, &changes).await,
             NodeChange::Activate => self.office.set_availability(&node, Availability::Active).await,
             NodeChange::Pause => self.office.set_availability(&node, Availability::Pause).await,
-            NodeChange::Drain => self.office.set_availability(&node, Availability::Drain).await,
+            NodeChange::Drain { force } => self.office.drain(&node, force).await,
             NodeChange::ConfirmDead => self.office.confirm_dead(&node).await,
             NodeChange::Remove { force } => match self.office.remove(&node, force).await {
                 Ok(_) => {
@@ -208,7 +211,7 @@ impl Pool for ServedPool {
                 Err(error) => Err(error),
             },
         };
-        done.map_err(refused)
+        done.map(|()| NodeChanged { left }).map_err(refused)
     }
 
     async fn tokens(&self) -> std::result::Result<Vec<TokenRow>, Refusal> {

@@ -17,7 +17,7 @@ impl Judge<'_, '_> {
         if is_complete(self.facts, self.slot) {
             return hold(Hold::Complete);
         }
-        if let Some(frozen) = self.frozen() {
+        if let Some(frozen) = self.frozen().filter(|_| !self.want.is_repair) {
             return hold(frozen);
         }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
@@ -50,9 +50,13 @@ impl Judge<'_, '_> {
         if order == Order::StopFirst && !running.is_empty() && begun {
             return hold(Hold::InProgress { activity: Activity::StoppingPredecessor });
         }
+        if let Some(wait) = self.awaits_others(rest) {
+            return hold(wait);
+        }
         if !self.may_move() {
             return hold(self.full());
         }
+        self.count_move();
         let wishes = match order {
             // All that it needs is made ready before anything old is stopped: an image, a port, a
             // secret or a disk that is not there costs nobody anything then.

@@ -15,6 +15,7 @@ impl Lowering<'_> {
             constraints: written.constraints.clone(),
             spread: written.spread.clone(),
             max_per_node: written.max_per_node,
+            exclusive: service.policy.exclusive.unwrap_or(false),
             home_path: self.home_path(service),
         }
     }

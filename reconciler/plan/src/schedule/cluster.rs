@@ -2,6 +2,7 @@
 
 use crate::Inputs;
 use crate::condition::is_still;
+use crate::lost::Lost;
 use crate::pool::NodeFacts;
 use crate::pool::Room;
 use crate::taken_ports::{clash, holds_ports};
@@ -22,6 +23,8 @@ pub(crate) struct Host<'a> {
     /// It belongs to the pool.
     pub is_member: bool,
     pub facts: &'a NodeFacts,
+    /// Tasks of this stack that were replaced while it was down still run on it.
+    pub is_returning: bool,
     /// What it says now.
     pub known: Option<&'a Observation>,
     /// What its tasks may reserve.
@@ -79,12 +82,13 @@ struct Taken<'a> {
 
 impl<'a> Cluster<'a> {
     /// What there is now. Which ports the stack's own services keep is for whoever places them to add.
-    pub fn look(inputs: &'a Inputs<'a>) -> Self {
+    pub fn look(inputs: &'a Inputs<'a>, lost: &Lost<'a>) -> Self {
         let nodes = inputs.nodes.reports.iter();
         let hosts: Vec<_> = nodes
             .map(|(name, report)| {
                 let mut host = Host::new(inputs, name, report.known());
                 report.seen().into_iter().for_each(|seen| host.count(seen, inputs.stack));
+                host.is_returning = is_returning(inputs, lost, report.known());
                 host
             })
             .collect();
@@ -111,6 +115,7 @@ impl<'a> Host<'a> {
             name,
             is_member: inputs.pool.has(name, &inputs.nodes.home),
             facts,
+            is_returning: false,
             known,
             room: machine
                 .map(|machine| inputs.pool.room(name, &inputs.nodes.home, machine))
@@ -208,6 +213,17 @@ impl<'a> Host<'a> {
             engine_labels: machine.map_or(&NO_LABELS, |machine| &machine.labels),
         }
     }
+}
+
+fn is_returning(inputs: &Inputs<'_>, lost: &Lost<'_>, known: Option<&Observation>) -> bool {
+    if lost.returned.is_empty() {
+        return false;
+    }
+    let tasks = known.into_iter().flat_map(|seen| seen.tasks_of(inputs.stack));
+    let goes = |task: &keel_engine::ObservedTask| {
+        lost.returned.contains(&task.id) && !lost.reclaimed.contains(&task.id) && !is_still(task)
+    };
+    tasks.into_iter().any(|(_, task)| goes(task))
 }
 
 /// A number that stands for a name, the same on every machine and in every version.

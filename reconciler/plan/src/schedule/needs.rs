@@ -88,6 +88,7 @@ fn of_node(host: &Host<'_>, service: &DesiredService, home: &NodeName) -> Vec<Re
     if host.known.is_none() {
         never.push(Refusal::Silent);
     }
+    never.extend(host.is_returning.then_some(Refusal::Returning));
     match host.facts.availability {
         Availability::Active => {}
         Availability::Pause => never.push(Refusal::Paused),

@@ -6,6 +6,7 @@ use super::slots::{Present, leaves, names, no_longer, present, slot};
 use super::spot::{Fit, Spot};
 use super::{crowded, filters, ranking};
 use crate::condition::{exits, is_still};
+use crate::lost::is_dead;
 use crate::occupants::{Occupants, in_reach, short, slotted};
 use crate::placing::{Site, own_path};
 use crate::why::{NodeRefusal, Refusal};
@@ -30,7 +31,7 @@ pub(crate) struct Scheduled<'a> {
 
 /// Every wanted slot of the stack, with its place.
 pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
-    let cluster = Cluster::look(site.inputs);
+    let cluster = Cluster::look(site.inputs, site.lost);
     let members = Rc::new(cluster.members());
     let has_choice = members.len() > 1;
     let crowded = crowded::leaving(&cluster);
@@ -205,10 +206,33 @@ impl<'a> Board<'_, 'a> {
     fn bound(&self, needs: &Needs<'a>) -> Option<(usize, &'a str)> {
         let mut volumes = self.site.binding(&needs.service.spec);
         volumes.find_map(|volume| {
-            let observed = self.site.inputs.nodes.volume(volume).map(|(node, _)| node);
-            let at = observed.and_then(|node| self.cluster.at(node));
+            let at = self.volume_is_at(volume);
             Some((at.or_else(|| self.volumes.get(volume).copied())?, volume))
         })
+    }
+
+    /// Where a volume is: what is on a machine that does not run any more is not there.
+    fn volume_is_at(&self, volume: &str) -> Option<usize> {
+        let nodes = self.site.inputs.nodes;
+        let has = nodes.all_volumes().filter(|(_, one)| one.spec.name == volume);
+        let alive = has.filter(|(node, _)| !is_dead(self.site.inputs, node));
+        let first = alive.min_by_key(|(node, _)| **node != nodes.home);
+        first.and_then(|(node, _)| self.cluster.at(node))
+    }
+
+    /// Whether a volume is on a node.
+    fn has_volume(&self, at: usize, volume: &str) -> bool {
+        let known = self.cluster.hosts[at].known;
+        known.is_some_and(|seen| seen.volume(volume).is_some())
+    }
+
+    /// The data that a slot had, where other nodes have volumes of the same name.
+    fn own_volume(&self, needs: &Needs<'a>, open: &Open) -> Option<(usize, &'a str)> {
+        let before = open.from.as_ref().map(|(from, _)| *from);
+        let chosen = || self.cluster.at(self.site.chosen(&open.slot)?);
+        let at = before.or_else(chosen)?;
+        let mut volumes = self.site.binding(&needs.service.spec);
+        volumes.find(|volume| self.has_volume(at, volume)).map(|volume| (at, volume))
     }
 
     /// Gives an open slot its place.
@@ -240,10 +264,12 @@ impl<'a> Board<'_, 'a> {
                 elsewhere: None,
             };
         }
-        let volume = self.bound(needs).map(|(at, volume)| (at, Binding::Volume(volume)));
+        let volume = self.own_volume(needs, open).or_else(|| self.bound(needs));
+        let volume = volume.map(|(at, volume)| (at, Binding::Volume(volume)));
         let path = || {
             let path = own_path(&needs.service.spec)?;
-            let before = self.cluster.at(self.site.chosen(&open.slot)?)?;
+            let chosen = self.site.chosen(&open.slot)?;
+            let before = self.cluster.at(chosen).filter(|_| !is_dead(self.site.inputs, chosen))?;
             Some((open.from.as_ref().map_or(before, |(from, _)| *from), Binding::Path(path)))
         };
         let from = open

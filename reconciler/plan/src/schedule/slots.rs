@@ -3,6 +3,7 @@
 use super::cluster::{Cluster, Host};
 use super::needs::Needs;
 use crate::desired::DesiredService;
+use crate::lost::is_given_up;
 use crate::occupants::short;
 use crate::placing::Site;
 use crate::why::Refusal;
@@ -31,7 +32,9 @@ pub(crate) fn names(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_
         return (1..=needs.service.replicas).map(|number| number.to_string()).collect();
     }
     let hosts = cluster.hosts.iter().enumerate().filter(|(_, host)| host.is_member);
-    let wanted = hosts.filter(|(at, host)| {
+    // Those of nodes that are given up are not counted.
+    let there = hosts.filter(|(_, host)| !is_given_up(site.inputs, host.name));
+    let wanted = there.filter(|(at, host)| {
         let slot = self::slot(site, needs.name, host.name.as_str());
         let present = present(cluster, site, &slot).is_some();
         needs.never[*at].is_empty()

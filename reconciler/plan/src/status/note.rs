@@ -63,6 +63,16 @@ pub enum Note {
         node: NodeName,
         /// What is on it.
         slots: Vec<Slot>,
+        /// For how long it has not answered.
+        #[serde(default)]
+        seconds: u64,
+    },
+    /// A node is given up, and these are not started elsewhere.
+    NodeDown {
+        /// Which node.
+        node: NodeName,
+        /// What is on it.
+        slots: Vec<Slot>,
     },
     /// An image that is needed cannot be had.
     Image {
@@ -148,6 +158,7 @@ impl Note {
             Self::Ended { .. }
             | Self::Trying { .. }
             | Self::NodeSilent { .. }
+            | Self::NodeDown { .. }
             | Self::Image { .. } => 1,
             Self::Suspended { .. } | Self::RolledBack { .. } | Self::Held { .. } => 2,
             Self::Waits { hold, .. } => match hold {
@@ -155,6 +166,7 @@ impl Note {
                 | Hold::NotFound { .. }
                 | Hold::Lacking { .. }
                 | Hold::NotRunYet { .. }
+                | Hold::NodeDown { .. }
                 | Hold::NoPlace { .. }
                 | Hold::CannotMove { .. } => 2,
                 _ => 3,

@@ -72,6 +72,7 @@ fn without_amount(refusal: &Refusal) -> (Refusal, u64) {
 pub(super) fn of_refusal(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Silent => "not answering".into(),
+        Refusal::Returning => "stopping tasks that were replaced while it was down".into(),
         Refusal::NotMember => "not a member of the pool".into(),
         Refusal::Drained => "drained".into(),
         Refusal::Paused => "paused".into(),

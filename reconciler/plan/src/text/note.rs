@@ -26,9 +26,16 @@ pub fn of_note(note: &Note) -> String {
         }
         Note::Ended { slot, ending } => format!("{} {}", short(slot), of_ending(ending)),
         Note::Trying { slot, activity } => format!("{}: {}", short(slot), of_activity(activity)),
-        Note::NodeSilent { node, slots } => {
+        Note::NodeSilent { node, slots, seconds } => {
             let slots: Vec<_> = slots.iter().map(short).collect();
-            format!("node {node} does not answer, so it is unknown how {} is", slots.join(", "))
+            format!(
+                "waiting for node {node}, silent for {seconds} s: it is unknown how {} is",
+                slots.join(", ")
+            )
+        }
+        Note::NodeDown { node, slots } => {
+            let slots: Vec<_> = slots.iter().map(short).collect();
+            format!("node {node} is down, and {} with it", slots.join(", "))
         }
         Note::Image { reference, failure } => format!("image {reference}: {failure}"),
         Note::Suspended { by, reason } => {

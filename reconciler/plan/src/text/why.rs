@@ -5,7 +5,7 @@ use crate::facts::short;
 use crate::subject::Subject;
 use crate::why::{
     Activity, Awaited, Ending, FailureCause, Followed, Hold, Holder, KeptBecause, MachineLack,
-    Needs, NotRunBecause, PersonsCommand,
+    Needs, NotRunBecause, PersonsCommand, Tie,
 };
 use keel_engine::{Failure, NodeName};
 use std::fmt;
@@ -238,9 +238,24 @@ pub fn of_hold(hold: &Hold) -> String {
         }
         Hold::Kept { because } => format!("kept: {}", of_kept(because)),
         Hold::ReportOnly => "drifted, and the policy is to report only".into(),
-        Hold::NodeUnknown { node, .. } => format!("unknown: node {node} does not answer"),
+        Hold::NodeUnknown { node, .. } => format!("waits for node {node}, which does not answer"),
+        Hold::NodeDown { node, tie: None, .. } => format!("waits for node {node}, which is down"),
+        Hold::NodeDown { node, tie: Some(tie), .. } => format!(
+            "waits for node {node}, which is down: {}; if that machine does not run any more, run \
+             `keel node confirm-dead {node}`",
+            of_tie(tie)
+        ),
         Hold::NoPlace { nodes } => of_no_place(nodes),
         Hold::CannotMove { node, because, nodes } => of_cannot_move(node, because, nodes),
+    }
+}
+
+/// What holds a slot to its node.
+fn of_tie(tie: &Tie) -> String {
+    match tie {
+        Tie::Volume { volume } => format!("the data of volume {volume} is there"),
+        Tie::Path { path } => format!("the data in {path} is there"),
+        Tie::Exclusive => "it is exclusive, so no second one is started".into(),
     }
 }
 

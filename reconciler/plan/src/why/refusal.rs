@@ -21,6 +21,8 @@ pub struct NodeRefusal {
 pub enum Refusal {
     /// The node does not answer.
     Silent,
+    /// The node is back, and tasks that were replaced meanwhile still run on it.
+    Returning,
     /// The node does not belong to the pool.
     NotMember,
     /// A person drained the node.

@@ -6,6 +6,7 @@ mod before_deploy;
 mod drift;
 mod gate;
 mod jobs;
+mod losing;
 mod machine;
 mod members;
 mod modes;

@@ -55,7 +55,7 @@ fn on_a_silent_node_it_is_unknown() {
     world.silent.insert("n2".into(), true);
     let world = world.push("agent", "agent:2", "r2").steps(30);
     assert_eq!(world.running(), "shop-agent-n1=agent:2 shop-agent-n2=agent:1");
-    assert!(world.shown().contains("agent.n2: hold: unknown: node n2 does not answer"));
+    assert!(world.shown().contains("agent.n2: hold: waits for node n2, which does not answer"));
 }
 
 #[test]

@@ -194,8 +194,45 @@ fn what_was_on_a_silent_node_is_not_started_elsewhere() {
     let world = world.steps(30);
     assert_eq!(world.counts(), [1, 1]);
     let shown = world.shown();
-    assert_eq!(shown.matches("unknown: node n2 does not answer").count(), 1, "{shown}");
+    assert_eq!(shown.matches("waits for node n2, which does not answer").count(), 1, "{shown}");
     // What is new goes to nodes that answer.
     let world = world.times("web", 3).steps(30);
     assert_eq!(world.counts(), [2, 1], "{}", world.shown());
+}
+
+/// Many services at once would pull and start at once.
+#[test]
+fn five_slots_of_the_pool_move_at_a_time() {
+    let names: Vec<String> = (0..9).map(|number| format!("s{number}")).collect();
+    let world = names.iter().fold(two().label("n2", "x", "1"), |world, name| {
+        world.wants(name, "nginx:1").constrained(name, "node.labels.x == 1")
+    });
+    let mut world = world.converge().label("n1", "x", "1").set("n2", Drain);
+    let mut most = 0;
+    for _ in 0..120 {
+        let twice = world.counts().iter().sum::<usize>() - 9;
+        most = most.max(twice);
+        world.step();
+    }
+    assert_eq!((world.counts(), most), (vec![9, 0], 5), "{}", world.all());
+}
+
+#[test]
+fn a_drain_by_force_stops_what_cannot_leave_until_the_node_is_active_again() {
+    let world = two().wants("db", "postgres:16").with_data("db").converge();
+    let node = world.whereabouts().split(':').next().unwrap().to_owned();
+    let mut world = world.set(&node, Drain);
+    world.facts(&node).is_emptied = true;
+    let shown = world.shown();
+    assert!(shown.contains("db.1: stop: nothing may run on its node (drained)"), "{shown}");
+    let mut world = world.steps(60);
+    assert_eq!(world.running(), "");
+    assert!(
+        world.shown().contains(&format!("stays on node {node} (drained)")),
+        "{}",
+        world.shown()
+    );
+    world.facts(&node).is_emptied = false;
+    let world = world.set(&node, Active).steps(30);
+    assert_eq!(world.running(), "shop-db-1=postgres:16");
 }

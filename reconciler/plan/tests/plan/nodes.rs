@@ -77,13 +77,13 @@ fn a_silent_node_makes_its_own_tasks_unknown_and_fails_nothing_else() {
     // Long enough for anything that is waited for to be given up.
     world.tick(3_600_000);
     insta::assert_snapshot!(world.shown(), @r"
-    db.1: hold: unknown: node n2 does not answer
+    db.1: hold: waits for node n2, which does not answer
     web.1: hold: converged
     ");
     let now = status(&world.inputs(&world.nodes()));
     assert_eq!((now.sync, now.health), (Sync::InSync, Health::Unknown));
     assert_eq!(now.services, [("db".to_owned(), (0, 1)), ("web".to_owned(), (1, 1))].into());
-    insta::assert_snapshot!(keel_plan::text::of_notes(&now.notes).join("\n"), @"node n2 does not answer, so it is unknown how db.1 is");
+    insta::assert_snapshot!(keel_plan::text::of_notes(&now.notes).join("\n"), @"waiting for node n2, silent for 0 s: it is unknown how db.1 is");
 
     // A push reaches what can be reached; nobody is judged by silence.
     world = world.push("web", "nginx:2", "r2");
@@ -104,7 +104,7 @@ fn what_was_sent_to_a_node_that_nobody_has_seen_since_is_not_started_elsewhere()
     let mut world = spread();
     world.silent.insert(n2(), false);
     insta::assert_snapshot!(world.shown(), @r"
-    db.1: hold: unknown: node n2 does not answer
+    db.1: hold: waits for node n2, which does not answer
     web.1: hold: converged
     ");
     let now = status(&world.inputs(&world.nodes()));
