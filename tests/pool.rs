@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::Value;
 use std::fs;
+use std::process::Command;
 use support::pool::{Agent, Cable};
 use support::{Host, Serve, until};
 
