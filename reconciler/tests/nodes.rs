@@ -100,9 +100,9 @@ async fn a_silent_node_is_unknown_and_the_rest_goes_on() {
     let row = &status(&controller).await[0];
     assert_eq!(row.sync, Sync::InSync);
     assert_eq!(row.services, [("db".to_owned(), (0, 1)), ("web".to_owned(), (1, 1))].into());
-    let told = &row.notes[0];
-    assert!(told.starts_with("waiting for node two, silent for "), "{told}");
-    assert!(told.ends_with(": it is unknown how db.1 is"), "{told}");
+    let note = &row.notes[0];
+    assert!(note.starts_with("waiting for node two, silent for "), "{note}");
+    assert!(note.ends_with(": it is unknown how db.1 is"), "{note}");
     let rows = ps(&controller).await;
     let said: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.state.word())).collect();
     assert_eq!(said, [("shop-db-1", "unknown"), ("shop-web-1", "running")]);
