@@ -13,7 +13,7 @@ use crate::record::{RefusedRevision, SourceRecord, StackRecords};
 use crate::source::Sources;
 use keel_engine::{Nodes, StackName};
 use keel_plan::pool::Pool;
-use keel_plan::status::{Health, Status, Sync};
+use keel_plan::status::{Health, Note, Status, Sync};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl ExaminedStack {
         succeeded
             && !reserves
             && (self.row.health, self.row.sync) == (Health::Healthy, Sync::InSync)
-            && self.row.noted.is_empty()
+            && self.row.noted.iter().all(Note::lasts)
             && self.records.standing.taken.is_none()
     }
 

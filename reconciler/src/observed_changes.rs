@@ -32,8 +32,10 @@ pub(crate) fn changes(before: &Nodes, now: &Nodes) -> Option<ObservedChanges> {
         match (before, now) {
             (NodeReport::Known(before), NodeReport::Known(now)) => all.add(before, now)?,
             // What it said last is what it said before.
-            (NodeReport::Unknown { since, .. }, NodeReport::Unknown { since: same, .. })
-                if since == same => {}
+            (
+                NodeReport::Unknown { since, is_down, .. },
+                NodeReport::Unknown { since: same, is_down: still, .. },
+            ) if since == same && is_down == still => {}
             _ => return None,
         }
     }
@@ -137,7 +139,8 @@ mod tests {
         assert_eq!(stacks(&gone, &before).as_deref(), Some("blog"));
         let mut silent = before.clone();
         for report in silent.reports.values_mut() {
-            *report = NodeReport::Unknown { since: 1, why: String::new(), last: None };
+            *report =
+                NodeReport::Unknown { since: 1, why: String::new(), last: None, is_down: false };
         }
         assert_eq!(stacks(&before, &silent), None);
         assert_eq!(stacks(&silent, &silent.clone()).as_deref(), Some(""));

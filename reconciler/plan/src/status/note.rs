@@ -147,6 +147,12 @@ pub enum Note {
 }
 
 impl Note {
+    /// Whether it stays as it is for as long as the stack's tasks stay where they are.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::NamesApart { .. } | Self::PortsApart { .. })
+    }
+
     /// What is broken comes first, then what is held, then what is under way.
     #[must_use]
     pub(super) fn rank(&self) -> u8 {

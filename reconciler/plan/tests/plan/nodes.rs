@@ -83,7 +83,10 @@ fn a_silent_node_makes_its_own_tasks_unknown_and_fails_nothing_else() {
     let now = status(&world.inputs(&world.nodes()));
     assert_eq!((now.sync, now.health), (Sync::InSync, Health::Unknown));
     assert_eq!(now.services, [("db".to_owned(), (0, 1)), ("web".to_owned(), (1, 1))].into());
-    insta::assert_snapshot!(keel_plan::text::of_notes(&now.notes).join("\n"), @"waiting for node n2, silent for 0 s: it is unknown how db.1 is");
+    insta::assert_snapshot!(keel_plan::text::of_notes(&now.notes).join("\n"), @r"
+    waiting for node n2, silent for 0 s: it is unknown how db.1 is
+    names on network shop_default resolve to tasks on the same node only: db (node n2), web (node n1)
+    ");
 
     // A push reaches what can be reached; nobody is judged by silence.
     world = world.push("web", "nginx:2", "r2");
