@@ -41,7 +41,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Images", &["pull", "images", "rmi", "image", "login", "logout"]),
     ("Networks and volumes", &["network", "volume"]),
     ("Pool", &["agent", "node", "token"]),
-    ("System", &["serve", "source", "notify", "system", "completion"]),
+    (
+        "System",
+        &["serve", "source", "notify", "backup", "restore", "store", "system", "completion"],
+    ),
 ];
 
 /// The command line, with its commands in groups.

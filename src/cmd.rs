@@ -3,6 +3,7 @@
 mod act;
 mod agent;
 mod apply;
+mod backup;
 mod check;
 mod completion;
 mod confirm;
@@ -30,6 +31,7 @@ mod reap;
 mod receive;
 mod render;
 mod restart;
+mod restore;
 mod resume;
 mod rm;
 mod rmi;
@@ -41,6 +43,7 @@ mod source;
 mod start;
 mod status;
 mod stop;
+mod store;
 mod suspend;
 mod sync;
 mod system;
@@ -142,6 +145,13 @@ pub enum Command {
     /// Show disk usage and free space
     #[command(subcommand)]
     System(system::Command),
+    /// Write a backup of the controller to a file
+    Backup(backup::Args),
+    /// Restore a controller from its backup
+    Restore(restore::Args),
+    /// Move the controller's records between files and etcd
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print a completion script for a shell
     Completion(completion::Args),
     /// Remove what was to go at its end
@@ -215,6 +225,9 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Completion(args) => completion::run(args, context),
         Command::Rmi(args) => rmi::run(args, context).await,
         Command::Image(command) => image::run(command, context).await,
+        Command::Store(command) => store::run(command, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Restore(args) => restore::run(args, context).await,
         Command::System(command) => system::run(command, context).await,
         Command::Reap(args) => reap::run(args, context).await,
         Command::Receive(command) => receive::run(command, context).await,

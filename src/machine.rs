@@ -3,11 +3,12 @@
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, chain};
 use crate::{env, root};
 use keel_embedded::{Embedded, Layout, Options, RootLease};
 use keel_reconciler::config::{Config, SourceConfig};
 use keel_reconciler::repos::Repos;
+use keel_reconciler::store::{EtcdStore, FileStore, Store};
 use keel_reconciler::{Clock, Fleet, Settings};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -36,6 +37,7 @@ pub enum Driving {
 
 /// This machine's engine.
 pub async fn engine(context: &Context, layout: &Layout, driving: Driving) -> Result<Arc<Embedded>> {
+    root::check_restored(layout)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::caused("cannot find this program", &error))?;
     let mut options = Options::new(root::node(), program);
@@ -87,10 +89,11 @@ pub fn settings(
     let below = |name: &str| layout.root().join(name);
     let (config, repos) = (config(context)?, repos(context, layout)?);
     let serve = sources.is_some();
+    let store = store(&config, layout, serve)?;
     let sources = sources.unwrap_or_else(|| with_own(config.sources, repos.sources()));
     Ok(Settings {
-        records: below("records"),
-        late: layout.late(),
+        root: layout.root().to_owned(),
+        store,
         sources_dir: below("sources"),
         data: below("data"),
         repos,
@@ -104,6 +107,17 @@ pub fn settings(
         destinations: vec![],
         host: root::node().to_string(),
     })
+}
+
+/// Where this root's controller keeps what must not be lost. Who serves asks again and again.
+pub fn store(config: &Config, layout: &Layout, serve: bool) -> Result<Arc<dyn Store>> {
+    if let Some(etcd) = &config.store {
+        let store = EtcdStore::open(etcd).map_err(|error| Failure::new(chain(&error)))?;
+        return Ok(Arc::new(store));
+    }
+    let opened = FileStore::open(layout.root().join("records"), layout.late());
+    let store = opened.map_err(|error| Failure::new(chain(&error)))?;
+    Ok(Arc::new(if serve { store.watched() } else { store }))
 }
 
 /// With the repositories of our own that are not among them.

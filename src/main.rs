@@ -7,6 +7,7 @@
 //! - Only this crate reads the environment (what `ssh` gets of it is passed on unread), and only it
 //!   wires implementations together.
 
+mod archive;
 mod args;
 mod cli;
 mod cmd;
@@ -25,6 +26,7 @@ mod hello;
 mod load;
 mod machine;
 mod oneoff;
+mod pool_records;
 mod preview;
 mod root;
 mod shells;

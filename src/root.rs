@@ -1,5 +1,6 @@
 //! Where the root is, and what this machine and user are called.
 
+use crate::failure::{Failure, Result};
 use keel_embedded::{Layout, layout::DEFAULT_ROOT};
 use keel_engine::NodeName;
 use std::os::unix::fs::PermissionsExt;
@@ -28,6 +29,22 @@ pub fn settled(path: &Path) -> PathBuf {
             Some(parent) => exists = parent,
             None => return absolute,
         }
+    }
+}
+
+/// The mark of a restore that is not finished.
+pub fn interrupted(layout: &Layout) -> PathBuf {
+    layout.root().join("restoring")
+}
+
+/// Nothing opens a root of which a part is restored.
+pub fn check_restored(layout: &Layout) -> Result<()> {
+    match std::fs::read_to_string(interrupted(layout)) {
+        Ok(command) => {
+            let what = format!("a restore of {} was interrupted", layout.root().display());
+            Err(Failure::new(what).hint(format!("run `{}` again", command.trim())))
+        }
+        Err(_) => Ok(()),
     }
 }
 

@@ -10,7 +10,6 @@ use keel_spec::nearest;
 /// Commands that are planned, with what helps until then.
 const LATER: &[(&str, &str)] = &[
     ("approve", "`keel confirm` lets a held revision through"),
-    ("backup", "copy `data/` and `volumes/` of the root, and keel.yaml: the rest comes from Git"),
     ("commit", "images are built elsewhere, and pulled"),
     ("cp", "`keel exec -i CONTAINER sh -c 'cat > FILE' < FILE` writes a file"),
     ("diff", "`keel drift` shows what differs from what was applied"),
@@ -20,7 +19,6 @@ const LATER: &[(&str, &str)] = &[
     ("port-forward", "`ports:` of the service publishes a port"),
     ("push", "images are pushed by what builds them"),
     ("rebalance", "`keel node drain` moves tasks off a node"),
-    ("restore", "put `data/` and `volumes/` back into the root, and start `keel serve`"),
     ("save", "pull the image from a registry"),
     ("scale", "`deploy.replicas` of the service says how many there are"),
     ("stats", "`keel exec CONTAINER top` shows what a container uses"),

@@ -27,5 +27,5 @@ mod serve;
 pub mod shapes;
 
 pub use client::{Client, ClientError};
-pub use routes::{Api, router};
+pub use routes::{Api, router, standby};
 pub use serve::{ServeError, Served};

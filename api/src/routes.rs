@@ -48,6 +48,12 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
+/// Refuses whatever is asked: another controller answers.
+pub fn standby(refusal: impl Fn() -> Refusal + Clone + Send + Sync + 'static) -> Router {
+    let refused = move || std::future::ready(Refused(refusal()));
+    Router::new().fallback(refused).layer(axum::middleware::from_fn(pages::refuse))
+}
+
 async fn info(State(api): State<Api>) -> Json<Info> {
     Json(api.info)
 }

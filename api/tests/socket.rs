@@ -10,6 +10,7 @@ use keel_engine::{Exec, LogOptions, Open, Phase, TaskSpec};
 use keel_plan::desired::Policy;
 use keel_reconciler::ask::{Outcome, Progress, RefusalKind, RunAsk, TaskAsk, TaskVerb};
 use keel_reconciler::rows::{PsAsk, PullAsk, SyncAsk, VolumeAsk};
+use keel_reconciler::store::FileStore;
 use keel_reconciler::{Clock, Controller, Fleet, Settings};
 use keel_testing::fake::Fake;
 use keel_testing::waiting::in_time;
@@ -27,9 +28,10 @@ struct Host {
 }
 
 async fn api(folder: &Path) -> Api {
+    let late = keel_reconciler::Late::new(folder, folder.join("late"));
     let settings = Settings {
-        records: folder.join("records"),
-        late: keel_reconciler::Late::new(folder, folder.join("late")),
+        root: folder.to_owned(),
+        store: Arc::new(FileStore::open(folder.join("records"), late).unwrap()),
         sources_dir: folder.join("sources"),
         data: folder.join("data"),
         repos: keel_reconciler::repos::Repos::default(),

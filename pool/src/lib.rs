@@ -6,6 +6,7 @@
 
 mod asking;
 mod clock;
+pub mod epoch;
 pub mod identity;
 pub mod membership;
 pub mod office;

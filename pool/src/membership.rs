@@ -11,7 +11,7 @@ use crate::identity::{
     AgentFile, IdentityError, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion,
     NodeIdentity, RenewError, Token, controller_name, renewal_retry,
 };
-use crate::transport::{Agent, AgentState, DialError, Limits, random};
+use crate::transport::{Agent, AgentState, Allegiance, DialError, Limits, random};
 use keel_engine::{Engine, NodeName};
 use rustls::ClientConfig;
 use std::io;
@@ -28,8 +28,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 pub struct Whereabouts {
     /// The file of its identity.
     pub file: PathBuf,
-    /// The controller: `HOST:PORT`.
-    pub controller: String,
+    /// Whom it follows, and where that listens.
+    pub allegiance: Allegiance,
     /// How much the controller may send, and how long it may take.
     pub limits: Limits,
 }
@@ -134,7 +134,7 @@ impl Membership {
     fn agent(self: &Arc<Self>, engine: Arc<dyn Engine>, spool: PathBuf) -> Agent {
         let this = self.clone();
         Agent {
-            controller: self.at.controller.clone(),
+            allegiance: self.at.allegiance.clone(),
             server_name: controller_name(),
             tls: Arc::new(move || this.present().tls.clone()),
             engine,
@@ -148,7 +148,7 @@ impl Membership {
         let (mut drawn, mut failures) = (luck(), 0);
         loop {
             self.due(drawn, failures).await;
-            match self.renew().await {
+            match self.renew(failures as usize).await {
                 Ok(()) => (drawn, failures) = (luck(), 0),
                 Err(MembershipError::Ask(AskError::Refused(RenewError::Removed))) => {
                     return IdentityFailure::Removed;
@@ -172,10 +172,12 @@ impl Membership {
         }
     }
 
-    async fn renew(&self) -> Result<(), MembershipError> {
+    /// Another controller is asked after each failure, where there are several.
+    async fn renew(&self, tries: usize) -> Result<(), MembershipError> {
         let file = self.at.file.clone();
         let next = keel_blocking::run(move || NodeIdentity::next_key(&file)).await?;
-        let Whereabouts { controller, limits, .. } = &self.at;
+        let Whereabouts { allegiance, limits, .. } = &self.at;
+        let controller = &allegiance.address(tries);
         let identity = self.present().identity.clone();
         let renewed = renew(controller, &identity, next, limits).await?;
         let kept = Present::of(keep(&self.at, renewed).await?)?;
@@ -205,15 +207,17 @@ async fn join(
     mut attempt: JoinAttempt,
     told: impl Fn(Option<&DialError>, Duration),
 ) -> Result<NodeIdentity, MembershipError> {
+    let mut tries = 0;
     loop {
-        let (step, why) = ask_to_join(&at.controller, attempt, &at.limits).await?;
+        let controller = at.allegiance.address(tries);
+        let (step, why) = ask_to_join(&controller, attempt, &at.limits).await?;
         match step {
             JoinStep::Joined(identity) => return Ok(*identity),
             JoinStep::Stop(failure) => return Err(failure.into()),
             JoinStep::Retry { attempt: next, after } => {
                 told(why.as_ref(), after);
                 tokio::time::sleep(after).await;
-                attempt = *next;
+                (attempt, tries) = (*next, tries + 1);
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::clock::now;
 use crate::identity::{
-    Authority, AuthorityError, ControllerKey, KeelVersion, KeyError, LedgerError, NodeRecord,
-    NodeVerifier, Registrar, RegistrarError, RegistryStore, Roster, Token, TokenId, TokenRecord,
-    TokenSpec,
+    AuthorityError, ControllerKey, KeelVersion, KeyError, LedgerError, NodeRecord, NodeVerifier,
+    PoolRecord, Registrar, RegistrarError, Roster, Token, TokenId, TokenRecord, TokenSpec,
+    open_authority,
 };
 use crate::reception::{Reception, Visit};
 use crate::transport::{Far, Listener, Switchboard};
@@ -36,10 +36,12 @@ pub enum OfficeError {
 
 /// What an office is opened with.
 pub struct Premises {
-    /// The file of the pool's certificate authority.
-    pub authority: PathBuf,
+    /// Where the pool's certificate authority is on record.
+    pub authority: Arc<dyn PoolRecord>,
+    /// The file that an earlier version kept it in.
+    pub file: PathBuf,
     /// Where nodes and tokens are on record.
-    pub store: Arc<dyn RegistryStore>,
+    pub store: Arc<dyn PoolRecord>,
     /// The controller's own node.
     pub home: NodeName,
     /// The nodes, connected or not.
@@ -59,9 +61,8 @@ pub struct Office {
 impl Office {
     /// Opens it; nobody is let in before [`listen`](Self::listen).
     pub async fn open(premises: Premises) -> Result<Self, OfficeError> {
-        let Premises { authority, store, home, switchboard, tell } = premises;
-        let opened = keel_blocking::run(move || Authority::open(&authority, now())).await;
-        let authority = Arc::new(opened?);
+        let Premises { authority, file, store, home, switchboard, tell } = premises;
+        let authority = Arc::new(open_authority(&*authority, file, now()).await?);
         let version = KeelVersion::own();
         let registrar = Registrar::open(store, authority.clone(), home, version).await?;
         let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));

@@ -7,6 +7,7 @@
 //! # Invariants
 //! - Both sides say their versions before anything else, and neither does anything for a peer whose versions it
 //!   does not share.
+//! - A node follows the highest epoch of the pool that it has seen, and does nothing for a controller with a lower one.
 //! - Nobody waits for a node that is not connected: a call fails at once, and says since when.
 //! - Either side gives a connection up on which it has heard nothing for [`Limits::silence`].
 //! - Whatever a peer can send has a limit, and whatever it can delay has a deadline. Whoever does not read stops
@@ -15,6 +16,7 @@
 //! - Releases of leases arrive in their order among calls.
 
 mod agent;
+mod allegiance;
 mod away;
 mod beat;
 mod body;
@@ -36,6 +38,7 @@ mod unpacking;
 mod version;
 
 pub use agent::{Agent, AgentState};
+pub use allegiance::{Allegiance, Superseded};
 pub use away::Away;
 pub use beat::{Pulse, SilentPeer};
 pub use body::BodyError;

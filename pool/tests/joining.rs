@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use keel_engine::Availability;
 use keel_pool::identity::{
     AgentFile, JoinAttempt, JoinError, JoinOutcome, JoinReply, JoinRequest, JoinStep, KeelVersion,
-    NodeIdentity, PeerIdentity, PrivateKey, Registrar, RegistrarError, Registry, RegistryError,
-    RegistryStore, RegistryStoreError, RenewError, RenewRequest, Token, TokenSecret, TokenSpec,
+    NodeIdentity, PeerIdentity, PoolRecord, PoolRecordError, PrivateKey, Registrar, RegistrarError,
+    Registry, RegistryError, RenewError, RenewRequest, Token, TokenSecret, TokenSpec,
 };
 use keel_testing::waiting::{in_time, until_holds};
 use std::net::IpAddr;
@@ -161,12 +161,12 @@ struct Slow {
 }
 
 #[async_trait]
-impl RegistryStore for Slow {
-    async fn get(&self) -> Result<Option<(Vec<u8>, u64)>, RegistryStoreError> {
+impl PoolRecord for Slow {
+    async fn get(&self) -> Result<Option<(Vec<u8>, u64)>, PoolRecordError> {
         self.store.get().await
     }
 
-    async fn put(&self, value: Vec<u8>, expected: u64) -> Result<(), RegistryStoreError> {
+    async fn put(&self, value: Vec<u8>, expected: u64) -> Result<(), PoolRecordError> {
         self.begun.add_permits(1);
         self.may.acquire().await.unwrap().forget();
         self.store.put(value, expected).await

@@ -10,7 +10,9 @@ use keel_pool::identity::{
     ControllerKey, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion, NodeIdentity,
     NodeVerifier, PrivateKey, Token, TokenSpec, controller_name,
 };
-use keel_pool::transport::{Agent, AgentState, Away, Far, Limits, Listener, Switchboard};
+use keel_pool::transport::{
+    Agent, AgentState, Allegiance, Away, Far, Limits, Listener, Switchboard,
+};
 use keel_pool::{Reception, Visit, ask_to_join, identity_failure, renew};
 use keel_testing::fake::Fake;
 use keel_testing::waiting::{in_time, until_holds};
@@ -70,8 +72,9 @@ impl Pool {
 
     fn serve(&self, identity: &NodeIdentity) -> watch::Receiver<AgentState> {
         let config = Arc::new(identity.client_config().unwrap());
+        let file = self.folder.path().join("allegiance");
         let agent = Agent {
-            controller: self.address.clone(),
+            allegiance: Allegiance::open(&file, &self.address).unwrap(),
             server_name: controller_name(),
             tls: Arc::new(move || config.clone()),
             engine: Arc::new(Fake::new("web")),

@@ -8,6 +8,7 @@
 //! - No secret is in here, only the files that hold them: they are read when they are used.
 
 mod duration;
+mod etcd_keys;
 mod file_checks;
 mod forge;
 mod globs;
@@ -19,6 +20,7 @@ mod reader;
 mod size;
 mod sources;
 
+use crate::store::EtcdConfig;
 use keel_plan::desired::Policy;
 use keel_spec::problem::render;
 use keel_spec::{Code, Item, Permission, Permits, Problem, Texts};
@@ -263,6 +265,8 @@ pub struct Config {
     pub pool: PoolConfig,
     /// Who is told.
     pub notify: Vec<NotifyConfig>,
+    /// The etcd that records are kept in; `None`: files below the root.
+    pub store: Option<EtcdConfig>,
     files: Vec<Named>,
 }
 
@@ -361,6 +365,7 @@ impl Reader {
             "registries" => config.registries = this.registries(value),
             "listen" => config.listen = this.listen(value),
             "notify" => config.notify = this.notify(value),
+            "store" => config.store = this.store(value),
             _ => {}
         });
         config.files = std::mem::take(&mut self.files);

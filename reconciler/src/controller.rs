@@ -36,8 +36,8 @@ impl Deref for Controller {
 
 impl Controller {
     /// One of which nothing runs yet.
-    pub(crate) fn new(settings: Settings) -> Result<Self, Refusal> {
-        Ok(Self { desk: Arc::new(Desk::new(settings)?), loops: Arc::default() })
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { desk: Arc::new(Desk::new(settings)), loops: Arc::default() }
     }
 
     /// What it shares with its loops.

@@ -4,7 +4,6 @@
 //! - It holds no truth of its own: what is desired and remembered is in the store, what exists is
 //!   on the nodes. What is in memory (queues, hints) can be lost at any time.
 
-use crate::ask::Refusal;
 use crate::cause::Cause;
 use crate::config::SourceConfig;
 use crate::event_routing::EventRouting;
@@ -17,7 +16,7 @@ use crate::record::{RecordError, Records};
 use crate::rows::ClearedRow;
 use crate::settings::Settings;
 use crate::source::{Source, Sources};
-use crate::store::{FileStore, Keep};
+use crate::store::Keep;
 use keel_engine::StackName;
 use keel_plan::desired::Owner;
 use keel_plan::standing::{Standing, Taken};
@@ -62,17 +61,14 @@ struct Notes {
 
 impl Desk {
     /// Of a controller that does nothing yet.
-    pub(crate) fn new(settings: Settings) -> Result<Self, Refusal> {
-        let store = FileStore::open(&settings.records, settings.late.clone());
-        let store = store.map_err(|error| Refusal::failed(&error))?;
-        let store = if settings.serve { store.watched() } else { store };
+    pub(crate) fn new(settings: Settings) -> Self {
         let configured = if settings.serve { settings.sources.as_slice() } else { &[] };
         let open = |config: &SourceConfig| {
             (config.name.clone(), Arc::new(Source::new(config.clone(), &settings.surroundings())))
         };
         let sources = configured.iter().map(open).collect();
-        Ok(Self {
-            records: Records::new(Arc::new(store)),
+        Self {
+            records: Records::new(settings.store.clone()),
             stacks: Arc::new(Queue::new()),
             hints: Arc::new(Queue::new()),
             sources: Mutex::new(Arc::new(sources)),
@@ -83,7 +79,7 @@ impl Desk {
             notifier: Notifier::default(),
             examined: tokio::sync::Mutex::default(),
             settings,
-        })
+        }
     }
 
     pub(crate) fn serves(&self) -> bool {

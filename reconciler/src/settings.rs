@@ -6,18 +6,19 @@ use crate::fleet::Fleet;
 use crate::notices::Destination;
 use crate::repos::Repos;
 use crate::source::Surroundings;
-use keel_durable::Late;
+use crate::store::Store;
 use keel_plan::desired::Policy;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a controller is started with.
 #[derive(Clone)]
 pub struct Settings {
-    /// `records/` below the root.
-    pub records: PathBuf,
-    /// What the root's disk does not take.
-    pub late: Late,
+    /// The root: what sources are given may not lie in it.
+    pub root: PathBuf,
+    /// What must not be lost.
+    pub store: Arc<dyn Store>,
     /// `sources/` below the root: clones and checkouts.
     pub sources_dir: PathBuf,
     /// `data/` below the root: what Git rightly lacks.
@@ -51,16 +52,11 @@ impl Settings {
         Surroundings {
             sources_dir: &self.sources_dir,
             data: &self.data,
-            state: self.state(),
+            state: Some(self.root.clone()),
             repos: &self.repos,
             environment: &self.environment,
             home: &self.home,
             policy: &self.policy,
         }
-    }
-
-    /// The root that all of this is below.
-    pub(crate) fn state(&self) -> Option<PathBuf> {
-        self.records.parent().map(Path::to_owned)
     }
 }

@@ -1,17 +1,24 @@
-//! Where records are kept: keys, values and revisions, with etcd's operations.
+//! Where everything is kept that a controller must not lose (records, nodes, tokens, the pool's certificate
+//! authority): keys, values and revisions, with etcd's operations.
 //!
 //! # Invariants
 //! - A key's revision is higher after each put; 0 stands for a key that is not there. A put that
 //!   expects another revision changes nothing.
+//! - What a range gives was there at one moment.
+//! - A watch hints: after each change there is a hint of its key, and possibly others. Whoever hears one looks.
 
+mod etcd;
 mod files;
 mod index;
 mod listing;
 mod waiting;
+mod watching;
 
+pub use etcd::{EtcdConfig, EtcdStore, EtcdTls, Leadership, LeadershipLost, PoolLeader};
 pub use files::FileStore;
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use std::io;
 use std::path::PathBuf;
 
@@ -53,6 +60,33 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
+    /// Changes cannot be told.
+    #[error("cannot watch the records in `{path}`: {why}")]
+    Watch {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        why: String,
+    },
+    /// No member of etcd answers.
+    #[error(
+        "etcd does not answer at {endpoints} ({why}): nothing is decided until it does, and what runs keeps running"
+    )]
+    Away {
+        /// Where it was asked.
+        endpoints: String,
+        /// What came of the last try.
+        why: String,
+    },
+    /// It refuses, or cannot be asked.
+    #[error("etcd: {why}")]
+    Etcd {
+        /// What it said.
+        why: String,
+    },
+    /// Another may lead.
+    #[error("only the controller that leads writes records, and this one does not lead now")]
+    NotLeading,
     /// The file is not a record.
     #[error("`{0}` is not a record: its first line should be `keel-record 1 REVISION`")]
     Damaged(PathBuf),
@@ -60,6 +94,15 @@ pub enum StoreError {
 
 /// What a store gives.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// What a watch tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordHint {
+    /// This key may have come, gone or changed.
+    Key(String),
+    /// Any key may have.
+    Anything,
+}
 
 /// Keys, values, revisions.
 #[async_trait]
@@ -70,6 +113,10 @@ pub trait Store: Send + Sync {
     async fn revision(&self, key: &str) -> Result<u64>;
     /// All keys that begin with this, in order.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
+    /// All entries whose keys begin with this, in order, as they are at one moment.
+    async fn range(&self, prefix: &str) -> Result<Vec<Entry>>;
+    /// Hints at each change of a key that begins with this, whoever makes it, from now on.
+    async fn watch(&self, prefix: &str) -> Result<BoxStream<'static, RecordHint>>;
     /// Puts a value, if the key is at the expected revision; gives the new one.
     async fn put(&self, key: &str, value: Vec<u8>, expected: u64, keep: Keep) -> Result<u64>;
     /// Takes a key away; says whether it was there.
@@ -79,6 +126,16 @@ pub trait Store: Send + Sync {
     /// Stores what waits in memory, as far as the disk takes it, and compares what is known without asking the
     /// disk with it, before it is used again: a change may have been missed.
     async fn settle(&self);
+}
+
+/// Whether this can be a key, in every store.
+fn check_key(key: &str) -> Result<()> {
+    let sound = |word: &str| {
+        !word.is_empty()
+            && !word.starts_with('.')
+            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    if key.split('/').all(sound) { Ok(()) } else { Err(StoreError::Key(key.to_owned())) }
 }
 
 /// Where a value is kept that the disk does not take.

@@ -13,7 +13,7 @@ use keel_embedded::Layout;
 use keel_engine::NodeName;
 use keel_pool::identity::Token;
 use keel_pool::membership::{Membership, MembershipError, Whereabouts};
-use keel_pool::transport::{AgentState, DialError, Limits};
+use keel_pool::transport::{AgentState, Allegiance, DialError, Limits};
 use keel_reconciler::config::read_secret;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,21 +52,22 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let controller = controller(&args, &layout)?;
     let name = args.name.map_or_else(root::node, NodeName::new);
     let file = layout.root().join("pool/node.pem");
-    let at = Whereabouts { file, controller, limits: Limits::default() };
+    let allegiance = allegiance(&layout, &controller)?;
+    let at = Whereabouts { file, allegiance, limits: Limits::default() };
     let screen = context.screen.clone();
     let again = move |why: Option<&DialError>, after: Duration| {
         let why = why.map_or("the controller is busy".to_owned(), |error| chain(error));
         screen.tell(&format!("cannot join yet, next try in {after:?}: {why}"));
     };
-    let opened = Membership::open(at.clone(), token, name, again);
+    let opened = Membership::open(at, token, name, again);
     let membership = tokio::select! {
         opened = opened => Arc::new(opened.map_err(failure)?),
         ended = until_told() => return ended.map(|()| Exit::Done),
     };
-    keep_controller(&layout, &at.controller)?;
+    keep_controller(&layout, &controller)?;
     keep_contents_in_memory(&layout)?;
     let engine = engine(context, &layout, Driving::ForLife).await?;
-    context.screen.say(&format!("serving {} as node {}", at.controller, membership.node()));
+    context.screen.say(&format!("serving {controller} as node {}", membership.node()));
     context.screen.paragraph("Ctrl-C stops the agent and leaves the containers running\n");
     let (state, states) = watch::channel(AgentState::Dialing);
     let spool = layout.root().join("pool/spool");
@@ -118,6 +119,16 @@ fn keep_contents_in_memory(layout: &Layout) -> Result<()> {
     keel_embedded::keep_in_memory(layout).map_err(|error| {
         let folder = layout.secrets_in_memory();
         Failure::caused(format!("cannot keep secrets in memory, at `{}`", folder.display()), &error)
+    })
+}
+
+/// Whom this machine follows: it has seen the pool's present controller, or one of those before.
+fn allegiance(layout: &Layout, controller: &str) -> Result<Allegiance> {
+    let file = layout.root().join("pool/allegiance");
+    Allegiance::open(&file, controller).map_err(|error| {
+        Failure::caused(format!("cannot read `{}`", file.display()), &error).hint(
+            "it says which controller this node follows; remove it only if no older controller of the pool runs",
+        )
     })
 }
 

@@ -5,7 +5,9 @@ mod containers;
 mod hooks;
 mod notices;
 mod pool;
+mod shared;
 mod sources;
+mod standby;
 mod watch;
 
 use crate::connect::api;
@@ -15,15 +17,20 @@ use crate::ending::until_told;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::machine::{Driving, check_machine, engine, repos, settings};
+use crate::pool_records::check_migrated;
 use crate::show::ago;
 use crate::{driver_lock, env, root, sudo};
 use futures_util::{FutureExt, StreamExt};
 use keel_api::{Api, Served, router};
 use keel_embedded::Layout;
 use keel_embedded::layout::DEFAULT_ROOT;
+use keel_reconciler::config::{Config, SourceConfig};
+use keel_reconciler::store::LeadershipLost;
 use keel_reconciler::{Controller, StatusNews};
+use shared::Shared;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use watch::{Seen, Watch};
 
@@ -62,33 +69,78 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let sources = sources::of(&args.given, config.sources.clone(), own)?;
     check_machine()?;
     let _lock = driver_lock::for_life(context, &layout, "keel serve").await?;
-    let engine = engine(context, &layout, Driving::ForLife).await?;
+    root::check_restored(&layout)?;
+    let Some(etcd) = shared::open(&config)? else {
+        return serve(&config, sources, &layout, None, context).await.map(|_| Exit::Done);
+    };
+    loop {
+        let led = standby::until_leading(&etcd, &config, &layout, context).await?;
+        let Some(led) = led else { return Ok(Exit::Done) };
+        context.screen.say("this controller leads");
+        let shared = Some(Shared { etcd: etcd.clone(), led });
+        match serve(&config, sources.clone(), &layout, shared, context).await? {
+            Some(lost) => context.screen.warn(&lost.to_string()),
+            None => return Ok(Exit::Done),
+        }
+    }
+}
+
+/// Serves until that is to end, or the lead is lost.
+async fn serve(
+    config: &Config,
+    sources: Vec<SourceConfig>,
+    layout: &Layout,
+    shared: Option<Shared>,
+    context: &Context,
+) -> Result<Option<LeadershipLost>> {
+    let engine = engine(context, layout, Driving::ForLife).await?;
     let described = sources::describe(&sources);
-    let told = addressees(&config, &sources);
-    let mut settings = settings(context, &layout, engine.clone(), Some(sources))?;
+    let told = addressees(config, &sources);
+    let mut settings = settings(context, layout, engine.clone(), Some(sources))?;
     settings.destinations = told.iter().map(|one| one.destination.clone()).collect();
-    let opened = pool::open(&config, &settings.fleet, &layout, context).await?;
+    if let Some(shared) = &shared {
+        settings.store = Arc::new(shared.etcd.clone());
+    }
+    check_migrated(&*settings.store).await?;
+    let opened = pool::open(config, &settings, shared.as_ref(), context).await?;
     let controller = Controller::start(settings).await?;
-    let hooks = hooks::listen(&config, &controller, context).await?;
+    let hooks = hooks::listen(config, refresh(&controller), context).await?;
+    let hinted = shared.as_ref().map(|shared| shared.hints(refresh(&controller)));
     let delivering = notices::deliver(told, &controller, context);
     let pool = opened.as_ref().map(|opened| opened.pool.clone());
-    let router = router(Api { pool, ..api(&controller, &layout, true) });
+    let router = router(Api { pool, ..api(&controller, layout, true) });
     let group = root::group();
-    root::admit(&layout, group)
+    root::admit(layout, group)
         .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
     let served = Served::on_socket(router, &layout.socket(), group).await?;
     context.screen.say(&format!("serving {described}"));
     context.screen.paragraph("Ctrl-C stops the controller and leaves the stacks running\n");
     let ended = tokio::select! {
-        ended = until_told() => ended,
-        never = tell(&controller, context) => never,
+        ended = until_told() => ended.map(|()| None),
+        never = tell(&controller, context) => never.map(|()| None),
+        lost = shared::lost(shared.as_ref()) => Ok(Some(lost)),
     };
-    drop((hooks, delivering, opened));
+    drop((delivering, hinted, opened));
+    if let Some(hooks) = hooks {
+        hooks.end().await;
+    }
     served.stop(FAREWELL).await;
-    farewell(&controller, context, &layout).await;
+    if !matches!(ended, Ok(Some(_))) {
+        farewell(&controller, context, layout).await;
+    }
     controller.stop().await;
     engine.close().await;
-    ended.map(|()| Exit::Done)
+    if let Some(shared) = shared {
+        shared.led.resign().await;
+    }
+    ended
+}
+
+/// From a name of a source to its queue.
+fn refresh(controller: &Controller) -> impl Fn(&str) + Send + Sync + 'static {
+    let controller = controller.clone();
+    // A source that is configured is one that can be hinted.
+    move |name| drop(controller.hint_source(name))
 }
 
 /// Tells what changes, line by line, until it is dropped.

@@ -1,7 +1,7 @@
 //! The pool's certificate authority: one key, which signs what nodes and the controller show each other.
 //!
 //! # Invariants
-//! - The key is on the disk, readable by its owner alone, before anything is signed with it.
+//! - The key is on record before anything is signed with it.
 //! - A certificate's names are ours: of whoever asks for one, only the public key gets in.
 
 use super::certificate::{CONTROLLER_NAME, Certificate, Role, Subject};
@@ -30,35 +30,20 @@ pub struct Authority {
     certificate: Certificate,
 }
 
-/// Why there is no authority.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuthorityError {
-    /// Its file.
-    #[error(transparent)]
-    File(#[from] KeyFileError),
-    /// Its key.
-    #[error("the pool's certificate authority: {0}")]
-    Key(#[from] KeyError),
-}
-
 impl Authority {
-    /// The authority of this file; a new one where there is no such file.
-    pub fn open(path: &Path, now: u64) -> Result<Self, AuthorityError> {
-        if let Some(contents) = pem_file::read(path, KIND)? {
-            return Ok(Self::of(contents, path)?);
-        }
-        let made = Self::create(now)?;
-        pem_file::write(path, KIND, &made.key, std::slice::from_ref(&made.certificate))?;
-        Ok(made)
-    }
-
-    fn of(contents: Contents, path: &Path) -> Result<Self, KeyFileError> {
-        let Contents { key, certificates } = contents;
+    /// The authority that this text is; `shown` is what its place is called.
+    pub fn decode(text: &[u8], shown: &Path) -> Result<Self, KeyFileError> {
+        let Contents { key, certificates } = pem_file::decode(text, shown, KIND)?;
         let own = certificates.into_iter().find(|one| one.pin() == Some(key.public().pin()));
         let why = "there is no certificate of its key";
-        let damaged = || KeyFileError::Damaged { path: path.to_owned(), why: why.to_owned() };
+        let damaged = || KeyFileError::Damaged { path: shown.to_owned(), why: why.to_owned() };
         Ok(Self { certificate: own.ok_or_else(damaged)?, key })
+    }
+
+    /// The text that it is stored as: whoever has it is the authority.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        pem_file::encode(KIND, &self.key, std::slice::from_ref(&self.certificate)).into_bytes()
     }
 
     /// A new authority, on no disk.
@@ -155,7 +140,6 @@ fn date(millis: u64) -> OffsetDateTime {
 mod tests {
     use super::super::chain::{self, Dates, Usage};
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     const NOW: u64 = 1_800_000_000_000;
 
@@ -164,25 +148,16 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_stays_the_same_and_its_key_is_its_owners_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pool/authority.pem");
-        let made = Authority::open(&path, NOW).unwrap();
-        let again = Authority::open(&path, NOW + DAY).unwrap();
+    fn an_authority_stays_the_same() {
+        let made = Authority::create(NOW).unwrap();
+        let again = Authority::decode(&made.encode(), Path::new("FILE")).unwrap();
         assert_eq!((again.pin(), again.certificate()), (made.pin(), made.certificate()));
-        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }
 
     #[test]
-    fn a_file_that_is_no_authority_is_named_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("authority.pem");
+    fn what_is_no_authority_is_named() {
         let error = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            let error = Authority::open(&path, NOW).unwrap_err().to_string();
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-            error.replace(&path.display().to_string(), "FILE")
+            Authority::decode(text.as_bytes(), Path::new("FILE")).unwrap_err().to_string()
         };
         assert!(
             error("keel-authority 2\n").contains("`FILE` does not begin with `keel-authority 1`")

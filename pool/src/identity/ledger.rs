@@ -1,8 +1,8 @@
 //! The registry in its store, and what all see of it: changes are made one after another, and are seen by who
 //! serves connections the moment that they are durable.
 
+use super::pool_record::{PoolRecord, PoolRecordError};
 use super::registry::{Registry, RegistryFormError};
-use super::registry_store::{RegistryStore, RegistryStoreError};
 use super::roster::Roster;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -16,7 +16,7 @@ const ROUNDS: usize = 16;
 pub enum LedgerError {
     /// The store.
     #[error(transparent)]
-    Store(#[from] RegistryStoreError),
+    Store(#[from] PoolRecordError),
     /// What is stored.
     #[error(transparent)]
     Form(#[from] RegistryFormError),
@@ -30,14 +30,14 @@ pub enum LedgerError {
 
 /// The registry of the pool that this controller has.
 pub(super) struct Ledger {
-    store: Arc<dyn RegistryStore>,
+    store: Arc<dyn PoolRecord>,
     roster: Roster,
     turn: Arc<Mutex<()>>,
 }
 
 impl Ledger {
     /// Reads the registry; there is an empty one where none was stored.
-    pub async fn open(store: Arc<dyn RegistryStore>) -> Result<Self, LedgerError> {
+    pub async fn open(store: Arc<dyn PoolRecord>) -> Result<Self, LedgerError> {
         let (registry, _) = load(&*store).await?;
         Ok(Self { store, roster: Roster::new(registry), turn: Arc::default() })
     }
@@ -62,11 +62,11 @@ impl Ledger {
             }
             match self.put(after, revision, turn).await {
                 (_, Ok(())) => return Ok(answer),
-                (back, Err(RegistryStoreError::Moved)) => turn = back,
+                (back, Err(PoolRecordError::Moved)) => turn = back,
                 (_, Err(error)) => return Err(error.into()),
             }
         }
-        Err(RegistryStoreError::Moved.into())
+        Err(PoolRecordError::Moved.into())
     }
 
     /// Stores a registry and shows it to all. Both happen also when whoever asked for it is gone meanwhile: a
@@ -76,7 +76,7 @@ impl Ledger {
         registry: Registry,
         revision: u64,
         turn: OwnedMutexGuard<()>,
-    ) -> (OwnedMutexGuard<()>, Result<(), RegistryStoreError>) {
+    ) -> (OwnedMutexGuard<()>, Result<(), PoolRecordError>) {
         let (store, roster) = (self.store.clone(), self.roster.clone());
         let work = tokio::spawn(async move {
             let put = store.put(registry.encode(), revision).await;
@@ -94,7 +94,7 @@ impl Ledger {
     }
 }
 
-async fn load(store: &dyn RegistryStore) -> Result<(Registry, u64), LedgerError> {
+async fn load(store: &dyn PoolRecord) -> Result<(Registry, u64), LedgerError> {
     match store.get().await? {
         Some((bytes, revision)) => Ok((Registry::decode(&bytes)?, revision)),
         None => Ok((Registry::default(), 0)),

@@ -60,17 +60,19 @@ pub enum KeyFileError {
 
 /// Reads a file of this kind; `None` where there is none.
 pub(super) fn read(path: &Path, kind: &str) -> Result<Option<Contents>, KeyFileError> {
-    let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(io_error("read", path))?,
-    };
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => decode(&text.map_err(io_error("read", path))?, path, kind).map(Some),
+    }
+}
+
+/// The content of a file of this kind.
+pub(super) fn decode(text: &[u8], path: &Path, kind: &str) -> Result<Contents, KeyFileError> {
     let expected = format!("{kind} {VERSION}");
-    if text.lines().next() != Some(&expected) {
+    if text.split(|byte| *byte == b'\n').next() != Some(expected.as_bytes()) {
         return Err(KeyFileError::Form { path: path.to_owned(), expected });
     }
-    parse(text.as_bytes())
-        .map(Some)
-        .map_err(|why| KeyFileError::Damaged { path: path.to_owned(), why })
+    parse(text).map_err(|why| KeyFileError::Damaged { path: path.to_owned(), why })
 }
 
 fn parse(text: &[u8]) -> Result<Contents, String> {
@@ -88,15 +90,21 @@ pub(super) fn write(
     key: &PrivateKey,
     certificates: &[Certificate],
 ) -> Result<(), KeyFileError> {
-    let mut text = format!("{kind} {VERSION}\n{}", key.to_pem());
-    for certificate in certificates {
-        push_certificate(&mut text, certificate);
-    }
+    let text = encode(kind, key, certificates);
     if let Some(folder) = path.parent() {
         keel_durable::make_folder(folder, 0o700).map_err(io_error("create", folder))?;
     }
     keel_durable::replace(path, text.as_bytes(), 0o600, Hold::Power)
         .map_err(io_error("write", path))
+}
+
+/// The content of a file of this kind.
+pub(super) fn encode(kind: &str, key: &PrivateKey, certificates: &[Certificate]) -> String {
+    let mut text = format!("{kind} {VERSION}\n{}", key.to_pem());
+    for certificate in certificates {
+        push_certificate(&mut text, certificate);
+    }
+    text
 }
 
 fn push_certificate(text: &mut String, certificate: &Certificate) {

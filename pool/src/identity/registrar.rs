@@ -13,10 +13,10 @@ use super::life::Life;
 use super::node::{NodeKey, NodeRecord};
 use super::node_id::NodeId;
 use super::node_verifier::PeerIdentity;
+use super::pool_record::PoolRecord;
 use super::private_key::KeyError;
 use super::public_key::PublicKey;
 use super::registry::{Registry, RegistryError};
-use super::registry_store::RegistryStore;
 use super::renewal::{self, RenewError, RenewReply, RenewRequest};
 use super::roster::Roster;
 use super::throttle::Throttle;
@@ -82,7 +82,7 @@ impl Registrar {
     /// Those of the store, and where nodes are on record that another authority certified: they would be locked
     /// out, and would not know why.
     pub async fn open(
-        store: Arc<dyn RegistryStore>,
+        store: Arc<dyn PoolRecord>,
         authority: Arc<Authority>,
         home: NodeName,
         version: KeelVersion,

@@ -1,5 +1,6 @@
 //! The agent: dials the controller, serves its engine over that connection, and dials again when it ends.
 
+use super::allegiance::Allegiance;
 use super::delay::{random, retry_delay, tries_after};
 use super::limits::Limits;
 use super::line::{ALPN, DialError, dial};
@@ -18,8 +19,8 @@ use tokio::time::Instant;
 
 /// Serves an engine to the controller of its pool.
 pub struct Agent {
-    /// Where the controller listens: `HOST:PORT`.
-    pub controller: String,
+    /// Whom it follows, and where that listens.
+    pub allegiance: Allegiance,
     /// The name in the controller's certificate.
     pub server_name: ServerName<'static>,
     /// Asked for each connection: certificates are renewed.
@@ -59,13 +60,18 @@ impl Agent {
             Ok(spool) => spool,
             Err(error) => return error,
         };
-        let served = Arc::new(Served::new(self.engine.clone(), spool, self.limits.clone()));
-        let mut tries = 0;
+        let allegiance = self.allegiance.clone();
+        let served = Served::new(self.engine.clone(), spool, self.limits.clone(), allegiance);
+        let served = Arc::new(served);
+        let (mut tries, mut turn) = (0, 0);
         loop {
             state.send_replace(AgentState::Dialing);
-            let (why, lasted) = self.once(&served, &state).await;
+            let (why, lasted) = self.once(&self.allegiance.address(turn), &served, &state).await;
             tries = tries_after(tries, lasted);
-            let delay = retry_delay(tries, random());
+            // Who was there is asked first whether it is back.
+            turn += usize::from(tries > 1);
+            // Each of several controllers is asked as often as the only one would be.
+            let delay = retry_delay(tries.div_ceil(self.allegiance.count()), random());
             state.send_replace(AgentState::Waiting { why: Arc::new(why), tries, delay });
             tokio::time::sleep(delay).await;
         }
@@ -74,11 +80,12 @@ impl Agent {
     /// One connection: how it ended, and how long it was there.
     async fn once(
         &self,
+        controller: &str,
         served: &Arc<Served>,
         state: &watch::Sender<AgentState>,
     ) -> (DialError, Duration) {
         let tls = (self.tls)();
-        let dialed = dial(&self.controller, self.server_name.clone(), &tls, ALPN, &self.limits);
+        let dialed = dial(controller, self.server_name.clone(), &tls, ALPN, &self.limits);
         let line = match dialed.await {
             Ok(line) => line,
             Err(error) => return (error, Duration::ZERO),

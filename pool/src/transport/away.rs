@@ -1,5 +1,6 @@
 //! A node that is not connected: since when, and why.
 
+use super::allegiance::Superseded;
 use super::beat::SilentPeer;
 use super::version::VersionMismatch;
 use crate::clock::now;
@@ -25,6 +26,9 @@ pub enum Away {
     /// It speaks other versions.
     #[error(transparent)]
     Version(#[from] VersionMismatch),
+    /// It follows another controller.
+    #[error(transparent)]
+    Superseded(#[from] Superseded),
     /// It dialed anew before its connection ended.
     #[error("the node opened a newer connection")]
     Replaced,
@@ -42,6 +46,11 @@ impl Away {
     fn hint(&self, node: &NodeName) -> String {
         match self {
             Self::Version(mismatch) => mismatch.hint(),
+            Self::Superseded(_) => {
+                "if the pool was restored on another machine, stop this controller; else restore \
+                                    its newest backup here"
+                    .to_owned()
+            }
             Self::Disconnected(_) => {
                 format!("run `keel node ls` to see whether {node} may connect")
             }

@@ -1,5 +1,6 @@
 //! The controller's side of one connection: calls as requests.
 
+use super::allegiance::Superseded;
 use super::body::{BodyError, Incoming, Outgoing};
 use super::limits::{
     CALLS, CONNECTION_WINDOW, HEADERS, HELLO, Limits, SEND_BUFFER, SESSIONS, SMALL_FRAMES,
@@ -40,6 +41,8 @@ pub(super) enum CallError {
     Unexpected,
     #[error(transparent)]
     Version(#[from] VersionMismatch),
+    #[error(transparent)]
+    Superseded(#[from] Superseded),
 }
 
 type Result<T> = std::result::Result<T, CallError>;
@@ -111,7 +114,10 @@ impl Connection {
         };
         let theirs = within(self.limits.hello, greeting).await?;
         agree(own, &theirs)?;
-        Ok(theirs)
+        match theirs.epoch > own.epoch {
+            true => Err(Superseded { theirs: own.epoch, seen: theirs.epoch }.into()),
+            false => Ok(theirs),
+        }
     }
 
     /// A stream in both directions on which nothing has to be said first.

@@ -33,6 +33,7 @@ const EVENTS: usize = 1024;
 pub struct Far {
     node: NodeName,
     limits: Arc<Limits>,
+    hello: Arc<Mutex<Arc<Hello>>>,
     state: Mutex<State>,
     events: broadcast::Sender<Event>,
     pulse: watch::Sender<Option<Pulse>>,
@@ -44,10 +45,10 @@ enum State {
 }
 
 impl Far {
-    pub(super) fn new(node: NodeName, limits: Arc<Limits>) -> Self {
+    pub(super) fn new(node: NodeName, limits: Arc<Limits>, hello: Arc<Mutex<Arc<Hello>>>) -> Self {
         let state = Mutex::new(State::Absent(Absence::from_now(Away::Never)));
         let (events, pulse) = (broadcast::Sender::new(EVENTS), watch::Sender::new(None));
-        Self { node, limits, state, events, pulse }
+        Self { node, limits, hello, state, events, pulse }
     }
 
     /// What it is called.
@@ -170,7 +171,9 @@ impl Far {
         held.why = tokio::select! {
             ended = &mut driver => {
                 // What came before the end may say why.
-                let why = speaking.as_mut().now_or_never().filter(|why| matches!(why, Away::Version(_)));
+                let why = speaking.as_mut().now_or_never().filter(|why| {
+                    matches!(why, Away::Version(_) | Away::Superseded(_))
+                });
                 let ended = || ended.map_or_else(|error| Away::ended(&error), |()| Away::Ended(None));
                 why.unwrap_or_else(ended)
             }
@@ -182,7 +185,8 @@ impl Far {
     }
 
     async fn speak(&self, connection: &Arc<Connection>) -> Away {
-        if let Err(error) = connection.greet(&Hello::own()).await {
+        let hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Err(error) = connection.greet(&hello).await {
             return of_call(error);
         }
         let streams = async {
@@ -254,6 +258,7 @@ impl Drop for Held<'_> {
 fn of_call(error: CallError) -> Away {
     match error {
         CallError::Version(mismatch) => mismatch.into(),
+        CallError::Superseded(superseded) => superseded.into(),
         error => Away::ended(&error),
     }
 }

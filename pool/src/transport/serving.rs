@@ -5,6 +5,7 @@
 //!   to listen; all else is done beside others.
 //! - A frame or an event is taken from the engine only when it can be sent.
 
+use super::allegiance::{Allegiance, AllegianceError, Superseded};
 use super::beat::{SilentPeer, beat};
 use super::body::{BodyError, Incoming, Outgoing};
 use super::connection::too_long;
@@ -28,6 +29,7 @@ use keel_engine::wire::{self, Answer, Call};
 use keel_engine::{Engine, EngineError, Event, FrameReader, FrameWriter, Lease, Result};
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -57,6 +59,21 @@ pub enum ServingError {
     /// It speaks other versions.
     #[error(transparent)]
     Version(#[from] VersionMismatch),
+    /// The node follows another controller.
+    #[error(transparent)]
+    Superseded(#[from] Superseded),
+    /// What the node has seen cannot be remembered.
+    #[error("cannot store which controller this node follows")]
+    Allegiance(#[source] io::Error),
+}
+
+impl From<AllegianceError> for ServingError {
+    fn from(error: AllegianceError) -> Self {
+        match error {
+            AllegianceError::Superseded(superseded) => superseded.into(),
+            AllegianceError::File(error) => Self::Allegiance(error),
+        }
+    }
 }
 
 /// What an agent serves.
@@ -64,12 +81,18 @@ pub(super) struct Served {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) spool: Spool,
     pub(super) limits: Limits,
+    allegiance: Allegiance,
     uploads: Semaphore,
 }
 
 impl Served {
-    pub(super) fn new(engine: Arc<dyn Engine>, spool: Spool, limits: Limits) -> Self {
-        Self { engine, spool, limits, uploads: Semaphore::new(UPLOADS) }
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        spool: Spool,
+        limits: Limits,
+        allegiance: Allegiance,
+    ) -> Self {
+        Self { engine, spool, limits, allegiance, uploads: Semaphore::new(UPLOADS) }
     }
 }
 
@@ -216,7 +239,7 @@ async fn greet(
     served: Arc<Served>,
     told: oneshot::Sender<Greeted>,
 ) {
-    let own = Hello::own();
+    let own = Hello { epoch: served.allegiance.epoch(), ..Hello::own() };
     let greeting = async {
         let said = incoming.message_within(HELLO, served.limits.hello).await;
         let said = said.map_err(|error| ServingError::NoHello(Some(error)))?;
@@ -226,6 +249,7 @@ async fn greet(
         outgoing.message(&message).await.map_err(|error| ServingError::NoHello(Some(error)))?;
         outgoing.end();
         agree(&own, &theirs)?;
+        served.allegiance.follow(&theirs).await?;
         Ok(theirs)
     };
     // The connection may be over.

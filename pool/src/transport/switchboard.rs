@@ -2,22 +2,38 @@
 
 use super::far::Far;
 use super::limits::Limits;
+use super::version::Hello;
 use keel_engine::NodeName;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Every far node that somebody asked for, or that connected.
-#[derive(Default)]
 pub struct Switchboard {
     limits: Arc<Limits>,
+    hello: Arc<Mutex<Arc<Hello>>>,
     nodes: Mutex<BTreeMap<NodeName, Arc<Far>>>,
 }
 
 impl Switchboard {
-    /// Without nodes.
+    /// Without nodes, of a pool that has had one controller.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits: Arc::new(limits), nodes: Mutex::default() }
+        Self::of(limits, Hello::own())
+    }
+
+    /// Without nodes; this is what they are told first.
+    #[must_use]
+    pub fn of(limits: Limits, hello: Hello) -> Self {
+        let hello = Arc::new(Mutex::new(Arc::new(hello)));
+        Self { limits: Arc::new(limits), hello, nodes: Mutex::default() }
+    }
+
+    /// From now on nodes are told this first. Those that are connected come again, and hear it.
+    pub fn introduce(&self, hello: Hello) {
+        *self.hello.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(hello);
+        let all: Vec<_> = self.nodes().values().cloned().collect();
+        let connected = all.iter().filter(|far| far.away().is_none());
+        connected.for_each(|far| far.disconnect("the controllers of the pool changed"));
     }
 
     /// How much nodes may send, and how long they may take.
@@ -33,7 +49,7 @@ impl Switchboard {
     /// The node of this name. It is the same one through all of its connections, and unknown until it has one.
     #[must_use]
     pub fn far(&self, node: &NodeName) -> Arc<Far> {
-        let new = || Arc::new(Far::new(node.clone(), self.limits.clone()));
+        let new = || Arc::new(Far::new(node.clone(), self.limits.clone(), self.hello.clone()));
         self.nodes().entry(node.clone()).or_insert_with(new).clone()
     }
 

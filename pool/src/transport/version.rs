@@ -1,5 +1,6 @@
 //! Which versions both sides speak: said first, judged by each for itself.
 
+use crate::epoch::Epoch;
 use keel_engine::wire::CONTRACT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,6 +29,12 @@ pub struct Hello {
     pub transport: Versions,
     /// Versions of the contract that is carried ([`keel_engine::wire`]).
     pub contract: Versions,
+    /// A controller's epoch of the pool; the highest that a node has seen.
+    #[serde(default)]
+    pub epoch: Epoch,
+    /// Where the pool's controllers listen, as far as a controller knows of others: `HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controllers: Vec<String>,
 }
 
 impl Hello {
@@ -35,7 +42,8 @@ impl Hello {
     #[must_use]
     pub fn own() -> Self {
         let keel = env!("CARGO_PKG_VERSION").to_owned();
-        Self { keel, transport: TRANSPORT, contract: CONTRACT }
+        let (epoch, controllers) = (Epoch::default(), vec![]);
+        Self { keel, transport: TRANSPORT, contract: CONTRACT, epoch, controllers }
     }
 }
 
@@ -96,7 +104,8 @@ mod tests {
     use super::*;
 
     fn hello(keel: &str, (oldest, newest): (u32, u32)) -> Hello {
-        Hello { keel: keel.to_owned(), transport: Versions { oldest, newest }, contract: CONTRACT }
+        let transport = Versions { oldest, newest };
+        Hello { keel: keel.to_owned(), transport, ..Hello::own() }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use keel_durable::Hold;
 use keel_pool::identity::{
     AgentFile, Authority, ControllerKey, IdentityFailure, JoinAttempt, JoinError, JoinReply,
     JoinRequest, JoinStep, KeelVersion, LedgerError, NodeIdentity, NodeVerifier, PeerIdentity,
-    PrivateKey, Registrar, RegistryStore, RegistryStoreError, RenewError, RenewReply, RenewRequest,
+    PoolRecord, PoolRecordError, PrivateKey, Registrar, RenewError, RenewReply, RenewRequest,
     Token, TokenSpec, controller_name, to_join,
 };
 use keel_testing::waiting::in_time;
@@ -53,20 +53,20 @@ impl FileStore {
 }
 
 #[async_trait]
-impl RegistryStore for FileStore {
-    async fn get(&self) -> Result<Option<(Vec<u8>, u64)>, RegistryStoreError> {
+impl PoolRecord for FileStore {
+    async fn get(&self) -> Result<Option<(Vec<u8>, u64)>, PoolRecordError> {
         Ok(self.read())
     }
 
-    async fn put(&self, value: Vec<u8>, expected: u64) -> Result<(), RegistryStoreError> {
+    async fn put(&self, value: Vec<u8>, expected: u64) -> Result<(), PoolRecordError> {
         let _turn = self.turn.lock().unwrap();
         let revision = self.read().map_or(0, |(_, revision)| revision);
         if revision != expected {
-            return Err(RegistryStoreError::Moved);
+            return Err(PoolRecordError::Moved);
         }
         let bytes = [format!("{}\n", revision + 1).as_bytes(), &value].concat();
         keel_durable::replace(&self.path, &bytes, 0o600, Hold::Process)
-            .map_err(|error| RegistryStoreError::Failed(error.into()))
+            .map_err(|error| PoolRecordError::Failed(error.into()))
     }
 }
 
@@ -78,13 +78,20 @@ pub async fn registrar(folder: &Path) -> Result<Registrar, LedgerError> {
 /// The same, with another way to its records.
 pub async fn registrar_on(
     folder: &Path,
-    store: Arc<dyn RegistryStore>,
+    store: Arc<dyn PoolRecord>,
 ) -> Result<Registrar, LedgerError> {
     Registrar::open(store, authority(folder), "home".into(), KeelVersion::own()).await
 }
 
 pub fn authority(folder: &Path) -> Arc<Authority> {
-    Arc::new(Authority::open(&folder.join("authority.pem"), now() - 100 * DAY).unwrap())
+    let file = folder.join("authority.pem");
+    let made = match std::fs::read(&file) {
+        Ok(text) => Authority::decode(&text, &file),
+        Err(_) => Ok(Authority::create(now() - 100 * DAY).unwrap()),
+    };
+    let authority = made.unwrap();
+    std::fs::write(&file, authority.encode()).unwrap();
+    Arc::new(authority)
 }
 
 /// A controller that answers who it takes its peers for, then one request.

@@ -4,7 +4,8 @@
 use async_trait::async_trait;
 use keel_engine::{Engine, NodeName};
 use keel_pool::transport::{
-    Admitted, Agent, AgentState, Away, Far, Gate, Limits, Listener, Peer, Switchboard, Turned,
+    Admitted, Agent, AgentState, Allegiance, Away, Far, Gate, Hello, Limits, Listener, Peer,
+    Switchboard, Turned,
 };
 use keel_testing::waiting::{in_time, until_holds};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -190,6 +191,16 @@ impl Lab {
         self.switchboard.far(&NodeName::new(node))
     }
 
+    /// Another controller of the same pool comes to the same address.
+    pub async fn take_over(&mut self, hello: Hello) {
+        self.stop();
+        let address = self.address;
+        let is_free = || async { TcpListener::bind(address).await.is_ok() };
+        until_holds("the one before is gone", is_free).await;
+        self.switchboard = Arc::new(Switchboard::of(Limits::default(), hello));
+        self.listen().await;
+    }
+
     /// What the doorman says from now on.
     pub fn turned_away(&self) -> mpsc::UnboundedReceiver<Turned> {
         let (said, hears) = mpsc::unbounded_channel();
@@ -220,8 +231,9 @@ impl Lab {
         limits: Limits,
     ) -> Node {
         let config = Arc::new(config);
+        let file = self.folder.path().join(format!("{node}.allegiance"));
         let agent = Agent {
-            controller: address.to_string(),
+            allegiance: Allegiance::open(&file, &address.to_string()).unwrap(),
             server_name: server_name(),
             tls: Arc::new(move || config.clone()),
             engine,

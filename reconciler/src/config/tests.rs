@@ -310,6 +310,18 @@ fn the_example_is_obeyed_and_shows_every_key() {
 }
 
 #[test]
+fn a_store_needs_its_endpoints_and_all_files_of_tls() {
+    let text = "store: { etcd: { endpoints: [https://a:2379, http://b:2379], prefix: home } }\n";
+    let etcd = Config::parse(text, "keel.yaml").unwrap().store.unwrap();
+    assert_eq!((etcd.endpoints.len(), etcd.prefix.as_str(), etcd.tls), (2, "home", None));
+    let told = |text: &str| Config::parse(text, "keel.yaml").unwrap_err().to_string();
+    assert!(told("store: { etcd: { prefix: a } }\n").contains("etcd needs `endpoints`"));
+    assert!(told("store: { etcd: { endpoints: [a:2379] } }\n").contains("this is not a URL"));
+    let half = "store: { etcd: { endpoints: [https://a], tls: { ca: /a } } }\n";
+    assert!(told(half).contains("tls of etcd needs `ca`, `cert` and `key`"));
+}
+
+#[test]
 fn receivers_and_forges_are_understood() {
     let text = r#"
 sources:

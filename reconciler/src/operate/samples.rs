@@ -1,5 +1,6 @@
 //! Observed tasks and a controller for tests: the dull case, to be changed.
 
+use crate::store::FileStore;
 use crate::{Clock, Controller, Fleet, Settings};
 use keel_engine::{
     Goal, Health, NodeName, Nodes, Observation, ObservedTask, Phase, Place, Slot, StackName,
@@ -56,11 +57,16 @@ pub(crate) fn observation(tasks: impl IntoIterator<Item = ObservedTask>) -> Node
     Observation { node, at: 100_000, tasks, ..Observation::default() }.into()
 }
 
+fn store(root: &Path) -> FileStore {
+    let late = keel_durable::Late::new(root, root.join("late"));
+    FileStore::open(root.join("records"), late).unwrap()
+}
+
 /// A controller without sources and nodes, as a command has it.
 pub(crate) async fn controller(root: &Path) -> Controller {
     let settings = Settings {
-        records: root.join("records"),
-        late: keel_durable::Late::new(root, root.join("late")),
+        root: root.to_owned(),
+        store: std::sync::Arc::new(store(root)),
         sources_dir: root.join("sources"),
         data: root.join("data"),
         repos: crate::repos::Repos::default(),

@@ -9,8 +9,10 @@
 use super::index::Index;
 use super::listing::{key_of, keys_below, path_of};
 use super::waiting::{Waiting, decode, encode, revision_at};
-use super::{Entry, Keep, Result, Store, StoreError};
+use super::watching::watch;
+use super::{Entry, Keep, RecordHint, Result, Store, StoreError, check_key};
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use keel_durable::{Hold, Late, Remembered};
 use std::fs::{self, File};
 use std::io;
@@ -53,14 +55,7 @@ impl FileStore {
     }
 
     fn path(&self, key: &str) -> Result<PathBuf> {
-        let sound = |word: &str| {
-            !word.is_empty()
-                && !word.starts_with('.')
-                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        if !key.split('/').all(sound) {
-            return Err(StoreError::Key(key.to_owned()));
-        }
+        check_key(key)?;
         Ok(path_of(&self.root, key))
     }
 
@@ -212,6 +207,10 @@ impl FileStore {
         {
             return Ok(keys);
         }
+        self.keys_on_disk(prefix)
+    }
+
+    fn keys_on_disk(&self, prefix: &str) -> Result<Vec<String>> {
         // Nothing beside the prefix's own folder can begin with it.
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut keys = keys_below(&self.root, &self.root.join(folder))?;
@@ -224,6 +223,14 @@ impl FileStore {
         }
         keys.sort();
         Ok(keys)
+    }
+
+    /// In somebody's turn, so that nothing changes meanwhile.
+    fn read_all(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let _turn = self.lock()?;
+        let keys = self.keys_on_disk(prefix)?;
+        let entries = keys.iter().map(|key| self.read(key).transpose());
+        entries.flatten().collect()
     }
 
     fn late_keys(&self, prefix: &str) -> Vec<String> {
@@ -254,6 +261,16 @@ impl Store for FileStore {
         }
         let prefix = prefix.to_owned();
         self.off_thread(move |store| store.walk(&prefix)).await
+    }
+
+    async fn range(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let prefix = prefix.to_owned();
+        self.off_thread(move |store| store.read_all(&prefix)).await
+    }
+
+    async fn watch(&self, prefix: &str) -> Result<BoxStream<'static, RecordHint>> {
+        let prefix = prefix.to_owned();
+        self.off_thread(move |store| watch(&store.root, prefix)).await
     }
 
     async fn put(&self, key: &str, value: Vec<u8>, expected: u64, keep: Keep) -> Result<u64> {
@@ -318,73 +335,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = FileStore::open(folder.path().join("records"), late(&folder)).unwrap();
         (folder, store)
-    }
-
-    #[tokio::test]
-    async fn a_put_needs_the_revision_that_is_there() {
-        let (_folder, store) = store();
-        let first = store.put("stacks/a/desired", b"1".to_vec(), 0, Keep::ForNow).await.unwrap();
-        let stale = store.put("stacks/a/desired", b"2".to_vec(), 0, Keep::ForNow).await;
-        assert!(matches!(stale, Err(StoreError::Moved { found, .. }) if found == first));
-        let second =
-            store.put("stacks/a/desired", b"2".to_vec(), first, Keep::ForNow).await.unwrap();
-        assert!(second > first);
-        assert_eq!(store.get("stacks/a/desired").await.unwrap().unwrap().value, b"2");
-    }
-
-    #[tokio::test]
-    async fn a_key_that_comes_back_has_a_revision_nobody_has_read() {
-        let (_folder, store) = store();
-        let first = store.put("a", b"1".to_vec(), 0, Keep::ForNow).await.unwrap();
-        assert!(store.delete("a").await.unwrap());
-        assert!(!store.delete("a").await.unwrap());
-        let again = store.put("a", b"1".to_vec(), 0, Keep::ForNow).await.unwrap();
-        assert!(again > first);
-    }
-
-    #[tokio::test]
-    async fn keys_are_ordered_and_one_may_lie_beside_its_folder() {
-        let (_folder, store) = store();
-        for key in ["stacks/b/x", "stacks/a/y", "stacks/a", "sources/a"] {
-            store.put(key, vec![], 0, Keep::ForNow).await.unwrap();
-        }
-        let keys = store.keys("stacks/").await.unwrap();
-        assert_eq!(keys, ["stacks/a", "stacks/a/y", "stacks/b/x"]);
-        assert_eq!(store.keys("stacks/a/").await.unwrap(), ["stacks/a/y"]);
-        assert_eq!(store.keys("stacks/a").await.unwrap(), ["stacks/a", "stacks/a/y"]);
-        let there = store.get("stacks/a").await.unwrap().unwrap().revision;
-        assert_eq!(store.revision("stacks/a").await.unwrap(), there);
-        assert_eq!(store.revision("stacks/z").await.unwrap(), 0);
-    }
-
-    #[tokio::test]
-    async fn keys_cannot_leave_the_folder() {
-        let (_folder, store) = store();
-        for key in ["../a", "a/../b", "/a", "a//b", "", ".lock", "a b"] {
-            let put = store.put(key, vec![], 0, Keep::ForNow).await;
-            assert!(matches!(put, Err(StoreError::Key(_))), "{key}");
-        }
-    }
-
-    #[tokio::test]
-    async fn writers_take_turns() {
-        let (_folder, store) = store();
-        let add = |store: FileStore| async move {
-            loop {
-                let (value, at) = match store.get("n").await.unwrap() {
-                    Some(entry) => (entry.value.len(), entry.revision),
-                    None => (0, 0),
-                };
-                if store.put("n", vec![0; value + 1], at, Keep::ForNow).await.is_ok() {
-                    return;
-                }
-            }
-        };
-        let all: Vec<_> = (0..16).map(|_| tokio::spawn(add(store.clone()))).collect();
-        for one in all {
-            one.await.unwrap();
-        }
-        assert_eq!(store.get("n").await.unwrap().unwrap().value.len(), 16);
     }
 
     /// No file can be written where a folder has its name: a disk that refuses to write.

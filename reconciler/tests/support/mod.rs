@@ -12,6 +12,7 @@ use keel_reconciler::config::{From, SourceConfig};
 use keel_reconciler::find::stacks_at;
 use keel_reconciler::load::{FolderFiles, Reading, StackFiles};
 use keel_reconciler::repos::Repos;
+use keel_reconciler::store::{FileStore, Store};
 use keel_reconciler::{Clock, Controller, Fleet, Lines, Settings};
 use keel_testing::fake::Fake;
 pub use keel_testing::waiting::until_holds as until;
@@ -84,8 +85,8 @@ impl World {
     pub fn settings(&self, sources: Vec<SourceConfig>, serve: bool) -> Settings {
         let clock = self.clock.clone();
         Settings {
-            records: self.path("root/records"),
-            late: keel_reconciler::Late::new(self.path("root"), self.path("late")),
+            root: self.path("root"),
+            store: self.store(serve),
             sources_dir: self.path("root/sources"),
             data: self.path("root/data"),
             repos: Repos { folder: self.path("root/repos"), ..Repos::default() },
@@ -99,6 +100,12 @@ impl World {
             destinations: vec![],
             host: "here".to_owned(),
         }
+    }
+
+    fn store(&self, serve: bool) -> Arc<dyn Store> {
+        let late = keel_reconciler::Late::new(self.path("root"), self.path("late"));
+        let store = FileStore::open(self.path("root/records"), late).unwrap();
+        Arc::new(if serve { store.watched() } else { store })
     }
 
     pub async fn seen(&self) -> Observation {

@@ -1,8 +1,7 @@
-//! From the configured webhooks to the queue of sources.
+//! From the configured webhooks to whoever refreshes sources.
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
-use keel_reconciler::Controller;
 use keel_reconciler::config::{Config, SourceConfig, read_secret};
 use keel_webhooks::{Forge, Hook, Limits, Told, serve};
 use std::collections::HashMap;
@@ -14,6 +13,15 @@ use tokio::task::JoinHandle;
 
 /// The listener; it ends with this.
 pub struct Listening(JoinHandle<()>);
+
+impl Listening {
+    /// Ends it; its address is free once this returns.
+    pub async fn end(mut self) {
+        self.0.abort();
+        // It was aborted.
+        let _ = (&mut self.0).await;
+    }
+}
 
 impl Drop for Listening {
     fn drop(&mut self) {
@@ -27,7 +35,7 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Opens `listen.webhooks`, where it is named.
 pub async fn listen(
     config: &Config,
-    controller: &Controller,
+    refresh: impl Fn(&str) + Send + Sync + 'static,
     context: &Context,
 ) -> Result<Option<Listening>> {
     let hooks: Vec<_> = config.sources.iter().filter_map(hook).collect();
@@ -51,11 +59,10 @@ pub async fn listen(
         .map_err(|error| Failure::caused(format!("cannot listen on {address}"), &error))?;
     let names: Vec<_> = hooks.iter().map(|hook| format!("/hooks/{}", hook.name)).collect();
     context.screen.say(&format!("listening for webhooks on {address}: {}", names.join(", ")));
-    let (controller, screen) = (controller.clone(), context.screen.clone());
+    let screen = context.screen.clone();
     let quiet = Quiet::default();
     let told = move |told: Told| match told {
-        // A source that is configured is one that can be hinted.
-        Told::Refresh { name } => drop(controller.hint_source(&name)),
+        Told::Refresh { name } => refresh(&name),
         Told::Ignored { .. } => {}
         Told::Refused { name, from, why } => {
             if let Some(line) = quiet.line(name, from, &why, Instant::now()) {

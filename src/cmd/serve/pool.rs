@@ -1,26 +1,27 @@
 //! The pool of a serving controller: nodes dial in, and belong to its fleet from then on.
 
+use super::shared::{Shared, Task};
 use crate::context::Context;
 use crate::failure::{Failure, Result, chain};
+use crate::pool_records::{AUTHORITY, REGISTRY, StoredRecord, epoch, raise_epoch};
 use async_trait::async_trait;
 use keel_api::pool::{
     NodeAsk, NodeChange, NodeChanged, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
 };
-use keel_embedded::Layout;
 use keel_engine::{Availability, NodeName};
 use keel_plan::pool::NodeFacts;
 use keel_pool::Visit;
 use keel_pool::identity::{
-    KeelVersion, NodeRecord, RegistrarError, RegistryError, RegistryStore, RegistryStoreError,
-    Role, Roster, TokenId, TokenRecord, TokenSpec,
+    KeelVersion, NodeRecord, RegistrarError, RegistryError, Role, Roster, TokenId, TokenRecord,
+    TokenSpec,
 };
 use keel_pool::office::{Office, Premises};
-use keel_pool::transport::{Away, Far, Limits, Switchboard};
+use keel_pool::transport::{Away, Far, Hello, Limits, Switchboard};
+use keel_reconciler::Settings;
 use keel_reconciler::ask::{Refusal, RefusalKind};
 use keel_reconciler::clock::rfc3339;
 use keel_reconciler::config::{Config, PoolConfig};
 use keel_reconciler::fleet::{DOWN_AFTER, Fleet, Liveness, Moment, Uptime};
-use keel_reconciler::store::{FileStore, Keep, Store, StoreError};
 use nix::time::{ClockId, clock_gettime};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -29,14 +30,12 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The record of nodes and tokens.
-const KEY: &str = "pool/registry";
-
 /// The pool; nobody dials in any more once this is dropped.
 pub struct Opened {
     /// For the API.
     pub pool: Arc<dyn Pool>,
     tasks: [JoinHandle<()>; 3],
+    _telling: Option<Task>,
 }
 
 impl Drop for Opened {
@@ -48,8 +47,8 @@ impl Drop for Opened {
 /// Opens `listen.agents`, where it is named: whoever is on record belongs to the fleet, connected or not.
 pub async fn open(
     config: &Config,
-    fleet: &Fleet,
-    layout: &Layout,
+    settings: &Settings,
+    shared: Option<&Shared>,
     context: &Context,
 ) -> Result<Option<Opened>> {
     let Some(address) = config.listen.agents else { return Ok(None) };
@@ -57,12 +56,18 @@ pub async fn open(
     let cannot = |error: &(dyn std::error::Error + 'static)| {
         Failure::caused(format!("cannot listen for nodes on {address}"), error)
     };
-    let records = FileStore::open(layout.root().join("records"), layout.late());
-    let records = records.map_err(|error| cannot(&error))?;
-    let switchboard = Arc::new(Switchboard::new(limits(config)));
+    let (fleet, store) = (&settings.fleet, &settings.store);
+    let epoch =
+        if shared.is_some() { raise_epoch(&**store).await? } else { epoch(&**store).await? };
+    let hello = Hello { epoch, ..Hello::own() };
+    let switchboard = Arc::new(Switchboard::of(limits(config), hello.clone()));
+    let told = switchboard.clone();
+    let introduce = move |controllers| told.introduce(Hello { controllers, ..hello.clone() });
+    let telling = shared.map(|shared| shared.controllers(introduce));
     let premises = Premises {
-        authority: layout.root().join("pool/authority.pem"),
-        store: Arc::new(Registry(Arc::new(records))),
+        authority: Arc::new(StoredRecord { store: store.clone(), key: AUTHORITY }),
+        file: settings.root.join("pool/authority.pem"),
+        store: Arc::new(StoredRecord { store: store.clone(), key: REGISTRY }),
         home: fleet.home().clone(),
         switchboard: switchboard.clone(),
         tell: tell(fleet.clone(), switchboard, context),
@@ -71,7 +76,8 @@ pub async fn open(
     for node in office.nodes() {
         join(fleet, office.far(&node.name));
     }
-    let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone()));
+    let home = shared.map(|_| fleet.home().clone());
+    let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone(), home));
     let watching = tokio::spawn(watch_over(fleet.clone(), config));
     let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
     let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
@@ -79,7 +85,8 @@ pub async fn open(
     let door = office.listen(tcp);
     let listening = tokio::spawn(async move { match door.await {} });
     let pool = ServedPool { office, fleet: fleet.clone(), listen };
-    Ok(Some(Opened { pool: Arc::new(pool), tasks: [listening, placing, watching] }))
+    let tasks = [listening, placing, watching];
+    Ok(Some(Opened { pool: Arc::new(pool), tasks, _telling: telling }))
 }
 
 /// A node belongs to the fleet; its connection knows when it was heard last.
@@ -105,13 +112,28 @@ fn moment() -> Moment {
 }
 
 /// What people say of nodes decides where tasks are placed, from the moment that it is on record.
-async fn keep_placing(roster: Roster, fleet: Fleet) {
+async fn keep_placing(roster: Roster, fleet: Fleet, drained: Option<NodeName>) {
     let mut changes = roster.changes();
     loop {
-        fleet.set_pool(members(&changes.borrow_and_update()));
+        let mut pool = members(&changes.borrow_and_update());
+        pool.members.extend(drained.iter().map(|home| (home.clone(), drained_home())));
+        fleet.set_pool(pool);
         if changes.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// The machine of a controller that others may follow: what ran there would be out of their reach.
+fn drained_home() -> NodeFacts {
+    NodeFacts {
+        id: "controller".to_owned(),
+        role: keel_plan::pool::Role::Manager,
+        labels: Default::default(),
+        availability: Availability::Drain,
+        is_emptied: false,
+        reserve: None,
+        dead: None,
     }
 }
 
@@ -148,32 +170,6 @@ fn tell(
         Visit::Misuse(misuse) => screen.warn(&misuse.to_string()),
         _ => {}
     })
-}
-
-/// The pool's record among the controller's own.
-struct Registry(Arc<FileStore>);
-
-#[async_trait]
-impl RegistryStore for Registry {
-    async fn get(&self) -> std::result::Result<Option<(Vec<u8>, u64)>, RegistryStoreError> {
-        let entry = self.0.get(KEY).await.map_err(store_error)?;
-        Ok(entry.map(|entry| (entry.value, entry.revision)))
-    }
-
-    async fn put(
-        &self,
-        value: Vec<u8>,
-        expected: u64,
-    ) -> std::result::Result<(), RegistryStoreError> {
-        self.0.put(KEY, value, expected, Keep::OnDisk).await.map(drop).map_err(store_error)
-    }
-}
-
-fn store_error(error: StoreError) -> RegistryStoreError {
-    match error {
-        StoreError::Moved { .. } => RegistryStoreError::Moved,
-        other => RegistryStoreError::Failed(Box::new(other)),
-    }
 }
 
 struct ServedPool {

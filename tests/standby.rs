@@ -1,0 +1,184 @@
+//! Two controllers share an etcd: one leads, the other follows it at once, and what runs keeps running.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use support::{Host, Serve, signal, until};
+
+const STACK: &str = "services: { web: { image: keel.local/hello } }\n";
+
+/// A process in the background, with what it says.
+struct Background {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Background {
+    fn start(mut call: Command, log: PathBuf) -> Self {
+        let file = File::create(&log).unwrap();
+        call.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: call.spawn().unwrap(), log }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Two controllers, and a node with etcd beside it that both have a cable to.
+struct Trio {
+    controllers: [Host; 2],
+    node: Host,
+    etcd: Background,
+}
+
+impl Trio {
+    fn new() -> Self {
+        let (controllers, node) = ([Host::bare(), Host::bare()], Host::bare());
+        for (number, controller) in controllers.iter().enumerate() {
+            let (one, other) = (&controller.name, &node.name);
+            for line in [
+                format!(
+                    "-n {one} link add cable{number} type veth peer name far{number} netns {other}"
+                ),
+                format!("-n {one} addr add 10.78.{number}.1/24 dev cable{number}"),
+                format!("-n {other} addr add 10.78.{number}.2/24 dev far{number}"),
+                format!("-n {one} link set cable{number} up"),
+                format!("-n {other} link set far{number} up"),
+            ] {
+                let done = Command::new("ip").args(line.split(' ')).output().unwrap();
+                assert!(done.status.success(), "ip {line}: {done:?}");
+            }
+            let config = format!(
+                "listen: {{ agents: \"10.78.{number}.1:7443\" }}\n\
+                 store: {{ etcd: {{ endpoints: [\"http://10.78.{number}.2:2379\"] }} }}\n"
+            );
+            controller.write("keel.yaml", &config);
+            controller.write("stacks/README", "there is none yet");
+        }
+        let etcd = etcd(&node);
+        Self { controllers, node, etcd }
+    }
+
+    fn serve(&self, number: usize) -> Serve {
+        self.controllers[number].serve(&["stacks"])
+    }
+
+    #[track_caller]
+    fn running(&self, number: usize) -> Value {
+        let controller = &self.controllers[number];
+        let rows = || controller.keel(&["ps", "-a", "--format", "json"]);
+        let running = || {
+            let rows: Value = serde_json::from_str(&rows().stdout).ok()?;
+            let found = rows.as_array()?.iter().find(|row| row["state"] == "running");
+            found.cloned()
+        };
+        until("the task runs", running, || format!("{:?}", rows()))
+    }
+}
+
+fn etcd(node: &Host) -> Background {
+    let mut call = node.command("etcd");
+    call.args(["--data-dir", node.path("etcd").to_str().unwrap(), "--unsafe-no-fsync"]);
+    call.args(["--listen-client-urls", "http://0.0.0.0:2379"]);
+    call.args(["--advertise-client-urls", "http://10.78.0.2:2379"]);
+    Background::start(call, node.path("etcd.log"))
+}
+
+fn pid(row: &Value) -> (String, u64) {
+    (row["id"].to_string(), row["pid"].as_u64().unwrap_or_default())
+}
+
+#[test]
+fn a_standby_follows_a_controller_that_dies_and_without_etcd_everything_keeps_running() {
+    let mut trio = Trio::new();
+    let first = trio.serve(0);
+    first.until_said("this controller leads");
+    let second = trio.serve(1);
+    second.until_said("this controller is a standby");
+    let token = trio.controllers[0].keel(&["--quiet", "token", "create"]).ok().stdout;
+    let mut call = trio.node.command(env!("CARGO_BIN_EXE_keel"));
+    call.args(["agent", "--join", "10.78.0.1:7443", "--token", token.trim(), "--name", "shed"]);
+    let agent = Background::start(call, trio.node.path("agent.log"));
+    trio.controllers[0].write("hello/compose.yaml", STACK);
+    let folder = trio.controllers[0].path("hello");
+    // The node may not have joined yet.
+    let up = || trio.controllers[0].keel_in(&folder, &["up", "-d"]);
+    until("the stack is up", || (up().code == 0).then_some(()), || format!("{:?}", up()));
+    let row = trio.running(0);
+    assert_eq!(row["node"], "shed", "a controller that shares its records runs no tasks itself");
+
+    let denied = trio.controllers[1].keel(&["ps"]);
+    assert!(denied.code == 1 && denied.stderr.contains("is a standby"), "{denied:?}");
+    first.kill();
+    let began = std::time::Instant::now();
+    second.until_said("this controller leads");
+    assert!(began.elapsed().as_secs() < 10 * u64::from(keel_testing::waiting::patience()));
+    assert_eq!(pid(&trio.running(1)), pid(&row), "{}", agent.said());
+
+    // The first one is back, and follows.
+    let first = trio.serve(0);
+    first.until_said("this controller is a standby");
+
+    // Nobody decides anything without etcd.
+    let stop = &mut trio.etcd.child;
+    stop.kill().unwrap();
+    stop.wait().unwrap();
+    second.until_said("this controller leads no more");
+    let why = || {
+        let called = trio.controllers[1].keel(&["status"]);
+        called.stderr.contains("etcd does not answer").then_some(())
+    };
+    until("the controllers say why", why, || second.said());
+    signal(u32::try_from(row["pid"].as_u64().unwrap()).unwrap(), "0");
+    trio.etcd = etcd(&trio.node);
+    let leads =
+        |serve: &Serve, times| serve.said().matches("this controller leads\n").count() == times;
+    let led = || {
+        if leads(&first, 1) {
+            return Some(0);
+        }
+        leads(&second, 2).then_some(1)
+    };
+    let leader = until("one of them leads again", led, || first.said() + &second.said());
+    assert_eq!(pid(&trio.running(leader)), pid(&row), "{}", agent.said());
+
+    // Both die: whoever comes first goes on.
+    first.kill();
+    second.kill();
+    let last = trio.serve(1);
+    last.until_said("this controller leads");
+    assert_eq!(pid(&trio.running(1)), pid(&row), "{}", agent.said());
+    trio.controllers[1].keel(&["down", "-v", "hello"]).ok();
+    let busy = trio.controllers[0].keel(&["store", "migrate", "--to", "files"]);
+    assert!(busy.code == 1 && busy.stderr.contains("`keel serve` on"), "{busy:?}");
+    // One that is told to end gives the lead up at once.
+    assert_eq!(last.interrupt().0, 0);
+    for to in ["files", "files", "etcd"] {
+        trio.controllers[1].keel(&["store", "migrate", "--to", to]).ok();
+    }
+    let authority = trio.controllers[1].root().join("records/pool/authority.json");
+    assert!(fs::read_to_string(authority).unwrap().contains("keel-authority 1"));
+    drop(agent);
+    let Trio { controllers, node, etcd } = trio;
+    drop(etcd);
+    for (number, host) in controllers.into_iter().enumerate() {
+        let link = ["-n", &host.name, "link", "del", &format!("cable{number}")];
+        Command::new("ip").args(link).status().unwrap();
+        host.finish();
+    }
+    node.finish();
+}
