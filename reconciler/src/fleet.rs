@@ -6,14 +6,14 @@
 //! - A wish goes to the node that it names, and to no other.
 
 mod liveness;
+mod lookout;
 mod member;
 mod provision;
 mod roll;
-mod vigil;
 
 pub use liveness::{DOWN_AFTER, Liveness, Moment};
+pub use lookout::Uptime;
 pub use member::Unheard;
-pub use vigil::Uptime;
 
 use futures_util::future::join_all;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -106,7 +106,7 @@ impl Fleet {
 
     /// Decides for ever which silent nodes are given up after this time.
     pub async fn watch_over(&self, uptime: Uptime, down_after: Duration) -> Infallible {
-        vigil::watch_over(&self.roll, &self.home, uptime, down_after).await
+        lookout::watch_over(&self.roll, &self.home, uptime, down_after).await
     }
 
     /// From now on there is no node of this name, and what was on it is nobody's.

@@ -8,6 +8,7 @@ use crate::placing::Site;
 use crate::repair::Trial;
 use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{KnownBad, Pull, Standing};
+use crate::ties::tie;
 use crate::verdict::Hold;
 use crate::why::Refusal;
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
@@ -163,8 +164,8 @@ impl<'a> Facts<'a> {
         let desired = self.desired.filter(|_| self.standing.removed.is_none());
         let service = desired.and_then(|desired| desired.services.get(&slot.service));
         let wanted = service.filter(|service| !service.placement.mode.is_global());
-        let tie = desired.zip(wanted).and_then(|(desired, service)| lost::tie(desired, service));
-        Some(Hold::NodeDown { node: node.clone(), since: silent.since, tie })
+        let tied = desired.zip(wanted).and_then(|(desired, service)| tie(desired, service));
+        Some(Hold::NodeDown { node: node.clone(), since: silent.since, tie: tied })
     }
 
     /// The hold of what is on this node, where that is silent.

@@ -50,6 +50,7 @@ mod rollout;
 mod schedule;
 mod subject;
 mod taken_ports;
+mod ties;
 mod untouched;
 mod waits;
 mod wish;

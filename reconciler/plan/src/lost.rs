@@ -8,12 +8,11 @@
 
 use crate::Inputs;
 use crate::condition::available_since;
-use crate::desired::{Desired, DesiredService};
+use crate::desired::Desired;
 use crate::occupants::{in_reach, short, slotted};
-use crate::placing::{binds, own_path};
 use crate::standing::{Replaced, Standing};
-use crate::why::Tie;
-use keel_engine::{Availability, Goal, NetworkMode, NodeName, ObservedTask, Slot, TaskId};
+use crate::ties::tie;
+use keel_engine::{Availability, Goal, NodeName, ObservedTask, Slot, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a node is silent for so long, or by a person's word, that what can run elsewhere does.
@@ -25,27 +24,6 @@ pub(crate) fn is_given_up(inputs: &Inputs<'_>, node: &NodeName) -> bool {
 /// Whether a person said that its machine does not run any more.
 pub(crate) fn is_dead(inputs: &Inputs<'_>, node: &NodeName) -> bool {
     inputs.nodes.silent(node).is_some() && inputs.pool.facts(node).dead.is_some()
-}
-
-/// What holds the tasks of a service to the node that they are on.
-pub(crate) fn tie(desired: &Desired, service: &DesiredService) -> Option<Tie> {
-    if let NetworkMode::Service(host) = &service.spec.network_mode {
-        let host = desired.services.get(host).and_then(own_tie_in(desired));
-        return host.or_else(|| own_tie_in(desired)(service));
-    }
-    own_tie_in(desired)(service)
-}
-
-fn own_tie_in(desired: &Desired) -> impl Fn(&DesiredService) -> Option<Tie> {
-    |service| {
-        if service.placement.exclusive {
-            return Some(Tie::Exclusive);
-        }
-        let mounts = service.spec.volumes.iter().filter(|mount| !mount.shared);
-        let volume = mounts.filter_map(|mount| binds(Some(desired), mount)).next();
-        let volume = volume.map(|volume| Tie::Volume { volume: volume.to_owned() });
-        volume.or_else(|| Some(Tie::Path { path: own_path(&service.spec)?.to_owned() }))
-    }
 }
 
 /// What became of a stack's tasks on nodes that were silent.

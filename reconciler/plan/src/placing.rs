@@ -10,9 +10,8 @@ use crate::desired::Desired;
 use crate::lost::Lost;
 use crate::occupants::{Occupants, short};
 use crate::standing::Standing;
-use keel_engine::{
-    Goal, Mount, MountSource, NodeName, ObservedTask, Slot, TaskId, TaskSpec, VolumeSpec,
-};
+use crate::ties::binds;
+use keel_engine::{Goal, NodeName, ObservedTask, Slot, TaskId, TaskSpec};
 use std::collections::BTreeMap;
 
 /// What a place is chosen by.
@@ -59,25 +58,4 @@ impl<'a> Site<'_, 'a> {
             .filter(|mount| !mount.shared)
             .filter_map(|mount| binds(self.desired, mount))
     }
-}
-
-/// The volume of a mount, by full name, if its data is on one node.
-pub(crate) fn binds<'m>(desired: Option<&Desired>, mount: &'m Mount) -> Option<&'m str> {
-    let MountSource::Volume { name, .. } = &mount.source else { return None };
-    let volume = desired.and_then(|desired| desired.volumes.get(name));
-    volume.is_none_or(|volume| !is_on_network(&volume.spec)).then_some(name)
-}
-
-/// Whether every node reaches the same data.
-fn is_on_network(volume: &VolumeSpec) -> bool {
-    let kind = volume.driver_opts.get("type").map(String::as_str);
-    matches!(kind, Some("nfs" | "nfs4" | "cifs"))
-}
-
-/// The first path of its node that a task writes to, if there is one.
-pub(crate) fn own_path(spec: &TaskSpec) -> Option<&str> {
-    spec.volumes.iter().find_map(|mount| match &mount.source {
-        MountSource::Bind { path, .. } if !mount.read_only && !mount.shared => Some(path.as_str()),
-        _ => None,
-    })
 }

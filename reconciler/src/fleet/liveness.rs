@@ -58,7 +58,7 @@ pub(super) struct Sighting {
 }
 
 /// What is remembered from one look to the next.
-pub(super) struct Watch {
+pub(super) struct Lookout {
     down_after: Duration,
     /// Since when nodes are silent.
     since: BTreeMap<NodeName, Duration>,
@@ -76,7 +76,7 @@ pub(super) struct Roundup {
     pub is_isolated: bool,
 }
 
-impl Watch {
+impl Lookout {
     /// Of a controller that starts now.
     pub fn new(now: Moment, down_after: Duration) -> Self {
         let (since, down) = Default::default();
@@ -174,7 +174,7 @@ mod tests {
 
     /// A controller with nodes, in virtual seconds.
     struct World {
-        watch: Watch,
+        watch: Lookout,
         now: Moment,
         seen: BTreeMap<NodeName, Sighting>,
     }
@@ -182,7 +182,7 @@ mod tests {
     fn pool(nodes: &[&str]) -> World {
         let now = Moment { boot: seconds(1000), awake: seconds(1000) };
         let seen = nodes.iter().map(|name| (NodeName::from(*name), Sighting::default())).collect();
-        World { watch: Watch::new(now, DOWN_AFTER), now, seen }
+        World { watch: Lookout::new(now, DOWN_AFTER), now, seen }
     }
 
     fn seconds(seconds: u64) -> Duration {

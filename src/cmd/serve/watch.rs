@@ -200,6 +200,11 @@ impl Trouble {
                 let (revision, cause) = (revision.clone(), cause.without_ending());
                 Self::Note(Note::RevisionFailed { revision, cause, stays: *stays })
             }
+            // For how long is no news.
+            Some(Note::NodeSilent { node, slots, .. }) => {
+                let (node, slots) = (node.clone(), slots.clone());
+                Self::Note(Note::NodeSilent { node, slots, seconds: 0 })
+            }
             Some(note) => Self::Note(note.clone()),
             None => Self::Words(words.to_owned()),
         }

@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many slots of all stacks leave their nodes at a time: images are pulled and processes start for each.
 const MOVES: u32 = 5;
 
+/// What other stacks move is looked at again after this time.
+const AGAIN: u64 = 15_000;
+
 impl Judge<'_, '_> {
     /// Why a slot does not leave its node yet.
     pub(super) fn awaits_others(&mut self, rest: &[&ObservedTask]) -> Option<Hold> {
@@ -24,7 +27,7 @@ impl Judge<'_, '_> {
         let facts = self.facts;
         let moving = *self.draft.pool_moves.get_or_insert_with(|| under_way(facts));
         if moving >= MOVES {
-            self.draft.wake(facts.now().saturating_add(super::AGAIN));
+            self.draft.wake(facts.now().saturating_add(AGAIN));
             return Some(Hold::RolloutFull { limit: MOVES });
         }
         None

@@ -1,6 +1,6 @@
 //! Watches over the nodes besides the controller's own, for as long as the controller serves.
 
-use super::liveness::{Moment, Sighting, Watch};
+use super::liveness::{Lookout, Moment, Sighting};
 use super::roll::Roll;
 use keel_engine::NodeName;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub(super) async fn watch_over(
     uptime: Uptime,
     down_after: Duration,
 ) -> Infallible {
-    let mut watch = Watch::new(uptime.now(), down_after);
+    let mut watch = Lookout::new(uptime.now(), down_after);
     loop {
         roll.note_liveness(watch.look(uptime.now(), &sightings(roll, home)));
         tokio::time::sleep(LOOK).await;
