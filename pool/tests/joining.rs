@@ -253,6 +253,26 @@ async fn only_a_node_on_record_renews_and_only_for_a_key_that_it_has() {
 }
 
 #[tokio::test]
+async fn who_is_connected_is_not_dead_and_who_comes_back_is_dead_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = registrar(folder.path()).await.unwrap();
+    let (node, _) = joined(&office, "web").await;
+    let alive = office.change(|all| all.confirm_dead(&"web".into(), true, NOW)).await.unwrap_err();
+    let told = alive.to_string();
+    assert!(told.contains("is connected") && told.contains("keel node drain web"), "{told}");
+    office.change(|all| all.confirm_dead(&"web".into(), false, NOW)).await.unwrap();
+    office.change(|all| all.confirm_dead(&"web".into(), false, NOW + 5)).await.unwrap();
+    let dead = |registry: &Registry| registry.node(node.node()).unwrap().dead;
+    let registry = registrar(folder.path()).await.unwrap().roster().registry();
+    assert_eq!(dead(&registry), Some(NOW), "it is on record");
+    office
+        .change(|all| all.see(node.node(), "192.0.2.1", KeelVersion::own(), NOW + 9))
+        .await
+        .unwrap();
+    assert_eq!(dead(&office.roster().registry()), None);
+}
+
+#[tokio::test]
 async fn people_change_nodes_by_name_and_each_refusal_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let office = registrar(folder.path()).await.unwrap();

@@ -489,4 +489,30 @@ mod tests {
             "{report:?}"
         );
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_node_is_given_up_in_time_and_taken_back_when_it_answers() {
+        let [one, two, three] = ["one", "two", "three"].map(NodeName::new);
+        let fleet = Fleet::of(one, Arc::new(Fake::new("one")));
+        let far = Arc::new(Fake::new("two"));
+        fleet.join(two.clone(), far.clone());
+        fleet.join(three.clone(), Arc::new(Fake::new("three")));
+        let (begun, watched) = (Instant::now(), fleet.clone());
+        let up = move || Moment { boot: begun.elapsed(), awake: begun.elapsed() };
+        let watching =
+            tokio::spawn(async move { watched.watch_over(Uptime::new(up), DOWN_AFTER).await });
+        let since = |seen: &Nodes| seen.silent(&two).map(|silent| silent.is_down);
+        far.silence(true);
+        fleet.until(None, |seen| since(seen)).await.unwrap();
+        let fell = Instant::now();
+        assert_eq!(fleet.liveness(&two), Liveness::Unknown);
+        fleet.until(None, |seen| since(seen).filter(|is_down| *is_down)).await.unwrap();
+        assert!((15..=16).contains(&fell.elapsed().as_secs()), "{:?}", fell.elapsed());
+        assert_eq!(fleet.liveness(&two), Liveness::Down);
+        assert_eq!(fleet.liveness(&three), Liveness::Ready);
+        far.silence(false);
+        fleet.until(None, |seen| seen.known(&two).map(drop)).await.unwrap();
+        assert_eq!(fleet.liveness(&two), Liveness::Ready);
+        watching.abort();
+    }
 }

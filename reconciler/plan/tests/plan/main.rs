@@ -23,6 +23,7 @@ mod scheduling;
 mod shuffled;
 mod situations;
 mod status;
+mod storms;
 mod typed;
 mod waiting;
 mod world;
