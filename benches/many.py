@@ -64,10 +64,12 @@ class Meter:
         self.pid, self.last, self.calls = pid, Cost(pid), Calls(pid)
         self.since = time.monotonic()
 
-    def tell(self, what):
+    def tell(self, what, each_of=None):
+        """`each_of`: the number of stacks among which it was spent."""
         now, took = Cost(self.pid), time.monotonic() - self.since
         used = f"{now.seconds - self.last.seconds:9.2f} s {now.reads - self.last.reads:9d} reads"
-        print(f"  {what:36} {used} {took:9.2f} s by the clock", flush=True)
+        each = f" ({(now.seconds - self.last.seconds) / each_of:.3f} s each)" if each_of else ""
+        print(f"  {what:36} {used} {took:9.2f} s by the clock{each}", flush=True)
         calls = self.calls.take()
         if calls:
             print(f"    {calls}", flush=True)
@@ -158,9 +160,9 @@ def measure(lab, count, kind):
     lab.write("keel.yaml", source.config.format(folder=source.served) + MIRROR)
     server = lab.start(lab.keel_file, "serve")
     meter = Meter(server.pid)
-    if not lab.until(lambda: all_run(lab, count), seconds=1200, pause=max(0.2, count / 100)):
+    if not lab.until(lambda: all_run(lab, count), seconds=2400, pause=max(0.2, count / 100)):
         raise SystemExit("the stacks never ran")
-    meter.tell("until all run")
+    meter.tell("until all run", each_of=count)
     lab.until(lambda: False, seconds=5)
     meter.tell("5 s after that")
     for _ in range(3):
@@ -198,8 +200,8 @@ def one_edit(lab, source, meter, number, tell):
 
 
 def many(lab, _rounds):
-    """what 10 and 100 stacks cost `keel serve` (KEEL_BENCH_STACKS=500, KEEL_BENCH_SOURCE=git, KEEL_BENCH_CALLS=1)"""
-    counts = os.environ.get("KEEL_BENCH_STACKS", "10,100").split(",")
+    """what 10, 100 and 500 stacks cost `keel serve` (KEEL_BENCH_STACKS=50, KEEL_BENCH_SOURCE=git, KEEL_BENCH_CALLS=1)"""
+    counts = os.environ.get("KEEL_BENCH_STACKS", "10,100,500").split(",")
     kinds = os.environ.get("KEEL_BENCH_SOURCE", "folder,git").split(",")
     for count in map(int, counts):
         for kind in kinds:
