@@ -40,7 +40,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Compose files", &["check", "render", "explain", "init", "schema"]),
     ("Images", &["pull", "images", "rmi", "image", "login", "logout"]),
     ("Networks and volumes", &["network", "volume"]),
-    ("Pool", &["agent", "node", "token"]),
+    ("Pool", &["agent", "node", "token", "pool"]),
     (
         "System",
         &["serve", "source", "notify", "backup", "restore", "store", "system", "completion"],

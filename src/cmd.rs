@@ -25,6 +25,7 @@ mod network;
 mod node;
 mod notify;
 mod plan;
+mod pool_try;
 mod ps;
 mod pull;
 mod reap;
@@ -69,6 +70,9 @@ pub enum Command {
     /// Create and revoke tokens to join the pool with
     #[command(subcommand)]
     Token(token::Command),
+    /// Try a pool of several nodes on this machine
+    #[command(subcommand)]
+    Pool(pool_try::Command),
     /// Check Compose files; needs neither root nor a daemon
     Check(check::Args),
     /// Explain a problem code and how to fix it
@@ -235,6 +239,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Agent(args) => agent::run(args, context).await,
         Command::Node(command) => node::run(command, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Pool(command) => pool_try::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }
 }

@@ -36,6 +36,7 @@ mod sudo;
 mod tab;
 mod talk;
 mod terminal;
+mod trial;
 mod unknown;
 
 use crate::context::Context;

@@ -10,6 +10,7 @@ mod clock;
 mod desk;
 mod embedded;
 mod images;
+pub mod lab;
 pub mod network;
 mod options;
 pub mod resolver;

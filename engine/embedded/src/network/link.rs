@@ -136,9 +136,18 @@ impl Links {
 
     /// Brings a link up.
     pub fn up(&mut self, index: u32) -> io::Result<()> {
+        self.set_flags(index, LinkFlags::Up)
+    }
+
+    /// Takes a link down; whoever is at its other end sees no carrier.
+    pub fn down(&mut self, index: u32) -> io::Result<()> {
+        self.set_flags(index, LinkFlags::empty())
+    }
+
+    fn set_flags(&mut self, index: u32, flags: LinkFlags) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = index;
-        message.header.flags = LinkFlags::Up;
+        message.header.flags = flags;
         message.header.change_mask = LinkFlags::Up;
         self.ask(RouteNetlinkMessage::SetLink(message), NLM_F_ACK).map(drop)
     }

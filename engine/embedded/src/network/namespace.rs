@@ -5,7 +5,7 @@
 use super::link::Links;
 use super::settings::disable_ipv6;
 use crate::root::record::Endpoint;
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -41,10 +41,22 @@ pub(crate) fn inside<T: Send>(
     netns: BorrowedFd<'_>,
     work: impl FnOnce() -> io::Result<T> + Send,
 ) -> io::Result<T> {
-    let entered = || {
+    on_own_thread(|| {
         setns(netns, CloneFlags::CLONE_NEWNET)?;
         work()
-    };
+    })
+}
+
+/// The same in a new one, with its loopback interface up.
+pub(crate) fn in_new<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    on_own_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        up(&mut Links::open()?, "lo")?;
+        work()
+    })
+}
+
+fn on_own_thread<T: Send>(entered: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let thread =
             std::thread::Builder::new().name("netns".into()).spawn_scoped(scope, entered)?;

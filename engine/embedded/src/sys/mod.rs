@@ -18,9 +18,9 @@ pub use loopback::bring_loopback_up;
 pub use memory::share_arenas;
 pub use mount::{MountChange, change_mount};
 pub use process::{
-    Clone3, Cloned, born_alone, born_with_default_signals, clone_sibling, clone3, close_all_but,
-    close_on_exec_from, default_signals, exit_now, queue_signal, send_signal, signal_child,
-    signal_set, wait_for_signal,
+    Clone3, Cloned, born_alone, born_in_own_session, born_with_default_signals, clone_sibling,
+    clone3, close_all_but, close_on_exec_from, default_signals, exit_now, queue_signal,
+    send_signal, signal_child, signal_set, wait_for_signal,
 };
 
 use std::io;

@@ -125,6 +125,13 @@ pub fn born_alone(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(|| close_on_exec_from(3)) }
 }
 
+/// Lets a command be born as the leader of a session of its own: no terminal's end reaches it.
+pub fn born_in_own_session(command: &mut Command) -> &mut Command {
+    let leave = || rustix::process::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: the closure only makes a system call, which is allowed between fork and exec.
+    unsafe { command.pre_exec(leave) }
+}
+
 /// Sends a signal, real-time ones included (`pidfd_send_signal(2)`).
 pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let nothing = std::ptr::null::<libc::siginfo_t>();

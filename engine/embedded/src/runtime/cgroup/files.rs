@@ -72,6 +72,15 @@ pub fn processes(folder: &Path) -> io::Result<Vec<u32>> {
     }
 }
 
+/// The pids in `cgroup.procs` of a folder and of all below it.
+pub fn processes_below(folder: &Path) -> io::Result<Vec<u32>> {
+    let mut pids = processes(folder)?;
+    for name in children(folder)? {
+        pids.extend(processes_below(&folder.join(name))?);
+    }
+    Ok(pids)
+}
+
 /// Names of the folders inside; none where it does not exist.
 pub fn children(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {

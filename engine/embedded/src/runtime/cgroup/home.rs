@@ -42,6 +42,12 @@ impl Home {
         files::write(&self.path, "cgroup.procs", "0")
     }
 
+    /// Moves another process there, with all of its threads.
+    pub fn admit(&self, pid: u32) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        files::write(&self.path, "cgroup.procs", &pid.to_string())
+    }
+
     /// Moves this process out, and takes away what is empty then: the last act of whoever outlives
     /// the last task.
     pub fn leave(&self) -> io::Result<()> {

@@ -151,6 +151,24 @@ impl Cgroup {
         files::kill_each(|| self.processes())
     }
 
+    /// Kills all that is in it and in those below it, and removes them all.
+    pub fn clear(&self) -> io::Result<()> {
+        let mut folders: Vec<&Path> = Vec::new();
+        match self {
+            Self::V1(tree) => {
+                // It has every process, so that nothing is left to do in the others.
+                folders.extend(tree.unified.as_ref().map(|tree| tree.path.as_path()));
+                folders.extend(tree.controllers.values().map(PathBuf::as_path));
+            }
+            Self::V2(tree) => folders.push(&tree.path),
+        }
+        for folder in folders {
+            files::kill_each(|| files::processes_below(folder))?;
+            files::remove(folder)?;
+        }
+        Ok(())
+    }
+
     /// Removes it, killing what is still inside; one that is not there is fine.
     pub fn remove(&self) -> io::Result<()> {
         if !self.processes()?.is_empty() {
