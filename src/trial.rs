@@ -7,11 +7,14 @@
 //! - The host keeps its firewall and its kernel settings: one link is all that it gets.
 
 mod accident;
+mod belongings;
 mod blueprint;
 mod caller;
 mod daemon;
 mod demo;
 mod guide;
+mod joining;
+mod networks;
 mod places;
 mod raising;
 mod ranges;

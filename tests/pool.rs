@@ -70,6 +70,12 @@ impl Pool {
         until(&format!("shed is {state}"), there, || nodes().to_string());
     }
 
+    /// Where others reach a node, as `node inspect` shows it.
+    fn address_of(&self, node: &str) -> String {
+        let shown = self.controller.keel(&["node", "inspect", node]).ok().json();
+        shown[0]["addr"].as_str().unwrap().to_owned()
+    }
+
     #[track_caller]
     fn finish(self) {
         self.cable.remove();
@@ -102,12 +108,15 @@ fn a_machine_joins_and_gets_tasks_of_its_own_and_keeps_them_without_its_agent() 
     let denied = pool.shed.keel(&["stop", "web-picky-1"]);
     assert!(denied.code == 1 && denied.stderr.contains("ask its controller"), "{denied:?}");
 
+    assert_eq!(pool.address_of("shed"), "10.77.0.2", "that of its connection");
     drop(agent);
     pool.until_state("unknown");
     let seen = pool.controller.keel(&["status"]).stdout;
     assert!(seen.contains("waiting for node shed, silent for "), "{seen}");
-    let agent = Agent::start(&pool.shed, &[]);
+    let agent = Agent::start(&pool.shed, &["--advertise", "192.0.2.8"]);
     pool.until_state("ready");
+    let advertised = || (pool.address_of("shed") == "192.0.2.8").then_some(());
+    until("its address is shown", advertised, || pool.address_of("shed"));
     let again = pool.until_running("web-picky-1");
     assert_eq!((&again["id"], &again["pid"]), (&picky["id"], &picky["pid"]), "{}", agent.said());
 

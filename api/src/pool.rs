@@ -44,8 +44,11 @@ pub struct NodeRow {
     pub silent_for: u64,
     /// What may be placed on it: `active`, `pause` or `drain`.
     pub availability: String,
-    /// Where it connected from last.
+    /// Where others reach it: what it advertises.
     pub addr: String,
+    /// Where it connected from last; empty for the controller's own.
+    #[serde(default)]
+    pub connected_from: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its version of keel.

@@ -15,6 +15,7 @@ use crate::transport::{Agent, AgentState, Allegiance, DialError, Limits, random}
 use keel_engine::{Engine, NodeName};
 use rustls::ClientConfig;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Whereabouts {
     pub allegiance: Allegiance,
     /// How much the controller may send, and how long it may take.
     pub limits: Limits,
+    /// Where others reach this machine; else where it is connected from.
+    pub advertise: Option<IpAddr>,
 }
 
 /// Why a machine is no node.
@@ -140,6 +143,7 @@ impl Membership {
             engine,
             spool,
             limits: self.at.limits.clone(),
+            advertise: self.at.advertise,
         }
     }
 

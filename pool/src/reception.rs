@@ -7,7 +7,7 @@
 use crate::clock::now;
 use crate::identity::{KeelVersion, NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse};
 use crate::request::PoolRequest;
-use crate::transport::{Admitted, Away, Gate, Peer, Turned};
+use crate::transport::{Admitted, Away, Gate, Hello, Peer, Turned};
 use async_trait::async_trait;
 use keel_engine::NodeName;
 use std::net::{IpAddr, SocketAddr};
@@ -118,6 +118,14 @@ impl Gate for Reception {
 
     fn turned_away(&self, address: SocketAddr, why: Turned) {
         (self.tell)(Visit::TurnedAway(address, why));
+    }
+
+    fn greeted(&self, node: &NodeName, hello: &Hello) {
+        let (registrar, node, advertised) = (self.registrar.clone(), node.clone(), hello.advertise);
+        // A disk that does not take that keeps nobody out, and nobody waits for it.
+        tokio::spawn(async move {
+            let _ = registrar.change(|registry| registry.advertise(&node, advertised)).await;
+        });
     }
 
     fn left(&self, node: &NodeName, why: Away) {

@@ -80,6 +80,7 @@ impl Pool {
             engine: Arc::new(Fake::new("web")),
             spool: self.folder.path().join("spool"),
             limits: Limits::default(),
+            advertise: Some([192, 0, 2, 7].into()),
         };
         let (said, state) = watch::channel(AgentState::Dialing);
         tokio::spawn(agent.run(said));
@@ -110,6 +111,8 @@ async fn a_node_joins_serves_and_is_gone_when_it_is_removed() {
     far.observe(Depth::State).await.unwrap();
     assert!(matches!(pool.visit("it joins").await, Visit::Joined(..)));
     assert!(matches!(pool.visit("it arrives").await, Visit::Arrived(..)));
+    let recorded = || pool.registrar.roster().registry().nodes().next().unwrap().address();
+    until_holds("its address is on record", || async { recorded() == "192.0.2.7" }).await;
     pool.registrar.remove(&"web".into(), true, true).await.unwrap();
     until_holds("it is gone", || async { far.away().is_some() }).await;
     let (_, why) = far.away().unwrap();

@@ -15,6 +15,7 @@ use keel_pool::identity::Token;
 use keel_pool::membership::{Membership, MembershipError, Whereabouts};
 use keel_pool::transport::{AgentState, Allegiance, DialError, Limits};
 use keel_reconciler::config::read_secret;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,9 @@ pub struct Args {
     /// Name of this node [default: the machine's name]
     #[arg(long)]
     name: Option<String>,
+    /// Address at which other machines reach this node [default: the one it is connected from]
+    #[arg(long, value_name = "ADDRESS")]
+    advertise: Option<IpAddr>,
 }
 
 /// Runs `keel agent`.
@@ -53,7 +57,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let name = args.name.map_or_else(root::node, NodeName::new);
     let file = layout.root().join("pool/node.pem");
     let allegiance = allegiance(&layout, &controller)?;
-    let at = Whereabouts { file, allegiance, limits: Limits::default() };
+    let (limits, advertise) = (Limits::default(), args.advertise);
+    let at = Whereabouts { file, allegiance, limits, advertise };
     let screen = context.screen.clone();
     let again = move |why: Option<&DialError>, after: Duration| {
         let why = why.map_or("the controller is busy".to_owned(), |error| chain(error));

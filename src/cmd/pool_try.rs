@@ -87,16 +87,16 @@ async fn create(nodes: Option<u8>, trial: &Trial, context: &Context) -> Result<E
     })?;
     let _turn = Turn::take(trial).await?;
     let blueprint = plan(trial, nodes, made_root)?;
-    context.screen.say(&format!("a pool of {} nodes is being made", blueprint.nodes));
+    context.screen.say(&format!("starting a pool of {}", blueprint.size()));
     let Raised { blueprint, was_there } = raise(trial, blueprint, context).await?;
     let caller = Caller::own();
     context.screen.say(&match was_there {
         true => format!(
-            "a pool of {} nodes exists already; `{}` removes it",
-            blueprint.nodes,
+            "a pool of {} exists already; `{}` removes it",
+            blueprint.size(),
             caller.pool(trial, "--remove")
         ),
-        false => format!("a pool of {} nodes runs on this machine", blueprint.nodes),
+        false => format!("a pool of {} is running on this machine", blueprint.size()),
     });
     context.screen.data(&guide(trial, &blueprint, &caller))?;
     Ok(Exit::Done)

@@ -2,8 +2,8 @@
 
 use super::blueprint::{Blueprint, PlannedNode};
 use super::daemon;
+use super::joining::start;
 use super::places::Trial;
-use super::raising::start;
 use crate::failure::{Failure, Result};
 use keel_embedded::lab::{cabling, clear_node};
 use std::io;

@@ -48,6 +48,11 @@ impl Blueprint {
         (1..=self.nodes).map(node).collect()
     }
 
+    /// How many nodes, in words.
+    pub fn size(&self) -> String {
+        format!("{} node{}", self.nodes, if self.nodes == 1 { "" } else { "s" })
+    }
+
     /// The controller's node.
     pub fn controller(&self) -> PlannedNode {
         self.nodes().swap_remove(0)

@@ -32,10 +32,9 @@ pub fn start(
     if *node == blueprint.controller() {
         command.arg("serve").arg(trial.stacks());
     } else {
-        command.arg("agent").args(["--advertise", &node.address.addr().to_string()]);
-        if let Some(token) = token {
-            command.args(["--join", &blueprint.join()]).env(env::TOKEN, token);
-        }
+        let address = node.address.addr().to_string();
+        command.args(["agent", "--join", &blueprint.join(), "--advertise", &address]);
+        token.map(|token| command.env(env::TOKEN, token));
     }
     let netns = trial.netns(&node.name).open()?.ok_or(io::ErrorKind::NotFound)?;
     let home = trial.layout();
@@ -59,9 +58,9 @@ fn call(trial: &Trial, node: &PlannedNode) -> io::Result<Command> {
     Ok(command)
 }
 
-/// The last lines that a node's daemon said.
+/// The last lines that a node's daemon said, as one.
 pub fn last_words(trial: &Trial, node: &str) -> String {
     let text = fs::read_to_string(trial.log(node)).unwrap_or_default();
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join(" / ")
 }

@@ -2,7 +2,6 @@
 
 use super::blueprint::{Blueprint, DEMO_PORT};
 use super::caller::{Caller, quoted};
-use super::demo::STACK;
 use super::places::Trial;
 use crate::show::Table;
 
@@ -26,11 +25,9 @@ pub fn guide(trial: &Trial, blueprint: &Blueprint, caller: &Caller) -> String {
         let drain = [ask(&format!("node drain {last}")), ask(&format!("node activate {last}"))];
         parts.push(part("Move what runs on a node elsewhere, and use the node again:", &drain));
     }
-    let file = trial.stacks().join(STACK).join("compose.yaml");
-    parts.push(part(
-        "Change the stack: edit the number of replicas in this file.",
-        &[quoted(&file)],
-    ));
+    let file = trial.demo();
+    let edit = format!("sed -i 's/replicas: [0-9]*/replicas: 5/' {}", quoted(&file));
+    parts.push(part("Edit the stack; the controller follows:", &[caller.as_root(&edit)]));
     parts.push(part("Remove all of it:", &[pool("--remove")]));
     parts.join("\n")
 }
@@ -66,7 +63,37 @@ mod tests {
 
     #[test]
     fn an_installed_keel_is_called_by_its_name() {
-        insta::assert_snapshot!(shown(DEFAULT_ROOT, "keel", false, 2), @"");
+        insta::assert_snapshot!(shown(DEFAULT_ROOT, "keel", false, 2), @r"
+        NODE    RUNS         ADDRESS       DEMO
+        node1   keel serve   198.18.7.11   http://198.18.7.11:8080/
+        node2   keel agent   198.18.7.12   http://198.18.7.12:8080/
+
+        Look at it:
+          keel --root /var/lib/keel/try/node1 node ls
+          keel --root /var/lib/keel/try/node1 status
+          keel --root /var/lib/keel/try/node1 ps
+
+        Watch what the controller does (Ctrl-C ends that):
+          tail -f /var/lib/keel/try/node1.log
+
+        Cut a node's power, and start it again:
+          keel pool try --kill node2
+          keel pool try --start node2
+
+        Pull a node's cable, and plug it in again:
+          keel pool try --unplug node2
+          keel pool try --plug node2
+
+        Move what runs on a node elsewhere, and use the node again:
+          keel --root /var/lib/keel/try/node1 node drain node2
+          keel --root /var/lib/keel/try/node1 node activate node2
+
+        Edit the stack; the controller follows:
+          sed -i 's/replicas: [0-9]*/replicas: 5/' /var/lib/keel/try/stacks/demo/compose.yaml
+
+        Remove all of it:
+          keel pool try --remove
+        ");
     }
 
     #[test]

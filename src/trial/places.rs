@@ -14,7 +14,7 @@ pub struct Trial {
 impl Trial {
     /// Below this root of keel.
     pub fn below(root: &Path) -> Self {
-        Self { root: root::settled(root) }
+        Self { root: root::layout(root).root().to_owned() }
     }
 
     /// The root that it is below.
@@ -50,6 +50,11 @@ impl Trial {
     /// The stacks that the controller serves.
     pub fn stacks(&self) -> PathBuf {
         self.folder().join("stacks")
+    }
+
+    /// The Compose file of the demo stack.
+    pub fn demo(&self) -> PathBuf {
+        self.stacks().join("demo/compose.yaml")
     }
 
     /// Where the network namespaces are kept.

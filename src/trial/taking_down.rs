@@ -1,5 +1,6 @@
 //! Takes a pool to try away, whatever there is of it.
 
+use super::belongings::{check, entries};
 use super::blueprint::{Blueprint, MOST_NODES, node_name, record};
 use super::places::Trial;
 use crate::failure::{Failure, Result};
@@ -15,11 +16,7 @@ pub fn take_down(trial: &Trial) -> Result<bool> {
         Failure::caused(format!("cannot remove the pool in `{}`", folder.display()), error)
             .hint("try again; what was removed already stays removed")
     };
-    let names = entries(trial).map_err(|error| cannot(&error))?;
-    if let Some(stranger) = names.iter().find(|name| !is_ours(name)) {
-        let message = format!("`{stranger}` in `{}` is not of a pool to try", folder.display());
-        return Err(Failure::new(message).hint("move it away, then run this again"));
-    }
+    check(trial)?;
     // A record that cannot be read is no reason to leave the rest.
     let made_root = Blueprint::read(trial).ok().flatten().is_some_and(|known| known.made_root);
     let had_link = cabling::has(&trial.host_link()).map_err(|error| cannot(&error))?;
@@ -30,32 +27,6 @@ pub fn take_down(trial: &Trial) -> Result<bool> {
         let _ = fs::remove_dir(trial.root());
     }
     Ok(found)
-}
-
-/// What is in its folder; a link to elsewhere is none of ours.
-fn entries(trial: &Trial) -> io::Result<Vec<String>> {
-    let folder = trial.folder();
-    match fs::symlink_metadata(&folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(error),
-        Ok(found) if !found.is_dir() => {
-            return Err(io::Error::other("a folder was expected, and something else is there"));
-        }
-        Ok(_) => {}
-    }
-    let names = fs::read_dir(&folder)?.map(|entry| Ok(entry?.file_name()));
-    let names: io::Result<Vec<_>> = names.collect();
-    Ok(names?.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
-}
-
-fn is_ours(name: &str) -> bool {
-    let of_node = |number| {
-        let node = node_name(number);
-        name == node || [".log", ".yaml"].iter().any(|end| name == node.clone() + end)
-    };
-    matches!(name, "ns" | "stacks" | "pool.json")
-        || name.starts_with(".pool.json.")
-        || (1..=MOST_NODES).any(of_node)
 }
 
 fn clear(trial: &Trial) -> io::Result<()> {

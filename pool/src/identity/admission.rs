@@ -167,6 +167,7 @@ impl Registry {
             availability: Availability::Active,
             keys: vec![key],
             addresses: vec![around.address.to_owned()],
+            advertised: None,
             version: request.version,
             joined: around.now,
             seen: around.now,

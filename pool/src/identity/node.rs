@@ -10,6 +10,7 @@ use super::public_key::PublicKey;
 use keel_engine::{Availability, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Keys that a node may have at a time: its own, the next one, and some whose certificate got lost on its way.
 const KEYS: usize = 4;
@@ -39,6 +40,9 @@ pub struct NodeRecord {
     /// Where it connected from, the latest first.
     #[serde(default)]
     pub addresses: Vec<String>,
+    /// Where it said that others reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertised: Option<IpAddr>,
     /// Its version of `keel`.
     pub version: KeelVersion,
     /// When it joined.
@@ -95,6 +99,13 @@ impl NodeRecord {
         }
     }
 
+    /// Where others reach it: where it says, else where it connected from last.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let seen = || self.addresses.first().cloned().unwrap_or_default();
+        self.advertised.map_or_else(seen, |address| address.to_string())
+    }
+
     /// Notes that the node is connected.
     pub fn see(&mut self, address: &str, version: KeelVersion, now: u64) {
         self.addresses.retain(|one| one != address);
@@ -149,6 +160,7 @@ mod tests {
             is_emptied: false,
             keys: vec![first],
             addresses: vec![],
+            advertised: None,
             version: KeelVersion::own(),
             joined: 0,
             seen: 0,

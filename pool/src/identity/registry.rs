@@ -16,6 +16,7 @@ use super::token_record::TokenRecord;
 use keel_engine::{Availability, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The form of the record that this version writes.
 const FORM: u32 = 1;
@@ -162,6 +163,16 @@ impl Registry {
     pub fn drain(&mut self, name: &NodeName, force: bool) -> Result<(), RegistryError> {
         let node = self.named_mut(name)?;
         (node.availability, node.is_emptied) = (Availability::Drain, force);
+        Ok(())
+    }
+
+    /// Notes where a node says that others reach it.
+    pub fn advertise(
+        &mut self,
+        name: &NodeName,
+        advertised: Option<IpAddr>,
+    ) -> Result<(), RegistryError> {
+        self.named_mut(name)?.advertised = advertised;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use keel_engine::Engine;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Agent {
     pub spool: PathBuf,
     /// How much the controller may send, and how long it may take.
     pub limits: Limits,
+    /// Where others reach this node; else where it is connected from.
+    pub advertise: Option<IpAddr>,
 }
 
 /// What an agent does.
@@ -94,7 +97,9 @@ impl Agent {
         let greeted = |controller: &Hello| {
             state.send_replace(AgentState::Connected(controller.clone()));
         };
-        let why = serve(served.clone(), line, greeted).await;
+        let local = || line.get_ref().0.local_addr().ok().map(|local| local.ip().to_canonical());
+        let own = Hello { advertise: self.advertise.or_else(local), ..Hello::own() };
+        let why = serve(served.clone(), line, own, greeted).await;
         (why.into(), begun.elapsed())
     }
 }

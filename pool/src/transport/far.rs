@@ -148,11 +148,13 @@ impl Far {
         let _ = self.events.send(Event::Missed);
     }
 
-    /// Speaks with the node over a line, until that is over, or it may stay no longer.
+    /// Speaks with the node over a line, until that is over, or it may stay no longer. Whoever listens hears what it
+    /// says of itself.
     pub(super) async fn hold(
         &self,
         line: impl AsyncRead + AsyncWrite + Unpin,
         until: impl Future<Output = String>,
+        greeted: impl FnOnce(&Hello),
     ) -> Away {
         let (line, last) = Heard::new(line);
         let (connection, driver) = match connect(line, self.limits.clone()).await {
@@ -167,7 +169,7 @@ impl Far {
         // It goes before the driver does: whoever calls meanwhile is told why.
         let mut held = Held { far: self, connection: Arc::new(connection), why: Away::Ended(None) };
         let connection = held.connection.clone();
-        let mut speaking = std::pin::pin!(self.speak(&connection));
+        let mut speaking = std::pin::pin!(self.speak(&connection, greeted));
         held.why = tokio::select! {
             ended = &mut driver => {
                 // What came before the end may say why.
@@ -184,10 +186,11 @@ impl Far {
         held.why.clone()
     }
 
-    async fn speak(&self, connection: &Arc<Connection>) -> Away {
+    async fn speak(&self, connection: &Arc<Connection>, greeted: impl FnOnce(&Hello)) -> Away {
         let hello = self.hello.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Err(error) = connection.greet(&hello).await {
-            return of_call(error);
+        match connection.greet(&hello).await {
+            Ok(theirs) => greeted(&theirs),
+            Err(error) => return of_call(error),
         }
         let streams = async {
             let events = connection.stream(Route::Events).await?;

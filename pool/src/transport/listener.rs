@@ -8,6 +8,7 @@ use super::away::Away;
 use super::line::{ALPN, QUESTION_ALPN};
 use super::question::hear;
 use super::switchboard::Switchboard;
+use super::version::Hello;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use keel_engine::NodeName;
@@ -57,6 +58,11 @@ pub trait Gate: Send + Sync {
     /// Somebody was not let in.
     fn turned_away(&self, address: SocketAddr, why: Turned) {
         let _ = (address, why);
+    }
+
+    /// A node that was let in said what it is.
+    fn greeted(&self, node: &NodeName, hello: &Hello) {
+        let _ = (node, hello);
     }
 
     /// A node's connection is over.
@@ -140,7 +146,8 @@ impl Listener {
         match self.admitted(tcp, address).await {
             Ok(Some((Admitted { node, until }, line))) => {
                 drop(place);
-                let why = self.switchboard.far(&node).hold(line, until).await;
+                let greeted = |hello: &Hello| self.gate.greeted(&node, hello);
+                let why = self.switchboard.far(&node).hold(line, until, greeted).await;
                 self.gate.left(&node, why);
             }
             Ok(None) => {}

@@ -127,6 +127,7 @@ type Greeted = std::result::Result<Hello, ServingError>;
 pub(super) async fn serve(
     served: Arc<Served>,
     line: impl AsyncRead + AsyncWrite + Unpin,
+    own: Hello,
     greeted: impl FnOnce(&Hello),
 ) -> ServingError {
     let (line, last) = Heard::new(line);
@@ -149,7 +150,7 @@ pub(super) async fn serve(
     };
     let (mut work, leases) = (JoinSet::new(), Leases::default());
     let (hello, mut hello_comes) = oneshot::channel::<Greeted>();
-    let (mut hello, mut greeted) = (Some(hello), Some(greeted));
+    let (mut hello, mut greeted) = (Some((hello, own)), Some(greeted));
     let late = tokio::time::sleep(limits.hello);
     tokio::pin!(late);
     let ended = loop {
@@ -192,7 +193,7 @@ fn take(
     mut respond: SendResponse<Bytes>,
     leases: &Leases,
     work: &mut JoinSet<()>,
-    hello: &mut Option<oneshot::Sender<Greeted>>,
+    hello: &mut Option<(oneshot::Sender<Greeted>, Hello)>,
     may: bool,
 ) {
     let route = Route::of(request.uri().path());
@@ -212,8 +213,8 @@ fn take(
     let served = served.clone();
     match route {
         Route::Hello => {
-            if let Some(told) = hello.take() {
-                work.spawn(greet(incoming, outgoing, served, told));
+            if let Some((told, own)) = hello.take() {
+                work.spawn(greet(incoming, outgoing, served, own, told));
             }
         }
         Route::Beat => {
@@ -237,9 +238,10 @@ async fn greet(
     mut incoming: Incoming,
     mut outgoing: Outgoing,
     served: Arc<Served>,
+    own: Hello,
     told: oneshot::Sender<Greeted>,
 ) {
-    let own = Hello { epoch: served.allegiance.epoch(), ..Hello::own() };
+    let own = Hello { epoch: served.allegiance.epoch(), ..own };
     let greeting = async {
         let said = incoming.message_within(HELLO, served.limits.hello).await;
         let said = said.map_err(|error| ServingError::NoHello(Some(error)))?;

@@ -4,6 +4,7 @@ use crate::epoch::Epoch;
 use keel_engine::wire::CONTRACT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// A range of versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Hello {
     /// Where the pool's controllers listen, as far as a controller knows of others: `HOST:PORT`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub controllers: Vec<String>,
+    /// Where a node is to be reached by others; a controller says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<IpAddr>,
 }
 
 impl Hello {
@@ -43,7 +47,14 @@ impl Hello {
     pub fn own() -> Self {
         let keel = env!("CARGO_PKG_VERSION").to_owned();
         let (epoch, controllers) = (Epoch::default(), vec![]);
-        Self { keel, transport: TRANSPORT, contract: CONTRACT, epoch, controllers }
+        Self {
+            keel,
+            transport: TRANSPORT,
+            contract: CONTRACT,
+            epoch,
+            controllers,
+            advertise: None,
+        }
     }
 }
 

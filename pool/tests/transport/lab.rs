@@ -239,6 +239,7 @@ impl Lab {
             engine,
             spool: self.folder.path().join(node),
             limits,
+            advertise: None,
         };
         let (said, state) = watch::channel(AgentState::Dialing);
         let running = Running::start(async { panic!("{}", agent.run(said).await) });

@@ -268,7 +268,8 @@ impl ServedPool {
             since,
             silent_for: unheard.unwrap_or_default().as_secs(),
             availability: node.availability.word().into(),
-            addr: node.addresses.first().cloned().unwrap_or_default(),
+            addr: node.address(),
+            connected_from: node.addresses.first().cloned().unwrap_or_default(),
             labels: node.labels.clone(),
             version: node.version.to_string(),
         }
@@ -286,6 +287,7 @@ fn home_row(home: &NodeName, listen: SocketAddr) -> NodeRow {
         silent_for: 0,
         availability: Availability::Active.word().into(),
         addr: listen.to_string(),
+        connected_from: String::new(),
         labels: Default::default(),
         version: KeelVersion::own().to_string(),
     }

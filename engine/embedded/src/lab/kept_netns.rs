@@ -64,3 +64,25 @@ impl KeptNetns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_there_until_it_is_removed_and_a_mere_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = KeptNetns::at(folder.path().join("net"));
+        assert!(kept.open().unwrap().is_none());
+        fs::write(kept.path(), "").unwrap();
+        assert!(kept.open().unwrap().is_none(), "what is left after a reboot");
+        let number = || rustix::fs::fstat(kept.open().unwrap().unwrap()).unwrap().st_ino;
+        kept.make().unwrap();
+        let first = number();
+        kept.make().unwrap();
+        assert_eq!(number(), first, "it is made once");
+        kept.remove().unwrap();
+        kept.remove().unwrap();
+        assert!(!kept.path().exists());
+    }
+}
