@@ -133,9 +133,13 @@ impl Machine {
         let mut left = self.0.leftovers();
         left.extend(self.cgroups());
         left.extend(self.processes().iter().map(|pid| format!("process {pid}")));
-        let late =
-            self.layouts().into_iter().map(|layout| format!("/run/keel-late/{}", layout.key()));
-        left.extend(late.filter(|path| PathBuf::from(path).exists()));
+        for layout in self.layouts() {
+            let late = format!("/run/keel-late/{}", layout.key());
+            let memory = [PathBuf::from(late), layout.secrets_in_memory()];
+            left.extend(
+                memory.iter().filter(|path| path.exists()).map(|path| path.display().to_string()),
+            );
+        }
         left.extend(self.0.root().exists().then(|| self.0.root().display().to_string()));
         left
     }

@@ -5,7 +5,7 @@ use super::daemon;
 use super::joining::start;
 use super::places::Trial;
 use crate::failure::{Failure, Result};
-use keel_embedded::lab::{cabling, clear_node};
+use keel_embedded::lab::{cabling, end_node};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -51,7 +51,7 @@ fn suffer(accident: Accident, node: &PlannedNode, trial: &Trial) -> io::Result<S
     let name = &node.name;
     if accident == Accident::Kill {
         let ran = daemon::runs(trial, name)?;
-        clear_node(&trial.node(name))?;
+        end_node(&trial.node(name))?;
         return Ok(match ran {
             true => format!("{name} is off: keel and all containers on it were killed"),
             false => format!("{name} was off already"),

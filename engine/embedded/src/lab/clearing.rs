@@ -4,6 +4,7 @@ use super::inhabitants::end_all;
 use crate::layout::Layout;
 use crate::network::{self, NetworkError};
 use crate::runtime::cgroup::Cgroup;
+use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use std::ffi::OsString;
 use std::fs;
@@ -11,19 +12,34 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Ends all that runs on the node with this root, as if its power were cut, and takes away what it has outside of
-/// its folder and its network: cgroups, and what was made of the root in the caller's network, should somebody have
-/// used it there.
-pub fn clear_node(node: &Layout) -> io::Result<()> {
+/// Ends all that runs on a node, as if its power were cut.
+pub fn end_node(node: &Layout) -> io::Result<()> {
     end_all(node.root())?;
     clear_cgroup(node)?;
     // A shim that was about to start something as the first of the two was done.
-    end_all(node.root())?;
+    end_all(node.root())
+}
+
+/// The same, and takes away what the node has outside of its folder and its network: what is in memory only, and what
+/// was made of its root in the caller's network, should somebody have used it there.
+pub fn clear_node(node: &Layout) -> io::Result<()> {
+    end_node(node)?;
     network::teardown(node).map_err(|error: NetworkError| io::Error::other(error.to_string()))?;
     for late in [node.late(), node.late_holder()] {
         late.paths(node.root()).iter().for_each(|path| late.forget(path));
     }
-    Ok(())
+    remove_from_memory(&node.secrets_in_memory())
+}
+
+/// The folder may be a file system of its own.
+fn remove_from_memory(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    match umount2(folder, MntFlags::MNT_DETACH) {
+        Ok(()) | Err(Errno::EINVAL) => fs::remove_dir_all(folder),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Ends what lives in a root's cgroup, and takes the cgroup away.
