@@ -50,14 +50,15 @@ impl Machine {
         serde_json::from_str(&self.0.keel(&words).stdout).unwrap_or_default()
     }
 
+    /// Waits until a node answers, or until it does not.
     #[track_caller]
-    fn until_state(&self, node: &str, state: &str) {
+    fn until_ready(&self, node: &str, ready: bool) {
         let is = || {
             let rows = self.asked(&["node", "ls"]);
             let row = rows.as_array()?.iter().find(|row| row["name"] == node)?.clone();
-            (row["state"] == state).then_some(())
+            ((row["state"] == "ready") == ready).then_some(())
         };
-        until(&format!("{node} is {state}"), is, || self.asked(&["node", "ls"]).to_string());
+        until(&format!("{node} answers: {ready}"), is, || self.asked(&["node", "ls"]).to_string());
     }
 
     /// Names of running containers on a node.
@@ -212,20 +213,20 @@ fn every_printed_command_and_address_works() {
     let before: Vec<_> =
         ["demo-front-node3", "demo-front-node1"].map(|name| machine.pid(name)).into();
     paste("--unplug node3");
-    machine.until_state("node3", "unknown");
+    machine.until_ready("node3", false);
     assert!(machine.0.get(urls[2]).is_none(), "its cable is out");
     paste("--plug node3");
-    machine.until_state("node3", "ready");
+    machine.until_ready("node3", true);
     machine.until_get(urls[2]);
     let after: Vec<_> =
         ["demo-front-node3", "demo-front-node1"].map(|name| machine.pid(name)).into();
     assert_eq!(before, after, "a cable restarts nothing");
 
     paste("--kill node3");
-    machine.until_state("node3", "unknown");
+    machine.until_ready("node3", false);
     assert!(machine.0.get(urls[2]).is_none(), "nothing runs there");
     paste("--start node3");
-    machine.until_state("node3", "ready");
+    machine.until_ready("node3", true);
     machine.until_get(urls[2]);
 
     paste("node drain node3");
