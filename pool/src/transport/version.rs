@@ -47,14 +47,7 @@ impl Hello {
     pub fn own() -> Self {
         let keel = env!("CARGO_PKG_VERSION").to_owned();
         let (epoch, controllers) = (Epoch::default(), vec![]);
-        Self {
-            keel,
-            transport: TRANSPORT,
-            contract: CONTRACT,
-            epoch,
-            controllers,
-            advertise: None,
-        }
+        Self { keel, transport: TRANSPORT, contract: CONTRACT, epoch, controllers, advertise: None }
     }
 }
 

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Default)]
 pub(super) struct Touched(Arc<Mutex<State>>);
 
+/// What the keys of stacks' records begin with.
+const STACKS: &str = "stacks/";
+
 #[derive(Default)]
 struct State {
     count: u64,
@@ -21,7 +24,7 @@ impl Touched {
 
     /// The record of this key was changed.
     pub(super) fn note(&self, key: &str) {
-        let name = key.strip_prefix("stacks/").and_then(|rest| rest.split('/').next());
+        let name = key.strip_prefix(STACKS).and_then(|rest| rest.split('/').next());
         let Some(stack) = name.and_then(|name| StackName::new(name).ok()) else { return };
         let mut state = self.state();
         state.count += 1;
