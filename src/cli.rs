@@ -33,7 +33,10 @@ pub struct Cli {
 const GROUPS: &[(&str, &[&str])] = &[
     (
         "Deploy",
-        &["up", "down", "plan", "apply", "sync", "rollback", "suspend", "resume", "confirm"],
+        &[
+            "up", "down", "plan", "apply", "sync", "rollback", "scale", "suspend", "resume",
+            "confirm",
+        ],
     ),
     ("Inspect", &["status", "ps", "logs", "drift", "history", "inspect"]),
     ("Containers", &["run", "exec", "start", "stop", "restart", "kill", "rm"]),

@@ -38,6 +38,7 @@ mod rm;
 mod rmi;
 mod rollback;
 pub mod run;
+mod scale;
 mod schema;
 mod serve;
 mod source;
@@ -107,6 +108,8 @@ pub enum Command {
     Source(source::Command),
     /// Roll back to a good revision and stay there until `resume`
     Rollback(rollback::Args),
+    /// Set the number of a service's tasks for a while
+    Scale(scale::Args),
     /// Suspend a stack: stop reconciling it until `resume`
     Suspend(suspend::Args),
     /// Resume a suspended or rolled-back stack
@@ -209,6 +212,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Notify(command) => notify::run(command, context).await,
         Command::Source(command) => source::run(command, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Scale(args) => scale::run(args, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,
         Command::Confirm(args) => confirm::run(args, context).await,

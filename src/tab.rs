@@ -46,6 +46,7 @@ fn named(arg: Arg) -> Arg {
         Some("STACK") => Kind::Stack,
         Some("PATH|STACK" | "PATH|STACK|SERVICE") => Kind::PathOrStack,
         Some("TARGET" | "NAME|ID") => Kind::Target,
+        Some("STACK/SERVICE=N") => Kind::Service,
         Some("IMAGE" | "IMAGE|SERVICE") => Kind::Image,
         Some("VOLUME") => Kind::Volume,
         Some("NETWORK") => Kind::Network,
@@ -62,6 +63,7 @@ enum Kind {
     Stack,
     PathOrStack,
     Target,
+    Service,
     Image,
     Volume,
     Network,
@@ -141,6 +143,15 @@ async fn names(kind: Kind, connection: &Connection) -> Option<BTreeSet<String>> 
                 false => {
                     vec![row.name, format!("{}/{}", row.stack, row.service), row.stack]
                 }
+            })
+            .collect()
+        }
+        Kind::Service => {
+            let rows = client.status(vec![]).await.ok()?.into_iter();
+            let named = |(stack, service): (&String, &String)| format!("{stack}/{service}");
+            rows.flat_map(|row| {
+                let services = row.services.keys().map(|service| named((&row.stack, service)));
+                services.collect::<Vec<_>>()
             })
             .collect()
         }

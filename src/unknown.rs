@@ -20,7 +20,6 @@ const LATER: &[(&str, &str)] = &[
     ("push", "images are pushed by what builds them"),
     ("rebalance", "`keel node drain` moves tasks off a node"),
     ("save", "pull the image from a registry"),
-    ("scale", "`deploy.replicas` of the service says how many there are"),
     ("stats", "`keel exec CONTAINER top` shows what a container uses"),
     ("top", "`keel exec CONTAINER ps` lists its processes"),
     ("wait", "`keel logs -f CONTAINER` returns when it has ended"),

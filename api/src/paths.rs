@@ -29,6 +29,8 @@ pub const DOWN: &str = "/v1/stacks/down";
 pub const DRIFT: &str = "/v1/stacks/drift";
 /// `rollback`.
 pub const ROLLBACK: &str = "/v1/stacks/rollback";
+/// `scale`.
+pub const SCALE: &str = "/v1/stacks/scale";
 /// `suspend`.
 pub const SUSPEND: &str = "/v1/stacks/suspend";
 /// `resume`.

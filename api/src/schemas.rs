@@ -67,6 +67,7 @@ fn asks() -> Vec<(&'static str, Schema)> {
         ("ask-remove", of::<rows::RemoveAsk>()),
         ("ask-repo", of::<rows::RepoAsk>()),
         ("ask-rollback", of::<rows::RollbackAsk>()),
+        ("ask-scale", of::<rows::ScaleAsk>()),
         ("ask-run", of::<ask::RunAsk>()),
         ("ask-start", of::<shapes::StartAsk>()),
         ("ask-suspend", of::<rows::SuspendAsk>()),

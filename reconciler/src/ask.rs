@@ -167,6 +167,9 @@ pub struct ContainerRow {
     /// Addresses by network.
     #[serde(default)]
     pub addresses: BTreeMap<String, String>,
+    /// A person set the number of its service's tasks: who, until when and why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scaled: Option<String>,
 }
 
 /// What a container does: docker's words, and those that docker has no word for.
@@ -378,6 +381,9 @@ pub struct StackPlan {
     /// Of a preview: whether the stack comes, stays or goes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub change: Option<StackChange>,
+    /// Numbers of tasks that people set, whatever its revision says; a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scaled: Vec<String>,
     /// Verdicts in the plan's order.
     pub verdicts: Vec<VerdictRow>,
     /// What does not reach across the nodes that its tasks are or would be on.
@@ -426,6 +432,9 @@ pub struct DriftReport {
     pub version: u32,
     /// When it was looked at.
     pub at: String,
+    /// Numbers of tasks that people set, whatever the source says; a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub scaled: Vec<String>,
     /// Findings, by stack, service, task, field.
     pub findings: Vec<FindingRow>,
 }

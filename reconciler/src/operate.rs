@@ -15,6 +15,7 @@ mod resolve;
 mod rollback;
 #[cfg(test)]
 pub(crate) mod samples;
+mod scale;
 mod status;
 mod status_news;
 mod sync;

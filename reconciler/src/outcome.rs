@@ -67,6 +67,9 @@ fn trigger(plan: &Plan, owner: Option<&Owner>) -> Trigger {
             None => Trigger::Revision { revision, source },
         };
     }
+    if let Some(scaled) = scaled(plan) {
+        return scaled;
+    }
     let reasons = plan.entries.iter().filter_map(|entry| match &entry.verdict {
         Verdict::Act { reason, .. } => Some(reason),
         Verdict::Hold(_) => None,
@@ -80,6 +83,26 @@ fn trigger(plan: &Plan, owner: Option<&Owner>) -> Trigger {
         _ => None,
     };
     reasons.into_iter().find_map(of_reason).unwrap_or(Trigger::Look)
+}
+
+/// The number that a person set for a service, where that makes the pass do something.
+fn scaled(plan: &Plan) -> Option<Trigger> {
+    let ended = plan.learned.iter().find_map(|learned| match learned {
+        Learned::ScaleEnded { service, scale } => Some((service.clone(), scale.clone())),
+        _ => None,
+    });
+    if let Some((service, scale)) = ended {
+        return Some(Trigger::ScaleEnded { service, scale });
+    }
+    plan.entries.iter().find_map(|entry| {
+        let (Subject::Slot(slot), Verdict::Act { reason: Reason::Scaled { by: Some(_), .. }, .. }) =
+            (&entry.subject, &entry.verdict)
+        else {
+            return None;
+        };
+        let scale = plan.standing.scaled.get(&slot.service)?.clone();
+        Some(Trigger::Scaled { service: slot.service.clone(), scale })
+    })
 }
 
 fn state_of(plan: &Plan, refused: Option<&EngineError>) -> (OperationState, OperationReason) {

@@ -352,6 +352,29 @@ pub struct RollbackAsk {
     pub again: bool,
 }
 
+/// `scale`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScaleAsk {
+    /// The stack.
+    pub stack: StackName,
+    /// How many tasks each of these services shall have; absent: as many as the source says.
+    pub services: BTreeMap<String, Option<u32>>,
+    /// For how long, in milliseconds; until it is reset unless given.
+    #[serde(default)]
+    pub lasts: Option<u64>,
+    /// Why, in their words.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Do not wait for health.
+    #[serde(default)]
+    pub detach: bool,
+    /// The same was asked for before: it is only waited for its end.
+    #[serde(default)]
+    pub again: bool,
+}
+
 /// `pull`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PullAsk {

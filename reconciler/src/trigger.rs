@@ -1,6 +1,8 @@
 //! What or who began an operation: as data, and in words for people.
 
+use crate::clock::rfc3339;
 use keel_engine::short;
+use keel_plan::standing::ScaleOverride;
 use keel_plan::why::PersonsCommand;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,6 +32,20 @@ pub enum Trigger {
         revision: String,
         /// Who.
         by: String,
+    },
+    /// A person set the number of a service's tasks.
+    Scaled {
+        /// Which service.
+        service: String,
+        /// What they set.
+        scale: ScaleOverride,
+    },
+    /// The number that a person had set for a service counted no longer.
+    ScaleEnded {
+        /// Which service.
+        service: String,
+        /// What they had set.
+        scale: ScaleOverride,
     },
     /// A person gave a command about single tasks.
     Command {
@@ -83,6 +99,16 @@ impl fmt::Display for Trigger {
             Self::Source { source } => write!(f, "source {source}"),
             Self::Rollback { revision, by } => {
                 write!(f, "rollback to {} by {by}", short(revision))
+            }
+            Self::Scaled { service, scale } => {
+                let until = scale.until.map(|until| format!(" until {}", rfc3339(until)));
+                let reason = scale.reason.iter().map(|reason| format!(": {reason}"));
+                let (by, replicas) = (&scale.by, scale.replicas);
+                let more: String = until.into_iter().chain(reason).collect();
+                write!(f, "scale of {service} to {replicas} by {by}{more}")
+            }
+            Self::ScaleEnded { service, scale } => {
+                write!(f, "end of the scale of {service} to {} by {}", scale.replicas, scale.by)
             }
             Self::Command { command } => write!(f, "keel {command}"),
             Self::Drift => f.write_str("drift"),

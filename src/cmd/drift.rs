@@ -28,11 +28,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     connection.close().await;
     match args.listing.format {
         Format::Json => context.screen.data(&json::render(&report))?,
-        Format::Table if report.findings.is_empty() => context.screen.data("no drift")?,
-        Format::Table => context.screen.data(&text(&report))?,
+        Format::Table if report.findings.is_empty() => {
+            context.screen.data(&format!("{}no drift", scaled(&report)))?;
+        }
+        Format::Table => context.screen.data(&format!("{}{}", scaled(&report), text(&report)))?,
     }
     let open = report.findings.iter().any(|finding| !finding.fixed);
     Ok(if open { Exit::Differences } else { Exit::Done })
+}
+
+/// What differs from the source because a person said so is no drift, but worth knowing.
+fn scaled(report: &DriftReport) -> String {
+    report.scaled.iter().map(|text| format!("{}\n", line(text))).collect()
 }
 
 fn text(report: &DriftReport) -> String {
@@ -94,7 +101,8 @@ mod tests {
             policy: "heal".into(),
             fixed: false,
         };
-        let report = DriftReport { version: 1, at: String::new(), findings: vec![finding] };
+        let report =
+            DriftReport { version: 1, at: String::new(), scaled: vec![], findings: vec![finding] };
         insta::assert_snapshot!(text(&report), @r"
         shop-web-1: mem_limit
           desired    64MiB   compose.yaml:12:7

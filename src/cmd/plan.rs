@@ -92,6 +92,9 @@ fn text(report: &PlanReport) -> String {
     }
     for stack in &report.stacks {
         text.push_str(&heading(stack));
+        for scaled in &stack.scaled {
+            text.push_str(&format!("  {}\n", line(scaled)));
+        }
         let several = are_several(stack.verdicts.iter().map(|row| row.node.as_str()));
         let width = stack.verdicts.iter().map(|row| subject(row, several).chars().count()).max();
         for row in &stack.verdicts {
@@ -151,6 +154,7 @@ mod tests {
             stack: "hello".into(),
             revision: "3f9c2a1".into(),
             change: None,
+            scaled: vec![],
             verdicts,
             notes,
         };

@@ -7,8 +7,10 @@ use crate::exit::Exit;
 use crate::failure::Result;
 use crate::show::{Table, ago, json};
 use keel_engine::StackName;
+use keel_plain::line;
 use keel_reconciler::ask::{ContainerRow, PortRow};
 use keel_reconciler::rows::PsAsk;
+use std::collections::BTreeSet;
 
 /// The arguments of `keel ps`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let text = match args.listing.format {
         Format::Json => json::render(&rows),
         Format::Table if args.ids || context.screen.quiet() => ids(&rows, args.no_trunc),
-        Format::Table => table(&rows, args.no_trunc, ago::now()),
+        Format::Table => table(&rows, args.no_trunc, ago::now()) + &scaled(&rows),
     };
     context.screen.data(&text)?;
     Ok(Exit::Done)
@@ -74,6 +76,13 @@ fn table(rows: &[ContainerRow], whole: bool, now: u64) -> String {
         ]);
     }
     table.with_nodes(rows.iter().map(|row| row.node.as_str())).render()
+}
+
+/// Services whose number a person set, a line each.
+fn scaled(rows: &[ContainerRow]) -> String {
+    let told = rows.iter().filter_map(|row| Some((&row.stack, row.scaled.as_ref()?)));
+    let told: BTreeSet<_> = told.collect();
+    told.iter().map(|(stack, text)| format!("{}\n", line(&format!("{stack}: {text}")))).collect()
 }
 
 fn command(text: &str, whole: bool) -> String {
@@ -124,6 +133,7 @@ mod tests {
             exit_code: None,
             message: None,
             addresses: Default::default(),
+            scaled: None,
         };
         insta::assert_snapshot!(table(std::slice::from_ref(&row), false, 240_000), @r#"
         CONTAINER ID   IMAGE              COMMAND                  CREATED         STATUS                   PORTS                  NAMES

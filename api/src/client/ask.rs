@@ -17,8 +17,8 @@ use keel_reconciler::ask::{
 use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
 use keel_reconciler::rows::{
     DeliveryRow, HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PruneAsk, PrunedRow,
-    PsAsk, PullAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, SuspendAsk, SyncAsk, TaskDone,
-    UsageRow, VolumeAsk, VolumeRow,
+    PsAsk, PullAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, ScaleAsk, SuspendAsk, SyncAsk,
+    TaskDone, UsageRow, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -115,6 +115,11 @@ impl Client {
     /// Back to a revision that was good.
     pub async fn rollback(&self, ask: &RollbackAsk) -> Result<Lines<Progress>> {
         self.progress(paths::ROLLBACK, ask).await
+    }
+
+    /// Another number of tasks than the source says.
+    pub async fn scale(&self, ask: &ScaleAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::SCALE, ask).await
     }
 
     /// Holds a stack off.

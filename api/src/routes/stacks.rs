@@ -1,4 +1,4 @@
-//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `rollback`, `suspend`, `resume`.
+//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `rollback`, `scale`, `suspend`, `resume`.
 
 use super::answer::{Answer, Api};
 use crate::refusal::Ask;
@@ -12,7 +12,7 @@ use keel_engine::StackName;
 use keel_plan::desired::Desired;
 use keel_reconciler::ask::{ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, StatusRow};
 use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
-use keel_reconciler::rows::{HistoryRow, RollbackAsk, SuspendAsk};
+use keel_reconciler::rows::{HistoryRow, RollbackAsk, ScaleAsk, SuspendAsk};
 
 /// Those whose bodies are small.
 pub fn routes() -> Router<Api> {
@@ -24,6 +24,7 @@ pub fn routes() -> Router<Api> {
         .route(paths::DOWN, post(down))
         .route(paths::DRIFT, post(drift))
         .route(paths::ROLLBACK, post(rollback))
+        .route(paths::SCALE, post(scale))
         .route(paths::SUSPEND, post(suspend))
         .route(paths::RESUME, post(resume))
 }
@@ -69,6 +70,10 @@ async fn drift(State(api): State<Api>, Ask(ask): Ask<MaybeStack>) -> Answer<Drif
 
 async fn rollback(State(api): State<Api>, Ask(ask): Ask<RollbackAsk>) -> Response {
     lines::answer(api.controller.rollback(ask))
+}
+
+async fn scale(State(api): State<Api>, Ask(ask): Ask<ScaleAsk>) -> Response {
+    lines::answer(api.controller.scale(ask))
 }
 
 async fn suspend(State(api): State<Api>, Ask(ask): Ask<SuspendAsk>) -> Answer<()> {

@@ -9,7 +9,7 @@ use crate::repair::Trial;
 use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::ties::tie;
-use crate::verdict::Hold;
+use crate::verdict::{Hold, Reason};
 use crate::why::Refusal;
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::labels::{KEEL_OWNER, PROJECT};
@@ -87,6 +87,18 @@ impl<'a> Facts<'a> {
 
     pub fn now(&self) -> u64 {
         self.inputs.now
+    }
+
+    /// How many tasks a service has.
+    pub fn replicas(&self, name: &str, service: &DesiredService) -> u32 {
+        self.standing.replicas(name, service, self.now())
+    }
+
+    /// That a service has this many, and who says so.
+    pub fn scaled(&self, name: &str, service: &DesiredService) -> Reason {
+        let scale = self.standing.scale(name, service, self.now());
+        let by = scale.map(|scale| scale.by.clone());
+        Reason::Scaled { replicas: self.replicas(name, service), by }
     }
 
     /// What is known of an image, on whichever node it is.

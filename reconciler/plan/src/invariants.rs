@@ -8,7 +8,8 @@ use crate::condition::{available_since, is_still};
 use crate::desired::{DesiredService, Order};
 use crate::facts::short;
 use crate::standing::AskVerb;
-use crate::verdict::{Action, Plan, Reason, Subject, Verdict};
+use crate::verdict::{Action, Hold, Plan, Reason, Subject, Verdict};
+use crate::why::Activity;
 use keel_engine::{
     Assignment, Goal, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskId,
     TaskSpec, Wish,
@@ -93,15 +94,7 @@ impl<'a> Check<'a> {
     }
 
     fn one_verdict_each(&self) -> Vec<String> {
-        let mut slots: BTreeSet<Slot> = self.observed().map(|(slot, _)| slot.clone()).collect();
-        if self.plan.standing.removed.is_none() {
-            let services = self.inputs.desired.iter().flat_map(|desired| &desired.services);
-            // The slots of global services are for the nodes to say.
-            let numbered = services.filter(|(_, service)| !service.placement.mode.is_global());
-            slots.extend(numbered.flat_map(|(name, service)| {
-                (1..=service.replicas).map(|n| crate::facts::slot(self.inputs, name, n))
-            }));
-        }
+        let slots: BTreeSet<Slot> = self.observed().map(|(slot, _)| slot.clone()).collect();
         let mut seen: BTreeMap<(&Subject, Option<&NodeName>), usize> = BTreeMap::new();
         for entry in &self.plan.entries {
             // A slot is in one place; a resource of one name may be on several nodes.
@@ -113,7 +106,29 @@ impl<'a> Check<'a> {
         let twice = twice.map(|((subject, _), _)| format!("two verdicts for {subject:?}"));
         let slots = slots.into_iter().map(Subject::Slot);
         let none = slots.filter(|slot| !seen.contains_key(&(slot, None)));
-        twice.chain(none.map(|slot| format!("no verdict for {slot:?}"))).collect()
+        let none = none.map(|slot| format!("no verdict for {slot:?}"));
+        twice.chain(none).chain(self.too_few()).collect()
+    }
+
+    /// Each service has as many slots as it shall have. Those of a global one are for the nodes to say.
+    fn too_few(&self) -> Vec<String> {
+        if self.plan.standing.removed.is_some() {
+            return vec![];
+        }
+        let mut slots: BTreeMap<&str, u32> = BTreeMap::new();
+        for entry in &self.plan.entries {
+            if let Subject::Slot(slot) = &entry.subject {
+                *slots.entry(&slot.service).or_default() += 1;
+            }
+        }
+        let services = self.inputs.desired.iter().flat_map(|desired| &desired.services);
+        let numbered = services.filter(|(_, service)| !service.placement.mode.is_global());
+        let few = numbered.filter_map(|(name, service)| {
+            let (has, wanted) = (slots.get(name.as_str()), self.replicas(name, service));
+            let has = has.copied().unwrap_or(0);
+            (has < wanted).then(|| format!("{has} of {wanted} slots of {name} have a verdict"))
+        });
+        few.collect()
     }
 
     fn generations(&self) -> Vec<String> {
@@ -296,10 +311,11 @@ impl<'a> Check<'a> {
         }
         let mut living: BTreeMap<&Slot, usize> = BTreeMap::new();
         // What was stopped moves nowhere, nor does what goes altogether.
+        let going = self.going();
         let wanted = |slot: &Slot| {
             self.service(slot).is_some_and(|service| match service.placement.mode.is_global() {
                 true => self.inputs.nodes.reports.contains_key(&slot.slot.as_str().into()),
-                false => slot.slot.parse::<u32>().is_ok_and(|number| number <= service.replicas),
+                false => !going.contains(slot),
             })
         };
         let latched =
@@ -423,6 +439,29 @@ impl<'a> Check<'a> {
             }
             _ => None,
         })
+    }
+
+    /// Slots that are taken away altogether.
+    fn going(&self) -> BTreeSet<&'a Slot> {
+        let entries = self.plan.entries.iter().filter_map(|entry| match &entry.subject {
+            Subject::Slot(slot) => Some((slot, &entry.verdict)),
+            _ => None,
+        });
+        let goes = |verdict: &Verdict| match verdict {
+            Verdict::Act { action: Action::Remove, reason, .. } => {
+                matches!(reason, Reason::Scaled { .. } | Reason::NotInSource)
+            }
+            Verdict::Hold(hold) => matches!(
+                hold,
+                Hold::Kept { .. } | Hold::InProgress { activity: Activity::Removing }
+            ),
+            Verdict::Act { .. } => false,
+        };
+        entries.filter(|(_, verdict)| goes(verdict)).map(|(slot, _)| slot).collect()
+    }
+
+    fn replicas(&self, name: &str, service: &DesiredService) -> u32 {
+        self.inputs.standing.replicas(name, service, self.inputs.now)
     }
 
     fn service(&self, slot: &Slot) -> Option<&'a DesiredService> {

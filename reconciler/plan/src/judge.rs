@@ -28,7 +28,7 @@ use moves::emptied;
 use one_slot::Judge;
 use person::by_a_person;
 use returned::returned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use leaving::remove_all;
 
@@ -154,10 +154,21 @@ fn led(
 fn revision_slots(facts: &Facts<'_>, name: &str, service: &DesiredService) -> Vec<Slot> {
     match service.placement.mode.is_global() {
         true => facts.slots_of(name).map(|(slot, _)| slot.clone()).collect(),
-        false => {
-            (1..=service.replicas).map(|n| crate::facts::slot(facts.inputs, name, n)).collect()
-        }
+        false => numbered(facts, name, facts.replicas(name, service)),
     }
+}
+
+/// So many slots of a service: those that are wanted, and the first that are not.
+fn numbered(facts: &Facts<'_>, name: &str, count: u32) -> Vec<Slot> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let wanted = facts.wanted_of(name).into_iter().map(|(slot, _)| slot.clone());
+    let mut slots: BTreeSet<_> = wanted.take(count).collect();
+    let mut numbers = 1..;
+    while slots.len() < count {
+        let Some(number) = numbers.next() else { break };
+        slots.insert(crate::facts::slot(facts.inputs, name, number));
+    }
+    slots.into_iter().collect()
 }
 
 /// Slots that are as they were before a revision that failed say so.

@@ -208,9 +208,17 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         standing: std::mem::take(&mut memory.standing),
         learned: std::mem::take(&mut memory.learned),
     };
+    let ends = scale_ends(&memory.standing);
     let settled = memory.learned.iter().any(|l| matches!(l, verdict::Learned::Settled { .. }));
     let wake = if prunes && settled { Some(facts.now()) } else { wake };
+    let wake = wake.into_iter().chain(ends).min();
     made(facts.inputs, entries, memory, wake)
+}
+
+/// When the first of the numbers that people set counts no longer.
+fn scale_ends(standing: &Standing) -> Option<u64> {
+    let holds = standing.scaled.values().filter(|_| standing.removed.is_none());
+    holds.filter_map(|scale| scale.until).min()
 }
 
 /// A slot whose task is changed in place so that its health may suffer.

@@ -124,8 +124,7 @@ fn is_lost(inputs: &Inputs<'_>, desired: &Desired, slot: &str, node: &NodeName) 
     }
     let Some((name, number)) = slot.rsplit_once('.') else { return false };
     let Some(service) = desired.services.get(name) else { return false };
-    let wanted = !service.placement.mode.is_global()
-        && number.parse::<u32>().is_ok_and(|number| number <= service.replicas);
+    let wanted = !service.placement.mode.is_global() && number.parse::<u32>().is_ok();
     wanted && (is_dead(inputs, node) || tie(desired, service).is_none())
 }
 

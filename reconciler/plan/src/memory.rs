@@ -22,6 +22,7 @@ pub(crate) fn open(inputs: &Inputs<'_>) -> Memory {
     let mut memory = Memory { standing: inputs.standing.clone(), learned: Vec::new() };
     let Some(desired) = inputs.desired else { return memory };
     memory.forget(inputs);
+    memory.end_scales(inputs, desired);
     memory.begin(inputs, desired);
     memory.ask(inputs, desired);
     memory.pin(inputs, desired);
@@ -39,6 +40,25 @@ impl Memory {
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
         self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
         self.forget_jobs(inputs);
+    }
+
+    /// A number that a person set counts until its time is over, or its service is no longer there.
+    fn end_scales(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+        let scaled = std::mem::take(&mut self.standing.scaled).into_iter();
+        let (over, holds): (BTreeMap<_, _>, _) = scaled.partition(|(service, scale)| {
+            scale.is_over(inputs.now) || !desired.services.contains_key(service)
+        });
+        self.standing.scaled = holds;
+        let ended = over.into_iter();
+        self.learned.extend(ended.map(|(service, scale)| Learned::ScaleEnded { service, scale }));
+    }
+
+    fn images<'d>(
+        &self,
+        inputs: &Inputs<'_>,
+        desired: &'d Desired,
+    ) -> BTreeMap<&'d str, PullPolicy> {
+        images(desired, &self.standing, inputs.now)
     }
 
     /// What was done for a service that is no job any more.
@@ -125,8 +145,10 @@ impl Memory {
             .filter_map(|occupants| Some(occupants.want.as_ref()?.spec.image.as_str()))
             .collect();
         self.standing.pins.retain(|reference, _| used.contains(reference.as_str()));
-        let looked =
-            images(desired).into_iter().filter(|(_, policy)| *policy == PullPolicy::Always);
+        let looked = self
+            .images(inputs, desired)
+            .into_iter()
+            .filter(|(_, policy)| *policy == PullPolicy::Always);
         let looked: Vec<_> = looked.map(|(reference, _)| reference.to_owned()).collect();
         for reference in looked {
             self.look_again(inputs, desired, &reference);
@@ -135,7 +157,7 @@ impl Memory {
 
     fn ask(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
         if inputs.asked.resolve || inputs.asked.pull {
-            for (reference, policy) in images(desired) {
+            for (reference, policy) in self.images(inputs, desired) {
                 match policy {
                     PullPolicy::Never => {}
                     PullPolicy::Missing if !inputs.asked.pull => {
@@ -208,12 +230,12 @@ impl Memory {
     /// Pins what is there and has no pin; takes the answers of pulls that are over.
     fn pin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
         let users = self.users(inputs, desired);
-        for (reference, _) in images(desired) {
+        for (reference, _) in self.images(inputs, desired) {
             for node in of_image(users.as_ref(), inputs, reference) {
                 self.pin_on(inputs, &node, reference);
             }
         }
-        let used: BTreeSet<&str> = images(desired).into_keys().collect();
+        let used: BTreeSet<&str> = self.images(inputs, desired).into_keys().collect();
         for pulls in self.standing.pulls.values_mut() {
             pulls.retain(|reference, _| used.contains(reference.as_str()));
         }
@@ -353,7 +375,7 @@ impl Memory {
         standing.bad.remove(&desired.hash);
         standing.good = Some(desired.hash);
         standing.good_desired = Some(Box::new(desired.clone()));
-        let used = images(desired);
+        let used = images(desired, standing, facts.now());
         let mut meant = standing.pins.clone();
         meant.retain(|reference, _| used.contains_key(reference.as_str()));
         standing.good_images = meant;
@@ -425,10 +447,17 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
 }
 
 /// References in use, each with the most eager policy that a service gives it.
-pub(crate) fn images(desired: &Desired) -> std::collections::BTreeMap<&str, PullPolicy> {
-    let mut images = std::collections::BTreeMap::new();
-    let runs = desired.services.values().filter(|s| s.held.is_empty() && s.replicas > 0);
-    for service in runs.filter(|service| !service.spec.image.is_empty()) {
+pub(crate) fn images<'d>(
+    desired: &'d Desired,
+    standing: &Standing,
+    now: u64,
+) -> BTreeMap<&'d str, PullPolicy> {
+    let mut images = BTreeMap::new();
+    let runs = desired.services.iter().filter(|(name, service)| {
+        service.held.is_empty() && standing.replicas(name, service, now) > 0
+    });
+    for service in runs.map(|(_, service)| service).filter(|service| !service.spec.image.is_empty())
+    {
         let policy = images.entry(service.spec.image.as_str()).or_insert(PullPolicy::Never);
         let rank = |policy: PullPolicy| match policy {
             PullPolicy::Never => 0,

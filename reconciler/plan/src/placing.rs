@@ -6,7 +6,7 @@
 //! - A node that the fleet has no longer has nothing, and what was there is placed anew.
 
 use crate::Inputs;
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredService};
 use crate::lost::Lost;
 use crate::occupants::{Occupants, short};
 use crate::standing::Standing;
@@ -35,11 +35,24 @@ impl<'a> Site<'_, 'a> {
         Some((task, self.homes.get(&task.id)?))
     }
 
+    /// How many tasks a service has.
+    pub fn replicas(&self, name: &str, service: &DesiredService) -> u32 {
+        self.standing.replicas(name, service, self.inputs.now)
+    }
+
     /// Where a task was sent that nobody has seen since, because its node is silent.
     pub fn remembered(&self, slot: &Slot) -> Option<&'a NodeName> {
         let node = self.there_is(self.standing.placed.get(&short(slot))?)?;
         let lost = self.lost.slots.get(&short(slot)).is_some_and(|nodes| nodes.contains(node));
         (!lost).then_some(node)
+    }
+
+    /// The slots of a service that had a task sent, though nobody may have seen it since.
+    pub fn remembered_of(&self, service: &str) -> impl Iterator<Item = &'a str> {
+        let first = format!("{service}.");
+        let placed = self.standing.placed.range(first.clone()..);
+        let placed = placed.filter(|(_, node)| self.there_is(node).is_some());
+        placed.map_while(move |(slot, _)| slot.strip_prefix(&first))
     }
 
     /// The node that was chosen before, of several.

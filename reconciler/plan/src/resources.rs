@@ -27,7 +27,8 @@ pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
     let used = Uses::look(facts);
     // What was good before, where a slot comes back as that.
     let repaired = used.repaired.iter().map(|reference| (*reference, PullPolicy::Missing));
-    let wanted: BTreeMap<_, _> = repaired.chain(images(desired)).collect();
+    let wanted: BTreeMap<_, _> =
+        repaired.chain(images(desired, facts.standing, facts.now())).collect();
     for (reference, policy) in wanted {
         for node in used.nodes(&used.images, reference) {
             let verdict = image(facts, draft, &used, node, reference, policy);

@@ -11,6 +11,7 @@ pub(crate) mod cluster;
 mod crowded;
 mod filters;
 mod needs;
+mod numbers;
 mod placements;
 mod ranking;
 mod slots;

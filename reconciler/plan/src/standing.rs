@@ -75,6 +75,9 @@ pub struct Standing {
     /// Tasks that were replaced while their node was down, by slot and node, until they are gone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced: BTreeMap<String, BTreeMap<NodeName, Replaced>>,
+    /// Services whose number of tasks a person set, by service: each until its time is over.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub scaled: BTreeMap<String, ScaleOverride>,
     /// Slots of `replicated-job` and `global-job` that are done, each for its specification.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub completed: BTreeMap<String, Completion>,
@@ -86,6 +89,62 @@ impl Standing {
     pub fn is_done(&self, slot: &str, service: &DesiredService) -> bool {
         let done = self.completed.get(slot).filter(|_| service.placement.mode.is_job());
         done.is_some_and(|done| done.hash == service.hash)
+    }
+
+    /// The number of tasks that a person set, while it holds. How many a global service has, nodes say.
+    #[must_use]
+    pub fn scale(&self, name: &str, service: &DesiredService, now: u64) -> Option<&ScaleOverride> {
+        let scale = self.scaled.get(name).filter(|scale| !scale.is_over(now));
+        scale.filter(|_| !service.placement.mode.is_global())
+    }
+
+    /// All numbers that people set, each with its service and the number that the revision says.
+    pub fn scales<'s>(
+        &'s self,
+        desired: &'s Desired,
+        now: u64,
+    ) -> impl Iterator<Item = (&'s String, u32, &'s ScaleOverride)> {
+        let services = desired.services.iter();
+        services.filter_map(move |(name, service)| {
+            Some((name, service.replicas, self.scale(name, service, now)?))
+        })
+    }
+
+    /// How many tasks a service has: as its revision says, unless a person set another number.
+    #[must_use]
+    pub fn replicas(&self, name: &str, service: &DesiredService, now: u64) -> u32 {
+        self.scale(name, service, now).map_or(service.replicas, |scale| scale.replicas)
+    }
+}
+
+/// The number of tasks that a person set for a service, whatever its revision says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ScaleOverride {
+    /// How many.
+    pub replicas: u32,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Since when.
+    pub since: u64,
+    /// When the revision's number counts again; `None`: once a person says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ScaleOverride {
+    /// For how many milliseconds it still counts; `None`: until it is reset.
+    #[must_use]
+    pub fn left(&self, now: u64) -> Option<u64> {
+        self.until.map(|until| until.saturating_sub(now))
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_over(&self, now: u64) -> bool {
+        self.until.is_some_and(|until| until <= now)
     }
 }
 

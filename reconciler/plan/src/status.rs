@@ -272,6 +272,7 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
         let (revision, by) = (pinned.desired.revision.clone(), pinned.by.clone());
         notes.push(Note::RolledBack { revision, by });
     }
+    notes.extend(scaled(facts));
     if let Some(taken) = taken(facts) {
         notes.push(Note::TakenOver { from: taken.from.clone() });
     }
@@ -284,6 +285,18 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
     notes.extend(images(facts));
     notes.extend(apart(facts));
     notes
+}
+
+/// Services whose number of tasks a person set.
+fn scaled<'f>(facts: &'f Facts<'_>) -> impl Iterator<Item = Note> + 'f {
+    let desired = facts.desired.into_iter();
+    let scales = desired.flat_map(|desired| facts.standing.scales(desired, facts.now()));
+    scales.map(|(service, desired, scale)| Note::Scaled {
+        service: service.clone(),
+        desired,
+        scale: scale.clone(),
+        left: scale.left(facts.now()),
+    })
 }
 
 /// Whether the mark on a revision says what a note does.
@@ -447,7 +460,7 @@ fn services(facts: &Facts<'_>) -> BTreeMap<String, (u32, u32)> {
         .map(|(name, service)| {
             let wanted = match service.placement.mode.is_global() {
                 true => u32::try_from(facts.wanted_of(name).len()).unwrap_or(u32::MAX),
-                false => service.replicas,
+                false => facts.replicas(name, service),
             };
             (name.clone(), (well(name).min(wanted), wanted))
         })

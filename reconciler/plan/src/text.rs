@@ -8,7 +8,7 @@ mod no_place;
 mod note;
 mod why;
 
-pub use note::{of_note, of_notes};
+pub use note::{of_note, of_notes, of_scale};
 pub use why::{
     is_same_failure, of_activity, of_ending, of_failure, of_hold, of_holder, of_kept, of_not_run,
     of_subject,
@@ -90,6 +90,11 @@ pub fn of_verdict(verdict: &Verdict) -> String {
     }
 }
 
+/// `1 task`, `3 tasks`.
+pub(crate) fn of_tasks(count: u32) -> String {
+    format!("{count} task{}", if count == 1 { "" } else { "s" })
+}
+
 /// What is done, and why.
 #[must_use]
 pub fn of_action(action: Action, reason: &Reason) -> String {
@@ -121,6 +126,10 @@ fn of_reason(reason: &Reason, action: Action) -> String {
         Reason::Ended { exit_code: Some(code) } => format!("it exited ({code})"),
         Reason::Ended { exit_code: None } => "it ended".into(),
         Reason::NotInSource => "it is not in the source any more".into(),
+        Reason::Scaled { replicas, by: None } => format!("{} desired", of_tasks(*replicas)),
+        Reason::Scaled { replicas, by: Some(by) } => {
+            format!("scaled to {} by {by}", of_tasks(*replicas))
+        }
         Reason::Asked { command } => format!("asked for by `keel {command}`"),
         Reason::Superseded => "its successor is available".into(),
         Reason::Overtaken => "superseded by a newer revision".into(),

@@ -5,7 +5,7 @@
 //! - A hold is as typed as a reason; people read it as often.
 
 use crate::desired::Origin;
-use crate::standing::Standing;
+use crate::standing::{ScaleOverride, Standing};
 use crate::why::{FailureCause, Followed, PersonsCommand, Refusal};
 
 pub use crate::subject::Subject;
@@ -62,6 +62,13 @@ pub enum Learned {
     Completed {
         /// The service.
         service: String,
+    },
+    /// The number of tasks that a person set for a service counts no longer.
+    ScaleEnded {
+        /// The service.
+        service: String,
+        /// What they had set.
+        scale: ScaleOverride,
     },
 }
 
@@ -154,6 +161,13 @@ pub enum Reason {
     },
     /// The revision no longer names it.
     NotInSource,
+    /// Its service shall have another number of tasks.
+    Scaled {
+        /// How many.
+        replicas: u32,
+        /// The person who said so; `None`: the revision does.
+        by: Option<String>,
+    },
     /// A person asked.
     Asked {
         /// The command.

@@ -14,8 +14,10 @@ impl Controller {
     /// Looks closely, now. Without a stack: everything, the nodes' own things included.
     pub async fn drift(&self, stack: Option<&StackName>) -> Result<DriftReport, Refusal> {
         let nodes = self.fleet().observe(Depth::Fields).await?;
-        let mut findings = Vec::new();
+        let (mut findings, mut scaled) = (Vec::new(), Vec::new());
         for known in self.named_or_all(stack).await? {
+            let told = self.scales(&known).await?;
+            scaled.extend(told.into_iter().map(|line| format!("{known}: {line}")));
             let rows = self.drift_of(&known, &nodes).await?;
             if self.serves() && rows.iter().any(|row| !row.fixed) {
                 self.look_closely(known);
@@ -26,7 +28,7 @@ impl Controller {
             findings.extend(self.drift_of_node(&nodes).await?);
         }
         let rows = findings.into_iter().map(shown).collect();
-        Ok(DriftReport { version: 1, at: rfc3339(self.now()), findings: rows })
+        Ok(DriftReport { version: 1, at: rfc3339(self.now()), scaled, findings: rows })
     }
 
     async fn named_or_all(&self, stack: Option<&StackName>) -> Result<Vec<StackName>, Refusal> {

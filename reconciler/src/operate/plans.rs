@@ -71,8 +71,11 @@ pub(super) fn stack_plan(inputs: &Inputs<'_>) -> StackPlan {
     let plan = keel_plan::plan(inputs);
     let verdicts = text::rows(&plan).into_iter().map(shown).collect();
     let (stack, revision) = (inputs.stack.to_string(), plan.revision);
+    let desired = inputs.desired.into_iter();
+    let scaled =
+        desired.flat_map(|desired| super::scale::words(inputs.standing, desired, inputs.now));
     let notes = text::of_notes(&keel_plan::out_of_reach(inputs));
-    StackPlan { stack, revision, change: None, verdicts, notes }
+    StackPlan { stack, revision, change: None, scaled: scaled.collect(), verdicts, notes }
 }
 
 fn shown(row: text::PlanRow) -> VerdictRow {

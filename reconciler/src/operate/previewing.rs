@@ -298,7 +298,8 @@ fn stays(stack: &StackName, stored: Option<&Desired>) -> StackPlan {
     };
     let revision = stored.map(|stored| stored.revision.clone()).unwrap_or_default();
     let stack = stack.to_string();
-    StackPlan { stack, revision, change: None, verdicts: vec![verdict], notes: vec![] }
+    let (scaled, notes, verdicts) = (vec![], vec![], vec![verdict]);
+    StackPlan { stack, revision, change: None, scaled, verdicts, notes }
 }
 
 #[cfg(test)]

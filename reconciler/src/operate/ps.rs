@@ -5,14 +5,31 @@ use crate::ask::{ContainerRow, ContainerState, PortRow, Refusal};
 use crate::clock::{rfc3339, roughly};
 use crate::controller::Controller;
 use crate::rows::PsAsk;
-use keel_engine::{Depth, Health, NodeName, Nodes, ObservedImage, ObservedTask, Phase, Protocol};
-use std::collections::BTreeMap;
+use keel_engine::{
+    Depth, Health, NodeName, Nodes, ObservedImage, ObservedTask, Phase, Protocol, StackName,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Controller {
     /// Tasks of all nodes, newest first.
     pub async fn ps(&self, ask: PsAsk) -> Result<Vec<ContainerRow>, Refusal> {
         let seen = self.fleet().observe(Depth::State).await?;
-        Ok(rows(&seen, &ask, self.now()))
+        let mut rows = rows(&seen, &ask, self.now());
+        self.tell_scales(&mut rows).await?;
+        Ok(rows)
+    }
+
+    /// Says at each container of a service that its number was set by a person.
+    async fn tell_scales(&self, rows: &mut [ContainerRow]) -> Result<(), Refusal> {
+        let stacks: BTreeSet<String> = rows.iter().map(|row| row.stack.clone()).collect();
+        for stack in stacks.iter().filter_map(|name| StackName::new(name.clone()).ok()) {
+            let told = self.scales(&stack).await?;
+            for row in rows.iter_mut().filter(|row| row.stack == stack.as_str()) {
+                let of_service = format!("{} ", row.service);
+                row.scaled = told.iter().find(|line| line.starts_with(&of_service)).cloned();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -80,6 +97,7 @@ fn row(task: &ObservedTask, name: &str, command: &str, node: &NodeName, now: u64
         exit_code: task.exit_code,
         message: task.message.as_ref().map(ToString::to_string),
         addresses: addresses(task),
+        scaled: None,
     }
 }
 

@@ -354,6 +354,7 @@ pub mod samples {
             exit_code: None,
             message: None,
             addresses: BTreeMap::new(),
+            scaled: None,
         }
     }
 }

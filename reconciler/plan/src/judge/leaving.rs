@@ -1,7 +1,6 @@
 //! Slots that nothing wants any more.
 
 use crate::condition::available_since;
-use crate::desired::Desired;
 use crate::draft::{Draft, Judgment, act, hold};
 use crate::facts::{Facts, Occupants};
 use crate::memory::asked_for;
@@ -35,10 +34,8 @@ pub(super) fn leaving(
         return hold(Hold::Kept { because: KeptBecause::PruneOff });
     }
     let reason = match facts.bad {
-        Some(bad) if is_of_revision(facts.inputs.desired, slot) => {
-            Reason::Failed { cause: bad.cause.clone() }
-        }
-        _ => Reason::NotInSource,
+        Some(bad) if is_of_revision(facts, slot) => Reason::Failed { cause: bad.cause.clone() },
+        _ => scaled_down(facts, slot).unwrap_or(Reason::NotInSource),
     };
     remove_all(occupants.all(), reason, false, draft.generation)
 }
@@ -58,13 +55,22 @@ fn successors(facts: &Facts<'_>, slot: &Slot) -> Option<Hold> {
     late.then_some(Hold::InProgress { activity: Activity::AwaitingSuccessors })
 }
 
-fn is_of_revision(desired: Option<&Desired>, slot: &Slot) -> bool {
-    let service = desired.and_then(|desired| desired.services.get(&slot.service));
+/// Its service has fewer slots now.
+fn scaled_down(facts: &Facts<'_>, slot: &Slot) -> Option<Reason> {
+    let service = facts.desired?.services.get(&slot.service)?;
+    let is_numbered = !service.placement.mode.is_global() && slot.slot.parse::<u32>().is_ok();
+    is_numbered.then(|| facts.scaled(&slot.service, service))
+}
+
+fn is_of_revision(facts: &Facts<'_>, slot: &Slot) -> bool {
+    let service = facts.inputs.desired.and_then(|desired| desired.services.get(&slot.service));
     service.is_some_and(|service| {
         if service.placement.mode.is_global() {
             return true;
         }
-        slot.slot.parse::<u32>().is_ok_and(|number| number <= service.replicas)
+        slot.slot
+            .parse::<u32>()
+            .is_ok_and(|number| number <= facts.replicas(&slot.service, service))
     })
 }
 

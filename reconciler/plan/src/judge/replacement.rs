@@ -26,7 +26,15 @@ impl Judge<'_, '_> {
         if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {
             return hold(wait);
         }
-        act(Action::Start, Reason::Missing, vec![self.new_task(None, Goal::Running)])
+        act(Action::Start, self.why_it_starts(), vec![self.new_task(None, Goal::Running)])
+    }
+
+    /// A slot beyond those of the revision is there because a person said so.
+    fn why_it_starts(&self) -> Reason {
+        let (name, service) = (self.want.name, self.want.service);
+        let more = self.facts.replicas(name, service) > service.replicas;
+        let beyond = self.slot.slot.parse::<u32>().is_ok_and(|number| number > service.replicas);
+        if more && beyond { self.facts.scaled(name, service) } else { Reason::Missing }
     }
 
     /// Only tasks of another specification: a replacement.

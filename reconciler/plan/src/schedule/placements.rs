@@ -64,7 +64,7 @@ pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
     }
     board.mark_tight(&all);
     for (name, service) in joined {
-        board.join(name, &service.spec.network_mode, service.replicas);
+        board.join(name, &service.spec.network_mode, site.replicas(name, service));
     }
     let leaving = all.iter().flat_map(|needs| no_longer(&board.cluster, site, needs)).collect();
     Scheduled { spots: board.spots, leaving, has_choice }

@@ -2,6 +2,7 @@
 
 use super::cluster::{Cluster, Host};
 use super::needs::Needs;
+use super::numbers::numbers;
 use crate::desired::DesiredService;
 use crate::lost::is_given_up;
 use crate::occupants::short;
@@ -29,7 +30,7 @@ pub(crate) fn present<'a>(
 /// The names of a service's slots: numbers, or the nodes that run one.
 pub(crate) fn names(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_>) -> Vec<String> {
     if !needs.service.placement.mode.is_global() {
-        return (1..=needs.service.replicas).map(|number| number.to_string()).collect();
+        return numbers(site, needs).into_iter().map(|number| number.to_string()).collect();
     }
     let hosts = cluster.hosts.iter().enumerate().filter(|(_, host)| host.is_member);
     // Those of nodes that are given up are not counted.

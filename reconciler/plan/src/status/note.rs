@@ -1,6 +1,7 @@
 //! What a tired person needs to know of a stack, as data.
 
 use crate::desired::Origin;
+use crate::standing::ScaleOverride;
 use crate::verdict::Hold;
 use crate::why::{Activity, Ending, FailureCause};
 use keel_engine::{Failure, NodeName, Slot};
@@ -95,6 +96,17 @@ pub enum Note {
         /// Who.
         by: String,
     },
+    /// A person set the number of a service's tasks.
+    Scaled {
+        /// Which service.
+        service: String,
+        /// How many its revision asks for.
+        desired: u32,
+        /// What they set.
+        scale: ScaleOverride,
+        /// For how many milliseconds it still counts; absent: until it is reset.
+        left: Option<u64>,
+    },
     /// A service is legal, and not run here.
     Held {
         /// Which.
@@ -166,7 +178,10 @@ impl Note {
             | Self::NodeSilent { .. }
             | Self::NodeDown { .. }
             | Self::Image { .. } => 1,
-            Self::Suspended { .. } | Self::RolledBack { .. } | Self::Held { .. } => 2,
+            Self::Suspended { .. }
+            | Self::RolledBack { .. }
+            | Self::Scaled { .. }
+            | Self::Held { .. } => 2,
             Self::Waits { hold, .. } => match hold {
                 Hold::RunsInDocker { .. }
                 | Hold::NotFound { .. }

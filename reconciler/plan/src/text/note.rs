@@ -1,8 +1,9 @@
 //! Words for what a status notes.
 
 use super::why::{after_colon, of_ending, of_failure};
-use super::{of_activity, of_hold};
+use super::{of_activity, of_hold, of_tasks};
 use crate::facts::short;
+use crate::standing::ScaleOverride;
 use crate::status::Note;
 use keel_engine::NodeName;
 use std::collections::BTreeSet;
@@ -44,6 +45,7 @@ pub fn of_note(note: &Note) -> String {
         Note::RolledBack { revision, by } => {
             format!("rolled back to {} by {by}", keel_engine::short(revision))
         }
+        Note::Scaled { service, desired, scale, left } => of_scale(service, *desired, scale, *left),
         Note::Held { service, field, why, at } => {
             let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
             format!("{service} is held: `{field}`: {why}{at}")
@@ -76,6 +78,24 @@ pub fn of_note(note: &Note) -> String {
 
 fn listed(nodes: &BTreeSet<NodeName>) -> String {
     nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Who set the number of a service's tasks, for how long and why.
+#[must_use]
+pub fn of_scale(service: &str, desired: u32, scale: &ScaleOverride, left: Option<u64>) -> String {
+    let (replicas, by, reason) =
+        (of_tasks(scale.replicas), &scale.by, after_colon(scale.reason.as_ref()));
+    let left = left.map_or_else(|| "until it is reset".to_owned(), of_left);
+    format!("{service} is scaled to {replicas} by {by} {left} (the source says {desired}){reason}")
+}
+
+fn of_left(millis: u64) -> String {
+    let seconds = millis.div_ceil(1_000);
+    match seconds {
+        0..120 => format!("for another {seconds} s"),
+        120..7_200 => format!("for another {} min", seconds / 60),
+        _ => format!("for another {} h", seconds / 3_600),
+    }
 }
 
 /// A line each.

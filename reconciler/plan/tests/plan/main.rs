@@ -19,6 +19,7 @@ mod random;
 mod removal;
 mod retention;
 mod rollout;
+mod scaled;
 mod scheduling;
 mod shuffled;
 mod situations;

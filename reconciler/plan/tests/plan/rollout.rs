@@ -279,8 +279,8 @@ fn scaling_takes_the_highest_slots() {
     let world = world.edit("web", |s| s.replicas = 1);
     insta::assert_snapshot!(world.shown(), @r"
     web.1: hold: converged
-    web.2: remove: it is not in the source any more
-    web.3: remove: it is not in the source any more
+    web.2: remove: 1 task desired
+    web.3: remove: 1 task desired
     ");
 }
 

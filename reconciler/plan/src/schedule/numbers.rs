@@ -1,0 +1,89 @@
+//! Which numbers the slots of a replicated service have.
+//!
+//! # Invariants
+//! - Slots that are there keep their numbers; a new one takes the lowest that is free.
+//! - Where there are more than are wanted, those go first that are of no use, then those of another
+//!   specification, then those on the nodes that have most of the service, then the highest numbers.
+
+use super::needs::Needs;
+use super::slots::slot;
+use crate::condition::available_since;
+use crate::occupants::{Occupants, in_reach, slotted};
+use crate::placing::Site;
+use keel_engine::{NetworkMode, Slot};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn numbers(site: &Site<'_, '_>, needs: &Needs<'_>) -> BTreeSet<u32> {
+    let wanted = site.replicas(needs.name, needs.service);
+    let mut numbers = if is_counted(site, needs) { BTreeSet::new() } else { there(site, needs) };
+    let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+    if numbers.len() > count {
+        return best(site, needs, numbers).into_iter().take(count).collect();
+    }
+    let mut free = 1..;
+    while numbers.len() < count {
+        let Some(number) = free.next() else { break };
+        numbers.insert(number);
+    }
+    numbers
+}
+
+/// Whether its slots are the first so many, whatever is there: others share the namespace of the first, or
+/// each number is a piece of work, or data passes from task to task of a slot.
+fn is_counted(site: &Site<'_, '_>, needs: &Needs<'_>) -> bool {
+    let service = needs.service;
+    let joined = NetworkMode::Service(needs.name.to_owned());
+    let mut services = site.desired.iter().flat_map(|desired| desired.services.values());
+    service.placement.mode.is_job()
+        || service.runs_before_deploy()
+        || !service.spec.volumes.is_empty()
+        || services.any(|other| other.spec.network_mode == joined)
+}
+
+/// The numbers of slots that have a task, or had one sent.
+fn there(site: &Site<'_, '_>, needs: &Needs<'_>) -> BTreeSet<u32> {
+    let first = slot(site, needs.name, "");
+    let of_service = site.slots.range(first..).map(|(slot, _)| slot);
+    let of_service = of_service.take_while(|slot| slot.service == needs.name);
+    let present = of_service.filter(|slot| site.task(slot).is_some());
+    let mut numbers: BTreeSet<u32> = present.filter_map(|slot| number(&slot.slot)).collect();
+    let sent = site.remembered_of(needs.name).filter_map(number);
+    numbers.extend(sent);
+    numbers
+}
+
+/// A number as slots have it: from one, and written without zeros before it.
+fn number(text: &str) -> Option<u32> {
+    let number: u32 = text.parse().ok().filter(|number| *number > 0)?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// The same, with those that stay longest first.
+fn best(site: &Site<'_, '_>, needs: &Needs<'_>, numbers: BTreeSet<u32>) -> Vec<u32> {
+    let mut on: BTreeMap<_, u32> = BTreeMap::new();
+    let judged = numbers.into_iter().map(|number| {
+        let slot = slot(site, needs.name, &number.to_string());
+        let (ill, other) = judge(site, needs, &slot);
+        (ill, other, number, slot)
+    });
+    let mut judged: Vec<_> = judged.collect();
+    judged.sort();
+    let mut ranked: Vec<_> = judged
+        .into_iter()
+        .map(|(ill, other, number, slot)| {
+            let before = on.entry(site.task(&slot).map(|(_, node)| node)).or_default();
+            *before += 1;
+            (ill, other, *before, number)
+        })
+        .collect();
+    ranked.sort_unstable();
+    ranked.into_iter().map(|(.., number)| number).collect()
+}
+
+/// Whether a slot is of no use now, and whether it is of another specification than the wanted.
+fn judge(site: &Site<'_, '_>, needs: &Needs<'_>, slot: &Slot) -> (bool, bool) {
+    let tasks = || site.slots.get(slot).into_iter().flat_map(Occupants::all);
+    let want = slotted(needs.service, slot);
+    let is_well = tasks().any(|task| available_since(task).is_some());
+    (!is_well, !tasks().any(|task| in_reach(&task.spec, &want)))
+}
