@@ -231,3 +231,42 @@ fn a_secret_reaches_the_node_that_runs_a_task_with_it_and_stays_in_memory_there(
     drop((agent, serve));
     pool.finish();
 }
+
+const MOVABLE: &str = "services:\n  web:\n    image: keel.local/hello\n    deploy: { placement: { preferences: [ { spread: node.labels.zone } ] } }\n";
+
+#[test]
+fn the_controllers_own_node_has_labels_and_is_drained_like_any_other() {
+    let pool = Pool::new();
+    pool.controller.write("stacks/web/compose.yaml", MOVABLE);
+    let serve = pool.serve();
+    let own = pool.until_running("web-web-1")["node"].as_str().unwrap().to_owned();
+    let token = pool.token(&[]);
+    let words = ["--join", "10.77.0.1:7443", "--token", &token, "--name", "shed"];
+    let agent = Agent::start(&pool.shed, &words);
+    pool.until_state("ready");
+    pool.controller.keel(&["node", "label", &own, "zone=a"]).ok();
+    pool.controller.keel(&["node", "drain", &own]).ok();
+    let moved = || {
+        let rows = pool.controller.ps();
+        (rows.len() == 1 && rows[0]["node"] == "shed" && rows[0]["state"] == "running")
+            .then_some(())
+    };
+    until("the task has moved", moved, || pool.controller.overview() + &agent.said());
+    let shown = pool.controller.keel(&["node", "inspect", &own]).ok().json();
+    assert_eq!(
+        (&shown[0]["labels"]["zone"], &shown[0]["availability"]),
+        (&"a".into(), &"drain".into())
+    );
+    let gone = pool.controller.keel(&["node", "rm", "--force", &own]);
+    assert!(gone.code == 1 && gone.stderr.contains("the controller's own node"), "{gone:?}");
+    // It is on record: a controller that starts anew knows it.
+    serve.kill();
+    let serve = pool.serve();
+    pool.until_state("ready");
+    assert_eq!(pool.until_running("web-web-1")["node"], "shed");
+    let shown = pool.controller.keel(&["node", "inspect", &own]).ok().json();
+    assert_eq!(shown[0]["availability"], "drain");
+    pool.controller.keel(&["down", "-v", "web"]).ok();
+    drop((agent, serve));
+    pool.finish();
+}

@@ -51,7 +51,7 @@ pub use join_attempt::{JoinAttempt, JoinFailure, JoinStep};
 pub use keel_version::KeelVersion;
 pub use ledger::LedgerError;
 pub use life::{Life, renewal_retry};
-pub use node::{BadNodeName, NodeKey, NodeRecord, check_name};
+pub use node::{BadNodeName, NodeKey, NodeRecord, NodeTerms, check_name};
 pub use node_id::NodeId;
 pub use node_identity::{AgentFile, IdentityError, NodeIdentity};
 pub use node_verifier::{NodeVerifier, NodeVerifierError, PeerIdentity};

@@ -2,15 +2,14 @@
 
 use crate::clock::now;
 use crate::identity::{
-    AuthorityError, ControllerKey, KeelVersion, KeyError, LedgerError, NodeRecord, NodeVerifier,
-    PoolRecord, Registrar, RegistrarError, Roster, Token, TokenId, TokenRecord, TokenSpec,
-    open_authority,
+    AuthorityError, ControllerKey, KeelVersion, KeyError, LedgerError, NodeRecord, NodeTerms,
+    NodeVerifier, PoolRecord, Registrar, RegistrarError, Roster, Token, TokenId, TokenRecord,
+    TokenSpec, open_authority,
 };
 use crate::reception::{Reception, Visit};
 use crate::transport::{Far, Listener, Switchboard};
-use keel_engine::{Availability, NodeName};
+use keel_engine::NodeName;
 use rustls::ServerConfig;
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +55,7 @@ pub struct Office {
     reception: Arc<Reception>,
     tls: Arc<ServerConfig>,
     switchboard: Arc<Switchboard>,
+    home: NodeName,
 }
 
 impl Office {
@@ -64,13 +64,13 @@ impl Office {
         let Premises { authority, file, store, home, switchboard, tell } = premises;
         let authority = Arc::new(open_authority(&*authority, file, now()).await?);
         let version = KeelVersion::own();
-        let registrar = Registrar::open(store, authority.clone(), home, version).await?;
+        let registrar = Registrar::open(store, authority.clone(), home.clone(), version).await?;
         let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
         let own = Arc::new(ControllerKey::new(authority, now())?);
         let tls = Arc::new(verifier.server_config(own)?);
         let registrar = Arc::new(registrar);
         let reception = Arc::new(Reception::new(registrar.clone(), verifier, tell));
-        Ok(Self { registrar, reception, tls, switchboard })
+        Ok(Self { registrar, reception, tls, switchboard, home })
     }
 
     /// Lets nodes in for as long as this is polled.
@@ -114,27 +114,14 @@ impl Office {
         self.registrar.change(|registry| registry.revoke_token(id, now())).await
     }
 
-    /// Says what may be placed on a node.
-    pub async fn set_availability(
+    /// Notes what people say of a node, the controller's own among them.
+    pub async fn change_terms(
         &self,
         node: &NodeName,
-        availability: Availability,
+        change: impl Fn(&mut NodeTerms) + Send + Sync,
     ) -> Result<(), RegistrarError> {
-        self.registrar.change(|registry| registry.set_availability(node, availability)).await
-    }
-
-    /// Drains a node; by force, what cannot run elsewhere stops.
-    pub async fn drain(&self, node: &NodeName, force: bool) -> Result<(), RegistrarError> {
-        self.registrar.change(|registry| registry.drain(node, force)).await
-    }
-
-    /// Sets labels of a node, and takes those away that have no value.
-    pub async fn label(
-        &self,
-        node: &NodeName,
-        changes: &BTreeMap<String, Option<String>>,
-    ) -> Result<(), RegistrarError> {
-        self.registrar.change(|registry| registry.label(node, changes)).await
+        let named = Some(node).filter(|node| **node != self.home);
+        self.registrar.change(|registry| registry.terms_mut(named).map(&change)).await
     }
 
     /// Notes a person's word that a node's machine does not run any more, unless it is connected.

@@ -279,9 +279,15 @@ async fn people_change_nodes_by_name_and_each_refusal_says_what_to_do() {
     let (node, token) = joined(&office, "web").await;
     joined(&office, "db").await;
     let name = || "web".into();
-    office.change(|all| all.set_availability(&name(), Availability::Drain)).await.unwrap();
+    office
+        .change(|all| {
+            let own = all.terms_mut(Some(&name()));
+            own.map(|terms| terms.set_availability(Availability::Drain))
+        })
+        .await
+        .unwrap();
     let zone = [("zone".to_owned(), Some("a".to_owned())), ("rack".to_owned(), None)].into();
-    office.change(|all| all.label(&name(), &zone)).await.unwrap();
+    office.change(|all| all.terms_mut(Some(&name())).map(|own| own.label(&zone))).await.unwrap();
     office
         .change(|all| all.see(node.node(), "192.0.2.1", KeelVersion::own(), NOW + 9))
         .await
@@ -301,8 +307,8 @@ async fn people_change_nodes_by_name_and_each_refusal_says_what_to_do() {
     // All of it is there after a restart.
     let registry = registrar(folder.path()).await.unwrap().roster().registry();
     let record = registry.node(node.node()).unwrap();
-    assert_eq!((record.name.as_str(), record.availability), ("web-1", Availability::Drain));
-    assert_eq!((record.labels["zone"].as_str(), record.seen), ("a", NOW + 9));
+    assert_eq!((record.name.as_str(), record.terms.availability), ("web-1", Availability::Drain));
+    assert_eq!((record.terms.labels["zone"].as_str(), record.seen), ("a", NOW + 9));
     assert_eq!(record.addresses, ["192.0.2.1", "127.0.0.1"]);
     assert_eq!(registry.token(&token.id).unwrap().revoked, Some(NOW));
 }

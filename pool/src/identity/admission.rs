@@ -8,13 +8,13 @@
 
 use super::join::{JoinError, JoinRequest};
 use super::keel_version::KeelVersion;
-use super::node::{NodeKey, NodeRecord, check_name};
+use super::node::{NodeKey, NodeRecord, NodeTerms, check_name};
 use super::node_id::NodeId;
 use super::pin::Pin;
 use super::registry::Registry;
 use super::secret::SecretDigest;
 use super::token_record::{TokenRecord, TokenUse};
-use keel_engine::{Availability, NodeName};
+use keel_engine::NodeName;
 
 /// How far apart clocks may be: 5 minutes.
 const SKEW: u64 = 5 * super::life::MINUTE;
@@ -163,15 +163,13 @@ impl Registry {
             id,
             name: request.name.clone(),
             role,
-            labels,
-            availability: Availability::Active,
+            terms: NodeTerms { labels, ..NodeTerms::default() },
             keys: vec![key],
             addresses: vec![around.address.to_owned()],
             advertised: None,
             version: request.version,
             joined: around.now,
             seen: around.now,
-            is_emptied: false,
             dead: None,
         });
         Ok(())
@@ -252,7 +250,7 @@ mod tests {
         let request = request(&token, &key(), "web-1");
         let id = admit(&mut registry, &request, 1);
         let node = registry.node(&id).unwrap();
-        assert_eq!((node.name.as_str(), node.labels["zone"].as_str()), ("web-1", "a"));
+        assert_eq!((node.name.as_str(), node.terms.labels["zone"].as_str()), ("web-1", "a"));
         assert_eq!((node.joined, &node.addresses[..]), (NOW, &[ADDRESS.to_owned()][..]));
         assert!(registry.token(&token.id).unwrap().is_used_up());
     }

@@ -17,15 +17,9 @@ const KEYS: usize = 4;
 /// Addresses that are remembered of a node.
 const ADDRESSES: usize = 8;
 
-/// A node on record: it belongs to the pool until this record is removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeRecord {
-    /// What the controller calls it.
-    pub id: NodeId,
-    /// What people call it.
-    pub name: NodeName,
-    /// What it may do.
-    pub role: Role,
+/// What people say of what may be placed on a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTerms {
     /// What constraints are matched with.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -35,6 +29,42 @@ pub struct NodeRecord {
     /// Where it is drained: what cannot run elsewhere stops.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_emptied: bool,
+}
+
+impl NodeTerms {
+    /// Says what may be placed on it.
+    pub fn set_availability(&mut self, availability: Availability) {
+        (self.availability, self.is_emptied) = (availability, false);
+    }
+
+    /// Drains it; by force, what cannot run elsewhere stops.
+    pub fn drain(&mut self, force: bool) {
+        (self.availability, self.is_emptied) = (Availability::Drain, force);
+    }
+
+    /// Sets labels, and takes those away that have no value.
+    pub fn label(&mut self, changes: &BTreeMap<String, Option<String>>) {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.labels.insert(key.clone(), value.clone()),
+                None => self.labels.remove(key),
+            };
+        }
+    }
+}
+
+/// A node on record: it belongs to the pool until this record is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// What the controller calls it.
+    pub id: NodeId,
+    /// What people call it.
+    pub name: NodeName,
+    /// What it may do.
+    pub role: Role,
+    /// What people say of it.
+    #[serde(flatten)]
+    pub terms: NodeTerms,
     /// Its keys with their certificates, the newest last; never none.
     pub keys: Vec<NodeKey>,
     /// Where it connected from, the latest first.
@@ -155,9 +185,7 @@ mod tests {
             id: NodeId::new([1; 10]),
             name: "box".into(),
             role: Role::Agent,
-            labels: BTreeMap::new(),
-            availability: Availability::Active,
-            is_emptied: false,
+            terms: NodeTerms::default(),
             keys: vec![first],
             addresses: vec![],
             advertised: None,

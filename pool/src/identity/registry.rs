@@ -8,12 +8,12 @@
 use super::certificate::Role;
 use super::keel_version::KeelVersion;
 use super::life::DAY;
-use super::node::{BadNodeName, NodeRecord, check_name};
+use super::node::{BadNodeName, NodeRecord, NodeTerms, check_name};
 use super::node_id::NodeId;
 use super::public_key::PublicKey;
 use super::token::TokenId;
 use super::token_record::TokenRecord;
-use keel_engine::{Availability, NodeName};
+use keel_engine::NodeName;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,6 +28,7 @@ const REMEMBERED: u64 = 30 * DAY;
 pub struct Registry {
     nodes: BTreeMap<NodeId, NodeRecord>,
     tokens: BTreeMap<TokenId, TokenRecord>,
+    home: NodeTerms,
 }
 
 /// The record as it is stored.
@@ -36,6 +37,9 @@ struct Stored {
     version: u32,
     nodes: Vec<NodeRecord>,
     tokens: Vec<TokenRecord>,
+    /// The controller's own node, where anything is said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<NodeTerms>,
 }
 
 /// Why a record cannot be read.
@@ -92,7 +96,7 @@ impl Registry {
         let stored: Stored = serde_json::from_slice(bytes)?;
         let nodes = stored.nodes.into_iter().map(|node| (node.id.clone(), node)).collect();
         let tokens = stored.tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
-        Ok(Self { nodes, tokens })
+        Ok(Self { nodes, tokens, home: stored.home.unwrap_or_default() })
     }
 
     /// The record as it is stored.
@@ -100,7 +104,8 @@ impl Registry {
     pub fn encode(&self) -> Vec<u8> {
         let nodes = self.nodes.values().cloned().collect();
         let tokens = self.tokens.values().cloned().collect();
-        let stored = Stored { version: FORM, nodes, tokens };
+        let home = Some(self.home.clone()).filter(|home| *home != NodeTerms::default());
+        let stored = Stored { version: FORM, nodes, tokens, home };
         serde_json::to_vec(&stored).expect("our own types have string keys and no failing field")
     }
 
@@ -148,22 +153,18 @@ impl Registry {
         found.ok_or_else(|| RegistryError::NoNode(name.to_string()))
     }
 
-    /// Says what may be placed on a node.
-    pub fn set_availability(
-        &mut self,
-        name: &NodeName,
-        availability: Availability,
-    ) -> Result<(), RegistryError> {
-        let node = self.named_mut(name)?;
-        (node.availability, node.is_emptied) = (availability, false);
-        Ok(())
+    /// What people say of the controller's own node.
+    #[must_use]
+    pub fn home(&self) -> &NodeTerms {
+        &self.home
     }
 
-    /// Drains a node; by force, what cannot run elsewhere stops.
-    pub fn drain(&mut self, name: &NodeName, force: bool) -> Result<(), RegistryError> {
-        let node = self.named_mut(name)?;
-        (node.availability, node.is_emptied) = (Availability::Drain, force);
-        Ok(())
+    /// What people say of a node, to change; of the controller's own where none is named.
+    pub fn terms_mut(&mut self, name: Option<&NodeName>) -> Result<&mut NodeTerms, RegistryError> {
+        match name {
+            Some(name) => self.named_mut(name).map(|node| &mut node.terms),
+            None => Ok(&mut self.home),
+        }
     }
 
     /// Notes where a node says that others reach it.
@@ -173,22 +174,6 @@ impl Registry {
         advertised: Option<IpAddr>,
     ) -> Result<(), RegistryError> {
         self.named_mut(name)?.advertised = advertised;
-        Ok(())
-    }
-
-    /// Sets labels of a node, and takes those away that have no value.
-    pub fn label(
-        &mut self,
-        name: &NodeName,
-        changes: &BTreeMap<String, Option<String>>,
-    ) -> Result<(), RegistryError> {
-        let node = self.named_mut(name)?;
-        for (key, value) in changes {
-            match value {
-                Some(value) => node.labels.insert(key.clone(), value.clone()),
-                None => node.labels.remove(key),
-            };
-        }
         Ok(())
     }
 

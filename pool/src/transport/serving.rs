@@ -155,15 +155,8 @@ pub(super) async fn serve(
     tokio::pin!(late);
     let ended = loop {
         tokio::select! {
-            accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => {
-                    let may = greeted.is_none();
-                    take(&served, request, respond, &leases, &mut work, &mut hello, may);
-                    while work.try_join_next().is_some() {}
-                }
-                Some(Err(error)) => break ServingError::Ended(Some(error)),
-                None => break ServingError::Ended(None),
-            },
+            // Calls are judged by what was told before them.
+            biased;
             said = &mut hello_comes, if greeted.is_some() => match said {
                 Ok(Ok(theirs)) => {
                     let tell = greeted.take();
@@ -179,6 +172,15 @@ pub(super) async fn serve(
             },
             () = &mut late, if greeted.is_some() => break ServingError::NoHello(None),
             () = last.silent_for(limits.silence) => break SilentPeer(limits.silence).into(),
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let may = greeted.is_none();
+                    take(&served, request, respond, &leases, &mut work, &mut hello, may);
+                    while work.try_join_next().is_some() {}
+                }
+                Some(Err(error)) => break ServingError::Ended(Some(error)),
+                None => break ServingError::Ended(None),
+            },
         }
     };
     // Also what waits for the engine: nobody would hear of it.
@@ -242,20 +244,39 @@ async fn greet(
     told: oneshot::Sender<Greeted>,
 ) {
     let own = Hello { epoch: served.allegiance.epoch(), ..own };
-    let greeting = async {
-        let said = incoming.message_within(HELLO, served.limits.hello).await;
-        let said = said.map_err(|error| ServingError::NoHello(Some(error)))?;
-        let theirs = serde_json::from_slice(&said).map_err(|_| ServingError::NoHello(None))?;
-        let message = serde_json::to_vec(&own).map_err(|_| ServingError::NoHello(None))?;
-        // Also to one that cannot be served: it shall know why.
-        outgoing.message(&message).await.map_err(|error| ServingError::NoHello(Some(error)))?;
-        outgoing.end();
-        agree(&own, &theirs)?;
-        served.allegiance.follow(&theirs).await?;
-        Ok(theirs)
+    // Who is answered may call at once, so that all is settled and told by then; one that cannot be served is
+    // answered first, since it shall know why.
+    // The connection may be over, and nobody waits.
+    let (settled, message) = match settle(&mut incoming, &served, &own).await {
+        Ok(settled) => settled,
+        Err(error) => return drop(told.send(Err(error))),
     };
-    // The connection may be over.
-    let _ = told.send(greeting.await);
+    if settled.is_ok() {
+        drop(told.send(settled));
+        // Without an answer the caller ends the connection.
+        let _ = outgoing.message(&message).await;
+        return outgoing.end();
+    }
+    let said = outgoing.message(&message).await;
+    outgoing.end();
+    drop(told.send(said.map_err(|error| ServingError::NoHello(Some(error))).and(settled)));
+}
+
+/// What the caller is, or why it cannot be served, and what it is answered.
+async fn settle(
+    incoming: &mut Incoming,
+    served: &Served,
+    own: &Hello,
+) -> std::result::Result<(Greeted, Vec<u8>), ServingError> {
+    let said = incoming.message_within(HELLO, served.limits.hello).await;
+    let said = said.map_err(|error| ServingError::NoHello(Some(error)))?;
+    let theirs: Hello = serde_json::from_slice(&said).map_err(|_| ServingError::NoHello(None))?;
+    let message = serde_json::to_vec(own).map_err(|_| ServingError::NoHello(None))?;
+    let settled = match agree(own, &theirs) {
+        Ok(()) => served.allegiance.follow(&theirs).await.map_err(ServingError::from),
+        Err(error) => Err(error.into()),
+    };
+    Ok((settled.map(|()| theirs), message))
 }
 
 /// Where nobody reads any more nothing is said.

@@ -12,8 +12,8 @@ use keel_engine::{Availability, NodeName};
 use keel_plan::pool::NodeFacts;
 use keel_pool::Visit;
 use keel_pool::identity::{
-    KeelVersion, NodeRecord, RegistrarError, RegistryError, Role, Roster, TokenId, TokenRecord,
-    TokenSpec,
+    KeelVersion, NodeRecord, NodeTerms, RegistrarError, RegistryError, Role, Roster, TokenId,
+    TokenRecord, TokenSpec,
 };
 use keel_pool::office::{Office, Premises};
 use keel_pool::transport::{Away, Far, Hello, Limits, Switchboard};
@@ -76,8 +76,7 @@ pub async fn open(
     for node in office.nodes() {
         join(fleet, office.far(&node.name));
     }
-    let home = shared.map(|_| fleet.home().clone());
-    let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone(), home));
+    let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone(), shared.is_some()));
     let watching = tokio::spawn(watch_over(fleet.clone(), config));
     let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
     let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
@@ -112,11 +111,12 @@ fn moment() -> Moment {
 }
 
 /// What people say of nodes decides where tasks are placed, from the moment that it is on record.
-async fn keep_placing(roster: Roster, fleet: Fleet, drained: Option<NodeName>) {
+async fn keep_placing(roster: Roster, fleet: Fleet, is_shared: bool) {
     let mut changes = roster.changes();
     loop {
         let mut pool = members(&changes.borrow_and_update());
-        pool.members.extend(drained.iter().map(|home| (home.clone(), drained_home())));
+        let home = home_facts(changes.borrow().home(), is_shared);
+        pool.members.insert(fleet.home().clone(), home);
         fleet.set_pool(pool);
         if changes.changed().await.is_err() {
             return;
@@ -124,14 +124,15 @@ async fn keep_placing(roster: Roster, fleet: Fleet, drained: Option<NodeName>) {
     }
 }
 
-/// The machine of a controller that others may follow: what ran there would be out of their reach.
-fn drained_home() -> NodeFacts {
+/// The controller's own node. Of a controller that others may follow it is drained: what ran there would be out of
+/// their reach.
+fn home_facts(terms: &NodeTerms, is_shared: bool) -> NodeFacts {
     NodeFacts {
         id: "controller".to_owned(),
         role: keel_plan::pool::Role::Manager,
-        labels: Default::default(),
-        availability: Availability::Drain,
-        is_emptied: false,
+        labels: terms.labels.clone(),
+        availability: if is_shared { Availability::Drain } else { terms.availability },
+        is_emptied: terms.is_emptied,
         reserve: None,
         dead: None,
     }
@@ -141,9 +142,9 @@ fn members(registry: &keel_pool::identity::Registry) -> keel_plan::pool::Pool {
     let facts = |node: &NodeRecord| NodeFacts {
         id: node.id.to_string(),
         role: keel_plan::pool::Role::Worker,
-        labels: node.labels.clone(),
-        availability: node.availability,
-        is_emptied: node.is_emptied,
+        labels: node.terms.labels.clone(),
+        availability: node.terms.availability,
+        is_emptied: node.terms.is_emptied,
         reserve: None,
         dead: node.dead,
     };
@@ -181,7 +182,7 @@ struct ServedPool {
 #[async_trait]
 impl Pool for ServedPool {
     async fn nodes(&self) -> std::result::Result<Vec<NodeRow>, Refusal> {
-        let home = home_row(self.fleet.home(), self.listen);
+        let home = self.home_row();
         let others = self.office.nodes();
         Ok([home].into_iter().chain(others.iter().map(|node| self.row(node))).collect())
     }
@@ -190,16 +191,17 @@ impl Pool for ServedPool {
         let NodeAsk { node, change } = ask;
         let gives_up = matches!(change, NodeChange::ConfirmDead | NodeChange::Remove { .. });
         let left = if gives_up { self.fleet.volumes_on(&node) } else { Vec::new() };
-        if node == *self.fleet.home() {
+        if gives_up && node == *self.fleet.home() {
             return Err(conflict(format!("{node} is the controller's own node")));
         }
+        let office = &self.office;
         let done = match change {
-            NodeChange::Label(changes) => self.office.label(&node, &changes).await,
-            NodeChange::Activate => self.office.set_availability(&node, Availability::Active).await,
-            NodeChange::Pause => self.office.set_availability(&node, Availability::Pause).await,
-            NodeChange::Drain { force } => self.office.drain(&node, force).await,
-            NodeChange::ConfirmDead => self.office.confirm_dead(&node).await,
-            NodeChange::Remove { force } => match self.office.remove(&node, force).await {
+            NodeChange::Label(changes) => office.change_terms(&node, |t| t.label(&changes)).await,
+            NodeChange::Activate => self.set_availability(&node, Availability::Active).await,
+            NodeChange::Pause => self.set_availability(&node, Availability::Pause).await,
+            NodeChange::Drain { force } => office.change_terms(&node, |t| t.drain(force)).await,
+            NodeChange::ConfirmDead => office.confirm_dead(&node).await,
+            NodeChange::Remove { force } => match office.remove(&node, force).await {
                 Ok(_) => {
                     self.fleet.leave(&node);
                     Ok(())
@@ -233,6 +235,14 @@ impl Pool for ServedPool {
 }
 
 impl ServedPool {
+    async fn set_availability(
+        &self,
+        node: &NodeName,
+        availability: Availability,
+    ) -> std::result::Result<(), RegistrarError> {
+        self.office.change_terms(node, |terms| terms.set_availability(availability)).await
+    }
+
     fn silent_state(&self, node: &NodeRecord) -> NodeState {
         match self.fleet.liveness(&node.name) {
             Liveness::Down => NodeState::Down,
@@ -252,6 +262,25 @@ impl ServedPool {
         }
     }
 
+    fn home_row(&self) -> NodeRow {
+        let pool = self.fleet.pool();
+        let facts = pool.facts(self.fleet.home());
+        NodeRow {
+            name: self.fleet.home().clone(),
+            id: "controller".into(),
+            role: "manager".into(),
+            state: NodeState::Ready,
+            why: String::new(),
+            since: String::new(),
+            silent_for: 0,
+            availability: facts.availability.word().into(),
+            addr: self.listen.to_string(),
+            connected_from: String::new(),
+            labels: facts.labels.clone(),
+            version: KeelVersion::own().to_string(),
+        }
+    }
+
     fn row(&self, node: &NodeRecord) -> NodeRow {
         let far = self.office.far(&node.name);
         let (away, unheard) = (far.away(), far.unheard_for());
@@ -267,29 +296,12 @@ impl ServedPool {
             why,
             since,
             silent_for: unheard.unwrap_or_default().as_secs(),
-            availability: node.availability.word().into(),
+            availability: node.terms.availability.word().into(),
             addr: node.address(),
             connected_from: node.addresses.first().cloned().unwrap_or_default(),
-            labels: node.labels.clone(),
+            labels: node.terms.labels.clone(),
             version: node.version.to_string(),
         }
-    }
-}
-
-fn home_row(home: &NodeName, listen: SocketAddr) -> NodeRow {
-    NodeRow {
-        name: home.clone(),
-        id: "controller".into(),
-        role: "manager".into(),
-        state: NodeState::Ready,
-        why: String::new(),
-        since: String::new(),
-        silent_for: 0,
-        availability: Availability::Active.word().into(),
-        addr: listen.to_string(),
-        connected_from: String::new(),
-        labels: Default::default(),
-        version: KeelVersion::own().to_string(),
     }
 }
 
