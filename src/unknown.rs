@@ -15,7 +15,6 @@ const LATER: &[(&str, &str)] = &[
     ("diff", "`keel drift` shows what differs from what was applied"),
     ("events", "`keel serve` tells what happens, and `keel history` what happened"),
     ("load", "push the image to a registry"),
-    ("pool", "`keel token create` and `keel agent` make several machines a pool"),
     ("port-forward", "`ports:` of the service publishes a port"),
     ("push", "images are pushed by what builds them"),
     ("rebalance", "`keel node drain` moves tasks off a node"),

@@ -105,10 +105,10 @@ async fn store(
     let back = records.change_standing(&desired.stack, Keep::OnDisk, welcome).await?;
     let standing = before.as_ref().map_or(Match::Different, |before| compared(before, desired));
     hand_over_files(stack, coming, desk).await?;
+    let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
+    desk.fleet().keep(&contents).await.map_err(RefreshError::Contents)?;
     if standing != Match::Identical {
         if standing == Match::Different {
-            let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
-            desk.fleet().keep(&contents).await.map_err(RefreshError::Contents)?;
             let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
             let arrival = Arrival { revision, load, ..coming.arrival.clone() };
             records.put_arrival(&desired.stack, &arrival).await?;
@@ -122,7 +122,8 @@ async fn store(
 }
 
 /// The controller's own node has the files of the revision before any task that mounts them. Those that are there
-/// already cost nothing; those that were lost there come again, since each start does this once for each stack.
+/// already cost nothing; those that were lost there come again, since each start does this once for each stack. So it
+/// is with contents: a controller that takes over from another has none of them.
 async fn hand_over_files(
     stack: &LoadedStack,
     coming: &IncomingSource<'_>,

@@ -161,6 +161,12 @@ impl<'a> Facts<'a> {
         wanted.or_else(|| self.node_of(&occupants.all().next()?.id))
     }
 
+    /// Whether a slot's task was sent to a node that does not answer, so that it may be there.
+    pub fn may_be_away(&self, slot: &Slot) -> bool {
+        let node = self.standing.placed.get(&short(slot));
+        node.is_some_and(|node| self.inputs.nodes.silent(node).is_some())
+    }
+
     /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is.
     pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'_>) -> Option<Hold> {
         let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));

@@ -169,6 +169,7 @@ fn has_things(facts: &Facts<'_>) -> bool {
     let nodes = facts.inputs.nodes;
     let volumes = facts.standing.removed.is_some_and(|removal| removal.volumes);
     facts.tasks().next().is_some()
+        || facts.slots.keys().any(|slot| facts.may_be_away(slot))
         || nodes.all_networks().any(|(_, network)| facts.owns(&network.spec.labels))
         || (volumes && nodes.all_volumes().any(|(_, volume)| facts.owns_volume(volume)))
 }

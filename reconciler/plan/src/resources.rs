@@ -395,6 +395,8 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
         let reason = Reason::Asked { command: PersonsCommand::Down };
         let gone = |task: &keel_engine::ObservedTask| task.goal == Goal::Removed;
         let verdict = match (occupants.all().next(), facts.out_of_reach(slot, occupants)) {
+            // It was sent to a node that has not said since what became of it.
+            (None, Some(away)) if facts.may_be_away(slot) => hold(away),
             (None, _) => continue,
             (Some(_), Some(away)) => hold(away),
             _ if occupants.all().all(gone) => {

@@ -59,3 +59,18 @@ fn a_volume_that_left_the_source_is_kept() {
     web.1                   hold: converged
     ");
 }
+
+/// A controller that has just started knows of a silent node only what it sent there.
+#[test]
+fn down_waits_for_what_was_sent_to_a_node_that_does_not_answer() {
+    let world = stack().with_members(&["n1", "n2"]).label("n2", "at", "2").wants("web", "nginx:1");
+    let mut world = world.constrained("web", "node.labels.at == 2").converge();
+    world.silent.insert("n2".into(), false);
+    world.standing.removed = Some(Removal { volumes: false });
+    insta::assert_snapshot!(world.shown(), @"web.1: hold: waits for node n2, which does not answer");
+    let mut world = world.converge();
+    assert!(!world.plan().is_gone(), "{}", world.all());
+    world.silent.clear();
+    let world = world.converge();
+    assert!(world.plan().is_gone() && world.whereabouts().is_empty(), "{}", world.all());
+}
