@@ -446,12 +446,18 @@ impl<'a> Facts<'a> {
         Patience {
             settle: want.service.settle.unwrap_or(settle),
             health: want.service.health_timeout.or(health),
-            fresh: self.since.is_some_and(|since| begun >= since),
+            fresh: self.since.is_some_and(|since| begun >= since) || self.is_brought(task),
             changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
             before_deploy: want.service.runs_before_deploy(),
             latched: task.place.slot().is_some_and(|s| self.standing.stopped.contains(&short(s))),
         }
+    }
+
+    /// Whether what is being rolled out brought it, whatever the clock of its node says.
+    fn is_brought(&self, task: &ObservedTask) -> bool {
+        let newest = task.place.slot().and_then(|slot| self.standing.brought.get(&short(slot)));
+        self.since.is_some() && newest == Some(&task.id)
     }
 
     /// When it was changed in place, if it was so that its health may suffer.

@@ -194,6 +194,9 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
     if entries.iter().any(assigns_a_task) {
         standing.generation = generation;
     }
+    if facts.since.is_some() {
+        standing.brought.extend(placed::brought(facts, &entries));
+    }
     let whole = !facts.inputs.asked.people_only;
     if whole {
         standing.placed = placed::placed(facts, &entries);

@@ -79,6 +79,7 @@ impl Memory {
         }
         standing.tried = Some(desired.hash);
         standing.rollout = None;
+        standing.brought.clear();
         let kept = [standing.good, Some(desired.hash)];
         standing.prepared.retain(|hash| kept.contains(&Some(*hash)));
         self.keep_running_jobs(inputs);
@@ -354,6 +355,9 @@ impl Memory {
         let bad = KnownBad { revision, at: facts.now(), cause: cause.clone(), since };
         self.standing.bad.insert(desired.hash, bad);
         self.standing.rollout = None;
+        if facts::goes_back(facts.inputs, &self.standing) {
+            self.standing.brought.clear();
+        }
         self.learned.push(Learned::Failed { hash: desired.hash, cause, task });
     }
 
@@ -371,6 +375,7 @@ impl Memory {
             return;
         }
         standing.rollout = None;
+        standing.brought.clear();
         standing.changed.clear();
         standing.bad.remove(&desired.hash);
         standing.good = Some(desired.hash);

@@ -2,7 +2,7 @@
 
 use crate::facts::{Facts, Want, short};
 use crate::verdict::{PlanEntry, Subject, Verdict};
-use keel_engine::{Assignment, NodeName, Slot, Wish};
+use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
@@ -25,6 +25,20 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
         _ => None,
     });
     slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
+}
+
+/// Tasks that are made now, by slot.
+pub(crate) fn brought(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<String, TaskId> {
+    let wishes = entries.iter().flat_map(|entry| match &entry.verdict {
+        Verdict::Act { wishes, .. } => wishes.as_slice(),
+        Verdict::Hold(_) => &[],
+    });
+    let tasks = wishes.filter_map(|wish| match &wish.what {
+        Assignment::Task(task) => Some((short(task.place.slot()?), &task.id)),
+        _ => None,
+    });
+    let new = tasks.filter(|(_, task)| facts.node_of(task).is_none());
+    new.map(|(slot, task)| (slot, task.clone())).collect()
 }
 
 /// Slots with a task that is told something.

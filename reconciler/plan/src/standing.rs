@@ -45,6 +45,9 @@ pub struct Standing {
     pub pins: BTreeMap<String, Digest>,
     /// Since when the present stack hash is being rolled out; `None` once it has settled.
     pub rollout: Option<u64>,
+    /// The newest task that it brought, by slot. Clocks of nodes differ, and do not tell this.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub brought: BTreeMap<String, TaskId>,
     /// The stack hash that `rollout` and `pins` are about: the last that a pass has seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tried: Option<Digest>,

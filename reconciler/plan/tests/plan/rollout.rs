@@ -502,3 +502,23 @@ fn the_labels_of_a_network_change_under_its_tasks() {
     assert_eq!(world.node.seen.networks[0].spec.labels["team"], "blue");
     assert_eq!(world.node.seen.tasks[0].id, before);
 }
+
+#[test]
+fn a_node_whose_clock_is_behind_is_judged_like_any_other() {
+    let mut world = stack().wants("web", "nginx:1").converge();
+    world.tick(7_200_000);
+    world = world.push("web", "crash:2", "r2");
+    let noon = world.node.seen.at;
+    for _ in 0..60 {
+        world.step();
+        for task in &mut world.node.seen.tasks {
+            let task = std::sync::Arc::make_mut(task);
+            // An hour behind the controller's.
+            if task.created >= noon {
+                task.created -= 3_600_000;
+            }
+        }
+    }
+    assert_eq!(world.running(), "shop-web-1=nginx:1", "{}", world.shown());
+    assert!(world.standing.bad.contains_key(&world.desired.hash));
+}
