@@ -320,7 +320,8 @@ impl<'a> Check<'a> {
         };
         let latched =
             |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot)) || !wanted(slot);
-        for (slot, _) in self.observed().filter(|(slot, _)| !latched(slot)) {
+        let counted = self.observed().filter(|(slot, task)| !self.was_replaced(slot, task));
+        for (slot, _) in counted.filter(|(slot, _)| !latched(slot)) {
             *living.entry(slot).or_default() += 1;
         }
         for (slot, count) in living {
@@ -439,6 +440,15 @@ impl<'a> Check<'a> {
             }
             _ => None,
         })
+    }
+
+    /// Whether it was replaced while its node was down, and goes or will: that takes nothing from its slot.
+    fn was_replaced(&self, slot: &Slot, task: &ObservedTask) -> bool {
+        let nodes = self.inputs.standing.replaced.get(&short(slot));
+        let node = self.tasks.get(&task.id).map(|(node, _)| *node);
+        let replaced = nodes.zip(node).and_then(|(nodes, node)| nodes.get(node));
+        let goes = |generation| task.goal == Goal::Removed || task.generation <= generation;
+        replaced.is_some_and(|one| goes(one.generation))
     }
 
     /// Slots that are taken away altogether.

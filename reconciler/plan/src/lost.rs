@@ -159,5 +159,7 @@ fn may_come_back(inputs: &Inputs<'_>, slot: &str, node: &NodeName, generation: u
         return true;
     }
     let there = inputs.nodes.known(node).into_iter().flat_map(|seen| seen.tasks_of(inputs.stack));
-    there.into_iter().any(|(own, task)| short(own) == slot && task.generation <= generation)
+    there.into_iter().any(|(own, task)| {
+        short(own) == slot && (task.generation <= generation || task.goal == Goal::Removed)
+    })
 }
