@@ -294,8 +294,11 @@ impl<'a> Check<'a> {
             })
     }
 
-    /// At most one slot of a service is replaced at a time.
+    /// No slot of a service begins to be replaced while another one is. Several may be under way: nodes that come back
+    /// bring theirs along.
     fn motion(&self) -> Vec<String> {
+        let living = self.living();
+        let is_double = |slot: &Slot| living.get(slot).is_some_and(|count| *count > 1);
         let mut moving: BTreeMap<&str, BTreeSet<&Slot>> = BTreeMap::new();
         for entry in &self.plan.entries {
             let (Subject::Slot(slot), Verdict::Act { action: Action::Replace, .. }) =
@@ -304,30 +307,13 @@ impl<'a> Check<'a> {
                 continue;
             };
             // Jobs begin all at once.
-            if self.service(slot).is_some_and(|service| service.placement.mode.is_job()) {
-                continue;
+            let job = self.service(slot).is_some_and(|service| service.placement.mode.is_job());
+            if !job && self.in_slot(slot).count() < 2 {
+                moving.entry(&slot.service).or_default().insert(slot);
             }
-            moving.entry(&slot.service).or_default().insert(slot);
         }
-        let mut living: BTreeMap<&Slot, usize> = BTreeMap::new();
-        // What was stopped moves nowhere, nor does what goes altogether.
-        let going = self.going();
-        let wanted = |slot: &Slot| {
-            self.service(slot).is_some_and(|service| match service.placement.mode.is_global() {
-                true => self.inputs.nodes.reports.contains_key(&slot.slot.as_str().into()),
-                false => !going.contains(slot),
-            })
-        };
-        let latched =
-            |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot)) || !wanted(slot);
-        let counted = self.observed().filter(|(slot, task)| !self.was_replaced(slot, task));
-        for (slot, _) in counted.filter(|(slot, _)| !latched(slot)) {
-            *living.entry(slot).or_default() += 1;
-        }
-        for (slot, count) in living {
-            if count > 1
-                && let Some(slots) = moving.get_mut(slot.service.as_str())
-            {
+        for slot in living.keys().filter(|slot| is_double(slot)) {
+            if let Some(slots) = moving.get_mut(slot.service.as_str()) {
                 slots.insert(slot);
             }
         }
@@ -440,6 +426,25 @@ impl<'a> Check<'a> {
             }
             _ => None,
         })
+    }
+
+    /// How many tasks each slot has. What was stopped moves nowhere, nor does what goes altogether.
+    fn living(&self) -> BTreeMap<&'a Slot, usize> {
+        let going = self.going();
+        let wanted = |slot: &Slot| {
+            self.service(slot).is_some_and(|service| match service.placement.mode.is_global() {
+                true => self.inputs.nodes.reports.contains_key(&slot.slot.as_str().into()),
+                false => !going.contains(slot),
+            })
+        };
+        let latched =
+            |slot: &Slot| self.inputs.standing.stopped.contains(&short(slot)) || !wanted(slot);
+        let counted = self.observed().filter(|(slot, task)| !self.was_replaced(slot, task));
+        let mut living = BTreeMap::new();
+        for (slot, _) in counted.filter(|(slot, _)| !latched(slot)) {
+            *living.entry(slot).or_default() += 1;
+        }
+        living
     }
 
     /// Whether it was replaced while its node was down, and goes or will: that takes nothing from its slot.
