@@ -218,6 +218,9 @@ fn every_printed_command_and_address_works() {
     paste("--plug node3");
     machine.until_ready("node3", true);
     machine.until_get(urls[2]);
+    // It answers a little before it is asked again what runs on it.
+    let seen = || (!machine.pid("demo-front-node3").is_null()).then_some(());
+    until("what runs on node3 is known again", seen, || paste("status"));
     let after: Vec<_> =
         ["demo-front-node3", "demo-front-node1"].map(|name| machine.pid(name)).into();
     assert_eq!(before, after, "a cable restarts nothing");
