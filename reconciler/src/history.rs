@@ -129,7 +129,10 @@ impl History {
     pub fn begins(&self, note: &Note) -> bool {
         match self.0.last() {
             Some(last) if last.state == OperationState::Running => {
-                last.revision != note.entry.revision
+                // The end of a person's number is no part of what setting it does.
+                let is_end = matches!(note.entry.trigger, Trigger::ScaleEnded { .. });
+                let is_over = is_end && matches!(last.trigger, Trigger::Scaled { .. });
+                last.revision != note.entry.revision || is_over
             }
             Some(last) if last.comes_back_by(note) => false,
             last => is_news(last, &note.entry),
@@ -324,6 +327,24 @@ mod tests {
             note("r1", Succeeded, &[], 10),
         ]);
         assert_eq!(text, "1 r1 succeeded ×1 1-9 [\"start web.1\", \"start web.2\"]\n");
+    }
+
+    #[test]
+    fn the_end_of_a_persons_number_is_an_operation_of_its_own() {
+        let scale = keel_plan::standing::ScaleOverride {
+            replicas: 3,
+            by: "ann".into(),
+            since: 1,
+            until: Some(5),
+            reason: None,
+        };
+        let service = "web".to_owned();
+        let mut set = note("r1", Running, &["start web.3"], 1);
+        set.entry.trigger = Trigger::Scaled { service: service.clone(), scale: scale.clone() };
+        let mut end = note("r1", Running, &["remove web.3"], 5);
+        end.entry.trigger = Trigger::ScaleEnded { service, scale };
+        let text = told(&[set, end, note("r1", Succeeded, &[], 6)]);
+        assert!(text.contains("\n2 r1 succeeded ×1 5-6 [\"remove web.3\"]"), "{text}");
     }
 
     #[test]
