@@ -140,6 +140,8 @@ fn a_pool_goes_on_with_the_restored_controller_and_its_nodes_refuse_the_old_one_
 
     let agent = Agent::start(&node, &["--join", "10.77.1.1:7443"]);
     until_state(&new, "ready");
+    // The controller asks a node that is back what runs on it before it changes anything there.
+    until_running(&new);
     new.keel(&["down", "-v", "hello"]).ok();
     drop((agent, serving, restored));
     for (number, host) in [old, new].into_iter().enumerate() {
