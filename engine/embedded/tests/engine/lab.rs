@@ -67,9 +67,13 @@ impl Lab {
 
     /// A shim's last act drives the root where nobody else does, and may be at it still.
     pub async fn locked(&self) -> RootLock {
-        let take = || async {
-            RootLock::acquire(&self.layout, "engine tests", false).map_err(|e| e.to_string())
-        };
+        self.locked_by("engine tests").await
+    }
+
+    /// The same for somebody else. What releases a lease waits for nothing, so the lock is free a little later.
+    pub async fn locked_by(&self, who: &str) -> RootLock {
+        let take =
+            || async { RootLock::acquire(&self.layout, who, false).map_err(|e| e.to_string()) };
         until_ok("the root's lock is free", take).await
     }
 

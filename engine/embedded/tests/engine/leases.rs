@@ -52,14 +52,14 @@ async fn a_lease_that_another_had_since_is_over() {
     lab.reopen_in_turns().await;
     let before = lab.engine().lease().await.unwrap();
     lab.engine().release(&before);
-    let other = RootLock::acquire(&lab.layout, "keel stop", false).unwrap();
+    let other = lab.locked_by("keel stop").await;
     is_refused(&lab, &before, "keel stop").await;
     drop(other);
     let now = lab.engine().lease().await.unwrap();
     assert!(now.epoch > before.epoch, "{before:?} {now:?}");
     is_refused(&lab, &before, "engine tests").await;
     lab.engine().release(&now);
-    let serve = RootLock::acquire(&lab.layout, "keel serve", false).unwrap();
+    let serve = lab.locked_by("keel serve").await;
     let refused = lab.engine().lease().await.map(drop);
     assert!(matches!(refused, Err(EngineError::Driven { .. })), "it stays: {refused:?}");
     drop(serve);
