@@ -55,6 +55,12 @@ impl<'a> Site<'_, 'a> {
         placed.map_while(move |(slot, _)| slot.strip_prefix(&first))
     }
 
+    /// A service's slot of this name.
+    pub fn slot(&self, service: &str, name: &str) -> Slot {
+        let (stack, service) = (self.inputs.stack.clone(), service.to_owned());
+        Slot { stack, service, slot: name.to_owned() }
+    }
+
     /// The node that was chosen before, of several.
     pub fn chosen(&self, slot: &Slot) -> Option<&'a NodeName> {
         self.there_is(self.standing.chosen.get(&short(slot))?)

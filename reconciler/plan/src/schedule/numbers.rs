@@ -6,7 +6,6 @@
 //!   specification, then those on the nodes that have most of the service, then the highest numbers.
 
 use super::needs::Needs;
-use super::slots::slot;
 use crate::condition::available_since;
 use crate::occupants::{Occupants, in_reach, slotted};
 use crate::placing::Site;
@@ -42,7 +41,7 @@ fn is_counted(site: &Site<'_, '_>, needs: &Needs<'_>) -> bool {
 
 /// The numbers of slots that have a task, or had one sent.
 fn there(site: &Site<'_, '_>, needs: &Needs<'_>) -> BTreeSet<u32> {
-    let first = slot(site, needs.name, "");
+    let first = site.slot(needs.name, "");
     let of_service = site.slots.range(first..).map(|(slot, _)| slot);
     let of_service = of_service.take_while(|slot| slot.service == needs.name);
     let present = of_service.filter(|slot| site.task(slot).is_some());
@@ -62,7 +61,7 @@ fn number(text: &str) -> Option<u32> {
 fn best(site: &Site<'_, '_>, needs: &Needs<'_>, numbers: BTreeSet<u32>) -> Vec<u32> {
     let mut on: BTreeMap<_, u32> = BTreeMap::new();
     let judged = numbers.into_iter().map(|number| {
-        let slot = slot(site, needs.name, &number.to_string());
+        let slot = site.slot(needs.name, &number.to_string());
         let (ill, other) = judge(site, needs, &slot);
         (ill, other, number, slot)
     });

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, Reserved, salt};
 use super::needs::Needs;
-use super::slots::{Present, leaves, names, no_longer, present, slot};
+use super::slots::{Present, leaves, names, no_longer, present};
 use super::spot::{Fit, Spot};
 use super::{crowded, filters, ranking};
 use crate::condition::{exits, is_still};
@@ -94,7 +94,7 @@ impl<'a> Board<'_, 'a> {
     /// Slots that stay where they are take their room there; the others are open.
     fn stay(&mut self, index: usize, needs: &mut Needs<'a>, open: &mut Vec<Open>) {
         for name in names(&self.cluster, self.site, needs) {
-            let slot = slot(self.site, needs.name, &name);
+            let slot = self.site.slot(needs.name, &name);
             self.count_failures(needs, &slot);
             let present = present(&self.cluster, self.site, &slot);
             if self.site.standing.is_done(&short(&slot), needs.service) {
@@ -367,9 +367,9 @@ impl<'a> Board<'_, 'a> {
         let NetworkMode::Service(host) = mode else { return };
         let home = &self.site.inputs.nodes.home;
         let at_home = self.cluster.at(home).map_or(home, |at| self.cluster.hosts[at].name);
-        let of = self.spots.get(&slot(self.site, host, "1")).map(|spot| spot.node);
+        let of = self.spots.get(&self.site.slot(host, "1")).map(|spot| spot.node);
         for number in 1..=replicas {
-            let slot = slot(self.site, name, &number.to_string());
+            let slot = self.site.slot(name, &number.to_string());
             let present = present(&self.cluster, self.site, &slot);
             let present = present.map(|present| self.cluster.hosts[present.at].name);
             self.spots.insert(slot, Spot::new(of.or(present).unwrap_or(at_home), Fit::Well));

@@ -36,18 +36,13 @@ pub(crate) fn names(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_
     // Those of nodes that are given up are not counted.
     let there = hosts.filter(|(_, host)| !is_given_up(site.inputs, host.name));
     let wanted = there.filter(|(at, host)| {
-        let slot = self::slot(site, needs.name, host.name.as_str());
+        let slot = site.slot(needs.name, host.name.as_str());
         let present = present(cluster, site, &slot).is_some();
         needs.never[*at].is_empty()
             || (present && leaves(host, needs.service).is_none())
             || (host.known.is_none() && site.standing.is_done(&short(&slot), needs.service))
     });
     wanted.map(|(_, host)| host.name.to_string()).collect()
-}
-
-pub(crate) fn slot(site: &Site<'_, '_>, service: &str, name: &str) -> Slot {
-    let (stack, service) = (site.inputs.stack.clone(), service.to_owned());
-    Slot { stack, service, slot: name.to_owned() }
 }
 
 /// Why a task of the service has to leave a node, whatever else is there. Nothing is concluded from silence,
@@ -73,7 +68,7 @@ pub(crate) fn no_longer(
         return Vec::new();
     }
     let left = cluster.hosts.iter().filter_map(|host| {
-        let slot = slot(site, needs.name, host.name.as_str());
+        let slot = site.slot(needs.name, host.name.as_str());
         present(cluster, site, &slot)?;
         let because = (!host.is_member).then_some(Refusal::NotMember);
         Some((slot, because.or_else(|| leaves(host, needs.service))?))
