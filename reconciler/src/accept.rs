@@ -10,7 +10,7 @@ use crate::record::RecordError;
 use crate::refresh_error::RefreshError;
 use crate::source::Source;
 use crate::store::Keep;
-use keel_engine::{Assignment, EngineError, MountSource, StackName};
+use keel_engine::{Assignment, Content, EngineError, MountSource, StackName};
 use keel_plan::desired::Desired;
 use keel_plan::standing::{Removal, Standing};
 use std::collections::BTreeSet;
@@ -104,9 +104,7 @@ async fn store(
     };
     let back = records.change_standing(&desired.stack, Keep::OnDisk, welcome).await?;
     let standing = before.as_ref().map_or(Match::Different, |before| compared(before, desired));
-    hand_over_files(stack, coming, desk).await?;
-    let contents: Vec<_> = contents.iter().cloned().map(Assignment::Content).collect();
-    desk.fleet().keep(&contents).await.map_err(RefreshError::Contents)?;
+    hand_over(contents, stack, coming, desk).await?;
     if standing != Match::Identical {
         if standing == Match::Different {
             let (revision, load) = (desired.revision.clone(), Some(milliseconds(stack.took)));
@@ -121,10 +119,11 @@ async fn store(
     Ok(kept)
 }
 
-/// The controller's own node has the files of the revision before any task that mounts them. Those that are there
-/// already cost nothing; those that were lost there come again, since each start does this once for each stack. So it
-/// is with contents: a controller that takes over from another has none of them.
-async fn hand_over_files(
+/// The controller's own node has contents and files of the revision before any task that names them. Those that are
+/// there already cost nothing; those that were lost there, or that a controller which takes over from another never
+/// had, come again, since each start does this once for each stack.
+async fn hand_over(
+    contents: &[Content],
     stack: &LoadedStack,
     coming: &IncomingSource<'_>,
     desk: &Desk,
@@ -133,7 +132,8 @@ async fn hand_over_files(
     let trees = keel_blocking::run(move || files.trees(&paths)).await;
     let failed = |error| EngineError::failed("cannot read files of the revision", error);
     let wishes = trees.map_err(failed).map_err(RefreshError::Contents)?.into_iter();
-    let wishes: Vec<_> = wishes.map(Assignment::Tree).collect();
+    let contents = contents.iter().cloned().map(Assignment::Content);
+    let wishes: Vec<_> = wishes.map(Assignment::Tree).chain(contents).collect();
     desk.fleet().keep(&wishes).await.map_err(RefreshError::Contents)
 }
 

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
-use touched::Touched;
+use touched::{STACKS, Touched};
 
 /// Revisions of a stack that were good, and can be come back to: the present one and three more.
 const GOOD: usize = 4;
@@ -284,7 +284,7 @@ impl Records {
 
     /// Every stack that anything is recorded of.
     pub async fn stacks(&self) -> Result<Vec<StackName>> {
-        let keys = self.store.keys("stacks/").await?;
+        let keys = self.store.keys(STACKS).await?;
         let name = |key: &String| StackName::new(key.split('/').nth(1)?).ok();
         let mut names: Vec<_> = keys.iter().filter_map(name).collect();
         names.dedup();
@@ -531,7 +531,7 @@ impl Records {
 }
 
 fn key(stack: &StackName, what: &str) -> String {
-    format!("stacks/{stack}/{what}")
+    format!("{STACKS}{stack}/{what}")
 }
 
 fn encoded<T: Serialize>(value: &T) -> Vec<u8> {

@@ -132,17 +132,7 @@ pub(super) async fn serve(
 ) -> ServingError {
     let (line, last) = Heard::new(line);
     let limits = served.limits.clone();
-    let mut builder = Builder::new();
-    builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_concurrent_streams(STREAMS)
-        // Calls that are given up as soon as they are made are no attack of our own controller's.
-        .max_pending_accept_reset_streams(STREAMS as usize)
-        .max_header_list_size(HEADERS)
-        .data_frame_budget(SMALL_FRAMES);
-    let begun = timeout(limits.hello, builder.handshake(line)).await;
+    let begun = timeout(limits.hello, builder().handshake(line)).await;
     let mut connection = match begun {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return ServingError::Ended(Some(error)),
@@ -186,6 +176,21 @@ pub(super) async fn serve(
     // Also what waits for the engine: nobody would hear of it.
     work.shutdown().await;
     ended
+}
+
+/// What a peer may ask of us at once.
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_streams(STREAMS)
+        // Calls that are given up as soon as they are made are no attack of our own controller's.
+        .max_pending_accept_reset_streams(STREAMS as usize)
+        .max_header_list_size(HEADERS)
+        .data_frame_budget(SMALL_FRAMES);
+    builder
 }
 
 /// One request. Before the versions agree, only they are spoken of.

@@ -10,16 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<String, NodeName> {
     let sent = |entry: &&PlanEntry| matches!(entry.verdict, Verdict::Act { .. });
     let there = |slot: &Slot| facts.slots.get(slot).is_some_and(|all| all.all().next().is_some());
-    let stays = |slot: &Slot| {
-        let node = facts.standing.placed.get(&short(slot));
-        node.is_some_and(|node| facts.inputs.nodes.silent(node).is_some())
-    };
     let slots = entries.iter().filter_map(|entry| match &entry.subject {
         Subject::Slot(slot) if sent(&entry) || there(slot) => {
             Some((short(slot), entry.node.clone()?))
         }
         // Also while what replaces it is not sent yet.
-        Subject::Slot(slot) if stays(slot) => {
+        Subject::Slot(slot) if facts.may_be_away(slot) => {
             Some((short(slot), facts.standing.placed.get(&short(slot))?.clone()))
         }
         _ => None,

@@ -19,19 +19,20 @@ pub struct Needs {
     awaited: BTreeSet<Digest>,
 }
 
-/// What the tasks of a stack name on each node: those that are there, and those that are on their way.
+/// What the tasks of a stack name on each node but the controller's own, which has everything: those that are there,
+/// and those that are on their way.
 pub fn needs(stack: &StackName, nodes: &Nodes, wishes: &[Wish]) -> BTreeMap<NodeName, Needs> {
     let mut needs: BTreeMap<NodeName, Needs> = BTreeMap::new();
     let runs = |goal: Goal| matches!(goal, Goal::Ready | Goal::Running);
     for (name, report) in &nodes.reports {
-        let Some(observation) = report.known() else { continue };
+        let Some(observation) = report.known().filter(|_| *name != nodes.home) else { continue };
         for (_, task) in observation.tasks_of(stack).filter(|(_, task)| runs(task.goal)) {
             let of = needs.entry(name.clone()).or_default();
             of.named.extend(task.spec.contents());
             of.awaited.extend(task.spec.contents().filter(|_| awaits(task)));
         }
     }
-    for wish in wishes {
+    for wish in wishes.iter().filter(|wish| wish.node != nodes.home) {
         if let Assignment::Task(task) = &wish.what
             && runs(task.goal)
         {
@@ -58,11 +59,10 @@ impl Fleet {
         }
     }
 
-    /// Hands the other nodes what they need and have not been handed yet, as far as there is a turn at them.
+    /// Hands nodes what they need and have not been handed yet, as far as there is a turn at them.
     pub async fn provide(&self, turns: &Turns, needs: &BTreeMap<NodeName, Needs>) -> Result<()> {
         let members = self.members();
-        let far = needs.iter().filter(|(name, _)| **name != self.home);
-        let to = far.filter_map(|(name, needs)| {
+        let to = needs.iter().filter_map(|(name, needs)| {
             Some(self.provide_to(members.get(name)?, turns.0.get(name)?, needs))
         });
         join_all(to).await.into_iter().collect()

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct Touched(Arc<Mutex<State>>);
 
 /// What the keys of stacks' records begin with.
-const STACKS: &str = "stacks/";
+pub(super) const STACKS: &str = "stacks/";
 
 #[derive(Default)]
 struct State {

@@ -10,6 +10,7 @@ use keel_api::pool::{
 };
 use keel_engine::{Availability, NodeName};
 use keel_plan::pool::NodeFacts;
+use keel_plan::pool::Role::{Manager, Worker};
 use keel_pool::Visit;
 use keel_pool::identity::{
     KeelVersion, NodeRecord, NodeTerms, RegistrarError, RegistryError, Role, Roster, TokenId,
@@ -114,9 +115,7 @@ fn moment() -> Moment {
 async fn keep_placing(roster: Roster, fleet: Fleet, is_shared: bool) {
     let mut changes = roster.changes();
     loop {
-        let mut pool = members(&changes.borrow_and_update());
-        let home = home_facts(changes.borrow().home(), is_shared);
-        pool.members.insert(fleet.home().clone(), home);
+        let pool = members(&changes.borrow_and_update(), fleet.home(), is_shared);
         fleet.set_pool(pool);
         if changes.changed().await.is_err() {
             return;
@@ -124,32 +123,30 @@ async fn keep_placing(roster: Roster, fleet: Fleet, is_shared: bool) {
     }
 }
 
-/// The controller's own node. Of a controller that others may follow it is drained: what ran there would be out of
-/// their reach.
-fn home_facts(terms: &NodeTerms, is_shared: bool) -> NodeFacts {
-    NodeFacts {
-        id: "controller".to_owned(),
-        role: keel_plan::pool::Role::Manager,
+/// The nodes on record, and the controller's own. Of a controller that others may follow that is drained: what ran
+/// there would be out of their reach.
+fn members(
+    registry: &keel_pool::identity::Registry,
+    home: &NodeName,
+    is_shared: bool,
+) -> keel_plan::pool::Pool {
+    let facts = |id: String, role, terms: &NodeTerms, dead| NodeFacts {
+        id,
+        role,
         labels: terms.labels.clone(),
-        availability: if is_shared { Availability::Drain } else { terms.availability },
+        availability: terms.availability,
         is_emptied: terms.is_emptied,
         reserve: None,
-        dead: None,
-    }
-}
-
-fn members(registry: &keel_pool::identity::Registry) -> keel_plan::pool::Pool {
-    let facts = |node: &NodeRecord| NodeFacts {
-        id: node.id.to_string(),
-        role: keel_plan::pool::Role::Worker,
-        labels: node.terms.labels.clone(),
-        availability: node.terms.availability,
-        is_emptied: node.terms.is_emptied,
-        reserve: None,
-        dead: node.dead,
+        dead,
     };
-    let members = registry.nodes().map(|node| (node.name.clone(), facts(node))).collect();
-    keel_plan::pool::Pool { members }
+    let mut own = facts("controller".into(), Manager, registry.home(), None);
+    if is_shared {
+        own.availability = Availability::Drain;
+    }
+    let others = registry.nodes().map(|node| {
+        (node.name.clone(), facts(node.id.to_string(), Worker, &node.terms, node.dead))
+    });
+    keel_plan::pool::Pool { members: others.chain([(home.clone(), own)]).collect() }
 }
 
 /// What is said of the door. A stranger's try is no news: there are many on an open port.

@@ -55,19 +55,12 @@ pub fn of_note(note: &Note) -> String {
         Note::TakenOver { from } => format!("taken over from {from}"),
         Note::SourceGone { owner } => format!("{owner} is no longer configured"),
         Note::NamesApart { network, services } => {
-            let place = |(service, on): (&String, &BTreeSet<NodeName>)| match on.len() {
-                1 => format!("{service} (node {})", listed(on)),
-                _ => format!("{service} (nodes {})", listed(on)),
-            };
-            let places: Vec<_> = services.iter().map(place).collect();
-            format!(
-                "names on network {network} resolve to tasks on the same node only: {}",
-                places.join(", ")
-            )
+            let place = |(service, on)| format!("{service} ({})", listed(on));
+            let places = services.iter().map(place).collect::<Vec<_>>().join(", ");
+            format!("names on network {network} resolve to tasks on the same node only: {places}")
         }
         Note::PortsApart { service, nodes } => {
-            let node = if nodes.len() == 1 { "node" } else { "nodes" };
-            format!("ports of {service} are published on {node} {} only", listed(nodes))
+            format!("ports of {service} are published on {} only", listed(nodes))
         }
         Note::Unrecorded => "the disk takes no records: what was decided since then is kept in \
                              memory, and is forgotten if the machine restarts before the disk \
@@ -76,8 +69,10 @@ pub fn of_note(note: &Note) -> String {
     }
 }
 
+/// `node a`, `nodes a, b`.
 fn listed(nodes: &BTreeSet<NodeName>) -> String {
-    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
+    let word = if nodes.len() == 1 { "node" } else { "nodes" };
+    format!("{word} {}", nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// Who set the number of a service's tasks, for how long and why.
