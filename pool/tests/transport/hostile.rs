@@ -7,9 +7,9 @@ use keel_engine::{
 };
 use keel_pool::transport::{Away, Limits, Turned};
 use keel_testing::fake::Fake;
-use keel_testing::waiting::{in_time, patience, until_holds};
+use keel_testing::waiting::{in_time, until_holds};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -42,13 +42,11 @@ async fn whoever_says_too_little_is_turned_away_and_keeps_nobody_out() {
     let limits = Limits { handshake: Duration::from_secs(1), ..Limits::default() };
     let lab = Lab::start(limits).await;
     let mut turned = lab.turned_away();
-    let begun = Instant::now();
     let mut slow = TcpStream::connect(lab.address).await.unwrap();
     slow.write_all(&[0x16]).await.unwrap();
     lab.connect("n1", Arc::new(Fake::new("n1"))).await;
     let why = in_time("it is turned away", turned.recv()).await.unwrap();
     assert!(matches!(why, Turned::Late(_)), "{why:?}");
-    assert!(begun.elapsed() < Duration::from_secs(3) * patience(), "{:?}", begun.elapsed());
     closed(&mut slow).await;
 }
 

@@ -6,18 +6,16 @@ use keel_engine::{Depth, Engine, EngineError, Event, NodeName, NodeReport, Troub
 use keel_pool::transport::{AgentState, Away, Far, Limits};
 use keel_reconciler::Fleet;
 use keel_testing::fake::Fake;
-use keel_testing::waiting::{in_time, patience, until_holds};
+use keel_testing::waiting::{in_time, until_holds};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
 async fn refused(far: &Far) -> EngineError {
-    let asked = Instant::now();
     let error = in_time("it fails", far.observe(Depth::State)).await.unwrap_err();
-    assert!(asked.elapsed() < Duration::from_secs(1) * patience(), "it fails at once");
     assert_eq!(error.trouble(), Some(Trouble::Network), "{error:?}");
     error
 }
@@ -27,21 +25,20 @@ async fn absent(far: &Far) {
 }
 
 #[tokio::test]
-async fn both_sides_know_of_a_dead_connection_within_six_seconds() {
+async fn both_sides_know_of_a_dead_connection() {
     let lab = Lab::start(Limits::default()).await;
     let wire = Wire::to(lab.address).await;
     let mut agent = lab.agent("n1", Arc::new(Fake::new("n1")), wire.address);
     let far = lab.far("n1");
     connected(&far).await;
     wire.set(Mode::Hush);
-    let (hushed, since) = (Instant::now(), now());
+    let since = now();
     let waits = tokio::spawn({
         let far = far.clone();
         async move { far.observe(Depth::State).await.unwrap_err() }
     });
     absent(&far).await;
     let agents_word = agent.waits().await;
-    assert!(hushed.elapsed() < Duration::from_secs(8) * patience(), "{:?}", hushed.elapsed());
     let silence = "no data received from the other side for 6 seconds";
     assert_eq!(agents_word, silence);
     let (told, why) = far.away().unwrap();
