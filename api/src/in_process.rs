@@ -1,21 +1,22 @@
-//! Connections between a command and the server in its own process.
+//! Connections that come from within the process: of a command with a server of its own, and those that another
+//! listener has let in.
 
 use axum::serve::Listener;
 use std::io;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::mpsc;
 
 /// Bytes between a command and the server in its own process.
 const IN_PROCESS: usize = 64 << 10;
 
-/// Connections that are made within the process.
-pub(crate) struct InProcess(pub(crate) mpsc::Receiver<DuplexStream>);
+/// What comes in.
+pub(crate) struct InProcess<S>(pub(crate) mpsc::Receiver<S>);
 
-impl Listener for InProcess {
-    type Io = DuplexStream;
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Listener for InProcess<S> {
+    type Io = S;
     type Addr = ();
 
-    async fn accept(&mut self) -> (DuplexStream, ()) {
+    async fn accept(&mut self) -> (S, ()) {
         match self.0.recv().await {
             Some(stream) => (stream, ()),
             // The last client is gone; the server ends by being dropped.

@@ -11,6 +11,7 @@
 //!   leaves HTTP by `Upgrade` and speaks [`keel_engine::frames`].
 //! - Nothing here decides: a route calls one method of the controller.
 
+mod answering;
 pub mod client;
 mod conversation;
 mod gate;
@@ -21,11 +22,12 @@ mod pages;
 mod paths;
 pub mod pool;
 mod refusal;
+mod relay;
 mod routes;
 pub mod schemas;
 mod serve;
 pub mod shapes;
 
 pub use client::{Client, ClientError};
-pub use routes::{Api, router, standby};
+pub use routes::{Api, router};
 pub use serve::{ServeError, Served};

@@ -48,9 +48,9 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Refuses whatever is asked: another controller answers.
-pub fn standby(refusal: impl Fn() -> Refusal + Clone + Send + Sync + 'static) -> Router {
-    let refused = move || std::future::ready(Refused(refusal()));
+/// Refuses whatever is asked.
+pub(crate) fn refusing(refusal: Refusal) -> Router {
+    let refused = move || std::future::ready(Refused(refusal.clone()));
     Router::new().fallback(refused).layer(axum::middleware::from_fn(pages::refuse))
 }
 

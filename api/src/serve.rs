@@ -5,19 +5,14 @@
 //! - A socket that somebody answers on is never taken away from them.
 
 use crate::Client;
-use crate::gate::{Gate, Patient, Place, Progress, Waiting, keeping};
+use crate::answering::connection;
+use crate::gate::{Gate, Progress, Waiting};
 use crate::in_process::InProcess;
 use crate::limits;
+use crate::relay;
 use axum::Router;
-use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use std::convert::Infallible;
+use keel_reconciler::ask::Refusal;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -59,11 +54,7 @@ impl Served {
         path: &Path,
         group: Option<u32>,
     ) -> Result<Self, ServeError> {
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(ServeError::Taken(path.to_owned()));
-        }
-        let listen = |source| ServeError::Listen { path: path.to_owned(), source };
-        let listener = bind(path, group).map_err(listen)?;
+        let listener = listen(path, group).await?;
         Ok(Self::start(listener, router, Some(path.to_owned())))
     }
 
@@ -71,7 +62,33 @@ impl Served {
     #[must_use]
     pub fn in_process(router: Router) -> (Self, Client) {
         let (dial, accept) = mpsc::channel(1);
-        (Self::start(InProcess(accept), router, None), Client::in_process(dial))
+        (Self::on_lines(router, accept), Client::in_process(dial))
+    }
+
+    /// On lines that somebody else has let in.
+    #[must_use]
+    pub fn on_lines<S>(router: Router, lines: mpsc::Receiver<S>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::start(InProcess(lines), router, None)
+    }
+
+    /// On a Unix socket, as [`on_socket`](Self::on_socket), for somebody else: each connection goes on over the line
+    /// that `dial` makes for it. Where it makes none, the answer to everything is why.
+    pub async fn relaying<S, F>(
+        dial: impl Fn() -> F + Send + Sync + 'static,
+        path: &Path,
+        group: Option<u32>,
+    ) -> Result<Self, ServeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: Future<Output = Result<S, Refusal>> + Send + 'static,
+    {
+        let listener = listen(path, group).await?;
+        let (stop, stopped) = watch::channel(());
+        let task = tokio::spawn(relay::run(listener, dial, stopped));
+        Ok(Self { stop: Some(stop), task, socket: Some(path.to_owned()) })
     }
 
     fn start<L: Listener>(listener: L, router: Router, socket: Option<PathBuf>) -> Self {
@@ -119,50 +136,11 @@ async fn serve<L: Listener>(mut listener: L, router: Router, mut stopped: watch:
     while open.join_next().await.is_some() {}
 }
 
-async fn connection<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
-    stream: S,
-    router: Router,
-    gate: Arc<Gate>,
-    progress: Arc<Progress>,
-    mut stopped: watch::Receiver<()>,
-) {
-    let (router, shared) = (TowerToHyperService::new(router), progress.clone());
-    let answer = service_fn(move |request| {
-        let (router, gate, progress) = (router.clone(), gate.clone(), shared.clone());
-        async move { Ok::<_, Infallible>(answer(request, &router, &gate, &progress).await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADERS)
-        .max_buf_size(limits::HEADERS_SIZE)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(Patient::new(stream, progress)), answer)
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
-    // One that breaks off or takes too long is the other side's loss.
-    tokio::select! {
-        _ = &mut serving => {}
-        _ = stopped.changed() => {
-            serving.as_mut().graceful_shutdown();
-            let _ = serving.await;
-        }
+async fn listen(path: &Path, group: Option<u32>) -> Result<UnixListener, ServeError> {
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(ServeError::Taken(path.to_owned()));
     }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    router: &TowerToHyperService<Router>,
-    gate: &Gate,
-    progress: &Progress,
-) -> Response {
-    match gate.admit(request, progress).await {
-        Err(refused) => refused.into_response(),
-        Ok(request) => {
-            let place = request.extensions().get::<Place>().cloned();
-            let Ok(response) = router.call(request).await;
-            keeping(place, response)
-        }
-    }
+    bind(path, group).map_err(|source| ServeError::Listen { path: path.to_owned(), source })
 }
 
 /// Binds beside the path and renames into place, so that nobody can connect before the owner and

@@ -7,13 +7,14 @@ use crate::identity::{
     TokenSpec, open_authority,
 };
 use crate::reception::{Reception, Visit};
-use crate::transport::{Far, Listener, Switchboard};
+use crate::transport::{Far, Listener, Relayed, Switchboard};
 use keel_engine::NodeName;
 use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 /// Why there is no pool.
 #[derive(Debug, thiserror::Error)]
@@ -73,11 +74,15 @@ impl Office {
         Ok(Self { registrar, reception, tls, switchboard, home })
     }
 
-    /// Lets nodes in for as long as this is polled.
-    pub fn listen(&self, tcp: TcpListener) -> impl Future<Output = Infallible> + Send + use<> {
+    /// Lets nodes in for as long as this is polled, and those standbys that hand on what they are asked.
+    pub fn listen(
+        &self,
+        tcp: TcpListener,
+        relayed: Option<mpsc::Sender<Relayed>>,
+    ) -> impl Future<Output = Infallible> + Send + use<> {
         let (gate, switchboard) = (self.reception.clone(), self.switchboard.clone());
         let tls = self.tls.clone();
-        Listener { tcp, tls: Arc::new(move || tls.clone()), gate, switchboard }.run()
+        Listener { tcp, tls: Arc::new(move || tls.clone()), gate, switchboard, relayed }.run()
     }
 
     /// Every node on record.

@@ -95,7 +95,14 @@ impl Gate for Reception {
             PeerIdentity::Stranger => {
                 Err("the client has no certificate: it may only join".to_owned())
             }
+            PeerIdentity::Standby => {
+                Err("the client is a standby: it may only hand on commands".to_owned())
+            }
         }
+    }
+
+    fn is_standby(&self, peer: &Peer<'_>) -> bool {
+        self.identify(peer) == Ok(PeerIdentity::Standby)
     }
 
     async fn answer(&self, peer: &Peer<'_>, question: &[u8]) -> Option<Vec<u8>> {

@@ -2,7 +2,7 @@
 //!
 //! The controller listens ([`Listener`]) and has a [`Far`] for each node: an [`Engine`](keel_engine::Engine) like
 //! any other, whose calls are requests. The agent ([`Agent`]) dials, serves its own engine, and dials again. Who is not
-//! connected yet may ask one question ([`ask`]).
+//! connected yet may ask one question ([`ask`]). A controller that does not lead hands on what it is asked ([`relay`]).
 //!
 //! # Invariants
 //! - Both sides say their versions before anything else, and neither does anything for a peer whose versions it
@@ -29,6 +29,7 @@ mod line;
 mod listener;
 mod parcel;
 mod question;
+mod relay;
 mod route;
 mod serving;
 mod session;
@@ -47,8 +48,9 @@ pub use delay::{beat_delay, retry_delay, tries_after};
 pub use far::Far;
 pub use limits::Limits;
 pub use line::DialError;
-pub use listener::{Admitted, Gate, Listener, Peer, Turned};
+pub use listener::{Admitted, Gate, Listener, Peer, Relayed, Turned};
 pub use question::ask;
+pub use relay::{Relaying, relay};
 pub use serving::ServingError;
 pub use switchboard::Switchboard;
 pub use version::{Hello, VersionMismatch, Versions, agree};

@@ -8,17 +8,20 @@ mod support;
 use keel_engine::{Depth, Engine};
 use keel_pool::identity::{
     ControllerKey, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion, NodeIdentity,
-    NodeVerifier, PrivateKey, Token, TokenSpec, controller_name,
+    NodeVerifier, PoolRecord, PrivateKey, StandbyError, Token, TokenSpec, as_standby,
+    controller_name, to_join,
 };
 use keel_pool::transport::{
-    Agent, AgentState, Allegiance, Away, Far, Limits, Listener, Switchboard,
+    Agent, AgentState, Allegiance, Away, Far, Limits, Listener, Relayed, Switchboard, relay,
 };
 use keel_pool::{Reception, Visit, ask_to_join, identity_failure, renew};
 use keel_testing::fake::Fake;
 use keel_testing::waiting::{in_time, until_holds};
+use rustls::ClientConfig;
 use std::sync::Arc;
-use support::{DAY, HERE, authority, now, registrar};
+use support::{DAY, FileStore, HERE, authority, now, registrar};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -28,6 +31,7 @@ struct Pool {
     switchboard: Arc<Switchboard>,
     address: String,
     visits: mpsc::UnboundedReceiver<Visit>,
+    relayed: mpsc::Receiver<Relayed>,
 }
 
 impl Pool {
@@ -46,9 +50,32 @@ impl Pool {
         let address = tcp.local_addr().unwrap().to_string();
         let switchboard = Arc::new(Switchboard::new(Limits::default()));
         let tls = Arc::new(move || config.clone());
-        let listener = Listener { tcp, tls, gate, switchboard: switchboard.clone() };
+        let (relay, relayed) = mpsc::channel(1);
+        let switchboard_of_it = switchboard.clone();
+        let listener =
+            Listener { tcp, tls, gate, switchboard: switchboard_of_it, relayed: Some(relay) };
         tokio::spawn(listener.run());
-        Self { folder, registrar, switchboard, address, visits }
+        Self { folder, registrar, switchboard, address, visits, relayed }
+    }
+
+    /// What a controller shows that has the authority of this pool on record.
+    async fn standby(&self, at: u64) -> ClientConfig {
+        let record = FileStore::of(self.folder.path(), "record-of-authority");
+        if record.get().await.unwrap().is_none() {
+            assert!(matches!(as_standby(&record, at).await, Err(StandbyError::NoAuthority)));
+            record.put(authority(self.folder.path()).encode(), 0).await.unwrap();
+        }
+        as_standby(&record, at).await.unwrap()
+    }
+
+    /// Somebody who wants to hand on what it was asked is refused.
+    async fn refuses(&mut self, config: &ClientConfig) -> String {
+        // In TLS 1.3, a refusal may come after a handshake that looked well.
+        let _ = relay(&self.address, config, &Limits::default()).await;
+        match self.visit("it is turned away").await {
+            Visit::TurnedAway(_, why) => why.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn token(&self) -> Token {
@@ -184,4 +211,36 @@ async fn a_controller_that_is_away_is_asked_again() {
     let nobody = TcpListener::bind((HERE, 0)).await.unwrap().local_addr().unwrap().to_string();
     let step = ask_to_join(&nobody, attempt, &Limits::default()).await.unwrap();
     assert!(matches!(step, (JoinStep::Retry { .. }, Some(_))), "{step:?}");
+}
+
+#[tokio::test]
+async fn a_standby_hands_on_what_it_is_asked_and_nobody_else_does() {
+    let mut pool = Pool::open().await;
+    let config = pool.standby(now()).await;
+    let mut line = relay(&pool.address, &config, &Limits::default()).await.unwrap();
+    line.write_all(b"what is asked").await.unwrap();
+    line.shutdown().await.unwrap();
+    let mut relayed = in_time("it is let in", pool.relayed.recv()).await.unwrap();
+    let mut heard = String::new();
+    relayed.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "what is asked");
+    // What its own side has ended does not end the other.
+    relayed.write_all(b"an answer").await.unwrap();
+    relayed.shutdown().await.unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "an answer");
+
+    let node = pool.join().await;
+    assert!(matches!(pool.visit("it joins").await, Visit::Joined(..)));
+    let stranger = to_join(authority(pool.folder.path()).pin()).unwrap();
+    for config in [&node.client_config().unwrap(), &stranger] {
+        assert_eq!(pool.refuses(config).await, "the client is no controller of this pool");
+    }
+    let (other, over) = (Pool::open().await, now() - 30 * DAY);
+    let foreign = relay(&pool.address, &other.standby(now()).await, &Limits::default()).await;
+    assert!(foreign.is_err(), "it does not trust this pool, either");
+    pool.visit("it is turned away").await;
+    assert_eq!(pool.refuses(&pool.standby(over).await.clone()).await, "the TLS handshake failed");
+    assert!(pool.relayed.try_recv().is_err());
 }

@@ -102,7 +102,7 @@ fn arguments(at: usize, data: &Path, client: &str, peer: &str, all: &str) -> Vec
 }
 
 fn me(host: &str) -> PoolLeader {
-    PoolLeader { host: host.to_owned(), who: "keel serve".to_owned() }
+    PoolLeader { host: host.to_owned(), who: "keel serve".to_owned(), address: "h:1".to_owned() }
 }
 
 async fn lead(store: &EtcdStore, host: &str) -> Leadership {

@@ -102,13 +102,15 @@ async fn serve(
         settings.store = Arc::new(shared.etcd.clone());
     }
     check_migrated(&*settings.store).await?;
-    let opened = pool::open(config, &settings, shared.as_ref(), context).await?;
+    let mut opened = pool::open(config, &settings, shared.as_ref(), context).await?;
     let controller = Controller::start(settings).await?;
     let hooks = hooks::listen(config, refresh(&controller), context).await?;
     let hinted = shared.as_ref().map(|shared| shared.hints(refresh(&controller)));
     let delivering = notices::deliver(told, &controller, context);
     let pool = opened.as_ref().map(|opened| opened.pool.clone());
     let router = router(Api { pool, ..api(&controller, layout, true) });
+    let relayed = opened.as_mut().and_then(|opened| opened.relayed.take());
+    let relayed = relayed.map(|lines| Served::on_lines(router.clone(), lines));
     let group = root::group();
     root::admit(layout, group)
         .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
@@ -120,7 +122,7 @@ async fn serve(
         never = tell(&controller, context) => never.map(|()| None),
         lost = shared::lost(shared.as_ref()) => Ok(Some(lost)),
     };
-    drop((delivering, hinted, opened));
+    drop((delivering, hinted, opened, relayed));
     if let Some(hooks) = hooks {
         hooks.end().await;
     }

@@ -71,10 +71,11 @@ async fn lead(config: &Config) -> Result<(EtcdStore, Leadership)> {
             .hint("add `store: { etcd: { endpoints: [\"https://…:2379\"] } }`"));
     };
     let etcd = EtcdStore::open(named).map_err(|error| failure(&error))?;
-    let me = PoolLeader { host: root::node().to_string(), who: "keel store migrate".to_owned() };
+    let host = root::node().to_string();
+    let me = PoolLeader { host, who: "keel store migrate".to_owned(), address: String::new() };
     match etcd.try_to_lead(&me).await.map_err(|error| failure(&error))? {
         Ok(led) => Ok((etcd, led)),
-        Err(PoolLeader { host, who }) => Err(Failure::new(format!("`{who}` on {host} uses the records in etcd"))
+        Err(PoolLeader { host, who, .. }) => Err(Failure::new(format!("`{who}` on {host} uses the records in etcd"))
             .hint("stop `keel serve` on all controllers; the lead of one that died ends after five seconds")),
     }
 }

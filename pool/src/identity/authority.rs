@@ -4,7 +4,7 @@
 //! - The key is on record before anything is signed with it.
 //! - A certificate's names are ours: of whoever asks for one, only the public key gets in.
 
-use super::certificate::{CONTROLLER_NAME, Certificate, Role, Subject};
+use super::certificate::{CONTROLLER_NAME, Certificate, Role, STANDBY_NAME, Subject};
 use super::life::{BACKDATED, DAY, Life};
 use super::node_id::NodeId;
 use super::pem_file::{self, Contents, KeyFileError};
@@ -90,6 +90,14 @@ impl Authority {
         self.sign(params, key, life)
     }
 
+    /// A certificate for a controller that does not lead, with which it hands commands on to the one that does.
+    pub fn certify_standby(&self, key: &PublicKey, life: Life) -> Result<Certificate, KeyError> {
+        let mut params = end_params(STANDBY_NAME.to_owned())?;
+        params.distinguished_name.push(DnType::CommonName, STANDBY_NAME);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, key, life)
+    }
+
     fn sign(
         &self,
         mut params: CertificateParams,
@@ -138,6 +146,7 @@ fn date(millis: u64) -> OffsetDateTime {
 
 #[cfg(test)]
 mod tests {
+    use super::super::certificate::is_standby;
     use super::super::chain::{self, Dates, Usage};
     use super::*;
 
@@ -203,5 +212,10 @@ mod tests {
         assert!(holds(&server, &authority, Usage::Server));
         assert!(!holds(&server, &authority, Usage::Client));
         assert!(!holds(&node, &other, Usage::Client) && !holds(&server, &other, Usage::Server));
+        let standby = authority.certify_standby(&key, life).unwrap();
+        assert!(holds(&standby, &authority, Usage::Client) && is_standby(standby.der()));
+        assert!(!holds(&standby, &authority, Usage::Server), "a standby serves no nodes");
+        assert!(Subject::of(standby.der()).is_none() && !is_standby(node.der()));
+        assert!(!is_standby(server.der()));
     }
 }

@@ -11,6 +11,9 @@ use super::private_key::KeyError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// What the record is called where its text is damaged.
+const SHOWN: &str = "pool/authority";
+
 /// Why there is no authority.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,17 +35,15 @@ pub async fn open_authority(
     file: PathBuf,
     now: u64,
 ) -> Result<Authority, AuthorityError> {
-    let shown = Path::new("pool/authority");
-    let stored = match record.get().await? {
-        Some((text, _)) => Authority::decode(&text, shown)?,
+    let stored = match authority_on_record(record).await? {
+        Some(stored) => stored,
         None => {
             let before = file.clone();
             let begun = keel_blocking::run(move || beginning(&before, now)).await?;
             match record.put(begun.encode(), 0).await {
                 Ok(()) => begun,
                 Err(PoolRecordError::Moved) => {
-                    let (text, _) = record.get().await?.ok_or(PoolRecordError::Moved)?;
-                    Authority::decode(&text, shown)?
+                    authority_on_record(record).await?.ok_or(PoolRecordError::Moved)?
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -51,6 +52,14 @@ pub async fn open_authority(
     let own = stored.encode();
     keel_blocking::run(move || remove(&file, &own)).await?;
     Ok(stored)
+}
+
+/// The authority on record, where a controller has put one there.
+pub(super) async fn authority_on_record(
+    record: &dyn PoolRecord,
+) -> Result<Option<Authority>, AuthorityError> {
+    let Some((text, _)) = record.get().await? else { return Ok(None) };
+    Ok(Some(Authority::decode(&text, Path::new(SHOWN))?))
 }
 
 /// What is to be put on record.

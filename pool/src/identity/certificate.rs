@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - A node's certificate is good for a client only, the controller's for a server only: no node can pass for the
-//!   controller.
+//!   controller. With what a standby shows to the controller that leads, nobody can pass for either.
 
 use super::node_id::NodeId;
 use super::pin::Pin;
@@ -16,6 +16,9 @@ use webpki::EndEntityCert;
 
 /// What the controller's certificate is for, whatever address it was reached by.
 pub const CONTROLLER_NAME: &str = "controller.keel.internal";
+
+/// What the certificate of a controller that does not lead is for: to hand commands on to the one that does.
+pub(super) const STANDBY_NAME: &str = "standby.keel.internal";
 
 /// A certificate in DER; in records and messages as base 64.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,12 @@ impl Subject {
         let (node, role) = name.strip_suffix(".keel.internal")?.split_once('.')?;
         Some(Self { node: NodeId::parse(node)?, role: Role::parse(role)?, key })
     }
+}
+
+/// Whether a certificate is a standby's. Whether it is ours is for the caller to verify.
+pub(super) fn is_standby(certificate: &CertificateDer<'_>) -> bool {
+    let read = EndEntityCert::try_from(certificate);
+    read.is_ok_and(|read| read.valid_dns_names().eq([STANDBY_NAME]))
 }
 
 impl Certificate {

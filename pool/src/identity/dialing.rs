@@ -28,8 +28,8 @@ pub fn to_join(pin: Pin) -> Result<ClientConfig, Error> {
     Ok(without_sessions(builder.with_no_client_auth()))
 }
 
-/// As a node: accepts the pool's authorities, and shows the node's certificate. ALPN is the transport's to add.
-pub(super) fn as_node(
+/// As a node or a standby: accepts the pool's authorities, and shows the certificate. ALPN is the transport's to add.
+pub(super) fn as_client(
     key: &PrivateKey,
     own: &Certificate,
     bundle: &[Certificate],

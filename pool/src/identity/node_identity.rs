@@ -170,7 +170,7 @@ impl NodeIdentity {
 
     /// What it dials its controller with. ALPN is the transport's to add.
     pub fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
-        dialing::as_node(&self.key, &self.certificate, &self.bundle)
+        dialing::as_client(&self.key, &self.certificate, &self.bundle)
     }
 }
 

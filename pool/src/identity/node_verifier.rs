@@ -7,7 +7,7 @@
 //! - No session is resumed: that would go past the record.
 
 use super::authority::Authority;
-use super::certificate::{Certificate, Subject};
+use super::certificate::{Certificate, Subject, is_standby};
 use super::chain::{self, Dates, Usage};
 use super::controller_key::ControllerKey;
 use super::roster::Roster;
@@ -32,6 +32,8 @@ pub enum PeerIdentity {
     Node(Subject),
     /// A node of the pool whose certificate is over: may renew, and nothing else.
     Expired(Subject),
+    /// Another controller of the pool, which does not lead: may hand on commands, and nothing else.
+    Standby,
 }
 
 /// Why a certificate does not let its owner in.
@@ -94,6 +96,13 @@ impl NodeVerifier {
         let anchors = chain::anchors(roots).map_err(NodeVerifierError::Foreign)?;
         let dates =
             chain::verify(own, &anchors, Usage::Client, now).map_err(NodeVerifierError::Foreign)?;
+        if is_standby(own) {
+            // Its key is made at each of its starts, so that only its dates say when it is over.
+            return match dates {
+                Dates::Expired { .. } => Err(NodeVerifierError::Foreign(CertificateError::Expired)),
+                Dates::Current | Dates::Early { .. } => Ok(PeerIdentity::Standby),
+            };
+        }
         let unnamed = NodeVerifierError::Foreign(CertificateError::NotValidForName);
         let subject = Subject::of(own).ok_or(unnamed)?;
         if !self.roster.knows(&subject) {

@@ -19,6 +19,9 @@ pub(super) const ALPN: &[u8] = b"h2";
 /// HTTP/2, on which the node asks one question.
 pub(super) const QUESTION_ALPN: &[u8] = b"keel-question";
 
+/// The API of the controller that leads, for commands that a standby hands on.
+pub(super) const RELAY_ALPN: &[u8] = b"keel-relay";
+
 /// Why there is no connection to a controller.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

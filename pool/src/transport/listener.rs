@@ -5,7 +5,7 @@
 //!   many of them at once: few from one address, so that it keeps nobody else out.
 
 use super::away::Away;
-use super::line::{ALPN, QUESTION_ALPN};
+use super::line::{ALPN, QUESTION_ALPN, RELAY_ALPN};
 use super::question::hear;
 use super::switchboard::Switchboard;
 use super::version::Hello;
@@ -21,7 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -53,6 +53,12 @@ pub trait Gate: Send + Sync {
     async fn answer(&self, peer: &Peer<'_>, question: &[u8]) -> Option<Vec<u8>> {
         let _ = (peer, question);
         None
+    }
+
+    /// Whether this is another controller of the pool, which may hand on what it is asked.
+    fn is_standby(&self, peer: &Peer<'_>) -> bool {
+        let _ = peer;
+        false
     }
 
     /// Somebody was not let in.
@@ -103,6 +109,9 @@ pub enum Turned {
     Refused(String),
 }
 
+/// The line of a standby, which is let in.
+pub type Relayed = TlsStream<TcpStream>;
+
 /// Takes connections of agents.
 pub struct Listener {
     /// Where they come.
@@ -113,6 +122,8 @@ pub struct Listener {
     pub gate: Arc<dyn Gate>,
     /// What they become.
     pub switchboard: Arc<Switchboard>,
+    /// Where lines of standbys go, if anywhere.
+    pub relayed: Option<mpsc::Sender<Relayed>>,
 }
 
 impl Listener {
@@ -163,25 +174,39 @@ impl Listener {
         // It only makes keystrokes quicker.
         let _ = tcp.set_nodelay(true);
         let mut config = ServerConfig::clone(&(self.tls)());
-        config.alpn_protocols = vec![ALPN.to_vec(), QUESTION_ALPN.to_vec()];
+        let known = [ALPN, QUESTION_ALPN, RELAY_ALPN];
+        config.alpn_protocols = known.map(<[u8]>::to_vec).to_vec();
         let limit = self.switchboard.limits().handshake;
         let shaken = timeout(limit, TlsAcceptor::from(Arc::new(config)).accept(tcp)).await;
         let line = shaken.map_err(|_| Turned::Late(limit))?.map_err(Turned::Tls)?;
         let session = line.get_ref().1;
-        let asks = session.alpn_protocol() == Some(QUESTION_ALPN);
-        if !asks && session.alpn_protocol() != Some(ALPN) {
-            return Err(Turned::NoAgent);
-        }
         let certificates = session.peer_certificates().unwrap_or_default().to_vec();
         let peer = Peer { address, certificates: &certificates };
-        if asks {
-            let answered = hear(line, self.switchboard.limits(), async |question| {
-                self.gate.answer(&peer, &question).await
-            });
-            return answered.await.map(|()| None).ok_or(Turned::Unanswered);
+        match session.alpn_protocol() {
+            Some(ALPN) => {
+                let admitted = self.gate.admit(&peer).await;
+                Ok(Some((admitted.map_err(Turned::Refused)?, line)))
+            }
+            Some(QUESTION_ALPN) => {
+                let answered = hear(line, self.switchboard.limits(), async |question| {
+                    self.gate.answer(&peer, &question).await
+                });
+                answered.await.map(|()| None).ok_or(Turned::Unanswered)
+            }
+            Some(RELAY_ALPN) => self.relayed(&peer, line).await.map(|()| None),
+            _ => Err(Turned::NoAgent),
         }
-        let admitted = self.gate.admit(&peer).await;
-        Ok(Some((admitted.map_err(Turned::Refused)?, line)))
+    }
+
+    async fn relayed(&self, peer: &Peer<'_>, line: Relayed) -> Result<(), Turned> {
+        match &self.relayed {
+            Some(relayed) if self.gate.is_standby(peer) => {
+                // Nobody answers any more where this controller ends.
+                let _ = relayed.send(line).await;
+                Ok(())
+            }
+            _ => Err(Turned::Refused("the client is no controller of this pool".to_owned())),
+        }
     }
 }
 

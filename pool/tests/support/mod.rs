@@ -41,7 +41,11 @@ pub struct FileStore {
 
 impl FileStore {
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("registry"), turn: Arc::default() }
+        Self::of(folder, "registry")
+    }
+
+    pub fn of(folder: &Path, name: &str) -> Self {
+        Self { path: folder.join(name), turn: Arc::default() }
     }
 
     fn read(&self) -> Option<(Vec<u8>, u64)> {
@@ -176,6 +180,7 @@ async fn serve(
         PeerIdentity::Stranger => (Who::Stranger, None),
         PeerIdentity::Node(subject) => (Who::Node, Some(subject)),
         PeerIdentity::Expired(subject) => (Who::Expired, Some(subject)),
+        PeerIdentity::Standby => return Ok(()),
     };
     send(&mut stream, &who).await?;
     let answered = async {

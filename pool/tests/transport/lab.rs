@@ -178,7 +178,7 @@ impl Lab {
         let config = self.server.clone();
         let (gate, switchboard) = (self.doorman.clone(), self.switchboard.clone());
         let tls = Arc::new(move || config.clone());
-        let listener = Listener { tcp, tls, gate, switchboard };
+        let listener = Listener { tcp, tls, gate, switchboard, relayed: None };
         self.listening = Some(Running::start(async { match listener.run().await {} }));
     }
 

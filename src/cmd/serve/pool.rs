@@ -17,7 +17,7 @@ use keel_pool::identity::{
     TokenRecord, TokenSpec,
 };
 use keel_pool::office::{Office, Premises};
-use keel_pool::transport::{Away, Far, Hello, Limits, Switchboard};
+use keel_pool::transport::{Away, Far, Hello, Limits, Relayed, Switchboard};
 use keel_reconciler::Settings;
 use keel_reconciler::ask::{Refusal, RefusalKind};
 use keel_reconciler::clock::rfc3339;
@@ -29,12 +29,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// The pool; nobody dials in any more once this is dropped.
 pub struct Opened {
     /// For the API.
     pub pool: Arc<dyn Pool>,
+    /// Lines of standbys, which hand on what they are asked; none, where there are no other controllers.
+    pub relayed: Option<mpsc::Receiver<Relayed>>,
     tasks: [JoinHandle<()>; 3],
     _telling: Option<Task>,
 }
@@ -82,11 +85,12 @@ pub async fn open(
     let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
     let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
     context.screen.say(&format!("nodes are heard on {listen}: `keel token create` lets one join"));
-    let door = office.listen(tcp);
+    let (relay, relayed) = shared.map(|_| mpsc::channel(1)).unzip();
+    let door = office.listen(tcp, relay);
     let listening = tokio::spawn(async move { match door.await {} });
     let pool = ServedPool { office, fleet: fleet.clone(), listen };
     let tasks = [listening, placing, watching];
-    Ok(Some(Opened { pool: Arc::new(pool), tasks, _telling: telling }))
+    Ok(Some(Opened { pool: Arc::new(pool), relayed, tasks, _telling: telling }))
 }
 
 /// A node belongs to the fleet; its connection knows when it was heard last.

@@ -1,15 +1,20 @@
-//! A controller that does not lead: it says who does, passes on what forges say, and leads as soon as nobody does.
+//! A controller that does not lead: it hands on what forges say and people ask, and leads as soon as nobody does.
 
 use super::hooks;
 use crate::context::Context;
 use crate::ending::until_told;
 use crate::failure::{Failure, Result, chain};
+use crate::pool_records::{AUTHORITY, StoredRecord};
 use crate::root;
-use keel_api::{Served, standby};
+use crate::show::ago;
+use futures_util::future::BoxFuture;
+use keel_api::Served;
 use keel_embedded::Layout;
+use keel_pool::identity::as_standby;
+use keel_pool::transport::{Limits, Relaying, relay};
 use keel_reconciler::ask::{Refusal, RefusalKind};
 use keel_reconciler::config::Config;
-use keel_reconciler::store::{EtcdStore, Leadership, PoolLeader};
+use keel_reconciler::store::{EtcdStore, Leadership, PoolLeader, Store};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,12 +33,11 @@ pub async fn until_leading(
     context: &Context,
 ) -> Result<Option<Leadership>> {
     let why = Arc::new(Mutex::new(UNKNOWN.to_owned()));
-    let shown = why.clone();
-    let router = standby(move || refusal(&shown.lock().unwrap_or_else(PoisonError::into_inner)));
+    let dial = relay_to_leader(etcd.clone(), why.clone());
     let group = root::group();
     root::admit(layout, group)
         .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
-    let served = Served::on_socket(router, &layout.socket(), group).await?;
+    let served = Served::relaying(dial, &layout.socket(), group).await?;
     let forwarded = etcd.clone();
     let hint = move |name: &str| {
         let (etcd, name) = (forwarded.clone(), name.to_owned());
@@ -41,7 +45,7 @@ pub async fn until_leading(
         tokio::spawn(async move { etcd.hint_source(&name).await });
     };
     let hooks = hooks::listen(config, hint, context).await?;
-    let me = PoolLeader { host: root::node().to_string(), who: "keel serve".to_owned() };
+    let me = me(config);
     let screen = context.screen.clone();
     let waits = |now: &str| {
         screen.tell(&format!("this controller is a standby: {now}"));
@@ -56,6 +60,47 @@ pub async fn until_leading(
     }
     served.stop(FAREWELL).await;
     Ok(led)
+}
+
+fn me(config: &Config) -> PoolLeader {
+    let address = config.listen.agents.map(address).unwrap_or_default();
+    PoolLeader { host: root::node().to_string(), who: "keel serve".to_owned(), address }
+}
+
+/// Makes a line to the controller that leads; where there is none, says why.
+fn relay_to_leader(
+    etcd: EtcdStore,
+    why: Arc<Mutex<String>>,
+) -> impl Fn() -> BoxFuture<'static, std::result::Result<Relaying, Refusal>> + Send + Sync + 'static
+{
+    let store: Arc<dyn Store> = Arc::new(etcd.clone());
+    let authority = Arc::new(StoredRecord { store, key: AUTHORITY });
+    move || {
+        let (etcd, authority, why) = (etcd.clone(), authority.clone(), why.clone());
+        Box::pin(async move {
+            let Ok(Some(leader)) = etcd.leader().await else {
+                let why = why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                return Err(refusal(&why));
+            };
+            let line = line(&leader, &authority).await;
+            line.map_err(|error| refusal(&unreachable(&leader, &*error)))
+        })
+    }
+}
+
+async fn line(
+    leader: &PoolLeader,
+    authority: &StoredRecord,
+) -> std::result::Result<Relaying, Box<dyn std::error::Error + Send + Sync>> {
+    let config = as_standby(authority, ago::now()).await?;
+    Ok(relay(&leader.address, &config, &Limits::default()).await?)
+}
+
+fn unreachable(
+    leader: &PoolLeader,
+    error: &(dyn std::error::Error + Send + Sync + 'static),
+) -> String {
+    format!("`{}` on {} leads: {}", leader.who, leader.host, chain(error))
 }
 
 fn refusal(why: &str) -> Refusal {

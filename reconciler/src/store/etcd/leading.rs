@@ -30,6 +30,9 @@ pub struct PoolLeader {
     pub host: String,
     /// What leads there: `keel serve`.
     pub who: String,
+    /// Where it listens for nodes and standbys; empty where it does not.
+    #[serde(default)]
+    pub address: String,
 }
 
 /// The lead, until it is lost or dropped.
@@ -52,7 +55,7 @@ impl EtcdStore {
         loop {
             let why = match self.try_to_lead(me).await {
                 Ok(Ok(leadership)) => return leadership,
-                Ok(Err(PoolLeader { host, who })) => format!("`{who}` on {host} leads"),
+                Ok(Err(PoolLeader { host, who, .. })) => format!("`{who}` on {host} leads"),
                 Err(error) => error.to_string(),
             };
             if why != last {
@@ -97,8 +100,11 @@ impl EtcdStore {
             (false, Some(kv)) => kv.create_revision,
             (false, None) => {
                 let leader = answer.range(0).and_then(|kv| serde_json::from_slice(&kv.value).ok());
-                let unknown =
-                    || PoolLeader { host: "another machine".to_owned(), who: "keel".to_owned() };
+                let unknown = || PoolLeader {
+                    host: "another machine".to_owned(),
+                    who: "keel".to_owned(),
+                    address: String::new(),
+                };
                 return Ok(Err(leader.unwrap_or_else(unknown)));
             }
         };
