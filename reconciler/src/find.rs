@@ -155,6 +155,28 @@ pub fn may_match(root: &Path, pattern: &str, folder: &Path) -> bool {
     true
 }
 
+/// Folders below `root` that hold no Compose file, but where one that comes makes a stack, or a folder that comes may
+/// hold one; at most so many. What a stack has in its folder is its own.
+#[must_use]
+pub fn folders_to_come(root: &Path, patterns: &[String], most: usize) -> Vec<PathBuf> {
+    let is_wanted = |folder: &Path| {
+        let below = folder.strip_prefix(root).unwrap_or(folder);
+        patterns.iter().any(|pattern| may_match(root, pattern, below)) && !holds_stack(folder)
+    };
+    let (mut wanted, mut next) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = next.pop() {
+        // One that cannot be read is told by whoever looks for stacks.
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let folders = entries.filter(is_folder).map(|entry| entry.path());
+        let room = most - wanted.len();
+        let found: Vec<_> = folders.filter(|folder| is_wanted(folder)).take(room).collect();
+        next.extend(found.iter().cloned());
+        wanted.extend(found);
+    }
+    wanted
+}
+
 /// The same in a checkout, whose links are of whoever pushes: none of them makes a folder of the host
 /// be listed.
 pub fn stacks_in_checkout(root: &Path, patterns: &[String]) -> io::Result<Vec<Found>> {
@@ -252,6 +274,23 @@ mod tests {
             let found = may_match(root.path(), pattern, Path::new(folder));
             assert_eq!(found, expected, "{pattern} {folder}");
         }
+    }
+
+    #[test]
+    fn folders_where_a_stack_may_come_are_those_that_hold_none() {
+        let root = tree(&["a/compose.yaml", "a/data/x", "b/notes", "c/d/notes", "c/d/e/notes"]);
+        let folders = |pattern: &str, most| {
+            let found = folders_to_come(root.path(), &[pattern.to_owned()], most);
+            let mut shown: Vec<_> = found.iter().map(|dir| relative(root.path(), dir)).collect();
+            shown.sort();
+            shown
+        };
+        assert_eq!(folders("*", 9), ["b", "c"]);
+        assert_eq!(folders(".", 9), ["b", "c"]);
+        assert_eq!(folders("c/*", 9), ["c", "c/d"]);
+        assert_eq!(folders("c/d", 9), ["c", "c/d", "c/d/e"]);
+        assert_eq!(folders("**", 9), ["b", "c", "c/d", "c/d/e"]);
+        assert_eq!(folders("**", 2).len(), 2);
     }
 
     #[test]

@@ -277,6 +277,22 @@ async fn until_or<F: Future<Output = bool>>(limit: Duration, holds: impl Fn() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_empty_is_followed() {
+    let world = World::new();
+    std::fs::create_dir_all(world.path("stacks/before")).unwrap();
+    let controller = world.serve(vec![watched(&world, "stacks")]).await;
+    world.write("stacks/before/compose.yaml", &one(1));
+    world.until_running(&[("before-s-1", "i:1")]).await;
+    // Whoever makes a folder takes their time to write a file there. That the folder was seen shows in nothing else.
+    std::fs::create_dir_all(world.path("stacks/later")).unwrap();
+    world.write("stacks/before/compose.yaml", &one(2));
+    world.until_running(&[("before-s-1", "i:2")]).await;
+    world.write("stacks/later/compose.yaml", &one(3));
+    world.until_running(&[("before-s-1", "i:2"), ("later-s-1", "i:3")]).await;
+    controller.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn globs_of_a_folder_find_new_stacks_below_it() {
     let world = World::new();
     world.write("stacks/web/a/compose.yaml", &one(1));

@@ -1,8 +1,8 @@
 //! A folder that is watched, and read again slowly where nothing tells of changes (network file
 //! systems, paths outside of it).
 //!
-//! Only folders that hold something that was read are watched, not what is below: containers
-//! write into their bind mounts all the time.
+//! Only folders that hold something that was read, or may come to hold a stack, are watched, not what is below a
+//! stack: containers write into their bind mounts all the time.
 //!
 //! # Invariants
 //! - After an edit only what the watcher told of is looked at. Everything is looked at at the start, each time that
@@ -12,7 +12,7 @@
 use super::SourceError;
 use super::edits::Edits;
 use super::snapshot::Snapshot;
-use crate::find::{Found, stacks_at, stacks_matching_any};
+use crate::find::{Found, folders_to_come, stacks_at, stacks_matching_any};
 use crate::load::{FolderFiles, StackFiles};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeSet, HashMap};
@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 pub(crate) const RECHECK: Duration = Duration::from_secs(30);
 /// Editors write a file in several steps.
 pub(crate) const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Folders without a stack that are watched: there may be any number, and watches are few.
+const TO_COME: usize = 256;
 
 pub(crate) struct Directory {
     path: PathBuf,
@@ -119,9 +122,10 @@ impl Directory {
     async fn look_at_all(&self) -> Result<Arc<Snapshot>, SourceError> {
         let (path, globs) = (self.path.clone(), self.globs.clone());
         let state = self.state.clone();
-        let (found, links, files) = keel_blocking::run(move || {
+        let (found, empty, links, files) = keel_blocking::run(move || {
             let files = files(&path, state);
-            (stacks_of(&path, &globs), link_homes(&path), files)
+            let empty = folders_to_come(&path, &globs, TO_COME);
+            (stacks_of(&path, &globs), empty, link_homes(&path), files)
         })
         .await;
         let found =
@@ -129,7 +133,7 @@ impl Directory {
         let above = |Found { dir, .. }: &Found| dir.parent().map(Path::to_owned);
         let homes = found.iter().filter_map(above).filter(|home| home.starts_with(&self.path));
         let folders = found.iter().map(|Found { dir, .. }| dir.clone());
-        self.watch_folders(folders.chain(homes).chain(links));
+        self.watch_folders(folders.chain(homes).chain(empty).chain(links));
         let files = StackFiles::Folder(files);
         Ok(Arc::new(Snapshot { revision: None, found, files, elsewhere: vec![], edited: None }))
     }
