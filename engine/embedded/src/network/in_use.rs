@@ -4,26 +4,19 @@ use super::Network;
 use super::link::Links;
 use super::pools::InUse;
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::{fs, io};
 
 /// `networks` are the root's own.
 pub(super) fn read(networks: &[Network]) -> io::Result<InUse> {
     let mut links = Links::open()?;
-    let own: Vec<&str> = networks.iter().filter_map(|network| network.link.as_deref()).collect();
-    let own: Vec<u32> = links
-        .all()?
-        .into_iter()
-        .filter(|link| own.contains(&link.name.as_str()))
-        .map(|link| link.index)
-        .collect();
-    let addresses = links.addresses()?;
-    let addresses = addresses.iter().filter(|(index, _)| !own.contains(index));
-    let subnets = addresses.map(|(_, address)| address.trunc());
     let known = subnets_of(networks);
-    let is_known = |route: &IpNet| known.iter().any(|(_, subnet)| subnet == route);
-    let routes = links.routes()?.into_iter().map(|route| route.trunc());
-    let routes = subnets.chain(routes.filter(|route| !is_known(route))).collect();
+    // Their bridges have the same subnets, and so have the routes to them.
+    let own: BTreeSet<IpNet> = known.iter().map(|(_, subnet)| *subnet).collect();
+    let subnets = links.addresses()?.into_iter().map(|(_, address)| address);
+    let all = subnets.chain(links.routes()?).map(|used| used.trunc());
+    let routes = all.filter(|used| !own.contains(used)).collect();
     let name_servers =
         resolv_conf_servers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
     Ok(InUse { networks: known, routes, name_servers })

@@ -35,6 +35,16 @@ pub(crate) struct Link {
     pub alias: Option<String>,
 }
 
+/// An address of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LinkAddress {
+    /// The index of its link.
+    pub link: u32,
+    /// What IPv4 calls it: the link's name, unless somebody gave it another.
+    pub label: Option<String>,
+    pub address: IpAddr,
+}
+
 /// The links of the namespace in which it was opened.
 pub(crate) struct Links(Netlink);
 
@@ -170,8 +180,21 @@ impl Links {
         Ok(answers.iter().filter_map(|body| parse_address(body)).collect())
     }
 
-    /// All addresses of both families, with the index of their link.
-    pub fn all_addresses(&mut self) -> io::Result<Vec<(u32, IpAddr)>> {
+    /// The name of a link; `None` where it is gone.
+    pub fn name_of(&mut self, index: u32) -> io::Result<Option<String>> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        match self.ask(RouteNetlinkMessage::GetLink(message), NLM_F_ACK) {
+            Ok(answers) => {
+                Ok(answers.iter().find_map(|body| parse_link(body)).map(|link| link.name))
+            }
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All addresses of both families.
+    pub fn all_addresses(&mut self) -> io::Result<Vec<LinkAddress>> {
         let answers = self.dump(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
         Ok(answers.iter().filter_map(|body| parse_any_address(body)).collect())
     }
@@ -267,13 +290,17 @@ fn parse_address(body: &[u8]) -> Option<(u32, IpNet)> {
 }
 
 /// The link's own address: between two points `IFA_ADDRESS` is the other's, and IPv6 has only that one.
-fn parse_any_address(body: &[u8]) -> Option<(u32, IpAddr)> {
+fn parse_any_address(body: &[u8]) -> Option<LinkAddress> {
     let message = AddressMessageBuffer::new_checked(&body).ok()?;
     let of = |kind| message.attributes().flatten().find(|one| one.kind() == kind);
     let value = of(libc::IFA_LOCAL).or_else(|| of(libc::IFA_ADDRESS))?;
     let v4 = || <[u8; 4]>::try_from(value.value()).ok().map(IpAddr::from);
     let v6 = || <[u8; 16]>::try_from(value.value()).ok().map(IpAddr::from);
-    Some((message.index(), v4().or_else(v6)?))
+    let label = of(libc::IFA_LABEL).and_then(|label| {
+        let text = CStr::from_bytes_until_nul(label.value()).ok()?;
+        Some(text.to_string_lossy().into_owned())
+    });
+    Some(LinkAddress { link: message.index(), label, address: v4().or_else(v6)? })
 }
 
 fn parse_route(body: &[u8]) -> Option<IpNet> {

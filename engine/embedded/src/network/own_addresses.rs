@@ -1,7 +1,7 @@
 //! The addresses by which others can reach this host.
 
 use super::firewall::bridge_prefix;
-use super::link::Links;
+use super::link::{LinkAddress, Links};
 use crate::root::layout::Layout;
 use std::collections::BTreeSet;
 use std::io;
@@ -10,12 +10,19 @@ use std::net::IpAddr;
 /// The host's addresses in order, without loopback, link-local addresses and those of the root's own networks.
 pub(crate) fn all(layout: &Layout) -> io::Result<Vec<IpAddr>> {
     let mut links = Links::open()?;
-    let (prefix, all) = (bridge_prefix(layout), links.all()?);
-    let own: BTreeSet<u32> =
-        all.iter().filter(|link| link.name.starts_with(&prefix)).map(|link| link.index).collect();
-    let found = links.all_addresses()?.into_iter();
-    let found = found.filter(|(link, address)| !own.contains(link) && is_reachable(*address));
-    Ok(found.map(|(_, address)| address).collect::<BTreeSet<_>>().into_iter().collect())
+    let (prefix, mut found) = (bridge_prefix(layout), BTreeSet::new());
+    for LinkAddress { link, label, address } in links.all_addresses()? {
+        // Links are asked for one by one: a host of many containers has many, and few of them without a label.
+        let name = match label {
+            Some(label) => Some(label),
+            None if is_reachable(address) => links.name_of(link)?,
+            None => None,
+        };
+        if is_reachable(address) && !name.is_some_and(|name| name.starts_with(&prefix)) {
+            found.insert(address);
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 fn is_reachable(address: IpAddr) -> bool {
