@@ -51,6 +51,13 @@ impl Digest {
         hex::encode(self.0)
     }
 
+    /// The number that its last sixteen hex digits are.
+    #[must_use]
+    pub fn tail(&self) -> u64 {
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// The first twelve hex digits, as people read them.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])

@@ -1,6 +1,7 @@
 //! A plan in the making.
 
 use crate::facts::Facts;
+use crate::rollout;
 use crate::verdict::{Action, Hold, PlanEntry, Reason, Subject, Verdict};
 use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ pub(crate) struct Draft {
     pub lacking: Option<Option<(Slot, Hold)>>,
     /// Slots of all stacks that leave their nodes, once somebody asked.
     pub pool_moves: Option<u32>,
+    /// Of each service the slot that is under way, once somebody asked.
+    moving: BTreeMap<String, Option<Slot>>,
     /// When time alone changes a verdict.
     pub next: Option<u64>,
 }
@@ -43,6 +46,7 @@ impl Draft {
             prunes_once_good: false,
             lacking: None,
             pool_moves: None,
+            moving: BTreeMap::new(),
             next: None,
         }
     }
@@ -87,6 +91,15 @@ impl Draft {
         let subject = Subject::Slot(slot.clone());
         let mut verdicts = self.verdicts.range((subject.clone(), None)..);
         verdicts.next().filter(|((next, _), _)| *next == subject).map(|(_, verdict)| verdict)
+    }
+
+    /// The slot of a service that is under way, if one is: the same for the whole plan.
+    pub fn moving(&mut self, facts: &Facts<'_>, service: &str) -> Option<&Slot> {
+        if !self.moving.contains_key(service) {
+            let moving = rollout::moving(facts, service).cloned();
+            self.moving.insert(service.to_owned(), moving);
+        }
+        self.moving.get(service)?.as_ref()
     }
 
     /// Every wish so far.

@@ -3,10 +3,9 @@
 use crate::Inputs;
 use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
+use crate::look::{Look, Place, Places};
 use crate::lost::{self, Lost};
-use crate::placing::Site;
 use crate::repair::Trial;
-use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::ties::tie;
 use crate::verdict::{Hold, Reason};
@@ -18,6 +17,7 @@ use keel_engine::{
     ObservedVolume, Phase, RestartPolicy, Slot, TaskId, TaskSpec, cost_of,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::occupants::in_reach;
@@ -35,16 +35,14 @@ pub(crate) struct Facts<'a> {
     /// Tasks made since then are part of what is being rolled out.
     pub since: Option<u64>,
     pub slots: BTreeMap<Slot, Occupants<'a>>,
-    /// Slots of global services that nodes have and should not, each with why.
-    pub leaving: BTreeMap<Slot, Refusal>,
-    /// Whether slots could be on several nodes.
-    pub has_choice: bool,
     /// What is given up, and what is back.
-    pub lost: Lost<'a>,
+    pub lost: Rc<Lost<'a>>,
     /// Networks of ours that have to be made anew, each with its node.
     pub stale_networks: BTreeSet<(&'a NodeName, &'a str)>,
-    /// The node of each task of this stack.
-    homes: BTreeMap<&'a TaskId, &'a NodeName>,
+    /// What none of that changes while a plan is made.
+    pub look: Look<'a>,
+    /// Where everything is placed.
+    pub places: Rc<Places<'a>>,
 }
 
 impl<'a> Facts<'a> {
@@ -53,8 +51,19 @@ impl<'a> Facts<'a> {
         standing: &'a Standing,
         desired: Option<&'a Desired>,
     ) -> Self {
+        Self::after(&Look::at(inputs), inputs, standing, desired)
+    }
+
+    /// The same, where others were made from these inputs before.
+    pub fn after(
+        look: &Look<'a>,
+        inputs: &'a Inputs<'a>,
+        standing: &'a Standing,
+        desired: Option<&'a Desired>,
+    ) -> Self {
         let own = inputs.desired.map(|desired| &desired.hash);
         let bad = own.and_then(|hash| standing.bad.get(hash));
+        let places = look.places(inputs, standing, desired);
         let mut facts = Self {
             inputs,
             standing,
@@ -65,24 +74,34 @@ impl<'a> Facts<'a> {
                 false => bad.since,
             })),
             slots: BTreeMap::new(),
-            leaving: BTreeMap::new(),
-            has_choice: false,
-            lost: Lost::look(inputs, standing, desired),
+            lost: places.lost.clone(),
             stale_networks: BTreeSet::new(),
-            homes: homes(inputs),
+            look: look.clone(),
+            places: places.clone(),
         };
         facts.stale_networks = facts.stale();
-        let found = facts.found();
-        let mut places = facts.places(&found);
-        facts.leaving = std::mem::take(&mut places.leaving);
-        facts.has_choice = places.has_choice;
-        facts.slots = facts.occupants(found, &places, &BTreeMap::new());
+        facts.slots = facts.occupants(&places, &BTreeMap::new());
         // Again, now that it is known which tasks others share the namespace of.
         let hosts = facts.hosts();
         if !hosts.is_empty() {
-            facts.slots = facts.occupants(facts.found(), &places, &hosts);
+            facts.slots = facts.occupants(&places, &hosts);
         }
         facts
+    }
+
+    /// Slots of global services that nodes have and should not, each with why.
+    pub fn leaving(&self, slot: &Slot) -> Option<&Refusal> {
+        self.places.scheduled.leaving.get(slot)
+    }
+
+    /// Whether slots could be on several nodes.
+    pub fn has_choice(&self) -> bool {
+        self.places.scheduled.has_choice
+    }
+
+    /// The first container of this name that is not of this stack's slots.
+    pub fn of_others(&self, name: &str) -> Option<&'a ObservedTask> {
+        self.look.others.get(name).copied()
     }
 
     pub fn now(&self) -> u64 {
@@ -103,7 +122,7 @@ impl<'a> Facts<'a> {
 
     /// What is known of an image, on whichever node it is.
     pub fn image(&self, reference: &str) -> Option<&'a ObservedImage> {
-        self.inputs.nodes.image(reference)
+        self.look.images.get(reference).copied()
     }
 
     /// What a node says of an image.
@@ -118,17 +137,7 @@ impl<'a> Facts<'a> {
 
     /// The node that has a task of this stack.
     pub fn node_of(&self, task: &TaskId) -> Option<&'a NodeName> {
-        self.homes.get(task).copied()
-    }
-
-    /// The first task of this name that is not of this stack's slots.
-    pub fn other_named(&self, name: &str) -> Option<&'a ObservedTask> {
-        let own = self.inputs.stack;
-        let is_other = |task: &&ObservedTask| {
-            task.spec.container_name == name
-                && task.place.slot().is_none_or(|slot| slot.stack != *own)
-        };
-        self.inputs.nodes.all_tasks().find(is_other)
+        self.look.homes.get(task).copied()
     }
 
     /// The slots of a service, by name.
@@ -225,96 +234,74 @@ impl<'a> Facts<'a> {
 
     /// Tasks of this stack's slots, newest first.
     pub fn tasks(&self) -> impl Iterator<Item = (&'a Slot, &'a ObservedTask)> {
-        let mut tasks: Vec<_> = self.inputs.nodes.tasks_of(self.inputs.stack).collect();
-        tasks.sort_by(|(_, a), (_, b)| {
-            let since =
-                |task: &ObservedTask| (self.lost.rank(&task.id), task.created, task.generation);
-            since(b).cmp(&since(a)).then_with(|| b.id.cmp(&a.id))
-        });
-        tasks.into_iter()
-    }
-
-    /// The slots that hold tasks.
-    fn found(&self) -> BTreeMap<Slot, Occupants<'a>> {
-        let mut slots: BTreeMap<Slot, Occupants<'a>> = BTreeMap::new();
-        let mine = self.tasks().filter(|(_, task)| !self.lost.tasks.contains(&task.id));
-        for (slot, task) in mine {
-            slots.entry(slot.clone()).or_default().rest.push(task);
-        }
-        slots
-    }
-
-    fn places(&self, slots: &BTreeMap<Slot, Occupants<'a>>) -> Scheduled<'a> {
-        let (inputs, standing, desired) = (self.inputs, self.standing, self.desired);
-        let (homes, lost) = (&self.homes, &self.lost);
-        schedule(&Site { inputs, standing, desired, homes, lost, slots })
+        self.places.tasks.iter().copied()
     }
 
     fn occupants(
         &self,
-        mut slots: BTreeMap<Slot, Occupants<'a>>,
-        places: &Scheduled<'a>,
+        places: &Places<'a>,
         hosts: &BTreeMap<&'a str, TaskId>,
     ) -> BTreeMap<Slot, Occupants<'a>> {
-        let repairs = self.repairs(&slots, places);
-        for (slot, spot) in &places.spots {
-            let services = self.desired.map(|desired| &desired.services);
-            let service = services.and_then(|services| services.get_key_value(&slot.service));
-            let Some((name, service)) = service else { continue };
+        let mut slots = BTreeMap::clone(&places.found);
+        let repairs = self.repairs(places);
+        for (slot, place) in &places.wanted {
             let occupants = slots.entry(slot.clone()).or_default();
             let want = match repairs.get(slot) {
-                Some(before) => self.want_before(slot, spot, *before),
-                None => self.want(slot, spot, (name, service), &occupants.rest),
+                Some(before) => self.want_before(slot, place, *before),
+                None => self.want(place, &occupants.rest),
             };
-            let is_here = |task: &ObservedTask| self.node_of(&task.id) == Some(spot.node);
+            let is_here = |task: &ObservedTask| self.node_of(&task.id) == Some(place.spot.node);
+            let service = place.service;
             occupants.fill(want, |task| is_here(task) && self.is_kept(slot, task, service, hosts));
         }
         slots
     }
 
     /// Slots whose task was lost and that come back as they were before, each with that.
-    fn repairs(
-        &self,
-        slots: &BTreeMap<Slot, Occupants<'a>>,
-        places: &Scheduled<'a>,
-    ) -> BTreeMap<Slot, (&'a str, &'a DesiredService)> {
+    fn repairs(&self, places: &Places<'a>) -> BTreeMap<Slot, (&'a str, &'a DesiredService)> {
         let (standing, is_frozen, now) = (self.standing, self.is_frozen(), self.now());
         let open = self.desired.filter(|_| !self.lost.slots.is_empty());
         let Some(desired) = open.filter(|_| self.bad.is_none() || is_frozen) else {
             return BTreeMap::new();
         };
+        let slots = &places.found;
         let trial = Trial { standing, desired, is_frozen, slots, now };
         let empty = |slot: &Slot| slots.get(slot).is_none_or(|all| all.rest.is_empty());
         let is_lost = |slot: &Slot| self.lost.slots.contains_key(&short(slot)) && empty(slot);
-        let lost = places.spots.keys().filter(|slot| is_lost(slot));
+        let lost = places.wanted.iter().map(|(slot, _)| slot).filter(|slot| is_lost(slot));
         lost.filter_map(|slot| Some((slot.clone(), trial.before(&slot.service)?))).collect()
     }
 
     fn want_before(
         &self,
         slot: &Slot,
-        spot: &Spot<'a>,
+        place: &Place<'a>,
         (name, service): (&'a str, &'a DesiredService),
     ) -> Want<'a> {
         let good = self.standing.good_desired.as_deref();
-        let want = self.want(slot, spot, (name, service), &[]);
-        let revision = good.map(|good| good.revision.clone()).unwrap_or_default();
-        Want { revision, is_repair: true, ..want }
+        Want {
+            node: place.spot.node,
+            spot: place.spot.clone(),
+            name,
+            service,
+            spec: Arc::new(slotted(service, slot)),
+            revision: good.map_or("", |good| &good.revision),
+            origins: Rc::new(serde_json::to_value(&service.origins).unwrap_or_default()),
+            is_repair: true,
+        }
     }
 
-    fn want(
-        &self,
-        slot: &Slot,
-        spot: &Spot<'a>,
-        (name, service): (&'a str, &'a DesiredService),
-        tasks: &[&'a ObservedTask],
-    ) -> Want<'a> {
-        let spec = slotted(service, slot);
-        let revision = self.desired.map(|desired| desired.revision.clone()).unwrap_or_default();
-        let origins = serde_json::to_value(&service.origins).unwrap_or_default();
-        let (node, spot, spec) = (spot.node, spot.clone(), Arc::new(spec));
-        let is_repair = false;
-        let want = Want { node, spot, name, service, spec, revision, origins, is_repair };
+    fn want(&self, place: &Place<'a>, tasks: &[&'a ObservedTask]) -> Want<'a> {
+        let want = Want {
+            node: place.spot.node,
+            spot: place.spot.clone(),
+            name: place.name,
+            service: place.service,
+            spec: place.spec.clone(),
+            revision: self.desired.map_or("", |desired| &desired.revision),
+            origins: place.origins.clone(),
+            is_repair: false,
+        };
         // Known bad, and nothing good on record: what was applied before is what stays.
         if self.bad.is_none() || self.standing.good_desired.is_some() || self.is_frozen() {
             return want;
@@ -322,8 +309,8 @@ impl<'a> Facts<'a> {
         match tasks.iter().find(|task| !in_reach(&task.spec, &want.spec)) {
             Some(old) => Want {
                 spec: old.spec.clone(),
-                revision: old.revision.clone(),
-                origins: old.origins.clone(),
+                revision: &old.revision,
+                origins: Rc::new(old.origins.clone()),
                 ..want
             },
             None => want,
@@ -515,12 +502,6 @@ impl<'a> Facts<'a> {
         }
         order
     }
-}
-
-fn homes<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a TaskId, &'a NodeName> {
-    let seen = inputs.nodes.seen();
-    seen.flat_map(|(node, seen)| seen.tasks_of(inputs.stack).map(move |(_, task)| (&task.id, node)))
-        .collect()
 }
 
 /// Whether a revision that failed gives way to another.

@@ -38,6 +38,7 @@ mod draft;
 mod facts;
 mod inputs;
 mod judge;
+mod look;
 mod lost;
 mod machine;
 mod memory;
@@ -62,6 +63,7 @@ use draft::Draft;
 use facts::Facts;
 use keel_engine::fields::{Applier, Change, Field, row_of};
 use keel_engine::{Assignment, Digest, NodeName};
+use look::Look;
 use memory::Memory;
 use standing::Standing;
 use verdict::{Action, Hold, Plan, PlanEntry, Reason, Subject, Verdict};
@@ -79,9 +81,18 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     if inputs.asked.people_only {
         return of_people(inputs);
     }
-    let mut memory = memory::open(inputs);
+    let (mut memory, mut look) = (Memory::of(inputs), Look::at(inputs));
+    let kept = memory.standing.clone();
+    if let Some(desired) = inputs.desired {
+        look.places = Some(look.places(inputs, &kept, Some(desired)));
+        memory.open(inputs, &look, desired);
+    }
+    let opened = memory.standing.clone();
+    if let Some(desired) = inputs.desired {
+        memory.hear(&Facts::after(&look, inputs, &opened, Some(desired)), desired);
+    }
     let standing = memory.standing.clone();
-    let facts = Facts::new(inputs, &standing, planned(inputs, &standing));
+    let facts = Facts::after(&look, inputs, &standing, planned(inputs, &standing));
     let mut draft = Draft::new(next_generation(&facts));
     match standing.removed.filter(|_| has_things(&facts)) {
         Some(removal) => {

@@ -5,6 +5,7 @@ use crate::Inputs;
 use crate::condition::{Condition, Fault, is_still};
 use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts, Occupants, Want, short};
+use crate::look::Look;
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Hold, Learned, PlanEntry, Subject, Verdict};
 use crate::why::FailureCause;
@@ -17,23 +18,30 @@ pub(crate) struct Memory {
     pub learned: Vec<Learned>,
 }
 
-/// Notes a new stack hash, what a person asked for, finished pulls and jobs, and failures.
-pub(crate) fn open(inputs: &Inputs<'_>) -> Memory {
-    let mut memory = Memory { standing: inputs.standing.clone(), learned: Vec::new() };
-    let Some(desired) = inputs.desired else { return memory };
-    memory.forget(inputs);
-    memory.end_scales(inputs, desired);
-    memory.begin(inputs, desired);
-    memory.ask(inputs, desired);
-    memory.pin(inputs, desired);
-    let standing = memory.standing.clone();
-    let facts = Facts::new(inputs, &standing, Some(desired));
-    memory.complete(&facts);
-    memory.fail(&facts, desired);
-    memory
-}
-
 impl Memory {
+    /// As it is kept.
+    pub fn of(inputs: &Inputs<'_>) -> Self {
+        let mut memory = Self { standing: inputs.standing.clone(), learned: Vec::new() };
+        if let Some(desired) = inputs.desired {
+            memory.forget(inputs);
+            memory.end_scales(inputs, desired);
+        }
+        memory
+    }
+
+    /// Notes a new stack hash, what a person asked for, and finished pulls.
+    pub fn open<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
+        self.begin(inputs, look, desired);
+        self.ask(inputs, look, desired);
+        self.pin(inputs, look, desired);
+    }
+
+    /// Notes finished jobs, and failures.
+    pub fn hear(&mut self, facts: &Facts<'_>, desired: &Desired) {
+        self.complete(facts);
+        self.fail(facts, desired);
+    }
+
     /// Marks on tasks that are gone mean nothing.
     fn forget(&mut self, inputs: &Inputs<'_>) {
         let alive: BTreeSet<_> = inputs.nodes.all_tasks().map(|task| &task.id).collect();
@@ -72,7 +80,7 @@ impl Memory {
     }
 
     /// Another stack hash gets one try of every service. One that is known bad gets none.
-    fn begin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+    fn begin<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
         let standing = &mut self.standing;
         if standing.tried.as_ref() == Some(&desired.hash) {
             return;
@@ -84,8 +92,8 @@ impl Memory {
         standing.prepared.retain(|hash| kept.contains(&Some(*hash)));
         self.keep_running_jobs(inputs);
         self.lift_jobs_latches(desired);
-        self.unpin(inputs, desired);
-        self.make_anew(inputs, desired);
+        self.unpin(inputs, look, desired);
+        self.make_anew(inputs, look, desired);
         if !self.standing.bad.contains_key(&desired.hash) {
             self.standing.rollout = Some(inputs.now);
             self.learned.push(Learned::Began { hash: desired.hash });
@@ -109,12 +117,12 @@ impl Memory {
     }
 
     /// What failed before is not what another try is judged by.
-    fn make_anew(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+    fn make_anew<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
         if !std::mem::take(&mut self.standing.retry) {
             return;
         }
         let standing = self.standing.clone();
-        let facts = Facts::new(inputs, &standing, Some(desired));
+        let facts = Facts::after(look, inputs, &standing, Some(desired));
         for (slot, occupants) in &facts.slots {
             let (Some(want), Some(task)) = (&occupants.want, occupants.current) else { continue };
             if matches!(facts.condition(want, task), Condition::Failed { .. }) {
@@ -136,9 +144,9 @@ impl Memory {
     }
 
     /// A pin lasts while a service that was not changed uses it; `always` looks again.
-    fn unpin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+    fn unpin<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
         let standing = self.standing.clone();
-        let facts = Facts::new(inputs, &standing, Some(desired));
+        let facts = Facts::after(look, inputs, &standing, Some(desired));
         let used: BTreeSet<&str> = facts
             .slots
             .values()
@@ -152,27 +160,27 @@ impl Memory {
             .filter(|(_, policy)| *policy == PullPolicy::Always);
         let looked: Vec<_> = looked.map(|(reference, _)| reference.to_owned()).collect();
         for reference in looked {
-            self.look_again(inputs, desired, &reference);
+            self.look_again(inputs, look, desired, &reference);
         }
     }
 
-    fn ask(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
+    fn ask<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
         if inputs.asked.resolve || inputs.asked.pull {
             for (reference, policy) in self.images(inputs, desired) {
                 match policy {
                     PullPolicy::Never => {}
                     PullPolicy::Missing if !inputs.asked.pull => {
-                        self.look_here(inputs, desired, reference)
+                        self.look_here(inputs, look, desired, reference)
                     }
                     PullPolicy::Missing | PullPolicy::Always => {
-                        self.look_again(inputs, desired, reference);
+                        self.look_again(inputs, look, desired, reference);
                     }
                 }
             }
         }
         if inputs.asked.recreate {
             let standing = self.standing.clone();
-            let facts = Facts::new(inputs, &standing, Some(desired));
+            let facts = Facts::after(look, inputs, &standing, Some(desired));
             for (slot, occupants) in &facts.slots {
                 if let Some(task) = occupants.current.filter(|_| asked_for(inputs, &slot.service)) {
                     let recreate = Recreate { task: task.id.clone(), moved: None };
@@ -185,8 +193,14 @@ impl Memory {
     }
 
     /// Asks the registry, though an image is there: each node that uses it.
-    fn look_again(&mut self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) {
-        let users = self.users(inputs, desired);
+    fn look_again<'a>(
+        &mut self,
+        inputs: &'a Inputs<'a>,
+        look: &Look<'a>,
+        desired: &'a Desired,
+        reference: &str,
+    ) {
+        let users = self.users(inputs, look, desired);
         for node in of_image(users.as_ref(), inputs, reference) {
             let image = inputs.nodes.known(&node).and_then(|seen| seen.image(reference));
             let beyond = Some(image.map_or(0, |image| image.pulls));
@@ -196,7 +210,12 @@ impl Memory {
     }
 
     /// Images that slots want, each with their nodes. `None`: everything is on the controller's own.
-    fn users(&self, inputs: &Inputs<'_>, desired: &Desired) -> Option<Users> {
+    fn users<'a>(
+        &'a self,
+        inputs: &'a Inputs<'a>,
+        look: &Look<'a>,
+        desired: &'a Desired,
+    ) -> Option<Users> {
         let nodes = inputs.nodes;
         let mut images = nodes.all_images();
         let elsewhere = images.any(|(node, _)| *node != nodes.home);
@@ -204,7 +223,7 @@ impl Memory {
         if alone && !elsewhere && self.standing.placed.is_empty() {
             return None;
         }
-        let facts = Facts::new(inputs, &self.standing, Some(desired));
+        let facts = Facts::after(look, inputs, &self.standing, Some(desired));
         let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
         let mut users = Users::new();
         for want in wants.filter(|want| !want.spot.is_nowhere()) {
@@ -219,18 +238,24 @@ impl Memory {
 
     /// What the tag means on this node is what counts under `missing`. One that is not there is
     /// asked for at once, however lately that failed.
-    fn look_here(&mut self, inputs: &Inputs<'_>, desired: &Desired, reference: &str) {
+    fn look_here<'a>(
+        &mut self,
+        inputs: &'a Inputs<'a>,
+        look: &Look<'a>,
+        desired: &'a Desired,
+        reference: &str,
+    ) {
         let image = inputs.nodes.image(reference);
         match image.map(|image| image.digest) {
             Some(Some(digest)) => self.repin(inputs, reference, digest),
-            Some(None) => self.look_again(inputs, desired, reference),
+            Some(None) => self.look_again(inputs, look, desired, reference),
             None => {}
         }
     }
 
     /// Pins what is there and has no pin; takes the answers of pulls that are over.
-    fn pin(&mut self, inputs: &Inputs<'_>, desired: &Desired) {
-        let users = self.users(inputs, desired);
+    fn pin<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
+        let users = self.users(inputs, look, desired);
         for (reference, _) in self.images(inputs, desired) {
             for node in of_image(users.as_ref(), inputs, reference) {
                 self.pin_on(inputs, &node, reference);

@@ -6,10 +6,11 @@ use crate::schedule::Spot;
 use keel_engine::fields::Cost;
 use keel_engine::labels::NUMBER;
 use keel_engine::{NodeName, ObservedTask, Opaque, Slot, TaskSpec, cost_of, diff};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What shall be in a slot, and what is.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Occupants<'a> {
     pub want: Option<Want<'a>>,
     /// The newest task that is what it shall be, up to what can be changed in place.
@@ -27,13 +28,17 @@ pub(crate) struct Want<'a> {
     pub name: &'a str,
     pub service: &'a DesiredService,
     pub spec: Arc<TaskSpec>,
-    pub revision: String,
-    pub origins: Opaque,
+    pub revision: &'a str,
+    pub origins: Rc<Opaque>,
     /// It is what was good before a revision that is not proven yet: its task was lost meanwhile.
     pub is_repair: bool,
 }
 
 impl<'a> Occupants<'a> {
+    pub(crate) fn of(task: &'a ObservedTask) -> Self {
+        Self { want: None, current: None, rest: vec![task] }
+    }
+
     pub(crate) fn fill(&mut self, want: Want<'a>, may_stay: impl Fn(&ObservedTask) -> bool) {
         let fits = |task: &&ObservedTask| {
             task.goal != keel_engine::Goal::Removed

@@ -50,7 +50,7 @@ pub(crate) fn acting(entries: &[PlanEntry]) -> BTreeSet<String> {
 /// The node chosen for each slot, where there is a choice. A slot without a place keeps its earlier one, and
 /// returns there if that is possible again.
 pub(crate) fn chosen(facts: &Facts<'_>) -> BTreeMap<String, NodeName> {
-    if !facts.has_choice {
+    if !facts.has_choice() {
         return facts.standing.chosen.clone();
     }
     let wants = facts.slots.iter().filter_map(|(slot, all)| Some((slot, all.want.as_ref()?)));

@@ -29,11 +29,11 @@ pub(crate) fn not_here(facts: &Facts<'_>, want: &Want<'_>) -> Option<Hold> {
         let (field, at) = (held.field.clone(), held.at.clone());
         return Some(Hold::NotRunYet { field, because, at });
     }
-    let mut foreign = facts.inputs.nodes.all_foreign();
+    let mut foreign = facts.look.foreign.iter();
     let (_, container) = foreign.find(|(node, container)| {
         let same =
             container.project == facts.inputs.stack.as_str() && container.service == want.name;
-        same || (*node == want.node && writes_there(container, want))
+        same || (**node == *want.node && writes_there(container, want))
     })?;
     Some(Hold::RunsInDocker { container: container.name.clone() })
 }

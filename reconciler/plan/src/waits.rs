@@ -263,7 +263,7 @@ pub(crate) fn foreign_volume(facts: &Facts<'_>, volume: &ObservedVolume) -> Opti
 /// A name that another stack's container has, or one of `run`: whoever names it means that one.
 fn name(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> {
     let name = &want.spec.container_name;
-    let other = facts.other_named(name)?;
+    let other = facts.of_others(name)?;
     draft.wake(facts.now().saturating_add(AGAIN));
     let by = other.place.slot().map(|slot| slot.stack.clone());
     Some(Hold::Failed { cause: FailureCause::NameTaken { name: name.clone(), by } })
@@ -319,6 +319,9 @@ fn holder<'a, 's>(
     spec: &'s TaskSpec,
     which: impl Fn(&ObservedTask) -> bool,
 ) -> Option<(&'s Port, &'a ObservedTask)> {
+    if spec.ports.is_empty() {
+        return None;
+    }
     let there = facts.inputs.nodes.known(node)?.all_tasks();
     let others = there.filter(|task| {
         let same = task

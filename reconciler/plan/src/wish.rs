@@ -2,7 +2,7 @@
 
 use crate::facts::{Facts, Want};
 use keel_engine::{
-    Assignment, Goal, NetworkMode, ObservedTask, Place, Slot, TaskAssignment, TaskId,
+    Assignment, Goal, NetworkMode, ObservedTask, Opaque, Place, Slot, TaskAssignment, TaskId,
 };
 use std::net::IpAddr;
 
@@ -27,8 +27,8 @@ pub(crate) fn new_task(
         spec: want.spec.clone(),
         joins,
         replaces: replaces.map(|task| task.id.clone()),
-        revision: want.revision.clone(),
-        origins: want.origins.clone(),
+        revision: want.revision.to_owned(),
+        origins: Opaque::clone(&want.origins),
         avoids: fixed_by_others(facts, slot, want),
         goal,
         auto_remove: false,
@@ -43,10 +43,8 @@ pub(crate) fn new_task(
 /// after it.
 fn fixed_by_others(facts: &Facts<'_>, slot: &Slot, want: &Want<'_>) -> Vec<(String, IpAddr)> {
     let is_in = |network: &str| want.spec.networks.iter().any(|one| one.network == network);
-    let services = facts.desired.iter().flat_map(|desired| &desired.services);
-    let others = services.filter(|(name, _)| **name != slot.service);
-    let attachments = others.flat_map(|(_, service)| &service.spec.networks);
-    let fixed = attachments.filter(|one| is_in(&one.network)).flat_map(|one| {
+    let others = facts.places.fixed.iter().filter(|(name, _)| *name != slot.service);
+    let fixed = others.filter(|(_, one)| is_in(&one.network)).flat_map(|(_, one)| {
         let address = |address: &IpAddr| (one.network.clone(), *address);
         one.addresses.iter().map(address)
     });
@@ -62,8 +60,8 @@ pub(crate) fn again(task: &ObservedTask, goal: Goal, generation: u64) -> Assignm
 pub(crate) fn update(task: &ObservedTask, want: &Want<'_>, generation: u64) -> Assignment {
     let mut wish = TaskAssignment::again(task, task.goal, generation);
     wish.spec = want.spec.clone();
-    wish.revision.clone_from(&want.revision);
-    wish.origins.clone_from(&want.origins);
+    wish.revision = want.revision.to_owned();
+    wish.origins = Opaque::clone(&want.origins);
     Assignment::Task(Box::new(wish))
 }
 

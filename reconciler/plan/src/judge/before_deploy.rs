@@ -187,7 +187,7 @@ impl Judge<'_, '_> {
         let ended = occupants.rest.iter().filter(|task| task.goal != Goal::Removed);
         let ended = ended.map(|task| wish::remove(task, false, self.draft.generation));
         let wishes = std::iter::once(new).chain(ended).collect();
-        let reason = Reason::BeforeDeploy { revision: self.want.revision.clone() };
+        let reason = Reason::BeforeDeploy { revision: self.want.revision.to_owned() };
         act(Action::Start, reason, wishes)
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn leaving(
     if !asked_for(facts.inputs, &slot.service) && desired.services.contains_key(&slot.service) {
         return hold(not_asked());
     }
-    if let Some(because) = facts.leaving.get(slot) {
+    if let Some(because) = facts.leaving(slot) {
         let reason = Reason::LeavesNode { because: because.clone() };
         return remove_all(occupants.all(), reason, false, draft.generation);
     }

@@ -163,8 +163,8 @@ impl Judge<'_, '_> {
     }
 
     /// Where the slot under way has failed for good, those that wait for it do so for good, too.
-    fn full(&self) -> Hold {
-        let moving = rollout::moving(self.facts, self.want.name);
+    fn full(&mut self) -> Hold {
+        let moving = self.draft.moving(self.facts, self.want.name);
         let failed = moving.and_then(|slot| {
             let occupants = &self.facts.slots[slot];
             let (want, task) = occupants.want.as_ref().zip(occupants.current)?;
@@ -189,9 +189,10 @@ impl Judge<'_, '_> {
         if self.want.service.placement.mode.is_job() {
             return true;
         }
-        let other = rollout::moving(self.facts, self.want.name).is_some_and(|s| s != self.slot);
-        let mine = rollout::moving(self.facts, self.want.name) == Some(self.slot);
-        mine || (!other && self.draft.moved.insert(self.want.name.to_owned()))
+        match self.draft.moving(self.facts, self.want.name) {
+            Some(moving) => moving == self.slot,
+            None => self.draft.moved.insert(self.want.name.to_owned()),
+        }
     }
 
     /// A network can be made anew only once nobody is on it.

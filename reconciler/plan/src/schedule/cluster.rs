@@ -186,8 +186,11 @@ impl<'a> Host<'a> {
         let held = self.held.plus(reserved);
         let left = |held: u64, room: Option<u64>| match room {
             Some(room) if room > 0 => {
-                u64::try_from(u128::from(room.saturating_sub(held)) * 16 / u128::from(room))
-                    .unwrap_or(16)
+                let left = room.saturating_sub(held);
+                match left.checked_mul(16) {
+                    Some(sixteenfold) => sixteenfold / room,
+                    None => u64::try_from(u128::from(left) * 16 / u128::from(room)).unwrap_or(16),
+                }
             }
             Some(_) => 0,
             None => 16,
@@ -228,7 +231,5 @@ fn is_returning(inputs: &Inputs<'_>, lost: &Lost<'_>, known: Option<&Observation
 
 /// A number that stands for a name, the same on every machine and in every version.
 pub(crate) fn salt(name: &str) -> u64 {
-    let hex = Digest::of(name.as_bytes()).to_string();
-    let end = hex.len().saturating_sub(16);
-    u64::from_str_radix(&hex[end..], 16).unwrap_or(0)
+    Digest::of(name.as_bytes()).tail()
 }

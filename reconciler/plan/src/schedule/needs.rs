@@ -76,9 +76,9 @@ impl<'a> Needs<'a> {
     }
 
     /// Its tasks in a node's branch, level by level.
-    pub fn spread(&self, at: usize) -> Vec<u32> {
+    pub fn spread(&self, at: usize) -> impl Iterator<Item = u32> {
         let levels = self.branches.iter().zip(&self.in_branch);
-        levels.map(|(branches, counts)| counts[branches[at]]).collect()
+        levels.map(move |(branches, counts)| counts[branches[at]])
     }
 }
 

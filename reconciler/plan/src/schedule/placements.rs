@@ -2,6 +2,7 @@
 
 use super::cluster::{Cluster, Reserved, salt};
 use super::needs::Needs;
+use super::ranking::Candidate;
 use super::slots::{Present, leaves, names, no_longer, present};
 use super::spot::{Fit, Spot};
 use super::{crowded, filters, ranking};
@@ -303,9 +304,9 @@ impl<'a> Board<'_, 'a> {
         }
         let number = salt(&format!("{}.{}", needs.name, open.slot.slot));
         let free = choice.among.iter().copied().filter(may);
-        let first =
-            free.min_by_key(|at| ranking::rank(needs, &self.cluster.hosts[*at], *at, number));
-        first.or_else(|| self.only(needs, open, choice))
+        let free = free.map(|at| Candidate { at, host: &self.cluster.hosts[at] });
+        let first = free.min_by(|one, other| ranking::order(needs, number, one, other));
+        first.map(|first| first.at).or_else(|| self.only(needs, open, choice))
     }
 
     /// The only node there is takes it though something is in the way there, if that is told better when

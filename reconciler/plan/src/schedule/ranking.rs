@@ -2,22 +2,33 @@
 
 use super::cluster::Host;
 use super::needs::Needs;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 
-/// The first in order takes the task. Each part decides only where those before it are equal.
-pub(crate) type Rank = (u32, Vec<u32>, u32, Reverse<u64>, u32, Reverse<u64>);
+/// A node that could take a task.
+#[derive(Clone, Copy)]
+pub(crate) struct Candidate<'h, 'a> {
+    pub at: usize,
+    pub host: &'h Host<'a>,
+}
 
-/// Failures of the service on the node; its tasks in the node's branch, level by level; its tasks on the
-/// node; what is left of the scarcer of CPU time and memory; tasks on the node; and a number of both names.
-pub(crate) fn rank(needs: &Needs<'_>, host: &Host<'_>, at: usize, slot: u64) -> Rank {
-    (
-        needs.failures[at],
-        needs.spread(at),
-        needs.on[at],
-        Reverse(host.sixteenths_left(needs.reserved)),
-        host.tasks,
-        Reverse(mixed(slot ^ host.salt)),
-    )
+/// The first in order takes the task. Each part decides only where those before it are equal: failures of
+/// the service on the node; its tasks in the node's branch, level by level; its tasks on the node; what is
+/// left of the scarcer of CPU time and memory; tasks on the node; and a number of both names.
+pub(crate) fn order(
+    needs: &Needs<'_>,
+    slot: u64,
+    one: &Candidate<'_, '_>,
+    other: &Candidate<'_, '_>,
+) -> Ordering {
+    let left = |node: &Candidate<'_, '_>| node.host.sixteenths_left(needs.reserved);
+    let last = |node: &Candidate<'_, '_>| mixed(slot ^ node.host.salt);
+    needs.failures[one.at]
+        .cmp(&needs.failures[other.at])
+        .then_with(|| needs.spread(one.at).cmp(needs.spread(other.at)))
+        .then_with(|| needs.on[one.at].cmp(&needs.on[other.at]))
+        .then_with(|| left(other).cmp(&left(one)))
+        .then_with(|| one.host.tasks.cmp(&other.host.tasks))
+        .then_with(|| last(other).cmp(&last(one)))
 }
 
 /// Spreads numbers that are alike (the last steps of SplitMix64): of two names together each node gets
