@@ -29,6 +29,7 @@ mod pool_try;
 mod ps;
 mod pull;
 mod reap;
+mod rebalance;
 mod receive;
 mod render;
 mod restart;
@@ -108,6 +109,8 @@ pub enum Command {
     Source(source::Command),
     /// Roll back to a good revision and stay there until `resume`
     Rollback(rollback::Args),
+    /// Move tasks from fuller nodes to emptier ones
+    Rebalance(rebalance::Args),
     /// Set the number of a service's tasks for a while
     Scale(scale::Args),
     /// Suspend a stack: stop reconciling it until `resume`
@@ -212,6 +215,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Notify(command) => notify::run(command, context).await,
         Command::Source(command) => source::run(command, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Rebalance(args) => rebalance::run(args, context).await,
         Command::Scale(args) => scale::run(args, context).await,
         Command::Suspend(args) => suspend::run(args, context).await,
         Command::Resume(args) => resume::run(args, context).await,

@@ -251,6 +251,8 @@ fn names_in_requests_lead_nowhere() {
             ("/v1/stacks/desired", json!({ "name": name })),
             ("/v1/stacks/suspend", json!({ "stack": name, "by": "x" })),
             ("/v1/stacks/scale", json!({ "stack": name, "services": { "web": 2 }, "by": "x" })),
+            ("/v1/stacks/moves", json!({ "stacks": [name] })),
+            ("/v1/stacks/rebalance", json!({ "stack": name, "by": "x" })),
             ("/v1/stacks/rollback", json!({ "stack": name, "by": "x" })),
             ("/v1/sources/confirm", json!({ "name": name })),
             ("/v1/sources/sync", json!({ "targets": [name], "by": "x" })),

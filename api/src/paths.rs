@@ -29,6 +29,10 @@ pub const DOWN: &str = "/v1/stacks/down";
 pub const DRIFT: &str = "/v1/stacks/drift";
 /// `rollback`.
 pub const ROLLBACK: &str = "/v1/stacks/rollback";
+/// `rebalance`.
+pub const REBALANCE: &str = "/v1/stacks/rebalance";
+/// What that would move.
+pub const MOVES: &str = "/v1/stacks/moves";
 /// `scale`.
 pub const SCALE: &str = "/v1/stacks/scale";
 /// `suspend`.

@@ -66,6 +66,8 @@ fn asks() -> Vec<(&'static str, Schema)> {
         ("ask-pull", of::<rows::PullAsk>()),
         ("ask-remove", of::<rows::RemoveAsk>()),
         ("ask-repo", of::<rows::RepoAsk>()),
+        ("ask-rebalance", of::<rows::RebalanceAsk>()),
+        ("moves", of::<Vec<rows::MoveRow>>()),
         ("ask-rollback", of::<rows::RollbackAsk>()),
         ("ask-scale", of::<rows::ScaleAsk>()),
         ("ask-run", of::<ask::RunAsk>()),

@@ -280,7 +280,10 @@ impl HistoryEntry {
 
     fn overtaken(&mut self, note: &Self) {
         self.state = OperationState::Held;
-        self.reason = OperationReason::Superseded { by: note.revision.clone() };
+        self.reason = match note.revision == self.revision {
+            true => OperationReason::NumberEnded,
+            false => OperationReason::Superseded { by: note.revision.clone() },
+        };
         self.until = note.at;
     }
 }
@@ -344,7 +347,10 @@ mod tests {
         let mut end = note("r1", Running, &["remove web.3"], 5);
         end.entry.trigger = Trigger::ScaleEnded { service, scale };
         let text = told(&[set, end, note("r1", Succeeded, &[], 6)]);
-        assert!(text.contains("\n2 r1 succeeded ×1 5-6 [\"remove web.3\"]"), "{text}");
+        insta::assert_snapshot!(text, @r#"
+        1 r1 ended before its tasks had settled ×1 1-5 ["start web.3"]
+        2 r1 succeeded ×1 5-6 ["remove web.3"]
+        "#);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod oneoff;
 mod plans;
 mod previewing;
 mod ps;
+mod rebalance;
 mod resolve;
 mod rollback;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use keel_engine::{EngineError, Goal, Nodes, Slot};
 use keel_plan::desired::Owner;
 use keel_plan::text;
 use keel_plan::verdict::{Hold, Learned, Plan, PlanEntry, Reason, Subject, Verdict};
-use keel_plan::why::FailureCause;
+use keel_plan::why::{FailureCause, Refusal};
 
 /// So often a step is tried while a person waits for it.
 pub(crate) const ATTEMPTS: u32 = 4;
@@ -85,7 +85,7 @@ fn trigger(plan: &Plan, owner: Option<&Owner>) -> Trigger {
     reasons.into_iter().find_map(of_reason).unwrap_or(Trigger::Look)
 }
 
-/// The number that a person set for a service, where that makes the pass do something.
+/// What a person asked of the number of tasks or their places, where that makes the pass do something.
 fn scaled(plan: &Plan) -> Option<Trigger> {
     let ended = plan.learned.iter().find_map(|learned| match learned {
         Learned::ScaleEnded { service, scale } => Some((service.clone(), scale.clone())),
@@ -93,6 +93,16 @@ fn scaled(plan: &Plan) -> Option<Trigger> {
     });
     if let Some((service, scale)) = ended {
         return Some(Trigger::ScaleEnded { service, scale });
+    }
+    let evens = |entry: &PlanEntry| {
+        let Verdict::Act { reason: Reason::Moved { because, .. }, .. } = &entry.verdict else {
+            return false;
+        };
+        matches!(because, Some(Refusal::Uneven { .. }))
+    };
+    if let Some(asked) = plan.standing.rebalance.as_ref().filter(|_| plan.entries.iter().any(evens))
+    {
+        return Some(Trigger::Rebalance { by: asked.by.clone() });
     }
     plan.entries.iter().find_map(|entry| {
         let (Subject::Slot(slot), Verdict::Act { reason: Reason::Scaled { by: Some(_), .. }, .. }) =

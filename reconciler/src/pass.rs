@@ -213,7 +213,7 @@ impl Desk {
     ) -> Result<(), RecordError> {
         self.records().finish(stack, note).await?;
         let failed = plan.learned.iter().find_map(|learned| match learned {
-            Learned::Failed { task, .. } => Some(task.clone()),
+            Learned::Failed { task, .. } => task.clone(),
             _ => None,
         });
         if let Some(task) = failed {

@@ -352,6 +352,36 @@ pub struct RollbackAsk {
     pub again: bool,
 }
 
+/// `rebalance`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RebalanceAsk {
+    /// The stack.
+    pub stack: StackName,
+    /// Who: `user@host`.
+    pub by: String,
+    /// Do not wait for health.
+    #[serde(default)]
+    pub detach: bool,
+    /// The same was asked for before: it is only waited for its end.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// A task that leaves a fuller node for an emptier one, or would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MoveRow {
+    /// The stack.
+    pub stack: String,
+    /// `web.1`.
+    pub slot: String,
+    /// The node that it leaves.
+    pub from: String,
+    /// The node that it goes to.
+    pub to: String,
+    /// What moves where, and why, for people.
+    pub text: String,
+}
+
 /// `scale`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScaleAsk {

@@ -47,6 +47,11 @@ pub enum Trigger {
         /// What they had set.
         scale: ScaleOverride,
     },
+    /// A person asked for an even spread over the nodes.
+    Rebalance {
+        /// Who.
+        by: String,
+    },
     /// A person gave a command about single tasks.
     Command {
         /// Which.
@@ -110,6 +115,7 @@ impl fmt::Display for Trigger {
             Self::ScaleEnded { service, scale } => {
                 write!(f, "end of the scale of {service} to {} by {}", scale.replicas, scale.by)
             }
+            Self::Rebalance { by } => write!(f, "rebalance by {by}"),
             Self::Command { command } => write!(f, "keel {command}"),
             Self::Drift => f.write_str("drift"),
             Self::NotThere => f.write_str("a container was not there"),

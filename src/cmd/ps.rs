@@ -8,7 +8,9 @@ use crate::failure::Result;
 use crate::show::{Table, ago, json};
 use keel_engine::StackName;
 use keel_plain::line;
-use keel_reconciler::ask::{ContainerRow, PortRow};
+use keel_plan::status::Note;
+use keel_plan::text::of_note;
+use keel_reconciler::ask::{ContainerRow, PortRow, StatusRow};
 use keel_reconciler::rows::PsAsk;
 use std::collections::BTreeSet;
 
@@ -43,11 +45,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     if !unseen.is_empty() {
         connection.client.status(unseen).await?;
     }
+    let whole = args.listing.format == Format::Table && !args.ids && !context.screen.quiet();
+    let idle = match whole {
+        // Whatever becomes of this: what was asked for are the containers.
+        true => connection.client.status(args.stacks.clone()).await.unwrap_or_default(),
+        false => vec![],
+    };
     connection.close().await;
     let text = match args.listing.format {
         Format::Json => json::render(&rows),
         Format::Table if args.ids || context.screen.quiet() => ids(&rows, args.no_trunc),
-        Format::Table => table(&rows, args.no_trunc, ago::now()) + &scaled(&rows),
+        Format::Table => table(&rows, args.no_trunc, ago::now()) + &scaled(&rows) + &nowhere(&idle),
     };
     context.screen.data(&text)?;
     Ok(Exit::Done)
@@ -83,6 +91,14 @@ fn scaled(rows: &[ContainerRow]) -> String {
     let told = rows.iter().filter_map(|row| Some((&row.stack, row.scaled.as_ref()?)));
     let told: BTreeSet<_> = told.collect();
     told.iter().map(|(stack, text)| format!("{}\n", line(&format!("{stack}: {text}")))).collect()
+}
+
+/// Services that would run on each node, and run on none, a line each.
+fn nowhere(rows: &[StatusRow]) -> String {
+    let notes = rows.iter().flat_map(|row| row.noted.iter().map(move |note| (&row.stack, note)));
+    let told = notes.filter(|(_, note)| matches!(note, Note::Nowhere { .. }));
+    told.map(|(stack, note)| format!("{}\n", line(&format!("{stack}: {}", of_note(note)))))
+        .collect()
 }
 
 fn command(text: &str, whole: bool) -> String {

@@ -16,9 +16,9 @@ use keel_reconciler::ask::{
 };
 use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
 use keel_reconciler::rows::{
-    DeliveryRow, HistoryRow, ImageRow, InspectKind, NetworkAsk, NetworkRow, PruneAsk, PrunedRow,
-    PsAsk, PullAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, ScaleAsk, SuspendAsk, SyncAsk,
-    TaskDone, UsageRow, VolumeAsk, VolumeRow,
+    DeliveryRow, HistoryRow, ImageRow, InspectKind, MoveRow, NetworkAsk, NetworkRow, PruneAsk,
+    PrunedRow, PsAsk, PullAsk, RebalanceAsk, RemoveAsk, RepoAnswer, RepoAsk, RollbackAsk, ScaleAsk,
+    SuspendAsk, SyncAsk, TaskDone, UsageRow, VolumeAsk, VolumeRow,
 };
 use serde::Serialize;
 
@@ -115,6 +115,16 @@ impl Client {
     /// Back to a revision that was good.
     pub async fn rollback(&self, ask: &RollbackAsk) -> Result<Lines<Progress>> {
         self.progress(paths::ROLLBACK, ask).await
+    }
+
+    /// Tasks leave fuller nodes for emptier ones.
+    pub async fn rebalance(&self, ask: &RebalanceAsk) -> Result<Lines<Progress>> {
+        self.progress(paths::REBALANCE, ask).await
+    }
+
+    /// What would move by that, of these stacks or of all.
+    pub async fn moves(&self, stacks: Vec<StackName>) -> Result<Vec<MoveRow>> {
+        self.ask(paths::MOVES, &Stacks { stacks }).await
     }
 
     /// Another number of tasks than the source says.

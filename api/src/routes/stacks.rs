@@ -1,4 +1,4 @@
-//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `rollback`, `scale`, `suspend`, `resume`.
+//! `status`, `history`, `plan`, `up`, `apply`, `down`, `drift`, `rollback`, `rebalance`, `scale`, `suspend`, `resume`.
 
 use super::answer::{Answer, Api};
 use crate::refusal::Ask;
@@ -12,7 +12,7 @@ use keel_engine::StackName;
 use keel_plan::desired::Desired;
 use keel_reconciler::ask::{ConvergeAsk, DownAsk, DriftReport, PlanReport, PlanTarget, StatusRow};
 use keel_reconciler::preview::{PreviewAnswer, PreviewAsk, ServedSource};
-use keel_reconciler::rows::{HistoryRow, RollbackAsk, ScaleAsk, SuspendAsk};
+use keel_reconciler::rows::{HistoryRow, MoveRow, RebalanceAsk, RollbackAsk, ScaleAsk, SuspendAsk};
 
 /// Those whose bodies are small.
 pub fn routes() -> Router<Api> {
@@ -24,6 +24,8 @@ pub fn routes() -> Router<Api> {
         .route(paths::DOWN, post(down))
         .route(paths::DRIFT, post(drift))
         .route(paths::ROLLBACK, post(rollback))
+        .route(paths::REBALANCE, post(rebalance))
+        .route(paths::MOVES, post(moves))
         .route(paths::SCALE, post(scale))
         .route(paths::SUSPEND, post(suspend))
         .route(paths::RESUME, post(resume))
@@ -70,6 +72,14 @@ async fn drift(State(api): State<Api>, Ask(ask): Ask<MaybeStack>) -> Answer<Drif
 
 async fn rollback(State(api): State<Api>, Ask(ask): Ask<RollbackAsk>) -> Response {
     lines::answer(api.controller.rollback(ask))
+}
+
+async fn rebalance(State(api): State<Api>, Ask(ask): Ask<RebalanceAsk>) -> Response {
+    lines::answer(api.controller.rebalance(ask))
+}
+
+async fn moves(State(api): State<Api>, Ask(ask): Ask<Stacks>) -> Answer<Vec<MoveRow>> {
+    Ok(Json(api.controller.moves(&ask.stacks).await?))
 }
 
 async fn scale(State(api): State<Api>, Ask(ask): Ask<ScaleAsk>) -> Response {

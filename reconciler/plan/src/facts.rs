@@ -9,7 +9,7 @@ use crate::repair::Trial;
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::ties::tie;
 use crate::verdict::{Hold, Reason};
-use crate::why::Refusal;
+use crate::why::{NodeRefusal, Refusal};
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::labels::{KEEL_OWNER, PROJECT};
 use keel_engine::{
@@ -92,6 +92,11 @@ impl<'a> Facts<'a> {
     /// Slots of global services that nodes have and should not, each with why.
     pub fn leaving(&self, slot: &Slot) -> Option<&Refusal> {
         self.places.scheduled.leaving.get(slot)
+    }
+
+    /// Global services that run nowhere, each with what keeps it from the nodes.
+    pub fn nowhere(&self) -> impl Iterator<Item = (&String, &Vec<NodeRefusal>)> {
+        self.places.scheduled.nowhere.iter()
     }
 
     /// Whether slots could be on several nodes.

@@ -36,6 +36,7 @@ mod asks;
 mod condition;
 mod draft;
 mod facts;
+mod hopeless;
 mod inputs;
 mod judge;
 mod look;
@@ -57,6 +58,7 @@ mod waits;
 mod wish;
 
 pub use inputs::{Asked, Inputs};
+pub use placed::Move;
 
 use desired::{Desired, Owner};
 use draft::Draft;
@@ -119,6 +121,15 @@ pub fn out_of_reach(inputs: &Inputs<'_>) -> Vec<status::Note> {
     }
     let inputs = &with_pin(inputs);
     apart::apart(&Facts::new(inputs, inputs.standing, planned(inputs, inputs.standing)))
+}
+
+/// What would move, if a person asked now for an even spread over the nodes.
+#[must_use]
+pub fn rebalanced(inputs: &Inputs<'_>) -> Vec<Move> {
+    let inputs = &with_pin(inputs);
+    let mut standing = inputs.standing.clone();
+    standing.rebalance = Some(standing::Rebalance { by: String::new(), since: inputs.now });
+    placed::moves(&Facts::new(inputs, &standing, planned(inputs, &standing)))
 }
 
 /// What was asked of single tasks, and nothing else: what is remembered of rollouts stays as it is.
@@ -215,6 +226,8 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         let acting = placed::acting(&entries);
         standing.replaced =
             lost::replaced(facts.inputs, facts.standing, &facts.lost, &acting, generation);
+        standing.fled = placed::fled(facts);
+        standing.rebalance = standing.rebalance.take().filter(|_| placed::is_moving(facts));
     }
     if whole && standing.removed.is_none() && standing.suspended.is_none() {
         memory.settle(facts, &entries);
@@ -224,9 +237,10 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         learned: std::mem::take(&mut memory.learned),
     };
     let ends = scale_ends(&memory.standing);
+    let gives_up = hopeless::deadline(facts).filter(|at| *at > facts.now());
     let settled = memory.learned.iter().any(|l| matches!(l, verdict::Learned::Settled { .. }));
     let wake = if prunes && settled { Some(facts.now()) } else { wake };
-    let wake = wake.into_iter().chain(ends).min();
+    let wake = wake.into_iter().chain(ends).chain(gives_up).min();
     made(facts.inputs, entries, memory, wake)
 }
 

@@ -5,6 +5,7 @@ use crate::Inputs;
 use crate::condition::{Condition, Fault, is_still};
 use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts, Occupants, Want, short};
+use crate::hopeless;
 use crate::look::Look;
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Hold, Learned, PlanEntry, Subject, Verdict};
@@ -369,13 +370,13 @@ impl Memory {
     /// A new task that failed makes the revision known bad.
     fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
         let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
-        let Some((slot, task, cause)) = facts.slots.iter().find_map(|(slot, occupants)| {
+        let failed = facts.slots.iter().find_map(|(slot, occupants)| {
             let cause = failure(facts, occupants)?;
-            Some((slot, occupants.current?.id.clone(), cause))
-        }) else {
-            return;
-        };
-        let cause = FailureCause::InSlot { slot: slot.clone(), cause: Box::new(cause) };
+            Some((slot.clone(), Some(occupants.current?.id.clone()), cause))
+        });
+        let placeless = || hopeless::failure(facts).map(|(slot, cause)| (slot, None, cause));
+        let Some((slot, task, cause)) = failed.or_else(placeless) else { return };
+        let cause = FailureCause::InSlot { slot, cause: Box::new(cause) };
         let revision = desired.revision.clone();
         let bad = KnownBad { revision, at: facts.now(), cause: cause.clone(), since };
         self.standing.bad.insert(desired.hash, bad);

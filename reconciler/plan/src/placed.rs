@@ -1,7 +1,9 @@
 //! What is remembered of where tasks are.
 
 use crate::facts::{Facts, Want, short};
+use crate::schedule::failing::is_over;
 use crate::verdict::{PlanEntry, Subject, Verdict};
+use crate::why::Refusal;
 use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,6 +47,47 @@ pub(crate) fn acting(entries: &[PlanEntry]) -> BTreeSet<String> {
         _ => None,
     });
     acting.collect()
+}
+
+/// Slots that leave a node where they failed, from now on; and those that did a short while ago.
+pub(crate) fn fled(facts: &Facts<'_>) -> BTreeMap<String, u64> {
+    let (mut fled, now) = (facts.standing.fled.clone(), facts.now());
+    fled.retain(|_, at| !is_over(*at, now));
+    let wants = facts.slots.iter().filter_map(|(slot, all)| Some((slot, all.want.as_ref()?)));
+    let leaves = |want: &Want<'_>| matches!(want.spot.moved(), Some(Refusal::Failing { .. }));
+    for (slot, _) in wants.filter(|(_, want)| leaves(want)) {
+        fled.entry(short(slot)).or_insert(now);
+    }
+    fled
+}
+
+/// Whether a slot is on its way to another node.
+pub(crate) fn is_moving(facts: &Facts<'_>) -> bool {
+    facts.slots.values().any(|all| all.want.as_ref().is_some_and(|want| want.spot.is_moving()))
+}
+
+/// A slot that leaves its node for a more even spread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Which.
+    pub slot: Slot,
+    /// The node that it leaves.
+    pub from: NodeName,
+    /// The node that it goes to.
+    pub to: NodeName,
+    /// Why.
+    pub because: Refusal,
+}
+
+/// The slots that would leave their nodes, if a person asked for an even spread.
+pub(crate) fn moves(facts: &Facts<'_>) -> Vec<Move> {
+    let wants = facts.slots.iter().filter_map(|(slot, all)| Some((slot, all, all.want.as_ref()?)));
+    let moves = wants.filter_map(|(slot, all, want)| {
+        let because = want.spot.moved().filter(|why| matches!(why, Refusal::Uneven { .. }))?;
+        let from = facts.node_of(&all.rest.first()?.id)?.clone();
+        Some(Move { slot: slot.clone(), from, to: want.node.clone(), because: because.clone() })
+    });
+    moves.collect()
 }
 
 /// The node chosen for each slot, where there is a choice. A slot without a place keeps its earlier one, and

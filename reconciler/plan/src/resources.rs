@@ -42,9 +42,12 @@ pub(crate) fn all(facts: &Facts<'_>, draft: &mut Draft) {
         }
     }
     for (name, volume) in &desired.volumes {
+        let is_early = is_early(facts, &used, name);
         for node in used.nodes(&used.volumes, name) {
-            let verdict =
-                on_node(facts, node, |seen| wanted_volume(facts, volume, seen.volume(name)));
+            let verdict = on_node(facts, node, |seen| match seen.volume(name) {
+                None if is_early => hold(Hold::Converged),
+                observed => wanted_volume(facts, volume, observed),
+            });
             draft.put(facts, Subject::Volume(name.clone()), Some(node), verdict);
         }
     }
@@ -99,6 +102,14 @@ impl<'f, 'a> Uses<'f, 'a> {
     fn nodes(&self, users: &NodesByName<'f, 'a>, name: &str) -> BTreeSet<&'a NodeName> {
         users.get(name).cloned().unwrap_or_else(|| [self.home].into())
     }
+}
+
+/// Whether it is not known yet where a volume will be: made on some node, it would bind its service to that.
+fn is_early(facts: &Facts<'_>, used: &Uses<'_, '_>, name: &str) -> bool {
+    let mut wants = facts.slots.values().filter_map(|all| all.want.as_ref());
+    !used.volumes.contains_key(name)
+        && (facts.has_choice()
+            || wants.any(|want| want.spot.is_nowhere() && mounts(&want.spec, name)))
 }
 
 /// What is decided of a thing on a node, if that answers.

@@ -7,8 +7,13 @@
 //!   gets the tasks of global services, and of others only what is new.
 //! - What a node has given is counted before the next slot is placed.
 
+mod board;
+mod choice;
 pub(crate) mod cluster;
 mod crowded;
+mod departures;
+mod even;
+pub(crate) mod failing;
 mod filters;
 mod needs;
 mod numbers;

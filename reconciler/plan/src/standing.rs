@@ -78,6 +78,12 @@ pub struct Standing {
     /// Tasks that were replaced while their node was down, by slot and node, until they are gone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced: BTreeMap<String, BTreeMap<NodeName, Replaced>>,
+    /// Slots (`web.1`) that left a node where they failed again and again, and when.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fled: BTreeMap<String, u64>,
+    /// A person asked that tasks are spread evenly over the nodes; forgotten once they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebalance: Option<Rebalance>,
     /// Services whose number of tasks a person set, by service: each until its time is over.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub scaled: BTreeMap<String, ScaleOverride>,
@@ -256,6 +262,15 @@ pub struct Suspended {
     /// Why, in their words.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A person's word that tasks are spread evenly over the nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebalance {
+    /// Who: `user@host`.
+    pub by: String,
+    /// Since when.
+    pub since: u64,
 }
 
 /// A revision that a person came back to.

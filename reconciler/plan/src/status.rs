@@ -172,8 +172,9 @@ fn health(facts: &Facts<'_>) -> Health {
     }
     let wants = facts.slots.iter().filter(|(_, occupants)| occupants.want.is_some());
     let none = wants.clone().next().is_none();
-    let each: Vec<Health> =
-        wants.filter_map(|(slot, occupants)| slot_health(facts, slot, occupants)).collect();
+    let nowhere = facts.nowhere().map(|_| Health::Degraded);
+    let each = wants.filter_map(|(slot, occupants)| slot_health(facts, slot, occupants));
+    let each: Vec<Health> = each.chain(nowhere).collect();
     if each.is_empty() {
         return if none { Health::Healthy } else { Health::Missing };
     }
@@ -279,6 +280,12 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
     let told = |note: &Note| bad.is_some_and(|bad| is_told_by(bad, note));
     let slots = facts.slots.iter().filter_map(|(slot, all)| slot_note(facts, slot, all));
     notes.extend(slots.filter(|note| !told(note)));
+    notes.extend(
+        facts.nowhere().map(|(service, nodes)| Note::Nowhere {
+            service: service.clone(),
+            nodes: nodes.clone(),
+        }),
+    );
     notes.extend(silent(facts));
     notes.extend(not_begun(facts));
     notes.extend(held(facts));

@@ -90,6 +90,14 @@ pub fn of_verdict(verdict: &Verdict) -> String {
     }
 }
 
+/// One line: what moves where, and why.
+#[must_use]
+pub fn of_move(step: &crate::Move) -> String {
+    let crate::Move { slot, from, to, because } = step;
+    let (slot, why) = (crate::facts::short(slot), no_place::of_refusal(because));
+    format!("{slot} moves from node {from} to {to} ({from} is {why})")
+}
+
 /// `1 task`, `3 tasks`.
 pub(crate) fn of_tasks(count: u32) -> String {
     format!("{count} task{}", if count == 1 { "" } else { "s" })

@@ -55,8 +55,8 @@ pub enum Learned {
         hash: Digest,
         /// What failed.
         cause: FailureCause,
-        /// The task that did.
-        task: TaskId,
+        /// The task that did, if there is one.
+        task: Option<TaskId>,
     },
     /// A job is done.
     Completed {

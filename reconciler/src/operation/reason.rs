@@ -57,6 +57,8 @@ pub enum OperationReason {
         /// Which.
         by: String,
     },
+    /// A person's number of tasks does not count any more.
+    NumberEnded,
     /// In words, as an older version recorded it.
     #[serde(untagged)]
     Other(String),
@@ -231,6 +233,7 @@ impl fmt::Display for OperationReason {
             Self::Superseded { by } => {
                 write!(f, "superseded by revision {}", keel_engine::short(by))
             }
+            Self::NumberEnded => f.write_str("ended before its tasks had settled"),
             Self::Other(words) => f.write_str(words),
         }
     }

@@ -75,6 +75,15 @@ impl<'a> Needs<'a> {
         }
     }
 
+    /// Whether a node would not take its tasks, were it empty. Of one that does not answer nobody knows.
+    pub fn is_beyond(&self, host: &Host<'_>, at: usize) -> bool {
+        let lasts = |why: &Refusal| {
+            matches!(why, Refusal::Constraint { .. } | Refusal::PathElsewhere { .. })
+        };
+        let is_too_small = self.reserved.beyond(host.room) != Reserved::default();
+        host.known.is_some() && (is_too_small || self.never[at].iter().any(lasts))
+    }
+
     /// Its tasks in a node's branch, level by level.
     pub fn spread(&self, at: usize) -> impl Iterator<Item = u32> {
         let levels = self.branches.iter().zip(&self.in_branch);

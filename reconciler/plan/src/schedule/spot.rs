@@ -11,6 +11,8 @@ pub(crate) struct Spot<'a> {
     pub fit: Fit,
     /// Two of its tasks at a time are more than the node has room for.
     pub is_tight: bool,
+    /// No node there is would take it, were it empty.
+    pub is_hopeless: bool,
 }
 
 /// Whether a slot may be where it is.
@@ -28,7 +30,7 @@ pub(crate) enum Fit {
 
 impl<'a> Spot<'a> {
     pub fn new(node: &'a NodeName, fit: Fit) -> Self {
-        Self { node, fit, is_tight: false }
+        Self { node, fit, is_tight: false, is_hopeless: false }
     }
 
     /// Whether no node takes it.
@@ -64,7 +66,9 @@ impl<'a> Spot<'a> {
     /// The same of a task that is as it shall be: on a paused node it may well stay.
     pub fn hold_of_present(&self) -> Option<Hold> {
         match &self.fit {
-            Fit::Stuck(Refusal::Paused, _) => None,
+            Fit::Stuck(Refusal::Paused | Refusal::Failing { .. } | Refusal::Uneven { .. }, _) => {
+                None
+            }
             _ => self.hold(),
         }
     }

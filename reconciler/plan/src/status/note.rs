@@ -3,7 +3,7 @@
 use crate::desired::Origin;
 use crate::standing::ScaleOverride;
 use crate::verdict::Hold;
-use crate::why::{Activity, Ending, FailureCause};
+use crate::why::{Activity, Ending, FailureCause, NodeRefusal};
 use keel_engine::{Failure, NodeName, Slot};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,13 @@ pub enum Note {
         /// Where it is written.
         at: Option<Origin>,
     },
+    /// A service that runs on each node runs on none.
+    Nowhere {
+        /// Which.
+        service: String,
+        /// What keeps it from each node.
+        nodes: Vec<NodeRefusal>,
+    },
     /// A slot is without a task.
     Waits {
         /// Which slot.
@@ -181,6 +188,7 @@ impl Note {
             Self::Suspended { .. }
             | Self::RolledBack { .. }
             | Self::Scaled { .. }
+            | Self::Nowhere { .. }
             | Self::Held { .. } => 2,
             Self::Waits { hold, .. } => match hold {
                 Hold::RunsInDocker { .. }

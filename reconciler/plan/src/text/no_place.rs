@@ -27,7 +27,7 @@ pub(super) fn of_cannot_move(node: &NodeName, because: &Refusal, others: &[NodeR
 }
 
 /// ` (n1: drained)`, ` (3 nodes: 1 drained, 2 short of memory by 512MiB)`.
-fn in_brackets(nodes: &[NodeRefusal]) -> String {
+pub(super) fn in_brackets(nodes: &[NodeRefusal]) -> String {
     match nodes {
         [] => String::new(),
         [one] => {
@@ -76,6 +76,10 @@ pub(super) fn of_refusal(refusal: &Refusal) -> String {
         Refusal::NotMember => "not a member of the pool".into(),
         Refusal::Drained => "drained".into(),
         Refusal::Paused => "paused".into(),
+        Refusal::Uneven { tasks, least } => {
+            format!("running {tasks} tasks of it, while another runs {least}")
+        }
+        Refusal::Failing { times } => format!("where it failed {times} times"),
         Refusal::DataElsewhere { volume, node } => {
             format!("without volume {volume}, which is on node {node}")
         }

@@ -1,5 +1,6 @@
 //! Words for what a status notes.
 
+use super::no_place::in_brackets;
 use super::why::{after_colon, of_ending, of_failure};
 use super::{of_activity, of_hold, of_tasks};
 use crate::facts::short;
@@ -49,6 +50,12 @@ pub fn of_note(note: &Note) -> String {
         Note::Held { service, field, why, at } => {
             let at = at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
             format!("{service} is held: `{field}`: {why}{at}")
+        }
+        Note::Nowhere { service, nodes } => {
+            format!(
+                "{service} runs on every eligible node, but no node is eligible{}",
+                in_brackets(nodes)
+            )
         }
         Note::Waits { slot, hold } => format!("{}: {}", short(slot), of_hold(hold)),
         Note::Stopped { slot } => format!("{} was stopped by a person", short(slot)),

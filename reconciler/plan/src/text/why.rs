@@ -1,6 +1,6 @@
 //! Words for what reasons and holds are made of.
 
-use super::no_place::{of_cannot_move, of_no_place};
+use super::no_place::{in_brackets, of_cannot_move, of_no_place};
 use crate::facts::short;
 use crate::subject::Subject;
 use crate::why::{
@@ -51,6 +51,7 @@ pub fn of_failure(cause: &FailureCause) -> String {
         F::PortTaken { port, holder } => {
             format!("port {port} is taken by {holder}; publish another one, or stop {holder}")
         }
+        F::FitsNoNode { nodes } => format!("fits no node there is{}", in_brackets(nodes)),
         F::NotTriedAgain => "it failed, and is not tried again".into(),
         F::Other(words) => words.clone(),
     }

@@ -1,6 +1,6 @@
 //! What failed.
 
-use super::{Awaited, gist, uncounted};
+use super::{Awaited, NodeRefusal, gist, uncounted};
 use keel_engine::stored_failure::{self, StoredFailure};
 use keel_engine::{Failure, Port, Slot, StackName};
 use schemars::JsonSchema;
@@ -103,6 +103,11 @@ pub enum FailureCause {
         port: Port,
         /// That container.
         holder: String,
+    },
+    /// No node there is would take it, were it empty.
+    FitsNoNode {
+        /// What keeps it from each.
+        nodes: Vec<NodeRefusal>,
     },
     /// A job that failed before; no further run is wanted.
     NotTriedAgain,

@@ -29,6 +29,18 @@ pub enum Refusal {
     Drained,
     /// A person paused the node.
     Paused,
+    /// The task failed there again and again.
+    Failing {
+        /// How often.
+        times: u32,
+    },
+    /// The node runs more tasks of the service than another, and a person asked for an even spread.
+    Uneven {
+        /// How many.
+        tasks: u32,
+        /// How many the emptiest runs.
+        least: u32,
+    },
     /// A volume of the task's has its data on another node.
     DataElsewhere {
         /// The volume's full name.

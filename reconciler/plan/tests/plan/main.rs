@@ -4,6 +4,8 @@
 mod apart;
 mod before_deploy;
 mod drift;
+mod even;
+mod failing;
 mod gate;
 mod jobs;
 mod losing;
@@ -15,6 +17,7 @@ mod node;
 mod nodes;
 mod person;
 mod pinned;
+mod placeless;
 mod random;
 mod removal;
 mod retention;
