@@ -5,6 +5,7 @@
 mod support;
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use support::pool::{Agent, Cable};
@@ -269,4 +270,122 @@ fn the_controllers_own_node_has_labels_and_is_drained_like_any_other() {
     pool.controller.keel(&["down", "-v", "web"]).ok();
     drop((agent, serve));
     pool.finish();
+}
+
+const SPREAD: &str = r#"
+x-keel: { settle: 100ms }
+services:
+  front:
+    image: keel.local/hello
+    deploy: { replicas: 4 }
+  db:
+    image: keel.local/hello
+    volumes: [ "data:/data" ]
+  single:
+    image: keel.local/hello
+    x-keel: { exclusive: true }
+  every:
+    image: keel.local/hello
+    deploy: { mode: global }
+volumes: { data: {} }
+"#;
+
+/// The identities of the containers that run on a node, by name.
+fn on(pool: &Pool, node: &str) -> BTreeMap<String, String> {
+    let rows = pool.controller.ps().into_iter();
+    let there = rows.filter(|row| row["node"] == node && row["state"] == "running");
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    there.map(|row| (word(&row["name"]), word(&row["id"]))).collect()
+}
+
+#[test]
+fn tasks_move_to_a_newcomer_only_once_a_person_asks() {
+    let pool = Pool::new();
+    pool.controller.write("stacks/web/compose.yaml", SPREAD);
+    let serve = pool.serve();
+    let own = pool.until_running("web-front-4")["node"].as_str().unwrap().to_owned();
+    for name in ["web-db-1", "web-single-1"] {
+        pool.until_running(name);
+    }
+    let keel = |words: &[&str]| pool.controller.keel(words);
+    assert_eq!(keel(&["rebalance"]).ok().stdout, "nothing to move\n", "there is one node");
+
+    let token = pool.token(&[]);
+    let words = ["--join", "10.77.0.1:7443", "--token", &token, "--name", "shed"];
+    let agent = Agent::start(&pool.shed, &words);
+    pool.until_running("web-every-shed");
+    let before = on(&pool, &own);
+    assert_eq!((before.len(), on(&pool, "shed").len()), (7, 1), "{before:?}");
+
+    let shown = keel(&["rebalance", "--dry-run", "web"]).ok().stdout;
+    let why = format!("({own} is running 4 tasks of it, while another runs 0)");
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.ends_with(&why)), "{shown}");
+    assert!(shown.starts_with(&format!("web: front.3 moves from node {own} to shed ")), "{shown}");
+    let rows = keel(&["rebalance", "--dry-run", "--format", "json"]).ok().json();
+    assert_eq!((&rows[1]["slot"], &rows[1]["to"]), (&"front.4".into(), &"shed".into()), "{rows}");
+    assert_eq!(on(&pool, &own), before, "nothing has moved by that");
+
+    let said = keel(&["rebalance"]).ok();
+    assert!(said.stdout.starts_with(&shown), "{said:?}");
+    let names = |node: &str| on(&pool, node).into_keys().collect::<Vec<_>>();
+    assert_eq!(names("shed"), ["web-every-shed", "web-front-3", "web-front-4"], "{said:?}");
+    let mut stayed = before;
+    stayed.retain(|name, _| !["web-front-3", "web-front-4"].contains(&name.as_str()));
+    assert_eq!(on(&pool, &own), stayed, "nothing else was touched");
+    let history = keel(&["history", "web"]).ok().stdout;
+    assert!(history.contains("rebalance by "), "{history}");
+    assert_eq!(keel(&["rebalance"]).ok().stdout, "nothing to move\n");
+
+    let unknown = keel(&["rebalance", "nix"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("no such stack: nix"), "{unknown:?}");
+    keel(&["suspend", "web"]).ok();
+    let suspended = keel(&["rebalance", "web"]);
+    assert!(suspended.stderr.contains("stack web was suspended by "), "{suspended:?}");
+    assert_eq!(suspended.code, 1, "{suspended:?}");
+    keel(&["resume", "web"]).ok();
+    keel(&["down", "-v", "web"]).ok();
+    drop((agent, serve));
+    pool.finish();
+}
+
+const CHOOSY: &str = r#"
+services:
+  here:
+    image: keel.local/hello
+    platform: linux/ARCHITECTURE
+  mainframe:
+    image: keel.local/hello
+    platform: linux/s390x
+    volumes: [ "data:/data" ]
+  every:
+    image: keel.local/hello
+    deploy: { mode: global, placement: { constraints: [ "node.labels.disk == ssd" ] } }
+volumes: { data: {} }
+"#;
+
+#[test]
+fn what_no_machine_may_run_says_so_and_makes_no_volume() {
+    let host = Host::bare();
+    host.write("stacks/shop/compose.yaml", &CHOOSY.replace("ARCHITECTURE", std::env::consts::ARCH));
+    let serve = host.serve(&["stacks"]);
+    host.until_well("shop-here-1");
+    let told = || {
+        let status = host.keel(&["status", "shop"]).stdout;
+        let platform = "not matching `node.platform.arch == s390x`)";
+        let lines: Vec<_> = status.lines().collect();
+        let mut waits =
+            lines.iter().filter(|line| line.contains("mainframe.1: no node can run it"));
+        waits.any(|line| line.ends_with(platform)).then_some(status)
+    };
+    let status = until("the platform is named", told, || host.overview());
+    let nowhere = "shop: every runs on every eligible node, but no node is eligible (";
+    assert!(status.contains(nowhere) && status.contains("Degraded"), "{status}");
+    let listed = host.keel(&["ps"]).ok().stdout;
+    assert!(listed.contains(nowhere) && listed.contains("node.labels.disk == ssd"), "{listed}");
+    let volumes = host.keel(&["volume", "ls", "-q"]).ok().stdout;
+    assert_eq!(volumes, "", "its data would have to stay there");
+    host.keel(&["down", "-v", "shop"]).ok();
+    drop(serve);
+    host.finish();
 }

@@ -95,6 +95,13 @@ impl Constraint {
         Ok(Self { key, is, value: value.to_owned() })
     }
 
+    /// Nodes of an operating system, and of an architecture if one is given.
+    pub(crate) fn of_platform(os: &str, architecture: Option<&str>) -> Vec<Self> {
+        let is = |key, value: &str| Self { key, is: true, value: value.to_owned() };
+        let architecture = architecture.map(|value| is(Key::Architecture, value));
+        std::iter::once(is(Key::Os, os)).chain(architecture).collect()
+    }
+
     /// Whether a node is as this asks. `None` if that is unknown.
     #[must_use]
     pub fn holds(&self, node: &NodeAttributes<'_>) -> Option<bool> {

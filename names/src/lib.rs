@@ -6,6 +6,7 @@ pub mod capability;
 pub mod constraint;
 pub mod digest;
 pub mod driver;
+pub mod platform;
 pub mod reference;
 pub mod signal;
 

@@ -245,7 +245,7 @@ pub(super) const ROWS: &[KeyRow] = &[
     row("oom_score_adj", Whole, Held("this memory setting is not supported")),
     row("pid", Text, Held("this namespace cannot be chosen")),
     row("pids_limit", Whole, Honored),
-    row("platform", Text, Held("only the host's own platform is supported")),
+    row("platform", Text, Honored),
     row("ports", Items, Honored),
     row("ports[].app_protocol", Text, Honored),
     row("ports[].host_ip", Text, Honored),

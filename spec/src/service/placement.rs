@@ -1,17 +1,20 @@
 //! Where a service's tasks may run, and what their nodes keep for them.
 
 use keel_names::constraint::{Constraint, node_label};
+use keel_names::platform;
 
 use crate::code::Code;
 use crate::decode::{Field, shorten};
 use crate::problem::Problem;
 use crate::scalar::NanoCpus;
 
-/// `deploy.placement` and `deploy.resources.reservations`.
+/// `deploy.placement`, `deploy.resources.reservations` and `platform`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
     /// What each of its nodes must be; `constraints[i]` has the origin `deploy.placement.constraints[i]`.
     pub constraints: Vec<Constraint>,
+    /// What `platform` asks of each of them.
+    pub platform: Vec<Constraint>,
     /// Labels of nodes over whose values the tasks are spread, the first before the others.
     pub spread: Vec<String>,
     /// How many tasks a node takes at most; absent: any number.
@@ -23,7 +26,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Reads both.
+    /// Reads all three.
     pub(crate) fn decode(service: &Field<'_>) -> Self {
         let deploy = service.get("deploy");
         let placement = deploy.as_ref().and_then(|deploy| deploy.get("placement"));
@@ -38,6 +41,7 @@ impl Placement {
         let memory = reserved("memory", "reserved_memory");
         Self {
             constraints: items("constraints").iter().filter_map(constraint).collect(),
+            platform: service.get("platform").and_then(|field| asked(&field)).unwrap_or_default(),
             spread: items("preferences").iter().filter_map(spread).collect(),
             max_per_node: below("max_replicas_per_node")
                 .and_then(|field| field.whole())
@@ -56,6 +60,19 @@ fn constraint(field: &Field<'_>) -> Option<Constraint> {
     let text = field.text()?;
     match Constraint::parse(&text) {
         Ok(constraint) => Some(constraint),
+        Err(error) => {
+            let message = format!("{} is `{}`: {error}", field.name(), shorten(&text));
+            let problem = Problem::new(Code::BadValue, message).at(field.place().clone());
+            field.scope.add(problem.hint(error.hint()));
+            None
+        }
+    }
+}
+
+fn asked(field: &Field<'_>) -> Option<Vec<Constraint>> {
+    let text = field.text()?;
+    match platform::asked(&text) {
+        Ok(constraints) => Some(constraints),
         Err(error) => {
             let message = format!("{} is `{}`: {error}", field.name(), shorten(&text));
             let problem = Problem::new(Code::BadValue, message).at(field.place().clone());

@@ -12,7 +12,7 @@ impl Lowering<'_> {
         let written = &service.placement;
         Placement {
             mode: mode(service.deploy.mode),
-            constraints: written.constraints.clone(),
+            constraints: written.constraints.iter().chain(&written.platform).cloned().collect(),
             spread: written.spread.clone(),
             max_per_node: written.max_per_node,
             exclusive: service.policy.exclusive.unwrap_or(false),
