@@ -3,6 +3,7 @@
 mod act;
 mod agent;
 mod apply;
+mod attach;
 mod backup;
 mod check;
 mod completion;
@@ -125,6 +126,8 @@ pub enum Command {
     Logs(logs::Args),
     /// Run a command in a running container
     Exec(exec::Args),
+    /// Connect to the input and output of a running container
+    Attach(attach::Args),
     /// Run a command in a new container
     Run(Box<run::Args>),
     /// Start stopped containers
@@ -181,13 +184,22 @@ pub enum Command {
 /// Whether it reads Compose files, or means services of their stack.
 fn reads_files(command: &Command) -> bool {
     use Command::{
-        Apply, Check, Down, Exec, Kill, Logs, Plan, Render, Restart, Rm, Run, Start, Stop, Up,
+        Apply, Attach, Check, Down, Exec, Kill, Logs, Plan, Render, Restart, Rm, Run, Start, Stop,
+        Up,
     };
     let reads = matches!(command, Check(_) | Render(_) | Plan(_) | Apply(_) | Up(_) | Down(_));
     reads
         || matches!(
             command,
-            Exec(_) | Run(_) | Logs(_) | Start(_) | Stop(_) | Restart(_) | Kill(_) | Rm(_)
+            Exec(_)
+                | Attach(_)
+                | Run(_)
+                | Logs(_)
+                | Start(_)
+                | Stop(_)
+                | Restart(_)
+                | Kill(_)
+                | Rm(_)
         )
 }
 
@@ -223,6 +235,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Ps(args) => ps::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
         Command::Exec(args) => exec::run(args, context).await,
+        Command::Attach(args) => attach::run(args, context).await,
         Command::Run(args) => run::run(*args, context).await,
         Command::Start(args) => start::run(args, context).await,
         Command::Stop(args) => stop::run(args, context).await,

@@ -14,6 +14,7 @@ mod cmd;
 mod connect;
 mod context;
 mod deliver;
+mod detaching;
 mod diagnostics;
 mod driver_lock;
 mod early;

@@ -4,16 +4,18 @@
 //! - Only a process that has a terminal gets the person's in raw mode, and their window's size.
 //! - The end of input is passed on, and does not end the conversation: the task does.
 
+use crate::detaching::{DetachKeys, Watcher};
 use crate::failure::{Failure, Result};
 use crate::terminal::{self, Raw};
+use keel_api::Client;
 use keel_engine::frames::Frame;
-use keel_engine::{Duplex, FrameWriter};
+use keel_engine::{Duplex, FrameWriter, Open, TaskId};
 use std::io::{Read, Write};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How to talk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manner {
     /// Hand over standard input.
     pub stdin: bool,
@@ -21,6 +23,11 @@ pub struct Manner {
     pub tty: bool,
     /// Hand signals over instead of ending by them: the task's end is ours.
     pub signals: bool,
+    /// The process ran before we came, and others may come after us: the end of our input is not the end of
+    /// its own, and what is on its terminal is to be drawn again.
+    pub joins: bool,
+    /// Keys that leave the process to itself.
+    pub detach_keys: Option<DetachKeys>,
 }
 
 /// What happens in a conversation.
@@ -29,6 +36,7 @@ enum Heard {
     Input(Frame),
     Resized,
     Signal(&'static str),
+    Detached,
 }
 
 /// How a conversation ended.
@@ -36,6 +44,8 @@ enum Heard {
 pub enum End {
     /// The process ended.
     Exited(i32),
+    /// The person typed the detach keys.
+    Detached,
     /// The other side closed without a word.
     Closed,
 }
@@ -53,9 +63,9 @@ pub async fn talk(
         false => None,
     };
     let (mut reader, mut writer) = with.split();
-    let mut heard = listen(manner)?;
+    let mut heard = listen(&manner)?;
     if manner.tty {
-        resize(writer.as_mut()).await;
+        resize(writer.as_mut(), manner.joins).await;
     }
     loop {
         tokio::select! {
@@ -65,7 +75,8 @@ pub async fn talk(
             Some(event) = heard.recv() => match event {
                 // A task that takes no more input says by itself how it ended.
                 Heard::Input(frame) => { let _ = writer.send(frame).await; }
-                Heard::Resized => resize(writer.as_mut()).await,
+                Heard::Resized => resize(writer.as_mut(), false).await,
+                Heard::Detached => return Ok(End::Detached),
                 // Whoever does not listen asked for none.
                 Heard::Signal(name) => { let _ = signals.send(name).await; }
             },
@@ -94,18 +105,23 @@ fn said(frame: Option<Frame>) -> Result<Option<End>> {
     }
 }
 
-async fn resize(writer: &mut dyn FrameWriter) {
+/// A program draws again only where the size changes: `anew` changes it twice.
+async fn resize(writer: &mut dyn FrameWriter, anew: bool) {
     if let Some((rows, columns)) = terminal::size() {
+        if anew {
+            let _ = writer.send(Frame::Resize { rows: rows.saturating_add(1), columns }).await;
+        }
         // An error here is the end, which the reader sees too.
         let _ = writer.send(Frame::Resize { rows, columns }).await;
     }
 }
 
-fn listen(manner: Manner) -> Result<mpsc::Receiver<Heard>> {
+fn listen(manner: &Manner) -> Result<mpsc::Receiver<Heard>> {
     let (tell, heard) = mpsc::channel(16);
     if manner.stdin {
-        let tell = tell.clone();
-        std::thread::spawn(move || read_stdin(&tell));
+        let (tell, joins) = (tell.clone(), manner.joins);
+        let watcher = manner.detach_keys.clone().map(Watcher::new);
+        std::thread::spawn(move || read_stdin(&tell, watcher, joins));
     }
     if manner.tty {
         let mut resized = handler(SignalKind::window_change())?;
@@ -144,16 +160,38 @@ fn handler(kind: SignalKind) -> Result<Signal> {
     signal(kind).map_err(|error| Failure::caused("cannot listen for signals", &error))
 }
 
+/// Sends a signal to a task's process; one that is gone needs none.
+pub async fn send_signal(client: &Client, task: &TaskId, signal: &str) {
+    let what = Open::Signal { task: task.clone(), signal: signal.to_owned() };
+    if let Ok(mut sent) = client.open(&what).await {
+        while sent.receive().await.is_some() {}
+    }
+}
+
 /// Blocks in a thread of its own: a terminal cannot be read in any other way.
-fn read_stdin(tell: &mpsc::Sender<Heard>) {
+fn read_stdin(tell: &mpsc::Sender<Heard>, mut watcher: Option<Watcher>, joins: bool) {
     let mut buffer = [0; 16 << 10];
     loop {
-        let frame = match std::io::stdin().lock().read(&mut buffer) {
-            Ok(0) | Err(_) => Frame::StdinEnd,
-            Ok(count) => Frame::Stdin(buffer[..count].to_vec()),
+        let count = std::io::stdin().lock().read(&mut buffer).unwrap_or(0);
+        if count == 0 {
+            if !joins {
+                let _ = tell.blocking_send(Heard::Input(Frame::StdinEnd));
+            }
+            return;
+        }
+        let (input, detaches) = match &mut watcher {
+            Some(watcher) => {
+                let typed = watcher.take(&buffer[..count]);
+                (typed.rest, typed.detaches)
+            }
+            None => (buffer[..count].to_vec(), false),
         };
-        let over = frame == Frame::StdinEnd;
-        if tell.blocking_send(Heard::Input(frame)).is_err() || over {
+        let passed =
+            input.is_empty() || tell.blocking_send(Heard::Input(Frame::Stdin(input))).is_ok();
+        if detaches {
+            let _ = tell.blocking_send(Heard::Detached);
+        }
+        if detaches || !passed {
             return;
         }
     }

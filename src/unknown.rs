@@ -27,7 +27,6 @@ const LATER: &[(&str, &str)] = &[
 /// What people call a command that is called otherwise here: docker's other commands, and those of
 /// similar programs.
 const OTHERWISE: &[(&str, &str)] = &[
-    ("attach", "logs -f"),
     ("build", "help: images are built elsewhere, and pulled"),
     ("compose", "help: `keel compose up` is `keel up` here"),
     ("config", "render"),

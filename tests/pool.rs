@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
-use support::pool::{Agent, Cable};
-use support::{Host, Serve, until};
+use support::pool::{Agent, Pool};
+use support::{Host, until};
 
 const STACK: &str = r#"
 services:
@@ -23,71 +23,9 @@ services:
     deploy: { placement: { constraints: [ "node.labels.zone == b" ] } }
 "#;
 
-/// Two machines with a cable between them.
-struct Pool {
-    controller: Host,
-    shed: Host,
-    cable: Cable,
-}
-
-impl Pool {
-    fn new() -> Self {
-        let (controller, shed) = (Host::bare(), Host::bare());
-        let cable = Cable::lay(&controller, &shed, 77);
-        controller.write("keel.yaml", "listen: { agents: \"10.77.0.1:7443\" }\n");
-        controller.write("stacks/web/compose.yaml", STACK);
-        Self { controller, shed, cable }
-    }
-
-    fn serve(&self) -> Serve {
-        self.controller.serve(&["stacks"])
-    }
-
-    fn token(&self, arguments: &[&str]) -> String {
-        let words = [&["--quiet", "token", "create"], arguments].concat();
-        self.controller.keel(&words).ok().stdout.trim().to_owned()
-    }
-
-    /// The row of a container that runs.
-    fn running(&self, name: &str) -> Option<Value> {
-        let rows = self.controller.ps();
-        let found = |row: &&Value| row["name"] == name && row["state"] == "running";
-        rows.iter().find(found).cloned()
-    }
-
-    #[track_caller]
-    fn until_running(&self, name: &str) -> Value {
-        until(&format!("{name} runs"), || self.running(name), || self.controller.overview())
-    }
-
-    #[track_caller]
-    fn until_state(&self, state: &str) {
-        let nodes = || self.controller.keel(&["node", "ls", "--format", "json"]).json();
-        let there = || {
-            let rows = nodes();
-            let shed = rows.as_array()?.iter().find(|row| row["name"] == "shed")?.clone();
-            (shed["state"] == state).then_some(())
-        };
-        until(&format!("shed is {state}"), there, || nodes().to_string());
-    }
-
-    /// Where others reach a node, as `node inspect` shows it.
-    fn address_of(&self, node: &str) -> String {
-        let shown = self.controller.keel(&["node", "inspect", node]).ok().json();
-        shown[0]["addr"].as_str().unwrap().to_owned()
-    }
-
-    #[track_caller]
-    fn finish(self) {
-        self.cable.remove();
-        self.controller.finish();
-        self.shed.finish();
-    }
-}
-
 #[test]
 fn a_machine_joins_and_gets_tasks_of_its_own_and_keeps_them_without_its_agent() {
-    let pool = Pool::new();
+    let pool = Pool::new(STACK);
     let serve = pool.serve();
     let home = pool.until_running("web-home-1");
     let token = pool.token(&["--label", "zone=b"]);
@@ -139,7 +77,7 @@ fn a_machine_joins_and_gets_tasks_of_its_own_and_keeps_them_without_its_agent() 
 
 #[test]
 fn who_may_not_join_is_told_why() {
-    let pool = Pool::new();
+    let pool = Pool::new(STACK);
     let none = pool.shed.keel(&["agent"]);
     assert!(none.code == 64 && none.stderr.contains("keel token create"), "{none:?}");
     let typo = pool.shed.keel(&["agent", "--join", "10.77.0.1:7443", "--token", "KEEL1-X"]);
@@ -198,7 +136,7 @@ fn contents(host: &Host) -> Vec<String> {
 
 #[test]
 fn a_secret_reaches_the_node_that_runs_a_task_with_it_and_stays_in_memory_there() {
-    let pool = Pool::new();
+    let pool = Pool::new(STACK);
     for (file, text) in [("compose.yaml", VAULT), ("key", "open sesame"), ("own", "my own")] {
         pool.controller.write(&format!("stacks/vault/{file}"), text);
     }
@@ -237,7 +175,7 @@ const MOVABLE: &str = "services:\n  web:\n    image: keel.local/hello\n    deplo
 
 #[test]
 fn the_controllers_own_node_has_labels_and_is_drained_like_any_other() {
-    let pool = Pool::new();
+    let pool = Pool::new(STACK);
     pool.controller.write("stacks/web/compose.yaml", MOVABLE);
     let serve = pool.serve();
     let own = pool.until_running("web-web-1")["node"].as_str().unwrap().to_owned();

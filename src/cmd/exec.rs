@@ -65,7 +65,7 @@ async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     let word = subject::in_full(context, &connection.client, &args.target[..1]).await?;
     let tasks = subject::tasks(&connection.client, &word[0]).await?;
     let task = running(&args.target[0], &tasks)?;
-    let manner = Manner { stdin: args.interactive, tty: args.tty, signals: false };
+    let manner = Manner { stdin: args.interactive, tty: args.tty, ..Manner::default() };
     let exec = Exec {
         command,
         tty: args.tty,
@@ -81,7 +81,7 @@ async fn exec(mut args: Args, context: &Context) -> Result<Exit> {
     }
     match talk(talking, manner, nobody()).await? {
         End::Exited(code) => Ok(Exit::Container(code)),
-        End::Closed => Err(Failure::new("the container is gone")),
+        End::Closed | End::Detached => Err(Failure::new("the container is gone")),
     }
 }
 

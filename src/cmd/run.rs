@@ -9,7 +9,7 @@ use crate::connect::{Connection, Need, connect};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::talk::{End, Manner, talk};
+use crate::talk::{End, Manner, send_signal, talk};
 use crate::terminal;
 use ask::{WHO, ask};
 use futures_util::StreamExt;
@@ -60,7 +60,12 @@ async fn launch(args: Args, context: &Context) -> Result<Exit> {
             context.screen.data(made.id.as_str())?;
             return Ok(Exit::Done);
         }
-        let manner = Manner { stdin: args.interactive, tty: args.tty, signals: !args.tty };
+        let manner = Manner {
+            stdin: args.interactive,
+            tty: args.tty,
+            signals: !args.tty,
+            ..Manner::default()
+        };
         attached(&mut connection, context, &made, manner).await
     };
     let end = started.await;
@@ -90,9 +95,9 @@ async fn attached(
         tokio::select! {
             end = &mut talking => return match end? {
                 End::Exited(code) => Ok(Exit::Container(code)),
-                End::Closed => Err(Failure::new("the container is gone")),
+                End::Closed | End::Detached => Err(Failure::new("the container is gone")),
             },
-            Some(signal) = signals.recv() => send(&connection.client, &made.id, signal).await,
+            Some(signal) = signals.recv() => send_signal(&connection.client, &made.id, signal).await,
             // The shim does the rest: others may have the lock while it runs.
             () = &mut patience, if !patience.is_elapsed() => connection.release(context).await?,
         }
@@ -127,12 +132,5 @@ async fn until_gone(client: &Client, task: &TaskId) -> Result<()> {
         };
         // Hints may be lost.
         let _ = tokio::time::timeout(SHORT, hints.next()).await;
-    }
-}
-
-async fn send(client: &Client, task: &TaskId, signal: &str) {
-    let what = Open::Signal { task: task.clone(), signal: signal.to_owned() };
-    if let Ok(mut sent) = client.open(&what).await {
-        while sent.receive().await.is_some() {}
     }
 }

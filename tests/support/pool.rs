@@ -1,6 +1,7 @@
 //! Machines of a pool, and the cables between them.
 
-use super::{Host, until};
+use super::{Host, Serve, until};
+use serde_json::Value;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -98,4 +99,91 @@ impl Cable {
 fn ip(line: &str) {
     let done = Command::new("ip").args(line.split(' ')).output().expect("ip runs");
     assert!(done.status.success(), "ip {line}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Two machines with a cable between them.
+pub struct Pool {
+    /// Runs `keel serve`.
+    pub controller: Host,
+    /// Runs `keel agent`.
+    pub shed: Host,
+    /// From one to the other.
+    pub cable: Cable,
+}
+
+impl Pool {
+    /// Machines without a registry, and a stack `web`.
+    pub fn new(stack: &str) -> Self {
+        Self::of(Host::bare(), Host::bare(), stack)
+    }
+
+    /// These two machines, and a stack `web`.
+    pub fn of(controller: Host, shed: Host, stack: &str) -> Self {
+        let cable = Cable::lay(&controller, &shed, 77);
+        let own = fs::read_to_string(controller.path("keel.yaml")).expect("each host has one");
+        controller.write("keel.yaml", &(own + "listen: { agents: \"10.77.0.1:7443\" }\n"));
+        controller.write("stacks/web/compose.yaml", stack);
+        Self { controller, shed, cable }
+    }
+
+    /// Starts `keel serve`.
+    pub fn serve(&self) -> Serve {
+        self.controller.serve(&["stacks"])
+    }
+
+    /// A new token.
+    #[track_caller]
+    pub fn token(&self, arguments: &[&str]) -> String {
+        let words = [&["--quiet", "token", "create"], arguments].concat();
+        self.controller.keel(&words).ok().stdout.trim().to_owned()
+    }
+
+    /// Lets the shed join as a node in zone b.
+    #[track_caller]
+    pub fn join(&self) -> Agent {
+        let token = self.token(&["--label", "zone=b"]);
+        Agent::start(
+            &self.shed,
+            &["--join", &self.cable.controller(), "--token", &token, "--name", "shed"],
+        )
+    }
+
+    /// The row of a container that runs.
+    pub fn running(&self, name: &str) -> Option<Value> {
+        let rows = self.controller.ps();
+        let found = |row: &&Value| row["name"] == name && row["state"] == "running";
+        rows.iter().find(found).cloned()
+    }
+
+    /// Waits until a container runs; its row.
+    #[track_caller]
+    pub fn until_running(&self, name: &str) -> Value {
+        until(&format!("{name} runs"), || self.running(name), || self.controller.overview())
+    }
+
+    /// Waits until the controller says this of the shed.
+    #[track_caller]
+    pub fn until_state(&self, state: &str) {
+        let nodes = || self.controller.keel(&["node", "ls", "--format", "json"]).json();
+        let there = || {
+            let rows = nodes();
+            let shed = rows.as_array()?.iter().find(|row| row["name"] == "shed")?.clone();
+            (shed["state"] == state).then_some(())
+        };
+        until(&format!("shed is {state}"), there, || nodes().to_string());
+    }
+
+    /// Where others reach a node, as `node inspect` shows it.
+    pub fn address_of(&self, node: &str) -> String {
+        let shown = self.controller.keel(&["node", "inspect", node]).ok().json();
+        shown[0]["addr"].as_str().expect("each node has one").to_owned()
+    }
+
+    /// Ends all, and checks that nothing is left.
+    #[track_caller]
+    pub fn finish(self) {
+        self.cable.remove();
+        self.controller.finish();
+        self.shed.finish();
+    }
 }
