@@ -238,8 +238,7 @@ fn on(pool: &Pool, node: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn tasks_move_to_a_newcomer_only_once_a_person_asks() {
-    let pool = Pool::new();
-    pool.controller.write("stacks/web/compose.yaml", SPREAD);
+    let pool = Pool::new(SPREAD);
     let serve = pool.serve();
     let own = pool.until_running("web-front-4")["node"].as_str().unwrap().to_owned();
     for name in ["web-db-1", "web-single-1"] {

@@ -33,7 +33,7 @@ pub struct NodeRow {
     pub role: String,
     /// Whether it is connected.
     pub state: NodeState,
-    /// Why it is not connected; empty while it is.
+    /// Why it is not connected, or degraded; empty while it is ready.
     #[serde(default)]
     pub why: String,
     /// Since when it is not connected (RFC 3339); empty while it is, and where nobody knows.
@@ -53,6 +53,9 @@ pub struct NodeRow {
     pub labels: BTreeMap<String, String>,
     /// Its version of keel.
     pub version: String,
+    /// What a person should know of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Whether a node answers.
@@ -61,6 +64,8 @@ pub struct NodeRow {
 pub enum NodeState {
     /// It answers.
     Ready,
+    /// It is heard, and what is sent to it does not arrive in time: nothing new is placed there.
+    Degraded,
     /// It does not; nothing is concluded from that.
     Unknown,
     /// It has not answered for so long that what can run elsewhere does.

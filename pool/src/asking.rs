@@ -3,7 +3,7 @@
 use crate::clock::now;
 use crate::identity::{
     IdentityError, IdentityFailure, JoinAttempt, JoinStep, KeelVersion, KeyError, NodeIdentity,
-    PrivateKey, RenewError, controller_name, to_join,
+    PrivateKey, RenewError, RenewReply, controller_name, to_join,
 };
 use crate::request::PoolRequest;
 use crate::transport::{BodyError, DialError, Limits, ServingError, ask};
@@ -30,17 +30,20 @@ pub async fn ask_to_join(
     }
 }
 
-/// Asks for the certificate of the next key, also where the present certificate is over.
+/// Asks for the certificate of the next key, also where the present certificate is over; with the controller's clock.
 pub async fn renew(
     controller: &str,
     identity: &NodeIdentity,
     next: PrivateKey,
     limits: &Limits,
-) -> Result<NodeIdentity, AskError> {
+) -> Result<(NodeIdentity, u64), AskError> {
     let request = PoolRequest::Renew(identity.renew_request(&next, KeelVersion::own())?);
     let config = identity.client_config().map_err(AskError::Tls)?;
-    let answer: Result<_, RenewError> = asked(controller, &config, &request, limits).await?;
-    Ok(identity.renewed(next, answer?)?)
+    let answer: Result<RenewReply, RenewError> =
+        asked(controller, &config, &request, limits).await?;
+    let reply = answer?;
+    let clock = reply.clock;
+    Ok((identity.renewed(next, reply)?, clock))
 }
 
 /// Why a question came to nothing.

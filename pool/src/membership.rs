@@ -20,9 +20,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A clock may be set, and a machine may sleep: the time of a renewal is looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// Within this time a controller that can be reached has said what time it is.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// Where a machine's identity is, and who its controller is.
 #[derive(Debug, Clone)]
@@ -129,7 +132,7 @@ impl Membership {
         let states = state.subscribe();
         tokio::select! {
             error = agent.run(state) => MembershipError::Spool(error),
-            error = self.renew_in_time() => error.into(),
+            error = self.renew_in_time(states.clone()) => error.into(),
             error = removed(states) => error.into(),
         }
     }
@@ -148,10 +151,15 @@ impl Membership {
     }
 
     /// Asks for the next certificate when it is time, for ever.
-    async fn renew_in_time(&self) -> IdentityFailure {
+    async fn renew_in_time(&self, mut states: watch::Receiver<AgentState>) -> IdentityFailure {
         let (mut drawn, mut failures) = (luck(), 0);
+        let mut refused = Instant::now();
         loop {
-            self.due(drawn, failures).await;
+            tokio::select! {
+                () = self.due(drawn, failures) => {}
+                // It may be over by the controller's clock, which nobody knows here before it is connected.
+                () = is_refused(&mut states, refused), if failures == 0 => refused = Instant::now() + LOOK_AGAIN,
+            }
             match self.renew(failures as usize).await {
                 Ok(()) => (drawn, failures) = (luck(), 0),
                 Err(MembershipError::Ask(AskError::Refused(RenewError::Removed))) => {
@@ -167,8 +175,11 @@ impl Membership {
         if failures > 0 {
             return tokio::time::sleep(renewal_retry(failures)).await;
         }
+        // The controller says what time it is as soon as it is connected.
+        tokio::time::sleep(GREETING).await;
         loop {
-            let left = self.present().identity.life().renews_at(luck).saturating_sub(now());
+            let time = self.at.allegiance.clock.now().unwrap_or_else(now);
+            let left = self.present().identity.life().renews_at(luck).saturating_sub(time);
             if left == 0 {
                 return;
             }
@@ -183,10 +194,26 @@ impl Membership {
         let Whereabouts { allegiance, limits, .. } = &self.at;
         let controller = &allegiance.address(tries);
         let identity = self.present().identity.clone();
-        let renewed = renew(controller, &identity, next, limits).await?;
+        let (renewed, clock) = renew(controller, &identity, next, limits).await?;
+        self.at.allegiance.clock.note(clock, now());
         let kept = Present::of(keep(&self.at, renewed).await?)?;
         *self.present() = kept;
         Ok(())
+    }
+}
+
+/// Returns once connections are refused one after another, but not before this moment.
+async fn is_refused(states: &mut watch::Receiver<AgentState>, from: Instant) {
+    tokio::time::sleep_until(from).await;
+    let refused = states.wait_for(|state| match state {
+        AgentState::Waiting { why, tries, .. } => {
+            *tries > 1 && matches!(**why, DialError::Serving(_))
+        }
+        _ => false,
+    });
+    // Nobody dials any more where that is no longer told.
+    if refused.await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

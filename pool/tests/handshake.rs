@@ -232,12 +232,15 @@ async fn who_was_off_too_long_and_was_removed_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn a_node_whose_clock_is_wrong_is_told_so() {
+async fn a_node_whose_clock_is_wrong_knows_its_controller_and_no_other() {
     let controller = Controller::start().await;
     let node = controller.node("web", now()).await;
     let mut config = node.client_config().unwrap();
     config.time_provider = Arc::new(In1970);
-    assert_eq!(refusal(controller.address, config).await, IdentityFailure::Clock);
+    let connection = dial(controller.address, config.clone()).await.unwrap();
+    assert_eq!(connection.who, Who::Node);
+    let other = Controller::start().await;
+    assert!(matches!(refusal(other.address, config).await, IdentityFailure::Impostor(_)));
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ async fn a_node_renews_and_serves_with_its_next_key() {
     let pool = Pool::open().await;
     let identity = pool.join().await;
     let next = key();
-    let renewed = renew(&pool.address, &identity, next, &Limits::default()).await.unwrap();
+    let renewed = renew(&pool.address, &identity, next, &Limits::default()).await.unwrap().0;
     assert_eq!(renewed.node(), identity.node());
     assert_ne!(renewed.subject().key, identity.subject().key);
     pool.serve(&renewed);
@@ -182,7 +182,7 @@ async fn a_certificate_that_is_over_may_renew_and_nothing_else() {
     let turned = pool.visit("it is not let in").await;
     let Visit::TurnedAway(_, why) = turned else { panic!("{turned:?}") };
     assert!(why.to_string().ends_with("has expired: it may only renew"), "{why}");
-    let renewed = renew(&pool.address, &expired, key(), &Limits::default()).await.unwrap();
+    let renewed = renew(&pool.address, &expired, key(), &Limits::default()).await.unwrap().0;
     pool.serve(&renewed);
     pool.far().await.observe(Depth::State).await.unwrap();
 }

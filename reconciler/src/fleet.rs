@@ -23,6 +23,7 @@ use keel_engine::{
     Observation, Open, Result, Sweep, Swept, TaskId, Thing, Turn, Usage, Wish,
 };
 use keel_plan::pool::Pool;
+use keel_plan::strays::Stray;
 use member::Member;
 pub use provision::needs;
 use roll::{Members, Roll};
@@ -30,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Lines of output that are kept of what failed, and the characters of each.
@@ -104,8 +106,29 @@ impl Fleet {
         self.roll.roundup().is_isolated
     }
 
+    /// The silence after which a node is given up; `None` while nobody watches over the nodes.
+    pub fn down_after(&self) -> Option<Duration> {
+        self.roll.down_after.get().copied()
+    }
+
+    /// Tasks that nodes bring along and no stack on record accounts for, as they come and go.
+    pub fn strays(&self) -> watch::Receiver<BTreeMap<TaskId, Stray>> {
+        self.roll.strays.subscribe()
+    }
+
+    /// From now on there are these.
+    pub(crate) fn note_strays(&self, strays: BTreeMap<TaskId, Stray>) {
+        self.roll.strays.send_if_modified(|held| {
+            let news = *held != strays;
+            *held = strays;
+            news
+        });
+    }
+
     /// Decides for ever which silent nodes are given up after this time.
     pub async fn watch_over(&self, uptime: Uptime, down_after: Duration) -> Infallible {
+        // Whoever watches over them first says so.
+        let _ = self.roll.down_after.set(down_after);
         lookout::watch_over(&self.roll, &self.home, uptime, down_after).await
     }
 

@@ -54,6 +54,7 @@ mod stack_change;
 mod stack_files;
 mod start;
 pub mod store;
+mod strays;
 mod sweeper;
 mod trace;
 pub mod trigger;

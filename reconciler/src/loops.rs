@@ -10,6 +10,7 @@ use crate::operation::{OperationReason, OperationState};
 use crate::pass::{PassError, Passed, pass};
 use crate::refresh::{Why, refresh};
 use crate::refusal::with_causes;
+use crate::strays;
 use crate::sweeper::collect_garbage;
 use crate::trigger::Trigger;
 use futures_util::{FutureExt, StreamExt};
@@ -39,6 +40,7 @@ pub(crate) async fn start(controller: &Controller) -> Result<JoinSet<()>, Refusa
     loops.spawn(controller.hints().clone().run(move |name| reread(name, refreshing.clone())));
     loops.spawn(until_closed(controller.clone(), follow_events(controller.clone())));
     loops.spawn(until_closed(controller.clone(), look_for_drift(controller.clone())));
+    loops.spawn(until_closed(controller.clone(), strays::watch(controller.clone())));
     loops.spawn(until_closed(controller.clone(), collect_garbage(controller.desk())));
     loops.spawn(until_closed(controller.clone(), notifier::run(controller.clone())));
     for stack in controller.records().stacks().await? {

@@ -1,5 +1,7 @@
 //! `keel node ls | inspect | label | drain | activate | pause | confirm-dead | rm`: the nodes of the pool.
 
+mod drain;
+
 use crate::args::{Format, Listing};
 use crate::connect::to_daemon;
 use crate::context::Context;
@@ -28,7 +30,7 @@ pub enum Command {
     Pause(Named),
     /// Move what runs on nodes elsewhere
     #[command(after_help = "Example:\n  keel node drain shed")]
-    Drain(Drain),
+    Drain(drain::Drain),
     /// Let nodes take tasks again
     #[command(after_help = "Example:\n  keel node activate shed")]
     Activate(Named),
@@ -73,16 +75,6 @@ pub struct Label {
     labels: Vec<(String, Option<String>)>,
 }
 
-/// `node drain`.
-#[derive(Debug, clap::Args)]
-pub struct Drain {
-    /// Stop what cannot run on another node
-    #[arg(short, long)]
-    force: bool,
-    #[command(flatten)]
-    nodes: Named,
-}
-
 /// `node rm`.
 #[derive(Debug, clap::Args)]
 pub struct Rm {
@@ -117,9 +109,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Pause(named) => {
             each(&named.names, &NodeChange::Pause, "keel node pause", context).await
         }
-        Command::Drain(Drain { force, nodes }) => {
-            each(&nodes.names, &NodeChange::Drain { force }, "keel node drain", context).await
-        }
+        Command::Drain(args) => drain::run(args, context).await,
         Command::Activate(named) => {
             each(&named.names, &NodeChange::Activate, "keel node activate", context).await
         }
@@ -147,7 +137,19 @@ async fn list(args: Ls, context: &Context) -> Result<Exit> {
         (false, Format::Table) => table(&rows),
     };
     context.screen.data(&text)?;
+    if !args.quiet_names && args.listing.format == Format::Table {
+        rows.iter().for_each(|row| warn(row, context));
+    }
     Ok(Exit::Done)
+}
+
+fn warn(row: &NodeRow, context: &Context) {
+    if row.state == NodeState::Degraded {
+        context.screen.warn(&format!("node {}: {}", row.name, row.why));
+    }
+    for warning in &row.warnings {
+        context.screen.warn(&format!("node {}: {warning}", row.name));
+    }
 }
 
 async fn inspect(named: Named, context: &Context) -> Result<Exit> {
@@ -192,6 +194,7 @@ fn table(rows: &[NodeRow]) -> String {
         let silent = || roughly(row.silent_for).to_lowercase();
         let state = match row.state {
             NodeState::Ready => "Ready".to_owned(),
+            NodeState::Degraded => "Degraded".to_owned(),
             NodeState::Unknown => format!("Unknown ({})", silent()),
             NodeState::Down => format!("Down ({})", silent()),
         };

@@ -4,11 +4,11 @@ use super::certificate::{CONTROLLER_NAME, Certificate};
 use super::pin::Pin;
 use super::pinned_server::{PinError, PinnedServer};
 use super::private_key::PrivateKey;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError};
 use std::io;
 use std::sync::Arc;
 
@@ -34,17 +34,10 @@ pub(super) fn as_client(
     own: &Certificate,
     bundle: &[Certificate],
 ) -> Result<ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    for root in bundle {
-        roots.add(root.der().clone())?;
-    }
-    let provider = Arc::new(ring::default_provider());
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-    let verifier = verifier.map_err(|error| Error::General(error.to_string()))?;
-    let config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])?
-        .with_webpki_verifier(verifier)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinnedServer::of_bundle(bundle)))
         .with_client_auth_cert(vec![own.der().clone()], key.for_tls())?;
     Ok(without_sessions(config))
 }
@@ -71,11 +64,6 @@ pub enum IdentityFailure {
         "the controller does not accept this node's certificate: it may be the controller of another pool"
     )]
     Refused,
-    /// What the controller shows does not hold at this machine's time.
-    #[error(
-        "the controller's certificate does not hold at this machine's time; check the clocks of both"
-    )]
-    Clock,
     /// What answers is not the controller of the node's pool.
     #[error("what answers is not the controller of this node's pool ({0:?}); check the address")]
     Impostor(CertificateError),
@@ -98,10 +86,6 @@ impl IdentityFailure {
                 Some(pin) => Self::Pin(pin.clone()),
                 None => Self::Impostor(error.clone()),
             },
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => Self::Clock,
             other => Self::Impostor(other.clone()),
         }
     }

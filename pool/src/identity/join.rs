@@ -128,17 +128,6 @@ pub enum JoinError {
         /// The machine's.
         node: KeelVersion,
     },
-    /// The clocks are too far apart for certificates.
-    #[error(
-        "the clocks differ by more than 5 minutes: the controller's says {}, this machine's {}; set the one that \
-         is wrong", told(*.controller), told(*.node)
-    )]
-    Clock {
-        /// The controller's.
-        controller: u64,
-        /// The machine's.
-        node: u64,
-    },
     /// Too many wrong secrets from this address.
     #[error("too many wrong tokens came from this address; try again in {} s", .retry_after.div_ceil(1000))]
     SlowDown {

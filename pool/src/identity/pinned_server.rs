@@ -1,16 +1,18 @@
-//! The agent's side of the first handshake: is this the pool that the token names?
+//! The agent's side of a handshake: is this the pool that the token names, or that the node belongs to?
 //!
 //! # Invariants
 //! - The server shows its authority's certificate, whose key has the pinned digest and signed the server's own. Any
 //!   other authority in the chain, and it is refused: what comes along with the right one is not trusted, either.
-//! - Dates are not looked at: a machine without a clock boots in 1970, and the pin needs none.
+//! - Dates are not looked at: a machine without a clock boots in 1970, and one whose clock is off by a year has to stay
+//!   in its pool. What an old certificate of a controller is worth is decided by the authorities that nodes trust: they
+//!   are replaced as a whole, and the key of a controller's certificate is never on a disk.
 
-use super::certificate::{CONTROLLER_NAME, pin_of};
+use super::certificate::{CONTROLLER_NAME, Certificate, pin_of};
 use super::chain::{self, Usage};
 use super::pin::Pin;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::sync::Arc;
 use webpki::EndEntityCert;
@@ -52,26 +54,52 @@ pub enum PinError {
     NotSigned(CertificateError),
 }
 
-/// Accepts the pool that a token names.
+/// What a server is known by.
+#[derive(Debug)]
+enum KnownBy {
+    /// The authority that a token names.
+    Pin(Pin),
+    /// The authorities that a node trusts.
+    Bundle(Vec<CertificateDer<'static>>),
+}
+
+/// Accepts the controller of one pool.
 #[derive(Debug)]
 pub(super) struct PinnedServer {
-    pin: Pin,
+    known_by: KnownBy,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl PinnedServer {
+    /// Of the pool that a token names.
     pub fn new(pin: Pin) -> Self {
+        Self::of(KnownBy::Pin(pin))
+    }
+
+    /// Of the pool of a node that trusts these authorities.
+    pub fn of_bundle(bundle: &[Certificate]) -> Self {
+        Self::of(KnownBy::Bundle(bundle.iter().map(|root| root.der().clone()).collect()))
+    }
+
+    fn of(known_by: KnownBy) -> Self {
         let algorithms = ring::default_provider().signature_verification_algorithms;
-        Self { pin, algorithms }
+        Self { known_by, algorithms }
     }
 }
 
 /// Checks what a server shows: its own certificate, and its authority's.
 fn check(own: &CertificateDer<'_>, shown: &[CertificateDer<'_>], pin: Pin) -> Result<(), PinError> {
-    let anchors = pinned(shown, pin)?;
+    check_signed(own, &pinned(shown, pin)?).map_err(PinError::NotSigned)
+}
+
+/// Checks that one of these keys signed a controller's certificate.
+fn check_signed(
+    own: &CertificateDer<'_>,
+    anchors: &[TrustAnchor<'_>],
+) -> Result<(), CertificateError> {
     // The time is of no account: what the dates say is not asked.
-    chain::verify(own, &anchors, Usage::Server, chain::time(0)).map_err(PinError::NotSigned)?;
-    let unnamed = PinError::NotSigned(CertificateError::NotValidForName);
+    chain::verify(own, anchors, Usage::Server, chain::time(0))?;
+    let unnamed = CertificateError::NotValidForName;
     let read = EndEntityCert::try_from(own).map_err(|_| unnamed.clone())?;
     let name = ServerName::try_from(CONTROLLER_NAME).map_err(|_| unnamed.clone())?;
     read.verify_is_valid_for_subject_name(&name).map_err(|_| unnamed)
@@ -81,7 +109,7 @@ fn check(own: &CertificateDer<'_>, shown: &[CertificateDer<'_>], pin: Pin) -> Re
 pub(super) fn pinned<'a>(
     shown: &'a [CertificateDer<'a>],
     expected: Pin,
-) -> Result<Vec<rustls::pki_types::TrustAnchor<'a>>, PinError> {
+) -> Result<Vec<TrustAnchor<'a>>, PinError> {
     let pins: Option<Vec<_>> = shown.iter().map(pin_of).collect();
     let pins = pins.filter(|pins| !pins.is_empty()).ok_or(PinError::NoAuthority)?;
     let other = pins.iter().copied().find(|pin| *pin != expected);
@@ -101,8 +129,11 @@ impl ServerCertVerifier for PinnedServer {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let told = |error| CertificateError::Other(OtherError(Arc::new(error)));
-        check(end_entity, intermediates, self.pin).map_err(told)?;
+        match &self.known_by {
+            KnownBy::Pin(pin) => check(end_entity, intermediates, *pin)
+                .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?,
+            KnownBy::Bundle(roots) => check_signed(end_entity, &chain::anchors(roots)?)?,
+        }
         Ok(ServerCertVerified::assertion())
     }
 

@@ -5,6 +5,7 @@
 //!   refused for ever, also after a restart.
 
 use super::version::Hello;
+use crate::clock::ControllersClock;
 use crate::epoch::Epoch;
 use keel_durable::Hold;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Allegiance {
     file: Arc<PathBuf>,
     given: Arc<str>,
     seen: Arc<Mutex<Seen>>,
+    /// What time it is for whoever it follows.
+    pub(crate) clock: ControllersClock,
 }
 
 /// A controller that is not the pool's present one.
@@ -58,7 +61,12 @@ impl Allegiance {
             Err(error) => return Err(error),
         };
         let seen = Arc::new(Mutex::new(seen));
-        Ok(Self { file: Arc::new(file.to_owned()), given: given.into(), seen })
+        Ok(Self {
+            file: Arc::new(file.to_owned()),
+            given: given.into(),
+            seen,
+            clock: ControllersClock::default(),
+        })
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

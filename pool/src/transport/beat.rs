@@ -7,6 +7,7 @@
 use super::body::{BodyError, Incoming, Outgoing};
 use super::delay::{beat_delay, random};
 use super::limits::{BEAT, Limits};
+use crate::clock::{ControllersClock, now, skew};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -19,12 +20,18 @@ struct Beat {
     beat: u64,
     /// The last that was answered; 0 at first.
     acked: u64,
+    /// What time it is there, in milliseconds since 1970; an older node does not say.
+    #[serde(default)]
+    clock: Option<u64>,
 }
 
 /// What it is answered.
 #[derive(Debug, Serialize, Deserialize)]
 struct Ack {
     ack: u64,
+    /// What time it is for the controller.
+    #[serde(default)]
+    clock: Option<u64>,
 }
 
 /// The last beat of a node.
@@ -36,6 +43,8 @@ pub struct Pulse {
     pub acked: u64,
     /// When it came.
     pub at: Instant,
+    /// How many milliseconds the node's clock is ahead of this one's, or behind; with the time that the beat took.
+    pub skew: Option<i64>,
 }
 
 /// Beats that may be unanswered: one is on its way, and one may be late.
@@ -55,12 +64,21 @@ impl Pulse {
 pub struct SilentPeer(pub Duration);
 
 /// The node's side: beats until the stream breaks.
-pub(super) async fn beat(mut hears: Incoming, mut says: Outgoing, limits: &Limits) -> BodyError {
+pub(super) async fn beat(
+    mut hears: Incoming,
+    mut says: Outgoing,
+    limits: &Limits,
+    controllers_clock: &ControllersClock,
+) -> BodyError {
     let (acks, acked) = watch::channel(0);
     let hearing = async {
         loop {
             match hears.message(BEAT).await {
-                Ok(Some(bytes)) => acks.send_replace(ack_in(&bytes)),
+                Ok(Some(bytes)) => {
+                    let Ack { ack, clock } = ack_in(&bytes);
+                    clock.inspect(|clock| controllers_clock.note(*clock, now()));
+                    acks.send_replace(ack)
+                }
                 Ok(None) => return BodyError::Unread,
                 Err(error) => return error,
             };
@@ -70,8 +88,8 @@ pub(super) async fn beat(mut hears: Incoming, mut says: Outgoing, limits: &Limit
         let mut beat = 0;
         loop {
             beat += 1;
-            let now = Beat { beat, acked: *acked.borrow() };
-            if let Err(error) = says.message(&json(&now)).await {
+            let said = Beat { beat, acked: *acked.borrow(), clock: Some(now()) };
+            if let Err(error) = says.message(&json(&said)).await {
                 return error;
             }
             sleep(beat_delay(limits.beat, random())).await;
@@ -84,8 +102,8 @@ pub(super) async fn beat(mut hears: Incoming, mut says: Outgoing, limits: &Limit
 }
 
 /// What is no answer answers nothing.
-fn ack_in(bytes: &[u8]) -> u64 {
-    serde_json::from_slice::<Ack>(bytes).map_or(0, |ack| ack.ack)
+fn ack_in(bytes: &[u8]) -> Ack {
+    serde_json::from_slice(bytes).unwrap_or(Ack { ack: 0, clock: None })
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -104,11 +122,13 @@ pub(super) async fn follow(
             Ok(bytes) => bytes,
             Err(error) => return error,
         };
-        let Ok(Beat { beat, acked }) = serde_json::from_slice(&bytes) else {
+        let Ok(Beat { beat, acked, clock }) = serde_json::from_slice(&bytes) else {
             return BodyError::Cut;
         };
-        pulse.send_replace(Some(Pulse { beat, acked, at: Instant::now() }));
-        if let Err(error) = says.message(&json(&Ack { ack: beat })).await {
+        let skew = clock.map(|clock| skew(clock, now()));
+        pulse.send_replace(Some(Pulse { beat, acked, at: Instant::now(), skew }));
+        let ack = Ack { ack: beat, clock: Some(now()) };
+        if let Err(error) = says.message(&json(&ack)).await {
             return error;
         }
     }
@@ -120,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_node_that_hears_nothing_is_known_by_its_beats() {
-        let is_one_way = |beat, acked| Pulse { beat, acked, at: Instant::now() }.is_one_way();
+        let is_one_way =
+            |beat, acked| Pulse { beat, acked, at: Instant::now(), skew: None }.is_one_way();
         assert!(!is_one_way(1, 0) && !is_one_way(2, 1) && !is_one_way(9, 7));
         assert!(is_one_way(9, 6) && is_one_way(3, 0));
     }

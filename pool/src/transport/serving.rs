@@ -225,7 +225,9 @@ fn take(
             }
         }
         Route::Beat => {
-            work.spawn(async move { drop(beat(incoming, outgoing, &served.limits).await) });
+            work.spawn(async move {
+                drop(beat(incoming, outgoing, &served.limits, &served.allegiance.clock).await)
+            });
         }
         Route::Call => drop(work.spawn(answer_call(served, incoming, outgoing))),
         Route::Assign => drop(work.spawn(answer_parcel(served, incoming, outgoing))),

@@ -12,7 +12,7 @@
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
 //! verdict for a slot; `schedule`: the node that a slot is on; `placing`: what binds it to one; `rollout`: which slot is next, in which order; `waits`: what has to be
-//! there first; `resources`: images, networks, volumes. [`why`]: what reasons and holds are made of; [`text`]: their words. [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
+//! there first; `resources`: images, networks, volumes. [`why`]: what reasons and holds are made of; [`text`]: their words. [`strays`]: what nodes bring along; [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
 //! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
@@ -27,6 +27,7 @@ pub mod pool;
 pub mod retention;
 pub mod standing;
 pub mod status;
+pub mod strays;
 pub mod text;
 pub mod verdict;
 pub mod why;

@@ -29,6 +29,7 @@ static PLAIN: NodeFacts = NodeFacts {
     is_emptied: false,
     reserve: None,
     dead: None,
+    is_one_way: false,
 };
 
 impl Pool {
@@ -98,6 +99,9 @@ pub struct NodeFacts {
     /// milliseconds since the Unix epoch. It is over once the node is heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead: Option<u64>,
+    /// It is heard, and what is said to it does not arrive in time: nothing new is placed there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_one_way: bool,
 }
 
 impl NodeFacts {

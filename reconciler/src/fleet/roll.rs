@@ -3,11 +3,13 @@
 use super::liveness::{Liveness, Roundup};
 use super::member::{Member, Unheard};
 use futures_util::stream::{BoxStream, SelectAll, StreamExt};
-use keel_engine::{Engine, Event, NodeName};
+use keel_engine::{Engine, Event, NodeName, TaskId};
 use keel_plan::pool::Pool;
+use keel_plan::strays::Stray;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
-use tokio::sync::broadcast;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
 
 /// News that wait for whoever hears them.
 const NEWS: usize = 16;
@@ -22,6 +24,10 @@ pub(super) struct Roll {
     pool: RwLock<Arc<Pool>>,
     /// Which of them are given up.
     roundup: RwLock<Arc<Roundup>>,
+    /// The silence after which that is so.
+    pub(super) down_after: OnceLock<Duration>,
+    /// Tasks on them that no stack on record accounts for.
+    pub(super) strays: watch::Sender<BTreeMap<TaskId, Stray>>,
     /// Who belongs to the fleet changed, a node answers again, or is given up.
     news: broadcast::Sender<()>,
 }
@@ -32,6 +38,8 @@ impl Roll {
             members: RwLock::new(Arc::new(members)),
             pool: RwLock::default(),
             roundup: RwLock::default(),
+            down_after: OnceLock::new(),
+            strays: watch::Sender::default(),
             news: broadcast::Sender::new(NEWS),
         }
     }

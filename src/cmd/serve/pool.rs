@@ -4,6 +4,7 @@ use super::shared::{Shared, Task};
 use crate::context::Context;
 use crate::failure::{Failure, Result, chain};
 use crate::pool_records::{AUTHORITY, REGISTRY, StoredRecord, epoch, raise_epoch};
+use crate::show::Screen;
 use async_trait::async_trait;
 use keel_api::pool::{
     NodeAsk, NodeChange, NodeChanged, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
@@ -11,6 +12,7 @@ use keel_api::pool::{
 use keel_engine::{Availability, NodeName};
 use keel_plan::pool::NodeFacts;
 use keel_plan::pool::Role::{Manager, Worker};
+use keel_plan::strays::Stray;
 use keel_pool::Visit;
 use keel_pool::identity::{
     KeelVersion, NodeRecord, NodeTerms, RegistrarError, RegistryError, Role, Roster, TokenId,
@@ -20,10 +22,11 @@ use keel_pool::office::{Office, Premises};
 use keel_pool::transport::{Away, Far, Hello, Limits, Relayed, Switchboard};
 use keel_reconciler::Settings;
 use keel_reconciler::ask::{Refusal, RefusalKind};
-use keel_reconciler::clock::rfc3339;
+use keel_reconciler::clock::{rfc3339, roughly};
 use keel_reconciler::config::{Config, PoolConfig};
 use keel_reconciler::fleet::{DOWN_AFTER, Fleet, Liveness, Moment, Uptime};
 use nix::time::{ClockId, clock_gettime};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -32,13 +35,19 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+/// How often it is noticed that a node hears nothing any more.
+const LISTEN: Duration = Duration::from_secs(1);
+/// Clocks that are further apart are worth a word.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+const ONE_WAY: &str = "the node is heard, but does not receive what is sent to it in time; nothing new is placed there";
+
 /// The pool; nobody dials in any more once this is dropped.
 pub struct Opened {
     /// For the API.
     pub pool: Arc<dyn Pool>,
     /// Lines of standbys, which hand on what they are asked; none, where there are no other controllers.
     pub relayed: Option<mpsc::Receiver<Relayed>>,
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
     _telling: Option<Task>,
 }
 
@@ -65,8 +74,9 @@ pub async fn open(
         if shared.is_some() { raise_epoch(&**store).await? } else { epoch(&**store).await? };
     let hello = Hello { epoch, ..Hello::own() };
     let switchboard = Arc::new(Switchboard::of(limits(config), hello.clone()));
-    let told = switchboard.clone();
-    let introduce = move |controllers| told.introduce(Hello { controllers, ..hello.clone() });
+    let (told, introducing) = (switchboard.clone(), switchboard.clone());
+    let introduce =
+        move |controllers| introducing.introduce(Hello { controllers, ..hello.clone() });
     let telling = shared.map(|shared| shared.controllers(introduce));
     let premises = Premises {
         authority: Arc::new(StoredRecord { store: store.clone(), key: AUTHORITY }),
@@ -80,7 +90,10 @@ pub async fn open(
     for node in office.nodes() {
         join(fleet, office.far(&node.name));
     }
-    let placing = tokio::spawn(keep_placing(office.roster(), fleet.clone(), shared.is_some()));
+    let heard = told.clone();
+    let placing = Placing { fleet: fleet.clone(), switchboard: heard, is_shared: shared.is_some() };
+    let placing = tokio::spawn(placing.keep(office.roster()));
+    let strays = tokio::spawn(tell_strays(fleet.clone(), context.screen.clone()));
     let watching = tokio::spawn(watch_over(fleet.clone(), config));
     let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
     let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
@@ -89,7 +102,7 @@ pub async fn open(
     let door = office.listen(tcp, relay);
     let listening = tokio::spawn(async move { match door.await {} });
     let pool = ServedPool { office, fleet: fleet.clone(), listen };
-    let tasks = [listening, placing, watching];
+    let tasks = [listening, placing, watching, strays];
     Ok(Some(Opened { pool: Arc::new(pool), relayed, tasks, _telling: telling }))
 }
 
@@ -115,16 +128,78 @@ fn moment() -> Moment {
     Moment { boot: now(ClockId::CLOCK_BOOTTIME), awake: now(ClockId::CLOCK_MONOTONIC) }
 }
 
-/// What people say of nodes decides where tasks are placed, from the moment that it is on record.
-async fn keep_placing(roster: Roster, fleet: Fleet, is_shared: bool) {
-    let mut changes = roster.changes();
+/// What decides where tasks are placed.
+struct Placing {
+    fleet: Fleet,
+    switchboard: Arc<Switchboard>,
+    is_shared: bool,
+}
+
+impl Placing {
+    /// What people say of nodes counts from the moment that it is on record, and how nodes are heard while it lasts.
+    async fn keep(self, roster: Roster) {
+        let mut changes = roster.changes();
+        let mut last = None;
+        loop {
+            let mut pool = members(&changes.borrow_and_update(), self.fleet.home(), self.is_shared);
+            for (name, facts) in &mut pool.members {
+                facts.is_one_way =
+                    name != self.fleet.home() && is_one_way(&self.switchboard.far(name));
+            }
+            if last.as_ref() != Some(&pool) {
+                self.fleet.set_pool(pool.clone());
+                last = Some(pool);
+            }
+            if let Ok(Err(_)) = tokio::time::timeout(LISTEN, changes.changed()).await {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a node is heard, and does not hear.
+fn is_one_way(far: &Far) -> bool {
+    far.pulse().is_some_and(|pulse| pulse.is_one_way())
+}
+
+/// Tells of tasks that nodes bring along and nobody here knows.
+async fn tell_strays(fleet: Fleet, screen: Screen) {
+    let (mut strays, mut told) = (fleet.strays(), BTreeSet::new());
     loop {
-        let pool = members(&changes.borrow_and_update(), fleet.home(), is_shared);
-        fleet.set_pool(pool);
-        if changes.changed().await.is_err() {
+        let now = strays.borrow_and_update().clone();
+        told.retain(|id| now.contains_key(id));
+        for (id, stray) in now {
+            if told.insert(id) {
+                screen.warn(&format!("node {}: {}", stray.node, of_stray(&stray)));
+            }
+        }
+        if strays.changed().await.is_err() {
             return;
         }
     }
+}
+
+fn of_stray(stray: &Stray) -> String {
+    let Stray { name, stack, since, .. } = stray;
+    let then = match since {
+        Some(_) => "the container is stopped soon, and its data stays",
+        None => {
+            "the container is stopped once all sources have been read without that stack, and its data stays"
+        }
+    };
+    format!("container {name} belongs to stack {stack}, which is not on record here: {then}")
+}
+
+/// `2 days ahead of`, where clocks differ by more than certificates and logs should bear.
+fn of_skew(millis: i64) -> Option<String> {
+    let apart = Duration::from_millis(millis.unsigned_abs());
+    let side = if millis > 0 { "ahead of" } else { "behind" };
+    (apart > SKEW).then(|| {
+        format!(
+            "its clock is {} {side} the controller's; set the one that is wrong",
+            roughly(apart.as_secs()).to_lowercase()
+        )
+    })
 }
 
 /// The nodes on record, and the controller's own. Of a controller that others may follow that is drained: what ran
@@ -142,6 +217,7 @@ fn members(
         is_emptied: terms.is_emptied,
         reserve: None,
         dead,
+        is_one_way: false,
     };
     let mut own = facts("controller".into(), Manager, registry.home(), None);
     if is_shared {
@@ -279,13 +355,22 @@ impl ServedPool {
             connected_from: String::new(),
             labels: facts.labels.clone(),
             version: KeelVersion::own().to_string(),
+            warnings: Vec::new(),
         }
+    }
+
+    fn warnings(&self, node: &NodeName, far: &Far) -> Vec<String> {
+        let skew = far.pulse().and_then(|pulse| pulse.skew).and_then(of_skew);
+        let strays = self.fleet.strays().borrow().clone();
+        let strays = strays.values().filter(|stray| stray.node == *node).map(of_stray);
+        skew.into_iter().chain(strays).collect()
     }
 
     fn row(&self, node: &NodeRecord) -> NodeRow {
         let far = self.office.far(&node.name);
         let (away, unheard) = (far.away(), far.unheard_for());
         let (state, since, why) = match away {
+            None if is_one_way(&far) => (NodeState::Degraded, String::new(), ONE_WAY.to_owned()),
             None => (NodeState::Ready, String::new(), String::new()),
             Some((since, why)) => (self.silent_state(node), rfc3339(since), self.why(node, &why)),
         };
@@ -302,6 +387,7 @@ impl ServedPool {
             connected_from: node.addresses.first().cloned().unwrap_or_default(),
             labels: node.terms.labels.clone(),
             version: node.version.to_string(),
+            warnings: self.warnings(&node.name, &far),
         }
     }
 }

@@ -99,6 +99,7 @@ fn of_node(host: &Host<'_>, service: &DesiredService, home: &NodeName) -> Vec<Re
     }
     never.extend(host.is_returning.then_some(Refusal::Returning));
     match host.facts.availability {
+        Availability::Active if host.facts.is_one_way => never.push(Refusal::OneWay),
         Availability::Active => {}
         Availability::Pause => never.push(Refusal::Paused),
         Availability::Drain => never.push(Refusal::Drained),

@@ -80,6 +80,7 @@ pub(super) fn of_refusal(refusal: &Refusal) -> String {
             format!("running {tasks} tasks of it, while another runs {least}")
         }
         Refusal::Failing { times } => format!("where it failed {times} times"),
+        Refusal::OneWay => "degraded: it does not receive what is sent to it".into(),
         Refusal::DataElsewhere { volume, node } => {
             format!("without volume {volume}, which is on node {node}")
         }

@@ -41,6 +41,8 @@ pub enum Refusal {
         /// How many the emptiest runs.
         least: u32,
     },
+    /// The node is heard, and what is said to it does not arrive in time.
+    OneWay,
     /// A volume of the task's has its data on another node.
     DataElsewhere {
         /// The volume's full name.

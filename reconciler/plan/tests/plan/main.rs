@@ -28,6 +28,7 @@ mod shuffled;
 mod situations;
 mod status;
 mod storms;
+mod strangers;
 mod typed;
 mod waiting;
 mod world;
