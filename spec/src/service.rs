@@ -12,13 +12,14 @@ pub mod placement;
 pub mod ports;
 pub mod process;
 mod reference;
+pub mod rollout;
 pub mod security;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::scalar::NanoCpus;
 pub use depends::{Condition, Dependency};
-pub use deploy::{Deploy, Mode, Restart, UpdateOrder};
+pub use deploy::{Deploy, Mode, Restart};
 pub use grants::Grant;
 pub use health::{Health, Test};
 pub use limits::{Limits, Ulimit};
@@ -27,6 +28,7 @@ pub use networks::{Address, Attachment, ExtraHost, NetworkMode, Networking};
 pub use placement::Placement;
 pub use ports::{Exposed, Port, Protocol, Published};
 pub use process::{Process, PullPolicy};
+pub use rollout::{FailureAction, RolloutConfig, UpdateOrder};
 pub use security::{Device, Seccomp, Security};
 
 use crate::advice;

@@ -235,6 +235,7 @@ fn stripped(debug: &str, word: &str) -> String {
         ": No",
         ": Missing",
         ": Replicated",
+        ": RolloutConfig { }",
         ": Deploy { replicas: 1 }",
         ": Networks({})",
         ": Process",

@@ -6,6 +6,7 @@ use keel_engine::{
     Phase, RestartPolicy, StackName, TaskAssignment, TaskSpec, hash_of,
 };
 use keel_plan::desired::{Desired, DesiredService, Owner, Policy};
+use keel_plan::pace::Pace;
 use keel_plan::placement::Placement;
 use keel_plan::pool::{NodeFacts, Pool};
 use keel_plan::standing::Standing;
@@ -92,6 +93,9 @@ fn desired() -> Desired {
             placement: Placement { spread, ..Placement::default() },
             depends_on: vec![],
             order: None,
+            update: Pace::default(),
+            rollback: Pace::default(),
+            rollback_order: None,
             held: vec![],
             drift: None,
             settle: None,

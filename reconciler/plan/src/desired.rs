@@ -7,6 +7,7 @@
 //! - Where a value came from stands beside it, by field path, with the text of its line: records
 //!   can be shown without the files that they were made from.
 
+use crate::pace::Pace;
 use crate::placement::Placement;
 use keel_engine::{Digest, FieldPath, NetworkSpec, StackName, TaskSpec, VolumeSpec};
 use serde::{Deserialize, Serialize};
@@ -168,9 +169,18 @@ pub struct DesiredService {
     /// What must be there first.
     #[serde(default)]
     pub depends_on: Vec<DependsOn>,
-    /// Order of a replacement, where the file says one.
+    /// Order of a replacement on the way forward, where the file says one.
     #[serde(default)]
     pub order: Option<Order>,
+    /// How its slots are brought to a new revision.
+    #[serde(default, skip_serializing_if = "crate::placement::is_default")]
+    pub update: Pace,
+    /// How its slots are brought back to what was good before.
+    #[serde(default, skip_serializing_if = "crate::placement::is_default")]
+    pub rollback: Pace,
+    /// Order of a replacement on the way back, where the file says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_order: Option<Order>,
     /// What keeps it from being run at all; not empty: the service is held.
     #[serde(default)]
     pub held: Vec<Held>,

@@ -1,7 +1,8 @@
 //! A plan in the making.
 
+use crate::desired::DesiredService;
 use crate::facts::Facts;
-use crate::rollout;
+use crate::motion::Motion;
 use crate::verdict::{Action, Hold, PlanEntry, Reason, Subject, Verdict};
 use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +12,8 @@ pub(crate) struct Draft {
     /// What every wish of this plan carries.
     pub generation: u64,
     verdicts: BTreeMap<(Subject, Option<NodeName>), Verdict>,
-    /// Services of which a slot is set in motion by this plan.
-    pub moved: BTreeSet<String>,
+    /// What of each service is under way, once somebody asked.
+    motions: BTreeMap<String, Motion>,
     /// Tasks of which something was asked that is over.
     pub answered: BTreeSet<TaskId>,
     /// Tasks for which this plan does what was asked.
@@ -27,8 +28,6 @@ pub(crate) struct Draft {
     pub lacking: Option<Option<(Slot, Hold)>>,
     /// Slots of all stacks that leave their nodes, once somebody asked.
     pub pool_moves: Option<u32>,
-    /// Of each service the slot that is under way, once somebody asked.
-    moving: BTreeMap<String, Option<Slot>>,
     /// When time alone changes a verdict.
     pub next: Option<u64>,
 }
@@ -38,7 +37,7 @@ impl Draft {
         Self {
             generation,
             verdicts: BTreeMap::new(),
-            moved: BTreeSet::new(),
+            motions: BTreeMap::new(),
             answered: BTreeSet::new(),
             given: BTreeSet::new(),
             pulled: BTreeSet::new(),
@@ -46,9 +45,19 @@ impl Draft {
             prunes_once_good: false,
             lacking: None,
             pool_moves: None,
-            moving: BTreeMap::new(),
             next: None,
         }
+    }
+
+    /// What of a service is under way, with what this plan begins.
+    pub fn motion(
+        &mut self,
+        facts: &Facts<'_>,
+        name: &str,
+        service: &DesiredService,
+    ) -> &mut Motion {
+        let motion = self.motions.entry(name.to_owned());
+        motion.or_insert_with(|| Motion::of(facts, name, service))
     }
 
     pub fn wake(&mut self, at: u64) {
@@ -91,15 +100,6 @@ impl Draft {
         let subject = Subject::Slot(slot.clone());
         let mut verdicts = self.verdicts.range((subject.clone(), None)..);
         verdicts.next().filter(|((next, _), _)| *next == subject).map(|(_, verdict)| verdict)
-    }
-
-    /// The slot of a service that is under way, if one is: the same for the whole plan.
-    pub fn moving(&mut self, facts: &Facts<'_>, service: &str) -> Option<&Slot> {
-        if !self.moving.contains_key(service) {
-            let moving = rollout::moving(facts, service).cloned();
-            self.moving.insert(service.to_owned(), moving);
-        }
-        self.moving.get(service)?.as_ref()
     }
 
     /// Every wish so far.

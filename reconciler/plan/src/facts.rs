@@ -5,6 +5,7 @@ use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
 use crate::look::{Look, Place, Places};
 use crate::lost::{self, Lost};
+use crate::pace::{FailureAction, Pace};
 use crate::repair::Trial;
 use crate::standing::{KnownBad, Pull, Standing};
 use crate::ties::tie;
@@ -308,7 +309,8 @@ impl<'a> Facts<'a> {
             is_repair: false,
         };
         // Known bad, and nothing good on record: what was applied before is what stays.
-        if self.bad.is_none() || self.standing.good_desired.is_some() || self.is_frozen() {
+        let given_up = self.given_up().is_some() && !self.is_frozen();
+        if !given_up || self.standing.good_desired.is_some() {
             return want;
         }
         match tasks.iter().find(|task| !in_reach(&task.spec, &want.spec)) {
@@ -360,8 +362,22 @@ impl<'a> Facts<'a> {
 
     /// Whether the failed revision stays where it is, by policy.
     pub fn is_frozen(&self) -> bool {
-        let policy = self.inputs.desired.map(|desired| desired.policy.rollback);
-        self.bad.is_some() && policy == Some(false)
+        self.failure_action() == Some(FailureAction::Pause)
+    }
+
+    /// Whether the rollout of the failed revision goes on, by the word of its file.
+    pub fn goes_on(&self) -> bool {
+        self.failure_action() == Some(FailureAction::Continue)
+    }
+
+    /// The mark on the revision, unless its rollout goes on all the same.
+    pub fn given_up(&self) -> Option<&'a KnownBad> {
+        self.bad.filter(|_| !self.goes_on())
+    }
+
+    fn failure_action(&self) -> Option<FailureAction> {
+        let desired = self.inputs.desired.filter(|_| self.bad.is_some())?;
+        Some(self.standing.failure_action(desired))
     }
 
     /// The running tasks whose namespace others share, by service.
@@ -435,15 +451,36 @@ impl<'a> Facts<'a> {
             .map_or((0, None), |desired| (desired.policy.settle, desired.policy.health_timeout));
         let changed = self.changed(task);
         let begun = changed.unwrap_or(task.created);
+        let settle = self.window(want.service, settle);
+        let is_new = self.since.is_some_and(|since| begun >= since) || self.is_brought(task);
         Patience {
-            settle: want.service.settle.unwrap_or(settle),
+            settle,
             health: want.service.health_timeout.or(health),
-            fresh: self.since.is_some_and(|since| begun >= since) || self.is_brought(task),
+            fresh: is_new && !self.has_proven(want.service, task, settle),
             changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
             before_deploy: want.service.runs_before_deploy(),
             latched: task.place.slot().is_some_and(|s| self.standing.stopped.contains(&short(s))),
         }
+    }
+
+    /// How a service's slots are replaced: forward, or back to what was good before.
+    pub fn pace<'s>(&self, service: &'s DesiredService) -> &'s Pace {
+        if self.comes_back() { &service.rollback } else { &service.update }
+    }
+
+    /// How long a new task of a service must stay available.
+    fn window(&self, service: &DesiredService, settle: u64) -> u64 {
+        self.pace(service).window(service.settle.unwrap_or(settle))
+    }
+
+    /// Whether it ended after the time in which its file wants it watched: that is for its restart
+    /// policy alone. Where the file says none, its revision is to blame until its rollout is over.
+    fn has_proven(&self, service: &DesiredService, task: &ObservedTask, window: u64) -> bool {
+        let is_said = self.pace(service).monitor.is_some() && !self.has_check(service);
+        let lived = task.started.zip(task.finished);
+        let lived = lived.map(|(started, finished)| finished.saturating_sub(started));
+        is_said && lived.is_some_and(|lived| lived >= window)
     }
 
     /// Whether what is being rolled out brought it, whatever the clock of its node says.
@@ -511,7 +548,9 @@ impl<'a> Facts<'a> {
 
 /// Whether a revision that failed gives way to another.
 pub(crate) fn goes_back(inputs: &Inputs<'_>, standing: &Standing) -> bool {
-    let allowed = inputs.desired.is_none_or(|desired| desired.policy.rollback);
+    let allowed = inputs
+        .desired
+        .is_none_or(|desired| standing.failure_action(desired) == FailureAction::Rollback);
     standing.good_desired.is_some() && allowed
 }
 

@@ -5,14 +5,16 @@ mod places;
 
 use crate::Inputs;
 use crate::condition::{available_since, is_still};
-use crate::desired::{DesiredService, Order};
-use crate::facts::short;
+use crate::desired::{Desired, DesiredService, Order};
+use crate::facts::{short, slotted};
+use crate::occupants::in_reach;
+use crate::pace::FailureAction;
 use crate::standing::AskVerb;
 use crate::verdict::{Action, Hold, Plan, Reason, Subject, Verdict};
 use crate::why::Activity;
 use keel_engine::{
-    Assignment, Goal, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment, TaskId,
-    TaskSpec, Wish,
+    Assignment, Goal, Health, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment,
+    TaskId, TaskSpec, Wish,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -223,8 +225,12 @@ impl<'a> Check<'a> {
         let mut broken = Vec::new();
         for (slot, reason, wishes) in self.acts() {
             let ends = self.leaves_nobody(slot, wishes);
-            let start_first =
-                self.service(slot).and_then(|service| service.order) == Some(Order::StartFirst);
+            let standing = &self.plan.standing;
+            let is_bad = |desired: &Desired| standing.bad.contains_key(&desired.hash);
+            let back = standing.pinned.is_some() || self.inputs.desired.is_some_and(is_bad);
+            let order = self.service(slot).and_then(|service| service.order);
+            // On the way back, what was good before says in which order.
+            let start_first = order == Some(Order::StartFirst) && !back;
             let writes = self.service(slot).is_some_and(|service| self.writes(&service.spec));
             let replaces = matches!(reason, Reason::Changed { .. });
             if ends && replaces && start_first && !writes && !self.must_stop(slot) {
@@ -268,7 +274,10 @@ impl<'a> Check<'a> {
     fn must_stop(&self, slot: &Slot) -> bool {
         let Some(service) = self.service(slot) else { return false };
         let spec = &service.spec;
-        spec.network_mode != keel_engine::NetworkMode::Networks
+        let reserves = spec.reserved_memory.is_some() || spec.reserved_cpus.is_some();
+        reserves
+            || service.placement.exclusive
+            || spec.network_mode != keel_engine::NetworkMode::Networks
             || !spec.ports.is_empty()
             || spec.networks.iter().any(|network| !network.addresses.is_empty())
             || spec.volumes.iter().any(|m| m.source == keel_engine::MountSource::Anonymous)
@@ -294,8 +303,8 @@ impl<'a> Check<'a> {
             })
     }
 
-    /// No slot of a service begins to be replaced while another one is. Several may be under way: nodes that come back
-    /// bring theirs along.
+    /// No more slots of a service begin to be replaced than its file allows at a time. More may be under way: nodes
+    /// that come back bring theirs along.
     fn motion(&self) -> Vec<String> {
         let living = self.living();
         let is_double = |slot: &Slot| living.get(slot).is_some_and(|count| *count > 1);
@@ -312,14 +321,47 @@ impl<'a> Check<'a> {
                 moving.entry(&slot.service).or_default().insert(slot);
             }
         }
-        for slot in living.keys().filter(|slot| is_double(slot)) {
+        for slot in living.keys().filter(|slot| is_double(slot) && self.is_under_way(slot)) {
             if let Some(slots) = moving.get_mut(slot.service.as_str()) {
                 slots.insert(slot);
             }
         }
-        let many = moving.into_iter().filter(|(_, slots)| slots.len() > 1);
+        let many = moving.into_iter().filter(|(name, slots)| slots.len() > self.limit(name));
         many.map(|(service, slots)| format!("{} slots of {service} move at once", slots.len()))
             .collect()
+    }
+
+    /// How many slots of a service may be replaced at a time: the file that they are brought to says it.
+    fn limit(&self, name: &str) -> usize {
+        let (service, is_back) = self.aim(name);
+        let pace = service.map(|service| if is_back { &service.rollback } else { &service.update });
+        match pace.map_or(1, |pace| pace.parallelism) {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// What a service is brought to, and whether it was that before.
+    fn aim(&self, name: &str) -> (Option<&DesiredService>, bool) {
+        let standing = &self.plan.standing;
+        let Some(desired) = self.inputs.desired else { return (None, false) };
+        let fails = standing.bad.contains_key(&desired.hash)
+            && standing.failure_action(desired) == FailureAction::Rollback;
+        let good = standing.good_desired.as_deref().filter(|_| fails);
+        let is_back = good.is_some() || standing.pinned.is_some();
+        (good.unwrap_or(desired).services.get(name), is_back)
+    }
+
+    /// Whether a slot has what it is brought to, and that may still come to something. Of what failed
+    /// nobody waits for more, and what runs of other revisions is not under way.
+    fn is_under_way(&self, slot: &Slot) -> bool {
+        let Some(service) = self.aim(&slot.service).0 else { return true };
+        let spec = slotted(service, slot);
+        let failed = |task: &ObservedTask| {
+            is_still(task) || task.phase == Phase::Backoff || task.health == Health::Unhealthy
+        };
+        let mut new = self.in_slot(slot).filter(|task| in_reach(&task.spec, &spec));
+        new.any(|task| task.goal < Goal::Stopped && !failed(task))
     }
 
     /// While a job before the deploy is not done, nothing is changed but what the jobs need.

@@ -20,6 +20,7 @@ use crate::desired::DesiredService;
 use crate::draft::{Draft, Judgment, hold};
 use crate::facts::{Facts, Occupants};
 use crate::memory::{asked_for, is_complete};
+use crate::motion;
 use crate::untouched::{not_asked, not_here};
 use crate::verdict::{Hold, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
@@ -41,7 +42,8 @@ pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
     let mut slots: Vec<_> = facts.slots.iter().collect();
     slots.sort_by_cached_key(|(slot, _)| {
         let at = rank.get(slot.service.as_str()).copied();
-        (at, &slot.service, slot.slot.len(), &slot.slot)
+        let turn = motion::turn(facts, slot, &facts.slots[*slot]);
+        (at, &slot.service, turn, slot.slot.len(), &slot.slot)
     });
     for (slot, occupants) in slots {
         let verdict = slot_verdict(facts, draft, slot, occupants);

@@ -11,8 +11,11 @@
 //! # Where to look
 //! [`lower`]: a loaded stack to what is desired. `facts`: the situation, in order. `memory`: what
 //! is new since the last pass (failures, jobs, pins). `condition`: how one task is. `judge`: the
-//! verdict for a slot; `schedule`: the node that a slot is on; `placing`: what binds it to one; `rollout`: which slot is next, in which order; `waits`: what has to be
-//! there first; `resources`: images, networks, volumes. [`why`]: what reasons and holds are made of; [`text`]: their words. [`strays`]: what nodes bring along; [`retention`]: what may go for want of room. [`invariants`]: the checker. [`lines`]: what differs between two desired states.
+//! verdict for a slot; `schedule`: the node that a slot is on; `placing`: what binds it to one; `pace`: how fast slots
+//! are replaced; `motion`: which slots are next, and how many; `rollout`: which of a slot's tasks goes first; `waits`: what
+//! has to be there first; `resources`: images, networks, volumes. [`why`]: what reasons and holds are made of; [`text`]:
+//! their words. [`strays`]: what nodes bring along; [`retention`]: what may go for want of room. [`invariants`]: the
+//! checker. [`lines`]: what differs between two desired states.
 //!
 //! # Not here
 //! Fetching, storing, sending (the reconciler), doing (the nodes), printing (the command line).
@@ -22,6 +25,7 @@ pub mod drift;
 pub mod invariants;
 pub mod lines;
 pub mod lower;
+pub mod pace;
 pub mod placement;
 pub mod pool;
 pub mod retention;
@@ -44,6 +48,7 @@ mod look;
 mod lost;
 mod machine;
 mod memory;
+mod motion;
 mod occupants;
 mod placed;
 mod placing;
@@ -68,6 +73,7 @@ use keel_engine::fields::{Applier, Change, Field, row_of};
 use keel_engine::{Assignment, Digest, NodeName};
 use look::Look;
 use memory::Memory;
+use pace::FailureAction;
 use standing::Standing;
 use verdict::{Action, Hold, Plan, PlanEntry, Reason, Subject, Verdict};
 use why::Holder;
@@ -152,7 +158,8 @@ pub(crate) fn with_pin<'a>(inputs: &Inputs<'a>) -> Inputs<'a> {
 /// policy lets that one come back.
 pub(crate) fn planned<'a>(inputs: &Inputs<'a>, standing: &'a Standing) -> Option<&'a Desired> {
     let desired = inputs.desired?;
-    let good = standing.good_desired.as_deref().filter(|_| desired.policy.rollback);
+    let comes_back = standing.failure_action(desired) == FailureAction::Rollback;
+    let good = standing.good_desired.as_deref().filter(|_| comes_back);
     match standing.bad.contains_key(&desired.hash) {
         true => Some(good.filter(|good| good.hash != desired.hash).unwrap_or(desired)),
         false => Some(desired),

@@ -63,6 +63,9 @@ fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
         hash: _,
         depends_on,
         order,
+        update,
+        rollback,
+        rollback_order,
         held,
         drift,
         settle,
@@ -93,6 +96,9 @@ fn service(lines: &mut Lines, path: &str, service: &DesiredService) {
         flat(lines, &format!("{path}.depends_on.{}", dependency.service), &json(dependency));
     }
     flat(lines, &format!("{path}.deploy.update_config.order"), &json(order));
+    flat(lines, &format!("{path}.deploy.update_config"), &json(update));
+    flat(lines, &format!("{path}.deploy.rollback_config.order"), &json(rollback_order));
+    flat(lines, &format!("{path}.deploy.rollback_config"), &json(rollback));
     for one in held {
         lines.insert(format!("{path}.{} (not run)", one.field), one.why.clone());
     }

@@ -10,7 +10,7 @@ use crate::look::Look;
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Hold, Learned, PlanEntry, Subject, Verdict};
 use crate::why::FailureCause;
-use keel_engine::{Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId};
+use keel_engine::{Availability, Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The memory, and what was found out on the way.
@@ -25,6 +25,7 @@ impl Memory {
         let mut memory = Self { standing: inputs.standing.clone(), learned: Vec::new() };
         if let Some(desired) = inputs.desired {
             memory.forget(inputs);
+            memory.keep_pace(desired);
             memory.end_scales(inputs, desired);
         }
         memory
@@ -49,6 +50,18 @@ impl Memory {
         self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
         self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
         self.forget_jobs(inputs);
+    }
+
+    /// How what is good is replaced may be said anew without another meaning.
+    fn keep_pace(&mut self, desired: &Desired) {
+        let good = self.standing.good_desired.as_deref_mut();
+        let Some(good) = good.filter(|good| good.hash == desired.hash) else { return };
+        for (name, service) in &mut good.services {
+            if let Some(now) = desired.services.get(name) {
+                (service.update, service.rollback) = (now.update, now.rollback);
+                service.rollback_order = now.rollback_order;
+            }
+        }
     }
 
     /// A number that a person set counts until its time is over, or its service is no longer there.
@@ -371,14 +384,21 @@ impl Memory {
     fn fail(&mut self, facts: &Facts<'_>, desired: &Desired) {
         let Some(since) = self.standing.rollout.filter(|_| facts.bad.is_none()) else { return };
         let failed = facts.slots.iter().find_map(|(slot, occupants)| {
-            let cause = failure(facts, occupants)?;
-            Some((slot.clone(), Some(occupants.current?.id.clone()), cause))
+            let (cause, want) = (failure(facts, occupants)?, occupants.want.as_ref()?);
+            let counts = has_failed(facts, want.name, want.service);
+            let task = Some(occupants.current?.id.clone());
+            counts.then(|| (slot.clone(), task, cause, want.service))
         });
-        let placeless = || hopeless::failure(facts).map(|(slot, cause)| (slot, None, cause));
-        let Some((slot, task, cause)) = failed.or_else(placeless) else { return };
+        let placeless = || {
+            let (slot, cause) = hopeless::failure(facts)?;
+            let service = desired.services.get(&slot.service)?;
+            Some((slot, None, cause, service))
+        };
+        let Some((slot, task, cause, service)) = failed.or_else(placeless) else { return };
         let cause = FailureCause::InSlot { slot, cause: Box::new(cause) };
         let revision = desired.revision.clone();
-        let bad = KnownBad { revision, at: facts.now(), cause: cause.clone(), since };
+        let (at, action) = (facts.now(), facts.pace(service).failure_action);
+        let bad = KnownBad { revision, at, cause: cause.clone(), since, action };
         self.standing.bad.insert(desired.hash, bad);
         self.standing.rollout = None;
         if facts::goes_back(facts.inputs, &self.standing) {
@@ -445,8 +465,10 @@ fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
         Hold::Failed { .. } | Hold::Late { .. } => match &entry.subject {
             Subject::Slot(slot) => facts.slots.get(slot).is_some_and(|occupants| {
                 let (want, task) = (occupants.want.as_ref(), occupants.current);
+                // Of what counted, too few failed.
+                let is_allowed = || failure(facts, occupants).is_some();
                 want.zip(task).is_some_and(|(want, task)| {
-                    facts.bad.is_none() && !facts.patience(want, task).fresh
+                    facts.bad.is_none() && (!facts.patience(want, task).fresh || is_allowed())
                 })
             }),
             _ => false,
@@ -457,7 +479,7 @@ fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
 
 /// What failed in a slot, if its new task did, or one that was changed in place. A new one that runs
 /// with data of its own is never killed for being late: it may be migrating.
-fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option<FailureCause> {
+pub(crate) fn failure(facts: &Facts<'_>, occupants: &Occupants<'_>) -> Option<FailureCause> {
     let (want, task) = (occupants.want.as_ref()?, occupants.current?);
     let patience = facts.patience(want, task);
     let done = patience.before_deploy && is_job_done(facts, want.name);
@@ -475,6 +497,28 @@ fn failure(facts: &Facts<'_>, occupants: &crate::facts::Occupants<'_>) -> Option
         Condition::Failed { cause, .. } => Some(cause),
         _ => None,
     }
+}
+
+/// Whether more slots of a service failed than may. Of what ends by itself none may.
+pub(crate) fn has_failed(facts: &Facts<'_>, name: &str, service: &DesiredService) -> bool {
+    let slots = facts.slots_of(name).filter(|(_, all)| failure(facts, all).is_some());
+    let failed = u32::try_from(slots.count()).unwrap_or(u32::MAX);
+    if service.runs_before_deploy() || service.placement.mode.is_job() {
+        return failed > 0;
+    }
+    facts.pace(service).is_exceeded(failed, wanted_slots(facts, name))
+}
+
+/// How many slots a rollout of a service is judged by: of a global one, those whose nodes answer and
+/// are not to be emptied.
+pub(crate) fn wanted_slots(facts: &Facts<'_>, name: &str) -> u32 {
+    let counts = |want: &Want<'_>| {
+        let drained = facts.inputs.pool.facts(want.node).availability == Availability::Drain;
+        let away = facts.inputs.nodes.silent(want.node).is_some() || drained;
+        !(want.service.placement.mode.is_global() && away)
+    };
+    let wants = facts.slots_of(name).filter_map(|(_, all)| all.want.as_ref());
+    u32::try_from(wants.filter(|want| counts(want)).count()).unwrap_or(u32::MAX)
 }
 
 /// References in use, each with the most eager policy that a service gives it.

@@ -31,6 +31,7 @@ impl<'a> Trial<'_, 'a> {
 
     fn is_proven(&self, name: &str, service: &DesiredService) -> bool {
         let settle = service.settle.unwrap_or(self.desired.policy.settle);
+        let settle = service.update.window(settle);
         let slots = self.slots.iter().filter(|(slot, _)| slot.service == name);
         let mut tasks = slots.flat_map(|(slot, all)| all.all().map(move |task| (slot, task)));
         tasks.any(|(slot, task)| {

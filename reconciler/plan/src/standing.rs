@@ -2,6 +2,7 @@
 //! outcomes of the past. Everything else is looked up where it is true.
 
 use crate::desired::{Desired, DesiredService};
+use crate::pace::FailureAction;
 use crate::why::FailureCause;
 use keel_engine::{Digest, NodeName, TaskId};
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,15 @@ impl Standing {
     pub fn is_done(&self, slot: &str, service: &DesiredService) -> bool {
         let done = self.completed.get(slot).filter(|_| service.placement.mode.is_job());
         done.is_some_and(|done| done.hash == service.hash)
+    }
+
+    /// What is done about a revision that failed: as its mark says, else as its policy does.
+    #[must_use]
+    pub fn failure_action(&self, desired: &Desired) -> FailureAction {
+        let marked = self.bad.get(&desired.hash).and_then(|bad| bad.action);
+        let policy =
+            if desired.policy.rollback { FailureAction::Rollback } else { FailureAction::Pause };
+        marked.unwrap_or(policy)
     }
 
     /// The number of tasks that a person set, while it holds. How many a global service has, nodes say.
@@ -316,6 +326,9 @@ pub struct KnownBad {
     /// When its rollout had begun.
     #[serde(default)]
     pub since: u64,
+    /// What its file says is to be done about that; `None`: the policy says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<FailureAction>,
 }
 
 /// A run of a job before a deploy.

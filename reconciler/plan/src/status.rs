@@ -264,7 +264,8 @@ fn notes(facts: &Facts<'_>) -> Vec<Note> {
     let bad = pinned.map_or(facts.bad, |hash| facts.standing.bad.get(hash));
     if let Some(bad) = bad {
         let (revision, cause) = (bad.revision.clone(), bad.cause.clone());
-        notes.push(Note::RevisionFailed { revision, cause, stays: facts.is_frozen() });
+        let (stays, action) = (facts.is_frozen(), bad.action);
+        notes.push(Note::RevisionFailed { revision, cause, stays, action });
     }
     if let Some(Suspended { by, reason, .. }) = facts.standing.suspended.clone() {
         notes.push(Note::Suspended { by, reason });

@@ -137,7 +137,7 @@ fn image(facts: &Facts<'_>, draft: &mut Draft, want: &Want<'_>) -> Option<Hold> 
 /// volumes. Until all of it is there, nothing old is touched. What comes back after a failure takes
 /// what there is.
 pub(crate) fn lacking(facts: &Facts<'_>, draft: &mut Draft, asks: &Slot) -> Option<Hold> {
-    if facts.bad.is_some() || facts.comes_back() {
+    if facts.given_up().is_some() || facts.comes_back() {
         return None;
     }
     // The same for every slot of the plan, and a look at all of them.

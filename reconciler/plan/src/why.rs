@@ -10,6 +10,7 @@ mod awaited;
 mod failure;
 mod gist;
 mod refusal;
+mod sole_use;
 mod tie;
 
 pub use activity::Activity;
@@ -18,6 +19,7 @@ pub use failure::{Ending, FailureCause};
 pub use gist::gist;
 pub(crate) use gist::uncounted;
 pub use refusal::{NodeRefusal, Refusal};
+pub use sole_use::SoleUse;
 pub use tie::Tie;
 
 use crate::desired::{Origin, Owner};
@@ -35,7 +37,7 @@ pub enum Hold {
     Converged,
     /// Its job is done.
     Complete,
-    /// Others go first: one at a time.
+    /// Others go first: only so many are replaced at a time.
     RolloutFull {
         /// How many may be under way.
         limit: u32,

@@ -182,6 +182,8 @@ pub(super) enum Tried {
     NothingRuns,
     /// A revision that failed stays, by policy.
     LeftByPolicy,
+    /// The rollout of a revision that failed goes on, by the word of its file.
+    GoesOn,
     /// A revision that failed stays, since nothing was good before it.
     LeftAlone,
     /// It was rolled back to this revision, which is healthy.

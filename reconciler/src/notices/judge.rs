@@ -10,6 +10,7 @@ use crate::operation::{Operation, OperationState};
 use crate::record::{Commit, RefusedRevision, SourceRecord, SourceTrouble};
 use keel_engine::{StackName, short};
 use keel_plan::desired::{Desired, Owner};
+use keel_plan::pace::FailureAction;
 use keel_plan::standing::{KnownBad, Standing};
 use keel_plan::status::Health;
 use keel_plan::text;
@@ -160,7 +161,8 @@ impl KnownStack<'_> {
     /// What was good before, and is come back to.
     fn good(&self) -> Option<&str> {
         let (good, desired) = (self.standing.good_desired.as_deref()?, self.desired?);
-        let back = good.hash != desired.hash && desired.policy.rollback;
+        let rolls_back = self.standing.failure_action(desired) == FailureAction::Rollback;
+        let back = good.hash != desired.hash && rolls_back;
         back.then_some(good.revision.as_str())
     }
 
@@ -171,10 +173,10 @@ impl KnownStack<'_> {
         about.reason = Why::Failure(bad.cause.clone());
         about.since = bad.at;
         let back = self.row.health == Health::Healthy;
+        let action = self.desired.map(|desired| self.standing.failure_action(desired));
         about.tried = Some(match self.good() {
-            None if self.desired.is_some_and(|desired| !desired.policy.rollback) => {
-                Tried::LeftByPolicy
-            }
+            None if action == Some(FailureAction::Continue) => Tried::GoesOn,
+            None if action == Some(FailureAction::Pause) => Tried::LeftByPolicy,
             None => Tried::LeftAlone,
             Some(good) if back => Tried::RolledBack { revision: good.to_owned() },
             Some(good) => Tried::RollingBack { revision: good.to_owned() },
@@ -381,6 +383,7 @@ mod tests {
             at: 7,
             cause: FailureCause::Other("it exits".into()),
             since: 6,
+            action: None,
         };
         world.standing.bad.insert(world.desired.hash, bad);
         world.operation.state = OperationState::Failed;
@@ -485,6 +488,14 @@ mod tests {
                 }),
             ),
             (
+                "failed, and goes on",
+                world(|w| {
+                    fail(w);
+                    let bad = w.standing.bad.get_mut(&w.desired.hash).unwrap();
+                    bad.action = Some(FailureAction::Continue);
+                }),
+            ),
+            (
                 "failed, and a person went back",
                 world(|w| {
                     fail(w);
@@ -529,6 +540,9 @@ mod tests {
             r2 Failure: it exits
         failed, and left
             failed r2 after 0 s: it exits (it is left as it is: its policy says not to roll back)
+            r2 Failure: it exits
+        failed, and goes on
+            failed r2 after 0 s: it exits (its rollout goes on, by `failure_action: continue`)
             r2 Failure: it exits
         failed, and a person went back
             well: it is healthy, rolled back to r1 by ann@host

@@ -172,6 +172,7 @@ pub(super) fn of_tried(tried: &Tried) -> String {
         Tried::KeptRunning => "what was there before keeps running".to_owned(),
         Tried::NothingRuns => "nothing of it is running".to_owned(),
         Tried::LeftByPolicy => "it is left as it is: its policy says not to roll back".to_owned(),
+        Tried::GoesOn => "its rollout goes on, by `failure_action: continue`".to_owned(),
         Tried::LeftAlone => "nothing was good before it, so it is left as it is".to_owned(),
         Tried::RolledBack { revision } => format!(
             "rolled back to revision {}, which is healthy; not retried until its commit or its files change",

@@ -11,6 +11,7 @@ use crate::record::{RefusedRevision, SourceRecord, StackRecords};
 use crate::source::Source;
 use keel_engine::{Depth, StackName};
 use keel_plan::desired::{Desired, Owner};
+use keel_plan::pace::FailureAction;
 use keel_plan::status::{Note, Status, Sync, status};
 use keel_plan::text::{of_note, of_notes};
 use keel_plan::{Asked, Inputs};
@@ -203,9 +204,14 @@ impl Controller {
         };
         let bad = desired.filter(|desired| standing.bad.contains_key(&desired.hash));
         let good = standing.good_desired.as_ref().map(|good| good.revision.clone());
-        let bad = bad.map_or(Bad::No, |desired| match desired.policy.rollback {
-            true => good.map_or(Bad::Alone, Bad::GivesWay),
-            false => Bad::Stays,
+        let is_said = |desired: &Desired| {
+            standing.bad.get(&desired.hash).is_some_and(|bad| bad.action.is_some())
+        };
+        let bad = bad.map_or(Bad::No, |desired| match standing.failure_action(desired) {
+            FailureAction::Rollback => good.map_or(Bad::Alone, Bad::GivesWay),
+            FailureAction::Pause if is_said(desired) => Bad::Paused,
+            FailureAction::Pause => Bad::Stays,
+            FailureAction::Continue => Bad::GoesOn,
         });
         let last = operation.as_ref().map(|last| last.revision.clone()).unwrap_or_default();
         self.tell_trouble(stack, &mut row, (last, bad), refusal.clone()).await?;

@@ -25,6 +25,10 @@ pub(super) enum Bad {
     Alone,
     /// It stays where it is (`rollback: false`).
     Stays,
+    /// It stays where it is (`failure_action: pause`).
+    Paused,
+    /// Its rollout goes on (`failure_action: continue`).
+    GoesOn,
 }
 
 /// Of a stack that is [troubled](is_troubled), since its last operation was `at` this revision.
@@ -66,6 +70,8 @@ fn tried(row: &StatusRow, failed: &str, bad: &Bad) -> Option<String> {
     let runs = short(&row.revision);
     let kept = match bad {
         Bad::Stays => "it is left as it is, by `rollback: false`".to_owned(),
+        Bad::Paused => "it is left as it is, by `failure_action: pause`".to_owned(),
+        Bad::GoesOn => "its rollout goes on, by `failure_action: continue`".to_owned(),
         Bad::Alone => "nothing was good before it, so it is left as it is".to_owned(),
         Bad::GivesWay(good) => format!("revision {} runs instead", short(good)),
         Bad::No => {

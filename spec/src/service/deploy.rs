@@ -1,7 +1,8 @@
-//! How many replicas, how they are replaced, and what happens when their process ends.
+//! How many replicas, and what happens when their process ends.
 
 use crate::code::Code;
 use crate::decode::Field;
+use crate::service::rollout::RolloutConfig;
 
 /// `deploy`, and `scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,13 +11,16 @@ pub struct Deploy {
     pub mode: Mode,
     /// How many are asked for.
     pub replicas: u32,
-    /// `update_config.order`; absent: decided by what the service is.
-    pub order: Option<UpdateOrder>,
+    /// `update_config`: how tasks are replaced.
+    pub update: RolloutConfig,
+    /// `rollback_config`: how what was good before comes back.
+    pub rollback: RolloutConfig,
 }
 
 impl Default for Deploy {
     fn default() -> Self {
-        Self { mode: Mode::Replicated, replicas: 1, order: None }
+        let (update, rollback) = (RolloutConfig::default(), RolloutConfig::default());
+        Self { mode: Mode::Replicated, replicas: 1, update, rollback }
     }
 }
 
@@ -67,15 +71,6 @@ const MODES: &[(&str, Mode)] = &[
     ("global-job", Mode::GlobalJob),
 ];
 
-/// Which of two tasks of a slot goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateOrder {
-    /// The new one starts before the old one stops.
-    StartFirst,
-    /// The old one stops before the new one starts.
-    StopFirst,
-}
-
 /// The restart policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Restart {
@@ -97,14 +92,12 @@ impl Deploy {
     /// Reads `deploy` and `scale`.
     pub(crate) fn decode(service: &Field<'_>) -> Self {
         let deploy = service.get("deploy");
-        let below = |key: &str| deploy.as_ref().and_then(|deploy| deploy.get(key));
-        let order = below("update_config").and_then(|update| update.get("order"));
-        let orders =
-            [("start-first", UpdateOrder::StartFirst), ("stop-first", UpdateOrder::StopFirst)];
+        let deployed = deploy.as_ref().and_then(|deploy| deploy.get("replicas"));
         Self {
             mode: Mode::decode(service),
-            replicas: replicas(service, below("replicas")).unwrap_or(1),
-            order: order.and_then(|field| field.choice(&orders)),
+            replicas: replicas(service, deployed).unwrap_or(1),
+            update: RolloutConfig::update(deploy.as_ref()),
+            rollback: RolloutConfig::rollback(deploy.as_ref()),
         }
     }
 }

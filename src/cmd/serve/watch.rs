@@ -3,6 +3,7 @@
 use super::containers::Containers;
 use crate::show::usage;
 use keel_plain::line;
+use keel_plan::pace::FailureAction;
 use keel_plan::status::{Health, Note, Sync};
 use keel_reconciler::ask::{ContainerRow, OperationRow, SourceRow, StatusRow, WarningRow};
 use keel_reconciler::operation::{OperationReason, OperationState};
@@ -196,9 +197,10 @@ impl Trouble {
             Some(Note::Failed { slot, cause }) => {
                 Self::Note(Note::Failed { slot: slot.clone(), cause: cause.without_ending() })
             }
-            Some(Note::RevisionFailed { revision, cause, stays }) => {
+            Some(Note::RevisionFailed { revision, cause, stays, action }) => {
                 let (revision, cause) = (revision.clone(), cause.without_ending());
-                Self::Note(Note::RevisionFailed { revision, cause, stays: *stays })
+                let (stays, action) = (*stays, *action);
+                Self::Note(Note::RevisionFailed { revision, cause, stays, action })
             }
             // For how long is no news.
             Some(Note::NodeSilent { node, slots, .. }) => {
@@ -230,8 +232,11 @@ fn trouble(row: &StatusRow) -> Vec<(Trouble, String)> {
     let Some(state) = state.filter(bad) else { return vec![] };
     let first = Trouble::Operation(state, why.without_ending());
     let mut lines = vec![(first, format!("{}: {state}: {reason}", row.stack))];
-    // That it stays is said nowhere else.
-    let stays = |note: &Note| matches!(note, Note::RevisionFailed { stays: true, .. });
+    // That it stays, or goes on, is said nowhere else.
+    let stays = |note: &Note| {
+        let Note::RevisionFailed { stays, action, .. } = note else { return false };
+        *stays || *action == Some(FailureAction::Continue)
+    };
     let said = |note: &Note| !stays(note) && why.is_told_by(note);
     let notes = row.notes_with_data().filter(|(_, note)| !note.is_some_and(said));
     lines.extend(notes.map(|(words, note)| (Trouble::of_note(words, note), format!("  {words}"))));

@@ -50,7 +50,7 @@ impl Judge<'_, '_> {
             }
             Condition::Stopping => hold(Hold::InProgress { activity: Activity::Stopping }),
             Condition::Going => hold(Hold::InProgress { activity: Activity::Removing }),
-            Condition::Stopped => match self.facts.bad {
+            Condition::Stopped => match self.facts.given_up() {
                 Some(bad) => {
                     let reason = Reason::Failed { cause: bad.cause.clone() };
                     let wish = wish::again(task, Goal::Running, self.draft.generation);

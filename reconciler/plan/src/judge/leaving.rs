@@ -33,7 +33,7 @@ pub(super) fn leaving(
     if !desired.policy.prune {
         return hold(Hold::Kept { because: KeptBecause::PruneOff });
     }
-    let reason = match facts.bad {
+    let reason = match facts.given_up() {
         Some(bad) if is_of_revision(facts, slot) => Reason::Failed { cause: bad.cause.clone() },
         _ => scaled_down(facts, slot).unwrap_or(Reason::NotInSource),
     };

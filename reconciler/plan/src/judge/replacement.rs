@@ -3,10 +3,12 @@
 use super::leaving::remove_all;
 use super::one_slot::Judge;
 use super::surplus::surplus;
-use crate::condition::{Condition, Fault, available_since, is_still};
+use crate::condition::{Condition, available_since, is_still};
 use crate::desired::Order;
 use crate::draft::{Judgment, act, hold};
 use crate::memory::is_complete;
+use crate::motion::{self, Full};
+use crate::occupants::in_reach;
 use crate::verdict::{Action, Hold, Reason};
 use crate::why::{Activity, Awaited, FailureCause, Followed};
 use crate::{rollout, waits, wish};
@@ -17,7 +19,8 @@ impl Judge<'_, '_> {
         if is_complete(self.facts, self.slot) {
             return hold(Hold::Complete);
         }
-        if let Some(frozen) = self.frozen().filter(|_| !self.want.is_repair) {
+        let first = self.facts.standing.good.is_none();
+        if let Some(frozen) = self.frozen().filter(|_| !first && !self.want.is_repair) {
             return hold(frozen);
         }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
@@ -45,7 +48,9 @@ impl Judge<'_, '_> {
         if is_complete(self.facts, self.slot) && rest.iter().all(|task| is_still(task)) {
             return self.superseded(rest);
         }
-        if let Some(frozen) = self.frozen() {
+        let is_same = rest.iter().any(|task| in_reach(&task.spec, &self.want.spec));
+        let first = self.facts.standing.good.is_none();
+        if let Some(frozen) = self.frozen().filter(|_| !first || !is_same) {
             return hold(frozen);
         }
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
@@ -56,13 +61,14 @@ impl Judge<'_, '_> {
         let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
         let begun = running.iter().all(|task| task.goal >= Goal::Stopped);
         if order == Order::StopFirst && !running.is_empty() && begun {
-            return hold(Hold::InProgress { activity: Activity::StoppingPredecessor });
+            return hold(self.stops_predecessor());
         }
         if let Some(wait) = self.awaits_others(rest) {
             return hold(wait);
         }
-        if !self.may_move() {
-            return hold(self.full());
+        let recovery = (order == Order::StopFirst).then(|| self.awaits_recovery(rest)).flatten();
+        if let Some(wait) = recovery.or_else(|| self.awaits_turn(rest)) {
+            return hold(wait);
         }
         self.count_move();
         let wishes = match order {
@@ -84,11 +90,18 @@ impl Judge<'_, '_> {
         act(Action::Replace, reason, wishes)
     }
 
+    fn stops_predecessor(&self) -> Hold {
+        let forced = rollout::forced(self.facts, self.want);
+        let activity = forced
+            .map_or(Activity::StoppingPredecessor, |because| Activity::StoppingFirst { because });
+        Hold::InProgress { activity }
+    }
+
     /// A revision that failed and stays, by policy, is not brought further.
     fn frozen(&self) -> Option<Hold> {
         let bad = self.facts.bad.filter(|_| self.facts.is_frozen())?;
         let (revision, cause) = (bad.revision.clone(), bad.cause.clone());
-        self.facts.standing.good.as_ref().map(|_| Hold::KnownBad { revision, cause })
+        Some(Hold::KnownBad { revision, cause })
     }
 
     /// A new task, beside one old one at most.
@@ -144,6 +157,10 @@ impl Judge<'_, '_> {
             return hold(wait);
         }
         let reason = self.difference(rest[0]);
+        let going = running.iter().any(|task| task.goal >= Goal::Stopped);
+        if let Some(wait) = (!going).then(|| self.awaits_recovery(rest)).flatten() {
+            return hold(wait);
+        }
         if running.is_empty() {
             if let Some(wait) = waits::port_on_the_move(self.facts, self.want) {
                 return hold(wait);
@@ -157,42 +174,45 @@ impl Judge<'_, '_> {
             .map(|task| wish::again(task, Goal::Stopped, self.draft.generation))
             .collect();
         match wishes.is_empty() {
-            true => hold(Hold::InProgress { activity: Activity::StoppingPredecessor }),
+            true => hold(self.stops_predecessor()),
             false => act(Action::Replace, reason, wishes),
         }
     }
 
-    /// Where the slot under way has failed for good, those that wait for it do so for good, too.
-    fn full(&mut self) -> Hold {
-        let moving = self.draft.moving(self.facts, self.want.name);
-        let failed = moving.and_then(|slot| {
-            let occupants = &self.facts.slots[slot];
-            let (want, task) = occupants.want.as_ref().zip(occupants.current)?;
-            match self.facts.condition(want, task) {
-                Condition::Failed { fault, .. } => Some((slot, fault)),
-                _ => None,
-            }
-        });
-        match failed {
-            Some((slot, Fault::Late)) => {
-                Hold::Late { cause: FailureCause::Sibling { slot: slot.clone(), late: true } }
-            }
-            Some((slot, Fault::Broken | Fault::Passing)) => {
-                Hold::Failed { cause: FailureCause::Sibling { slot: slot.clone(), late: false } }
-            }
-            None => Hold::RolloutFull { limit: 1 },
+    /// Why it does not begin yet: others go first. Where one under way has failed for good, those that
+    /// wait for it do so for good, too.
+    fn awaits_turn(&mut self, rest: &[&ObservedTask]) -> Option<Hold> {
+        let (name, service) = (self.want.name, self.want.service);
+        if service.placement.mode.is_job() {
+            return None;
         }
+        let is_move = self.want.spot.is_moving()
+            && rest.iter().any(|task| in_reach(&task.spec, &self.want.spec));
+        let motion = self.draft.motion(self.facts, name, service);
+        Some(match motion.enter(self.slot, is_move).err()? {
+            Full::Limit(limit) => Hold::RolloutFull { limit },
+            Full::Shrinks => Hold::InProgress { activity: Activity::ScalingDown },
+            Full::Failed(slot, true) => {
+                Hold::Late { cause: FailureCause::Sibling { slot, late: true } }
+            }
+            Full::Failed(slot, false) => {
+                Hold::Failed { cause: FailureCause::Sibling { slot, late: false } }
+            }
+        })
     }
 
-    /// One slot of a service at a time.
-    fn may_move(&mut self) -> bool {
-        if self.want.service.placement.mode.is_job() {
-            return true;
+    /// Why one that serves is not stopped yet: another slot is down for a reason of its own.
+    fn awaits_recovery(&mut self, tasks: &[&ObservedTask]) -> Option<Hold> {
+        let (name, service) = (self.want.name, self.want.service);
+        let serves = tasks.iter().any(|task| available_since(task).is_some());
+        if !serves || service.placement.mode.is_job() {
+            return None;
         }
-        match self.draft.moving(self.facts, self.want.name) {
-            Some(moving) => moving == self.slot,
-            None => self.draft.moved.insert(self.want.name.to_owned()),
-        }
+        let motion = self.draft.motion(self.facts, name, service);
+        let (slot, until) = motion.awaited(self.slot)?;
+        let activity = motion::awaiting_recovery(slot);
+        self.draft.wake(until);
+        Some(Hold::InProgress { activity })
     }
 
     /// A network can be made anew only once nobody is on it.
@@ -238,7 +258,7 @@ impl Judge<'_, '_> {
     }
 
     fn why_the_rest_goes(&self) -> Reason {
-        match self.facts.bad {
+        match self.facts.given_up() {
             Some(bad) => Reason::Failed { cause: bad.cause.clone() },
             None => Reason::Superseded,
         }
@@ -252,7 +272,11 @@ impl Judge<'_, '_> {
         if order == Order::StartFirst || !in_the_way {
             return self.alone(task);
         }
-        let reason = match self.facts.bad {
+        let serves = rest.iter().any(|task| available_since(task).is_some());
+        if let Some(wait) = serves.then(|| self.awaits_turn(rest)).flatten() {
+            return hold(wait);
+        }
+        let reason = match self.facts.given_up() {
             Some(bad) => Reason::Failed { cause: bad.cause.clone() },
             None => Reason::StopFirst,
         };

@@ -2,13 +2,33 @@
 
 use super::process::millis;
 use crate::desired::{DriftPolicy, Order, Policy, Run};
+use crate::pace::{FailureAction, Pace};
 use keel_engine::RestartPolicy;
-use keel_spec::service::{Restart, UpdateOrder};
+use keel_spec::service::{self, Restart, RolloutConfig, UpdateOrder};
 
 pub(super) fn order(order: UpdateOrder) -> Order {
     match order {
         UpdateOrder::StartFirst => Order::StartFirst,
         UpdateOrder::StopFirst => Order::StopFirst,
+    }
+}
+
+pub(super) fn pace(config: &RolloutConfig) -> Pace {
+    let usual = Pace::default();
+    Pace {
+        parallelism: config.parallelism.unwrap_or(usual.parallelism),
+        delay: config.delay.map_or(usual.delay, millis),
+        monitor: config.monitor.map(millis),
+        max_failure_ratio: config.max_failure_ratio.unwrap_or(usual.max_failure_ratio),
+        failure_action: config.failure_action.map(failure_action),
+    }
+}
+
+fn failure_action(action: service::FailureAction) -> FailureAction {
+    match action {
+        service::FailureAction::Pause => FailureAction::Pause,
+        service::FailureAction::Continue => FailureAction::Continue,
+        service::FailureAction::Rollback => FailureAction::Rollback,
     }
 }
 

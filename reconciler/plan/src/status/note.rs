@@ -1,6 +1,7 @@
 //! What a tired person needs to know of a stack, as data.
 
 use crate::desired::Origin;
+use crate::pace::FailureAction;
 use crate::standing::ScaleOverride;
 use crate::verdict::Hold;
 use crate::why::{Activity, Ending, FailureCause, NodeRefusal};
@@ -29,6 +30,9 @@ pub enum Note {
         cause: FailureCause,
         /// It stays all the same, by policy.
         stays: bool,
+        /// What its file says is to be done about that, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<FailureAction>,
     },
     /// A slot's task failed.
     Failed {

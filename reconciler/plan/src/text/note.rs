@@ -4,6 +4,7 @@ use super::no_place::in_brackets;
 use super::why::{after_colon, of_ending, of_failure};
 use super::{of_activity, of_hold, of_tasks};
 use crate::facts::short;
+use crate::pace::FailureAction;
 use crate::standing::ScaleOverride;
 use crate::status::Note;
 use keel_engine::NodeName;
@@ -17,10 +18,17 @@ pub fn of_note(note: &Note) -> String {
         Note::Refused { revision, why } => {
             format!("revision {} refused: {why}", keel_engine::short(revision))
         }
-        Note::RevisionFailed { revision, cause, stays } => {
-            let stays = if *stays { "; it stays, by `rollback: false`" } else { "" };
+        Note::RevisionFailed { revision, cause, stays, action } => {
+            let what = match action {
+                Some(FailureAction::Pause) => "; it stays, by `failure_action: pause`",
+                Some(FailureAction::Continue) => {
+                    "; its rollout goes on, by `failure_action: continue`"
+                }
+                _ if *stays => "; it stays, by `rollback: false`",
+                _ => "",
+            };
             let revision = keel_engine::short(revision);
-            format!("revision {revision} failed: {}{stays}", of_failure(cause))
+            format!("revision {revision} failed: {}{what}", of_failure(cause))
         }
         Note::Failed { slot, cause } => format!("{} {}", short(slot), of_failure(cause)),
         Note::Unhealthy { slot, output } => {

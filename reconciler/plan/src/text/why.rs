@@ -5,7 +5,7 @@ use crate::facts::short;
 use crate::subject::Subject;
 use crate::why::{
     Activity, Awaited, Ending, FailureCause, Followed, Hold, Holder, KeptBecause, MachineLack,
-    Needs, NotRunBecause, PersonsCommand, Tie,
+    Needs, NotRunBecause, PersonsCommand, SoleUse, Tie,
 };
 use keel_engine::{Failure, NodeName};
 use std::fmt;
@@ -82,6 +82,9 @@ pub fn of_activity(activity: &Activity) -> String {
         Activity::StartingSoon => "it is started again in a moment".into(),
         Activity::AwaitingSuccessors => "the tasks that replace it start first".into(),
         Activity::StoppingPredecessor => "its predecessor is being stopped".into(),
+        Activity::StoppingFirst { because } => format!(
+            "its predecessor is being stopped first, despite `order: start-first`: {because}"
+        ),
         Activity::EarlierRunEnds => "the run before it ends".into(),
         Activity::JobOfRevisionRuns { revision } => {
             let revision = keel_engine::short(revision);
@@ -93,6 +96,8 @@ pub fn of_activity(activity: &Activity) -> String {
         }
         Activity::RecreatingNetwork { network } => format!("network {network} is being recreated"),
         Activity::LettingGoOfPort { holder, port } => format!("{holder} releases port {port}"),
+        Activity::AwaitingRecovery { slot } => format!("{slot} is down, and is awaited first"),
+        Activity::ScalingDown => "its service is scaled down first".into(),
         Activity::TasksOnNetwork => "tasks are still on it".into(),
         Activity::TasksMountVolume => "tasks still mount it".into(),
     }
@@ -173,6 +178,20 @@ impl fmt::Display for Awaited {
             Self::Completed => "completed",
             Self::Ready => "ready",
             Self::Removed => "removed",
+        })
+    }
+}
+
+impl fmt::Display for SoleUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exclusive => "the service is exclusive",
+            Self::Data => "its data can have only one writer",
+            Self::Address => "its address is fixed",
+            Self::Port => "both would publish the same port",
+            Self::HostNetwork => "it uses the node's own network",
+            Self::Namespace => "other services share its network",
+            Self::Room => "the node has no room for both",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What is under way.
 
-use super::uncounted;
+use super::{SoleUse, uncounted};
 use keel_engine::stored_failure::{self, StoredFailure};
 use keel_engine::{Failure, Port};
 use schemars::JsonSchema;
@@ -36,6 +36,11 @@ pub enum Activity {
     StartingSoon,
     /// The task before it is being stopped.
     StoppingPredecessor,
+    /// The same, though its file says that the new one starts first.
+    StoppingFirst {
+        /// What two tasks cannot have at a time.
+        because: SoleUse,
+    },
     /// A job's earlier run ends.
     EarlierRunEnds,
     /// The slot's own job of another revision runs, and is left to end.
@@ -63,6 +68,13 @@ pub enum Activity {
         #[schemars(with = "serde_json::Value")]
         port: Port,
     },
+    /// Another slot of its service is down, and none is stopped meanwhile.
+    AwaitingRecovery {
+        /// Which slot.
+        slot: String,
+    },
+    /// Its service has fewer slots now, and those that are too many go first.
+    ScalingDown,
     /// Tasks are still on the network.
     TasksOnNetwork,
     /// Tasks still mount the volume.

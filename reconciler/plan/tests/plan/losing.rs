@@ -406,6 +406,7 @@ fn a_lost_slot_of_a_revision_that_is_held_comes_back_as_it_was() {
         at: world.node.seen.at,
         cause: keel_plan::why::FailureCause::NotTriedAgain,
         since: world.node.seen.at,
+        action: None,
     };
     world.standing.bad.insert(world.desired.hash, bad);
     let world = world.steps(5).give_up("n3").steps(60);

@@ -15,6 +15,7 @@ mod modes;
 mod moving;
 mod node;
 mod nodes;
+mod paced;
 mod person;
 mod pinned;
 mod placeless;

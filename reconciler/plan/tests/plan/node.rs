@@ -14,6 +14,8 @@ pub struct Node {
     pub seen: Observation,
     /// Images that no registry has.
     pub unknown: Vec<String>,
+    /// Images whose new tasks crash from now on, as those do that are called so.
+    pub crashing: Vec<String>,
 }
 
 impl Node {
@@ -112,7 +114,7 @@ impl Node {
         for task in &mut self.seen.tasks {
             let task = Arc::make_mut(task);
             match task.goal {
-                Goal::Ready | Goal::Running => run(task, at),
+                Goal::Ready | Goal::Running => run(task, at, &self.crashing),
                 Goal::Stopped | Goal::Removed => stop(task, at),
             }
         }
@@ -165,7 +167,15 @@ fn fails(task: &ObservedTask) -> bool {
     check.is_some_and(|check| check.test == keel_engine::HealthTest::Shell("false".into()))
 }
 
-fn run(task: &mut ObservedTask, at: u64) {
+/// All tasks of an image that is called so, or those of the first slots: `some-crash:2`.
+fn crashes(task: &ObservedTask) -> bool {
+    let image = task.spec.image.as_str();
+    let slot = task.place.slot().and_then(|slot| slot.slot.parse::<u32>().ok());
+    let last = image.strip_prefix("some-crash:").and_then(|last| last.parse::<u32>().ok());
+    image.starts_with("crash") || slot.zip(last).is_some_and(|(slot, last)| slot <= last)
+}
+
+fn run(task: &mut ObservedTask, at: u64, crashing: &[String]) {
     let checked = task.spec.healthcheck.is_some();
     let image = task.spec.image.clone();
     match task.phase {
@@ -181,7 +191,7 @@ fn run(task: &mut ObservedTask, at: u64) {
             (task.exit_code, task.exit_cause) = (None, None);
             task.health = if checked { Health::Starting } else { Health::None };
         }
-        Phase::Running if image.starts_with("crash") => end(task, at, 1),
+        Phase::Running if crashes(task) || crashing.contains(&image) => end(task, at, 1),
         Phase::Running if image.starts_with("job") => end(task, at, 0),
         Phase::Running if checked && task.health == Health::Starting => {
             task.health_since = Some(at);

@@ -4,6 +4,7 @@
 use crate::world::{World, stack};
 use keel_engine::RestartPolicy;
 use keel_plan::desired::{Condition, Order};
+use keel_plan::pace::{FailureAction, Pace};
 use keel_plan::standing::AskVerb;
 use proptest::prelude::*;
 
@@ -12,6 +13,7 @@ enum Happening {
     Push { service: usize, image: usize },
     Scale { service: usize, replicas: u32 },
     Order { service: usize, order: Option<Order> },
+    Pace { service: usize, update: Pace, rollback: Pace },
     Limit { service: usize, mem: Option<u64> },
     Stop { service: usize, slot: u32 },
     Start,
@@ -26,8 +28,25 @@ const SERVICES: [&str; 4] = ["api", "db", "migrate", "web"];
 const JOBS: [&str; 5] = ["job", "job:2", "crash", "job:3", "crash:2"];
 const IMAGES: [&str; 5] = ["good:1", "good:2", "crash", "sick", "job"];
 
+fn pace(last: Option<FailureAction>) -> impl Strategy<Value = Pace> {
+    let action = prop_oneof![
+        Just(None),
+        Just(Some(FailureAction::Pause)),
+        Just(Some(FailureAction::Continue)),
+        Just(last),
+    ];
+    let ratio = prop_oneof![Just(0), Just(500_000), Just(1_000_000)];
+    (0..4u32, 0..2u64, action, ratio).prop_map(|(parallelism, delay, failure_action, ratio)| Pace {
+        parallelism,
+        delay: delay * 15_000,
+        monitor: None,
+        max_failure_ratio: ratio,
+        failure_action,
+    })
+}
+
 fn happening() -> impl Strategy<Value = Happening> {
-    use Happening::*;
+    use Happening::{Kill, Limit, Lose, Order, Pass, Push, Recreate, Restart, Scale, Start, Stop};
     let order = prop_oneof![
         Just(None),
         Just(Some(keel_plan::desired::Order::StartFirst)),
@@ -37,6 +56,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (0..4usize, 0..5usize).prop_map(|(service, image)| Push { service, image }),
         1 => (0..4usize, 0..4u32).prop_map(|(service, replicas)| Scale { service, replicas }),
         1 => (0..4usize, order).prop_map(|(service, order)| Order { service, order }),
+        1 => (0..4usize, pace(Some(FailureAction::Rollback)), pace(None))
+            .prop_map(|(service, update, rollback)| Happening::Pace { service, update, rollback }),
         1 => (0..4usize, proptest::option::of(1..9u64)).prop_map(|(service, mem)| Limit { service, mem }),
         1 => (0..4usize, 1..3u32).prop_map(|(service, slot)| Stop { service, slot }),
         1 => Just(Start),
@@ -62,6 +83,11 @@ fn happen(mut world: World, happening: &Happening) -> World {
         }
         Happening::Order { service, order } => {
             return world.edit(SERVICES[*service], |s| s.order = *order);
+        }
+        Happening::Pace { service, update, rollback } => {
+            return world.edit(SERVICES[*service], |s| {
+                (s.update, s.rollback) = (*update, *rollback);
+            });
         }
         Happening::Limit { service, mem } => {
             return world.edit(SERVICES[*service], |s| s.spec.mem_limit = mem.map(|m| m << 20));

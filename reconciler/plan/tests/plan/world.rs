@@ -9,6 +9,7 @@ use keel_plan::desired::{
     Condition, DependsOn, Desired, DesiredNetwork, DesiredService, DesiredVolume, Origin, Owner,
     Policy, Run,
 };
+use keel_plan::pace::Pace;
 use keel_plan::placement::Placement;
 use keel_plan::pool::Pool;
 use keel_plan::standing::{Ask, AskVerb, Standing};
@@ -102,6 +103,9 @@ impl World {
             placement: Placement::default(),
             depends_on: vec![],
             order: None,
+            update: Pace::default(),
+            rollback: Pace::default(),
+            rollback_order: None,
             held: vec![],
             drift: None,
             settle: None,
