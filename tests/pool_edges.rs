@@ -76,6 +76,8 @@ services:
 #[test]
 fn a_node_that_is_heard_and_does_not_hear_gets_nothing_new_and_keeps_what_it_has() {
     let pool = Pool::new(PINNED);
+    let config = fs::read_to_string(pool.controller.path("keel.yaml")).unwrap();
+    pool.controller.write("keel.yaml", &(config + "pool: { down-after: 60s }\n"));
     let serve = pool.serve();
     let lag = Lag::new(&pool.shed, &pool.cable.controller());
     let token = pool.token(&["--label", "zone=b"]);
@@ -170,6 +172,7 @@ fn what_a_node_brings_along_is_stopped_and_what_was_taken_away_goes_when_it_is_b
     drop(agent);
     pool.shed.keel(&["rm", "-fv", "mine", "keeps-picky-1"]).ok();
     pool.shed.keel(&["volume", "rm", "keeps_data"]).ok();
+    pool.shed.keel(&["network", "rm", "keeps_default"]).ok();
     drop(serve);
     pool.finish();
 }

@@ -1,5 +1,6 @@
 //! `keel node ls | inspect | label | drain | activate | pause | confirm-dead | rm`: the nodes of the pool.
 
+mod changes;
 mod drain;
 
 use crate::args::{Format, Listing};
@@ -8,8 +9,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::show::{Table, json};
-use keel_api::pool::{NodeAsk, NodeChange, NodeRow, NodeState};
-use keel_engine::NodeName;
+use changes::{Named, each};
+use keel_api::pool::{NodeChange, NodeRow, NodeState};
 use keel_reconciler::clock::roughly;
 use std::collections::BTreeMap;
 
@@ -54,14 +55,6 @@ pub struct Ls {
     quiet_names: bool,
     #[command(flatten)]
     listing: Listing,
-}
-
-/// Nodes by name.
-#[derive(Debug, clap::Args)]
-pub struct Named {
-    /// Their names
-    #[arg(required = true, value_name = "NODE")]
-    names: Vec<String>,
 }
 
 /// `node label`.
@@ -163,26 +156,6 @@ async fn inspect(named: Named, context: &Context) -> Result<Exit> {
     rows.retain(|row| named.names.iter().any(|name| row.name.as_str() == name));
     context.screen.data(&json::render(&rows))?;
     Ok(Exit::Done)
-}
-
-async fn each(names: &[String], change: &NodeChange, who: &str, context: &Context) -> Result<Exit> {
-    let connection = to_daemon(context, who).await?;
-    let mut failed = None;
-    for name in names {
-        let ask = NodeAsk { node: NodeName::new(name.clone()), change: change.clone() };
-        match connection.client.change_node(&ask).await {
-            Ok(changed) => {
-                context.screen.data(name)?;
-                if !changed.left.is_empty() {
-                    let left = changed.left.join(", ");
-                    context.screen.warn(&format!("data stays behind on node {name}: {left}"));
-                }
-            }
-            Err(error) => failed = Some(Failure::from(error)),
-        }
-    }
-    connection.close().await;
-    failed.map_or(Ok(Exit::Done), Err)
 }
 
 fn table(rows: &[NodeRow]) -> String {

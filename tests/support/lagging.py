@@ -1,19 +1,25 @@
-"""Carries connections to elsewhere; what comes back is late, the more so the longer FLAG exists:
+"""Carries connections to elsewhere; what comes back is the later, the longer a connection has lasted while FLAG exists:
 lagging.py PORT HOST:PORT FLAG"""
 import asyncio
 import os
 import sys
 
 port, target, flag = int(sys.argv[1]), sys.argv[2].rsplit(":", 1), sys.argv[3]
-MOST = 7.0
-lag = 0.0
+# Seconds, and seconds for each second: slow enough that nobody hears nothing for long.
+MOST, GROWTH = 7.0, 0.25
 
 
-async def grow():
-    global lag
-    while True:
-        await asyncio.sleep(0.1)
-        lag = min(lag + 0.04, MOST) if os.path.exists(flag) else 0.0
+class Lag:
+    def __init__(self, loop):
+        self.loop, self.since = loop, None
+
+    def now(self):
+        if not os.path.exists(flag):
+            self.since = None
+            return 0.0
+        if self.since is None:
+            self.since = self.loop.time()
+        return min(MOST, GROWTH * (self.loop.time() - self.since))
 
 
 async def straight(reader, writer):
@@ -29,11 +35,12 @@ async def straight(reader, writer):
 async def late(reader, writer):
     queue = asyncio.Queue()
     loop = asyncio.get_running_loop()
+    lag = Lag(loop)
 
     async def deliver():
         while True:
             came, data = await queue.get()
-            while loop.time() < came + lag:
+            while loop.time() < came + lag.now():
                 await asyncio.sleep(0.02)
             if not data:
                 break
@@ -60,10 +67,9 @@ async def carry(reader, writer):
 
 
 async def main():
-    growing = asyncio.create_task(grow())
     server = await asyncio.start_server(carry, "127.0.0.1", port)
     async with server:
-        await asyncio.gather(server.serve_forever(), growing)
+        await server.serve_forever()
 
 
 asyncio.run(main())

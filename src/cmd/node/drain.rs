@@ -1,6 +1,6 @@
 //! `keel node drain`: what runs on nodes moves elsewhere; with a time limit, this waits until it has.
 
-use super::{Named, each};
+use super::changes::{Named, each};
 use crate::connect::to_daemon;
 use crate::context::Context;
 use crate::exit::Exit;
