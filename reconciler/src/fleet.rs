@@ -280,7 +280,8 @@ impl Fleet {
         self.hand_over(None, wishes).await
     }
 
-    /// The same under turns that are held: a node that somebody else has driven since refuses.
+    /// The same under turns that are held: a node that somebody else has driven since refuses, and one that gave no
+    /// turn is told nothing, since what it was when this was decided may be over.
     pub async fn assign_under(&self, turns: &Turns, wishes: &[Wish]) -> Result<()> {
         self.hand_over(Some(turns), wishes).await
     }
@@ -290,8 +291,10 @@ impl Fleet {
         for wish in wishes {
             of.entry(&wish.node).or_default().push(wish.what.clone());
         }
-        let turn = |name: &NodeName| turns.and_then(|turns| turns.0.get(name));
-        let hands = of.iter().map(|(name, wishes)| self.assign_to(name, turn(name), wishes));
+        let hands = of.iter().map(|(name, wishes)| async move {
+            let turn = turns.map(|turns| turns.0.get(name).ok_or_else(|| no_turn(name)));
+            self.assign_to(name, turn.transpose()?, wishes).await
+        });
         join_all(hands).await.into_iter().collect()
     }
 
@@ -443,6 +446,11 @@ pub(crate) async fn next_of(
     while let Some(Some(_)) = futures_util::FutureExt::now_or_never(events.next()) {}
 }
 
+fn no_turn(name: &NodeName) -> EngineError {
+    let what = format!("node {name} is told nothing in this pass");
+    EngineError::failed(what, "it did not answer when it was asked for its turn")
+}
+
 /// Turns at nodes, by their names.
 pub struct Turns(BTreeMap<NodeName, Turn>);
 
@@ -473,6 +481,21 @@ mod tests {
         assert_eq!(fake.leases().len(), 1);
         drop(turns);
         assert_eq!(fake.leases(), [], "a turn that is dropped is given back");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_gave_no_turn_is_told_nothing_though_it_answers_by_now() {
+        let far = Arc::new(Fake::new("two"));
+        let fleet = Fleet::of("one".into(), Arc::new(Fake::new("one")));
+        fleet.join("two".into(), far.clone());
+        far.silence(true);
+        let turns = fleet.turn_everywhere().await.unwrap();
+        far.silence(false);
+        let (reference, policy) = ("app:1".to_owned(), PullPolicy::Missing);
+        let what = Assignment::Image { reference, policy, wanted: Presence::Present };
+        let refused = fleet.assign_under(&turns, &[Wish { node: "two".into(), what }]).await;
+        assert!(refused.is_err());
+        assert!(far.observe(Depth::State).await.unwrap().images.is_empty());
     }
 
     #[tokio::test]
