@@ -36,6 +36,7 @@ pub mod text;
 pub mod verdict;
 pub mod why;
 
+mod ages;
 mod apart;
 mod asks;
 mod condition;
@@ -80,6 +81,11 @@ use why::Holder;
 
 /// Compares what the revision asks for with what the node reports.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    let nodes = ages::by_our_clock(inputs.nodes, inputs.now);
+    planned_by_our_clock(&Inputs { nodes: &nodes, ..inputs.clone() })
+}
+
+fn planned_by_our_clock(inputs: &Inputs<'_>) -> Plan {
     if let Some(owner) = other_owner(inputs) {
         return held_whole(
             &with_pin(inputs),

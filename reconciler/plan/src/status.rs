@@ -77,6 +77,8 @@ pub struct Status {
 /// How a stack is.
 #[must_use]
 pub fn status(inputs: &Inputs<'_>) -> Status {
+    let nodes = crate::ages::by_our_clock(inputs.nodes, inputs.now);
+    let inputs = &Inputs { nodes: &nodes, ..inputs.clone() };
     let facts = Facts::new(inputs, inputs.standing, inputs.desired);
     let mut notes = notes(&facts);
     notes.sort_by_cached_key(|note| (note.rank(), of_note(note)));
