@@ -49,6 +49,8 @@ mod refusal;
 pub mod repos;
 pub mod rows;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod source;
 mod stack_change;
 mod stack_files;
