@@ -1,7 +1,8 @@
 //! The work of `keel net`: from the tasks' records to port tables, names, reserved ports.
 //!
 //! Level-triggered: whatever woke it, it compares what shall be with what it did, and does the
-//! difference. What fails is tried again at the next occasion.
+//! difference. What fails is tried again at the next occasion. Processes are looked at for tasks whose
+//! records changed and for those that something failed for; for all of them at each full look.
 
 use super::forward::Upstream;
 use super::listen::{self, View};
@@ -15,7 +16,7 @@ use crate::root::layout::Layout;
 use crate::root::record::{Endpoint, Process, note};
 use keel_engine::{PublishedPort, TaskId};
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,6 +68,8 @@ pub(super) struct Server {
     reserved: BTreeMap<PublishedPort, Option<OwnedFd>>,
     upstream: Upstream,
     idle_since: Option<Instant>,
+    /// What was read since everything was settled last.
+    read: Changed,
 }
 
 impl Server {
@@ -81,6 +84,7 @@ impl Server {
             reserved: BTreeMap::new(),
             upstream,
             idle_since: None,
+            read: Changed::Everything,
         }
     }
 
@@ -91,7 +95,7 @@ impl Server {
         ready()?;
         let mut records = Records::watch(&self.layout)?;
         let firewall = Firewall::watch()?;
-        self.tasks = read_all(&self.layout)?;
+        self.read_all()?;
         let mut look = Instant::now();
         loop {
             self.settle();
@@ -109,25 +113,38 @@ impl Server {
                     notice?;
                     look = look.min(Instant::now() + BURST);
                 }
-                () = sleep_until(wake) => self.tasks = read_all(&self.layout)?,
+                () = sleep_until(wake) => self.read_all()?,
                 _ = anew.recv() => self.applied = None,
                 _ = end.recv() => return Ok(End::Told),
             }
         }
     }
 
+    fn read_all(&mut self) -> io::Result<()> {
+        self.tasks = read_all(&self.layout)?;
+        self.read = Changed::Everything;
+        Ok(())
+    }
+
     fn refresh(&mut self, changed: Changed) -> io::Result<()> {
-        let Changed::Tasks(ids) = changed else {
-            self.tasks = read_all(&self.layout)?;
-            return Ok(());
-        };
+        let Changed::Tasks(ids) = &changed else { return self.read_all() };
         for id in ids {
-            match read(&self.layout.task(&id)) {
-                Some(task) => self.tasks.insert(id, task),
-                None => self.tasks.remove(&id),
+            match read(&self.layout.task(id)) {
+                Some(task) => self.tasks.insert(id.clone(), task),
+                None => self.tasks.remove(id),
             };
         }
+        if let (Changed::Tasks(all), Changed::Tasks(ids)) = (&mut self.read, changed) {
+            all.extend(ids);
+        }
         Ok(())
+    }
+
+    fn was_read(&self, id: &TaskId) -> bool {
+        match &self.read {
+            Changed::Everything => true,
+            Changed::Tasks(ids) => ids.contains(id),
+        }
     }
 
     fn settle(&mut self) {
@@ -137,6 +154,9 @@ impl Server {
         // Where the table is gone, nothing leads to a task either.
         if written.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound) {
             self.mark_drained();
+        }
+        if written.is_ok() {
+            self.read = Changed::Tasks(BTreeSet::new());
         }
         report("write the port tables", written);
     }
@@ -197,6 +217,10 @@ impl Server {
         let mut opened = Vec::new();
         for (id, task) in tasks {
             let view = view(&zone, task);
+            if let Some(listener) = self.listeners.get(id).filter(|_| !self.was_read(id)) {
+                listener.view.send_replace(view);
+                continue;
+            }
             let netns = task.processes.iter().find_map(namespace);
             match (netns, self.listeners.get(id)) {
                 (Some((_, inode)), Some(listener)) if listener.netns == inode => {
@@ -225,7 +249,8 @@ impl Server {
     /// Tells the shims that wait for it that nothing leads to their tasks any more: by a file,
     /// and by SIGUSR2, which they hear at once.
     fn mark_drained(&self) {
-        for (id, task) in &self.tasks {
+        let due = |(id, task): &(&TaskId, &Task)| task.draining.is_some() || self.was_read(id);
+        for (id, task) in self.tasks.iter().filter(due) {
             let path = drained_path(&self.layout.task(id));
             match &task.draining {
                 Some(shim) if !path.exists() => {
