@@ -5,6 +5,7 @@ use keel_engine::{
     TaskSpec, VolumeSpec, digest_of, hash_of,
 };
 use keel_plan::desired::{Desired, DesiredService, DesiredVolume, Owner, Policy};
+use keel_plan::pace::Pace;
 use keel_plan::placement::{Mode, Placement};
 use std::collections::BTreeMap;
 
@@ -161,6 +162,9 @@ fn service(name: &str, image: &str, replicas: u32) -> DesiredService {
         placement: Placement::default(),
         depends_on: vec![],
         order: None,
+        update: Pace::default(),
+        rollback: Pace::default(),
+        rollback_order: None,
         held: vec![],
         drift: None,
         settle: None,
