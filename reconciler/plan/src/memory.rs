@@ -86,11 +86,16 @@ impl Memory {
     /// What was done for a service that is no job any more.
     fn forget_jobs(&mut self, inputs: &Inputs<'_>) {
         let Some(desired) = inputs.desired else { return };
-        let is_job = |slot: &String| {
+        let Standing { completed, good_desired, .. } = &mut self.standing;
+        let is_job_of = |desired: &Desired, slot: &str| {
             let service = slot.split_once('.').and_then(|(name, _)| desired.services.get(name));
             service.is_some_and(|service| service.placement.mode.is_job())
         };
-        self.standing.completed.retain(|slot, _| is_job(slot));
+        // A revision that fails gives way to the good one, whose jobs are done.
+        let good = good_desired.as_deref();
+        completed.retain(|slot, _| {
+            is_job_of(desired, slot) || good.is_some_and(|good| is_job_of(good, slot))
+        });
     }
 
     /// Another stack hash gets one try of every service. One that is known bad gets none.
@@ -100,8 +105,10 @@ impl Memory {
             return;
         }
         standing.tried = Some(desired.hash);
-        standing.rollout = None;
-        standing.brought.clear();
+        // What an unfinished rollout brought has proven nothing: if it stays, it is this one's to prove.
+        if standing.rollout.take().is_none() {
+            standing.brought.clear();
+        }
         let kept = [standing.good, Some(desired.hash)];
         standing.prepared.retain(|hash| kept.contains(&Some(*hash)));
         self.keep_running_jobs(inputs);

@@ -4,7 +4,7 @@ use crate::facts::{Facts, Want, short};
 use crate::schedule::failing::is_over;
 use crate::verdict::{PlanEntry, Subject, Verdict};
 use crate::why::Refusal;
-use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
+use keel_engine::{Assignment, Goal, NodeName, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
@@ -25,18 +25,24 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
     slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
 }
 
-/// Tasks that are made now, by slot.
+/// Tasks that are made or started for the first time now, by slot.
 pub(crate) fn brought(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<String, TaskId> {
     let wishes = entries.iter().flat_map(|entry| match &entry.verdict {
         Verdict::Act { wishes, .. } => wishes.as_slice(),
         Verdict::Hold(_) => &[],
     });
     let tasks = wishes.filter_map(|wish| match &wish.what {
-        Assignment::Task(task) => Some((short(task.place.slot()?), &task.id)),
+        Assignment::Task(task) if task.goal <= Goal::Running => {
+            Some((task.place.slot()?, &task.id))
+        }
         _ => None,
     });
-    let new = tasks.filter(|(_, task)| facts.node_of(task).is_none());
-    new.map(|(slot, task)| (slot, task.clone())).collect()
+    let has_run = |(slot, id): &(&Slot, &TaskId)| {
+        let known = facts.slots.get(*slot).and_then(|all| all.all().find(|task| task.id == **id));
+        known.map_or(facts.node_of(id).is_some(), |task| task.started.is_some())
+    };
+    let new = tasks.filter(|task| !has_run(task));
+    new.map(|(slot, task)| (short(slot), task.clone())).collect()
 }
 
 /// Slots with a task that is told something.

@@ -3,6 +3,7 @@
 use crate::world::stack;
 use keel_engine::RestartPolicy;
 use keel_plan::desired::Condition;
+use keel_plan::placement::Mode;
 use keel_plan::standing::AskVerb;
 
 #[test]
@@ -71,6 +72,18 @@ fn coming_back_runs_no_job_again() {
     app.1: hold: revision r2 is known bad: app.1 exited (1) 3 times
     migrate.1: hold: its job is done
     ");
+}
+
+#[test]
+fn coming_back_to_a_job_that_the_failed_revision_left_out_does_not_run_it_again() {
+    let world = stack().wants("report", "job:1").wants("app", "app:1");
+    let world = world.edit("report", |s| {
+        s.spec.restart = RestartPolicy::No;
+        s.placement.mode = Mode::ReplicatedJob;
+    });
+    let world = world.converge().without("report").push("app", "crash", "r2").converge();
+    assert_eq!(world.running(), "shop-app-1=app:1");
+    assert!(world.shown().contains("report.1: hold: its job is done"), "{}", world.shown());
 }
 
 #[test]

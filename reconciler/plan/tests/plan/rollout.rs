@@ -309,6 +309,26 @@ fn a_newer_push_overtakes() {
     assert_eq!(world.running(), "shop-web-1=nginx:3");
 }
 
+/// However far the first push came: the second has to prove what it takes over.
+#[test]
+fn what_an_overtaken_push_left_unproven_is_judged_by_the_next() {
+    for is_checked in [false, true] {
+        for steps in 1..=20 {
+            let world = stack().wants("web", "nginx:1").wants("api", "api:1");
+            let world = if is_checked { world.checked("web") } else { world };
+            let mut world = world.converge().push("web", "crash", "r2");
+            for _ in 0..steps {
+                world.step();
+            }
+            let world = world.push("api", "api:2", "r3").converge();
+            let what = format!("checked: {is_checked}, after {steps} steps: {:?}", world.learned);
+            assert_eq!(world.running(), "shop-api-1=api:1 shop-web-1=nginx:1", "{what}");
+            let bad = world.standing.bad.get(&world.desired.hash);
+            assert_eq!(bad.map(|bad| bad.revision.as_str()), Some("r3"), "{what}");
+        }
+    }
+}
+
 /// Every two seconds another push; what the slot holds after each.
 fn pushes(mut world: crate::world::World, images: &[&str]) -> (String, crate::world::World) {
     let mut story = String::new();
