@@ -44,7 +44,7 @@ fn without() -> BTreeSet<u64> {
 }
 
 #[test]
-#[ignore = "it still finds rollouts that are taken for good too early"]
+#[ignore = "a few in a hundred still fail: services that wait for each other, and what is changed once settled"]
 fn schedules_of_faults_break_no_promise_and_end_well() {
     if let Some(seed) = given("KEEL_SEED") {
         let played = play(seed, &without(), true);

@@ -6,6 +6,7 @@ use super::watcher::is_of;
 use super::world::World;
 use keel_engine::{Availability, NodeName, ObservedTask, Phase};
 use keel_plan::desired::Desired;
+use keel_plan::pool::NodeFacts;
 use std::sync::Arc;
 
 /// After the last fault all has to be well within so many passes.
@@ -30,8 +31,14 @@ impl World {
         self.settle().await;
     }
 
-    /// An image that no registry has is awaited, and a number that holds for a year is, too.
+    /// An image that no registry has is awaited, and a number that holds for a year is, too; a paused node keeps
+    /// what it has.
     async fn mend_what_only_people_can(&mut self) {
+        let is_paused = |facts: &NodeFacts| facts.availability == Availability::Pause;
+        let paused = self.facts.iter().filter(|(_, facts)| is_paused(facts));
+        for node in paused.map(|(node, _)| node.clone()).collect::<Vec<_>>() {
+            self.set_availability(&node, Availability::Active);
+        }
         let now = self.reign.controller.now();
         self.note(|standing| {
             standing.scaled.values_mut().for_each(|scale| scale.until = Some(now));
@@ -137,23 +144,16 @@ impl World {
         let (planned, now) = (self.planned(), self.reign.controller.now());
         let standing = self.last.as_ref().map(|last| last.plan.standing.clone());
         let active = self.facts.values().filter(|one| one.availability != Availability::Drain);
-        let paused = self.facts.values().filter(|one| one.availability == Availability::Pause);
-        let (active, paused) = (active.count(), paused.count());
+        let active = active.count();
         let count = |service: &'static str| {
             let Some(one) = planned.services.get(service) else { return (service, [0, 0, 0]) };
             let number = standing
                 .as_ref()
                 .map_or(one.replicas, |standing| standing.replicas(service, one, now));
             let number = usize::try_from(number).unwrap();
-            let number = if service == AGENT { self.agents(active, paused) } else { number };
+            let number = if service == AGENT { active } else { number };
             (service, [number, number, 0])
         };
         [WEB, DB, LEADER, AGENT].into_iter().map(count).collect()
-    }
-
-    /// A paused node keeps the one that it has, and gets no new one.
-    fn agents(&self, active: usize, paused: usize) -> usize {
-        let there = self.tasks().iter().filter(|(_, task)| is_of(task, AGENT)).count();
-        there.clamp(active - paused, active)
     }
 }

@@ -4,7 +4,7 @@ use super::shop::{ALONE, DISK, WEB};
 use super::story::Story;
 use super::watcher::{is_of, is_of_use, shown};
 use crate::pass::Passed;
-use keel_engine::{Assignment, Availability, Goal, NodeName, ObservedTask, Slot, Wish};
+use keel_engine::{Assignment, Availability, Goal, NodeName, ObservedTask, Phase, Slot, Wish};
 use keel_plan::desired::Desired;
 use keel_plan::pool::Pool;
 use keel_plan::standing::Standing;
@@ -59,15 +59,21 @@ impl Decision<'_> {
         }
     }
 
-    /// A task that is as it shall be is stopped only where there are more of them than shall be.
+    /// A task that is as it shall be is stopped only where there are more of them than shall be, where its
+    /// successor is ready beside it, or where what replaced it while its node was down serves.
     fn what_is_right_stays(&self, service: &str, story: &Story) {
         let Some(wanted) = self.wanted(service) else { return };
+        let is_wanted = |task: &ObservedTask| {
+            let slot = task.place.slot().and_then(|slot| slot.slot.parse::<usize>().ok());
+            slot.is_some_and(|slot| slot <= wanted)
+        };
         let right: Vec<_> = self
             .passed
             .nodes
             .placed_tasks()
             .filter(|(node, task)| is_of(task, service) && self.is_right(node, task))
             .map(|(_, task)| task)
+            .filter(|task| is_wanted(task))
             .collect();
         let ended = |task: &ObservedTask| {
             self.told()
@@ -76,13 +82,36 @@ impl Decision<'_> {
         let slots = |tasks: &mut dyn Iterator<Item = &&ObservedTask>| -> BTreeSet<Slot> {
             tasks.filter_map(|task| task.place.slot().cloned()).collect()
         };
-        let before = slots(&mut right.iter()).len();
-        let after = slots(&mut right.iter().filter(|task| !ended(task))).len();
-        if after < before.min(wanted) {
+        let goes_well = |task: &ObservedTask| self.hands_over(task) || self.was_replaced(task);
+        let stays = |task: &&&ObservedTask| !ended(task) || goes_well(task);
+        let (before, after) = (slots(&mut right.iter()), slots(&mut right.iter().filter(stays)));
+        if after.len() < before.len() {
             let names: Vec<_> =
                 right.iter().filter(|task| ended(task)).map(|task| shown(task)).collect();
             story.broken(&format!("a task that was right is stopped: {}", names.join(", ")));
         }
+    }
+
+    /// The other tasks of its slot.
+    fn beside<'t>(&'t self, task: &'t ObservedTask) -> impl Iterator<Item = &'t ObservedTask> {
+        let others = self.passed.nodes.placed_tasks().map(|(_, other)| other);
+        others.filter(|other| other.id != task.id && other.place == task.place)
+    }
+
+    /// Whether another task of its slot is ready, and waits for its end.
+    fn hands_over(&self, task: &ObservedTask) -> bool {
+        self.beside(task).any(|other| other.goal == Goal::Ready && other.phase == Phase::Ready)
+    }
+
+    fn was_replaced(&self, task: &ObservedTask) -> bool {
+        let (Some(slot), Some(node)) = (task.place.slot(), self.passed.nodes.node_of(&task.id))
+        else {
+            return false;
+        };
+        let nodes = self.standing().replaced.get(&format!("{}.{}", slot.service, slot.slot));
+        let replaced = nodes.and_then(|nodes| nodes.get(node));
+        let is_older = replaced.is_some_and(|one| task.generation <= one.generation);
+        is_older && self.beside(task).any(is_of_use)
     }
 
     fn wanted(&self, name: &str) -> Option<usize> {
