@@ -182,10 +182,15 @@ impl<'a> Facts<'a> {
         node.is_some_and(|node| self.inputs.nodes.silent(node).is_some())
     }
 
-    /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is.
+    /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is or may be.
     pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'_>) -> Option<Hold> {
         let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));
-        let mut nodes = self.place(slot).into_iter().chain(tasks);
+        let name = short(slot);
+        let is_lost = |node: &&NodeName| {
+            self.lost.slots.get(&name).is_some_and(|nodes| nodes.contains(*node))
+        };
+        let sent = self.standing.placed.get(&name).filter(|node| !is_lost(node));
+        let mut nodes = self.place(slot).into_iter().chain(tasks).chain(sent);
         nodes.find_map(|node| self.away(slot, node))
     }
 

@@ -4,7 +4,7 @@ use crate::facts::{Facts, Want, short};
 use crate::schedule::failing::is_over;
 use crate::verdict::{PlanEntry, Subject, Verdict};
 use crate::why::Refusal;
-use keel_engine::{Assignment, Goal, NodeName, Slot, TaskId, Wish};
+use keel_engine::{Assignment, Goal, NodeName, Phase, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
@@ -13,16 +13,29 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
     let sent = |entry: &&PlanEntry| matches!(entry.verdict, Verdict::Act { .. });
     let there = |slot: &Slot| facts.slots.get(slot).is_some_and(|all| all.all().next().is_some());
     let slots = entries.iter().filter_map(|entry| match &entry.subject {
+        // Until nothing runs where it comes from, that is what a lost sight of it must not make two of.
+        Subject::Slot(slot) if left(facts, slot, entry.node.as_ref()).is_some() => {
+            Some((short(slot), left(facts, slot, entry.node.as_ref())?.clone()))
+        }
+        // Also while what replaces it is not sent yet, or is there and does not run.
+        Subject::Slot(slot) if !sent(&entry) && facts.may_be_away(slot) => {
+            Some((short(slot), facts.standing.placed.get(&short(slot))?.clone()))
+        }
         Subject::Slot(slot) if sent(&entry) || there(slot) => {
             Some((short(slot), entry.node.clone()?))
-        }
-        // Also while what replaces it is not sent yet.
-        Subject::Slot(slot) if facts.may_be_away(slot) => {
-            Some((short(slot), facts.standing.placed.get(&short(slot))?.clone()))
         }
         _ => None,
     });
     slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
+}
+
+/// The node that a slot leaves and where a task of it still runs, the controller's own apart.
+fn left<'f>(facts: &'f Facts<'_>, slot: &Slot, to: Option<&NodeName>) -> Option<&'f NodeName> {
+    let home = &facts.inputs.nodes.home;
+    let runs = |phase: &Phase| matches!(phase, Phase::Running | Phase::Backoff | Phase::Draining);
+    let running = facts.slots.get(slot)?.all().filter(|task| runs(&task.phase));
+    let mut nodes = running.filter_map(|task| facts.node_of(&task.id));
+    nodes.find(|node| *node != home && Some(*node) != to)
 }
 
 /// Tasks that are made or started for the first time now, by slot.

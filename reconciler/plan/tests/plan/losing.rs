@@ -1,7 +1,7 @@
 //! Nodes that are given up, and what becomes of their tasks: elsewhere, meanwhile, and once the node is back.
 
 use crate::world::{World, mount, stack};
-use keel_engine::{Goal, MountSource, NodeName, Phase, TaskId};
+use keel_engine::{Availability, Goal, MountSource, NodeName, Phase, TaskId};
 use keel_plan::placement::Mode;
 use keel_plan::status::{Health, status};
 use std::collections::BTreeSet;
@@ -84,6 +84,27 @@ fn home_of(world: &World) -> String {
 
 fn other(node: &str) -> &'static str {
     if node == "n2" { "n3" } else { "n2" }
+}
+
+/// Whoever begins anew knows of a node that does not answer what was written down, and no more.
+#[test]
+fn an_exclusive_task_that_is_ready_elsewhere_waits_for_a_node_that_was_never_heard() {
+    for to_home in [false, true] {
+        for steps in 0..12 {
+            let mut world = exclusive();
+            let from = home_of(&world);
+            world.facts(&from).availability = Availability::Drain;
+            if to_home {
+                world.facts(other(&from)).availability = Availability::Pause;
+                world = world.label("n1", "disk", "ssd");
+            }
+            let mut world = world.steps(steps);
+            world.silent.insert(from.as_str().into(), false);
+            let world = world.steps(30);
+            let running: usize = ["n1", "n2", "n3"].iter().map(|node| world.ids(node).len()).sum();
+            assert!(running <= 1, "after {steps} steps, to n1: {to_home}\n{}", world.all());
+        }
+    }
 }
 
 #[test]
