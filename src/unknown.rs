@@ -17,7 +17,6 @@ const LATER: &[(&str, &str)] = &[
     ("load", "push the image to a registry"),
     ("port-forward", "`ports:` of the service publishes a port"),
     ("push", "images are pushed by what builds them"),
-    ("rebalance", "`keel node drain` moves tasks off a node"),
     ("save", "pull the image from a registry"),
     ("stats", "`keel exec CONTAINER top` shows what a container uses"),
     ("top", "`keel exec CONTAINER ps` lists its processes"),
