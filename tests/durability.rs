@@ -114,9 +114,10 @@ fn a_folder_is_on_the_disk_before_what_is_stored_in_it_counts() {
         );
         looked_at.push(below.components().next().unwrap().as_os_str().to_owned());
     }
-    looked_at.sort();
-    looked_at.dedup();
-    assert_eq!(looked_at, ["records", "tasks", "volumes"]);
+    // The others may be made by whoever looks at the root meanwhile, which is not traced.
+    for folder in ["records", "tasks", "volumes"] {
+        assert!(looked_at.iter().any(|name| name == folder), "{folder}: {looked_at:?}");
+    }
     host.finish();
 }
 

@@ -11,7 +11,7 @@ use crate::identity::{
     AgentFile, IdentityError, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion,
     NodeIdentity, RenewError, Token, controller_name, renewal_retry,
 };
-use crate::transport::{Agent, AgentState, Allegiance, DialError, Limits, random};
+use crate::transport::{Agent, AgentState, Allegiance, DialError, Limits, ServingError, random};
 use keel_engine::{Engine, NodeName};
 use rustls::ClientConfig;
 use std::io;
@@ -160,6 +160,11 @@ impl Membership {
                 // It may be over by the controller's clock, which nobody knows here before it is connected.
                 () = is_refused(&mut states, refused), if failures == 0 => refused = Instant::now() + LOOK_AGAIN,
             }
+            if follows_another(&states.borrow()) {
+                // The controller that it follows would not know the next key.
+                failures += 1;
+                continue;
+            }
             match self.renew(failures as usize).await {
                 Ok(()) => (drawn, failures) = (luck(), 0),
                 Err(MembershipError::Ask(AskError::Refused(RenewError::Removed))) => {
@@ -207,13 +212,23 @@ async fn is_refused(states: &mut watch::Receiver<AgentState>, from: Instant) {
     tokio::time::sleep_until(from).await;
     let refused = states.wait_for(|state| match state {
         AgentState::Waiting { why, tries, .. } => {
-            *tries > 1 && matches!(**why, DialError::Serving(_))
+            *tries > 1 && matches!(**why, DialError::Serving(ServingError::Ended(_)))
         }
         _ => false,
     });
     // Nobody dials any more where that is no longer told.
     if refused.await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Whether the controller that was reached last is not the one that this node follows.
+fn follows_another(state: &AgentState) -> bool {
+    match state {
+        AgentState::Waiting { why, .. } => {
+            matches!(**why, DialError::Serving(ServingError::Superseded(_)))
+        }
+        _ => false,
     }
 }
 
