@@ -6,7 +6,7 @@ use keel_engine::{ExitCause, Goal, Health, ObservedTask, Phase, RestartPolicy};
 
 /// Under a policy that restarts, so many exits make a failure: sloppy stacks crash until their
 /// database is up.
-const EXITS: u32 = 3;
+pub(crate) const EXITS: u32 = 3;
 
 /// A task that we start again ourselves, and that ended so soon, waits so long.
 const AGAIN: u64 = 10_000;

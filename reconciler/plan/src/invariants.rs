@@ -4,7 +4,7 @@
 mod places;
 
 use crate::Inputs;
-use crate::condition::{available_since, is_still};
+use crate::condition::{EXITS, available_since, exits, is_still};
 use crate::desired::{Desired, DesiredService, Order};
 use crate::facts::{short, slotted};
 use crate::occupants::in_reach;
@@ -358,10 +358,17 @@ impl<'a> Check<'a> {
         let Some(service) = self.aim(&slot.service).0 else { return true };
         let spec = slotted(service, slot);
         let failed = |task: &ObservedTask| {
-            is_still(task) || task.phase == Phase::Backoff || task.health == Health::Unhealthy
+            is_still(task)
+                || task.phase == Phase::Backoff
+                || task.health == Health::Unhealthy
+                || exits(task) >= EXITS
         };
-        let mut new = self.in_slot(slot).filter(|task| in_reach(&task.spec, &spec));
-        new.any(|task| task.goal < Goal::Stopped && !failed(task))
+        // One that is to be made anew is an old one, whatever it is like.
+        let made_anew = self.plan.standing.recreate.get(&short(slot)).map(|one| &one.task);
+        let is_new = |task: &ObservedTask| {
+            in_reach(&task.spec, &spec) && made_anew.is_none_or(|anew| *anew != task.id)
+        };
+        self.in_slot(slot).any(|task| is_new(task) && task.goal < Goal::Stopped && !failed(task))
     }
 
     /// While a job before the deploy is not done, nothing is changed but what the jobs need.

@@ -101,9 +101,10 @@ fn answer(facts: &Facts<'_>, occupants: &Occupants<'_>, task: &ObservedTask, ask
         AskVerb::Restart => ask.follows.is_some() && is_still(task),
         AskVerb::Remove { .. } => false,
     };
-    let begins = matches!(ask.verb, AskVerb::Start | AskVerb::Restart) && is_still(task);
+    let is_off = is_still(task) || task.goal == Goal::Ready;
+    let begins = matches!(ask.verb, AskVerb::Start | AskVerb::Restart) && is_off;
     match &ask.follows {
-        // It has a successor, which runs: two of a slot are for rollouts alone.
+        // Another one of its slot runs: two of them are for rollouts alone.
         _ if done || (begins && others_live) => Answer::Over,
         Some(leader) => follows(facts, leader),
         None => Answer::Now,
