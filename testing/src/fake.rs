@@ -513,7 +513,9 @@ fn ended(task: &mut ObservedTask, code: i32, cause: ExitCause, now: u64) {
     (task.phase, task.pid, task.health) = (Phase::Exited, None, Health::None);
 }
 
-fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
+/// A task that a node was just told of.
+#[must_use]
+pub fn fresh(wish: &TaskAssignment, now: u64) -> ObservedTask {
     ObservedTask {
         id: wish.id.clone(),
         place: wish.place.clone(),

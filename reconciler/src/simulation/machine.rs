@@ -4,10 +4,11 @@
 use super::dice::Dice;
 use super::shop::{Behavior, behavior};
 use keel_engine::{
-    Assignment, Digest, EngineError, Goal, Health, Lease, NodeName, Observation, ObservedImage,
+    Assignment, Digest, EngineError, Goal, Lease, NodeName, Observation, ObservedImage,
     ObservedTask, ObservedVolume, Phase, Presence, PullPolicy, Result, TaskAssignment, TaskId,
     VolumeSpec,
 };
+use keel_testing::fake::fresh;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -240,37 +241,4 @@ impl State {
 /// Whether nothing is left of it.
 pub(super) fn is_done(task: &ObservedTask) -> bool {
     task.goal == Goal::Removed && !matches!(task.phase, Phase::Draining | Phase::Running)
-}
-
-fn fresh(wish: &TaskAssignment, created: u64) -> ObservedTask {
-    ObservedTask {
-        id: wish.id.clone(),
-        place: wish.place.clone(),
-        generation: wish.generation,
-        goal: wish.goal,
-        spec: wish.spec.clone(),
-        digest: wish.digest,
-        joins: wish.joins.clone(),
-        apart: false,
-        revision: wish.revision.clone(),
-        origins: wish.origins.clone(),
-        auto_remove: wish.auto_remove,
-        phase: Phase::Pending,
-        message: None,
-        attempts: 0,
-        pid: None,
-        created,
-        started: None,
-        finished: None,
-        exit_code: None,
-        exit_cause: None,
-        restarts: 0,
-        health: Health::None,
-        health_since: None,
-        health_output: None,
-        health_limit: wish.spec.healthcheck.as_ref().map(|_| 180_000),
-        addresses: vec![],
-        ports: vec![],
-        findings: vec![],
-    }
 }
