@@ -371,7 +371,7 @@ pub struct RebalanceAsk {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoveRow {
     /// The stack.
-    pub stack: String,
+    pub stack: StackName,
     /// `web.1`.
     pub slot: String,
     /// The node that it leaves.

@@ -42,7 +42,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         Format::Table => context.screen.data(&text(&moves))?,
     }
     let mut exit = Exit::Done;
-    let stacks: BTreeSet<&String> = moves.iter().map(|one| &one.stack).collect();
+    let stacks: BTreeSet<&StackName> = moves.iter().map(|one| &one.stack).collect();
     for stack in stacks.into_iter().filter(|_| !args.dry_run) {
         let ended = spread(&mut connection, context, stack, args.detach).await?;
         exit = if exit == Exit::Done { ended } else { exit };
@@ -54,13 +54,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
 async fn spread(
     connection: &mut Connection,
     context: &Context,
-    stack: &str,
+    stack: &StackName,
     detach: bool,
 ) -> Result<Exit> {
     let who = format!("keel rebalance {stack}");
-    let stack = crate::args::stack(stack)
-        .map_err(|error| crate::failure::Failure::usage(error.to_string()))?;
-    let ask = RebalanceAsk { stack, by: person(), detach, again: false };
+    let ask = RebalanceAsk { stack: stack.clone(), by: person(), detach, again: false };
     let ask = async |client: &Client, again| {
         Ok(client.rebalance(&RebalanceAsk { again, ..ask.clone() }).await?)
     };

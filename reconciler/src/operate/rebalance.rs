@@ -72,7 +72,7 @@ fn is_suspended(stack: &StackName, by: &str) -> Refusal {
 
 fn row(stack: &StackName, one: &Move) -> MoveRow {
     MoveRow {
-        stack: stack.to_string(),
+        stack: stack.clone(),
         slot: format!("{}.{}", one.slot.service, one.slot.slot),
         from: one.from.to_string(),
         to: one.to.to_string(),
