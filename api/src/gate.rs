@@ -40,6 +40,11 @@ impl Progress {
         self.0.store(state, Ordering::Relaxed);
     }
 
+    /// Its request is for somebody else.
+    pub fn hands_on(&self) {
+        self.reach(LASTS);
+    }
+
     fn is(&self, state: u8) -> bool {
         self.0.load(Ordering::Relaxed) == state
     }

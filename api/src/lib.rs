@@ -11,6 +11,7 @@
 //!   leaves HTTP by `Upgrade` and speaks [`keel_engine::frames`].
 //! - Nothing here decides: a route calls one method of the controller.
 
+mod accepting;
 mod answering;
 pub mod client;
 mod conversation;

@@ -5,11 +5,11 @@
 //! - A socket that somebody answers on is never taken away from them.
 
 use crate::Client;
+use crate::accepting::accept;
 use crate::answering::connection;
-use crate::gate::{Gate, Progress, Waiting};
+use crate::gate::Gate;
 use crate::in_process::InProcess;
-use crate::limits;
-use crate::relay;
+use crate::relay::hand_on;
 use axum::Router;
 use axum::serve::Listener;
 use keel_reconciler::ask::Refusal;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 /// A router being served. Dropping it ends it at once; [`Served::stop`] lets what is being
 /// answered finish.
@@ -87,13 +87,18 @@ impl Served {
     {
         let listener = listen(path, group).await?;
         let (stop, stopped) = watch::channel(());
-        let task = tokio::spawn(relay::run(listener, dial, stopped));
+        let task = tokio::spawn(accept(listener, stopped, move |asked, progress, stopped| {
+            hand_on(asked, dial(), progress, stopped)
+        }));
         Ok(Self { stop: Some(stop), task, socket: Some(path.to_owned()) })
     }
 
     fn start<L: Listener>(listener: L, router: Router, socket: Option<PathBuf>) -> Self {
         let (stop, stopped) = watch::channel(());
-        let task = tokio::spawn(serve(listener, router, stopped));
+        let gate = Arc::new(Gate::default());
+        let task = tokio::spawn(accept(listener, stopped, move |stream, progress, stopped| {
+            connection(stream, router.clone(), gate.clone(), progress, stopped)
+        }));
         Self { stop: Some(stop), task, socket }
     }
 
@@ -112,28 +117,6 @@ impl Drop for Served {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-/// Answers until `stopped` says so, by being dropped on the other side; then to the end of what is
-/// under way.
-async fn serve<L: Listener>(mut listener: L, router: Router, mut stopped: watch::Receiver<()>) {
-    let gate = Arc::new(Gate::default());
-    let (mut open, mut waiting) = (JoinSet::new(), Waiting::default());
-    loop {
-        let is_room = open.len() < limits::CONNECTIONS;
-        let stream = tokio::select! {
-            biased;
-            Some(_) = open.join_next() => continue,
-            _ = stopped.changed() => break,
-            (stream, _) = listener.accept(), if is_room => stream,
-        };
-        let progress = Arc::new(Progress::default());
-        let (router, gate) = (router.clone(), gate.clone());
-        let serving = connection(stream, router, gate, progress.clone(), stopped.clone());
-        waiting.add(progress, open.spawn(serving));
-    }
-    drop(listener);
-    while open.join_next().await.is_some() {}
 }
 
 async fn listen(path: &Path, group: Option<u32>) -> Result<UnixListener, ServeError> {
