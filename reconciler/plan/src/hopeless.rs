@@ -14,14 +14,18 @@ const PATIENCE: u64 = 10 * 60_000;
 
 /// When a revision that cannot be placed fails for that.
 pub(crate) fn deadline(facts: &Facts<'_>) -> Option<u64> {
+    end(facts).filter(|_| first(facts).is_some())
+}
+
+fn end(facts: &Facts<'_>) -> Option<u64> {
     let since = facts.standing.rollout.filter(|_| facts.bad.is_none())?;
-    first(facts).map(|_| since.saturating_add(PATIENCE))
+    Some(since.saturating_add(PATIENCE))
 }
 
 /// What fails the revision, once that time is over.
 pub(crate) fn failure(facts: &Facts<'_>) -> Option<(Slot, FailureCause)> {
-    let at = deadline(facts)?;
-    let (slot, want) = first(facts).filter(|_| facts.now() >= at)?;
+    end(facts).filter(|end| facts.now() >= *end)?;
+    let (slot, want) = first(facts)?;
     match want.spot.hold()? {
         Hold::NoPlace { nodes } => Some((slot.clone(), FailureCause::FitsNoNode { nodes })),
         _ => None,

@@ -10,21 +10,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
 /// whoever finds that node silent knows what may be there.
 pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<String, NodeName> {
-    let sent = |entry: &&PlanEntry| matches!(entry.verdict, Verdict::Act { .. });
     let there = |slot: &Slot| facts.slots.get(slot).is_some_and(|all| all.all().next().is_some());
-    let slots = entries.iter().filter_map(|entry| match &entry.subject {
-        // Until nothing runs where it comes from, that is what a lost sight of it must not make two of.
-        Subject::Slot(slot) if left(facts, slot, entry.node.as_ref()).is_some() => {
-            Some((short(slot), left(facts, slot, entry.node.as_ref())?.clone()))
-        }
-        // Also while what replaces it is not sent yet, or is there and does not run.
-        Subject::Slot(slot) if !sent(&entry) && facts.may_be_away(slot) => {
-            Some((short(slot), facts.standing.placed.get(&short(slot))?.clone()))
-        }
-        Subject::Slot(slot) if sent(&entry) || there(slot) => {
-            Some((short(slot), entry.node.clone()?))
-        }
-        _ => None,
+    let slots = entries.iter().filter_map(|entry| {
+        let Subject::Slot(slot) = &entry.subject else { return None };
+        let (name, to) = (short(slot), entry.node.as_ref());
+        let is_sent = matches!(entry.verdict, Verdict::Act { .. });
+        let node = match left(facts, slot, to) {
+            // Until nothing runs where it comes from, that is what a lost sight of it must not make two of.
+            Some(left) => left,
+            // Also while what replaces it is not sent yet, or is there and does not run.
+            None if !is_sent && facts.may_be_away(slot) => facts.standing.placed.get(&name)?,
+            None => to.filter(|_| is_sent || there(slot))?,
+        };
+        Some((name, node.clone()))
     });
     slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
 }
