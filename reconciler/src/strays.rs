@@ -7,14 +7,17 @@
 //! - What a node says of stacks is of no consequence for any other node.
 
 use crate::controller::Controller;
+use crate::fleet::next_by;
 use keel_engine::{Depth, NodeName, Nodes, StackName, TaskId, Wish};
 use keel_plan::strays::{Stray, stops, strays};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
-/// Between two looks.
+/// Between two looks, while there is something to look at.
 const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks where nothing happens: events may be lost.
+const QUIET: Duration = Duration::from_secs(60);
 /// A task may be unknown for so many times as long as a node may be silent: one minute, unless configured otherwise.
 const GRACE: u32 = 4;
 
@@ -23,16 +26,21 @@ type Strays = BTreeMap<TaskId, Stray>;
 /// Watches for as long as the controller serves.
 pub(crate) async fn watch(controller: Controller) {
     let (begun, mut before) = (Instant::now(), Strays::new());
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut events = controller.fleet().events();
     loop {
-        ticks.tick().await;
-        let Some(down_after) = controller.fleet().down_after() else { continue };
-        let over = begun.elapsed().checked_sub(down_after * GRACE);
-        // What cannot be looked at now is looked at with the next tick.
-        if let Some(now) = controller.look_for_strays(&before, begun.elapsed(), over).await {
-            before = now;
+        let looked = Instant::now();
+        let mut again = QUIET;
+        if let Some(down_after) = controller.fleet().down_after() {
+            let over = begun.elapsed().checked_sub(down_after * GRACE);
+            let found = controller.look_for_strays(&before, begun.elapsed(), over).await;
+            // What cannot be looked at now, and what waits for its time, is looked at again without an event.
+            if found.as_ref().is_none_or(|found| !found.is_empty()) {
+                again = LOOK;
+            }
+            before = found.unwrap_or(before);
         }
+        next_by(&mut events, looked + again).await;
+        sleep_until(looked + LOOK).await;
     }
 }
 
