@@ -23,6 +23,7 @@ impl Memory {
     /// As it is kept.
     pub fn of(inputs: &Inputs<'_>) -> Self {
         let mut memory = Self { standing: inputs.standing.clone(), learned: Vec::new() };
+        memory.standing.set_back(inputs.now);
         if let Some(desired) = inputs.desired {
             memory.forget(inputs);
             memory.keep_pace(desired);
@@ -456,8 +457,14 @@ fn of_image(users: Option<&Users>, inputs: &Inputs<'_>, reference: &str) -> Vec<
 fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
     match hold {
-        // What should leave its node, and cannot, is as it shall be all the same.
-        Hold::Converged | Hold::Complete | Hold::Stopped | Hold::CannotMove { .. } => true,
+        Hold::Converged | Hold::Complete | Hold::Stopped => true,
+        // What should leave its node, and cannot, is as it shall be all the same; unless it is not.
+        Hold::CannotMove { .. } => match &entry.subject {
+            Subject::Slot(slot) => {
+                facts.slots.get(slot).is_none_or(|occupants| occupants.current.is_some())
+            }
+            _ => true,
+        },
         // What does not count while its node is down gets the revision when that is back.
         Hold::NodeDown { tie: None, .. } => true,
         // Where an earlier one runs on, coming back to this would end it.

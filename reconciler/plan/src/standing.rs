@@ -94,6 +94,16 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// What was noted at a time that is yet to come was noted before the controller's clock was set back: nothing
+    /// waits for that time.
+    pub(crate) fn set_back(&mut self, now: u64) {
+        let pulls = self.pulls.values_mut().flat_map(BTreeMap::values_mut);
+        for pull in pulls.filter(|pull| pull.at.max(pull.since) > now) {
+            (pull.at, pull.since) = (0, now);
+        }
+        self.fled.values_mut().for_each(|at| *at = (*at).min(now));
+    }
+
     /// Whether the job of a slot (`report.2`) is done, as its service is specified now.
     #[must_use]
     pub fn is_done(&self, slot: &str, service: &DesiredService) -> bool {

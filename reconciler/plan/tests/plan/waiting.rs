@@ -1,7 +1,7 @@
 //! What a task waits for before it starts.
 
-use crate::world::{mount, port, stack};
-use keel_engine::{ForeignContainer, MountSource};
+use crate::world::{World, mount, port, stack};
+use keel_engine::{Assignment, ForeignContainer, MountSource};
 use keel_plan::desired::Condition;
 
 #[test]
@@ -305,4 +305,21 @@ fn what_only_waits_reserves_no_port() {
         let world = world.edit("web", |s| s.spec.working_dir = Some("/new".into()));
         assert!(world.shown().starts_with(expected), "{attempts}: {}", world.shown());
     }
+}
+
+/// A controller whose clock is set back does not wait for the time that it had noted.
+#[test]
+fn a_pull_is_asked_for_again_after_the_clock_was_set_back() {
+    let mut world = stack().wants("web", "nginx:1");
+    let asks = |world: &World| {
+        let wishes = world.plan();
+        let is_pull = |wish: &keel_engine::Wish| matches!(wish.what, Assignment::Image { .. });
+        wishes.wishes().any(is_pull)
+    };
+    assert!(asks(&world));
+    // It is noted, and gets lost on its way.
+    world.standing = world.plan().standing;
+    assert!(!asks(&world), "so soon");
+    world.node.seen.at -= 600_000;
+    assert!(asks(&world));
 }
