@@ -6,9 +6,10 @@
 //! - A node that the fleet has no longer has nothing, and what was there is placed anew.
 
 use crate::Inputs;
+use crate::condition::available_since;
 use crate::desired::{Desired, DesiredService};
 use crate::lost::Lost;
-use crate::occupants::{Occupants, short};
+use crate::occupants::{Occupants, in_reach, short, slotted};
 use crate::standing::Standing;
 use crate::ties::binds;
 use keel_engine::{Goal, NodeName, ObservedTask, Slot, TaskId, TaskSpec};
@@ -28,11 +29,30 @@ pub(crate) struct Site<'s, 'a> {
 }
 
 impl<'a> Site<'_, 'a> {
-    /// The newest of a slot's tasks that is not going, with its node.
+    /// The newest of a slot's tasks that is not going, with its node; or an older one that serves as it shall,
+    /// where the newest is none that shall be.
     pub fn task(&self, slot: &Slot) -> Option<(&'a ObservedTask, &'a NodeName)> {
-        let mut tasks = self.slots.get(slot)?.all();
-        let task = tasks.find(|task| task.goal != Goal::Removed)?;
+        let mut tasks = self.slots.get(slot)?.all().filter(|task| task.goal != Goal::Removed);
+        let newest = tasks.next()?;
+        let older: Vec<_> = tasks.collect();
+        let task = self.serves_as_wanted(slot, newest, &older).unwrap_or(newest);
         Some((task, self.homes.get(&task.id)?))
+    }
+
+    /// Whoever comes back from what failed on another node stays where it was.
+    fn serves_as_wanted(
+        &self,
+        slot: &Slot,
+        newest: &ObservedTask,
+        older: &[&'a ObservedTask],
+    ) -> Option<&'a ObservedTask> {
+        let serves =
+            |task: &&&ObservedTask| task.goal == Goal::Running && available_since(task).is_some();
+        let serving: Vec<_> = older.iter().filter(serves).collect();
+        let service = self.desired.filter(|_| !serving.is_empty())?.services.get(&slot.service)?;
+        let spec = slotted(service, slot);
+        let fits = |task: &ObservedTask| in_reach(&task.spec, &spec);
+        serving.into_iter().find(|task| fits(task) && !fits(newest)).copied()
     }
 
     /// How many tasks a service has.

@@ -46,7 +46,8 @@ pub(super) fn leaves(
         return others.then_some(Refusal::Failing { times });
     }
     let goes_on = chosen().is_some_and(|chosen| chosen != at && needs.never[chosen].is_empty());
-    goes_on.then_some(Refusal::Failing { times: exits(task).max(FAILURES) })
+    // What never failed is not what fled: the revision that did has been given up, say.
+    (goes_on && exits(task) > 0).then_some(Refusal::Failing { times: exits(task).max(FAILURES) })
 }
 
 /// Whether a slot left a node for this a short while ago.

@@ -2,22 +2,29 @@
 //!
 //! # Invariants
 //! - Slots that are there keep their numbers; a new one takes the lowest that is free.
-//! - Where there are more than are wanted, those go first that are of no use, then those of another
-//!   specification, then those on the nodes that have most of the service, then the highest numbers.
+//! - Where there are more than are wanted, those go first that are of no use or whose nodes do not answer, then
+//!   those that are only where they may not stay, then those that serve with another specification, then those on the nodes
+//!   that have most of the service, then the highest numbers.
 
+use super::cluster::Cluster;
 use super::needs::Needs;
+use super::slots::leaves;
 use crate::condition::available_since;
 use crate::occupants::{Occupants, in_reach, slotted};
 use crate::placing::Site;
-use keel_engine::{NetworkMode, Slot};
+use keel_engine::{NetworkMode, ObservedTask, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn numbers(site: &Site<'_, '_>, needs: &Needs<'_>) -> BTreeSet<u32> {
+pub(super) fn numbers(
+    cluster: &Cluster<'_>,
+    site: &Site<'_, '_>,
+    needs: &Needs<'_>,
+) -> BTreeSet<u32> {
     let wanted = site.replicas(needs.name, needs.service);
     let mut numbers = if is_counted(site, needs) { BTreeSet::new() } else { there(site, needs) };
     let count = usize::try_from(wanted).unwrap_or(usize::MAX);
     if numbers.len() > count {
-        return best(site, needs, numbers).into_iter().take(count).collect();
+        return best(cluster, site, needs, numbers).into_iter().take(count).collect();
     }
     let mut free = 1..;
     while numbers.len() < count {
@@ -58,31 +65,48 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// The same, with those that stay longest first.
-fn best(site: &Site<'_, '_>, needs: &Needs<'_>, numbers: BTreeSet<u32>) -> Vec<u32> {
+fn best(
+    cluster: &Cluster<'_>,
+    site: &Site<'_, '_>,
+    needs: &Needs<'_>,
+    numbers: BTreeSet<u32>,
+) -> Vec<u32> {
     let mut on: BTreeMap<_, u32> = BTreeMap::new();
     let judged = numbers.into_iter().map(|number| {
         let slot = site.slot(needs.name, &number.to_string());
-        let (ill, other) = judge(site, needs, &slot);
-        (ill, other, number, slot)
+        (judge(cluster, site, needs, &slot), number, slot)
     });
     let mut judged: Vec<_> = judged.collect();
     judged.sort();
     let mut ranked: Vec<_> = judged
         .into_iter()
-        .map(|(ill, other, number, slot)| {
+        .map(|(faults, number, slot)| {
             let before = on.entry(site.task(&slot).map(|(_, node)| node)).or_default();
             *before += 1;
-            (ill, other, *before, number)
+            (faults, *before, number)
         })
         .collect();
     ranked.sort_unstable();
     ranked.into_iter().map(|(.., number)| number).collect()
 }
 
-/// Whether a slot is of no use now, and whether it is of another specification than the wanted.
-fn judge(site: &Site<'_, '_>, needs: &Needs<'_>, slot: &Slot) -> (bool, bool) {
+/// What speaks against a slot, worst first: it is of no use now; it serves only where it may not stay; what serves is
+/// of another specification than the wanted; nothing is of that.
+fn judge(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_>, slot: &Slot) -> [bool; 4] {
     let tasks = || site.slots.get(slot).into_iter().flat_map(Occupants::all);
     let want = slotted(needs.service, slot);
-    let is_well = tasks().any(|task| available_since(task).is_some());
-    (!is_well, !tasks().any(|task| in_reach(&task.spec, &want)))
+    let host = |task: &ObservedTask| Some(&cluster.hosts[cluster.at(site.homes.get(&task.id)?)?]);
+    let serving = || {
+        let available = tasks().filter(|task| available_since(task).is_some());
+        let hosts = available.filter_map(|task| Some((task, host(task)?)));
+        hosts.filter(|(_, host)| host.known.is_some())
+    };
+    let stays = |host| leaves(host, needs.service).is_none();
+    let is_wanted = |task: &ObservedTask| in_reach(&task.spec, &want);
+    [
+        serving().next().is_none(),
+        !serving().any(|(_, host)| stays(host)),
+        !serving().any(|(task, _)| is_wanted(task)),
+        !tasks().any(is_wanted),
+    ]
 }

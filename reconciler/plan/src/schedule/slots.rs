@@ -30,7 +30,10 @@ pub(crate) fn present<'a>(
 /// The names of a service's slots: numbers, or the nodes that run one.
 pub(crate) fn names(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_>) -> Vec<String> {
     if !needs.service.placement.mode.is_global() {
-        return numbers(site, needs).into_iter().map(|number| number.to_string()).collect();
+        return numbers(cluster, site, needs)
+            .into_iter()
+            .map(|number| number.to_string())
+            .collect();
     }
     let hosts = cluster.hosts.iter().enumerate().filter(|(_, host)| host.is_member);
     // Those of nodes that are given up are not counted.

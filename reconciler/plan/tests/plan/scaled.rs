@@ -1,6 +1,7 @@
 //! A number of tasks that a person set: what comes, what goes, and when the source's number counts again.
 
 use crate::world::{World, stack};
+use keel_engine::Availability;
 use keel_plan::standing::ScaleOverride;
 use keel_plan::status::status;
 use keel_plan::text::of_notes;
@@ -147,4 +148,33 @@ fn of_several_nodes_the_fullest_gives_up_its_tasks() {
     let world = world.converge();
     let here = world.node.seen.tasks.len();
     assert_eq!((here, world.others[&"n2".into()].seen.tasks.len()), (1, 1));
+}
+
+/// Three nodes with a task each, and the slot of the one on the second.
+fn spread() -> (World, String) {
+    let world = stack().with_members(&["n1", "n2", "n3"]).wants("web", "nginx:1");
+    let world = world.times("web", 3).converge();
+    let whereabouts = world.whereabouts();
+    let (_, on_two) = whereabouts.split_once("n2: ").unwrap();
+    let slot = on_two.split(|char: char| char != '.' && !char.is_alphanumeric()).next().unwrap();
+    (world, slot.to_owned())
+}
+
+#[test]
+fn those_go_first_that_have_to_leave_or_that_nobody_hears_of() {
+    let drained = |world: World| world.set("n2", Availability::Drain);
+    let silent = |mut world: World| {
+        world.silent.insert("n2".into(), true);
+        world
+    };
+    let cases: [(&str, &dyn Fn(World) -> World); 2] = [("drained", &drained), ("silent", &silent)];
+    for (case, happens) in cases {
+        let (world, goes) = spread();
+        let mut world = happens(world);
+        scale(&mut world, "web", 2, None);
+        for line in world.shown().lines() {
+            let stays = line.ends_with("hold: converged");
+            assert_eq!(stays, !line.starts_with(&goes), "{case}: {}", world.shown());
+        }
+    }
 }
