@@ -310,14 +310,16 @@ impl<'a> Check<'a> {
         let is_double = |slot: &Slot| living.get(slot).is_some_and(|count| *count > 1);
         let mut moving: BTreeMap<&str, BTreeSet<&Slot>> = BTreeMap::new();
         for entry in &self.plan.entries {
-            let (Subject::Slot(slot), Verdict::Act { action: Action::Replace, .. }) =
+            let (Subject::Slot(slot), Verdict::Act { action: Action::Replace, wishes, .. }) =
                 (&entry.subject, &entry.verdict)
             else {
                 continue;
             };
             // Jobs begin all at once.
             let job = self.service(slot).is_some_and(|service| service.placement.mode.is_job());
-            if !job && self.in_slot(slot).count() < 2 {
+            let served = self.in_slot(slot).any(|task| available_since(task).is_some());
+            let hands_over = served && self.leaves_nobody(slot, wishes);
+            if !job && (self.in_slot(slot).count() < 2 || hands_over) {
                 moving.entry(&slot.service).or_default().insert(slot);
             }
         }
@@ -353,7 +355,8 @@ impl<'a> Check<'a> {
     }
 
     /// Whether a slot has what it is brought to, and that may still come to something. Of what failed
-    /// nobody waits for more, and what runs of other revisions is not under way.
+    /// nobody waits for more, and what runs of other revisions is not under way. Nor is what waits for the
+    /// word to run while another serves.
     fn is_under_way(&self, slot: &Slot) -> bool {
         let Some(service) = self.aim(&slot.service).0 else { return true };
         let spec = slotted(service, slot);
@@ -368,7 +371,14 @@ impl<'a> Check<'a> {
         let is_new = |task: &ObservedTask| {
             in_reach(&task.spec, &spec) && made_anew.is_none_or(|anew| *anew != task.id)
         };
-        self.in_slot(slot).any(|task| is_new(task) && task.goal < Goal::Stopped && !failed(task))
+        // What was there before is not under way, though it is what is come back to.
+        let stays = self.in_slot(slot).filter(|task| task.goal != Goal::Removed);
+        let newest = stays.map(|task| task.generation).max();
+        let is_served = self.in_slot(slot).any(|task| available_since(task).is_some());
+        let waits = |task: &ObservedTask| is_served && task.goal == Goal::Ready;
+        let begun = self.in_slot(slot).filter(|task| newest == Some(task.generation));
+        let mut begun = begun.filter(|task| is_new(task) && task.goal < Goal::Stopped);
+        begun.any(|task| !failed(task) && !waits(task))
     }
 
     /// While a job before the deploy is not done, nothing is changed but what the jobs need.
@@ -483,7 +493,7 @@ impl<'a> Check<'a> {
         let wanted = |slot: &Slot| {
             self.service(slot).is_some_and(|service| match service.placement.mode.is_global() {
                 true => self.inputs.nodes.reports.contains_key(&slot.slot.as_str().into()),
-                false => !going.contains(slot),
+                false => !going.contains(slot) && !self.may_be_surplus(slot, service, &going),
             })
         };
         let latched =
@@ -494,6 +504,21 @@ impl<'a> Check<'a> {
             *living.entry(slot).or_default() += 1;
         }
         living
+    }
+
+    /// Whether it may be one of those that are more than are wanted: of a silent node's the plan does not say it.
+    fn may_be_surplus(
+        &self,
+        slot: &Slot,
+        service: &DesiredService,
+        going: &BTreeSet<&Slot>,
+    ) -> bool {
+        let nodes = self.in_slot(slot).filter_map(|task| self.tasks.get(&task.id));
+        let mut silent = nodes.filter(|(node, _)| self.inputs.nodes.silent(node).is_some());
+        let all = self.slots.keys().filter(|one| one.service == slot.service);
+        let stay = all.filter(|one| !going.contains(*one)).count();
+        let wanted = usize::try_from(self.replicas(&slot.service, service));
+        silent.next().is_some() && wanted.is_ok_and(|wanted| stay > wanted)
     }
 
     /// Whether it was replaced while its node was down, and goes or will: that takes nothing from its slot.

@@ -7,7 +7,7 @@
 
 use crate::condition::{Condition, Fault, available_since, exits, is_still};
 use crate::desired::DesiredService;
-use crate::facts::{Facts, Occupants, short};
+use crate::facts::{Facts, Occupants, Want, short};
 use crate::memory::{failure, has_failed, is_complete};
 use crate::occupants::{in_reach, slotted};
 use crate::pace::FailureAction;
@@ -29,6 +29,8 @@ pub(crate) struct Motion {
     limit_of_moves: usize,
     /// Slots that have what they shall have and have not settled, or that get it by this plan.
     begun: BTreeSet<Slot>,
+    /// Those of them that still serve, and whose successor waits for the word to run.
+    prepared: BTreeSet<Slot>,
     /// Slots that were stopped for what they shall have.
     emptied: BTreeSet<Slot>,
     /// The first of them that failed for good, and whether it is only late.
@@ -87,7 +89,12 @@ impl Motion {
         }
         // What has only tasks of other revisions, and serves, holds no room.
         match all.current {
-            Some(task) if !waits_to_come_back(task, all) => drop(self.begun.insert(slot.clone())),
+            Some(task) if !waits_to_come_back(task, all) => {
+                self.begun.insert(slot.clone());
+                if task.goal == Goal::Ready && serves(all) {
+                    self.prepared.insert(slot.clone());
+                }
+            }
             None if !serves(all) => drop(self.emptied.insert(slot.clone())),
             _ => {}
         }
@@ -103,8 +110,11 @@ impl Motion {
         }
         let limit = if is_move { self.limit_of_moves } else { self.limit };
         let is_empty = self.emptied.contains(slot);
-        let others =
-            if is_empty { self.begun.len() } else { self.begun.union(&self.emptied).count() };
+        // Who serves nobody is not kept waiting by those that have not begun to stop.
+        let others = match is_empty || self.down.contains_key(slot) {
+            true => self.begun.difference(&self.prepared).count(),
+            false => self.begun.union(&self.emptied).count(),
+        };
         if others >= limit || (self.is_over && !is_empty) {
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             return Err(match &self.failed {
@@ -114,6 +124,18 @@ impl Motion {
         }
         self.down.remove(slot);
         self.begun.insert(slot.clone());
+        Ok(())
+    }
+
+    /// Lets a slot whose successor is ready stop what serves, if there is room for one more.
+    pub fn hand_over(&mut self, slot: &Slot, is_move: bool) -> Result<(), Full> {
+        let limit = if is_move { self.limit_of_moves } else { self.limit };
+        let under_way = self.begun.difference(&self.prepared).chain(&self.emptied);
+        let others: BTreeSet<_> = under_way.filter(|other| *other != slot).collect();
+        if self.prepared.contains(slot) && others.len() >= limit {
+            return Err(Full::Limit(u32::try_from(limit).unwrap_or(u32::MAX)));
+        }
+        self.prepared.remove(slot);
         Ok(())
     }
 
@@ -192,7 +214,7 @@ fn shrinks(facts: &Facts<'_>, service: &DesiredService, slot: &Slot, all: &Occup
 }
 
 /// Until when a slot is awaited that is of no use, for no reason of a rollout's. One that crashes again
-/// and again, or has been down for long, is not.
+/// and again, has ended for good, or has been down for long, is not.
 fn down_until(facts: &Facts<'_>, slot: &Slot, all: &Occupants<'_>) -> Option<u64> {
     let want = all.want.as_ref()?;
     let stopped = facts.standing.stopped.contains(&short(slot));
@@ -205,11 +227,18 @@ fn down_until(facts: &Facts<'_>, slot: &Slot, all: &Occupants<'_>) -> Option<u64
         // Its slot gets the revision once the node is back.
         (Some(_), _) if want.service.placement.mode.is_global() => return None,
         (Some(silent), _) => silent.since,
+        // Nothing brings it back.
+        (None, Some(task)) if is_broken(facts, want, task) => return None,
         (None, Some(task)) => down_since(task).filter(|_| !serves(all))?,
         (None, None) if is_lost && !want.spot.is_nowhere() => facts.now(),
         (None, None) => return None,
     };
     Some(since.saturating_add(STALL))
+}
+
+fn is_broken(facts: &Facts<'_>, want: &Want<'_>, task: &ObservedTask) -> bool {
+    let condition = facts.condition(want, task);
+    matches!(condition, Condition::Failed { fault: Fault::Broken, .. })
 }
 
 fn serves(all: &Occupants<'_>) -> bool {

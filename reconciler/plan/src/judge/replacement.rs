@@ -157,8 +157,8 @@ impl Judge<'_, '_> {
             return hold(wait);
         }
         let reason = self.difference(rest[0]);
-        let going = running.iter().any(|task| task.goal >= Goal::Stopped);
-        if let Some(wait) = (!going).then(|| self.awaits_recovery(rest)).flatten() {
+        let going = running.iter().all(|task| task.goal >= Goal::Stopped);
+        if let Some(wait) = (!going).then(|| self.stays_for_others(rest)).flatten() {
             return hold(wait);
         }
         if running.is_empty() {
@@ -179,6 +179,24 @@ impl Judge<'_, '_> {
         }
     }
 
+    /// Why one that is to hand over goes on for a while: it is needed, or others that were not are under way.
+    fn stays_for_others(&mut self, rest: &[&ObservedTask]) -> Option<Hold> {
+        self.awaits_recovery(rest).or_else(|| {
+            let is_move = self.is_move(rest);
+            let (name, service) = (self.want.name, self.want.service);
+            if service.placement.mode.is_job() {
+                return None;
+            }
+            let motion = self.draft.motion(self.facts, name, service);
+            motion.hand_over(self.slot, is_move).err().map(full)
+        })
+    }
+
+    /// Whether nothing but its node changes.
+    fn is_move(&self, rest: &[&ObservedTask]) -> bool {
+        self.want.spot.is_moving() && rest.iter().any(|task| in_reach(&task.spec, &self.want.spec))
+    }
+
     /// Why it does not begin yet: others go first. Where one under way has failed for good, those that
     /// wait for it do so for good, too.
     fn awaits_turn(&mut self, rest: &[&ObservedTask]) -> Option<Hold> {
@@ -186,19 +204,9 @@ impl Judge<'_, '_> {
         if service.placement.mode.is_job() {
             return None;
         }
-        let is_move = self.want.spot.is_moving()
-            && rest.iter().any(|task| in_reach(&task.spec, &self.want.spec));
+        let is_move = self.is_move(rest);
         let motion = self.draft.motion(self.facts, name, service);
-        Some(match motion.enter(self.slot, is_move).err()? {
-            Full::Limit(limit) => Hold::RolloutFull { limit },
-            Full::Shrinks => Hold::InProgress { activity: Activity::ScalingDown },
-            Full::Failed(slot, true) => {
-                Hold::Late { cause: FailureCause::Sibling { slot, late: true } }
-            }
-            Full::Failed(slot, false) => {
-                Hold::Failed { cause: FailureCause::Sibling { slot, late: false } }
-            }
-        })
+        motion.enter(self.slot, is_move).err().map(full)
     }
 
     /// Why one that serves is not stopped yet: another slot is down for a reason of its own.
@@ -244,11 +252,13 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// Whether it is of no use yet, and one that serves on another node would go for it.
+    /// Whether it is of no use yet, and one like it that serves on another node would go for it.
     fn is_worse(&self, task: &ObservedTask, rest: &[&ObservedTask]) -> bool {
         let here = self.facts.node_of(&task.id);
         let serves = |other: &&&ObservedTask| {
-            self.facts.node_of(&other.id) != here && available_since(other).is_some()
+            self.facts.node_of(&other.id) != here
+                && available_since(other).is_some()
+                && in_reach(&other.spec, &self.want.spec)
         };
         available_since(task).is_none() && rest.iter().any(|other| serves(&other))
     }
@@ -281,5 +291,19 @@ impl Judge<'_, '_> {
             None => Reason::StopFirst,
         };
         remove_all(rest.iter().copied(), reason, false, self.draft.generation)
+    }
+}
+
+/// Why a slot of a service waits for others of it.
+fn full(full: Full) -> Hold {
+    match full {
+        Full::Limit(limit) => Hold::RolloutFull { limit },
+        Full::Shrinks => Hold::InProgress { activity: Activity::ScalingDown },
+        Full::Failed(slot, true) => {
+            Hold::Late { cause: FailureCause::Sibling { slot, late: true } }
+        }
+        Full::Failed(slot, false) => {
+            Hold::Failed { cause: FailureCause::Sibling { slot, late: false } }
+        }
     }
 }

@@ -2,7 +2,9 @@
 //! fail, and what happens then.
 
 use crate::world::{World, stack};
-use keel_engine::{Availability, ExitCause, Health, ObservedTask, Phase, RestartPolicy, TaskId};
+use keel_engine::{
+    Availability, ExitCause, Goal, Health, ObservedTask, Phase, RestartPolicy, TaskId,
+};
 use keel_plan::desired::Order;
 use keel_plan::pace::{FailureAction, Pace};
 use keel_plan::verdict::Learned;
@@ -585,4 +587,39 @@ fn an_older_record_is_read() {
     let mark = r#"{"revision":"r2","at":1,"reason":"it exits","since":0}"#;
     let mark: keel_plan::standing::KnownBad = serde_json::from_str(mark).unwrap();
     assert_eq!(mark.action, None, "the policy says it");
+}
+
+/// What is ready to take over keeps nobody waiting that is down.
+#[test]
+fn a_slot_that_goes_down_meanwhile_comes_before_one_that_serves() {
+    let mut world = fleet(2, pace(1)).push("web", "nginx:2", "r2");
+    let is_ready = |task: &ObservedTask| task.goal == Goal::Ready && task.phase == Phase::Ready;
+    world.until("nothing is ready", |world| world.tasks().any(|task| is_ready(task)));
+    for task in &mut world.node.seen.tasks {
+        let task = Arc::make_mut(task);
+        if task.place.slot().is_some_and(|slot| slot.slot == "2") {
+            (task.phase, task.exit_code) = (Phase::Exited, Some(137));
+            (task.exit_cause, task.finished) =
+                (Some(ExitCause::KilledFromOutside), Some(world.node.seen.at));
+        }
+    }
+    insta::assert_snapshot!(world.shown(), @r"
+    web.1: hold: in progress: web.2 is down, and is awaited first
+    web.2: replace: image nginx:1 -> nginx:2 (compose.yaml:7:12)
+    ");
+    let world = world.converge();
+    assert_eq!(world.images(), "nginx:2 x2");
+    assert!(world.is_good());
+}
+
+/// What runs nowhere has proven nothing.
+#[test]
+fn a_revision_that_a_paused_node_keeps_out_is_not_good_yet() {
+    let world = stack().with_members(&["n1", "n2"]).wants("web", "nginx:1").converge();
+    let node = if world.whereabouts().starts_with("n1") { "n1" } else { "n2" };
+    let mut world = world.set(node, Availability::Pause).push("web", "nginx:2", "r2");
+    world = world.steps(60);
+    assert_eq!((world.images().as_str(), world.is_good()), ("nginx:1 x1", false));
+    let world = world.set(node, Availability::Active).converge();
+    assert_eq!((world.images().as_str(), world.is_good()), ("nginx:2 x1", true));
 }
