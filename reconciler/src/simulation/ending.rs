@@ -29,6 +29,17 @@ impl World {
             self.step(4_000).await;
         }
         self.settle().await;
+        if self.believes_in_what_fails() {
+            self.push(Wish { web: "web:2", ..self.wish.clone() }).await;
+            self.settle().await;
+        }
+    }
+
+    /// A revision was good while nobody wanted a task of it, and fails now.
+    fn believes_in_what_fails(&self) -> bool {
+        let fails = matches!(behavior(self.wish.web), Behavior::Crashes | Behavior::Sick);
+        let good = self.last.as_ref().and_then(|last| last.plan.standing.good);
+        fails && good == Some(self.desired.hash)
     }
 
     /// An image that no registry has is awaited, and a number that holds for a year is, too; a paused node keeps

@@ -1,7 +1,7 @@
 //! Time passes on a machine: tasks are made ready, start, get healthy, crash, start again, and end.
 
 use super::machine::{Entry, Machine, State, is_done};
-use super::shop::{Behavior, behavior};
+use super::shop::{Behavior, SETTLE, behavior};
 use keel_engine::{
     ExitCause, Goal, Health, HealthTest, ObservedTask, Phase, RestartPolicy, TaskId,
 };
@@ -149,8 +149,12 @@ impl State {
 
     fn after_start(&mut self, task: &ObservedTask, now: u64) -> Option<u64> {
         let waits = task.health == Health::Starting;
-        let ends = matches!(behavior(&task.spec.image), Behavior::Crashes | Behavior::Ends);
-        (waits || ends).then(|| now + self.dice.between(100, 4_000))
+        match behavior(&task.spec.image) {
+            // Before anybody could take it for one that has settled.
+            Behavior::Crashes => Some(now + self.dice.between(50, SETTLE / 2)),
+            Behavior::Ends => Some(now + self.dice.between(100, 4_000)),
+            _ => waits.then(|| now + self.dice.between(100, 4_000)),
+        }
     }
 
     /// Its check has an answer, or it ends by itself.

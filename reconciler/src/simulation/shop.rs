@@ -26,6 +26,9 @@ pub(super) const ALONE: [&str; 2] = [DB, LEADER];
 /// The label that `web` may ask of its nodes.
 pub(super) const DISK: &str = "disk";
 
+/// What is new proves itself for so long; milliseconds.
+pub(super) const SETTLE: u64 = 3_000;
+
 pub(super) fn name() -> StackName {
     StackName::new("shop").unwrap()
 }
@@ -104,7 +107,7 @@ pub(super) fn desired(wish: &Wish, revision: u32) -> Desired {
         services,
         networks: BTreeMap::new(),
         volumes: [("shop_data".to_owned(), volume())].into(),
-        policy: Policy { settle: 1_000, ..Policy::default() },
+        policy: Policy { settle: SETTLE, ..Policy::default() },
         confined: false,
     }
 }

@@ -15,7 +15,6 @@ pub(super) struct Decision<'a> {
     pub passed: &'a Passed,
     pub pool: &'a Pool,
     pub desired: &'a Desired,
-    pub now: u64,
 }
 
 impl Decision<'_> {
@@ -63,17 +62,12 @@ impl Decision<'_> {
     /// successor is ready beside it, or where what replaced it while its node was down serves.
     fn what_is_right_stays(&self, service: &str, story: &Story) {
         let Some(wanted) = self.wanted(service) else { return };
-        let is_wanted = |task: &ObservedTask| {
-            let slot = task.place.slot().and_then(|slot| slot.slot.parse::<usize>().ok());
-            slot.is_some_and(|slot| slot <= wanted)
-        };
         let right: Vec<_> = self
             .passed
             .nodes
             .placed_tasks()
             .filter(|(node, task)| is_of(task, service) && self.is_right(node, task))
             .map(|(_, task)| task)
-            .filter(|task| is_wanted(task))
             .collect();
         let ended = |task: &ObservedTask| {
             self.told()
@@ -85,7 +79,8 @@ impl Decision<'_> {
         let goes_well = |task: &ObservedTask| self.hands_over(task) || self.was_replaced(task);
         let stays = |task: &&&ObservedTask| !ended(task) || goes_well(task);
         let (before, after) = (slots(&mut right.iter()), slots(&mut right.iter().filter(stays)));
-        if after.len() < before.len() {
+        // Which ones go where fewer are wanted is the planner's to say.
+        if after.len() < before.len().min(wanted) {
             let names: Vec<_> =
                 right.iter().filter(|task| ended(task)).map(|task| shown(task)).collect();
             story.broken(&format!("a task that was right is stopped: {}", names.join(", ")));
@@ -116,7 +111,8 @@ impl Decision<'_> {
 
     fn wanted(&self, name: &str) -> Option<usize> {
         let service = self.planned().services.get(name)?;
-        usize::try_from(self.standing().replicas(name, service, self.now)).ok()
+        // What a person set is on record for as long as the plan reckons with it.
+        usize::try_from(self.standing().replicas(name, service, 0)).ok()
     }
 
     /// What is planned towards.

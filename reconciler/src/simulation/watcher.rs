@@ -74,7 +74,9 @@ impl Promises {
             }
         }
         let serving = self.serving();
-        self.seen().down.extend(served.difference(&serving).cloned());
+        let stopped: Vec<_> =
+            served.difference(&serving).filter(|slot| self.is_there(slot)).collect();
+        self.seen().down.extend(stopped.into_iter().cloned());
         self.look();
         taken
     }
@@ -131,6 +133,14 @@ impl Promises {
         let tasks = machines.iter().filter(|machine| machine.is_on()).flat_map(|one| one.tasks());
         let of_use = tasks.filter(|task| is_of(task, WEB) && is_of_use(task));
         of_use.filter_map(|task| task.place.slot().cloned()).collect()
+    }
+
+    /// Whether a slot has a task that is to stay. Where all go the slot does.
+    fn is_there(&self, slot: &Slot) -> bool {
+        let machines = self.machines().into_iter().filter(|machine| machine.is_on());
+        let tasks = machines.flat_map(|machine| machine.tasks());
+        let mut own = tasks.into_iter().filter(|task| task.place.slot() == Some(slot));
+        own.any(|task| task.goal != Goal::Removed)
     }
 }
 

@@ -139,8 +139,7 @@ impl World {
 
     fn passed(&mut self, passed: Passed) {
         let pool = self.pool();
-        let (desired, now) = (&self.desired, self.reign.controller.now());
-        Decision { passed: &passed, pool: &pool, desired, now }.check(&self.story);
+        Decision { passed: &passed, pool: &pool, desired: &self.desired }.check(&self.story);
         self.promises.after(&passed.plan);
         self.tell(&passed);
         self.last = Some(passed);
