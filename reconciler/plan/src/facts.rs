@@ -268,19 +268,23 @@ impl<'a> Facts<'a> {
         slots
     }
 
-    /// Slots whose task was lost and that come back as they were before, each with that.
+    /// Slots whose task was lost, or has to leave its node, and that come back as they were before, each with that.
     fn repairs(&self, places: &Places<'a>) -> BTreeMap<Slot, (&'a str, &'a DesiredService)> {
         let (standing, is_frozen, now) = (self.standing, self.is_frozen(), self.now());
-        let open = self.desired.filter(|_| !self.lost.slots.is_empty());
-        let Some(desired) = open.filter(|_| self.bad.is_none() || is_frozen) else {
-            return BTreeMap::new();
-        };
+        let open = self.desired.filter(|_| self.bad.is_none() || is_frozen);
+        let Some(desired) = open else { return BTreeMap::new() };
         let slots = &places.found;
         let trial = Trial { standing, desired, is_frozen, slots, now };
         let empty = |slot: &Slot| slots.get(slot).is_none_or(|all| all.rest.is_empty());
         let is_lost = |slot: &Slot| self.lost.slots.contains_key(&short(slot)) && empty(slot);
-        let lost = places.wanted.iter().map(|(slot, _)| slot).filter(|slot| is_lost(slot));
-        lost.filter_map(|slot| Some((slot.clone(), trial.before(&slot.service)?))).collect()
+        let all = places.wanted.iter().filter_map(|(slot, place)| {
+            let is_moving = place.spot.is_moving();
+            let concerns = is_moving || (!self.lost.slots.is_empty() && is_lost(slot));
+            let (name, before) = concerns.then(|| trial.before(&slot.service))??;
+            let is_so = !is_moving || trial.is_as_before(slot, before);
+            is_so.then(|| (slot.clone(), (name, before)))
+        });
+        all.collect()
     }
 
     fn want_before(

@@ -1,5 +1,5 @@
-//! At which specification a slot comes back whose task was lost while a revision is rolled out: at the revision's
-//! once a slot of the service has settled there, and until then at what was good before.
+//! At which specification a slot comes back whose task was lost, or leaves its node, while a revision is rolled out:
+//! at the revision's once a slot of the service has settled there, and until then at what was good before.
 
 use crate::condition::available_since;
 use crate::desired::{Desired, DesiredService};
@@ -27,6 +27,14 @@ impl<'a> Trial<'_, 'a> {
         let now = self.desired.services.get(name)?;
         let differs = !in_reach(&before.spec, &now.spec);
         (differs && (self.is_frozen || !self.is_proven(name, now))).then_some((name, before))
+    }
+
+    /// Whether what is in a slot is what was good before, and nothing of the revision is.
+    pub fn is_as_before(&self, slot: &Slot, before: &DesiredService) -> bool {
+        let tasks = self.slots.get(slot).into_iter().flat_map(Occupants::all);
+        let mut tasks = tasks.filter(|task| task.goal != Goal::Removed).peekable();
+        let spec = slotted(before, slot);
+        tasks.peek().is_some() && tasks.all(|task| in_reach(&task.spec, &spec))
     }
 
     fn is_proven(&self, name: &str, service: &DesiredService) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::members::GIB;
 use crate::world::{World, stack};
+use keel_engine::Assignment;
 use keel_engine::Availability::{Active, Drain};
 use keel_plan::desired::Order;
 use keel_plan::status::{Health, status};
@@ -235,4 +236,32 @@ fn a_drain_by_force_stops_what_cannot_leave_until_the_node_is_active_again() {
     world.facts(&node).is_emptied = false;
     let world = world.set(&node, Active).steps(30);
     assert_eq!(world.running(), "shop-db-1=postgres:16");
+}
+
+/// A node that is drained spreads nothing that is unproven.
+#[test]
+fn what_leaves_a_node_in_a_rollout_goes_as_it_was_until_the_revision_has_proven_itself() {
+    let two = keel_plan::pace::Pace { parallelism: 2, ..Default::default() };
+    let world = stack().with_members(&["n1", "n2", "n3"]).wants("web", "nginx:1");
+    let world = world.times("web", 3).edit("web", |web| web.update = two).converge();
+    let first = world.whereabouts().split(": web.1").next().unwrap().to_owned();
+    let drained = first.split_whitespace().next_back().unwrap().to_owned();
+    let mut world = world.push("web", "nginx:2", "r2").set(&drained, Drain);
+    let mut new = Vec::new();
+    while new.is_empty() {
+        let plan = world.plan();
+        let wishes = plan.wishes().filter_map(|wish| match &wish.what {
+            Assignment::Task(task) => Some((wish.node.as_str(), task.spec.image.as_str())),
+            _ => None,
+        });
+        new = wishes.map(|(node, image)| format!("{image} on {node}")).collect();
+        new.sort();
+        world.step();
+    }
+    let as_before = new.iter().filter(|new| new.starts_with("nginx:1 on ")).count();
+    assert_eq!((as_before, new.len()), (1, 2), "{new:?}");
+    assert!(!new.contains(&format!("nginx:1 on {drained}")), "{new:?}");
+    let world = world.converge();
+    assert_eq!(world.running(), "shop-web-1=nginx:2 shop-web-2=nginx:2 shop-web-3=nginx:2");
+    assert!(!world.whereabouts().contains(&drained), "{}", world.whereabouts());
 }
