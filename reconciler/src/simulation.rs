@@ -17,6 +17,7 @@ mod link;
 mod living;
 mod machine;
 mod reign;
+mod rollouts;
 mod schedule;
 mod shop;
 mod situations;

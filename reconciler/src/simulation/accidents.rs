@@ -104,7 +104,8 @@ impl World {
             _ => wish.leader = *dice.pick(&[None, Some(1), Some(2)]),
         }
         if dice.percent(15) {
-            wish = Wish { has_agent: dice.percent(50), has_job: dice.percent(50), ..wish };
+            let agent = dice.percent(50).then(|| if dice.percent(50) { 1 } else { 2 });
+            wish = Wish { agent, has_job: dice.percent(50), ..wish };
         }
         self.push(wish).await;
     }
@@ -195,11 +196,6 @@ impl World {
         if self.facts.len() < 3 || link.is_connected() || link.machine.is_on() {
             return;
         }
-        self.story.tell("somebody", &format!("removes node {node}"));
-        self.facts.remove(&node);
-        self.links.remove(&node);
-        self.promises.forsake(&link.machine);
-        self.reign.controller.fleet().leave(&node);
-        self.set_pool();
+        self.leaves(&node);
     }
 }

@@ -53,9 +53,7 @@ impl Reign {
         let name = home.name();
         let fleet = Fleet::new(name.clone(), [(name, Arc::new(home) as Arc<dyn Engine>)]);
         for link in realm.links.values().filter(|link| !link.is_home) {
-            let heard = link.clone();
-            let unheard = Arc::new(move || heard.unheard());
-            fleet.join_heard(link.machine.name.clone(), Arc::new(end(link)), unheard);
+            join(&fleet, link, end(link));
         }
         fleet.set_pool(realm.pool.clone());
         let pen = Pen { ledger: realm.ledger.clone(), doom: doom.clone() };
@@ -64,6 +62,12 @@ impl Reign {
         let uptime = uptime(realm.story.clone());
         let watching = async move { match fleet.watch_over(uptime, DOWN_AFTER).await {} };
         Self { controller, doom, watching: tokio::spawn(watching).abort_handle() }
+    }
+
+    /// One more node is there.
+    pub fn joins(&self, link: &Arc<Link>, life: u64, epoch: u64) {
+        let end = End { link: link.clone(), life, epoch, doom: self.doom.clone() };
+        join(self.controller.fleet(), link, end);
     }
 
     pub async fn pass(&self) -> Outcome {
@@ -77,6 +81,12 @@ impl Reign {
             },
         }
     }
+}
+
+fn join(fleet: &Fleet, link: &Arc<Link>, end: End) {
+    let heard = link.clone();
+    let unheard = Arc::new(move || heard.unheard());
+    fleet.join_heard(link.machine.name.clone(), Arc::new(end), unheard);
 }
 
 impl Drop for Reign {

@@ -59,8 +59,9 @@ fn first(dice: &Dice) -> Wish {
         needs_disk: dice.percent(30),
         db: dice.percent(50).then_some(1),
         leader: dice.percent(50).then_some(1),
-        has_agent: dice.percent(40),
+        agent: dice.percent(40).then_some(1),
         has_job: dice.percent(25),
+        parallelism: *dice.pick(&[1, 1, 2]),
     }
 }
 

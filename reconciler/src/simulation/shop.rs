@@ -68,8 +68,10 @@ pub(super) struct Wish {
     pub needs_disk: bool,
     pub db: Option<u32>,
     pub leader: Option<u32>,
-    pub has_agent: bool,
+    pub agent: Option<u32>,
     pub has_job: bool,
+    /// So many slots of `web` are replaced at a time.
+    pub parallelism: u32,
 }
 
 pub(super) fn desired(wish: &Wish, revision: u32) -> Desired {
@@ -85,8 +87,8 @@ pub(super) fn desired(wish: &Wish, revision: u32) -> Desired {
         leader.placement.exclusive = true;
         services.insert(LEADER.to_owned(), leader);
     }
-    if wish.has_agent {
-        let mut agent = service(AGENT, "agent:1", 1);
+    if let Some(version) = wish.agent {
+        let mut agent = service(AGENT, if version == 1 { "agent:1" } else { "agent:2" }, 1);
         agent.placement.mode = Mode::Global;
         services.insert(AGENT.to_owned(), agent);
     }
@@ -114,6 +116,8 @@ pub(super) fn desired(wish: &Wish, revision: u32) -> Desired {
 
 fn web(wish: &Wish) -> DesiredService {
     let mut web = service(WEB, wish.web, wish.replicas);
+    web.update.parallelism = wish.parallelism;
+    web.rollback.parallelism = wish.parallelism;
     if wish.is_checked {
         let (host_ip, published) = (None, None);
         web.spec.ports = vec![Port { host_ip, published, target: 80, protocol: Protocol::Tcp }];

@@ -10,10 +10,10 @@ use keel_engine::{Availability, NodeName, ObservedTask, Phase, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-const ALL: [&str; 4] = ["a", "b", "c", "d"];
+pub(super) const ALL: [&str; 4] = ["a", "b", "c", "d"];
 const YEAR: i64 = 365 * 86_400_000;
 
-fn web(replicas: u32) -> Wish {
+pub(super) fn web(replicas: u32) -> Wish {
     Wish {
         web: "web:1",
         replicas,
@@ -21,13 +21,14 @@ fn web(replicas: u32) -> Wish {
         needs_disk: false,
         db: None,
         leader: None,
-        has_agent: false,
+        agent: None,
         has_job: false,
+        parallelism: 1,
     }
 }
 
 /// A pool on which this is settled; then the script, then a look at whether all is well.
-fn situation(names: &[&str], wish: Wish, script: impl AsyncFnOnce(&mut World)) {
+pub(super) fn situation(names: &[&str], wish: Wish, script: impl AsyncFnOnce(&mut World)) {
     let told = played(async {
         let mut world = World::new(names, wish, 1, true).await;
         world.settle().await;
@@ -39,12 +40,12 @@ fn situation(names: &[&str], wish: Wish, script: impl AsyncFnOnce(&mut World)) {
     assert!(told.broken().is_empty(), "{}\n{}", told.story(), told.broken().join("\n"));
 }
 
-const CUT: Weather =
+pub(super) const CUT: Weather =
     Weather { is_cut_there: true, is_cut_back: true, lost: 0, repeated: 0, late: 0 };
 
 impl World {
     /// At least so many seconds.
-    async fn pass_seconds(&mut self, seconds: u64) {
+    pub async fn pass_seconds(&mut self, seconds: u64) {
         let until = self.story.now() + seconds * 1_000;
         while self.story.now() < until {
             self.step(1_000).await;
@@ -52,7 +53,7 @@ impl World {
     }
 
     /// Cuts nodes off, and says after how many seconds the last of them is given up.
-    async fn given_up(&mut self, nodes: &[&str]) -> u64 {
+    pub async fn given_up(&mut self, nodes: &[&str]) -> u64 {
         let from = self.story.now();
         self.set_weather(nodes, CUT);
         while !nodes.iter().all(|node| self.is_down(node)) {
@@ -62,16 +63,16 @@ impl World {
         (self.story.now() - from) / 1_000
     }
 
-    fn set_weather(&self, nodes: &[&str], weather: Weather) {
+    pub fn set_weather(&self, nodes: &[&str], weather: Weather) {
         nodes.iter().for_each(|node| self.link(node).set_weather(weather));
     }
 
-    fn on(&self, node: &str) -> Vec<Arc<ObservedTask>> {
+    pub fn on(&self, node: &str) -> Vec<Arc<ObservedTask>> {
         self.link(node).machine.tasks()
     }
 
     /// Tasks that serve, with the node and the process of each.
-    fn serving(&self, service: &str) -> BTreeMap<TaskId, (NodeName, Option<u32>)> {
+    pub fn serving(&self, service: &str) -> BTreeMap<TaskId, (NodeName, Option<u32>)> {
         let links = self.links.iter().filter(|(_, link)| link.machine.is_on());
         let tasks = links.flat_map(|(name, link)| {
             link.machine.tasks().into_iter().map(move |task| (name.clone(), task))
@@ -81,13 +82,13 @@ impl World {
     }
 
     /// The node that a service's only task serves on.
-    fn node_of(&self, service: &str) -> String {
+    pub fn node_of(&self, service: &str) -> String {
         let serving = self.serving(service);
         assert_eq!(serving.len(), 1, "{service}: {serving:?}");
         serving.into_values().next().unwrap().0.to_string()
     }
 
-    fn is_down(&self, node: &str) -> bool {
+    pub fn is_down(&self, node: &str) -> bool {
         let last = self.last.as_ref().unwrap();
         last.nodes.silent(&node.into()).is_some_and(|silent| silent.is_down)
     }
@@ -231,14 +232,14 @@ fn after_a_restore_nothing_that_runs_is_started_a_second_time() {
 fn a_node_that_returns_keeps_what_was_not_replaced_and_loses_what_left_the_source() {
     situation(
         &ALL,
-        Wish { db: Some(1), leader: Some(1), has_agent: true, ..web(4) },
+        Wish { db: Some(1), leader: Some(1), agent: Some(1), ..web(4) },
         async |world| {
             let node = world.node_of(DB);
             let before = world.serving(DB);
             world.link(&node).set_weather(CUT);
             world.pass_seconds(40).await;
             assert_eq!(world.serving(DB), before, "it goes on there, and nowhere else");
-            world.push(Wish { db: Some(1), has_agent: false, ..web(4) }).await;
+            world.push(Wish { db: Some(1), agent: None, ..web(4) }).await;
             world.pass_seconds(20).await;
             world.link(&node).set_weather(Weather::default());
             world.pass_seconds(30).await;

@@ -21,13 +21,10 @@ struct Seen {
     machines: Vec<Arc<Machine>>,
     /// Slots of `web` that are down since the controller stopped what served there.
     down: BTreeSet<Slot>,
+    /// So many slots of `web` the controller may have stopped at a time.
+    allowed: usize,
     /// Tasks of machines that a person has said to be dead: what they do is theirs.
     forsaken: BTreeSet<TaskId>,
-}
-
-/// Slots of `web` that the controller may have stopped at a time.
-fn allowance() -> usize {
-    1
 }
 
 impl Promises {
@@ -55,6 +52,12 @@ impl Promises {
     pub fn forsake(&self, machine: &Machine) {
         let tasks = machine.tasks();
         self.seen().forsaken.extend(tasks.iter().map(|task| task.id.clone()));
+    }
+
+    /// From now on so many slots of `web` may be stopped at a time.
+    pub fn allow(&self, slots: u32) {
+        let mut seen = self.seen();
+        seen.allowed = seen.allowed.max(usize::try_from(slots).unwrap());
     }
 
     /// Hands a message to its node, and looks at what that did.
@@ -116,7 +119,7 @@ impl Promises {
         let mut seen = self.seen();
         seen.down.retain(|slot| !serving.contains(slot) && is_wanted(plan, slot));
         let names: Vec<_> = seen.down.iter().map(|slot| format!("web.{}", slot.slot)).collect();
-        if names.len() > allowance() {
+        if names.len() > seen.allowed {
             let names = names.join(", ");
             self.story.broken(&format!("too many tasks are down by our own hand: {names}"));
         }

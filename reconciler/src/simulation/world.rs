@@ -74,6 +74,7 @@ impl World {
         let reign = Reign::start(1, 1, &realm).await;
         let people = Records::new(Arc::new(Pen { ledger: ledger.clone(), doom: Doom::none() }));
         let first = desired(&wish, 1);
+        promises.allow(wish.parallelism);
         people.put_desired(&first).await.unwrap();
         story.tell("somebody", &format!("pushes r1: {wish:?}"));
         Self {
@@ -94,6 +95,30 @@ impl World {
             epoch: 1,
             shown: BTreeSet::new(),
         }
+    }
+
+    /// One more machine belongs to the pool.
+    pub fn joins(&mut self, name: &str, seed: u64) {
+        self.story.tell(name, "joins the pool");
+        let machine = Machine::new(name, Dice::new(seed));
+        let link = Link::new(machine, false, Dice::new(seed + 1), self.promises.clone());
+        self.promises.add(link.machine.clone());
+        tokio::spawn(link.clone().beat());
+        self.reign.joins(&link, self.lives, self.epoch);
+        self.links.insert(name.into(), link);
+        self.facts.insert(name.into(), member(false));
+        self.set_pool();
+    }
+
+    /// What a person does about a machine that is off for good.
+    pub fn leaves(&mut self, node: &NodeName) {
+        self.story.tell("somebody", &format!("removes node {node}"));
+        self.facts.remove(node);
+        if let Some(link) = self.links.remove(node) {
+            self.promises.forsake(&link.machine);
+        }
+        self.reign.controller.fleet().leave(node);
+        self.set_pool();
     }
 
     pub fn link(&self, node: &str) -> &Arc<Link> {
