@@ -214,7 +214,9 @@ impl<'a> Check<'a> {
         starts
             .filter(|wish| {
                 let mut tasks = wish.place.slot().into_iter().flat_map(|slot| self.in_slot(slot));
-                tasks.any(|task| task.id != wish.id && !is_still(task) && task.goal != Goal::Ready)
+                // What is to run does so again after its machine's next start.
+                let may_run = |task: &ObservedTask| !is_still(task) || task.goal == Goal::Running;
+                tasks.any(|task| task.id != wish.id && may_run(task) && task.goal != Goal::Ready)
             })
             .map(|wish| format!("{} would run beside its predecessor", wish.spec.container_name))
             .collect()

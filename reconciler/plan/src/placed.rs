@@ -24,7 +24,19 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
         };
         Some((name, node.clone()))
     });
-    slots.filter(|(_, node)| *node != facts.inputs.nodes.home).collect()
+    let known = slots.filter(|(_, node)| *node != facts.inputs.nodes.home);
+    // A slot that is not wanted now may be wanted again before its node answers.
+    let nodes = facts.inputs.nodes;
+    let silent = facts.standing.placed.iter().filter(|(_, node)| nodes.silent(node).is_some());
+    let unseen = silent.map(|(slot, node)| (slot.clone(), node.clone()));
+    let of_slot = |entry: &PlanEntry| match &entry.subject {
+        Subject::Slot(slot) => Some(short(slot)),
+        _ => None,
+    };
+    let told: BTreeSet<_> = entries.iter().filter_map(of_slot).collect();
+    let mut placed: BTreeMap<_, _> = unseen.filter(|(slot, _)| !told.contains(slot)).collect();
+    placed.extend(known);
+    placed
 }
 
 /// The node that a slot leaves and where a task of it still runs, the controller's own apart.

@@ -58,7 +58,7 @@ impl Judge<'_, '_> {
         }
         let reason = self.difference(rest[0]);
         let order = rollout::order(self.facts, self.want);
-        let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
+        let running: Vec<_> = rest.iter().filter(|task| !self.is_off(task)).collect();
         let begun = running.iter().all(|task| task.goal >= Goal::Stopped);
         if order == Order::StopFirst && !running.is_empty() && begun {
             return hold(self.stops_predecessor());
@@ -88,6 +88,15 @@ impl Judge<'_, '_> {
             },
         };
         act(Action::Replace, reason, wishes)
+    }
+
+    /// Whether another task may run in its place. What has ended and is still to run, runs again after its
+    /// machine's next start: where there may be but one, it has to be told first.
+    fn is_off(&self, task: &ObservedTask) -> bool {
+        let is_sole = self.want.service.placement.exclusive
+            || self.facts.has_own_data(&self.want.spec)
+            || self.facts.has_own_data(&task.spec);
+        is_still(task) && (!is_sole || task.goal >= Goal::Stopped)
     }
 
     fn stops_predecessor(&self) -> Hold {
@@ -152,7 +161,7 @@ impl Judge<'_, '_> {
 
     /// It is ready, and runs as soon as the one before it has ended.
     fn hand_over(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Judgment {
-        let running: Vec<_> = rest.iter().filter(|task| !is_still(task)).collect();
+        let running: Vec<_> = rest.iter().filter(|task| !self.is_off(task)).collect();
         if let Some(wait) = self.others_get_ready().filter(|_| !running.is_empty()) {
             return hold(wait);
         }
@@ -278,7 +287,7 @@ impl Judge<'_, '_> {
     /// both cannot, that one goes, then this one runs again.
     fn come_back(&mut self, task: &ObservedTask, rest: &[&ObservedTask]) -> Judgment {
         let order = rollout::order(self.facts, self.want);
-        let in_the_way = rest.iter().any(|task| !is_still(task));
+        let in_the_way = rest.iter().any(|task| !self.is_off(task));
         if order == Order::StartFirst || !in_the_way {
             return self.alone(task);
         }

@@ -434,3 +434,23 @@ fn a_lost_slot_of_a_revision_that_is_held_comes_back_as_it_was() {
     assert_eq!(world.counts(), [3, 3, 2], "{}", world.all());
     assert!(!world.running().contains("nginx:2"));
 }
+
+/// What a silent node may still run is remembered while nobody wants it.
+#[test]
+fn an_exclusive_service_that_leaves_the_source_and_comes_back_meanwhile_is_not_started_twice() {
+    let exclusive = |world: World| world.edit("lone", |lone| lone.placement.exclusive = true);
+    let world = exclusive(three().wants("web", "nginx:1").wants("lone", "lone:1"));
+    let mut world = world;
+    world.standing.chosen.insert("lone.1".into(), "n2".into());
+    let world = world.converge();
+    assert!(world.whereabouts().contains("n2: lone.1"), "{}", world.whereabouts());
+    // The controller starts anew, and never hears of that node.
+    let mut world = world;
+    world.silent.insert("n2".into(), false);
+    world = world.without("lone").steps(5);
+    let mut world = exclusive(world.wants("lone", "lone:1")).steps(5);
+    assert!(world.shown().contains("lone.1: hold: waits for node n2"), "{}", world.shown());
+    world.silent.clear();
+    let world = world.converge();
+    assert!(world.whereabouts().contains("n2: lone.1"), "{}", world.whereabouts());
+}

@@ -1,7 +1,7 @@
 //! Replacing what runs: order, one at a time, failures.
 
 use crate::world::{port, stack};
-use keel_engine::{Goal, HealthTest, Tmpfs};
+use keel_engine::{Assignment, ExitCause, Goal, HealthTest, Phase, Tmpfs};
 use keel_plan::desired::Order;
 use keel_plan::verdict::Learned;
 
@@ -541,4 +541,28 @@ fn a_node_whose_clock_is_behind_is_judged_like_any_other() {
     }
     assert_eq!(world.running(), "shop-web-1=nginx:1", "{}", world.shown());
     assert!(world.standing.bad.contains_key(&world.desired.hash));
+}
+
+/// What has ended and is to run comes back with its machine: before another one writes to its data it is told.
+#[test]
+fn who_writes_to_the_same_data_is_told_to_stop_although_it_has_ended() {
+    let mut world = stack().wants("db", "pg:1").with_data("db").converge().push("db", "pg:2", "r2");
+    while !world.node.seen.tasks.iter().any(|task| task.phase == Phase::Ready) {
+        world.step();
+    }
+    let now = world.node.seen.at;
+    let old = world.node.seen.tasks.iter_mut().find(|task| task.spec.image == "pg:1").unwrap();
+    let old = std::sync::Arc::make_mut(old);
+    (old.phase, old.exit_code, old.finished) = (Phase::Exited, Some(137), Some(now));
+    old.exit_cause = Some(ExitCause::KilledFromOutside);
+    let told: Vec<_> = world
+        .plan()
+        .wishes()
+        .filter_map(|wish| match &wish.what {
+            Assignment::Task(task) => Some(format!("{} {:?}", task.spec.image, task.goal)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["pg:1 Stopped"]);
+    assert_eq!(world.converge().running(), "shop-db-1=pg:2");
 }
