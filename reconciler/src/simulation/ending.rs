@@ -1,12 +1,13 @@
 //! How a schedule ends: faults stop, and within a bound all is as it shall be, with nothing left over.
 
-use super::link::Weather;
+use super::link::{Link, Weather};
 use super::shop::{AGENT, Behavior, DB, JOB, LEADER, WEB, Wish, behavior};
 use super::watcher::is_of;
 use super::world::World;
 use keel_engine::{Availability, NodeName, ObservedTask, Phase};
 use keel_plan::desired::Desired;
 use keel_plan::pool::NodeFacts;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// After the last fault all has to be well within so many passes.
@@ -43,11 +44,16 @@ impl World {
     }
 
     /// An image that no registry has is awaited, and a number that holds for a year is, too; a paused node keeps
-    /// what it has.
+    /// what it has, and a drained one the data of a task that nothing else may start.
     async fn mend_what_only_people_can(&mut self) {
         let is_paused = |facts: &NodeFacts| facts.availability == Availability::Pause;
         let paused = self.facts.iter().filter(|(_, facts)| is_paused(facts));
-        for node in paused.map(|(node, _)| node.clone()).collect::<Vec<_>>() {
+        let paused = paused.map(|(node, _)| node.clone());
+        let is_left = !self.tasks().iter().any(|(_, task)| is_of(task, DB));
+        let keep = |link: &Link| is_left && !link.machine.state().volumes.is_empty();
+        let keepers = self.links.iter().filter(|(_, link)| keep(link));
+        let keepers = keepers.map(|(node, _)| node.clone());
+        for node in paused.chain(keepers).collect::<BTreeSet<_>>() {
             self.set_availability(&node, Availability::Active);
         }
         let now = self.reign.controller.now();

@@ -28,7 +28,7 @@ pub(super) struct State {
     epoch: u64,
     pub tasks: BTreeMap<TaskId, Entry>,
     images: BTreeMap<String, (ObservedImage, Option<u64>)>,
-    volumes: BTreeMap<String, Arc<ObservedVolume>>,
+    pub volumes: BTreeMap<String, Arc<ObservedVolume>>,
     /// Who drives it; forgotten when it starts.
     leases: Vec<Lease>,
     numbers: u64,

@@ -9,7 +9,7 @@ use super::reign::{Ahead, Outcome, Realm, Reign};
 use super::shop::{DISK, Wish, desired};
 use super::story::Story;
 use super::verdicts::Decision;
-use super::watcher::Promises;
+use super::watcher::{Promises, shown};
 use crate::pass::Passed;
 use crate::record::Records;
 use crate::refusal::with_causes;
@@ -136,7 +136,10 @@ impl World {
                 self.last = None;
                 let words = with_causes(&error);
                 match error {
-                    crate::pass::PassError::Unsound { .. } => self.story.broken(&words),
+                    crate::pass::PassError::Unsound { .. } => {
+                        self.story.broken(&words);
+                        self.tell_what_there_is();
+                    }
                     _ => self.story.tell("controller", &format!("has no pass: {words}")),
                 }
             }
@@ -168,6 +171,21 @@ impl World {
         self.promises.after(&passed.plan);
         self.tell(&passed);
         self.last = Some(passed);
+        if self.story.is_broken() {
+            self.tell_what_there_is();
+        }
+    }
+
+    /// Every task of every machine.
+    fn tell_what_there_is(&self) {
+        for (node, link) in &self.links {
+            for task in link.machine.tasks().iter().filter(|task| task.place.slot().is_some()) {
+                let (name, image) = (shown(task), &task.spec.image);
+                let how = format!("{:?} {:?} {:?}", task.goal, task.phase, task.health);
+                let line = format!("has {name} {image} by plan {}: {how}", task.generation);
+                self.story.tell(node.as_str(), &line);
+            }
+        }
     }
 
     /// What is decided now that was not before, and why.
