@@ -47,6 +47,7 @@ mod refresh;
 mod refresh_error;
 mod refusal;
 pub mod repos;
+pub mod restored;
 pub mod rows;
 mod settings;
 #[cfg(test)]

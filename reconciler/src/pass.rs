@@ -69,7 +69,11 @@ pub(crate) enum PassError {
     #[error(transparent)]
     Records(#[from] RecordError),
     #[error("the plan is refused, which is a bug in keel: {}", broken.join("; "))]
-    Unsound { broken: Vec<String> },
+    Unsound {
+        broken: Vec<String>,
+        /// What it would have done.
+        refused: Box<Plan>,
+    },
 }
 
 /// Takes no hint about what changed: it looks at everything again, so every trigger goes the
@@ -304,7 +308,10 @@ impl Desk {
 /// A plan that breaks an invariant is neither recorded nor sent.
 fn sound(inputs: &Inputs<'_>, plan: Plan) -> Result<Plan, PassError> {
     let broken = keel_plan::invariants::broken(inputs, &plan);
-    if broken.is_empty() { Ok(plan) } else { Err(PassError::Unsound { broken }) }
+    match broken.is_empty() {
+        true => Ok(plan),
+        false => Err(PassError::Unsound { broken, refused: Box::new(plan) }),
+    }
 }
 
 #[cfg(test)]

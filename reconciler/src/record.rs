@@ -530,6 +530,12 @@ impl Records {
     }
 }
 
+/// Whether a key is that of a stack's memory.
+pub(crate) fn is_standing(key: &str) -> bool {
+    let stack = key.strip_prefix(STACKS).and_then(|rest| rest.strip_suffix("/standing"));
+    stack.is_some_and(|stack| !stack.contains('/'))
+}
+
 fn key(stack: &StackName, what: &str) -> String {
     format!("{STACKS}{stack}/{what}")
 }

@@ -14,6 +14,7 @@ use keel_pool::epoch::Epoch;
 use keel_pool::identity::Registry;
 use keel_reconciler::clock::rfc3339;
 use keel_reconciler::config::Config;
+use keel_reconciler::restored::restored;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         let before = before.map(|at| entries.swap_remove(at).1);
         let stored = Epoch::decode(before.as_deref()).map_err(|error| error.to_string())?;
         raised = stored.max(known).restored(ago::now());
+        entries.iter_mut().try_for_each(|(key, value)| put_right(key, value, raised))?;
         entries.push((EPOCH.to_owned(), raised.encode()));
         Ok(())
     });
@@ -81,6 +83,18 @@ fn check_empty(layout: &Layout) -> Result<()> {
         .any(|name| is_used(name))
     {
         return Err(used(root, "a controller has been running here"));
+    }
+    Ok(())
+}
+
+/// What was decided after the backup is not in it.
+fn put_right(key: &str, value: &mut Vec<u8>, epoch: Epoch) -> std::result::Result<(), String> {
+    if key == REGISTRY {
+        let mut registry = Registry::decode(value).map_err(|error| error.to_string())?;
+        registry.restored();
+        *value = registry.encode();
+    } else if let Some(right) = restored(key, value, epoch.0) {
+        *value = right;
     }
     Ok(())
 }

@@ -165,6 +165,7 @@ impl Registry {
             joined: around.now,
             seen: around.now,
             dead: None,
+            unheard: false,
         });
         Ok(())
     }

@@ -82,6 +82,9 @@ pub struct NodeRecord {
     /// When a person said that its machine does not run any more; over once it is connected again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<u64>,
+    /// The controller was restored from a backup, and the node was not connected since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unheard: bool,
 }
 
 /// A key of a node, and what was certified of it.
@@ -144,6 +147,7 @@ impl NodeRecord {
         self.version = version;
         self.seen = now;
         self.dead = None;
+        self.unheard = false;
     }
 }
 
@@ -193,6 +197,7 @@ mod tests {
             joined: 0,
             seen: 0,
             dead: None,
+            unheard: false,
         }
     }
 

@@ -109,6 +109,11 @@ impl Registry {
         serde_json::to_vec(&stored).expect("our own types have string keys and no failing field")
     }
 
+    /// It was restored from a backup: what its nodes were told afterwards is not known until they are connected.
+    pub fn restored(&mut self) {
+        self.nodes.values_mut().for_each(|node| node.unheard = true);
+    }
+
     /// All nodes.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeRecord> {
         self.nodes.values()

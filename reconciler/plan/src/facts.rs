@@ -4,12 +4,11 @@ use crate::Inputs;
 use crate::condition::{self, Condition, Patience};
 use crate::desired::{Desired, DesiredService, DriftPolicy};
 use crate::look::{Look, Place, Places};
-use crate::lost::{self, Lost};
+use crate::lost::Lost;
 use crate::pace::{FailureAction, Pace};
 use crate::repair::Trial;
 use crate::standing::{KnownBad, Pull, Standing};
-use crate::ties::tie;
-use crate::verdict::{Hold, Reason};
+use crate::verdict::Reason;
 use crate::why::{NodeRefusal, Refusal};
 use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::labels::{KEEL_OWNER, PROJECT};
@@ -174,46 +173,6 @@ impl<'a> Facts<'a> {
         let wanted = occupants.want.as_ref().filter(|want| !want.spot.is_nowhere());
         let wanted = wanted.map(|want| want.node);
         wanted.or_else(|| self.node_of(&occupants.all().next()?.id))
-    }
-
-    /// Whether a slot's task was sent to a node that does not answer, so that it may be there.
-    pub fn may_be_away(&self, slot: &Slot) -> bool {
-        let node = self.standing.placed.get(&short(slot));
-        node.is_some_and(|node| self.inputs.nodes.silent(node).is_some())
-    }
-
-    /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is or may be.
-    pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'_>) -> Option<Hold> {
-        let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));
-        let name = short(slot);
-        let is_lost = |node: &&NodeName| {
-            self.lost.slots.get(&name).is_some_and(|nodes| nodes.contains(*node))
-        };
-        let sent = self.standing.placed.get(&name).filter(|node| !is_lost(node));
-        let mut nodes = self.place(slot).into_iter().chain(tasks).chain(sent);
-        nodes.find_map(|node| self.away(slot, node))
-    }
-
-    fn away(&self, slot: &Slot, node: &NodeName) -> Option<Hold> {
-        if !lost::is_given_up(self.inputs, node) {
-            return self.unknown(node);
-        }
-        let silent = self.inputs.nodes.silent(node)?;
-        let desired = self.desired.filter(|_| self.standing.removed.is_none());
-        let service = desired.and_then(|desired| desired.services.get(&slot.service));
-        let wanted = service.filter(|service| !service.placement.mode.is_global());
-        let tied = desired.zip(wanted).and_then(|(desired, service)| tie(desired, service));
-        Some(Hold::NodeDown { node: node.clone(), since: silent.since, tie: tied })
-    }
-
-    /// The hold of what is on this node, where that is silent.
-    pub fn unknown(&self, node: &NodeName) -> Option<Hold> {
-        let silent = self.inputs.nodes.silent(node)?;
-        let (node, since) = (silent.node.clone(), silent.since);
-        Some(match lost::is_given_up(self.inputs, &node) {
-            true => Hold::NodeDown { node, since, tie: None },
-            false => Hold::NodeUnknown { node, since },
-        })
     }
 
     /// Whether a network of ours has to be made anew on this node.

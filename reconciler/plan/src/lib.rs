@@ -53,6 +53,7 @@ mod motion;
 mod occupants;
 mod placed;
 mod placing;
+mod reach;
 mod repair;
 mod resources;
 mod rollout;

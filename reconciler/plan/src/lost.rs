@@ -96,7 +96,9 @@ impl<'a> Lost<'a> {
                 let for_good = replaced.is_some_and(|one| one.for_good);
                 active && (stays.is_empty() || (serves && !for_good))
             };
-            let newest = back.iter().filter(may).max_by_key(|(_, task)| task.generation);
+            let serves = |task: &ObservedTask| available_since(task).is_some();
+            let may_stay = back.iter().filter(may);
+            let newest = may_stay.max_by_key(|(_, task)| (serves(task), task.generation));
             self.reclaimed.extend(newest.map(|(_, task)| &task.id));
         }
     }

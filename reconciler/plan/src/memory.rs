@@ -456,6 +456,9 @@ fn of_image(users: Option<&Users>, inputs: &Inputs<'_>, reference: &str) -> Vec<
 /// nor has a failure of what the revision did not touch.
 fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
     let Verdict::Hold(hold) = &entry.verdict else { return false };
+    if is_repair(facts, &entry.subject) {
+        return false;
+    }
     match hold {
         Hold::Converged | Hold::Complete | Hold::Stopped => true,
         // What should leave its node, and cannot, is as it shall be all the same; unless it is not.
@@ -489,6 +492,13 @@ fn agrees(facts: &Facts<'_>, entry: &PlanEntry) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a slot is as it was before the revision for now.
+fn is_repair(facts: &Facts<'_>, subject: &Subject) -> bool {
+    let Subject::Slot(slot) = subject else { return false };
+    let want = facts.slots.get(slot).and_then(|occupants| occupants.want.as_ref());
+    want.is_some_and(|want| want.is_repair)
 }
 
 /// What failed in a slot, if its new task did, or one that was changed in place. A new one that runs

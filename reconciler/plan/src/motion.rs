@@ -96,6 +96,8 @@ impl Motion {
                 }
             }
             None if !serves(all) => drop(self.emptied.insert(slot.clone())),
+            // It began on a node that it leaves before it has settled.
+            None if is_begun(facts, all) => drop(self.begun.insert(slot.clone())),
             _ => {}
         }
     }
@@ -171,6 +173,18 @@ fn in_motion(facts: &Facts<'_>, slot: &Slot, occupants: &Occupants<'_>) -> bool 
             occupants.rest.len() > 1 || occupants.rest.iter().any(|task| task.goal == Goal::Stopped)
         }
     }
+}
+
+/// Whether the newest task of a slot is what the slot shall have, wherever it is, and has not settled, or not taken
+/// over yet.
+fn is_begun(facts: &Facts<'_>, all: &Occupants<'_>) -> bool {
+    let Some((want, (task, older))) = all.want.as_ref().zip(all.rest.split_first()) else {
+        return false;
+    };
+    let fits = |task: &ObservedTask| in_reach(&task.spec, &want.spec);
+    let waits = matches!(facts.condition(want, task), Condition::Waiting { .. });
+    let has_old = older.iter().any(|task| task.goal != Goal::Removed && !fits(task));
+    task.goal <= Goal::Running && fits(task) && (waits || has_old)
 }
 
 /// Whether its node is given up, so that nobody knows when it will have settled.

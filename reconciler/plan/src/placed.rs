@@ -4,7 +4,7 @@ use crate::facts::{Facts, Want, short};
 use crate::schedule::failing::is_over;
 use crate::verdict::{PlanEntry, Subject, Verdict};
 use crate::why::Refusal;
-use keel_engine::{Assignment, Goal, NodeName, Phase, Slot, TaskId, Wish};
+use keel_engine::{Assignment, Goal, NodeName, ObservedTask, Phase, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
@@ -39,11 +39,15 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
     placed
 }
 
-/// The node that a slot leaves and where a task of it still runs, the controller's own apart.
+/// The node that a slot leaves and where a task of it still runs, the controller's own apart; or will run after the
+/// next start of its machine.
 fn left<'f>(facts: &'f Facts<'_>, slot: &Slot, to: Option<&NodeName>) -> Option<&'f NodeName> {
     let home = &facts.inputs.nodes.home;
-    let runs = |phase: &Phase| matches!(phase, Phase::Running | Phase::Backoff | Phase::Draining);
-    let running = facts.slots.get(slot)?.all().filter(|task| runs(&task.phase));
+    let may_run = |task: &ObservedTask| {
+        let runs = matches!(task.phase, Phase::Running | Phase::Backoff | Phase::Draining);
+        runs || task.goal == Goal::Running
+    };
+    let running = facts.slots.get(slot)?.all().filter(|task| may_run(task));
     let mut nodes = running.filter_map(|task| facts.node_of(&task.id));
     nodes.find(|node| *node != home && Some(*node) != to)
 }

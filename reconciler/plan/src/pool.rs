@@ -29,6 +29,7 @@ static PLAIN: NodeFacts = NodeFacts {
     is_emptied: false,
     reserve: None,
     dead: None,
+    is_unheard: false,
     is_one_way: false,
 };
 
@@ -102,6 +103,10 @@ pub struct NodeFacts {
     /// It is heard, and what is said to it does not arrive in time: nothing new is placed there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_one_way: bool,
+    /// The controller was restored from a backup, and has not heard the node since: what was sent there after the
+    /// backup was made is not known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_unheard: bool,
 }
 
 impl NodeFacts {

@@ -29,12 +29,13 @@ impl<'a> Trial<'_, 'a> {
         (differs && (self.is_frozen || !self.is_proven(name, now))).then_some((name, before))
     }
 
-    /// Whether what is in a slot is what was good before, and nothing of the revision is.
+    /// Whether what is in a slot is what was good before and serves, and nothing of the revision is.
     pub fn is_as_before(&self, slot: &Slot, before: &DesiredService) -> bool {
         let tasks = self.slots.get(slot).into_iter().flat_map(Occupants::all);
-        let mut tasks = tasks.filter(|task| task.goal != Goal::Removed).peekable();
+        let tasks: Vec<_> = tasks.filter(|task| task.goal != Goal::Removed).collect();
         let spec = slotted(before, slot);
-        tasks.peek().is_some() && tasks.all(|task| in_reach(&task.spec, &spec))
+        tasks.iter().any(|task| available_since(task).is_some())
+            && tasks.iter().all(|task| in_reach(&task.spec, &spec))
     }
 
     fn is_proven(&self, name: &str, service: &DesiredService) -> bool {

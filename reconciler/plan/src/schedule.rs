@@ -15,6 +15,7 @@ mod departures;
 mod even;
 pub(crate) mod failing;
 mod filters;
+mod leaving;
 mod needs;
 mod numbers;
 mod placements;

@@ -38,9 +38,8 @@ impl World {
 
     /// A revision was good while nobody wanted a task of it, and fails now.
     fn believes_in_what_fails(&self) -> bool {
-        let fails = matches!(behavior(self.wish.web), Behavior::Crashes | Behavior::Sick);
-        let good = self.last.as_ref().and_then(|last| last.plan.standing.good);
-        fails && good == Some(self.desired.hash)
+        let web = self.planned().services.get(WEB).map(|web| behavior(&web.spec.image));
+        matches!(web, Some(Behavior::Crashes | Behavior::Sick))
     }
 
     /// An image that no registry has is awaited, and a number that holds for a year is, too; a paused node keeps

@@ -28,7 +28,13 @@ impl Ledger {
         self.pages().clone()
     }
 
-    pub fn restore(&self, backup: Pages) {
+    /// Its records, as a controller of this epoch starts with them.
+    pub fn restore(&self, mut backup: Pages, epoch: u64) {
+        for (key, entry) in &mut backup.entries {
+            if let Some(value) = crate::restored::restored(key, &entry.value, epoch) {
+                entry.value = value;
+            }
+        }
         *self.pages() = backup;
     }
 }

@@ -1,6 +1,6 @@
 //! What each plan is held to, beside what the planner's own checker asks of it.
 
-use super::shop::{ALONE, DISK, WEB};
+use super::shop::{ALONE, Behavior, DISK, WEB, behavior};
 use super::story::Story;
 use super::watcher::{is_of, is_of_use, shown};
 use crate::pass::Passed;
@@ -131,9 +131,11 @@ impl Decision<'_> {
             && (service.placement.constraints.is_empty() || fast);
         let name = format!("{}.{}", slot.service, slot.slot);
         let replaced = self.standing().replaced.get(&name).and_then(|nodes| nodes.get(node));
-        let is_given_up = replaced.is_some_and(|one| one.for_good);
+        let is_given_up =
+            replaced.is_some_and(|one| one.for_good && self.beside(task).next().is_some());
         let (has, wants) = (&task.spec, &service.spec);
-        let fits = has.image == wants.image
+        let fits = behavior(&has.image) == Behavior::Well
+            && has.image == wants.image
             && has.healthcheck == wants.healthcheck
             && has.ports == wants.ports;
         let is_known = self.passed.nodes.known(node).is_some();

@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::doom::Doom;
 use super::ledger::{Ledger, Pages, Pen};
 use super::link::Link;
-use super::machine::Machine;
+use super::machine::{BEGIN, Machine};
 use super::reign::{Ahead, Outcome, Realm, Reign};
 use super::shop::{DISK, Wish, desired};
 use super::story::Story;
@@ -136,8 +136,10 @@ impl World {
                 self.last = None;
                 let words = with_causes(&error);
                 match error {
-                    crate::pass::PassError::Unsound { .. } => {
+                    crate::pass::PassError::Unsound { refused, .. } => {
                         self.story.broken(&words);
+                        self.story
+                            .tell("controller", &format!("plans:\n{}", text::lines(&refused)));
                         self.tell_what_there_is();
                     }
                     _ => self.story.tell("controller", &format!("has no pass: {words}")),
@@ -158,9 +160,11 @@ impl World {
     fn hear(&mut self) {
         let links = &self.links;
         let mut back = self.facts.iter_mut().filter(|(name, facts)| {
-            facts.dead.is_some() && links.get(*name).is_some_and(|link| link.is_connected())
+            let is_new = facts.dead.is_some() || facts.is_unheard;
+            is_new && links.get(*name).is_some_and(|link| link.is_connected())
         });
-        if back.by_ref().map(|(_, facts)| facts.dead = None).count() > 0 {
+        let hear = |(_, facts): (_, &mut NodeFacts)| (facts.dead, facts.is_unheard) = (None, false);
+        if back.by_ref().map(hear).count() > 0 {
             self.set_pool();
         }
     }
@@ -232,7 +236,10 @@ impl World {
     pub async fn restore(&mut self) {
         let Some(backup) = self.backup.clone() else { return };
         self.story.tell("somebody", "restores the controller from the backup");
-        self.ledger.restore(backup);
+        self.ledger.restore(backup, (BEGIN + self.story.now()) / 1_000);
+        for (name, facts) in &mut self.facts {
+            facts.is_unheard = name.as_str() != HOME;
+        }
         self.begin(1).await;
         self.people.put_desired(&self.desired).await.unwrap();
     }

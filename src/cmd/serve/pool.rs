@@ -218,13 +218,15 @@ fn members(
         reserve: None,
         dead,
         is_one_way: false,
+        is_unheard: false,
     };
     let mut own = facts("controller".into(), Manager, registry.home(), None);
     if is_shared {
         own.availability = Availability::Drain;
     }
     let others = registry.nodes().map(|node| {
-        (node.name.clone(), facts(node.id.to_string(), Worker, &node.terms, node.dead))
+        let facts = facts(node.id.to_string(), Worker, &node.terms, node.dead);
+        (node.name.clone(), NodeFacts { is_unheard: node.unheard, ..facts })
     });
     keel_plan::pool::Pool { members: others.chain([(home.clone(), own)]).collect() }
 }

@@ -24,7 +24,11 @@ pub(super) fn keep_up(
     };
     let begun = |task: &&ObservedTask| task.started.is_some() && task.goal != Goal::Removed;
     let begun: Vec<_> = occupants.all().filter(begun).collect();
-    if !begun.iter().all(|task| is_still(task)) {
+    // Of what there may be but one, what goes has to be gone.
+    let is_sole = want.service.placement.exclusive || facts.has_own_data(&want.spec);
+    let mut ran = occupants.all().filter(|task| task.started.is_some());
+    let goes_on = is_sole && ran.any(|task| !is_still(task));
+    if goes_on || !begun.iter().all(|task| is_still(task)) {
         return None;
     }
     let ended = begun.into_iter().filter(|task| was_ended(task));

@@ -1,8 +1,9 @@
 //! Why a slot that has a task leaves the node that it is on, though the task runs.
 
 use super::board::Board;
+use super::leaving::leaves;
 use super::needs::Needs;
-use super::slots::{Present, leaves, present};
+use super::slots::{Present, present};
 use super::{even, failing, filters};
 use crate::ties::tie;
 use crate::why::Refusal;

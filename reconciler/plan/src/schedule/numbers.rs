@@ -7,8 +7,8 @@
 //!   that have most of the service, then the highest numbers.
 
 use super::cluster::Cluster;
+use super::leaving::leaves;
 use super::needs::Needs;
-use super::slots::leaves;
 use crate::condition::available_since;
 use crate::occupants::{Occupants, in_reach, slotted};
 use crate::placing::Site;

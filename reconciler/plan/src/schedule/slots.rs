@@ -1,9 +1,9 @@
 //! The slots of a service.
 
-use super::cluster::{Cluster, Host};
+use super::cluster::Cluster;
+use super::leaving::leaves;
 use super::needs::Needs;
 use super::numbers::numbers;
-use crate::desired::DesiredService;
 use crate::lost::is_given_up;
 use crate::occupants::short;
 use crate::placing::Site;
@@ -46,19 +46,6 @@ pub(crate) fn names(cluster: &Cluster<'_>, site: &Site<'_, '_>, needs: &Needs<'_
             || (host.known.is_none() && site.standing.is_done(&short(&slot), needs.service))
     });
     wanted.map(|(_, host)| host.name.to_string()).collect()
-}
-
-/// Why a task of the service has to leave a node, whatever else is there. Nothing is concluded from silence,
-/// nor from what a node does not report.
-pub(crate) fn leaves(host: &Host<'_>, service: &DesiredService) -> Option<Refusal> {
-    host.known?;
-    if host.is_drained() {
-        return Some(Refusal::Drained);
-    }
-    let attributes = host.attributes();
-    let mut constraints = service.placement.constraints.iter();
-    let unmet = constraints.find(|constraint| constraint.holds(&attributes) == Some(false))?;
-    Some(Refusal::Constraint { constraint: unmet.clone() })
 }
 
 /// Slots of a global service that nodes have and should not, each with why.

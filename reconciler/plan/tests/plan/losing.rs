@@ -454,3 +454,27 @@ fn an_exclusive_service_that_leaves_the_source_and_comes_back_meanwhile_is_not_s
     let world = world.converge();
     assert!(world.whereabouts().contains("n2: lone.1"), "{}", world.whereabouts());
 }
+
+/// After a restore nobody knows what a silent node was told last.
+#[test]
+fn what_may_run_once_alone_waits_after_a_restore_for_each_node_that_was_not_heard() {
+    let world = three().wants("web", "nginx:1").wants("lone", "lone:1");
+    let mut world = world.edit("lone", |lone| lone.placement.exclusive = true);
+    world.silent.insert("n3".into(), false);
+    world.facts("n3").is_unheard = true;
+    let world = world.steps(10);
+    let shown = world.shown();
+    assert!(shown.contains("lone.1: hold: waits for node n3, which does not answer"), "{shown}");
+    assert!(shown.contains("web.1: hold: waits for web to be available"), "{shown}");
+    // It is heard, and has nothing.
+    let mut world = world.hear("n3");
+    world.facts("n3").is_unheard = false;
+    assert!(world.converge().running().contains("shop-lone-1=lone:1"));
+    // Or a person says that it does not run any more.
+    let mut world = three().wants("lone", "lone:1");
+    world = world.edit("lone", |lone| lone.placement.exclusive = true);
+    world.silent.insert("n3".into(), false);
+    world.facts("n3").is_unheard = true;
+    let world = world.confirm_dead("n3").converge();
+    assert!(world.running().contains("shop-lone-1=lone:1"));
+}
