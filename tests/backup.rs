@@ -20,6 +20,9 @@ services:
 secrets: { word: { file: word } }
 "#;
 
+/// It may run once alone.
+const LONE: &str = "services: { lone: { image: keel.local/hello, x-keel: { exclusive: true } } }\n";
+
 /// `keel agent` in the background.
 struct Agent {
     child: Child,
@@ -121,9 +124,18 @@ fn a_pool_goes_on_with_the_restored_controller_and_its_nodes_refuse_the_old_one_
 
     // The old one is alive, and has nothing to say any more where the new one was seen.
     let restored = new.serve(&["stacks"]);
+    // What the old one may have told the node after the backup, the new one does not know.
+    new.write("alone/compose.yaml", LONE);
+    new.keel_in(&new.path("alone"), &["up", "-d"]).ok();
+    let status = || new.keel(&["status", "alone"]).stdout;
+    let waits = || status().contains("waits for node shed").then_some(());
+    until("status says what is waited for", waits, status);
+    assert!(new.container("alone-lone-1").is_none(), "{}", new.overview());
     drop(agent);
     let agent = Agent::start(&node, &["--join", "10.77.1.1:7443"]);
     until_state(&new, "ready");
+    let runs = || new.container("alone-lone-1").filter(|row| row["state"] == "running");
+    until("what may run once alone runs", runs, || new.overview());
     let after = until_running(&new);
     assert_eq!((&after["id"], &after["pid"]), (&before["id"], &before["pid"]), "{}", agent.said());
     let again = new.keel(&["restart", "hello-web-1"]);
@@ -143,6 +155,7 @@ fn a_pool_goes_on_with_the_restored_controller_and_its_nodes_refuse_the_old_one_
     // The controller asks a node that is back what runs on it before it changes anything there.
     until_running(&new);
     new.keel(&["down", "-v", "hello"]).ok();
+    new.keel(&["down", "alone"]).ok();
     drop((agent, serving, restored));
     for (number, host) in [old, new].into_iter().enumerate() {
         let link = ["-n", &host.name, "link", "del", &format!("cable{number}")];
