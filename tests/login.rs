@@ -5,7 +5,6 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
 use support::{Called, Host};
 
 const IMAGE: &str = "127.0.0.1:5000/library/busybox:1";
@@ -29,41 +28,13 @@ sys.stdout.write(seen.decode())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
-/// A host whose registry knows one user, ann.
-fn with_users() -> Host {
-    let mut host = Host::new();
-    host.stop_registry();
-    host.sh("htpasswd -Bbc users ann s3cret 2>/dev/null");
-    let users = host.path("users").display().to_string();
-    let open = fs::read_to_string(host.path("registry.yml")).unwrap();
-    let auth = format!("auth: {{ htpasswd: {{ realm: trial, path: {users} }} }}\n");
-    host.write("registry.yml", &(open + &auth));
-    host.start_registry();
-    host.environment.push(("DOCKER_CONFIG".into(), host.path("docker").display().to_string()));
-    host
-}
-
-fn login(host: &Host, password: &str, arguments: &str) -> Called {
-    let keel = env!("CARGO_BIN_EXE_keel");
-    let script = format!("printf '%s\\n' '{password}' | {keel} login {arguments}");
-    called(host.command("sh").args(["-c", &script]).output().unwrap())
-}
-
-fn called(output: Output) -> Called {
-    Called {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
 fn kept(host: &Host) -> String {
     fs::read_to_string(host.path("docker/config.json")).unwrap_or_default()
 }
 
 #[test]
 fn a_private_image_comes_to_whoever_is_logged_in() {
-    let host = with_users();
+    let host = Host::with_users("s3cret");
     host.write(
         "docker/config.json",
         r#"{ "psFormat": "mine", "auths": { "r.io": { "auth": "YTpi" } } }"#,
@@ -74,12 +45,12 @@ fn a_private_image_comes_to_whoever_is_logged_in() {
         "{stranger:?}"
     );
 
-    let wrong = login(&host, "wrong", "-u ann --password-stdin 127.0.0.1:5000");
+    let wrong = host.login("wrong", "-u ann --password-stdin 127.0.0.1:5000");
     assert_eq!(wrong.code, 1, "{wrong:?}");
     assert!(wrong.stderr.contains("cannot log in to 127.0.0.1:5000: wrong user name or password"));
     assert!(!kept(&host).contains("127.0.0.1"), "{}", kept(&host));
 
-    login(&host, "s3cret", "-u ann --password-stdin http://127.0.0.1:5000/").ok();
+    host.login("s3cret", "-u ann --password-stdin http://127.0.0.1:5000/").ok();
     for text in ["psFormat", "YTpi", "127.0.0.1:5000"] {
         assert!(kept(&host).contains(text), "{}", kept(&host));
     }
@@ -97,12 +68,12 @@ fn a_private_image_comes_to_whoever_is_logged_in() {
 
 #[test]
 fn a_terminal_is_asked_and_does_not_show_the_password() {
-    let host = with_users();
+    let host = Host::with_users("s3cret");
     host.write("person.py", PERSON);
     let keel = env!("CARGO_BIN_EXE_keel");
     let output =
         host.command("python3").args(["person.py", keel, "login", "127.0.0.1:5000"]).output();
-    let seen = called(output.unwrap());
+    let seen = Called::from(output.unwrap());
     assert_eq!(seen.code, 0, "{seen:?}");
     assert!(seen.stdout.contains("user: ann") && seen.stdout.contains("logged in"), "{seen:?}");
     assert!(!seen.stdout.contains("s3cret"), "{seen:?}");
@@ -119,10 +90,10 @@ fn without_a_terminal_it_says_how() {
         ("", "-u ann --password-stdin", "standard input holds no password"),
     ];
     for (password, arguments, said) in cases {
-        let refused = login(&host, password, arguments);
+        let refused = host.login(password, arguments);
         assert!(refused.code == 64 && refused.stderr.contains(said), "{arguments}: {refused:?}");
     }
-    let away = login(&host, "x", "-u ann --password-stdin 127.0.0.1:5999");
+    let away = host.login("x", "-u ann --password-stdin 127.0.0.1:5999");
     assert!(
         away.code == 1 && away.stderr.contains("cannot reach registry `127.0.0.1:5999`"),
         "{away:?}"

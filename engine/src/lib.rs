@@ -31,6 +31,7 @@ mod ids;
 pub mod labels;
 mod lease;
 mod limits;
+mod login;
 mod network;
 mod nodes;
 mod observation;
@@ -67,6 +68,7 @@ pub use ids::{NameError, NodeName, Place, Slot, StackName, TaskId, short};
 pub use keel_names::Digest;
 pub use lease::Lease;
 pub use limits::{Limit, Limits, limits_of};
+pub use login::{LentLogin, Login};
 pub use network::{AddressPool, NetworkSpec, PoolSpec, stored_pools};
 pub use nodes::{NodeReport, Nodes, Silent, Wish};
 pub use observation::{
@@ -122,6 +124,15 @@ pub trait Engine: Send + Sync {
         let _ = digest;
         Ok(None)
     }
+    /// The login that it has for a registry, to be lent to another node. Only the controller's own node is asked: the
+    /// wire has no such question.
+    async fn login_for(&self, registry: &str) -> Result<Option<Login>> {
+        let _ = registry;
+        Ok(None)
+    }
+    /// Lends logins for pulls of these images. No wish: they are in memory only, take precedence over what the node
+    /// has itself, and are dropped when the image is there, or when neither a pull nor a task needs it any more.
+    async fn lend(&self, logins: &[LentLogin]) -> Result<()>;
     /// Hints that something changed; may skip some, and then says so ([`Event::Missed`]).
     fn events(&self) -> BoxStream<'static, Event>;
     /// What a person does with one task: logs, exec, attach, a signal. The stream speaks

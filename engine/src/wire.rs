@@ -10,7 +10,9 @@
 //!   people and as hints: unknown ones are read as the nearest that is known.
 //! - Whoever reads a later version than its own refuses it, and says who has to be upgraded.
 
-use crate::{Assignment, Depth, EngineError, Event, Lease, Observation, Open, Sweep, Swept, Usage};
+use crate::{
+    Assignment, Depth, EngineError, Event, Lease, LentLogin, Observation, Open, Sweep, Swept, Usage,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The version of the contract. One up for each change that an older peer would take for something else.
@@ -47,6 +49,8 @@ pub enum Call {
     },
     /// [`crate::Engine::usage`].
     Usage,
+    /// [`crate::Engine::lend`].
+    Lend(Vec<LentLogin>),
     /// [`crate::Engine::events`].
     Events,
     /// [`crate::Engine::open`].

@@ -6,12 +6,14 @@
 //! - A wish goes to the node that it names, and to no other.
 
 mod liveness;
+mod logins;
 mod lookout;
 mod member;
 mod provision;
 mod roll;
 
 pub use liveness::{DOWN_AFTER, Liveness, Moment};
+pub use logins::pulls;
 pub use lookout::Uptime;
 pub use member::Unheard;
 

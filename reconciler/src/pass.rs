@@ -195,8 +195,8 @@ impl Desk {
         }
     }
 
-    /// Tells the nodes, which have been handed before what their tasks name. A task that lacks some of it says so,
-    /// and is told all the same.
+    /// Tells the nodes, which have been handed before what their tasks name, and lent what they pull images with. A
+    /// task that lacks some of it says so, and is told all the same.
     async fn send(
         &self,
         stack: &StackName,
@@ -205,7 +205,8 @@ impl Desk {
         wishes: &[Wish],
     ) -> Result<(), EngineError> {
         let provided = self.fleet().provide(turns, &fleet::needs(stack, nodes, wishes)).await;
-        provided.and(self.fleet().assign_under(turns, wishes).await)
+        let lent = self.fleet().lend(turns, &fleet::pulls(stack, nodes, wishes)).await;
+        provided.and(lent).and(self.fleet().assign_under(turns, wishes).await)
     }
 
     /// Records what the pass came to, and what was said by what failed.

@@ -11,9 +11,9 @@ use keel_engine::tree::{self, EntryKind, Tree};
 use keel_engine::{
     AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
     ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, HostFacts, Lease,
-    NodeName, Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open,
-    Phase, Presence, PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId,
-    Thing, Usage, cost_of,
+    LentLogin, Login, NodeName, Observation, ObservedImage, ObservedNetwork, ObservedTask,
+    ObservedVolume, Open, Phase, Presence, PublishedPort, PullPolicy, Result, Sweep, Swept,
+    TaskAssignment, TaskId, Thing, Usage, cost_of,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,9 @@ struct Inner {
     /// How often somebody asked for a turn.
     turns: u64,
     leases: Leases,
+    /// Of its own, by registry.
+    logins: BTreeMap<String, Login>,
+    lent: Vec<LentLogin>,
 }
 
 /// What is driven by whom.
@@ -210,6 +213,21 @@ impl Fake {
     #[must_use]
     pub fn leases(&self) -> Vec<Lease> {
         self.inner().leases.live.clone()
+    }
+
+    /// From now on it has this login for a registry, or none.
+    pub fn log_in(&self, registry: &str, login: Option<Login>) {
+        let mut inner = self.inner();
+        match login {
+            Some(login) => drop(inner.logins.insert(registry.to_owned(), login)),
+            None => drop(inner.logins.remove(registry)),
+        }
+    }
+
+    /// Logins that it was lent since this was asked last.
+    #[must_use]
+    pub fn take_lent(&self) -> Vec<LentLogin> {
+        std::mem::take(&mut self.inner().lent)
     }
 
     /// Signals that were sent, in order.
@@ -610,6 +628,17 @@ impl Engine for Fake {
     async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
         self.renew(lease).await?;
         self.sweep(sweep).await
+    }
+
+    async fn login_for(&self, registry: &str) -> Result<Option<Login>> {
+        Ok(self.inner().logins.get(registry).cloned())
+    }
+
+    async fn lend(&self, logins: &[LentLogin]) -> Result<()> {
+        let mut inner = self.inner();
+        inner.answers()?;
+        inner.lent.extend_from_slice(logins);
+        Ok(())
     }
 
     async fn usage(&self) -> Result<Usage> {

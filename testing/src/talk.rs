@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::frames::Frame;
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, Event, FrameReader, FrameWriter, Halves, Lease, Observation,
-    Open, Result, Sweep, Swept, Usage,
+    Assignment, Depth, Duplex, Engine, Event, FrameReader, FrameWriter, Halves, Lease, LentLogin,
+    Observation, Open, Result, Sweep, Swept, Usage,
 };
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,6 +104,10 @@ impl Engine for Talk {
 
     async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
         self.fake.sweep_under(lease, sweep).await
+    }
+
+    async fn lend(&self, logins: &[LentLogin]) -> Result<()> {
+        self.fake.lend(logins).await
     }
 
     async fn usage(&self) -> Result<Usage> {

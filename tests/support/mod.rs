@@ -9,6 +9,7 @@ pub mod disk;
 pub mod git;
 pub mod hostile;
 pub mod pool;
+mod private_registry;
 pub mod raw_git;
 pub mod reboot;
 pub mod receiver;
@@ -46,6 +47,16 @@ pub struct Called {
     pub stdout: String,
     /// Everything else.
     pub stderr: String,
+}
+
+impl From<Output> for Called {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }
 
 impl Called {
@@ -253,11 +264,7 @@ impl Host {
             .current_dir(folder)
             .output()
             .expect("keel runs");
-        Called {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        output.into()
     }
 
     /// A program inside this host's network, and what it printed; it must go well.

@@ -23,8 +23,8 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use keel_engine::{
-    Assignment, Depth, Digest, Duplex, Engine, EngineError, Event, Lease, Observation, Open,
-    Result, Sweep, Swept, Usage,
+    Assignment, Depth, Digest, Duplex, Engine, EngineError, Event, Lease, LentLogin, Login,
+    Observation, Open, Result, Sweep, Swept, Usage,
 };
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -169,6 +169,17 @@ impl Engine for Embedded {
         blocking::run(move || contents::handed(&layout, &digest))
             .await
             .map_err(failed("cannot read content"))
+    }
+
+    async fn login_for(&self, registry: &str) -> Result<Option<Login>> {
+        self.desk.images.login(registry).await
+    }
+
+    async fn lend(&self, logins: &[LentLogin]) -> Result<()> {
+        self.desk.must_drive()?;
+        self.desk.images.lend(logins)?;
+        self.drivers.wake_waiting();
+        Ok(())
     }
 
     fn events(&self) -> BoxStream<'static, Event> {

@@ -4,17 +4,20 @@
 //! - The file is read anew for each pull, so that a login counts at once.
 //! - Writing keeps every field that is not understood, and the file is never readable by others.
 //! - Secrets appear in no error and no `Debug` output.
+//! - A login that was lent is in memory only, and takes precedence over the file's.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use keel_durable::Hold;
+use keel_engine::Login;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 use keel_names::reference::DOCKER_HUB;
@@ -22,33 +25,15 @@ use keel_names::reference::DOCKER_HUB;
 /// The key under which Docker files its own registry.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// What proves to a registry who asks.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Login {
-    /// A user's name and password (or access token).
-    Password {
-        /// The user.
-        user: String,
-        /// The secret.
-        password: String,
-    },
-    /// A refresh token from an earlier login.
-    IdentityToken(String),
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Password { user, .. } => write!(out, "Password({user}, …)"),
-            Self::IdentityToken(_) => out.write_str("IdentityToken(…)"),
-        }
-    }
-}
+/// Some ask a server for a token; one that waits for a person would hold up what waits for it for ever.
+const HELPER: Duration = Duration::from_secs(20);
 
 /// Where logins are found.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     file: Option<PathBuf>,
+    /// For one registry.
+    lent: Option<(String, Login)>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,11 +70,20 @@ impl Credentials {
 
     /// Those in a `config.json` of Docker's form; the file need not exist.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { file: Some(path.into()) }
+        Self { file: Some(path.into()), lent: None }
+    }
+
+    /// The same, but for this registry as somebody else.
+    #[must_use]
+    pub fn lent(&self, registry: &str, login: Login) -> Self {
+        Self { lent: Some((registry.to_owned(), login)), ..self.clone() }
     }
 
     /// The login for a registry: by its helper, by the general store, or from the file itself.
     pub async fn find(&self, registry: &str) -> Result<Option<Login>> {
+        if let Some((_, login)) = self.lent.iter().find(|(name, _)| name == registry) {
+            return Ok(Some(login.clone()));
+        }
         let Some(path) = &self.file else { return Ok(None) };
         let path = path.clone();
         let Some(config) = keel_blocking::run(move || read_config(&path)).await? else {
@@ -174,6 +168,15 @@ fn spellings(registry: &str) -> Vec<String> {
 
 /// Speaks the protocol of `docker-credential-X get`: the server in, JSON out.
 async fn ask_helper(helper: &str, registry: &str) -> Result<Option<Login>> {
+    let late = |_| Error::Helper {
+        helper: format!("docker-credential-{helper}"),
+        registry: registry.to_owned(),
+        detail: format!("no answer within {} s", HELPER.as_secs()),
+    };
+    timeout(HELPER, run_helper(helper, registry)).await.map_err(late)?
+}
+
+async fn run_helper(helper: &str, registry: &str) -> Result<Option<Login>> {
     let program = format!("docker-credential-{helper}");
     let failed = |detail: String| Error::Helper {
         helper: program.clone(),
@@ -349,6 +352,20 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(credentials.forget("r.io").unwrap());
         assert_eq!(credentials.find("r.io").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_lent_login_comes_before_the_files_for_its_registry_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = Credentials::file(folder.path().join("config.json"));
+        own.store("r.io", "own", "x").unwrap();
+        own.store("other.io", "own", "x").unwrap();
+        let lent = own.lent("r.io", password("lent", "y"));
+        assert_eq!(lent.find("r.io").await.unwrap(), Some(password("lent", "y")));
+        assert_eq!(lent.find("other.io").await.unwrap(), Some(password("own", "x")));
+        assert_eq!(own.find("r.io").await.unwrap(), Some(password("own", "x")));
+        let text = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+        assert!(!text.contains(&STANDARD.encode("lent:y")), "{text}");
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub mod testing;
 pub mod unpack;
 
 pub use config::{Healthcheck, ImageConfig};
-pub use credentials::{Credentials, Login};
+pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use image::{Image, ImageSummary};
 pub use keel_names::{Digest, Reference, ReferenceError};

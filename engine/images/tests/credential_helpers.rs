@@ -4,7 +4,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use keel_images::{Credentials, Login};
+use keel_engine::Login;
+use keel_images::Credentials;
 
 const SCRIPT: &str = r#"#!/bin/sh
 [ "$1" = get ] || exit 2

@@ -17,8 +17,8 @@ use futures_util::stream::{BoxStream, unfold};
 use futures_util::{FutureExt, StreamExt};
 use keel_engine::wire::{Answer, Call};
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, Event, Lease, NodeName, Observation, Open, Result, Sweep,
-    Swept, Usage,
+    Assignment, Depth, Duplex, Engine, Event, Lease, LentLogin, NodeName, Observation, Open,
+    Result, Sweep, Swept, Usage,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -307,6 +307,13 @@ impl Engine for Far {
 
     async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
         self.sweep_by(Some(lease.clone()), sweep).await
+    }
+
+    async fn lend(&self, logins: &[LentLogin]) -> Result<()> {
+        match self.ask(&Call::Lend(logins.to_vec()), self.limits.answer).await? {
+            Answer::Done => Ok(()),
+            _ => Err(self.told(CallError::Unexpected)),
+        }
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -335,6 +335,7 @@ async fn done(engine: &dyn Engine, call: Call) -> Result<Answer> {
         Call::Sweep { lease: Some(lease), sweep } => {
             Answer::Swept(engine.sweep_under(&lease, &sweep).await?)
         }
+        Call::Lend(logins) => engine.lend(&logins).await.map(|()| Answer::Done)?,
         Call::Usage => Answer::Usage(engine.usage().await?),
         other => return Err(misplaced(&other)),
     })

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use keel_engine::{
-    Assignment, Depth, Duplex, Engine, EngineError, Event, Lease, NodeName, Observation, Open,
-    Result, Sweep, Swept, Usage,
+    Assignment, Depth, Duplex, Engine, EngineError, Event, Lease, LentLogin, NodeName, Observation,
+    Open, Result, Sweep, Swept, Usage,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -261,6 +261,10 @@ impl Engine for End {
 
     async fn sweep_under(&self, _: &Lease, _: &Sweep) -> Result<Swept> {
         Err(self.link.silent("nobody sweeps here"))
+    }
+
+    async fn lend(&self, _: &[LentLogin]) -> Result<()> {
+        Ok(())
     }
 
     async fn usage(&self) -> Result<Usage> {

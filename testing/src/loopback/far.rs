@@ -95,6 +95,7 @@ async fn done(engine: &dyn Engine, call: Call) -> Result<Answer> {
         Call::Sweep { lease: Some(lease), sweep } => {
             Answer::Swept(engine.sweep_under(&lease, &sweep).await?)
         }
+        Call::Lend(logins) => engine.lend(&logins).await.map(nothing)?,
         Call::Usage => Answer::Usage(engine.usage().await?),
         other => {
             let what = format!("the node does not know the call {other:?}");

@@ -9,7 +9,7 @@ use keel_engine::frames::{self, Frame};
 use keel_engine::wire::{self, Answer, Call};
 use keel_engine::{
     Assignment, Depth, Duplex, Engine, EngineError, Event, FrameReader, FrameWriter, Halves, Lease,
-    Observation, Open, Result, Sweep, Swept, Usage,
+    LentLogin, Observation, Open, Result, Sweep, Swept, Usage,
 };
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -152,6 +152,10 @@ impl Engine for Near {
 
     async fn sweep_under(&self, lease: &Lease, sweep: &Sweep) -> Result<Swept> {
         self.swept(Some(lease.clone()), sweep).await
+    }
+
+    async fn lend(&self, logins: &[LentLogin]) -> Result<()> {
+        self.done(&Call::Lend(logins.to_vec())).await
     }
 
     async fn usage(&self) -> Result<Usage> {

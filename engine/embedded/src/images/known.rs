@@ -14,6 +14,8 @@ pub(super) struct PullState {
     /// Bytes that came and bytes in all, by layer.
     pub(super) layers: BTreeMap<Digest, (u64, u64)>,
     pub(super) failure: Option<Failure>,
+    /// It was refused before the controller had said who asks.
+    pub(super) awaits_login: bool,
     pub(super) pulls: u64,
 }
 
@@ -38,15 +40,19 @@ pub(super) fn broke_off() -> Failure {
     Failure { kind: FailureKind::Other, text: text.to_owned() }
 }
 
-pub(super) fn failure(error: &keel_images::Error) -> Failure {
-    Failure { kind: error.kind(), text: in_words(error) + &remedy(error) }
+pub(super) fn failure(error: &keel_images::Error, remedy: &str) -> Failure {
+    Failure { kind: error.kind(), text: in_words(error) + remedy }
 }
 
 /// What to do, where only a person can: it is told wherever the failure is.
-fn remedy(error: &keel_images::Error) -> String {
+pub(super) fn remedy(error: &keel_images::Error) -> String {
     use keel_images::Error;
     let persons = matches!(error, Error::Denied { .. } | Error::Misled { .. });
-    let told = persons || error.is_untrusted() || error.is_full_disk();
-    let hint = error.hint().filter(|_| told);
-    hint.map(|hint| format!("; {hint}")).unwrap_or_default()
+    let tells = persons || error.is_untrusted() || error.is_full_disk();
+    error.hint().filter(|_| tells).map(told).unwrap_or_default()
+}
+
+/// As it stands behind what happened.
+pub(super) fn told(hint: String) -> String {
+    format!("; {hint}")
 }

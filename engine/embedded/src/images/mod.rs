@@ -3,19 +3,27 @@
 //! # Invariants
 //! - One pull for each name at a time; whoever else wants it waits for the same.
 //! - A pull that was asked for is on disk until it has ended, so that a driver that dies leaves it
-//!   to the next one.
+//!   to the next one; one with a login that was lent, to whoever lends it again.
+//! - A login that was lent is dropped when its image is here, and when a pull fails that no task waits for.
 
 mod known;
+mod loans;
 mod observed;
 
 use crate::runtime::ImageFacts;
 use crate::task::step_error::{StepError, Stepped};
-use crate::{Layout, Options, RootLease, root::record};
-use keel_engine::{Digest, EngineError, Event, Failure, ObservedImage, PullPolicy, Result};
+use crate::{
+    Layout, Options, RootLease,
+    root::{contents, record},
+};
+use keel_engine::{
+    Digest, EngineError, Event, Failure, LentLogin, Login, ObservedImage, PullPolicy, Result,
+};
 use keel_images::{
     Credentials, Image, LayerStep, Platform, Progress, Reference, Registries, Store, Trash,
 };
 use known::{PullState, absent, broke_off, failure, named};
+use loans::{Loan, Loans};
 use observed::Listed;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +39,7 @@ pub(crate) struct Images {
     /// By the name as written.
     known: Mutex<BTreeMap<String, PullState>>,
     listed: Listed,
+    loans: Loans,
     events: broadcast::Sender<Event>,
     asked: PathBuf,
     lease: Option<RootLease>,
@@ -48,6 +57,18 @@ pub(crate) struct Gone {
 #[derive(Serialize, Deserialize)]
 struct Asked {
     reference: String,
+    /// With a login that is gone with this process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    lent: bool,
+}
+
+/// For whom an image is pulled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// Who asks again where it failed, and lends a login for that.
+    Controller,
+    /// It tries again by itself.
+    Task,
 }
 
 impl Images {
@@ -64,7 +85,8 @@ impl Images {
             Registries::new(options.registries.clone(), credentials).map_err(failed)?;
         let asked = layout.root().join("pulls");
         let (known, listed, lease) = (Mutex::default(), Listed::default(), options.lease.clone());
-        Ok(Self { store, registries, known, listed, events, asked, lease })
+        let loans = Loans::new(contents::come_from_elsewhere(layout));
+        Ok(Self { store, registries, known, listed, loans, events, asked, lease })
     }
 
     fn known<T>(&self, reference: &str, with: impl FnOnce(&mut PullState) -> T) -> T {
@@ -101,7 +123,10 @@ impl Images {
         let parsed = parse(reference)?;
         let here = self.local(&parsed)?.is_some();
         match policy {
-            PullPolicy::Missing | PullPolicy::Never if here => self.known(reference, |_| ()),
+            PullPolicy::Missing | PullPolicy::Never if here => {
+                self.loans.drop_of(&parsed);
+                self.known(reference, |_| ());
+            }
             PullPolicy::Never => {
                 self.known(reference, |known| known.failure = Some(absent(reference)))
             }
@@ -110,8 +135,10 @@ impl Images {
                 let failed =
                     |error| EngineError::failed(format!("cannot write {}", path.display()), error);
                 std::fs::create_dir_all(&self.asked).map_err(failed)?;
-                record::store(&path, &Asked { reference: reference.to_owned() }).map_err(failed)?;
-                self.pull(reference, parsed);
+                let lent = self.loans.of(&parsed).is_login();
+                let asked = Asked { reference: reference.to_owned(), lent };
+                record::store(&path, &asked).map_err(failed)?;
+                self.pull(reference, parsed, Asker::Controller);
             }
         }
         let _ = self.events.send(Event::Image(reference.to_owned()));
@@ -123,8 +150,10 @@ impl Images {
         let Ok(entries) = std::fs::read_dir(&self.asked) else { return };
         for entry in entries.flatten() {
             let asked = record::load::<Asked>(&entry.path()).ok().flatten();
+            // Without the login that was lent for it it would only be refused: its controller asks again.
+            let asked = asked.filter(|asked| !asked.lent);
             match asked.map(|asked| (named(&asked.reference), asked.reference)) {
-                Some((Ok(parsed), reference)) => drop(self.pull(&reference, parsed)),
+                Some((Ok(parsed), name)) => drop(self.pull(&name, parsed, Asker::Controller)),
                 _ => drop(std::fs::remove_file(entry.path())),
             }
         }
@@ -135,7 +164,12 @@ impl Images {
     }
 
     /// Starts a pull, unless one goes on. The answer turns true when it has ended.
-    fn pull(self: &Arc<Self>, reference: &str, parsed: Reference) -> watch::Receiver<bool> {
+    fn pull(
+        self: &Arc<Self>,
+        reference: &str,
+        parsed: Reference,
+        asker: Asker,
+    ) -> watch::Receiver<bool> {
         let (done, receiver) = watch::channel(false);
         let going = self.known(reference, |known| match &known.going {
             Some(going) => Some(going.clone()),
@@ -149,12 +183,13 @@ impl Images {
             return going;
         }
         let (images, reference) = (Arc::clone(self), reference.to_owned());
+        let loan = self.loans.of(&parsed);
         tokio::spawn(async move {
             let (pulling, name) = (Arc::clone(&images), reference.clone());
-            let pull = async move { pulling.pull_in_turn(&name, &parsed).await };
+            let pull = async move { pulling.pull_in_turn(&name, &parsed, &loan, asker).await };
             // Whoever waits is told also of what should never happen.
             if tokio::spawn(pull).await.is_err() {
-                images.ended(&reference, Some(broke_off())).await;
+                images.ended(&reference, Some(broke_off()), false).await;
             }
             // Nobody may wait for it.
             let _ = done.send(true);
@@ -162,7 +197,7 @@ impl Images {
         receiver
     }
 
-    async fn pull_in_turn(&self, reference: &str, parsed: &Reference) {
+    async fn pull_in_turn(&self, reference: &str, parsed: &Reference, loan: &Loan, asker: Asker) {
         let _turn = match &self.lease {
             None => None,
             Some(lease) => match lease.turn().await {
@@ -172,8 +207,16 @@ impl Images {
             },
         };
         let report = |progress: Progress| self.progress(reference, progress);
-        let pulled = self.store.pull(parsed, &Platform::host(), &self.registries, &report).await;
-        self.ended(reference, pulled.err().map(|error| failure(&error))).await;
+        let registries = self.registries.for_pull(loan.for_registry(parsed));
+        let pulled = self.store.pull(parsed, &Platform::host(), &registries, &report).await;
+        let awaits = pulled.as_ref().is_err_and(|error| loan.may_pass(error));
+        let told = |error| failure(&error, &loan.remedy(parsed, &error));
+        let failed = pulled.err().map(told);
+        // Before anybody hears of the end, who might lend for the next pull.
+        if failed.is_none() || asker == Asker::Controller {
+            self.loans.drop_of(parsed);
+        }
+        self.ended(reference, failed, awaits).await;
     }
 
     fn progress(&self, reference: &str, progress: Progress) {
@@ -184,11 +227,11 @@ impl Images {
         self.known(reference, |known| known.layers.insert(layer, (done, total)));
     }
 
-    async fn ended(&self, reference: &str, failure: Option<Failure>) {
+    async fn ended(&self, reference: &str, failure: Option<Failure>, awaits_login: bool) {
         self.known(reference, |known| {
             known.going = None;
             known.pulls += 1;
-            known.failure = failure;
+            (known.failure, known.awaits_login) = (failure, awaits_login);
         });
         // It has ended: should this file stay, the next driver pulls once more than needed.
         let asked = self.asked_for(reference);
@@ -220,22 +263,53 @@ impl Images {
         if let Some(image) = self.find(&wanted).await?
             && !fresh
         {
+            self.loans.drop_of(&wanted);
             return Ok(image);
         }
         if policy == PullPolicy::Never {
             return Err(StepError::Permanent(absent(reference)));
         }
         let name = if pinned.is_some() { wanted.to_string() } else { reference.to_owned() };
-        let mut done = self.pull(&name, wanted.clone());
+        let mut done = self.pull(&name, wanted.clone(), Asker::Task);
         // An error means that the pull's task is gone; what it left is looked at either way.
         let _ = done.wait_for(|done| *done).await;
-        match self.known(&name, |known| known.failure.clone()) {
-            Some(failure) if failure.kind.may_pass() || failure.kind.is_missing() => {
+        let (failure, awaits_login) =
+            self.known(&name, |known| (known.failure.clone(), known.awaits_login));
+        match failure {
+            Some(failure)
+                if failure.kind.may_pass() || failure.kind.is_missing() || awaits_login =>
+            {
                 Err(StepError::Retry(failure))
             }
-            Some(failure) => Err(StepError::Permanent(failure)),
+            Some(failure) => {
+                self.loans.drop_of(&wanted);
+                Err(StepError::Permanent(failure))
+            }
             None => self.find(&wanted).await?.ok_or_else(|| StepError::Retry(absent(&name))),
         }
+    }
+
+    /// Takes logins that are lent for pulls of images.
+    pub(crate) fn lend(&self, logins: &[LentLogin]) -> Result<()> {
+        for lent in logins {
+            self.loans.take(&parse(&lent.image)?, lent);
+        }
+        Ok(())
+    }
+
+    /// No task that was to have this image is left.
+    pub(crate) fn drop_login(&self, reference: &str) {
+        if let Ok(parsed) = named(reference) {
+            self.loans.drop_of(&parsed);
+        }
+    }
+
+    /// This node's own login for a registry.
+    pub(crate) async fn login(&self, registry: &str) -> Result<Option<Login>> {
+        let failed = |error| {
+            EngineError::failed(format!("cannot read the credentials for {registry}"), error)
+        };
+        self.registries.login(registry).await.map_err(failed)
     }
 
     async fn find(self: &Arc<Self>, reference: &Reference) -> Result<Option<Image>> {
@@ -331,3 +405,6 @@ pub(crate) fn facts(image: &Image) -> ImageFacts {
         labels: config.labels,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,10 +31,15 @@ pub fn keep_in_memory(layout: &Layout) -> io::Result<()> {
     symlink(&memory, &there)
 }
 
+/// Whether this node has them, and what else it is not to keep, from a controller elsewhere.
+pub(crate) fn come_from_elsewhere(layout: &Layout) -> bool {
+    layout.secrets().is_symlink()
+}
+
 /// The folder of contents, made where it is missing.
 pub(crate) fn folder(layout: &Layout) -> io::Result<PathBuf> {
     let there = layout.secrets();
-    match there.is_symlink() {
+    match come_from_elsewhere(layout) {
         true => make_in_memory(&layout.secrets_in_memory())?,
         false if !there.is_dir() => keel_durable::make_folder(&there, 0o700)?,
         false => {}
@@ -97,7 +102,7 @@ pub(crate) fn forget<'a>(
     gone: &TaskSpec,
     others: impl Iterator<Item = &'a TaskSpec>,
 ) {
-    if !layout.secrets().is_symlink() {
+    if !come_from_elsewhere(layout) {
         return;
     }
     let needed: BTreeSet<Digest> = others.flat_map(TaskSpec::contents).collect();

@@ -47,6 +47,10 @@ fn forget_task(desk: &Desk, records: &Records) -> Stepped<()> {
     let others = desk.view.records()?;
     let others = others.iter().filter(|other| other.wish.id != wish.id);
     let wishes = others.flat_map(|other| [Some(&other.wish), other.following.as_ref()]);
-    contents::forget(layout, &wish.spec, wishes.flatten().map(|wish| &*wish.spec));
+    let specs: Vec<_> = wishes.flatten().map(|wish| &*wish.spec).collect();
+    contents::forget(layout, &wish.spec, specs.iter().copied());
+    if specs.iter().all(|spec| spec.image != wish.spec.image) {
+        desk.images.drop_login(&wish.spec.image);
+    }
     Ok(())
 }

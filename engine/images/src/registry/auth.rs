@@ -1,6 +1,7 @@
 //! Turns a registry's challenge and our login into an `Authorization` header.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
@@ -13,8 +14,8 @@ use super::challenge::Challenge;
 use super::connections::{Connections, Reply, misled, read_limited};
 use super::endpoint::Endpoint;
 use super::leads;
-use crate::credentials::Login;
 use crate::error::{Error, Result};
+use keel_engine::Login;
 
 /// Answers of token services are small.
 const TOKEN_LIMIT: u64 = 1024 * 1024;
@@ -22,9 +23,15 @@ const TOKEN_LIMIT: u64 = 1024 * 1024;
 const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// Headers that worked, by what they are good for. Lives as long as one pull.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Keyring {
     headers: Mutex<HashMap<(String, String), String>>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Keyring")
+    }
 }
 
 impl Keyring {

@@ -19,7 +19,7 @@ mod pace;
 mod reach;
 mod retry;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION, RANGE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE};
 use reqwest::{Response, StatusCode, Url};
 
 use auth::Keyring;
@@ -31,18 +31,20 @@ pub use endpoint::RegistryConfig;
 pub use misled::Misled;
 use retry::{Retry, asked_to_wait, may_pass};
 
-use crate::credentials::{Credentials, Login};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
+use keel_engine::Login;
+use std::sync::Arc;
 
 /// As many as browsers follow.
 const REDIRECTS: usize = 10;
 
-/// How registries are reached, and as whom. Cheap to make; good for any number of pulls.
+/// How registries are reached, and as whom. Each pull has its own ([`Registries::for_pull`]).
 #[derive(Debug)]
 pub struct Registries {
     config: RegistryConfig,
     credentials: Credentials,
-    connections: Connections,
+    connections: Arc<Connections>,
     keyring: Keyring,
 }
 
@@ -60,12 +62,24 @@ impl Registries {
     /// With this configuration, as whoever the credentials say.
     pub fn new(config: RegistryConfig, credentials: Credentials) -> Result<Self> {
         config.check()?;
-        Ok(Self {
-            config,
-            credentials,
-            connections: Connections::default(),
-            keyring: Keyring::default(),
-        })
+        Ok(Self { config, credentials, connections: Arc::default(), keyring: Keyring::default() })
+    }
+
+    /// The same for one more pull, which shows nothing of what those before it were let in with: a login that is
+    /// replaced, taken back or lent is not used beyond its time. With a lent login, as that at its registry.
+    #[must_use]
+    pub fn for_pull(&self, lent: Option<(&str, Login)>) -> Self {
+        let credentials = match lent {
+            Some((registry, login)) => self.credentials.lent(registry, login),
+            None => self.credentials.clone(),
+        };
+        let (config, connections) = (self.config.clone(), Arc::clone(&self.connections));
+        Self { config, credentials, connections, keyring: Keyring::default() }
+    }
+
+    /// Who is asking at this registry, as far as it is stored here.
+    pub async fn login(&self, registry: &str) -> Result<Option<Login>> {
+        self.credentials.find(registry).await
     }
 
     /// Whom to ask for a registry's content, in order.
@@ -225,7 +239,8 @@ impl Question<'_> {
 fn authorization(proof: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     // A token that cannot stand in a header is none; the registry will say so.
-    if let Ok(value) = proof.parse() {
+    if let Ok(mut value) = proof.parse::<HeaderValue>() {
+        value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
     headers

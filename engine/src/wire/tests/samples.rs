@@ -8,9 +8,9 @@ use crate::frames::Frame;
 use crate::tree::{EntryKind, Tree, TreeEntry};
 use crate::{
     AddressPool, Assignment, Content, Depth, Digest, EngineError, Event, Exec, ExitCause, Goal,
-    Health, HealthTest, Lease, Level, LogOptions, MountSource, NetworkMode, NetworkSpec, Open,
-    Phase, Place, PoolSpec, Presence, Protocol, PullPolicy, RestartPolicy, Slot, StackName, Sweep,
-    Swept, TaskAssignment, TaskId, Thing, Trouble, Usage, Value, VolumeSpec,
+    Health, HealthTest, Lease, LentLogin, Level, LogOptions, Login, MountSource, NetworkMode,
+    NetworkSpec, Open, Phase, Place, PoolSpec, Presence, Protocol, PullPolicy, RestartPolicy, Slot,
+    StackName, Sweep, Swept, TaskAssignment, TaskId, Thing, Trouble, Usage, Value, VolumeSpec,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
@@ -131,9 +131,19 @@ pub(super) fn calls() -> Vec<Call> {
         Call::Release(_) => Call::Release(self::lease()),
         Call::Sweep { .. } => Call::Sweep { lease, sweep },
         Call::Usage => Call::Usage,
+        Call::Lend(_) => Call::Lend(logins()),
         Call::Events => Call::Events,
         Call::Open(_) => Call::Open(Open::Attach { task: task(), stdin: true }),
     )
+}
+
+fn logins() -> Vec<LentLogin> {
+    let logins = each!(Login:
+        Login::Password { .. } => Login::Password { user: "ann".into(), password: "secret".into() },
+        Login::IdentityToken(_) => Login::IdentityToken("token".into()),
+    );
+    let lent = |login| LentLogin { image: "r.io/a:1".into(), login };
+    logins.into_iter().map(Some).chain([None]).map(lent).collect()
 }
 
 fn answers() -> Vec<Answer> {
