@@ -16,6 +16,7 @@ pub use placing::{Placed, place};
 pub use reading::Backup;
 pub use writing::write;
 
+use crate::machine::SEALING_KEY;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
@@ -27,9 +28,10 @@ const HEAD: &str = "keel-backup ";
 /// The last line: `sha256 `, 64 digits, a line break.
 const TAIL: usize = 72;
 
-/// Folders of the root that are in a backup besides the records, and the file of an earlier version's authority.
+/// Folders of the root that are in a backup besides the records.
 const FOLDERS: [&str; 3] = ["repos", "secrets", "trees"];
-const AUTHORITY: &str = "pool/authority.pem";
+/// Files of the root that are: what seals the pool's authority on record, and the authority of an earlier version.
+const FILES: [&str; 2] = [SEALING_KEY, "pool/authority.pem"];
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,7 +43,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Compose files", &["check", "render", "explain", "init", "schema"]),
     ("Images", &["pull", "images", "rmi", "image", "login", "logout"]),
     ("Networks and volumes", &["network", "volume"]),
-    ("Pool", &["agent", "node", "token", "pool", "rebalance"]),
+    ("Pool", &["agent", "node", "token", "ca", "pool", "rebalance"]),
     (
         "System",
         &["serve", "source", "notify", "backup", "restore", "store", "system", "completion"],

@@ -5,6 +5,7 @@ mod agent;
 mod apply;
 mod attach;
 mod backup;
+mod ca;
 mod check;
 mod completion;
 mod confirm;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Create and revoke tokens to join the pool with
     #[command(subcommand)]
     Token(token::Command),
+    /// Show and replace the pool's certificate authority
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Try a pool of several nodes on this machine
     #[command(subcommand)]
     Pool(pool_try::Command),
@@ -260,6 +264,7 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
         Command::Agent(args) => agent::run(args, context).await,
         Command::Node(command) => node::run(command, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Ca(command) => ca::run(command, context).await,
         Command::Pool(command) => pool_try::run(command, context).await,
         Command::Network(command) => network::run(command, context).await,
     }

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
 use crate::{env, root};
 use keel_embedded::{Embedded, Layout, Options, RootLease};
+use keel_pool::identity::Keyring;
 use keel_reconciler::config::{Config, SourceConfig};
 use keel_reconciler::repos::Repos;
 use keel_reconciler::store::{EtcdStore, FileStore, Store};
@@ -14,6 +15,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The key file of the root's own.
+pub const SEALING_KEY: &str = "pool/sealing-key";
 
 const DEFAULT_CONFIG: &str = "/etc/keel/keel.yaml";
 
@@ -118,6 +122,12 @@ pub fn store(config: &Config, layout: &Layout, serve: bool) -> Result<Arc<dyn St
     let opened = FileStore::open(layout.root().join("records"), layout.late());
     let store = opened.map_err(|error| Failure::new(chain(&error)))?;
     Ok(Arc::new(if serve { store.watched() } else { store }))
+}
+
+/// Where the keys are that seal the pool's certificate authority.
+pub fn keyring(config: &Config, layout: &Layout) -> Keyring {
+    let own = layout.root().join(SEALING_KEY);
+    Keyring { unlock: config.pool.unlock_key_file.clone(), own, is_shared: config.store.is_some() }
 }
 
 /// With the repositories of our own that are not among them.

@@ -93,6 +93,10 @@ pub const TOKENS: &str = "/v1/tokens";
 pub const TOKEN_CREATE: &str = "/v1/tokens/create";
 /// `token rm`.
 pub const TOKEN_RM: &str = "/v1/tokens/remove";
+/// `ca show`.
+pub const AUTHORITY: &str = "/v1/authority";
+/// `ca rotate`.
+pub const AUTHORITY_ROTATE: &str = "/v1/authority/rotate";
 
 /// `system df`.
 pub const USAGE: &str = "/v1/room";

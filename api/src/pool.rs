@@ -20,6 +20,10 @@ pub trait Pool: Send + Sync {
     async fn create_token(&self, ask: TokenAsk) -> Result<TokenAnswer, Refusal>;
     /// Ends a token; the nodes that joined with it stay.
     async fn revoke_token(&self, id: &str) -> Result<(), Refusal>;
+    /// The certificate authority, and how far its replacement is.
+    async fn authority(&self) -> Result<AuthorityRow, Refusal>;
+    /// Replaces the certificate authority; nodes renew one after another.
+    async fn rotate_authority(&self) -> Result<AuthorityRow, Refusal>;
 }
 
 /// A node, as `node ls` shows it.
@@ -124,7 +128,7 @@ pub struct TokenRow {
     pub used: u32,
     /// When it ends (RFC 3339).
     pub expires: String,
-    /// Whether a person ended it.
+    /// Whether it is worthless: a person ended it, or the certificate authority was replaced.
     pub revoked: bool,
     /// Labels that nodes get.
     pub labels: BTreeMap<String, String>,
@@ -152,4 +156,54 @@ pub struct TokenAnswer {
     pub token: String,
     /// Where nodes dial: the address that the controller listens on.
     pub listen: String,
+}
+
+/// The pool's certificate authority, as `ca show` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuthorityRow {
+    /// The root that certifies.
+    pub root: RootRow,
+    /// What its private key is sealed with on record.
+    pub sealed: AuthoritySeal,
+    /// The replacement that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationRow>,
+}
+
+/// A root certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RootRow {
+    /// The digest of its key, which join tokens contain.
+    pub digest: String,
+    /// Since when it certifies (RFC 3339).
+    pub since: String,
+    /// When it ends (RFC 3339).
+    pub expires: String,
+    /// The certificate in PEM.
+    pub certificate: String,
+}
+
+/// What seals the private key of the certificate authority on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthoritySeal {
+    /// Nothing.
+    Nothing,
+    /// A file in the root.
+    File,
+    /// The `unlock-key-file` of keel.yaml.
+    UnlockKey,
+}
+
+/// The replacement of a certificate authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RotationRow {
+    /// When it began (RFC 3339).
+    pub since: String,
+    /// The root before, which is trusted until every node has renewed.
+    pub former: RootRow,
+    /// Nodes that have a certificate of the new root.
+    pub renewed: Vec<NodeName>,
+    /// Nodes that have not renewed yet.
+    pub waiting: Vec<NodeName>,
 }

@@ -38,6 +38,7 @@ pub fn outputs() -> Vec<(&'static str, Schema)> {
         ("sources", of::<Vec<ask::SourceRow>>()),
         ("status", of::<Vec<ask::StatusRow>>()),
         ("tokens", of::<Vec<pool::TokenRow>>()),
+        ("authority", of::<pool::AuthorityRow>()),
         ("volumes", of::<Vec<rows::VolumeRow>>()),
         ("hint", of::<shapes::Hint>()),
         ("info", of::<shapes::Info>()),

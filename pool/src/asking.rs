@@ -46,6 +46,18 @@ pub async fn renew(
     Ok((identity.renewed(next, reply)?, clock))
 }
 
+/// Tells the controller that the node uses its present certificate.
+pub async fn confirm(
+    controller: &str,
+    identity: &NodeIdentity,
+    limits: &Limits,
+) -> Result<(), AskError> {
+    let config = identity.client_config().map_err(AskError::Tls)?;
+    let noted: Result<(), RenewError> =
+        asked(controller, &config, &PoolRequest::Confirm, limits).await?;
+    Ok(noted?)
+}
+
 /// Why a question came to nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -7,11 +7,15 @@
 //!   public key is taken.
 //! - Whether a node belongs to the pool is what its record says, at each handshake and while a connection lives. A
 //!   certificate alone proves nothing.
+//! - An authority is replaced while nodes are away: the root before is dropped once every node has a certificate of the
+//!   new one.
 //! - No secret and no private key is in `Debug` output or an error.
 
 mod admission;
 mod alphabet;
 mod authority;
+mod authority_form;
+mod authority_ledger;
 mod authority_record;
 mod certificate;
 mod chain;
@@ -20,6 +24,7 @@ mod dialing;
 mod join;
 mod join_attempt;
 mod keel_version;
+mod keyring;
 mod ledger;
 mod life;
 mod node;
@@ -29,6 +34,7 @@ mod node_verifier;
 mod pem_file;
 mod pin;
 mod pinned_server;
+mod pool_authority;
 mod pool_record;
 mod private_key;
 mod public_key;
@@ -36,6 +42,8 @@ mod registrar;
 mod registry;
 mod renewal;
 mod roster;
+mod rotation;
+mod sealing_key;
 mod secret;
 mod standby;
 mod throttle;
@@ -43,13 +51,16 @@ mod token;
 mod token_record;
 
 pub use authority::Authority;
-pub use authority_record::{AuthorityError, open_authority};
+pub use authority_form::{is_one_pool, sealed_by};
+pub use authority_ledger::{AuthorityLedger, RotationError};
+pub use authority_record::{AuthorityError, check_unlocked, converted};
 pub use certificate::{CONTROLLER_NAME, Certificate, Role, Subject};
 pub use controller_key::ControllerKey;
 pub use dialing::{IdentityFailure, controller_name, to_join};
 pub use join::{JoinError, JoinReply, JoinRequest};
 pub use join_attempt::{JoinAttempt, JoinFailure, JoinStep};
 pub use keel_version::KeelVersion;
+pub use keyring::{Keyring, LockedError, SealedBy};
 pub use ledger::LedgerError;
 pub use life::{Life, renewal_retry};
 pub use node::{BadNodeName, NodeKey, NodeRecord, NodeTerms, check_name};
@@ -59,6 +70,7 @@ pub use node_verifier::{NodeVerifier, NodeVerifierError, PeerIdentity};
 pub use pem_file::KeyFileError;
 pub use pin::Pin;
 pub use pinned_server::PinError;
+pub use pool_authority::{PoolAuthority, PresentAuthority, Rotation};
 pub use pool_record::{PoolRecord, PoolRecordError};
 pub use private_key::{KeyError, PrivateKey};
 pub use public_key::{NotAKey, PublicKey};
@@ -66,6 +78,8 @@ pub use registrar::{JoinOutcome, Registrar, RegistrarError, TokenMisuse};
 pub use registry::{Registry, RegistryError, RegistryFormError};
 pub use renewal::{RenewError, RenewReply, RenewRequest};
 pub use roster::Roster;
+pub use rotation::{RotationProgress, next_batch, patience};
+pub use sealing_key::SealingError;
 pub use secret::{SecretDigest, TokenSecret};
 pub use standby::{StandbyError, as_standby};
 pub use throttle::Throttle;

@@ -12,7 +12,9 @@ pub mod membership;
 pub mod office;
 mod reception;
 mod request;
+mod rotating;
 pub mod transport;
+mod wanted_issuer;
 
-pub use asking::{AskError, ask_to_join, identity_failure, renew};
+pub use asking::{AskError, ask_to_join, confirm, identity_failure, renew};
 pub use reception::{Reception, Visit};

@@ -3,9 +3,10 @@
 //!
 //! # Invariants
 //! - Who joined needs no token again: what it is stands in its file, through restarts and upgrades.
-//! - A renewal disturbs no connection: the next one is made with the next certificate.
+//! - A renewal disturbs no connection: the next one is made with the next certificate. Where the pool's authority is
+//!   replaced, the controller is told beside it that this node has renewed.
 
-use crate::asking::{AskError, ask_to_join, identity_failure, renew};
+use crate::asking::{AskError, ask_to_join, confirm, identity_failure, renew};
 use crate::clock::now;
 use crate::identity::{
     AgentFile, IdentityError, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion,
@@ -154,19 +155,27 @@ impl Membership {
     async fn renew_in_time(&self, mut states: watch::Receiver<AgentState>) -> IdentityFailure {
         let (mut drawn, mut failures) = (luck(), 0);
         let mut refused = Instant::now();
+        let wanted = self.at.allegiance.issuer.clone();
+        // The authority of which the controller knows that this node has its certificate.
+        let mut confirmed = None;
         loop {
             tokio::select! {
                 () = self.due(drawn, failures) => {}
                 // It may be over by the controller's clock, which nobody knows here before it is connected.
                 () = is_refused(&mut states, refused), if failures == 0 => refused = Instant::now() + LOOK_AGAIN,
+                () = wanted.differs_from(confirmed.as_deref()), if failures == 0 => {}
             }
             if follows_another(&states.borrow()) {
                 // The controller that it follows would not know the next key.
                 failures += 1;
                 continue;
             }
-            match self.renew(failures as usize).await {
-                Ok(()) => (drawn, failures) = (luck(), 0),
+            let asked = wanted.get().filter(|issuer| confirmed.as_ref() != Some(issuer));
+            match self.comply(asked.as_deref(), failures as usize).await {
+                Ok(()) => {
+                    (drawn, failures) = (luck(), 0);
+                    confirmed = asked.or(confirmed);
+                }
                 Err(MembershipError::Ask(AskError::Refused(RenewError::Removed))) => {
                     return IdentityFailure::Removed;
                 }
@@ -190,6 +199,20 @@ impl Membership {
             }
             tokio::time::sleep(LOOK_AGAIN.min(Duration::from_millis(left))).await;
         }
+    }
+
+    /// Renews. Where a certificate of an authority is asked for, the controller is told once this node has it.
+    async fn comply(&self, asked: Option<&str>, tries: usize) -> Result<(), MembershipError> {
+        let issuer = self.present().identity.issuer().map(|pin| pin.to_string());
+        if asked.is_none() || issuer.as_deref() != asked {
+            self.renew(tries).await?;
+        }
+        if asked.is_some() {
+            let Whereabouts { allegiance, limits, .. } = &self.at;
+            let identity = self.present().identity.clone();
+            confirm(&allegiance.address(tries), &identity, limits).await?;
+        }
+        Ok(())
     }
 
     /// Another controller is asked after each failure, where there are several.

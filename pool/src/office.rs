@@ -2,11 +2,12 @@
 
 use crate::clock::now;
 use crate::identity::{
-    AuthorityError, ControllerKey, KeelVersion, KeyError, LedgerError, NodeRecord, NodeTerms,
-    NodeVerifier, PoolRecord, Registrar, RegistrarError, Roster, Token, TokenId, TokenRecord,
-    TokenSpec, open_authority,
+    AuthorityError, AuthorityLedger, ControllerKey, KeelVersion, KeyError, Keyring, LedgerError,
+    NodeRecord, NodeTerms, NodeVerifier, PoolAuthority, PoolRecord, Registrar, RegistrarError,
+    Roster, RotationError, RotationProgress, SealedBy, Token, TokenId, TokenRecord, TokenSpec,
 };
 use crate::reception::{Reception, Visit};
+use crate::rotating::Rotating;
 use crate::transport::{Far, Listener, Relayed, Switchboard};
 use keel_engine::NodeName;
 use rustls::ServerConfig;
@@ -40,6 +41,8 @@ pub struct Premises {
     pub authority: Arc<dyn PoolRecord>,
     /// The file that an earlier version kept it in.
     pub file: PathBuf,
+    /// What its key is sealed with.
+    pub keys: Keyring,
     /// Where nodes and tokens are on record.
     pub store: Arc<dyn PoolRecord>,
     /// The controller's own node.
@@ -47,7 +50,7 @@ pub struct Premises {
     /// The nodes, connected or not.
     pub switchboard: Arc<Switchboard>,
     /// Who is told what happens.
-    pub tell: Box<dyn Fn(Visit) + Send + Sync>,
+    pub tell: Arc<dyn Fn(Visit) + Send + Sync>,
 }
 
 /// The office of one pool.
@@ -55,23 +58,29 @@ pub struct Office {
     registrar: Arc<Registrar>,
     reception: Arc<Reception>,
     tls: Arc<ServerConfig>,
+    authorities: AuthorityLedger,
     switchboard: Arc<Switchboard>,
     home: NodeName,
+    tell: Arc<dyn Fn(Visit) + Send + Sync>,
 }
 
 impl Office {
     /// Opens it; nobody is let in before [`listen`](Self::listen).
     pub async fn open(premises: Premises) -> Result<Self, OfficeError> {
-        let Premises { authority, file, store, home, switchboard, tell } = premises;
-        let authority = Arc::new(open_authority(&*authority, file, now()).await?);
+        let Premises { authority, file, keys, store, home, switchboard, tell } = premises;
+        let authorities = AuthorityLedger::open(authority, file, keys, now()).await?;
+        let authority = authorities.present().clone();
         let version = KeelVersion::own();
         let registrar = Registrar::open(store, authority.clone(), home.clone(), version).await?;
-        let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
+        let verifier = Arc::new(NodeVerifier::new(authority.clone(), registrar.roster()));
         let own = Arc::new(ControllerKey::new(authority, now())?);
         let tls = Arc::new(verifier.server_config(own)?);
         let registrar = Arc::new(registrar);
-        let reception = Arc::new(Reception::new(registrar.clone(), verifier, tell));
-        Ok(Self { registrar, reception, tls, switchboard, home })
+        let reception = Arc::new(Reception::new(registrar.clone(), verifier, {
+            let tell = tell.clone();
+            move |visit| tell(visit)
+        }));
+        Ok(Self { registrar, reception, tls, authorities, switchboard, home, tell })
     }
 
     /// Lets nodes in for as long as this is polled, and those standbys that hand on what they are asked.
@@ -83,6 +92,39 @@ impl Office {
         let (gate, switchboard) = (self.reception.clone(), self.switchboard.clone());
         let tls = self.tls.clone();
         Listener { tcp, tls: Arc::new(move || tls.clone()), gate, switchboard, relayed }.run()
+    }
+
+    /// Goes on with a replacement of the authority for as long as this is polled.
+    pub fn keep_rotating(&self) -> impl Future<Output = Infallible> + Send + use<> {
+        let (roster, switchboard) = (self.roster(), self.switchboard.clone());
+        let rotating = Rotating { authorities: self.authorities.clone(), roster, switchboard };
+        let tell = self.tell.clone();
+        rotating.keep(move |ended| {
+            tell(ended.map_or_else(Visit::Unsettled, |()| Visit::Rotated));
+        })
+    }
+
+    /// The authorities that the pool trusts now.
+    #[must_use]
+    pub fn authority(&self) -> Arc<PoolAuthority> {
+        self.authorities.present().get()
+    }
+
+    /// What the authority's key on record is sealed with.
+    #[must_use]
+    pub fn sealed_by(&self) -> SealedBy {
+        self.authorities.sealed_by()
+    }
+
+    /// Which nodes have a certificate of the authority that certifies now.
+    #[must_use]
+    pub fn rotation_progress(&self) -> RotationProgress {
+        RotationProgress::of(&self.roster().registry(), self.authority().signing())
+    }
+
+    /// Replaces the authority. Tokens that were made before are worthless from now on; nodes renew one after another.
+    pub async fn rotate(&self) -> Result<(), RotationError> {
+        self.authorities.rotate(now()).await
     }
 
     /// Every node on record.

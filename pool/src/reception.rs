@@ -5,7 +5,9 @@
 //! - Who has no certificate may ask to join; whose certificate is over may renew. Neither is ever connected.
 
 use crate::clock::now;
-use crate::identity::{KeelVersion, NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse};
+use crate::identity::{
+    AuthorityError, KeelVersion, NodeVerifier, PeerIdentity, Registrar, Subject, TokenMisuse,
+};
 use crate::request::PoolRequest;
 use crate::transport::{Admitted, Away, Gate, Hello, Peer, Turned};
 use async_trait::async_trait;
@@ -27,13 +29,17 @@ pub enum Visit {
     TurnedAway(SocketAddr, Turned),
     /// A node's connection is over.
     Left(NodeName, Away),
+    /// Every node has a certificate of the new authority: the root before it is trusted no more.
+    Rotated,
+    /// That could not be stored.
+    Unsettled(AuthorityError),
 }
 
 /// Lets nodes in.
 pub struct Reception {
     registrar: Arc<Registrar>,
     verifier: Arc<NodeVerifier>,
-    tell: Box<dyn Fn(Visit) + Send + Sync>,
+    tell: Arc<dyn Fn(Visit) + Send + Sync>,
 }
 
 impl Reception {
@@ -43,7 +49,7 @@ impl Reception {
         verifier: Arc<NodeVerifier>,
         tell: impl Fn(Visit) + Send + Sync + 'static,
     ) -> Self {
-        Self { registrar, verifier, tell: Box::new(tell) }
+        Self { registrar, verifier, tell: Arc::new(tell) }
     }
 
     fn identify(&self, peer: &Peer<'_>) -> Result<PeerIdentity, String> {
@@ -57,7 +63,8 @@ impl Reception {
         let seen = self.registrar.change(|registry| {
             let known = registry.node(&subject.node).map(|node| node.version);
             let version = known.unwrap_or_else(KeelVersion::own);
-            registry.see(&subject.node, &address, version, now())
+            registry.see(&subject.node, &address, version, now())?;
+            registry.confirm(&subject.node, &subject.key, now())
         });
         let _ = seen.await;
     }
@@ -118,6 +125,9 @@ impl Gate for Reception {
             }
             PoolRequest::Renew(request) => {
                 serde_json::to_vec(&self.registrar.renew(&identity, &request, now()).await)
+            }
+            PoolRequest::Confirm => {
+                serde_json::to_vec(&self.registrar.confirm(&identity, now()).await)
             }
         };
         answer.ok()

@@ -1,4 +1,4 @@
-//! What a node asks of its controller before it is connected, and in which words both are carried.
+//! What a node asks of its controller beside its connection, and in which words both are carried.
 
 use crate::identity::{JoinRequest, RenewRequest};
 use serde::{Deserialize, Serialize};
@@ -11,4 +11,6 @@ pub(super) enum PoolRequest {
     Join(Box<JoinRequest>),
     /// May I have my next certificate?
     Renew(RenewRequest),
+    /// I use the certificate that I show.
+    Confirm,
 }

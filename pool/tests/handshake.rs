@@ -85,7 +85,7 @@ impl TimeProvider for In1970 {
 #[tokio::test]
 async fn the_pinned_pool_is_joined_whatever_the_machines_clock_says() {
     let controller = Controller::start().await;
-    let mut config = to_join(controller.authority.pin()).unwrap();
+    let mut config = to_join(controller.authority.get().pin()).unwrap();
     config.time_provider = Arc::new(In1970);
     let connection = dial(controller.address, config).await.unwrap();
     assert_eq!(connection.who, Who::Stranger);
@@ -137,7 +137,8 @@ async fn a_reply_with_a_second_root_is_not_trusted() {
     let evil = Authority::create(now()).unwrap();
     let key = PrivateKey::generate().unwrap();
     let id = controller.node("web", now()).await.node().clone();
-    let own = &controller.authority;
+    let authority = controller.authority.get();
+    let own = authority.signing();
     let certificate = own.certify_node(&id, Role::Agent, &key.public(), Life::of_node(now()));
     let bundle = vec![own.certificate().clone(), evil.certificate().clone()];
     let (certificate, clock) = (certificate.unwrap(), now());
@@ -162,8 +163,13 @@ async fn a_node_is_let_in_and_another_pools_node_is_not() {
     // And if it did not care, the controller would: also for the ID of one of its own nodes.
     let (pair, public) = open_key();
     let life = Life::of_node(now());
-    let foreign = other.authority.certify_node(node.node(), Role::Agent, &public, life).unwrap();
-    let config = client(controller.authority.certificate(), &foreign, &pair);
+    let foreign = other
+        .authority
+        .get()
+        .signing()
+        .certify_node(node.node(), Role::Agent, &public, life)
+        .unwrap();
+    let config = client(controller.authority.get().signing().certificate(), &foreign, &pair);
     assert_eq!(refusal(controller.address, config).await, IdentityFailure::Refused);
 }
 
@@ -172,7 +178,8 @@ async fn a_certificate_alone_proves_nothing() {
     let controller = Controller::start().await;
     let node = controller.node("web", now()).await;
     let (pair, public) = open_key();
-    let (own, life) = (&controller.authority, Life::of_node(now()));
+    let (authority, life) = (controller.authority.get(), Life::of_node(now()));
+    let own = authority.signing();
     // Signed by the pool's authority for a node on record: but its record does not have the key.
     let certificate = own.certify_node(node.node(), Role::Agent, &public, life).unwrap();
     let config = client(own.certificate(), &certificate, &pair);

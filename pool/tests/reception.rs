@@ -7,9 +7,9 @@ mod support;
 
 use keel_engine::{Depth, Engine};
 use keel_pool::identity::{
-    ControllerKey, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion, NodeIdentity,
-    NodeVerifier, PoolRecord, PrivateKey, StandbyError, Token, TokenSpec, as_standby,
-    controller_name, to_join,
+    ControllerKey, IdentityFailure, JoinAttempt, JoinFailure, JoinStep, KeelVersion, Keyring,
+    NodeIdentity, NodeVerifier, PoolRecord, PresentAuthority, PrivateKey, StandbyError, Token,
+    TokenSpec, as_standby, controller_name, to_join,
 };
 use keel_pool::transport::{
     Agent, AgentState, Allegiance, Away, Far, Limits, Listener, Relayed, Switchboard, relay,
@@ -37,9 +37,9 @@ struct Pool {
 impl Pool {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let authority = authority(folder.path());
+        let authority = PresentAuthority::new(authority(folder.path()));
         let registrar = Arc::new(registrar(folder.path()).await.unwrap());
-        let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
+        let verifier = Arc::new(NodeVerifier::new(authority.clone(), registrar.roster()));
         let own = Arc::new(ControllerKey::new(authority, now()).unwrap());
         let config = Arc::new(verifier.server_config(own).unwrap());
         let (tell, visits) = mpsc::unbounded_channel();
@@ -58,14 +58,19 @@ impl Pool {
         Self { folder, registrar, switchboard, address, visits, relayed }
     }
 
+    fn keys(&self) -> Keyring {
+        Keyring { unlock: None, own: self.folder.path().join("sealing-key"), is_shared: true }
+    }
+
     /// What a controller shows that has the authority of this pool on record.
     async fn standby(&self, at: u64) -> ClientConfig {
         let record = FileStore::of(self.folder.path(), "record-of-authority");
         if record.get().await.unwrap().is_none() {
-            assert!(matches!(as_standby(&record, at).await, Err(StandbyError::NoAuthority)));
+            let nobody = as_standby(&record, &self.keys(), at).await;
+            assert!(matches!(nobody, Err(StandbyError::NoAuthority)));
             record.put(authority(self.folder.path()).encode(), 0).await.unwrap();
         }
-        as_standby(&record, at).await.unwrap()
+        as_standby(&record, &self.keys(), at).await.unwrap()
     }
 
     /// Somebody who wants to hand on what it was asked is refused.

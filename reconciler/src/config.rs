@@ -226,16 +226,18 @@ pub struct Listen {
     pub agents: Option<SocketAddr>,
 }
 
-/// How the nodes of a pool are watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the nodes of a pool are watched, and what the pool's keys are sealed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolConfig {
     /// Silence after which a node is given up; everything else that is waited for follows from it.
     pub down_after: Duration,
+    /// What seals the key of the pool's certificate authority; `None`: a file in the root.
+    pub unlock_key_file: Option<PathBuf>,
 }
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { down_after: crate::fleet::DOWN_AFTER }
+        Self { down_after: crate::fleet::DOWN_AFTER, unlock_key_file: None }
     }
 }
 
@@ -261,7 +263,7 @@ pub struct Config {
     pub registries: BTreeMap<String, RegistryConfig>,
     /// What is opened.
     pub listen: Listen,
-    /// How nodes are watched.
+    /// How nodes are watched, and what the pool's keys are sealed with.
     pub pool: PoolConfig,
     /// Who is told.
     pub notify: Vec<NotifyConfig>,

@@ -1,6 +1,6 @@
 //! Which files of a root a backup holds.
 
-use super::{AUTHORITY, ArchiveError, FOLDERS, io_error};
+use super::{ArchiveError, FILES, FOLDERS, io_error};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +24,9 @@ pub fn gather(root: &Path) -> Result<Vec<Found>, ArchiveError> {
     for name in FOLDERS {
         walk(root, Path::new(name), &mut found)?;
     }
-    found.extend(look(root, Path::new(AUTHORITY))?);
+    for name in FILES {
+        found.extend(look(root, Path::new(name))?);
+    }
     Ok(found)
 }
 

@@ -6,7 +6,7 @@
 //!   restores again.
 
 use super::reading::Backup;
-use super::{AUTHORITY, ArchiveError, FOLDERS, io_error};
+use super::{ArchiveError, FILES, FOLDERS, io_error};
 use crate::root::interrupted;
 use keel_durable::{Hold, Late};
 use keel_embedded::Layout;
@@ -97,7 +97,7 @@ fn part_of(path: &Path) -> Part {
     match text.strip_prefix("store/") {
         Some(key) => Part::Entry(key.to_owned()),
         None if text == "manifest.json" => Part::Manifest,
-        None if text == AUTHORITY || is_below_folders(path) => Part::File,
+        None if FILES.contains(&text) || is_below_folders(path) => Part::File,
         None => Part::Unknown,
     }
 }
@@ -133,7 +133,9 @@ fn exchange(layout: &Layout, beside: &Path, from: &Path) -> Result<(), ArchiveEr
         add_all(&beside.join(name), &root.join(name))?;
     }
     // Another pool's would be taken for this one's.
-    place_one(&beside.join(AUTHORITY), &root.join(AUTHORITY))?;
+    for name in FILES {
+        place_one(&beside.join(name), &root.join(name))?;
+    }
     sync(root)?;
     fs::remove_file(&mark).map_err(io_error("remove", &mark))?;
     sync(root)?;

@@ -66,6 +66,20 @@ impl Backup {
         Ok(archive)
     }
 
+    /// An entry of the store, where there is one of this key.
+    pub fn entry(&mut self, key: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
+        let name = Path::new("store").join(key);
+        let read = self.archive()?.entries().and_then(|mut all| {
+            let is_it = |entry: &tar::Entry<'_, _>| entry.path().is_ok_and(|path| path == name);
+            let found = all.find(|entry| entry.as_ref().map_or(true, is_it)).transpose()?;
+            let Some(mut entry) = found else { return Ok(None) };
+            let mut value = vec![];
+            entry.read_to_end(&mut value)?;
+            Ok(Some(value))
+        });
+        read.map_err(|error| self.unusable(error))
+    }
+
     /// What it says of itself.
     pub fn manifest(&mut self) -> Result<BackupManifest, ArchiveError> {
         let read = self.archive().map(|mut archive| {

@@ -5,8 +5,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
 use crate::machine::{config, store};
+use crate::pool_records::AUTHORITY;
 use crate::show::ago;
 use crate::{root, sudo};
+use keel_pool::identity::{SealedBy, sealed_by};
 use std::path::PathBuf;
 
 /// The arguments of `keel backup`.
@@ -38,6 +40,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     if entries.is_empty() {
         return Err(nothing());
     }
+    let authority = entries.iter().find(|entry| entry.key == AUTHORITY);
+    let needs_unlock_key =
+        authority.is_some_and(|entry| matches!(sealed_by(&entry.value), Ok(SealedBy::UnlockKey)));
     let manifest = BackupManifest {
         keel: env!("CARGO_PKG_VERSION").to_owned(),
         host: root::node().to_string(),
@@ -52,5 +57,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     context
         .screen
         .say("the file holds the pool's keys and the secrets of stacks: keep it as you keep those");
+    if needs_unlock_key {
+        context.screen.say(
+            "the key of the pool's certificate authority is sealed: `keel restore` also needs the unlock key file, which \
+             is not part of the backup",
+        );
+    }
     Ok(Exit::Done)
 }

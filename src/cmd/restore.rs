@@ -5,13 +5,13 @@ use crate::context::Context;
 use crate::driver_lock;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
-use crate::machine::{config, store};
-use crate::pool_records::{EPOCH, REGISTRY, epoch};
+use crate::machine::{config, keyring, store};
+use crate::pool_records::{AUTHORITY, EPOCH, REGISTRY, epoch};
 use crate::show::ago;
 use crate::{root, sudo};
 use keel_embedded::Layout;
 use keel_pool::epoch::Epoch;
-use keel_pool::identity::Registry;
+use keel_pool::identity::{Keyring, Registry, SealedBy, converted, sealed_by};
 use keel_reconciler::clock::rfc3339;
 use keel_reconciler::config::Config;
 use keel_reconciler::restored::restored;
@@ -44,9 +44,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let opened = keel_blocking::run(move || {
         let mut backup = Backup::open(&file)?;
         let manifest = backup.manifest()?;
-        Ok::<_, crate::archive::ArchiveError>((backup, manifest))
+        let authority = backup.entry(AUTHORITY)?;
+        Ok::<_, crate::archive::ArchiveError>((backup, manifest, authority))
     });
-    let (backup, manifest) = opened.await.map_err(|error| Failure::new(chain(&error)))?;
+    let (backup, manifest, authority) =
+        opened.await.map_err(|error| Failure::new(chain(&error)))?;
+    check_opens(authority, keyring(&config, &layout)).await?;
     let _lock = driver_lock::for_life(context, &layout, "keel restore").await?;
     if !args.force {
         check_empty(&layout)?;
@@ -65,6 +68,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     let placed = placed.await.map_err(|error| Failure::new(chain(&error)))?;
     tell(context, &manifest, &placed, raised);
     Ok(Exit::Done)
+}
+
+/// What is sealed with an unlock key would be restored for nothing without that.
+async fn check_opens(authority: Option<Vec<u8>>, keys: Keyring) -> Result<()> {
+    let Some(text) = authority else { return Ok(()) };
+    // The key file of a root's own is part of the backup.
+    if !matches!(sealed_by(&text), Ok(SealedBy::UnlockKey)) {
+        return Ok(());
+    }
+    match converted(text, keys.clone(), keys).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::new(format!("nothing was restored: {}", chain(&error))).hint(
+            "copy the unlock key file of the backed-up controller to this machine, and name it in keel.yaml: `pool: { unlock-key-file: FILE }`",
+        )),
+    }
 }
 
 /// A restore that was interrupted is done again.

@@ -1,8 +1,10 @@
 //! `keel serve`: the controller, its API, and this node's engine, for as long as it is wanted.
 
+mod authority;
 mod configured;
 mod containers;
 mod hooks;
+mod locked;
 mod notices;
 mod pool;
 mod shared;
@@ -25,7 +27,7 @@ use keel_api::{Api, Served, router};
 use keel_embedded::Layout;
 use keel_embedded::layout::DEFAULT_ROOT;
 use keel_reconciler::config::{Config, SourceConfig};
-use keel_reconciler::store::LeadershipLost;
+use keel_reconciler::store::{LeadershipLost, Store};
 use keel_reconciler::{Controller, StatusNews};
 use shared::Shared;
 use std::collections::BTreeSet;
@@ -74,6 +76,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
         return serve(&config, sources, &layout, None, context).await.map(|_| Exit::Done);
     };
     loop {
+        // Who cannot open the pool's authority leaves the lead to others.
+        let store: Arc<dyn Store> = Arc::new(etcd.clone());
+        if !locked::until_unlocked(store, &config, &layout, context).await? {
+            return Ok(Exit::Done);
+        }
         let led = standby::until_leading(&etcd, &config, &layout, context).await?;
         let Some(led) = led else { return Ok(Exit::Done) };
         context.screen.say("this controller leads");
@@ -102,7 +109,13 @@ async fn serve(
         settings.store = Arc::new(shared.etcd.clone());
     }
     check_migrated(&*settings.store).await?;
-    let mut opened = pool::open(config, &settings, shared.as_ref(), context).await?;
+    if shared.is_none()
+        && !locked::until_unlocked(settings.store.clone(), config, layout, context).await?
+    {
+        engine.close().await;
+        return Ok(None);
+    }
+    let mut opened = pool::open(config, layout, &settings, shared.as_ref(), context).await?;
     let controller = Controller::start(settings).await?;
     let hooks = hooks::listen(config, refresh(&controller), context).await?;
     let hinted = shared.as_ref().map(|shared| shared.hints(refresh(&controller)));

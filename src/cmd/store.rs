@@ -4,9 +4,10 @@ use crate::context::Context;
 use crate::driver_lock;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
-use crate::machine::{config, store};
+use crate::machine::{config, keyring, store};
 use crate::pool_records::{AUTHORITY, EPOCH, MIGRATING, epoch};
 use crate::{root, sudo};
+use keel_pool::identity::{Keyring, converted, is_one_pool};
 use keel_reconciler::config::Config;
 use keel_reconciler::store::{Entry, EtcdStore, Keep, Leadership, PoolLeader, Store, StoreError};
 use std::collections::BTreeMap;
@@ -47,11 +48,13 @@ pub async fn run(command: Command, context: &Context) -> Result<Exit> {
     let (etcd, led) = lead(&config).await?;
     let files = store(&Config::default(), &layout, false)?;
     let etcd: Arc<dyn Store> = Arc::new(etcd);
-    let (source, target) = match to {
-        Kind::Etcd => (files, etcd),
-        Kind::Files => (etcd, files),
+    let here = Keyring { is_shared: false, ..keyring(&config, &layout) };
+    let shared = Keyring { is_shared: true, ..here.clone() };
+    let (source, target, rings) = match to {
+        Kind::Etcd => (files, etcd, [here, shared]),
+        Kind::Files => (etcd, files, [shared, here]),
     };
-    let moved = migrate(&*source, &*target).await;
+    let moved = migrate(&*source, &*target, rings).await;
     led.resign().await;
     let count = moved?;
     let next = match to {
@@ -86,13 +89,20 @@ fn failure(error: &StoreError) -> Failure {
 
 /// Copies everything. While that is under way a mark is in the target, with which no controller uses it; whoever is
 /// interrupted does it again. The epoch is raised, so that nodes follow nobody who uses the source.
-async fn migrate(source: &dyn Store, target: &dyn Store) -> Result<usize> {
-    let (from, to) = (range(source).await?, range(target).await?);
+///
+/// The pool's authority is opened with one ring of keys, and sealed with the other.
+async fn migrate(source: &dyn Store, target: &dyn Store, rings: [Keyring; 2]) -> Result<usize> {
+    let (mut from, to) = (range(source).await?, range(target).await?);
     if from.is_empty() || from.contains_key(MIGRATING) {
         return Err(Failure::new("there is nothing to copy: no controller has used these records, or they are incomplete")
             .hint("check `--to`, and `store` in keel.yaml"));
     }
     check_same_pool(&from, &to)?;
+    if let Some(authority) = from.get_mut(AUTHORITY) {
+        let [opens, seals] = rings;
+        let text = converted(std::mem::take(&mut authority.value), opens, seals).await;
+        authority.value = text.map_err(|error| Failure::new(chain(&error)))?;
+    }
     let epoch = epoch(source).await?.max(epoch(target).await?).next();
     put(target, &to, MIGRATING, b"{}").await?;
     for (key, entry) in from.iter().filter(|(key, _)| *key != EPOCH) {
@@ -117,12 +127,17 @@ async fn range(store: &dyn Store) -> Result<BTreeMap<String, Entry>> {
 fn check_same_pool(from: &BTreeMap<String, Entry>, to: &BTreeMap<String, Entry>) -> Result<()> {
     let authority =
         |all: &BTreeMap<String, Entry>| all.get(AUTHORITY).map(|entry| entry.value.clone());
-    match (authority(from), authority(to)) {
-        (ours, Some(theirs)) if ours.as_ref() != Some(&theirs) => {
-            Err(Failure::new("the records there are of another pool")
-                .hint("set another `prefix` of `store.etcd`, or remove those records first"))
+    let is_one = match (authority(from), authority(to)) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(ours), Some(theirs)) => {
+            is_one_pool(&ours, &theirs).map_err(|error| Failure::new(chain(&error)))?
         }
-        _ => Ok(()),
+    };
+    match is_one {
+        true => Ok(()),
+        false => Err(Failure::new("the records there are of another pool")
+            .hint("set another `prefix` of `store.etcd`, or remove those records first")),
     }
 }
 
@@ -144,6 +159,7 @@ async fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keel_pool::identity::{Authority, SealedBy, sealed_by};
     use keel_reconciler::Late;
     use keel_reconciler::store::FileStore;
 
@@ -152,29 +168,40 @@ mod tests {
         FileStore::open(root.join("records"), Late::new(&root, root.join("late"))).unwrap()
     }
 
-    async fn fill(store: &FileStore, entries: &[(&str, &str)]) {
+    async fn fill(store: &FileStore, entries: &[(&str, &[u8])]) {
         for (key, value) in entries {
-            store.put(key, value.as_bytes().to_vec(), 0, Keep::OnDisk).await.unwrap();
+            store.put(key, value.to_vec(), 0, Keep::OnDisk).await.unwrap();
         }
     }
 
     #[tokio::test]
     async fn records_are_copied_once_or_twice_alike_and_another_pools_are_left() {
         let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("sealing-key");
+        let here = Keyring { unlock: None, own, is_shared: false };
+        let shared = Keyring { is_shared: true, ..here.clone() };
+        let rings = || [here.clone(), shared.clone()];
+        let authority = || Authority::create(0).unwrap().encode();
+        let ours = converted(authority(), here.clone(), here.clone()).await.unwrap();
+        assert_eq!(sealed_by(&ours).unwrap(), SealedBy::OwnFile);
         let (from, to, other) = (store(&folder, "a"), store(&folder, "b"), store(&folder, "c"));
-        fill(&from, &[("pool/authority", "ours"), ("stacks/a/desired", "1")]).await;
-        assert!(migrate(&to, &from).await.is_err(), "an empty store replaces nothing");
+        fill(&from, &[(AUTHORITY, &ours), ("stacks/a/desired", b"1")]).await;
+        assert!(migrate(&to, &from, rings()).await.is_err(), "an empty store replaces nothing");
         // It was interrupted after it had begun, and the source went on.
-        fill(&to, &[(MIGRATING, "{}"), ("stacks/gone/desired", "1"), ("stacks/a/desired", "0")])
+        fill(&to, &[(MIGRATING, b"{}"), ("stacks/gone/desired", b"1"), ("stacks/a/desired", b"0")])
             .await;
         for round in 2..4 {
-            assert_eq!(migrate(&from, &to).await.unwrap(), 2);
+            assert_eq!(migrate(&from, &to, rings()).await.unwrap(), 2);
             assert_eq!(to.keys("").await.unwrap(), [AUTHORITY, EPOCH, "stacks/a/desired"]);
             assert_eq!(to.get("stacks/a/desired").await.unwrap().unwrap().value, b"1");
             assert_eq!(epoch(&to).await.unwrap().0, round);
+            // No other controller has the file that it is sealed with here.
+            let there = to.get(AUTHORITY).await.unwrap().unwrap().value;
+            assert_eq!(sealed_by(&there).unwrap(), SealedBy::Nothing);
+            assert!(is_one_pool(&there, &ours).unwrap());
         }
-        fill(&other, &[("pool/authority", "theirs")]).await;
-        let refused = migrate(&from, &other).await.unwrap_err();
+        fill(&other, &[(AUTHORITY, &authority())]).await;
+        let refused = migrate(&from, &other, rings()).await.unwrap_err();
         assert!(
             matches!(refused, Failure::Error { message, .. } if message.contains("another pool"))
         );

@@ -2,7 +2,7 @@
 
 use super::{Client, ClientError, Lines, Result, request};
 use crate::paths;
-use crate::pool::{NodeAsk, NodeChanged, NodeRow, TokenAnswer, TokenAsk, TokenRow};
+use crate::pool::{AuthorityRow, NodeAsk, NodeChanged, NodeRow, TokenAnswer, TokenAsk, TokenRow};
 use crate::shapes::{
     Hint, Info, InspectAsk, MaybeStack, Name, Stacks, StartAsk, TaskRef, Until, WaitAsk,
 };
@@ -51,6 +51,16 @@ impl Client {
     /// Ends a token.
     pub async fn revoke_token(&self, id: &str) -> Result<()> {
         self.ask(paths::TOKEN_RM, &Name { name: id.to_owned() }).await
+    }
+
+    /// The pool's certificate authority.
+    pub async fn authority(&self) -> Result<AuthorityRow> {
+        self.get(paths::AUTHORITY).await
+    }
+
+    /// Replaces the pool's certificate authority.
+    pub async fn rotate_authority(&self) -> Result<AuthorityRow> {
+        self.ask(paths::AUTHORITY_ROTATE, &()).await
     }
 
     /// Hints that something changed, from now on.

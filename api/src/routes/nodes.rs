@@ -1,8 +1,10 @@
-//! Nodes of the pool, and tokens to join it with.
+//! Nodes of the pool, tokens to join it with, and its certificate authority.
 
 use super::answer::{Answer, Api};
 use crate::paths;
-use crate::pool::{NodeAsk, NodeChanged, NodeRow, Pool, TokenAnswer, TokenAsk, TokenRow};
+use crate::pool::{
+    AuthorityRow, NodeAsk, NodeChanged, NodeRow, Pool, TokenAnswer, TokenAsk, TokenRow,
+};
 use crate::refusal::Ask;
 use crate::shapes::Name;
 use axum::extract::State;
@@ -19,6 +21,8 @@ pub fn routes() -> Router<Api> {
         .route(paths::TOKENS, get(tokens))
         .route(paths::TOKEN_CREATE, post(create_token))
         .route(paths::TOKEN_RM, post(revoke_token))
+        .route(paths::AUTHORITY, get(authority))
+        .route(paths::AUTHORITY_ROTATE, post(rotate_authority))
 }
 
 fn pool(api: &Api) -> Result<&Arc<dyn Pool>, Refusal> {
@@ -50,4 +54,12 @@ async fn create_token(State(api): State<Api>, Ask(ask): Ask<TokenAsk>) -> Answer
 
 async fn revoke_token(State(api): State<Api>, Ask(ask): Ask<Name>) -> Answer<()> {
     Ok(Json(pool(&api)?.revoke_token(&ask.name).await?))
+}
+
+async fn authority(State(api): State<Api>) -> Answer<AuthorityRow> {
+    Ok(Json(pool(&api)?.authority().await?))
+}
+
+async fn rotate_authority(State(api): State<Api>, Ask(()): Ask<()>) -> Answer<AuthorityRow> {
+    Ok(Json(pool(&api)?.rotate_authority().await?))
 }

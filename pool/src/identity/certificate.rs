@@ -4,6 +4,8 @@
 //! - A node's certificate is good for a client only, the controller's for a server only: no node can pass for the
 //!   controller. With what a standby shows to the controller that leads, nobody can pass for either.
 
+use super::chain;
+use super::life::Life;
 use super::node_id::NodeId;
 use super::pin::Pin;
 use super::public_key::PublicKey;
@@ -91,6 +93,21 @@ impl Certificate {
     #[must_use]
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.0
+    }
+
+    /// From when to when an authority's own certificate holds.
+    #[must_use]
+    pub fn life_of_root(&self) -> Option<Life> {
+        chain::life_of_root(&self.0)
+    }
+
+    /// As other tools read it.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let body = STANDARD.encode(&self.0);
+        let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy);
+        let lines: String = lines.map(|line| format!("{line}\n")).collect();
+        format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\n")
     }
 
     /// The pin of its key; `None` where it cannot be read.

@@ -98,13 +98,16 @@ pub struct NodeKey {
     pub issued: u64,
     /// When it ends.
     pub expires: u64,
+    /// When the node was first seen with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
 }
 
 impl NodeKey {
     /// A key with its certificate.
     #[must_use]
     pub fn new(key: PublicKey, certificate: Certificate, life: Life) -> Self {
-        Self { key, certificate, issued: life.issued, expires: life.expires }
+        Self { key, certificate, issued: life.issued, expires: life.expires, used: None }
     }
 }
 
@@ -125,6 +128,8 @@ impl NodeRecord {
     /// oldest goes.
     pub fn renew(&mut self, next: NodeKey, used: &PublicKey, now: u64) {
         self.keys.retain(|one| one.expires > now || one.key == *used);
+        // It may have a certificate of an authority that was replaced since.
+        self.keys.retain(|one| one.key != next.key);
         self.keys.push(next);
         while self.keys.len() > KEYS {
             let oldest = self.keys.iter().position(|one| one.key != *used).unwrap_or(0);

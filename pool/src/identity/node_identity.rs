@@ -156,6 +156,13 @@ impl NodeIdentity {
         &self.subject.node
     }
 
+    /// The authority that its certificate is of.
+    #[must_use]
+    pub fn issuer(&self) -> Option<Pin> {
+        let own = self.certificate.der();
+        self.bundle.iter().find(|root| chain::names(own, root.der())).and_then(Certificate::pin)
+    }
+
     /// From when to when its certificate holds.
     #[must_use]
     pub fn life(&self) -> Life {

@@ -6,10 +6,10 @@
 //! - A certificate of ours that the record does not know is refused within the handshake.
 //! - No session is resumed: that would go past the record.
 
-use super::authority::Authority;
-use super::certificate::{Certificate, Subject, is_standby};
+use super::certificate::{Subject, is_standby};
 use super::chain::{self, Dates, Usage};
 use super::controller_key::ControllerKey;
+use super::pool_authority::PresentAuthority;
 use super::roster::Roster;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
@@ -51,7 +51,7 @@ pub enum NodeVerifierError {
 /// Lets nodes in by the authority's signature and the record.
 #[derive(Debug)]
 pub struct NodeVerifier {
-    root: Certificate,
+    authority: PresentAuthority,
     roster: Roster,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -59,9 +59,9 @@ pub struct NodeVerifier {
 impl NodeVerifier {
     /// The verifier of a pool.
     #[must_use]
-    pub fn new(authority: &Authority, roster: Roster) -> Self {
+    pub fn new(authority: PresentAuthority, roster: Roster) -> Self {
         let algorithms = ring::default_provider().signature_verification_algorithms;
-        Self { root: authority.certificate().clone(), roster, algorithms }
+        Self { authority, roster, algorithms }
     }
 
     /// What the controller listens with. ALPN is the transport's to add.
@@ -92,10 +92,15 @@ impl NodeVerifier {
         own: &CertificateDer<'_>,
         now: UnixTime,
     ) -> Result<PeerIdentity, NodeVerifierError> {
-        let roots = std::slice::from_ref(self.root.der());
-        let anchors = chain::anchors(roots).map_err(NodeVerifierError::Foreign)?;
-        let dates =
-            chain::verify(own, &anchors, Usage::Client, now).map_err(NodeVerifierError::Foreign)?;
+        let authority = self.authority.get();
+        let roots = match is_standby(own) {
+            // It reads the authority on record each time.
+            true => vec![authority.signing().certificate().der().clone()],
+            false => authority.roots_of_nodes(),
+        };
+        let anchors = chain::anchors(&roots).map_err(NodeVerifierError::Foreign)?;
+        let dates = chain::verify(own, &[], &anchors, Usage::Client, now)
+            .map_err(NodeVerifierError::Foreign)?;
         if is_standby(own) {
             // Its key is made at each of its starts, so that only its dates say when it is over.
             return match dates {

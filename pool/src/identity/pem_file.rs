@@ -9,7 +9,6 @@ use super::private_key::PrivateKey;
 use keel_durable::Hold;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -102,18 +101,9 @@ pub(super) fn write(
 pub(super) fn encode(kind: &str, key: &PrivateKey, certificates: &[Certificate]) -> String {
     let mut text = format!("{kind} {VERSION}\n{}", key.to_pem());
     for certificate in certificates {
-        push_certificate(&mut text, certificate);
+        text.push_str(&certificate.to_pem());
     }
     text
-}
-
-fn push_certificate(text: &mut String, certificate: &Certificate) {
-    let body: String = certificate.clone().into();
-    text.push_str("-----BEGIN CERTIFICATE-----\n");
-    for line in body.as_bytes().chunks(64) {
-        let _ = writeln!(text, "{}", String::from_utf8_lossy(line));
-    }
-    text.push_str("-----END CERTIFICATE-----\n");
 }
 
 pub(super) fn io_error<'a>(

@@ -28,8 +28,9 @@ pub enum PinError {
     NoAuthority,
     /// It is another pool's.
     #[error(
-        "this controller belongs to another pool than the token (its authority is {found}, the token names \
-         {expected}); check the address, or create a token on this controller"
+        "this token is not for this controller: its certificate authority is {found}, and the token names {expected}. \
+         The authority was replaced since the token was made (`keel ca rotate`), or this is another pool's controller; \
+         create a new token there with `keel token create`, or check the address"
     )]
     WrongPool {
         /// What the token names.
@@ -89,16 +90,17 @@ impl PinnedServer {
 
 /// Checks what a server shows: its own certificate, and its authority's.
 fn check(own: &CertificateDer<'_>, shown: &[CertificateDer<'_>], pin: Pin) -> Result<(), PinError> {
-    check_signed(own, &pinned(shown, pin)?).map_err(PinError::NotSigned)
+    check_signed(own, &[], &pinned(shown, pin)?).map_err(PinError::NotSigned)
 }
 
-/// Checks that one of these keys signed a controller's certificate.
+/// Checks that one of these keys signed a controller's certificate, or an authority that did.
 fn check_signed(
     own: &CertificateDer<'_>,
+    shown: &[CertificateDer<'_>],
     anchors: &[TrustAnchor<'_>],
 ) -> Result<(), CertificateError> {
     // The time is of no account: what the dates say is not asked.
-    chain::verify(own, anchors, Usage::Server, chain::time(0))?;
+    chain::verify(own, shown, anchors, Usage::Server, chain::time(0))?;
     let unnamed = CertificateError::NotValidForName;
     let read = EndEntityCert::try_from(own).map_err(|_| unnamed.clone())?;
     let name = ServerName::try_from(CONTROLLER_NAME).map_err(|_| unnamed.clone())?;
@@ -132,7 +134,9 @@ impl ServerCertVerifier for PinnedServer {
         match &self.known_by {
             KnownBy::Pin(pin) => check(end_entity, intermediates, *pin)
                 .map_err(|error| CertificateError::Other(OtherError(Arc::new(error))))?,
-            KnownBy::Bundle(roots) => check_signed(end_entity, &chain::anchors(roots)?)?,
+            KnownBy::Bundle(roots) => {
+                check_signed(end_entity, intermediates, &chain::anchors(roots)?)?
+            }
         }
         Ok(ServerCertVerified::assertion())
     }

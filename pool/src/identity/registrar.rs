@@ -3,7 +3,6 @@
 //! Decisions are `admission` and `renewal`; here they meet the store, the authority and the clock.
 
 use super::admission::{Admission, Circumstances, decide, use_of};
-use super::authority::Authority;
 use super::certificate::{Certificate, Role, Subject};
 use super::chain::{self, Usage};
 use super::join::{JoinError, JoinReply, JoinRequest};
@@ -13,6 +12,7 @@ use super::life::Life;
 use super::node::{NodeKey, NodeRecord};
 use super::node_id::NodeId;
 use super::node_verifier::PeerIdentity;
+use super::pool_authority::{PoolAuthority, PresentAuthority};
 use super::pool_record::PoolRecord;
 use super::private_key::KeyError;
 use super::public_key::PublicKey;
@@ -31,7 +31,7 @@ use std::time::Instant;
 /// Who decides about who belongs to the pool.
 pub struct Registrar {
     ledger: Ledger,
-    authority: Arc<Authority>,
+    authority: PresentAuthority,
     home: NodeName,
     version: KeelVersion,
     throttle: Mutex<Throttle>,
@@ -83,14 +83,14 @@ impl Registrar {
     /// out, and would not know why.
     pub async fn open(
         store: Arc<dyn PoolRecord>,
-        authority: Arc<Authority>,
+        authority: PresentAuthority,
         home: NodeName,
         version: KeelVersion,
     ) -> Result<Self, LedgerError> {
         let ledger = Ledger::open(store).await?;
         let registry = ledger.roster().registry();
         let mut nodes = registry.nodes().peekable();
-        if nodes.peek().is_some() && !nodes.any(|node| is_certified(&authority, node)) {
+        if nodes.peek().is_some() && !nodes.any(|node| is_certified(&authority.get(), node)) {
             return Err(LedgerError::OtherAuthority);
         }
         let (throttle, started) = (Mutex::default(), Instant::now());
@@ -106,7 +106,7 @@ impl Registrar {
 
     /// Makes a token. It is in no record, so it is shown now or never.
     pub async fn create_token(&self, spec: TokenSpec, now: u64) -> Result<Token, RegistrarError> {
-        let (token, record) = spec.make(self.authority.pin(), random()?, now);
+        let (token, record) = spec.make(self.authority.get().pin(), random()?, now);
         self.change(|registry| {
             registry.add_token(record.clone());
             Ok(())
@@ -138,16 +138,7 @@ impl Registrar {
         if let Some(error) = self.slowed(address) {
             return JoinOutcome { answer: Err(error), alert: None };
         }
-        let text = address.to_canonical().to_string();
-        let around = Circumstances {
-            now,
-            address: &text,
-            version: self.version,
-            pool: self.authority.pin(),
-            home: &self.home,
-        };
-        let decided =
-            self.ledger.change(|registry| self.decide(registry, request, &around, address));
+        let decided = self.ledger.change(|registry| self.decide(registry, request, address, now));
         let unavailable = |why: String| Err(JoinError::Unavailable { why });
         match decided.await {
             Ok(Ok(outcome)) => outcome,
@@ -172,13 +163,21 @@ impl Registrar {
         &self,
         registry: &mut Registry,
         request: &JoinRequest,
-        around: &Circumstances<'_>,
         address: IpAddr,
+        now: u64,
     ) -> Result<JoinOutcome, RegistrarFault> {
         // Others of the same address may have been counted since it was let through.
         if let Some(error) = self.slowed(address) {
             return Ok(JoinOutcome { answer: Err(error), alert: None });
         }
+        let (authority, text) = (self.authority.get(), address.to_canonical().to_string());
+        let around = &Circumstances {
+            now,
+            address: &text,
+            version: self.version,
+            pool: authority.pin(),
+            home: &self.home,
+        };
         let decided = match decide(registry, request, around) {
             Ok(Admission::Again(node)) => Ok(Some(node.clone())),
             Ok(Admission::New) => Ok(None),
@@ -186,23 +185,10 @@ impl Registrar {
         };
         let node = match decided {
             Ok(Some(node)) => node,
-            Ok(None) => self.admit(registry, request, around)?,
+            Ok(None) => admit(&authority, registry, request, around)?,
             Err(error) => return Ok(self.refuse(registry, request, around, address, error)),
         };
-        Ok(JoinOutcome { answer: self.reply(&node, &request.key, around.now), alert: None })
-    }
-
-    fn admit(
-        &self,
-        registry: &mut Registry,
-        request: &JoinRequest,
-        around: &Circumstances<'_>,
-    ) -> Result<NodeRecord, RegistrarFault> {
-        let id = NodeId::new(random()?);
-        let role = registry.token(&request.token).map_or(Role::Agent, |token| token.role);
-        let key = self.certify(&id, role, &request.key, around.now)?;
-        registry.admit(request, around, id.clone(), key).map_err(RegistrarFault::Lost)?;
-        registry.node(&id).cloned().ok_or(RegistrarFault::Lost(JoinError::Unknown))
+        Ok(JoinOutcome { answer: reply(&authority, &node, &request.key, now), alert: None })
     }
 
     fn refuse(
@@ -229,38 +215,6 @@ impl Registrar {
         JoinOutcome { answer: Err(error), alert }
     }
 
-    fn reply(
-        &self,
-        node: &NodeRecord,
-        key: &PublicKey,
-        clock: u64,
-    ) -> Result<JoinReply, JoinError> {
-        let known = node.key(key).ok_or(JoinError::Unknown)?;
-        Ok(JoinReply {
-            node: node.id.clone(),
-            name: node.name.clone(),
-            certificate: known.certificate.clone(),
-            bundle: self.bundle(),
-            clock,
-        })
-    }
-
-    fn bundle(&self) -> Vec<Certificate> {
-        vec![self.authority.certificate().clone()]
-    }
-
-    fn certify(
-        &self,
-        id: &NodeId,
-        role: Role,
-        key: &PublicKey,
-        now: u64,
-    ) -> Result<NodeKey, KeyError> {
-        let life = Life::of_node(now);
-        let certificate = self.authority.certify_node(id, role, key, life)?;
-        Ok(NodeKey::new(key.clone(), certificate, life))
-    }
-
     /// Answers a node that asks for its next certificate, also one whose present certificate is over.
     pub async fn renew(
         &self,
@@ -272,29 +226,40 @@ impl Registrar {
             return Err(RenewError::Removed);
         };
         let unavailable = |why: String| RenewError::Unavailable { why };
+        // What certifies is looked at once: the bundle is of the certificate's authority.
+        let authority = self.authority.get();
         let changed =
-            self.ledger.change(|registry| self.renewed(registry, peer, request, now)).await;
-        let certificate = changed.map_err(|error| unavailable(error.to_string()))??;
-        Ok(RenewReply { certificate, bundle: self.bundle(), clock: now })
+            self.ledger.change(|registry| self.renewed(&authority, registry, peer, request, now));
+        let certificate = changed.await.map_err(|error| unavailable(error.to_string()))??;
+        Ok(RenewReply { certificate, bundle: authority.bundle(), clock: now })
     }
 
     fn renewed(
         &self,
+        authority: &PoolAuthority,
         registry: &mut Registry,
         peer: &Subject,
         request: &RenewRequest,
         now: u64,
     ) -> Result<Certificate, RenewError> {
-        if let Some(again) = renewal::decide(registry, peer, request)? {
+        let before = renewal::decide(registry, peer, request)?;
+        if let Some(again) = before.filter(|key| authority.signing().has_certified(key)) {
             return Ok(again.certificate.clone());
         }
-        let next = self.certify(&peer.node, peer.role, &request.key, now);
+        let next = certify(authority, &peer.node, peer.role, &request.key, now);
         let next = next.map_err(|error| RenewError::Unavailable { why: error.to_string() })?;
         let certificate = next.certificate.clone();
         let node = registry.node_mut(&peer.node).ok_or(RenewError::Removed)?;
         node.renew(next, &peer.key, now);
         node.version = request.version;
         Ok(certificate)
+    }
+
+    /// Notes that a node uses this certificate: what was certified before is needed no more.
+    pub async fn confirm(&self, peer: &PeerIdentity, now: u64) -> Result<(), RenewError> {
+        let PeerIdentity::Node(peer) = peer else { return Err(RenewError::Removed) };
+        let noted = self.change(|registry| registry.confirm(&peer.node, &peer.key, now)).await;
+        noted.map_err(|error| RenewError::Unavailable { why: error.to_string() })
     }
 }
 
@@ -309,13 +274,54 @@ enum RegistrarFault {
     Lost(JoinError),
 }
 
-/// Whether one of a node's certificates is of this authority; whether it still holds is of no account.
-fn is_certified(authority: &Authority, node: &NodeRecord) -> bool {
-    let roots = std::slice::from_ref(authority.certificate().der());
+fn admit(
+    authority: &PoolAuthority,
+    registry: &mut Registry,
+    request: &JoinRequest,
+    around: &Circumstances<'_>,
+) -> Result<NodeRecord, RegistrarFault> {
+    let id = NodeId::new(random()?);
+    let role = registry.token(&request.token).map_or(Role::Agent, |token| token.role);
+    let key = certify(authority, &id, role, &request.key, around.now)?;
+    registry.admit(request, around, id.clone(), key).map_err(RegistrarFault::Lost)?;
+    registry.node(&id).cloned().ok_or(RegistrarFault::Lost(JoinError::Unknown))
+}
+
+fn reply(
+    authority: &PoolAuthority,
+    node: &NodeRecord,
+    key: &PublicKey,
+    clock: u64,
+) -> Result<JoinReply, JoinError> {
+    let known = node.key(key).ok_or(JoinError::Unknown)?;
+    Ok(JoinReply {
+        node: node.id.clone(),
+        name: node.name.clone(),
+        certificate: known.certificate.clone(),
+        bundle: authority.bundle(),
+        clock,
+    })
+}
+
+fn certify(
+    authority: &PoolAuthority,
+    id: &NodeId,
+    role: Role,
+    key: &PublicKey,
+    now: u64,
+) -> Result<NodeKey, KeyError> {
+    let life = Life::of_node(now);
+    let certificate = authority.signing().certify_node(id, role, key, life)?;
+    Ok(NodeKey::new(key.clone(), certificate, life))
+}
+
+/// Whether one of a node's certificates is of these authorities; whether it still holds is of no account.
+fn is_certified(authority: &PoolAuthority, node: &NodeRecord) -> bool {
+    let roots = authority.roots_of_nodes();
     let certified = |anchors: &[_], key: &NodeKey| {
         chain::life(key.certificate.der(), anchors, Usage::Client).is_ok()
     };
-    chain::anchors(roots).is_ok_and(|anchors| node.keys.iter().any(|key| certified(&anchors, key)))
+    chain::anchors(&roots).is_ok_and(|anchors| node.keys.iter().any(|key| certified(&anchors, key)))
 }
 
 fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], RegistrarError> {

@@ -205,6 +205,14 @@ impl Registry {
         Ok(())
     }
 
+    /// Notes that a node uses one of its keys.
+    pub fn confirm(&mut self, id: &NodeId, key: &PublicKey, now: u64) -> Result<(), RegistryError> {
+        let node = self.node_mut(id).ok_or_else(|| RegistryError::NoNode(id.to_string()))?;
+        let used = node.keys.iter_mut().find(|one| one.key == *key);
+        used.map(|one| one.used.get_or_insert(now));
+        Ok(())
+    }
+
     /// Removes a node: its keys are worthless from now on. Who is connected is removed by force alone.
     pub fn remove(
         &mut self,

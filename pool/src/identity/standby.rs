@@ -1,9 +1,10 @@
 //! What a controller that does not lead shows to the one that does: both have the pool's authority on record.
 
-use super::authority::Authority;
 use super::authority_record::{AuthorityError, authority_on_record};
 use super::dialing::as_client;
+use super::keyring::Keyring;
 use super::life::Life;
+use super::pool_authority::PoolAuthority;
 use super::pool_record::PoolRecord;
 use super::private_key::{KeyError, PrivateKey};
 use rustls::ClientConfig;
@@ -28,13 +29,17 @@ pub enum StandbyError {
 
 /// As a standby of the pool whose authority is on this record: accepts its controllers, and shows a certificate that
 /// holds for some days. ALPN is the transport's to add.
-pub async fn as_standby(record: &dyn PoolRecord, now: u64) -> Result<ClientConfig, StandbyError> {
-    let authority = authority_on_record(record).await?.ok_or(StandbyError::NoAuthority)?;
+pub async fn as_standby(
+    record: &dyn PoolRecord,
+    keys: &Keyring,
+    now: u64,
+) -> Result<ClientConfig, StandbyError> {
+    let authority = authority_on_record(record, keys).await?.ok_or(StandbyError::NoAuthority)?;
     shown(&authority, now)
 }
 
-fn shown(authority: &Authority, now: u64) -> Result<ClientConfig, StandbyError> {
+fn shown(authority: &PoolAuthority, now: u64) -> Result<ClientConfig, StandbyError> {
     let key = PrivateKey::generate()?;
-    let own = authority.certify_standby(&key.public(), Life::of_node(now))?;
-    Ok(as_client(&key, &own, std::slice::from_ref(authority.certificate()))?)
+    let own = authority.signing().certify_standby(&key.public(), Life::of_node(now))?;
+    Ok(as_client(&key, &own, &authority.bundle())?)
 }

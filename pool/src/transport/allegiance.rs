@@ -7,6 +7,7 @@
 use super::version::Hello;
 use crate::clock::ControllersClock;
 use crate::epoch::Epoch;
+use crate::wanted_issuer::WantedIssuer;
 use keel_durable::Hold;
 use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind};
@@ -33,6 +34,8 @@ pub struct Allegiance {
     seen: Arc<Mutex<Seen>>,
     /// What time it is for whoever it follows.
     pub(crate) clock: ControllersClock,
+    /// Whose certificate that asks it to have.
+    pub(crate) issuer: WantedIssuer,
 }
 
 /// A controller that is not the pool's present one.
@@ -66,6 +69,7 @@ impl Allegiance {
             given: given.into(),
             seen,
             clock: ControllersClock::default(),
+            issuer: WantedIssuer::default(),
         })
     }
 

@@ -4,10 +4,12 @@
 //! - Whether a connection is dead is decided by what is heard on it at all, not by beats alone: they may wait behind
 //!   what is big.
 
+use super::allegiance::Allegiance;
 use super::body::{BodyError, Incoming, Outgoing};
 use super::delay::{beat_delay, random};
 use super::limits::{BEAT, Limits};
-use crate::clock::{ControllersClock, now, skew};
+use crate::clock::{now, skew};
+use crate::wanted_issuer::WantedIssuer;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,6 +34,9 @@ struct Ack {
     /// What time it is for the controller.
     #[serde(default)]
     clock: Option<u64>,
+    /// Whose certificate the node is asked to have from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
 }
 
 /// The last beat of a node.
@@ -68,15 +73,16 @@ pub(super) async fn beat(
     mut hears: Incoming,
     mut says: Outgoing,
     limits: &Limits,
-    controllers_clock: &ControllersClock,
+    allegiance: &Allegiance,
 ) -> BodyError {
     let (acks, acked) = watch::channel(0);
     let hearing = async {
         loop {
             match hears.message(BEAT).await {
                 Ok(Some(bytes)) => {
-                    let Ack { ack, clock } = ack_in(&bytes);
-                    clock.inspect(|clock| controllers_clock.note(*clock, now()));
+                    let Ack { ack, clock, issuer } = ack_in(&bytes);
+                    clock.inspect(|clock| allegiance.clock.note(*clock, now()));
+                    allegiance.issuer.note(issuer);
                     acks.send_replace(ack)
                 }
                 Ok(None) => return BodyError::Unread,
@@ -103,19 +109,20 @@ pub(super) async fn beat(
 
 /// What is no answer answers nothing.
 fn ack_in(bytes: &[u8]) -> Ack {
-    serde_json::from_slice(bytes).unwrap_or(Ack { ack: 0, clock: None })
+    serde_json::from_slice(bytes).unwrap_or(Ack { ack: 0, clock: None, issuer: None })
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("numbers by their names")
 }
 
-/// The controller's side: notes and answers beats until the stream breaks.
+/// The controller's side: notes and answers beats until the stream breaks; with the answers, it asks the node to renew.
 pub(super) async fn follow(
     mut hears: Incoming,
     mut says: Outgoing,
     pulse: &watch::Sender<Option<Pulse>>,
     limits: &Limits,
+    issuer: &WantedIssuer,
 ) -> BodyError {
     loop {
         let bytes = match hears.message_within(BEAT, limits.stall).await {
@@ -127,7 +134,7 @@ pub(super) async fn follow(
         };
         let skew = clock.map(|clock| skew(clock, now()));
         pulse.send_replace(Some(Pulse { beat, acked, at: Instant::now(), skew }));
-        let ack = Ack { ack: beat, clock: Some(now()) };
+        let ack = Ack { ack: beat, clock: Some(now()), issuer: issuer.get() };
         if let Err(error) = says.message(&json(&ack)).await {
             return error;
         }

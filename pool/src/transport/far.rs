@@ -12,6 +12,7 @@ use super::limits::Limits;
 use super::route::Route;
 use super::session::session;
 use super::version::Hello;
+use crate::wanted_issuer::WantedIssuer;
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, unfold};
 use futures_util::{FutureExt, StreamExt};
@@ -37,6 +38,8 @@ pub struct Far {
     state: Mutex<State>,
     events: broadcast::Sender<Event>,
     pulse: watch::Sender<Option<Pulse>>,
+    issuer: WantedIssuer,
+    connections: Arc<watch::Sender<()>>,
 }
 
 enum State {
@@ -45,10 +48,16 @@ enum State {
 }
 
 impl Far {
-    pub(super) fn new(node: NodeName, limits: Arc<Limits>, hello: Arc<Mutex<Arc<Hello>>>) -> Self {
+    pub(super) fn new(
+        node: NodeName,
+        limits: Arc<Limits>,
+        hello: Arc<Mutex<Arc<Hello>>>,
+        connections: Arc<watch::Sender<()>>,
+    ) -> Self {
         let state = Mutex::new(State::Absent(Absence::from_now(Away::Never)));
         let (events, pulse) = (broadcast::Sender::new(EVENTS), watch::Sender::new(None));
-        Self { node, limits, hello, state, events, pulse }
+        let issuer = WantedIssuer::default();
+        Self { node, limits, hello, state, events, pulse, issuer, connections }
     }
 
     /// What it is called.
@@ -61,6 +70,12 @@ impl Far {
     #[must_use]
     pub fn pulse(&self) -> Option<Pulse> {
         *self.pulse.borrow()
+    }
+
+    /// Asks the node to renew until it has a certificate of this authority, also once it is connected again; `None`:
+    /// any will do.
+    pub(crate) fn ask_to_renew(&self, issuer: Option<String>) {
+        self.issuer.note(issuer);
     }
 
     /// Since when it is not connected, in milliseconds since the Unix epoch, and why; `None` while it is.
@@ -146,6 +161,7 @@ impl Far {
     /// Nobody may be listening.
     fn wake(&self) {
         let _ = self.events.send(Event::Missed);
+        self.connections.send_replace(());
     }
 
     /// Speaks with the node over a line, until that is over, or it may stay no longer. Whoever listens hears what it
@@ -213,7 +229,7 @@ impl Far {
         tokio::select! {
             why = ended => why.unwrap_or(Away::Ended(None)),
             why = telling => why,
-            error = follow(hears, says, &self.pulse, &self.limits) => Away::ended(&error),
+            error = follow(hears, says, &self.pulse, &self.limits, &self.issuer) => Away::ended(&error),
         }
     }
 

@@ -226,7 +226,7 @@ fn take(
         }
         Route::Beat => {
             work.spawn(async move {
-                drop(beat(incoming, outgoing, &served.limits, &served.allegiance.clock).await)
+                drop(beat(incoming, outgoing, &served.limits, &served.allegiance).await)
             });
         }
         Route::Call => drop(work.spawn(answer_call(served, incoming, outgoing))),

@@ -6,12 +6,14 @@ use super::version::Hello;
 use keel_engine::NodeName;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// Every far node that somebody asked for, or that connected.
 pub struct Switchboard {
     limits: Arc<Limits>,
     hello: Arc<Mutex<Arc<Hello>>>,
     nodes: Mutex<BTreeMap<NodeName, Arc<Far>>>,
+    connections: Arc<watch::Sender<()>>,
 }
 
 impl Switchboard {
@@ -25,7 +27,8 @@ impl Switchboard {
     #[must_use]
     pub fn of(limits: Limits, hello: Hello) -> Self {
         let hello = Arc::new(Mutex::new(Arc::new(hello)));
-        Self { limits: Arc::new(limits), hello, nodes: Mutex::default() }
+        let connections = Arc::new(watch::Sender::new(()));
+        Self { limits: Arc::new(limits), hello, nodes: Mutex::default(), connections }
     }
 
     /// From now on nodes are told this first. Those that are connected come again, and hear it.
@@ -49,8 +52,16 @@ impl Switchboard {
     /// The node of this name. It is the same one through all of its connections, and unknown until it has one.
     #[must_use]
     pub fn far(&self, node: &NodeName) -> Arc<Far> {
-        let new = || Arc::new(Far::new(node.clone(), self.limits.clone(), self.hello.clone()));
+        let new = || {
+            let (limits, hello) = (self.limits.clone(), self.hello.clone());
+            Arc::new(Far::new(node.clone(), limits, hello, self.connections.clone()))
+        };
         self.nodes().entry(node.clone()).or_insert_with(new).clone()
+    }
+
+    /// Hints that some node is connected from now on, or is no more.
+    pub(crate) fn connections(&self) -> watch::Receiver<()> {
+        self.connections.subscribe()
     }
 
     /// Ends a node's connection, and everything that goes over it, at once.

@@ -7,8 +7,8 @@ use keel_durable::Hold;
 use keel_pool::identity::{
     AgentFile, Authority, ControllerKey, IdentityFailure, JoinAttempt, JoinError, JoinReply,
     JoinRequest, JoinStep, KeelVersion, LedgerError, NodeIdentity, NodeVerifier, PeerIdentity,
-    PoolRecord, PoolRecordError, PrivateKey, Registrar, RenewError, RenewReply, RenewRequest,
-    Token, TokenSpec, controller_name, to_join,
+    PoolRecord, PoolRecordError, PresentAuthority, PrivateKey, Registrar, RenewError, RenewReply,
+    RenewRequest, Token, TokenSpec, controller_name, to_join,
 };
 use keel_testing::waiting::in_time;
 use rustls::{ClientConfig, ServerConfig};
@@ -84,10 +84,11 @@ pub async fn registrar_on(
     folder: &Path,
     store: Arc<dyn PoolRecord>,
 ) -> Result<Registrar, LedgerError> {
-    Registrar::open(store, authority(folder), "home".into(), KeelVersion::own()).await
+    let authority = PresentAuthority::new(authority(folder));
+    Registrar::open(store, authority, "home".into(), KeelVersion::own()).await
 }
 
-pub fn authority(folder: &Path) -> Arc<Authority> {
+pub fn authority(folder: &Path) -> Authority {
     let file = folder.join("authority.pem");
     let made = match std::fs::read(&file) {
         Ok(text) => Authority::decode(&text, &file),
@@ -95,13 +96,13 @@ pub fn authority(folder: &Path) -> Arc<Authority> {
     };
     let authority = made.unwrap();
     std::fs::write(&file, authority.encode()).unwrap();
-    Arc::new(authority)
+    authority
 }
 
 /// A controller that answers who it takes its peers for, then one request.
 pub struct Controller {
     pub folder: tempfile::TempDir,
-    pub authority: Arc<Authority>,
+    pub authority: PresentAuthority,
     pub registrar: Arc<Registrar>,
     pub address: SocketAddr,
 }
@@ -122,9 +123,9 @@ pub enum Asked {
 impl Controller {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let authority = authority(folder.path());
+        let authority = PresentAuthority::new(authority(folder.path()));
         let registrar = Arc::new(registrar(folder.path()).await.unwrap());
-        let verifier = Arc::new(NodeVerifier::new(&authority, registrar.roster()));
+        let verifier = Arc::new(NodeVerifier::new(authority.clone(), registrar.roster()));
         let own = ControllerKey::new(authority.clone(), now()).unwrap();
         let config = verifier.server_config(Arc::new(own)).unwrap();
         let listener = TcpListener::bind((HERE, 0)).await.unwrap();

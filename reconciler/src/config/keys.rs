@@ -184,11 +184,16 @@ pub(crate) const KEYS: &[Key] = &[
     key("listen.webhooks", Text, "Where forges call: 0.0.0.0:9000."),
     key("listen.api", NotYet, "The API over the network."),
     key("listen.agents", Text, "Where further nodes connect: 0.0.0.0:7443."),
-    key("pool", Keys, "How nodes of a pool are watched."),
+    key("pool", Keys, "How nodes of a pool are watched, and what its keys are sealed with."),
     key(
         "pool.down-after",
         Duration,
         "How long a node may be silent before its tasks are started elsewhere: 15s.",
+    ),
+    key(
+        "pool.unlock-key-file",
+        Text,
+        "A file outside of the root that seals the key of the pool's certificate authority; without it, nothing is decided.",
     ),
     key("registries", Named, "How registries are reached, by host."),
     key(

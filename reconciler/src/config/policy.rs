@@ -1,5 +1,6 @@
 //! `policy`, `listen`, `pool` and `registries` of `keel.yaml`.
 
+use super::named::Role;
 use super::reader::Reader;
 use super::{Listen, PoolConfig, RegistryConfig};
 use keel_plan::desired::{DriftPolicy, Policy};
@@ -44,10 +45,10 @@ impl Reader {
 
     pub(super) fn pool(&mut self, item: &Item) -> PoolConfig {
         let mut pool = PoolConfig::default();
-        self.keys(item, "pool", "pool", |this, key, value| {
-            if key == "down-after" {
-                pool.down_after = this.down_after(value).unwrap_or(pool.down_after);
-            }
+        self.keys(item, "pool", "pool", |this, key, value| match key {
+            "down-after" => pool.down_after = this.down_after(value).unwrap_or(pool.down_after),
+            "unlock-key-file" => pool.unlock_key_file = this.file(value, Role::Secret),
+            _ => {}
         });
         pool
     }

@@ -1,22 +1,26 @@
 //! The pool of a serving controller: nodes dial in, and belong to its fleet from then on.
 
+use super::authority;
 use super::shared::{Shared, Task};
 use crate::context::Context;
 use crate::failure::{Failure, Result, chain};
+use crate::machine::keyring;
 use crate::pool_records::{AUTHORITY, REGISTRY, StoredRecord, epoch, raise_epoch};
 use crate::show::Screen;
 use async_trait::async_trait;
 use keel_api::pool::{
-    NodeAsk, NodeChange, NodeChanged, NodeRow, NodeState, Pool, TokenAnswer, TokenAsk, TokenRow,
+    AuthorityRow, NodeAsk, NodeChange, NodeChanged, NodeRow, NodeState, Pool, TokenAnswer,
+    TokenAsk, TokenRow,
 };
+use keel_embedded::Layout;
 use keel_engine::{Availability, NodeName};
 use keel_plan::pool::NodeFacts;
 use keel_plan::pool::Role::{Manager, Worker};
 use keel_plan::strays::Stray;
 use keel_pool::Visit;
 use keel_pool::identity::{
-    KeelVersion, NodeRecord, NodeTerms, RegistrarError, RegistryError, Role, Roster, TokenId,
-    TokenRecord, TokenSpec,
+    KeelVersion, NodeRecord, NodeTerms, Pin, RegistrarError, RegistryError, Role, Roster,
+    RotationError, TokenId, TokenRecord, TokenSpec,
 };
 use keel_pool::office::{Office, Premises};
 use keel_pool::transport::{Away, Far, Hello, Limits, Relayed, Switchboard};
@@ -47,7 +51,7 @@ pub struct Opened {
     pub pool: Arc<dyn Pool>,
     /// Lines of standbys, which hand on what they are asked; none, where there are no other controllers.
     pub relayed: Option<mpsc::Receiver<Relayed>>,
-    tasks: [JoinHandle<()>; 4],
+    tasks: [JoinHandle<()>; 5],
     _telling: Option<Task>,
 }
 
@@ -60,12 +64,13 @@ impl Drop for Opened {
 /// Opens `listen.agents`, where it is named: whoever is on record belongs to the fleet, connected or not.
 pub async fn open(
     config: &Config,
+    layout: &Layout,
     settings: &Settings,
     shared: Option<&Shared>,
     context: &Context,
 ) -> Result<Option<Opened>> {
     let Some(address) = config.listen.agents else { return Ok(None) };
-    let config = config.pool;
+    let (keys, config) = (keyring(config, layout), &config.pool);
     let cannot = |error: &(dyn std::error::Error + 'static)| {
         Failure::caused(format!("cannot listen for nodes on {address}"), error)
     };
@@ -81,6 +86,7 @@ pub async fn open(
     let premises = Premises {
         authority: Arc::new(StoredRecord { store: store.clone(), key: AUTHORITY }),
         file: settings.root.join("pool/authority.pem"),
+        keys,
         store: Arc::new(StoredRecord { store: store.clone(), key: REGISTRY }),
         home: fleet.home().clone(),
         switchboard: switchboard.clone(),
@@ -94,15 +100,17 @@ pub async fn open(
     let placing = Placing { fleet: fleet.clone(), switchboard: heard, is_shared: shared.is_some() };
     let placing = tokio::spawn(placing.keep(office.roster()));
     let strays = tokio::spawn(tell_strays(fleet.clone(), context.screen.clone()));
-    let watching = tokio::spawn(watch_over(fleet.clone(), config));
+    let watching = tokio::spawn(watch_over(fleet.clone(), config.down_after));
     let tcp = TcpListener::bind(address).await.map_err(|error| cannot(&error))?;
     let listen = tcp.local_addr().map_err(|error| cannot(&error))?;
     context.screen.say(&format!("nodes are heard on {listen}: `keel token create` lets one join"));
     let (relay, relayed) = shared.map(|_| mpsc::channel(1)).unzip();
     let door = office.listen(tcp, relay);
     let listening = tokio::spawn(async move { match door.await {} });
+    let rotating = office.keep_rotating();
+    let rotating = tokio::spawn(async move { match rotating.await {} });
     let pool = ServedPool { office, fleet: fleet.clone(), listen };
-    let tasks = [listening, placing, watching, strays];
+    let tasks = [listening, placing, watching, strays, rotating];
     Ok(Some(Opened { pool: Arc::new(pool), relayed, tasks, _telling: telling }))
 }
 
@@ -113,14 +121,14 @@ fn join(fleet: &Fleet, far: Arc<Far>) {
 }
 
 /// What is waited for follows from one time.
-fn limits(config: PoolConfig) -> Limits {
+fn limits(config: &PoolConfig) -> Limits {
     let limits = Limits::default();
     let silence = limits.silence.mul_f64(config.down_after.div_duration_f64(DOWN_AFTER));
     Limits { silence, ..limits }
 }
 
-async fn watch_over(fleet: Fleet, config: PoolConfig) {
-    match fleet.watch_over(Uptime::new(moment), config.down_after).await {}
+async fn watch_over(fleet: Fleet, down_after: Duration) {
+    match fleet.watch_over(Uptime::new(moment), down_after).await {}
 }
 
 fn moment() -> Moment {
@@ -236,9 +244,10 @@ fn tell(
     fleet: Fleet,
     switchboard: Arc<Switchboard>,
     context: &Context,
-) -> Box<dyn Fn(Visit) + Send + Sync> {
+) -> Arc<dyn Fn(Visit) + Send + Sync> {
     let screen = context.screen.clone();
-    Box::new(move |visit| match visit {
+    Arc::new(move |visit| {
+        match visit {
         Visit::Joined(node, address) => {
             join(&fleet, switchboard.far(&node));
             screen.tell(&format!("node {node} joined, from {address}"));
@@ -247,8 +256,16 @@ fn tell(
         Visit::Left(node, why) => {
             screen.tell(&format!("node {node} is not connected: {}", chain(&why)));
         }
+        Visit::Rotated => screen.tell(
+            "every node has renewed its certificate: the former root of the pool's certificate authority is dropped",
+        ),
+        Visit::Unsettled(why) => screen.warn(&format!(
+            "cannot drop the former root of the pool's certificate authority, next try in a while: {}",
+            chain(&why)
+        )),
         Visit::Misuse(misuse) => screen.warn(&misuse.to_string()),
         _ => {}
+    }
     })
 }
 
@@ -292,7 +309,8 @@ impl Pool for ServedPool {
     }
 
     async fn tokens(&self) -> std::result::Result<Vec<TokenRow>, Refusal> {
-        Ok(self.office.tokens().iter().map(token_row).collect())
+        let present = self.office.authority().pin();
+        Ok(self.office.tokens().iter().map(|token| token_row(token, present)).collect())
     }
 
     async fn create_token(&self, ask: TokenAsk) -> std::result::Result<TokenAnswer, Refusal> {
@@ -302,6 +320,18 @@ impl Pool for ServedPool {
         let spec = TokenSpec { ttl, uses, role: Role::Agent, labels, creator };
         let token = self.office.create_token(spec).await.map_err(refused)?;
         Ok(TokenAnswer { token: token.reveal(), listen: self.listen.to_string() })
+    }
+
+    async fn authority(&self) -> std::result::Result<AuthorityRow, Refusal> {
+        Ok(authority::row(&self.office))
+    }
+
+    async fn rotate_authority(&self) -> std::result::Result<AuthorityRow, Refusal> {
+        match self.office.rotate().await {
+            Ok(()) => Ok(authority::row(&self.office)),
+            Err(error @ RotationError::UnderWay) => Err(conflict(error.to_string())),
+            Err(error) => Err(Refusal::failed(&error)),
+        }
     }
 
     async fn revoke_token(&self, id: &str) -> std::result::Result<(), Refusal> {
@@ -394,13 +424,13 @@ impl ServedPool {
     }
 }
 
-fn token_row(token: &TokenRecord) -> TokenRow {
+fn token_row(token: &TokenRecord, present: Pin) -> TokenRow {
     TokenRow {
         id: token.id.to_string(),
         uses: token.uses.get(),
         used: u32::try_from(token.joins.len()).unwrap_or(u32::MAX),
         expires: rfc3339(token.expires),
-        revoked: token.revoked.is_some(),
+        revoked: token.revoked.is_some() || token.pool != present,
         labels: token.labels.clone(),
         creator: token.creator.clone(),
     }

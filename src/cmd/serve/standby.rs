@@ -4,13 +4,14 @@ use super::hooks;
 use crate::context::Context;
 use crate::ending::until_told;
 use crate::failure::{Failure, Result, chain};
+use crate::machine::keyring;
 use crate::pool_records::{AUTHORITY, StoredRecord};
 use crate::root;
 use crate::show::ago;
 use futures_util::future::BoxFuture;
 use keel_api::Served;
 use keel_embedded::Layout;
-use keel_pool::identity::as_standby;
+use keel_pool::identity::{Keyring, as_standby};
 use keel_pool::transport::{Limits, Relaying, relay};
 use keel_reconciler::ask::{Refusal, RefusalKind};
 use keel_reconciler::config::Config;
@@ -33,7 +34,7 @@ pub async fn until_leading(
     context: &Context,
 ) -> Result<Option<Leadership>> {
     let why = Arc::new(Mutex::new(UNKNOWN.to_owned()));
-    let dial = relay_to_leader(etcd.clone(), why.clone());
+    let dial = relay_to_leader(etcd.clone(), keyring(config, layout), why.clone());
     let group = root::group();
     root::admit(layout, group)
         .map_err(|error| Failure::caused("cannot give group keel access", &error))?;
@@ -70,6 +71,7 @@ fn me(config: &Config) -> PoolLeader {
 /// Makes a line to the controller that leads; where there is none, says why.
 fn relay_to_leader(
     etcd: EtcdStore,
+    keys: Keyring,
     why: Arc<Mutex<String>>,
 ) -> impl Fn() -> BoxFuture<'static, std::result::Result<Relaying, Refusal>> + Send + Sync + 'static
 {
@@ -77,12 +79,13 @@ fn relay_to_leader(
     let authority = Arc::new(StoredRecord { store, key: AUTHORITY });
     move || {
         let (etcd, authority, why) = (etcd.clone(), authority.clone(), why.clone());
+        let keys = keys.clone();
         Box::pin(async move {
             let Ok(Some(leader)) = etcd.leader().await else {
                 let why = why.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 return Err(refusal(&why));
             };
-            let line = line(&leader, &authority).await;
+            let line = line(&leader, &authority, &keys).await;
             line.map_err(|error| refusal(&unreachable(&leader, &*error)))
         })
     }
@@ -91,8 +94,9 @@ fn relay_to_leader(
 async fn line(
     leader: &PoolLeader,
     authority: &StoredRecord,
+    keys: &Keyring,
 ) -> std::result::Result<Relaying, Box<dyn std::error::Error + Send + Sync>> {
-    let config = as_standby(authority, ago::now()).await?;
+    let config = as_standby(authority, keys, ago::now()).await?;
     Ok(relay(&leader.address, &config, &Limits::default()).await?)
 }
 
