@@ -5,7 +5,6 @@ use super::netlink::{Netlink, is_missing, is_present};
 use ipnet::IpNet;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-    Parseable,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressMessageBuffer};
 use netlink_packet_route::link::{
@@ -13,8 +12,8 @@ use netlink_packet_route::link::{
     LinkFlags, LinkInfo, LinkMessage, LinkMessageBuffer,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMessageBuffer, RouteProtocol,
-    RouteScope, RouteType,
+    RouteAttribute, RouteHeader, RouteMessage, RouteMessageBuffer, RouteProtocol, RouteScope,
+    RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -51,7 +50,9 @@ pub(crate) struct Links(Netlink);
 impl Links {
     /// For the calling thread's namespace.
     pub fn open() -> io::Result<Self> {
-        Netlink::open(NETLINK_ROUTE).map(Self)
+        let netlink = Netlink::open(NETLINK_ROUTE)?;
+        netlink.filter_dumps();
+        Ok(Self(netlink))
     }
 
     fn ask(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<Vec<u8>>> {
@@ -180,6 +181,20 @@ impl Links {
         Ok(answers.iter().filter_map(|body| parse_address(body)).collect())
     }
 
+    /// The IPv4 addresses of one link; none of one that is gone.
+    pub fn addresses_of(&mut self, index: u32) -> io::Result<Vec<IpNet>> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.index = index;
+        let answers = match self.dump(&RouteNetlinkMessage::GetAddress(message)) {
+            Err(error) if is_missing(&error) => Vec::new(),
+            answers => answers?,
+        };
+        // Kernels before 4.20 tell of all links.
+        let all = answers.iter().filter_map(|body| parse_address(body));
+        Ok(all.filter(|(link, _)| *link == index).map(|(_, address)| address).collect())
+    }
+
     /// The name of a link; `None` where it is gone.
     pub fn name_of(&mut self, index: u32) -> io::Result<Option<String>> {
         let mut message = LinkMessage::default();
@@ -222,7 +237,12 @@ impl Links {
     pub fn routes(&mut self) -> io::Result<Vec<IpNet>> {
         let mut message = RouteMessage::default();
         message.header.address_family = AddressFamily::Inet;
-        let answers = self.dump(&RouteNetlinkMessage::GetRoute(message))?;
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        let answers = match self.dump(&RouteNetlinkMessage::GetRoute(message)) {
+            // A namespace without routes has no such table.
+            Err(error) if is_missing(&error) => Vec::new(),
+            answers => answers?,
+        };
         Ok(answers.iter().filter_map(|body| parse_route(body)).collect())
     }
 
@@ -304,14 +324,11 @@ fn parse_any_address(body: &[u8]) -> Option<LinkAddress> {
 }
 
 fn parse_route(body: &[u8]) -> Option<IpNet> {
-    let message = RouteMessage::parse(&RouteMessageBuffer::new_checked(&body).ok()?).ok()?;
-    if message.header.table != RouteHeader::RT_TABLE_MAIN {
-        return None;
-    }
-    message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-            IpNet::new((*address).into(), message.header.destination_prefix_length).ok()
-        }
-        _ => None,
-    })
+    let message = RouteMessageBuffer::new_checked(&body).ok()?;
+    let mut attributes = message.attributes().flatten();
+    // Only numbers beyond a byte are told apart from the header.
+    let is_main = message.table() == RouteHeader::RT_TABLE_MAIN;
+    let mut destination = attributes.find(|one| one.kind() == libc::RTA_DST).filter(|_| is_main);
+    let address: [u8; 4] = destination.take()?.value().try_into().ok()?;
+    IpNet::new(address.into(), message.destination_prefix_length()).ok()
 }

@@ -32,6 +32,12 @@ impl Netlink {
         Ok(Self { socket, sequence: 1 })
     }
 
+    /// From now on the kernel tells of a list only what is asked for, where it is not older than 4.20; else, all
+    /// of it.
+    pub fn filter_dumps(&self) {
+        let _ = self.socket.set_netlink_get_strict_chk(true);
+    }
+
     /// The next free sequence number; `count` of them are used.
     pub fn sequences(&mut self, count: u32) -> u32 {
         let first = self.sequence;

@@ -105,7 +105,7 @@ fn ensure(network: &Network) -> io::Result<()> {
     };
     settings::write(&settings::of_link(name, "route_localnet"), "1")?;
     settings::disable_ipv6(name)?;
-    for wrong in addresses(&mut links, &link)?.into_iter().filter(|at| !own.contains(at)) {
+    for wrong in links.addresses_of(link.index)?.into_iter().filter(|at| !own.contains(at)) {
         links.delete_address(link.index, wrong)?;
     }
     own.iter().try_for_each(|address| links.add_address(link.index, *address))?;
@@ -133,11 +133,6 @@ fn add(links: &mut Links, name: &str, own: &[IpNet]) -> io::Result<Link> {
 fn own(network: &Network) -> Vec<IpNet> {
     let own = |pool: &AddressPool| IpNet::new(pool.gateway?, pool.subnet.prefix_len()).ok();
     network.pools.iter().filter_map(own).collect()
-}
-
-fn addresses(links: &mut Links, link: &Link) -> io::Result<Vec<IpNet>> {
-    let all = links.addresses()?.into_iter();
-    Ok(all.filter(|(index, _)| *index == link.index).map(|(_, address)| address).collect())
 }
 
 /// Deletes a bridge, if it is there.
@@ -174,7 +169,7 @@ fn link_differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
 fn address_differences(network: &Network) -> io::Result<Vec<NetworkFinding>> {
     let mut links = Links::open()?;
     let Some(link) = links.find(bridge(network)?)? else { return Ok(Vec::new()) };
-    let (own, there) = (own(network), addresses(&mut links, &link)?);
+    let (own, there) = (own(network), links.addresses_of(link.index)?);
     if there == own {
         return Ok(Vec::new());
     }
