@@ -16,7 +16,8 @@ use super::nft::batch::{Batch, Element};
 use super::nft::expr::{
     Ct, Expr, Meta, ROUTE_LOCAL, Reg, RuleVerdict, STATE_ESTABLISHED_RELATED, STATUS_DNAT,
 };
-use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key, read};
+use super::nft::read::{self, ChainSeen, RuleSeen};
+use super::nft::{Base, Family, Hook, KeyPart, Rule, Set, interface_key};
 use crate::root::layout::Layout;
 use keel_engine::FieldPath;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,7 @@ pub(super) const HOST_PORTS: Set = Set {
 const SETS: [Set; 4] = [SAME, INTERNAL, PORTS, HOST_PORTS];
 
 /// A network whose packets this host forwards.
+#[derive(Debug, Clone)]
 pub(super) struct Forwarded {
     /// The link by which they come and go.
     pub link: String,
@@ -208,19 +210,66 @@ fn verdict(comment: &str, mut exprs: Vec<Expr>, to: RuleVerdict) -> Rule {
 
 /// The elements of the sets that list networks.
 fn listed(networks: &[Forwarded]) -> [(Set, Vec<Element>); 2] {
-    let key = |network: &Forwarded| interface_key(&network.link);
-    let same = networks.iter().map(key).map(|key| ([key, key].concat(), None));
-    let internal = networks.iter().filter(|network| network.internal).map(key);
-    let internal = internal.map(|key| (key.to_vec(), None));
+    let same = networks.iter().map(|network| (key_in(&SAME, network), None));
+    let internal = networks.iter().filter(|network| network.internal);
+    let internal = internal.map(|network| (key_in(&INTERNAL, network), None));
     [(SAME, same.collect()), (INTERNAL, internal.collect())]
+}
+
+/// A network as one of these sets lists it: its link in each part of the key.
+fn key_in(set: &Set, network: &Forwarded) -> Vec<u8> {
+    interface_key(&network.link).repeat(set.key.len())
 }
 
 /// Makes the table as it shall be for these networks; touches nothing if it is. Port tables keep
 /// their elements.
-pub(super) fn ensure(layout: &Layout, networks: &[Forwarded]) -> io::Result<()> {
-    if differences(layout, networks)?.is_empty() {
-        return Ok(());
+pub(super) fn ensure(
+    layout: &Layout,
+    chains: &[ChainSeen],
+    networks: &[Forwarded],
+) -> io::Result<()> {
+    if differences(layout, chains, networks)?.is_empty() { Ok(()) } else { write(layout, networks) }
+}
+
+/// The same where nothing is known to have become of the other networks: of a table that is whole, only what
+/// is about this one is looked at, however many there are.
+pub(super) fn ensure_one(
+    layout: &Layout,
+    chains: &[ChainSeen],
+    network: &Forwarded,
+    others: impl FnOnce() -> Vec<Forwarded>,
+) -> io::Result<()> {
+    if structure(layout, chains)?.is_empty() {
+        return list_one(layout, network, true);
     }
+    let mut all = others();
+    all.push(network.clone());
+    write(layout, &all)
+}
+
+/// Forgets a network; the others stay as they are.
+pub(super) fn forget(layout: &Layout, network: &Forwarded) -> io::Result<()> {
+    list_one(layout, network, false)
+}
+
+/// Puts a network into the sets that it belongs to, and takes it from the others.
+fn list_one(layout: &Layout, network: &Forwarded, is_there: bool) -> io::Result<()> {
+    let table = layout.table();
+    let mut batch = Batch::new(Family::Ip, &table);
+    let mine = listed(std::slice::from_ref(network)).map(|(set, own)| (set, !own.is_empty()));
+    for (set, belongs) in mine {
+        let element = (key_in(&set, network), None);
+        let wanted = belongs && is_there;
+        match (wanted, read::has_element(Family::Ip, &table, set.name, &element.0)?) {
+            (true, false) => batch.elements(set.name, &[element]),
+            (false, true) => batch.delete_elements(set.name, &[element]),
+            _ => &mut batch,
+        };
+    }
+    batch.commit()
+}
+
+fn write(layout: &Layout, networks: &[Forwarded]) -> io::Result<()> {
     let mut batch = Batch::new(Family::Ip, layout.table());
     batch.table();
     for set in &SETS {
@@ -238,8 +287,7 @@ pub(super) fn ensure(layout: &Layout, networks: &[Forwarded]) -> io::Result<()> 
 
 /// Whether the table is there.
 pub(super) fn exists(layout: &Layout) -> io::Result<bool> {
-    let table = layout.table();
-    Ok(read::chains()?.iter().any(|chain| chain.family == Family::Ip && chain.table == table))
+    read::has_table(Family::Ip, &layout.table())
 }
 
 /// Deletes the table.
@@ -250,11 +298,20 @@ pub(super) fn remove(layout: &Layout) -> io::Result<()> {
 /// What of the table is not as it shall be, the elements of port tables apart.
 pub(super) fn differences(
     layout: &Layout,
+    chains: &[ChainSeen],
     networks: &[Forwarded],
 ) -> io::Result<Vec<NetworkFinding>> {
+    let mut findings = structure(layout, chains)?;
+    if !findings.iter().any(|finding| finding.what == FieldPath::FirewallTable) {
+        findings.extend(compare_sets(&layout.table(), networks)?);
+    }
+    Ok(findings)
+}
+
+/// The same of all that is there however many networks there are. `chains` are those of this host.
+fn structure(layout: &Layout, chains: &[ChainSeen]) -> io::Result<Vec<NetworkFinding>> {
     let table = layout.table();
-    let seen = read::chains()?;
-    let seen: BTreeMap<_, _> = seen
+    let seen: BTreeMap<_, _> = chains
         .iter()
         .filter(|chain| chain.family == Family::Ip && chain.table == table)
         .map(|chain| (chain.name.as_str(), chain))
@@ -262,32 +319,34 @@ pub(super) fn differences(
     if seen.is_empty() {
         return Ok(vec![finding(FieldPath::FirewallTable, "missing")]);
     }
-    let rules = read::rules(Family::Ip, &table)?;
     let mut findings = Vec::new();
-    for chain in chains(layout) {
+    for chain in self::chains(layout) {
         let expected = chain.base.map(|base| (base.hook as u32, base.priority));
         match seen.get(chain.name) {
             None => findings.push(finding(chain.path(), "missing")),
             Some(there) if there.hook != expected || there.drops => {
                 findings.push(finding(chain.path(), "changed"));
             }
-            Some(_) => findings.extend(compare_rules(&chain, &rules)),
+            Some(_) => findings
+                .extend(compare_rules(&chain, &read::rules_of(Family::Ip, &table, chain.name)?)),
         }
     }
-    findings.extend(compare_sets(&table, networks)?);
+    let there: BTreeSet<String> = read::sets(Family::Ip, &table)?.into_iter().collect();
+    let missing = SETS.iter().filter(|set| !there.contains(set.name));
+    findings
+        .extend(missing.map(|set| finding(FieldPath::FirewallSet(set.name.to_owned()), "missing")));
     Ok(findings)
 }
 
-fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> {
-    let of_chain: Vec<_> = seen.iter().filter(|rule| rule.chain == chain.name).collect();
-    let there: Vec<&str> = of_chain.iter().map(|rule| rule.comment.as_str()).collect();
+fn compare_rules(chain: &Chain, seen: &[RuleSeen]) -> Vec<NetworkFinding> {
+    let there: Vec<&str> = seen.iter().map(|rule| rule.comment.as_str()).collect();
     let wanted: Vec<&str> = chain.rules.iter().map(|rule| rule.comment.as_str()).collect();
     let name = |comment: &str| FieldPath::FirewallRule {
         rule: comment.to_owned(),
         chain: chain.name.to_owned(),
     };
     if there == wanted {
-        let pairs = chain.rules.iter().zip(of_chain);
+        let pairs = chain.rules.iter().zip(seen);
         let changed = pairs.filter(|(rule, seen)| !rule.is(seen));
         return changed.map(|(rule, _)| finding(name(&rule.comment), "changed")).collect();
     }
@@ -301,10 +360,7 @@ fn compare_rules(chain: &Chain, seen: &[read::RuleSeen]) -> Vec<NetworkFinding> 
 
 fn compare_sets(table: &str, networks: &[Forwarded]) -> io::Result<Vec<NetworkFinding>> {
     let there: BTreeSet<String> = read::sets(Family::Ip, table)?.into_iter().collect();
-    let missing = SETS.iter().filter(|set| !there.contains(set.name));
-    let mut findings: Vec<_> = missing
-        .map(|set| finding(FieldPath::FirewallSet(set.name.to_owned()), "missing"))
-        .collect();
+    let mut findings = Vec::new();
     for (set, elements) in listed(networks) {
         let seen = read::elements(Family::Ip, table, set.name)?;
         let wanted: BTreeSet<_> = elements.into_iter().map(|(key, _)| key).collect();

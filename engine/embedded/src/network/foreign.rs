@@ -40,13 +40,11 @@ fn needs_us(chain: &ChainSeen) -> bool {
 }
 
 /// The chains that lack some of our rules, and which.
-fn lacking(layout: &Layout) -> io::Result<Vec<(ChainSeen, Vec<Rule>)>> {
+fn lacking(layout: &Layout, chains: &[ChainSeen]) -> io::Result<Vec<(ChainSeen, Vec<Rule>)>> {
     let mut lacking = Vec::new();
-    for chain in read::chains()?.into_iter().filter(needs_us) {
-        let there = read::rules(chain.family, &chain.table)?;
-        let has = |rule: &Rule| {
-            there.iter().any(|seen| seen.chain == chain.name && seen.comment == rule.comment)
-        };
+    for chain in chains.iter().filter(|chain| needs_us(chain)).cloned() {
+        let there = read::rules_of(chain.family, &chain.table, &chain.name)?;
+        let has = |rule: &Rule| there.iter().any(|seen| seen.comment == rule.comment);
         let missing: Vec<Rule> = rules(layout).into_iter().filter(|rule| !has(rule)).collect();
         if !missing.is_empty() {
             lacking.push((chain, missing));
@@ -55,12 +53,12 @@ fn lacking(layout: &Layout) -> io::Result<Vec<(ChainSeen, Vec<Rule>)>> {
     Ok(lacking)
 }
 
-/// Puts the rules where they are missing, as long as the root has its table.
-pub(crate) fn ensure(layout: &Layout) -> io::Result<()> {
+/// Puts the rules where they are missing, as long as the root has its table. `chains` are those of this host.
+pub(crate) fn ensure(layout: &Layout, chains: &[ChainSeen]) -> io::Result<()> {
     if !firewall::exists(layout)? {
         return Ok(());
     }
-    for (chain, missing) in lacking(layout)? {
+    for (chain, missing) in lacking(layout, chains)? {
         Batch::new(chain.family, &chain.table).insert(&chain.name, &missing).commit()?;
     }
     legacy(layout, true)?;
@@ -70,7 +68,7 @@ pub(crate) fn ensure(layout: &Layout) -> io::Result<()> {
 
 /// What is missing, for people.
 pub(super) fn differences(layout: &Layout) -> io::Result<Vec<NetworkFinding>> {
-    let chains = lacking(layout)?.into_iter();
+    let chains = lacking(layout, &read::chains()?)?.into_iter();
     let what =
         chains.map(|(chain, _)| FieldPath::AcceptRules { chain: chain.name, table: chain.table });
     Ok(what.map(|what| firewall::finding(what, "missing")).collect())

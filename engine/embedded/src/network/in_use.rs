@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::{fs, io};
 
 /// `networks` are the root's own.
-pub(super) fn read(networks: &[Network]) -> io::Result<InUse> {
+pub(super) fn read(networks: &[&Network]) -> io::Result<InUse> {
     let mut links = Links::open()?;
     let known = subnets_of(networks);
     // Their bridges have the same subnets, and so have the routes to them.
@@ -22,8 +22,8 @@ pub(super) fn read(networks: &[Network]) -> io::Result<InUse> {
     Ok(InUse { networks: known, routes, name_servers })
 }
 
-fn subnets_of(networks: &[Network]) -> Vec<(String, IpNet)> {
-    let of = |network: &Network| {
+fn subnets_of(networks: &[&Network]) -> Vec<(String, IpNet)> {
+    let of = |network: &&Network| {
         let name = network.name.clone();
         network.pools.clone().into_iter().map(move |pool| (name.clone(), pool.subnet))
     };

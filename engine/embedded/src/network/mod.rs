@@ -47,6 +47,7 @@ use keel_engine::fields::NETWORK_FIELDS;
 use keel_engine::{FieldPath, NetworkSpec, TaskId};
 use keel_names::driver::declarable;
 use link::Links;
+use nft::read;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -70,7 +71,7 @@ pub fn ensure_network(
     layout: &Layout,
     spec: &NetworkSpec,
     known: Option<&Network>,
-    others: &[Network],
+    others: &[&Network],
 ) -> Result<Network, NetworkError> {
     let lock = choosing().map_err(kernel("lock the choice of subnets"))?;
     let network = match known {
@@ -82,9 +83,16 @@ pub fn ensure_network(
         None => driver::of(&spec.name, &spec.driver)?.create(&Site { layout, others }, spec)?,
     };
     drop(lock);
-    let all: Vec<Network> = others.iter().chain([&network]).cloned().collect();
-    repair_firewall(layout, &all)?;
+    admit(layout, &network, others)?;
     Ok(network)
+}
+
+/// Lets the packets of a network through, and makes the firewall whole.
+fn admit(layout: &Layout, network: &Network, others: &[&Network]) -> Result<(), NetworkError> {
+    let Some(own) = forwarded(&[network]).pop() else { return repair_firewall(layout, others) };
+    let chains = read::chains().map_err(reading())?;
+    firewall::ensure_one(layout, &chains, &own, || forwarded(others)).map_err(writing())?;
+    foreign::ensure(layout, &chains).map_err(letting_through())
 }
 
 /// Two roots that choose at once would choose the same: a lock of this machine, not of a root. Nobody but
@@ -102,16 +110,27 @@ fn choosing() -> io::Result<Option<File>> {
     }
 }
 
-fn repair_firewall(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
-    let forwarded = forwarded(networks);
-    firewall::ensure(layout, &forwarded).map_err(kernel("write the firewall's table"))?;
-    foreign::ensure(layout).map_err(kernel("let our bridges through other firewalls"))?;
-    Ok(())
+fn repair_firewall(layout: &Layout, networks: &[&Network]) -> Result<(), NetworkError> {
+    let (forwarded, chains) = (forwarded(networks), read::chains().map_err(reading())?);
+    firewall::ensure(layout, &chains, &forwarded).map_err(writing())?;
+    foreign::ensure(layout, &chains).map_err(letting_through())
+}
+
+fn reading() -> impl FnOnce(io::Error) -> NetworkError {
+    kernel("read the firewall's table")
+}
+
+fn writing() -> impl FnOnce(io::Error) -> NetworkError {
+    kernel("write the firewall's table")
+}
+
+fn letting_through() -> impl FnOnce(io::Error) -> NetworkError {
+    kernel("let our bridges through other firewalls")
 }
 
 /// What the firewall has to keep apart.
-fn forwarded(networks: &[Network]) -> Vec<Forwarded> {
-    let of = |network: &Network| {
+fn forwarded(networks: &[&Network]) -> Vec<Forwarded> {
+    let of = |network: &&Network| {
         let link = driver::named(&network.driver)?.forwarded(network)?.to_owned();
         Some(Forwarded { link, internal: network.internal })
     };
@@ -123,10 +142,14 @@ fn forwarded(networks: &[Network]) -> Vec<Forwarded> {
 pub fn remove_network(
     layout: &Layout,
     network: &Network,
-    rest: &[Network],
+    rest: &[&Network],
 ) -> Result<(), NetworkError> {
     driver::of(&network.name, &network.driver)?.remove(network)?;
-    if rest.is_empty() { teardown(layout) } else { repair_firewall(layout, rest) }
+    if rest.is_empty() {
+        return teardown(layout);
+    }
+    let own = forwarded(&[network]);
+    own.iter().try_for_each(|own| firewall::forget(layout, own)).map_err(writing())
 }
 
 /// Puts a task into its networks: `netns` is `/proc/SHIM/ns/net`. A link that an earlier attempt
@@ -191,7 +214,7 @@ impl Scope {
 /// `keel net`'s: [`crate::resolver`] compares them.
 pub fn check(
     layout: &Layout,
-    networks: &[Network],
+    networks: &[&Network],
     scope: &Scope,
 ) -> Result<Vec<NetworkFinding>, NetworkError> {
     if networks.is_empty() {
@@ -204,10 +227,9 @@ pub fn check(
             None => findings.push(no_driver(network)),
         }
     }
-    let forwarded = forwarded(networks);
-    let read = || kernel("read the firewall's table");
-    findings.extend(firewall::differences(layout, &forwarded).map_err(read())?);
-    findings.extend(settled(|| foreign::differences(layout)).map_err(read())?);
+    let (forwarded, chains) = (forwarded(networks), read::chains().map_err(reading())?);
+    findings.extend(firewall::differences(layout, &chains, &forwarded).map_err(reading())?);
+    findings.extend(settled(|| foreign::differences(layout)).map_err(reading())?);
     Ok(findings)
 }
 
@@ -241,7 +263,7 @@ pub(crate) fn settled(
 
 /// Makes whole what [`check`] finds, but for a network whose driver is missing: that keeps no other from being
 /// repaired, and its own tasks from being started.
-pub fn repair(layout: &Layout, networks: &[Network]) -> Result<(), NetworkError> {
+pub fn repair(layout: &Layout, networks: &[&Network]) -> Result<(), NetworkError> {
     for network in networks {
         driver::named(&network.driver).map_or(Ok(()), |driver| driver.repair(network))?;
     }

@@ -14,7 +14,6 @@ use keel_engine::fields::{Cost, NETWORK_FIELDS, resource_diff};
 use keel_engine::{EngineError, Failure, NetworkSpec, Result, Thing, stored_failure};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use tokio::sync::{Mutex, MutexGuard};
@@ -85,10 +84,9 @@ fn store(layout: &Layout, network: &Stored) -> Result<()> {
         .map_err(failed(format!("cannot write {}", path.display())))
 }
 
-/// Those that are made, by name.
-pub(crate) fn made<S: Borrow<Stored>>(all: &[S]) -> BTreeMap<String, Network> {
-    let made = all.iter().filter_map(|stored| stored.borrow().made.clone());
-    made.map(|network| (network.name.clone(), network)).collect()
+/// Those that are made.
+pub(crate) fn made<S: Borrow<Stored>>(all: &[S]) -> impl Iterator<Item = &Network> {
+    all.iter().filter_map(|stored| stored.borrow().made.as_ref())
 }
 
 /// Stores that a network shall be.
@@ -147,8 +145,7 @@ pub(crate) fn left(layout: &Layout, name: &str) -> Result<()> {
 pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Stepped<()> {
     let stored = load(layout, name)?
         .ok_or_else(|| EngineError::NotFound { kind: Thing::Network, name: name.to_owned() })?;
-    let others: Vec<_> =
-        made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
+    let others: Vec<_> = made(all).filter(|other| other.name != stored.spec.name).collect();
     match network::ensure_network(layout, &stored.spec, stored.made.as_ref(), &others) {
         Ok(made) => {
             let after = Stored {
@@ -173,8 +170,7 @@ pub(crate) fn make<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) ->
 /// Takes the network away. To be called in one's turn, with nobody in it.
 pub(crate) fn remove<S: Borrow<Stored>>(layout: &Layout, name: &str, all: &[S]) -> Stepped<()> {
     let Some(stored) = load(layout, name)? else { return Ok(()) };
-    let rest: Vec<_> =
-        made(all).into_values().filter(|other| other.name != stored.spec.name).collect();
+    let rest: Vec<_> = made(all).filter(|other| other.name != stored.spec.name).collect();
     if let Some(made) = &stored.made
         && let Err(error) = network::remove_network(layout, made, &rest)
     {

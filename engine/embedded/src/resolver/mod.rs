@@ -22,7 +22,7 @@ mod zone;
 
 use crate::network::port_table::{self, Key};
 use crate::network::ports::host_address;
-use crate::network::{Network, NetworkError, NetworkFinding, Scope, kernel, settled};
+use crate::network::{NetworkError, NetworkFinding, Scope, kernel, settled};
 use crate::root::layout::{Layout, TaskDir};
 use crate::root::record::{Process, Work, load, note};
 use crate::runtime::cgroup::Home;
@@ -205,14 +205,7 @@ fn run(layout: &Layout) -> io::Result<()> {
 }
 
 /// What of `keel net` and the port tables is not as the tasks' records ask. Empty on an untouched host.
-pub(crate) fn check(
-    layout: &Layout,
-    networks: &[Network],
-    scope: &Scope,
-) -> Result<Vec<NetworkFinding>, NetworkError> {
-    if networks.is_empty() {
-        return Ok(Vec::new());
-    }
+pub(crate) fn check(layout: &Layout, scope: &Scope) -> Result<Vec<NetworkFinding>, NetworkError> {
     settled(|| findings(layout, scope)).map_err(kernel("read the firewall's table"))
 }
 

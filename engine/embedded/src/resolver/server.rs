@@ -10,6 +10,7 @@ use super::marks::{Marker, drained_path, names_path, tell};
 use super::tasks::{Task, Tasks, read, read_all};
 use super::watch::{Changed, Firewall, Records};
 use super::zone::{Zone, port_table};
+use crate::network::nft::read::chains;
 use crate::network::port_table::{PortTable, rewrite, update};
 use crate::network::{flows, foreign, ports};
 use crate::root::layout::Layout;
@@ -103,7 +104,9 @@ impl Server {
                 return Ok(End::Idle);
             }
             if look <= Instant::now() {
-                report("let our bridges through", foreign::ensure(&self.layout));
+                let let_through =
+                    chains().and_then(|chains| foreign::ensure(&self.layout, &chains));
+                report("let our bridges through", let_through);
                 look = Instant::now() + PERIOD;
             }
             let wake = self.linger_end().map_or(look, |end| end.min(look));

@@ -175,7 +175,10 @@ fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Stepped<()> {
     for attachment in &wish.spec.networks {
         stored::make(layout, &attachment.network, &root.view.networks()?)?;
     }
-    let made = stored::made(&root.view.networks()?);
+    let joined = |name: &str| wish.spec.networks.iter().any(|own| own.network == name);
+    let stored = root.view.networks()?;
+    let made = stored::made(&stored).filter(|network| joined(&network.name));
+    let made = made.map(|network| (network.name.clone(), network.clone())).collect();
     let all = root.view.records()?;
     let others: Vec<_> =
         all.iter().filter(|other| other.wish.id != wish.id && holds(other)).collect();
@@ -189,7 +192,10 @@ fn place(root: &Root, wish: &TaskAssignment, work: &mut Work) -> Stepped<()> {
     let taken: Vec<_> = others
         .iter()
         .filter(|other| !gives_way(other))
-        .flat_map(|other| other.work.endpoints.iter().map(|e| (name(other), e.clone())))
+        .flat_map(|other| {
+            let shared = other.work.endpoints.iter().filter(|one| joined(&one.network));
+            shared.map(|endpoint| (name(other), endpoint.clone()))
+        })
         .collect();
     let preferred: Vec<Endpoint> =
         work.endpoints.iter().chain(&before.endpoints).cloned().collect();

@@ -114,8 +114,8 @@ async fn repair_networks(
     blocking::run(move || {
         names.iter().try_for_each(|name| stored::make(&layout, name, &view.networks()?))?;
         resolver::ensure(&layout, &program).map_err(cannot("start `keel net`"))?;
-        let made: Vec<_> = stored::made(&view.networks()?).into_values().collect();
-        network::repair(&layout, &made)
+        let all = view.networks()?;
+        network::repair(&layout, &stored::made(&all).collect::<Vec<_>>())
             .and_then(|()| resolver::nudge(&layout))
             .map_err(StepError::of_network)?;
         process.map_or(Ok(()), |process| rejoin(&endpoints, &process, &spec))

@@ -59,7 +59,7 @@ pub(crate) struct Site<'a> {
     /// Names that no other root has.
     pub layout: &'a Layout,
     /// The root's other networks.
-    pub others: &'a [Network],
+    pub others: &'a [&'a Network],
 }
 
 /// The network namespace of a task that shares nobody else's.

@@ -3,11 +3,12 @@
 use super::Family;
 use super::wire::{Attributes, list, message, number, parse, text};
 use crate::network::netlink::{Answer, Netlink, is_missing};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use std::collections::BTreeMap;
 use std::io;
 
+const GET_TABLE: u16 = 1;
 const GET_CHAIN: u16 = 4;
 const GET_RULE: u16 = 7;
 const GET_SET: u16 = 10;
@@ -50,6 +51,40 @@ fn dump(kind: u16, family: Option<Family>, body: &Attributes) -> io::Result<Vec<
     }
 }
 
+/// One thing, by its name; `false` where it is not there.
+fn is_there(kind: u16, family: Family, body: &Attributes) -> io::Result<bool> {
+    let mut netlink = Netlink::open(NETLINK_NETFILTER)?;
+    let (flags, sequence) = (NLM_F_REQUEST | NLM_F_ACK, netlink.sequences(1));
+    match netlink.ask(&message(kind, family as u8, flags, sequence, &body.0)) {
+        Err(error) if is_missing(&error) => Ok(false),
+        answer => answer.map(|_| true),
+    }
+}
+
+/// Whether there is a table of this name.
+pub(crate) fn has_table(family: Family, table: &str) -> io::Result<bool> {
+    let mut body = Attributes::default();
+    body.text(1, table);
+    is_there(GET_TABLE, family, &body)
+}
+
+/// Whether a set has an element.
+pub(crate) fn has_element(family: Family, table: &str, set: &str, key: &[u8]) -> io::Result<bool> {
+    let mut body = Attributes::default();
+    body.text(1, table).text(2, set).nested(3, |list| {
+        list.nested(1, |element| {
+            element.data(1, key);
+        });
+    });
+    match is_there(GET_ELEMENT, family, &body) {
+        // Kernels before 4.16 tell of all elements only.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            Ok(elements(family, table, set)?.contains_key(key))
+        }
+        answer => answer,
+    }
+}
+
 /// Every chain of the families `ip` and `inet`.
 pub(crate) fn chains() -> io::Result<Vec<ChainSeen>> {
     let answers = dump(GET_CHAIN, None, &Attributes::default())?;
@@ -83,6 +118,16 @@ pub(crate) fn rules(family: Family, table: &str) -> io::Result<Vec<RuleSeen>> {
     let answers = dump(GET_RULE, Some(family), &body)?;
     let rules = answers.iter().filter_map(|answer| parse_rule(&answer.body, table));
     Ok(rules.collect())
+}
+
+/// The rules of one chain, in their order.
+pub(crate) fn rules_of(family: Family, table: &str, chain: &str) -> io::Result<Vec<RuleSeen>> {
+    let mut body = Attributes::default();
+    body.text(1, table).text(2, chain);
+    let answers = dump(GET_RULE, Some(family), &body)?;
+    let rules = answers.iter().filter_map(|answer| parse_rule(&answer.body, table));
+    // Older kernels answer with all chains.
+    Ok(rules.filter(|rule| rule.chain == chain).collect())
 }
 
 fn parse_rule(body: &[u8], table: &str) -> Option<RuleSeen> {

@@ -9,12 +9,10 @@ const TCP: (&str, u16, Protocol) = ("0.0.0.0", 8080, Protocol::Tcp);
 
 /// All that the engine looks at for drift.
 fn check(world: &World) -> Vec<NetworkFinding> {
-    let (layout, list) = (&world.layout, world.list());
+    let layout = &world.layout;
     let look = || {
-        let made = network::check(layout, &list, &Scope::All)?;
-        Ok::<_, network::NetworkError>(
-            [made, resolver::check(layout, &list, &Scope::All)?].concat(),
-        )
+        let made = network::check(layout, &world.list(), &Scope::All)?;
+        Ok::<_, network::NetworkError>([made, resolver::check(layout, &Scope::All)?].concat())
     };
     world.host.enter(look).unwrap()
 }

@@ -193,15 +193,14 @@ impl World {
 
     pub fn network(&mut self, name: &str, internal: bool) -> Network {
         let spec = NetworkSpec { name: name.into(), internal, ..NetworkSpec::default() };
-        let others = self.list();
-        let network = self.host.enter(|| ensure_network(&self.layout, &spec, None, &others));
+        let network = self.host.enter(|| ensure_network(&self.layout, &spec, None, &self.list()));
         let network = network.unwrap();
         self.networks.insert(name.into(), network.clone());
         network
     }
 
-    pub fn list(&self) -> Vec<Network> {
-        self.networks.values().cloned().collect()
+    pub fn list(&self) -> Vec<&Network> {
+        self.networks.values().collect()
     }
 
     /// A running task of a service `NAME`, in these networks, with published ports

@@ -257,9 +257,9 @@ pub(crate) fn networks(
     if of_this_boot.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let made: Vec<Network> = stored.iter().filter_map(|stored| stored.made.clone()).collect();
+    let made: Vec<&Network> = stored.iter().filter_map(|stored| stored.made.as_ref()).collect();
     let mut found = network::check(layout, &made, scope)
-        .and_then(|found| Ok([found, resolver::check(layout, &made, scope)?].concat()))
+        .and_then(|found| Ok([found, resolver::check(layout, scope)?].concat()))
         .map_err(|error| EngineError::failed("cannot read the networks back", error))?;
     let counts = |name: &String| of_this_boot.contains(name.as_str());
     found.retain(|found| found.network.as_ref().is_none_or(counts));
