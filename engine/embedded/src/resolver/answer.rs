@@ -113,7 +113,6 @@ mod tests {
     use super::super::tasks::{Availability, Task};
     use super::*;
     use crate::root::record::Endpoint;
-    use keel_engine::TaskId;
 
     fn zone(tasks: u8) -> Zone {
         let task = |number: u8| {
@@ -123,7 +122,7 @@ mod tests {
                 names: vec!["web".into()],
                 ..Endpoint::default()
             };
-            let task = Task {
+            Task {
                 standing: Availability::Available,
                 endpoints: vec![endpoint],
                 ports: Vec::new(),
@@ -131,10 +130,12 @@ mod tests {
                 draining: None,
                 processes: Vec::new(),
                 dns: Vec::new(),
-            };
-            (TaskId::from_seed(&number.to_string()), task)
+            }
         };
-        Zone::of(&(2..tasks + 2).map(task).collect())
+        let tasks: Vec<_> = (2..tasks + 2).map(task).collect();
+        let mut zone = Zone::default();
+        zone.set("blog", tasks.iter());
+        zone
     }
 
     fn ask(zone: &Zone, question: &[u8], start: usize, udp: bool) -> Option<Message> {

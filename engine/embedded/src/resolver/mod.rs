@@ -12,6 +12,7 @@ mod answer;
 pub mod etc;
 mod forward;
 pub(crate) mod keeper;
+mod known;
 mod listen;
 mod marks;
 mod server;
@@ -232,7 +233,7 @@ fn findings(layout: &Layout, scope: &Scope) -> io::Result<Vec<NetworkFinding>> {
 }
 
 fn port_findings(layout: &Layout, tasks: &tasks::Tasks) -> io::Result<Vec<NetworkFinding>> {
-    let differences = port_table::differences(layout, &zone::port_table(tasks))?;
+    let differences = port_table::differences(layout, &zone::port_table(tasks.values()))?;
     let finding = |difference: port_table::PortDifference| NetworkFinding {
         network: None,
         tasks: publishers(tasks, difference.key),

@@ -5,9 +5,10 @@
 //! records changed and for those that something failed for; for all of them at each full look.
 
 use super::forward::Upstream;
+use super::known::Known;
 use super::listen::{self, View};
 use super::marks::{Marker, drained_path, names_path, tell};
-use super::tasks::{Task, Tasks, read, read_all};
+use super::tasks::{Task, read, read_all};
 use super::watch::{Changed, Firewall, Records};
 use super::zone::{Zone, port_table};
 use crate::network::nft::read::chains;
@@ -62,15 +63,15 @@ impl Drop for Listener {
 pub(super) struct Server {
     layout: Layout,
     me: Process,
-    tasks: Tasks,
+    known: Known,
     /// What the kernel has, as far as known.
     applied: Option<PortTable>,
     listeners: BTreeMap<TaskId, Listener>,
+    /// Tasks that need names and could not be served.
+    unserved: BTreeSet<TaskId>,
     reserved: BTreeMap<PublishedPort, Option<OwnedFd>>,
     upstream: Upstream,
     idle_since: Option<Instant>,
-    /// What was read since everything was settled last.
-    read: Changed,
 }
 
 impl Server {
@@ -79,13 +80,13 @@ impl Server {
         Self {
             layout: layout.clone(),
             me,
-            tasks: Tasks::new(),
+            known: Known::new(),
             applied: None,
             listeners: BTreeMap::new(),
+            unserved: BTreeSet::new(),
             reserved: BTreeMap::new(),
             upstream,
             idle_since: None,
-            read: Changed::Everything,
         }
     }
 
@@ -97,7 +98,8 @@ impl Server {
         let mut records = Records::watch(&self.layout)?;
         let firewall = Firewall::watch()?;
         self.read_all()?;
-        let mut look = Instant::now();
+        // Of the firewall, and of everything.
+        let (mut look, mut full) = (Instant::now(), Instant::now() + PERIOD);
         loop {
             self.settle();
             if self.is_over() {
@@ -109,14 +111,18 @@ impl Server {
                 report("let our bridges through", let_through);
                 look = Instant::now() + PERIOD;
             }
-            let wake = self.linger_end().map_or(look, |end| end.min(look));
+            let wake = self.linger_end().map_or(full, |end| end.min(full));
             tokio::select! {
                 changed = records.changed() => self.refresh(changed?)?,
                 notice = firewall.changed() => {
                     notice?;
                     look = look.min(Instant::now() + BURST);
                 }
-                () = sleep_until(wake) => self.read_all()?,
+                () = sleep_until(look) => {}
+                () = sleep_until(wake) => {
+                    self.read_all()?;
+                    full = Instant::now() + PERIOD;
+                }
                 _ = anew.recv() => self.applied = None,
                 _ = end.recv() => return Ok(End::Told),
             }
@@ -124,34 +130,23 @@ impl Server {
     }
 
     fn read_all(&mut self) -> io::Result<()> {
-        self.tasks = read_all(&self.layout)?;
-        self.read = Changed::Everything;
+        self.known.put_all(read_all(&self.layout)?);
         Ok(())
     }
 
     fn refresh(&mut self, changed: Changed) -> io::Result<()> {
-        let Changed::Tasks(ids) = &changed else { return self.read_all() };
+        let Changed::Tasks(ids) = changed else { return self.read_all() };
         for id in ids {
-            match read(&self.layout.task(id)) {
-                Some(task) => self.tasks.insert(id.clone(), task),
-                None => self.tasks.remove(id),
-            };
-        }
-        if let (Changed::Tasks(all), Changed::Tasks(ids)) = (&mut self.read, changed) {
-            all.extend(ids);
+            let task = read(&self.layout.task(&id));
+            self.known.put(id, task);
         }
         Ok(())
     }
 
-    fn was_read(&self, id: &TaskId) -> bool {
-        match &self.read {
-            Changed::Everything => true,
-            Changed::Tasks(ids) => ids.contains(id),
-        }
-    }
-
     fn settle(&mut self) {
-        self.reserve_ports();
+        if self.known.news().ports || self.reserved.values().any(Option::is_none) {
+            self.reserve_ports();
+        }
         let written = self.write_ports();
         self.serve_names();
         // Where the table is gone, nothing leads to a task either.
@@ -159,19 +154,16 @@ impl Server {
             self.mark_drained();
         }
         if written.is_ok() {
-            self.read = Changed::Tasks(BTreeSet::new());
+            self.known.is_settled();
         }
         report("write the port tables", written);
     }
 
     /// Keeps published ports from other programs, where it can.
     fn reserve_ports(&mut self) {
-        let wanted: Vec<PublishedPort> = self
-            .tasks
-            .values()
-            .filter(|task| task.reserves)
-            .flat_map(|task| task.ports.iter().map(without_target))
-            .collect();
+        let publishers = self.known.publishers().filter(|task| task.reserves);
+        let wanted: BTreeSet<PublishedPort> =
+            publishers.flat_map(|task| task.ports.iter().map(without_target)).collect();
         let before: Vec<_> = self.reserved.keys().cloned().collect();
         self.reserved.retain(|port, _| wanted.contains(port));
         for port in wanted {
@@ -187,7 +179,10 @@ impl Server {
     }
 
     fn write_ports(&mut self) -> io::Result<()> {
-        let wanted = port_table(&self.tasks);
+        if self.applied.is_some() && !self.known.news().ports {
+            return Ok(());
+        }
+        let wanted = port_table(self.known.publishers());
         if self.applied.as_ref() == Some(&wanted) {
             return Ok(());
         }
@@ -213,37 +208,51 @@ impl Server {
     }
 
     fn serve_names(&mut self) {
-        let zone = Arc::new(Zone::of(&self.tasks));
-        let attached = |id: &TaskId| self.tasks.get(id).is_some_and(Task::attached);
-        self.listeners.retain(|id, _| attached(id));
-        let tasks: Vec<_> = self.tasks.iter().filter(|(_, task)| task.attached()).collect();
-        let mut opened = Vec::new();
-        for (id, task) in tasks {
-            let view = view(&zone, task);
-            if let Some(listener) = self.listeners.get(id).filter(|_| !self.was_read(id)) {
-                listener.view.send_replace(view);
-                continue;
-            }
-            let netns = task.processes.iter().find_map(namespace);
-            match (netns, self.listeners.get(id)) {
-                (Some((_, inode)), Some(listener)) if listener.netns == inode => {
-                    listener.view.send_replace(view);
+        let mut due = self.known.take_names();
+        due.append(&mut self.unserved);
+        if self.known.news().read == Changed::Everything {
+            due.extend(self.listeners.keys().cloned());
+        }
+        for id in due {
+            match self.known.get(&id).filter(|task| task.attached()) {
+                Some(task) => {
+                    let view = view(self.known.names_of(task), task);
+                    self.serve_names_to(id, view);
                 }
-                (Some((netns, inode)), _) => match listener(&netns, inode, view, &self.upstream) {
-                    Ok(listener) => opened.push((id.clone(), listener)),
-                    Err(error) => report(&format!("serve names to task {id}"), Err(error)),
-                },
-                (None, _) => {}
+                None => drop(self.listeners.remove(&id)),
             }
         }
-        for (id, listener) in opened {
-            self.mark_served(&id);
-            self.listeners.insert(id, listener);
+    }
+
+    fn serve_names_to(&mut self, id: TaskId, view: View) {
+        let Some(task) = self.known.get(&id) else { return };
+        let was_read = self.known.was_read(&id);
+        if let Some(listener) = self.listeners.get(&id).filter(|_| !was_read) {
+            listener.view.send_replace(view);
+            return;
+        }
+        let netns = task.processes.iter().find_map(namespace);
+        match (netns, self.listeners.get(&id)) {
+            (Some((_, inode)), Some(listener)) if listener.netns == inode => {
+                listener.view.send_replace(view);
+            }
+            (Some((netns, inode)), _) => match listener(&netns, inode, view, &self.upstream) {
+                Ok(listener) => {
+                    self.mark_served(&id);
+                    self.listeners.insert(id, listener);
+                }
+                Err(error) => {
+                    report(&format!("serve names to task {id}"), Err(error));
+                    self.unserved.insert(id);
+                }
+            },
+            (None, None) => drop(self.unserved.insert(id)),
+            (None, Some(_)) => {}
         }
     }
 
     fn mark_served(&self, id: &TaskId) {
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.known.get(id) else { return };
         let shim = task.processes.first().cloned();
         let marker = Marker { server: Some(self.me.clone()), shim };
         report("say that names work", note(&names_path(&self.layout.task(id)), &marker));
@@ -252,8 +261,7 @@ impl Server {
     /// Tells the shims that wait for it that nothing leads to their tasks any more: by a file,
     /// and by SIGUSR2, which they hear at once.
     fn mark_drained(&self) {
-        let due = |(id, task): &(&TaskId, &Task)| task.draining.is_some() || self.was_read(id);
-        for (id, task) in self.tasks.iter().filter(due) {
+        for (id, task) in self.known.to_mark() {
             let path = drained_path(&self.layout.task(id));
             match &task.draining {
                 Some(shim) if !path.exists() => {
@@ -270,11 +278,11 @@ impl Server {
     }
 
     fn is_over(&mut self) -> bool {
-        if self.tasks.values().any(Task::attached) {
+        if self.known.all().values().any(Task::attached) {
             self.idle_since = None;
             return false;
         }
-        if !self.tasks.values().any(|task| task.reserves && !task.endpoints.is_empty()) {
+        if !self.known.all().values().any(|task| task.reserves && !task.endpoints.is_empty()) {
             return true;
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);
@@ -290,9 +298,9 @@ fn without_target(port: &PublishedPort) -> PublishedPort {
     PublishedPort { target: 0, ..port.clone() }
 }
 
-fn view(zone: &Arc<Zone>, task: &Task) -> View {
+fn view(zone: Arc<Zone>, task: &Task) -> View {
     View {
-        zone: Arc::clone(zone),
+        zone,
         networks: task.endpoints.iter().map(|endpoint| endpoint.network.clone()).collect(),
         dns: task.dns.clone(),
         forwards: task.endpoints.iter().any(Endpoint::leads_out),

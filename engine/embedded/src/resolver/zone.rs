@@ -1,11 +1,12 @@
 //! From the tasks: which names lead where, and which tasks are behind a published port. Pure.
 
-use super::tasks::{Availability, Task, Tasks, best};
+use super::tasks::{Availability, Task, best};
 use crate::network::port_table::{Backend, Backends, Key, PortTable};
 use crate::network::ports::host_address;
 use crate::root::record::Endpoint;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The names of one network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,33 +17,49 @@ struct Names {
 
 /// The names of all networks of a root. A name is seen from the networks that one is in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Zone(BTreeMap<String, Names>);
+pub(super) struct Zone(BTreeMap<String, Arc<Names>>);
 
-impl Zone {
-    /// By the tasks as they are now.
-    pub fn of(tasks: &Tasks) -> Self {
-        let mut found: BTreeMap<(&str, String), Vec<(Availability, IpAddr)>> = BTreeMap::new();
-        let mut zone = Self::default();
-        for task in tasks.values().filter(|task| task.attached()) {
-            let places = task.endpoints.iter().flat_map(|endpoint| {
+impl Names {
+    /// By the tasks that are in the network.
+    fn of<'a>(network: &str, tasks: impl Iterator<Item = &'a Task>) -> Self {
+        let mut found: BTreeMap<String, Vec<(Availability, IpAddr)>> = BTreeMap::new();
+        let mut names = Self::default();
+        for task in tasks.filter(|task| task.attached()) {
+            let own = task.endpoints.iter().filter(|endpoint| endpoint.network == network);
+            let places = own.flat_map(|endpoint| {
                 endpoint.addresses.iter().map(move |address| (endpoint, address.addr()))
             });
             for (endpoint, address) in places {
                 for name in &endpoint.names {
-                    let key = (endpoint.network.as_str(), name.to_ascii_lowercase());
-                    found.entry(key).or_default().push((task.standing, address));
+                    let found = found.entry(name.to_ascii_lowercase()).or_default();
+                    found.push((task.standing, address));
                 }
                 if let Some(name) = own_name(endpoint) {
-                    let names = zone.0.entry(endpoint.network.clone()).or_default();
-                    names.reverse.insert(address, format!("{name}.{}", endpoint.network));
+                    names.reverse.insert(address, format!("{name}.{network}"));
                 }
             }
         }
-        for ((network, name), found) in found {
-            let names = zone.0.entry(network.to_owned()).or_default();
-            names.forward.insert(name, best(found, Availability::Waiting));
+        let forward = found.into_iter();
+        names.forward =
+            forward.map(|(name, found)| (name, best(found, Availability::Waiting))).collect();
+        names
+    }
+}
+
+impl Zone {
+    /// These tasks are in a network now; the names of other networks stay as they are.
+    pub fn set<'a>(&mut self, network: &str, tasks: impl Iterator<Item = &'a Task>) {
+        let names = Names::of(network, tasks);
+        match names == Names::default() {
+            true => drop(self.0.remove(network)),
+            false => drop(self.0.insert(network.to_owned(), Arc::new(names))),
         }
-        zone
+    }
+
+    /// The names of these networks alone.
+    pub fn within<'a>(&self, networks: impl Iterator<Item = &'a str>) -> Self {
+        let known = networks.filter_map(|network| self.0.get_key_value(network));
+        Self(known.map(|(network, names)| (network.clone(), Arc::clone(names))).collect())
     }
 
     /// Where a name leads for somebody in these networks: the first network that knows it. Also
@@ -70,9 +87,9 @@ fn own_name(endpoint: &Endpoint) -> Option<&String> {
 }
 
 /// The port tables by the tasks as they are now.
-pub(super) fn port_table(tasks: &Tasks) -> PortTable {
+pub(super) fn port_table<'a>(tasks: impl Iterator<Item = &'a Task>) -> PortTable {
     let mut found: BTreeMap<Key, Vec<(Availability, Backend)>> = BTreeMap::new();
-    for task in tasks.values().filter(|task| task.attached()) {
+    for task in tasks.filter(|task| task.attached()) {
         let Some(address) = reachable(task) else { continue };
         for port in &task.ports {
             let key = Key {
@@ -100,7 +117,7 @@ fn reachable(task: &Task) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use Availability::{Available, Draining, Running, Waiting};
-    use keel_engine::{Protocol, PublishedPort, TaskId};
+    use keel_engine::{Protocol, PublishedPort};
 
     fn endpoint(network: &str, ipv4: &str, names: &[&str]) -> Endpoint {
         Endpoint {
@@ -112,15 +129,15 @@ mod tests {
         }
     }
 
-    fn tasks(list: &[(Availability, Endpoint)]) -> Tasks {
-        let task = |(number, (standing, endpoint)): (usize, &(Availability, Endpoint))| {
+    fn tasks(list: &[(Availability, Endpoint)]) -> Vec<Task> {
+        let task = |(standing, endpoint): &(Availability, Endpoint)| {
             let port = PublishedPort {
                 host_ip: "0.0.0.0".parse().unwrap(),
                 published: 8080,
                 target: 80,
                 protocol: Protocol::Tcp,
             };
-            let task = Task {
+            Task {
                 standing: *standing,
                 endpoints: vec![endpoint.clone()],
                 ports: vec![port],
@@ -128,10 +145,15 @@ mod tests {
                 draining: None,
                 processes: Vec::new(),
                 dns: Vec::new(),
-            };
-            (TaskId::from_seed(&number.to_string()), task)
+            }
         };
-        list.iter().enumerate().map(task).collect()
+        list.iter().map(task).collect()
+    }
+
+    fn zone(tasks: &[Task]) -> Zone {
+        let mut zone = Zone::default();
+        ["blog", "shop"].iter().for_each(|network| zone.set(network, tasks.iter()));
+        zone
     }
 
     fn answer(list: &[(Availability, &str)]) -> (Vec<String>, Vec<String>) {
@@ -139,7 +161,7 @@ mod tests {
         let list: Vec<_> =
             list.iter().map(|(standing, ip)| (*standing, endpoint("blog", ip, &names))).collect();
         let tasks = tasks(&list);
-        let zone = Zone::of(&tasks);
+        let zone = zone(&tasks);
         let networks = ["blog".to_owned()];
         let mut addresses: Vec<String> = zone
             .addresses(&networks, "web")
@@ -148,7 +170,7 @@ mod tests {
             .map(IpAddr::to_string)
             .collect();
         addresses.sort();
-        let table = port_table(&tasks);
+        let table = port_table(tasks.iter());
         let backends = table.values().flatten().map(|(ip, port)| format!("{ip}:{port}")).collect();
         (addresses, backends)
     }
@@ -184,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_name_is_seen_from_its_own_networks_only() {
-        let zone = Zone::of(&tasks(&[
+        let zone = zone(&tasks(&[
             (Available, endpoint("blog", "10.0.0.2", &["Web", "blog-web-1", "abc"])),
             (Available, endpoint("shop", "10.1.0.2", &["web", "shop-web-1", "def"])),
         ]));
