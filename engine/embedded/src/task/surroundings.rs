@@ -8,6 +8,7 @@ use crate::task::step_error;
 use crate::volumes::{self, Volume};
 use crate::{Layout, blocking};
 use keel_engine::{EngineError, Event, Goal, MountSource, Result, TaskId};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Makes a network. What goes wrong stands in its record, and is tried again by the tasks
@@ -72,8 +73,9 @@ fn strays(layout: &Layout, all: &[Arc<Records>]) {
         let _ = root.remove();
         return;
     }
+    let known: HashSet<&str> = all.iter().map(|task| task.wish.id.short()).collect();
     for name in root.children().unwrap_or_default() {
-        if name != Home::NAME && !all.iter().any(|task| task.wish.id.short() == name) {
+        if name != Home::NAME && !known.contains(name.as_str()) {
             let stray = Cgroup::at(&format!("{}/{name}", layout.cgroup()));
             let _ = stray.and_then(|stray| stray.remove());
         }
