@@ -51,7 +51,7 @@ pub use assignment::{Assignment, TaskAssignment};
 pub use availability::Availability;
 pub use cause::Cause;
 pub use content::Content;
-pub use diff::diff;
+pub use diff::{diff, is_in_reach};
 pub use difference::{Difference, cost_of};
 pub use error::{EngineError, Result, Thing, Trouble};
 pub use event::Event;

@@ -24,6 +24,9 @@ pub(crate) fn settle(facts: &Facts<'_>, draft: &Draft, asks: &mut BTreeMap<TaskI
 
 /// Tasks that asked to be restarted with what they depend on (`depends_on.restart`).
 fn followers(facts: &Facts<'_>, draft: &Draft) -> Vec<(TaskId, Ask)> {
+    if !may_follow(facts) {
+        return Vec::new();
+    }
     let wishes = draft.wishes().filter_map(|wish| match wish {
         Assignment::Task(wish) => Some((&wish.id, wish.as_ref())),
         _ => None,
@@ -42,6 +45,13 @@ fn followers(facts: &Facts<'_>, draft: &Draft) -> Vec<(TaskId, Ask)> {
         wished.get(&task.id).filter(|wish| begins_again(task, wish)).map(|_| leader)
     });
     restarts.flat_map(|leader| followers_of(facts, &wished, &leader)).collect()
+}
+
+/// Whether any service of the stack follows another.
+fn may_follow(facts: &Facts<'_>) -> bool {
+    let wants = facts.slots.values().filter_map(|all| all.want.as_ref());
+    let mut needs = wants.flat_map(|want| &want.service.depends_on);
+    needs.any(|dependency| dependency.restart)
 }
 
 /// What a plan asks of tasks.

@@ -118,12 +118,15 @@ impl Draft {
             .into_iter()
             .map(|((subject, node), verdict)| PlanEntry { subject, node, verdict })
             .collect();
-        entries.sort_by_cached_key(|entry| match &entry.subject {
-            Subject::Slot(slot) => (slot.service.clone(), slot.slot.len()),
-            _ => (String::new(), 0),
-        });
-        entries.sort_by_key(|entry| rank(&entry.subject));
+        entries.sort_by(|one, other| order(&one.subject).cmp(&order(&other.subject)));
         entries
+    }
+}
+
+fn order(subject: &Subject) -> (u8, &str, usize) {
+    match subject {
+        Subject::Slot(slot) => (rank(subject), &slot.service, slot.slot.len()),
+        _ => (rank(subject), "", 0),
     }
 }
 

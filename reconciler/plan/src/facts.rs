@@ -89,6 +89,12 @@ impl<'a> Facts<'a> {
         facts
     }
 
+    /// Whether these are the facts for this memory and what is planned towards.
+    pub fn is_of(&self, standing: &Standing, desired: Option<&Desired>) -> bool {
+        let planned = self.desired.map(std::ptr::from_ref) == desired.map(std::ptr::from_ref);
+        planned && std::ptr::eq(self.standing, standing)
+    }
+
     /// Slots of global services that nodes have and should not, each with why.
     pub fn leaving(&self, slot: &Slot) -> Option<&Refusal> {
         self.places.scheduled.leaving.get(slot)
@@ -106,7 +112,7 @@ impl<'a> Facts<'a> {
 
     /// The first container of this name that is not of this stack's slots.
     pub fn of_others(&self, name: &str) -> Option<&'a ObservedTask> {
-        self.look.others.get(name).copied()
+        self.look.of_others(name)
     }
 
     pub fn now(&self) -> u64 {
@@ -169,10 +175,20 @@ impl<'a> Facts<'a> {
 
     /// The node that a slot is on, or will be.
     pub fn place(&self, slot: &Slot) -> Option<&'a NodeName> {
-        let occupants = self.slots.get(slot)?;
+        self.place_of(self.slots.get(slot)?)
+    }
+
+    /// The same of a slot with these occupants.
+    pub fn place_of(&self, occupants: &Occupants<'a>) -> Option<&'a NodeName> {
         let wanted = occupants.want.as_ref().filter(|want| !want.spot.is_nowhere());
         let wanted = wanted.map(|want| want.node);
         wanted.or_else(|| self.node_of(&occupants.all().next()?.id))
+    }
+
+    /// Whether a person stopped a slot.
+    pub fn is_stopped(&self, slot: &Slot) -> bool {
+        let stopped = &self.standing.stopped;
+        !stopped.is_empty() && stopped.contains(&short(slot))
     }
 
     /// Whether a network of ours has to be made anew on this node.
@@ -182,7 +198,7 @@ impl<'a> Facts<'a> {
 
     /// The first of a task's networks that has to be made anew.
     pub fn stale_network_of<'t>(&self, task: &'t ObservedTask) -> Option<&'t str> {
-        let node = self.node_of(&task.id)?;
+        let node = self.node_of(&task.id).filter(|_| !self.stale_networks.is_empty())?;
         let names = task.spec.networks.iter().map(|attachment| attachment.network.as_str());
         names.into_iter().find(|name| self.is_stale(node, name))
     }
@@ -212,10 +228,17 @@ impl<'a> Facts<'a> {
         places: &Places<'a>,
         hosts: &BTreeMap<&'a str, TaskId>,
     ) -> BTreeMap<Slot, Occupants<'a>> {
-        let mut slots = BTreeMap::clone(&places.found);
         let repairs = self.repairs(places);
+        // Both are in order: thousands of slots are not looked up one by one.
+        let mut found = places.found.iter().peekable();
+        let mut slots: Vec<(Slot, Occupants<'a>)> = Vec::with_capacity(places.wanted.len());
+        let unwanted = |(slot, all): (&Slot, &Occupants<'a>)| (slot.clone(), all.clone());
         for (slot, place) in &places.wanted {
-            let occupants = slots.entry(slot.clone()).or_default();
+            slots.extend(
+                std::iter::from_fn(|| found.next_if(|(other, _)| *other < slot)).map(unwanted),
+            );
+            let there = found.next_if(|(other, _)| *other == slot);
+            let mut occupants = there.map(|(_, all)| all.clone()).unwrap_or_default();
             let want = match repairs.get(slot) {
                 Some(before) => self.want_before(slot, place, *before),
                 None => self.want(place, &occupants.rest),
@@ -223,12 +246,17 @@ impl<'a> Facts<'a> {
             let is_here = |task: &ObservedTask| self.node_of(&task.id) == Some(place.spot.node);
             let service = place.service;
             occupants.fill(want, |task| is_here(task) && self.is_kept(slot, task, service, hosts));
+            slots.push((slot.clone(), occupants));
         }
-        slots
+        slots.extend(found.map(unwanted));
+        slots.into_iter().collect()
     }
 
     /// Slots whose task was lost, or has to leave its node, and that come back as they were before, each with that.
-    fn repairs(&self, places: &Places<'a>) -> BTreeMap<Slot, (&'a str, &'a DesiredService)> {
+    fn repairs<'f>(
+        &'f self,
+        places: &'f Places<'a>,
+    ) -> BTreeMap<Slot, (&'a str, &'a DesiredService)> {
         let (standing, is_frozen, now) = (self.standing, self.is_frozen(), self.now());
         let open = self.desired.filter(|_| self.bad.is_none() || is_frozen);
         let Some(desired) = open else { return BTreeMap::new() };
@@ -236,12 +264,15 @@ impl<'a> Facts<'a> {
         let trial = Trial { standing, desired, is_frozen, slots, now };
         let empty = |slot: &Slot| slots.get(slot).is_none_or(|all| all.rest.is_empty());
         let is_lost = |slot: &Slot| self.lost.slots.contains_key(&short(slot)) && empty(slot);
+        // The same for every slot of a service, and a look at all of them.
+        let mut before = BTreeMap::new();
+        let mut before = |name: &'f str| *before.entry(name).or_insert_with(|| trial.before(name));
         let all = places.wanted.iter().filter_map(|(slot, place)| {
             let is_moving = place.spot.is_moving();
             let concerns = is_moving || (!self.lost.slots.is_empty() && is_lost(slot));
-            let (name, before) = concerns.then(|| trial.before(&slot.service))??;
-            let is_so = !is_moving || trial.is_as_before(slot, before);
-            is_so.then(|| (slot.clone(), (name, before)))
+            let (name, good) = concerns.then(|| before(&slot.service))??;
+            let is_so = !is_moving || trial.is_as_before(slot, good);
+            is_so.then(|| (slot.clone(), (name, good)))
         });
         all.collect()
     }
@@ -303,7 +334,9 @@ impl<'a> Facts<'a> {
         if service.runs_before_deploy() && !self.is_of_this_deploy(&slot.service, task) {
             return false;
         }
-        let again = self.standing.recreate.get(&short(slot)).is_some_and(|r| r.task == task.id);
+        let recreate = &self.standing.recreate;
+        let again = !recreate.is_empty()
+            && recreate.get(&short(slot)).is_some_and(|one| one.task == task.id);
         let host = match &service.spec.network_mode {
             NetworkMode::Service(host) => hosts.get(host.as_str()),
             _ => None,
@@ -369,7 +402,10 @@ impl<'a> Facts<'a> {
     /// Whether others share the namespace of this service's task.
     pub fn is_joined(&self, service: &str) -> bool {
         let mut services = self.desired.iter().flat_map(|desired| desired.services.values());
-        services.any(|other| other.spec.network_mode == NetworkMode::Service(service.to_owned()))
+        services.any(|other| match &other.spec.network_mode {
+            NetworkMode::Service(host) => host == service,
+            _ => false,
+        })
     }
 
     fn stale(&self) -> BTreeSet<(&'a NodeName, &'a str)> {
@@ -406,7 +442,9 @@ impl<'a> Facts<'a> {
 
     /// How a task is. On a silent node time proves nothing against it.
     pub fn condition(&self, want: &Want<'_>, task: &ObservedTask) -> Condition {
-        let silent = self.node_of(&task.id).and_then(|node| self.unknown(node));
+        let any = self.look.is_any_silent;
+        let node = any.then(|| self.node_of(&task.id)).flatten();
+        let silent = node.and_then(|node| self.unknown(node));
         if let Some(hold) = silent {
             return Condition::Waiting { hold, until: None };
         }
@@ -428,7 +466,7 @@ impl<'a> Facts<'a> {
             changed: changed.filter(|at| self.since.is_some_and(|since| *at >= since)),
             job: self.is_job(want.service),
             before_deploy: want.service.runs_before_deploy(),
-            latched: task.place.slot().is_some_and(|s| self.standing.stopped.contains(&short(s))),
+            latched: task.place.slot().is_some_and(|slot| self.is_stopped(slot)),
         }
     }
 
@@ -453,13 +491,14 @@ impl<'a> Facts<'a> {
 
     /// Whether what is being rolled out brought it, whatever the clock of its node says.
     fn is_brought(&self, task: &ObservedTask) -> bool {
-        let newest = task.place.slot().and_then(|slot| self.standing.brought.get(&short(slot)));
-        self.since.is_some() && newest == Some(&task.id)
+        let newest = || self.standing.brought.get(&short(task.place.slot()?));
+        self.since.is_some() && newest() == Some(&task.id)
     }
 
     /// When it was changed in place, if it was so that its health may suffer.
     fn changed(&self, task: &ObservedTask) -> Option<u64> {
-        let changed = self.standing.changed.get(&short(task.place.slot()?))?;
+        let all = Some(&self.standing.changed).filter(|all| !all.is_empty())?;
+        let changed = all.get(&short(task.place.slot()?))?;
         (changed.task == task.id).then_some(changed.at)
     }
 

@@ -13,23 +13,24 @@ use crate::standing::AskVerb;
 use crate::verdict::{Action, Hold, Plan, Reason, Subject, Verdict};
 use crate::why::Activity;
 use keel_engine::{
-    Assignment, Goal, Health, NodeName, ObservedTask, Phase, Presence, Slot, TaskAssignment,
-    TaskId, TaskSpec, Wish,
+    Assignment, Goal, Health, NodeName, ObservedImage, ObservedTask, Phase, Presence, Slot,
+    TaskAssignment, TaskId, TaskSpec, Wish,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Every invariant that the plan breaks, in words. Empty for a sound plan.
 #[must_use]
 pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
     let inputs = &crate::with_pin(inputs);
     let tasks = inputs.nodes.placed_tasks().map(|(node, task)| (&task.id, (node, task))).collect();
+    let images = declared(inputs, plan);
     let mut slots: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (_, task) in inputs.nodes.placed_tasks().filter(|(node, task)| counts(inputs, node, task)) {
         if let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) {
             slots.entry(slot).or_default().push(task);
         }
     }
-    let check = Check { inputs, plan, tasks, slots };
+    let check = Check { inputs, plan, tasks, slots, images };
     [
         check.one_verdict_each(),
         check.generations(),
@@ -54,9 +55,26 @@ struct Check<'a> {
     inputs: &'a Inputs<'a>,
     plan: &'a Plan,
     /// What there is, with its node.
-    tasks: BTreeMap<&'a TaskId, (&'a NodeName, &'a ObservedTask)>,
+    tasks: HashMap<&'a TaskId, (&'a NodeName, &'a ObservedTask)>,
     /// The stack's own, by their slots.
     slots: BTreeMap<&'a Slot, Vec<&'a ObservedTask>>,
+    /// The images of the plan's tasks, by reference.
+    images: HashMap<&'a str, Option<&'a ObservedImage>>,
+}
+
+/// What is known of the images of a plan's tasks: a look at every image of the pool for each of them.
+fn declared<'a>(
+    inputs: &Inputs<'a>,
+    plan: &'a Plan,
+) -> HashMap<&'a str, Option<&'a ObservedImage>> {
+    let mut images = HashMap::new();
+    for wish in plan.wishes() {
+        if let Assignment::Task(task) = &wish.what {
+            let reference = task.spec.image.as_str();
+            images.entry(reference).or_insert_with(|| inputs.nodes.image(reference));
+        }
+    }
+    images
 }
 
 /// Whether a task is reckoned with: not what is given up with its node and harms nobody, if it still runs.
@@ -197,7 +215,8 @@ impl<'a> Check<'a> {
 
     /// To data that has one writer: its own, or what its image declares.
     fn writes(&self, spec: &TaskSpec) -> bool {
-        let image = self.inputs.nodes.image(&spec.image);
+        let known = self.images.get(spec.image.as_str()).copied();
+        let image = known.unwrap_or_else(|| self.inputs.nodes.image(&spec.image));
         let declared = image.map_or(&[][..], |image| &image.volumes);
         spec.writes_data() || !spec.uncovered(declared).is_empty()
     }

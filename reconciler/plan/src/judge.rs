@@ -22,7 +22,7 @@ use crate::facts::{Facts, Occupants};
 use crate::memory::{asked_for, is_complete};
 use crate::motion;
 use crate::untouched::{not_asked, not_here};
-use crate::verdict::{Hold, Verdict};
+use crate::verdict::{Hold, Subject, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
 use moves::emptied;
@@ -40,15 +40,15 @@ const AGAIN: u64 = 15_000;
 pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
     let rank: BTreeMap<&str, usize> = facts.ordered().into_iter().zip(0..).collect();
     let mut slots: Vec<_> = facts.slots.iter().collect();
-    slots.sort_by_cached_key(|(slot, _)| {
+    slots.sort_by_cached_key(|(slot, occupants)| {
         let at = rank.get(slot.service.as_str()).copied();
-        let turn = motion::turn(facts, slot, &facts.slots[*slot]);
+        let turn = motion::turn(facts, slot, occupants);
         (at, &slot.service, turn, slot.slot.len(), &slot.slot)
     });
     for (slot, occupants) in slots {
         let verdict = slot_verdict(facts, draft, slot, occupants);
         let verdict = misplaced(facts, draft, occupants, verdict);
-        draft.put_slot(facts, slot, verdict);
+        draft.put(facts, Subject::Slot(slot.clone()), facts.place_of(occupants), verdict);
     }
     known_bad(facts, draft);
 }

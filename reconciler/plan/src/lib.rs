@@ -51,6 +51,7 @@ mod machine;
 mod memory;
 mod motion;
 mod occupants;
+mod ordered;
 mod placed;
 mod placing;
 mod reach;
@@ -77,6 +78,8 @@ use look::Look;
 use memory::Memory;
 use pace::FailureAction;
 use standing::Standing;
+use std::cell::OnceCell;
+use std::sync::Arc;
 use verdict::{Action, Hold, Plan, PlanEntry, Reason, Subject, Verdict};
 use why::Holder;
 
@@ -98,17 +101,23 @@ fn planned_by_our_clock(inputs: &Inputs<'_>) -> Plan {
         return of_people(inputs);
     }
     let (mut memory, mut look) = (Memory::of(inputs), Look::at(inputs));
-    let kept = memory.standing.clone();
+    let (kept, opened, standing, mut heard) =
+        (memory.standing.clone(), OnceCell::new(), OnceCell::new(), None);
     if let Some(desired) = inputs.desired {
         look.places = Some(look.places(inputs, &kept, Some(desired)));
         memory.open(inputs, &look, desired);
     }
-    let opened = memory.standing.clone();
+    let opened = memory.since(&kept, &opened);
     if let Some(desired) = inputs.desired {
-        memory.hear(&Facts::after(&look, inputs, &opened, Some(desired)), desired);
+        let facts = Facts::after(&look, inputs, opened, Some(desired));
+        memory.hear(&facts, desired);
+        heard = Some(facts);
     }
-    let standing = memory.standing.clone();
-    let facts = Facts::after(&look, inputs, &standing, planned(inputs, &standing));
+    let standing = memory.since(opened, &standing);
+    // Nothing was heard, mostly: then everything is as it was found.
+    let same = heard.filter(|facts| facts.is_of(standing, planned(inputs, standing)));
+    let facts =
+        same.unwrap_or_else(|| Facts::after(&look, inputs, standing, planned(inputs, standing)));
     let mut draft = Draft::new(next_generation(&facts));
     match standing.removed.filter(|_| has_things(&facts)) {
         Some(removal) => {
@@ -232,15 +241,20 @@ fn finish(facts: &Facts<'_>, draft: Draft, memory: &mut Memory) -> Plan {
         standing.generation = generation;
     }
     if facts.since.is_some() {
-        standing.brought.extend(placed::brought(facts, &entries));
+        let brought = placed::brought(facts, &entries);
+        if !brought.is_empty() {
+            Arc::make_mut(&mut standing.brought).extend(brought);
+        }
     }
     let whole = !facts.inputs.asked.people_only;
     if whole {
-        standing.placed = placed::placed(facts, &entries);
+        standing.placed = Arc::new(placed::placed(facts, &entries));
         standing.chosen = placed::chosen(facts);
-        let acting = placed::acting(&entries);
-        standing.replaced =
-            lost::replaced(facts.inputs, facts.standing, &facts.lost, &acting, generation);
+        if !(facts.lost.slots.is_empty() && standing.replaced.is_empty()) {
+            let acting = placed::acting(&entries);
+            standing.replaced =
+                lost::replaced(facts.inputs, facts.standing, &facts.lost, &acting, generation);
+        }
         standing.fled = placed::fled(facts);
         standing.rebalance = standing.rebalance.take().filter(|_| placed::is_moving(facts));
     }

@@ -8,7 +8,8 @@
 use crate::Inputs;
 use crate::desired::{Desired, DesiredService};
 use crate::lost::Lost;
-use crate::occupants::{Occupants, slotted};
+use crate::occupants::{Occupants, SlotSpec};
+use crate::ordered::{self, Id};
 use crate::placing::Site;
 use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{Completion, Standing};
@@ -16,22 +17,34 @@ use keel_engine::{
     Attachment, ForeignContainer, NodeName, ObservedImage, ObservedTask, Opaque, Slot, TaskId,
     TaskSpec,
 };
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// The node of each task.
+pub(crate) type Homes<'a> = HashMap<&'a TaskId, &'a NodeName>;
 
 /// What is there.
 #[derive(Clone)]
 pub(crate) struct Look<'a> {
     /// The node of each task of this stack.
-    pub homes: Rc<BTreeMap<&'a TaskId, &'a NodeName>>,
-    /// Containers that are not of this stack's slots, by name: of several the first.
-    pub others: Rc<BTreeMap<&'a str, &'a ObservedTask>>,
+    pub homes: Rc<Homes<'a>>,
+    /// Tasks of this stack's slots, node by node.
+    own: Rc<Vec<Slotted<'a>>>,
+    /// Containers that are not of this stack's slots.
+    others: Rc<Vec<&'a ObservedTask>>,
+    /// The first of each name among them, once somebody asked.
+    named: Rc<OnceCell<HashMap<String, usize>>>,
     /// What each reference means: where it is there before where it is not, on the controller's own node
     /// before others.
     pub images: Rc<BTreeMap<&'a str, &'a ObservedImage>>,
     /// Containers of other engines, each with its node.
     pub foreign: Rc<Vec<(&'a NodeName, &'a ForeignContainer)>>,
+    /// Whether some node does not answer.
+    pub is_any_silent: bool,
     /// Where everything was placed last.
     pub places: Option<Rc<Places<'a>>>,
 }
@@ -66,11 +79,15 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Look<'a> {
     pub fn at(inputs: &'a Inputs<'a>) -> Self {
+        let (homes, own, others) = tasks(inputs);
         Self {
-            homes: Rc::new(homes(inputs)),
-            others: Rc::new(others(inputs)),
+            homes: Rc::new(homes),
+            own: Rc::new(own),
+            others: Rc::new(others),
+            named: Rc::default(),
             images: Rc::new(images(inputs)),
             foreign: Rc::new(inputs.nodes.all_foreign().collect()),
+            is_any_silent: inputs.nodes.all_silent().next().is_some(),
             places: None,
         }
     }
@@ -90,55 +107,73 @@ impl<'a> Look<'a> {
         if let Some(places) = self.places.as_ref().filter(same) {
             return places.clone();
         }
-        Rc::new(Places::made(&self.homes, inputs, standing, desired))
+        Rc::new(Places::made(self, inputs, standing, desired))
+    }
+
+    /// The first container of this name that is not of this stack's slots.
+    pub fn of_others(&self, name: &str) -> Option<&'a ObservedTask> {
+        let at = *self.named.get_or_init(|| named(&self.others)).get(name)?;
+        self.others.get(at).copied()
     }
 }
 
 impl<'a> Places<'a> {
     fn made(
-        homes: &BTreeMap<&'a TaskId, &'a NodeName>,
+        look: &Look<'a>,
         inputs: &'a Inputs<'a>,
         standing: &'a Standing,
         desired: Option<&'a Desired>,
     ) -> Self {
         let lost = Lost::look(inputs, standing, desired);
-        let tasks = newest_first(inputs, &lost);
+        let tasks = newest_first(&look.own, &lost);
         let found = by_slot(tasks.iter().filter(|(_, task)| !lost.tasks.contains(&task.id)));
-        let site = Site { inputs, standing, desired, homes, lost: &lost, slots: &found };
+        let site =
+            Site { inputs, standing, desired, homes: &look.homes, lost: &lost, slots: &found };
         let scheduled = schedule(&site);
-        let wanted = wanted(&scheduled, desired);
+        let wanted = wanted(&scheduled, desired, &found);
         let (completed, fixed) = (standing.completed.clone(), fixed(desired));
         Self { desired, completed, lost: Rc::new(lost), tasks, found, scheduled, fixed, wanted }
     }
 }
 
 fn by_slot<'t, 'a: 't>(
-    tasks: impl Iterator<Item = &'t (&'a Slot, &'a ObservedTask)>,
+    tasks: impl Iterator<Item = &'t Slotted<'a>>,
 ) -> BTreeMap<Slot, Occupants<'a>> {
-    let mut found: BTreeMap<Slot, Occupants<'a>> = BTreeMap::new();
+    let mut found: HashMap<&Slot, Occupants<'a>> = HashMap::new();
     for (slot, task) in tasks {
-        match found.get_mut(*slot) {
-            Some(occupants) => occupants.rest.push(task),
-            None => drop(found.insert((*slot).clone(), Occupants::of(task))),
+        match found.entry(*slot) {
+            Entry::Occupied(mut there) => there.get_mut().rest.push(task),
+            Entry::Vacant(empty) => drop(empty.insert(Occupants::of(task))),
         }
     }
-    found
+    ordered::by_slot(found.into_iter().map(|(slot, all)| (slot.clone(), all)).collect())
 }
 
-fn wanted<'a>(scheduled: &Scheduled<'a>, desired: Option<&'a Desired>) -> Vec<(Slot, Place<'a>)> {
-    let mut origins: Option<(&str, Rc<Opaque>)> = None;
+fn wanted<'a>(
+    scheduled: &Scheduled<'a>,
+    desired: Option<&'a Desired>,
+    found: &BTreeMap<Slot, Occupants<'a>>,
+) -> Vec<(Slot, Place<'a>)> {
+    let mut last: Option<(&str, SlotSpec<'a>, Rc<Opaque>)> = None;
+    let mut found = found.iter().peekable();
     let places = scheduled.spots.iter().filter_map(|(slot, spot)| {
         let (name, service) = desired?.services.get_key_value(&slot.service)?;
-        let written = match &origins {
-            // The slots of a service follow each other.
-            Some((service, origins)) if service == name => origins.clone(),
-            _ => Rc::new(serde_json::to_value(&service.origins).unwrap_or_default()),
+        // The slots of a service follow each other.
+        let (_, spec, origins) = match &mut last {
+            Some(last) if last.0 == name => last,
+            last => last.insert((name, SlotSpec::of(service), written(service))),
         };
-        origins = Some((name, written.clone()));
-        let (spec, spot) = (Arc::new(slotted(service, slot)), spot.clone());
-        Some((slot.clone(), Place { spot, name, service, spec, origins: written }))
+        while found.next_if(|(other, _)| *other < slot).is_some() {}
+        let there = found.peek().filter(|(other, _)| *other == slot).map(|(_, all)| *all);
+        let (spec, spot) = (spec.for_slot(slot, there), spot.clone());
+        Some((slot.clone(), Place { spot, name, service, spec, origins: origins.clone() }))
     });
     places.collect()
+}
+
+/// Where each of a service's fields was written, as tasks carry it.
+fn written(service: &DesiredService) -> Rc<Opaque> {
+    Rc::new(serde_json::to_value(&service.origins).unwrap_or_default())
 }
 
 fn fixed(desired: Option<&Desired>) -> Vec<(&str, &Attachment)> {
@@ -149,19 +184,30 @@ fn fixed(desired: Option<&Desired>) -> Vec<(&str, &Attachment)> {
     all.filter(|(_, attachment)| !attachment.addresses.is_empty()).collect()
 }
 
-fn newest_first<'a>(inputs: &'a Inputs<'a>, lost: &Lost<'a>) -> Vec<(&'a Slot, &'a ObservedTask)> {
-    let mut tasks: Vec<_> = inputs.nodes.tasks_of(inputs.stack).collect();
-    tasks.sort_by(|(_, a), (_, b)| {
-        let since = |task: &ObservedTask| (lost.rank(&task.id), task.created, task.generation);
-        since(b).cmp(&since(a)).then_with(|| b.id.cmp(&a.id))
-    });
-    tasks
+fn newest_first<'a>(own: &[Slotted<'a>], lost: &Lost<'a>) -> Vec<Slotted<'a>> {
+    let since = |task: &ObservedTask| (lost.rank(&task.id), task.created, task.generation);
+    let key = |task: &'a ObservedTask| Reverse((since(task), Id::from(&task.id)));
+    let mut keyed: Vec<_> = own.iter().map(|one| (key(one.1), *one)).collect();
+    keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    keyed.into_iter().map(|(_, one)| one).collect()
 }
 
-fn homes<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a TaskId, &'a NodeName> {
-    let seen = inputs.nodes.seen();
-    seen.flat_map(|(node, seen)| seen.tasks_of(inputs.stack).map(move |(_, task)| (&task.id, node)))
-        .collect()
+/// A task of the stack's slots.
+type Slotted<'a> = (&'a Slot, &'a ObservedTask);
+
+/// The tasks of the stack's slots, with the node of each, and all others.
+fn tasks<'a>(inputs: &'a Inputs<'a>) -> (Homes<'a>, Vec<Slotted<'a>>, Vec<&'a ObservedTask>) {
+    let (mut homes, mut own, mut others) = (Homes::new(), Vec::new(), Vec::new());
+    for (node, task) in inputs.nodes.placed_tasks() {
+        match task.place.slot().filter(|slot| slot.stack == *inputs.stack) {
+            Some(slot) => {
+                homes.insert(&task.id, node);
+                own.push((slot, task));
+            }
+            None => others.push(task),
+        }
+    }
+    (homes, own, others)
 }
 
 fn images<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a str, &'a ObservedImage> {
@@ -176,12 +222,10 @@ fn images<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a str, &'a ObservedImage> {
     images.into_iter().map(|(reference, (_, image))| (reference, image)).collect()
 }
 
-fn others<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a str, &'a ObservedTask> {
-    let is_ours =
-        |task: &ObservedTask| task.place.slot().is_some_and(|slot| slot.stack == *inputs.stack);
-    let mut names = BTreeMap::new();
-    for task in inputs.nodes.all_tasks().filter(|task| !is_ours(task)) {
-        names.entry(task.spec.container_name.as_str()).or_insert(task);
+fn named(others: &[&ObservedTask]) -> HashMap<String, usize> {
+    let mut names = HashMap::with_capacity(others.len());
+    for (at, task) in others.iter().enumerate() {
+        names.entry(task.spec.container_name.clone()).or_insert(at);
     }
     names
 }

@@ -43,6 +43,10 @@ impl<'a> Lost<'a> {
     pub fn look(inputs: &Inputs<'a>, standing: &Standing, desired: Option<&Desired>) -> Self {
         let mut lost = Self::default();
         let Some(desired) = desired.filter(|_| standing.removed.is_none()) else { return lost };
+        // Where all nodes answer and none was given up before, nothing is lost.
+        if standing.replaced.is_empty() && inputs.nodes.all_silent().next().is_none() {
+            return lost;
+        }
         for (node, task) in inputs.nodes.placed_tasks() {
             let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) else {
                 continue;
@@ -58,7 +62,7 @@ impl<'a> Lost<'a> {
                 lost.slots.entry(name).or_default().insert(node);
             }
         }
-        for (name, node) in &standing.placed {
+        for (name, node) in &*standing.placed {
             let known = inputs.nodes.reports.get_key_value(node).map(|(node, _)| node);
             if let Some(node) = known.filter(|node| is_lost(inputs, desired, name, node)) {
                 lost.slots.entry(name.clone()).or_default().insert(node);

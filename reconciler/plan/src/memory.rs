@@ -7,11 +7,16 @@ use crate::desired::{Desired, DesiredService};
 use crate::facts::{self, Facts, Occupants, Want, short};
 use crate::hopeless;
 use crate::look::Look;
+use crate::schedule::Spot;
 use crate::standing::{Completion, KnownBad, Pull, Recreate, Standing};
 use crate::verdict::{Hold, Learned, PlanEntry, Subject, Verdict};
 use crate::why::FailureCause;
-use keel_engine::{Availability, Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId};
-use std::collections::{BTreeMap, BTreeSet};
+use keel_engine::{
+    Availability, Digest, Goal, NodeName, ObservedTask, PullPolicy, Slot, TaskId, TaskSpec,
+};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// The memory, and what was found out on the way.
 pub(crate) struct Memory {
@@ -32,6 +37,14 @@ impl Memory {
         memory
     }
 
+    /// What it is now: what it was before, if nothing of it changed since.
+    pub fn since<'m>(&self, before: &'m Standing, now: &'m OnceCell<Standing>) -> &'m Standing {
+        match self.standing == *before {
+            true => before,
+            false => now.get_or_init(|| self.standing.clone()),
+        }
+    }
+
     /// Notes a new stack hash, what a person asked for, and finished pulls.
     pub fn open<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
         self.begin(inputs, look, desired);
@@ -47,9 +60,13 @@ impl Memory {
 
     /// Marks on tasks that are gone mean nothing.
     fn forget(&mut self, inputs: &Inputs<'_>) {
-        let alive: BTreeSet<_> = inputs.nodes.all_tasks().map(|task| &task.id).collect();
-        self.standing.recreate.retain(|_, recreate| alive.contains(&recreate.task));
-        self.standing.changed.retain(|_, changed| alive.contains(&changed.task));
+        let (recreate, changed) = (&mut self.standing.recreate, &mut self.standing.changed);
+        // Nearly always there are none: a look at every task of the pool is saved then.
+        if !(recreate.is_empty() && changed.is_empty()) {
+            let alive: HashSet<_> = inputs.nodes.all_tasks().map(|task| &task.id).collect();
+            recreate.retain(|_, recreate| alive.contains(&recreate.task));
+            changed.retain(|_, changed| alive.contains(&changed.task));
+        }
         self.forget_jobs(inputs);
     }
 
@@ -108,7 +125,7 @@ impl Memory {
         standing.tried = Some(desired.hash);
         // What an unfinished rollout brought has proven nothing: if it stays, it is this one's to prove.
         if standing.rollout.take().is_none() {
-            standing.brought.clear();
+            standing.brought = Arc::default();
         }
         let kept = [standing.good, Some(desired.hash)];
         standing.prepared.retain(|hash| kept.contains(&Some(*hash)));
@@ -167,15 +184,7 @@ impl Memory {
 
     /// A pin lasts while a service that was not changed uses it; `always` looks again.
     fn unpin<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
-        let standing = self.standing.clone();
-        let facts = Facts::after(look, inputs, &standing, Some(desired));
-        let used: BTreeSet<&str> = facts
-            .slots
-            .values()
-            .filter(|occupants| occupants.current.is_some())
-            .filter_map(|occupants| Some(occupants.want.as_ref()?.spec.image.as_str()))
-            .collect();
-        self.standing.pins.retain(|reference, _| used.contains(reference.as_str()));
+        self.unpin_unused(inputs, look, desired);
         let looked = self
             .images(inputs, desired)
             .into_iter()
@@ -184,6 +193,18 @@ impl Memory {
         for reference in looked {
             self.look_again(inputs, look, desired, &reference);
         }
+    }
+
+    fn unpin_unused<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
+        if self.standing.pins.is_empty() {
+            return;
+        }
+        let standing = self.standing.clone();
+        let facts = Facts::after(look, inputs, &standing, Some(desired));
+        let kept = facts.slots.values().filter(|occupants| occupants.current.is_some());
+        let wants = kept.filter_map(|occupants| occupants.want.as_ref());
+        let used: BTreeSet<&str> = wants.map(|want| want.spec.image.as_str()).collect();
+        self.standing.pins.retain(|reference, _| used.contains(reference.as_str()));
     }
 
     fn ask<'a>(&mut self, inputs: &'a Inputs<'a>, look: &Look<'a>, desired: &'a Desired) {
@@ -245,17 +266,15 @@ impl Memory {
         if alone && !elsewhere && self.standing.placed.is_empty() {
             return None;
         }
+        let places = look.places(inputs, &self.standing, Some(desired));
+        if self.standing.bad.is_empty() && places.lost.slots.is_empty() {
+            // Nothing comes back as it was before: each slot wants what its revision says.
+            let wanted = places.wanted.iter().map(|(_, place)| (&place.spot, &*place.spec));
+            return Some(users_of(wanted));
+        }
         let facts = Facts::after(look, inputs, &self.standing, Some(desired));
         let wants = facts.slots.values().filter_map(|occupants| occupants.want.as_ref());
-        let mut users = Users::new();
-        for want in wants.filter(|want| !want.spot.is_nowhere()) {
-            match users.get_mut(&want.spec.image) {
-                Some(nodes) if nodes.contains(want.node) => {}
-                Some(nodes) => drop(nodes.insert(want.node.clone())),
-                None => drop(users.insert(want.spec.image.clone(), [want.node.clone()].into())),
-            }
-        }
-        Some(users)
+        Some(users_of(wants.map(|want| (&want.spot, &*want.spec))))
     }
 
     /// What the tag means on this node is what counts under `missing`. One that is not there is
@@ -410,7 +429,7 @@ impl Memory {
         self.standing.bad.insert(desired.hash, bad);
         self.standing.rollout = None;
         if facts::goes_back(facts.inputs, &self.standing) {
-            self.standing.brought.clear();
+            self.standing.brought = Arc::default();
         }
         self.learned.push(Learned::Failed { hash: desired.hash, cause, task });
     }
@@ -429,7 +448,7 @@ impl Memory {
             return;
         }
         standing.rollout = None;
-        standing.brought.clear();
+        standing.brought = Arc::default();
         standing.changed.clear();
         standing.bad.remove(&desired.hash);
         standing.good = Some(desired.hash);
@@ -444,6 +463,18 @@ impl Memory {
 
 /// Images, each with the nodes of slots that want it.
 type Users = BTreeMap<String, BTreeSet<NodeName>>;
+
+fn users_of<'w, 'a: 'w>(wanted: impl Iterator<Item = (&'w Spot<'a>, &'w TaskSpec)>) -> Users {
+    let mut users = Users::new();
+    for (spot, spec) in wanted.filter(|(spot, _)| !spot.is_nowhere()) {
+        match users.get_mut(&spec.image) {
+            Some(nodes) if nodes.contains(spot.node) => {}
+            Some(nodes) => drop(nodes.insert(spot.node.clone())),
+            None => drop(users.insert(spec.image.clone(), [spot.node.clone()].into())),
+        }
+    }
+    users
+}
 
 fn of_image(users: Option<&Users>, inputs: &Inputs<'_>, reference: &str) -> Vec<NodeName> {
     match users {

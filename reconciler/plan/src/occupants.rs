@@ -3,9 +3,8 @@
 use crate::Inputs;
 use crate::desired::DesiredService;
 use crate::schedule::Spot;
-use keel_engine::fields::Cost;
 use keel_engine::labels::NUMBER;
-use keel_engine::{NodeName, ObservedTask, Opaque, Slot, TaskSpec, cost_of, diff};
+use keel_engine::{NodeName, ObservedTask, Opaque, Slot, TaskSpec, is_in_reach};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,7 +57,7 @@ impl<'a> Occupants<'a> {
 
 /// Whether one specification becomes the other without a new container.
 pub(crate) fn in_reach(from: &TaskSpec, to: &TaskSpec) -> bool {
-    cost_of(&diff(from, to)) != Some(Cost::Replace)
+    is_in_reach(from, to)
 }
 
 pub(crate) fn slot(inputs: &Inputs<'_>, service: &str, number: u32) -> Slot {
@@ -73,12 +72,37 @@ pub(crate) fn short(slot: &Slot) -> String {
 
 /// The service's specification, with what is the slot's own.
 pub(crate) fn slotted(service: &DesiredService, slot: &Slot) -> TaskSpec {
-    let mut spec = service.spec.clone();
-    if !service.fixed_name {
-        spec.container_name = format!("{}-{}", spec.container_name, slot.slot);
+    let mut of = SlotSpec::of(service);
+    of.turn_to(slot);
+    of.spec
+}
+
+/// The specification of one slot of a service after the other.
+pub(crate) struct SlotSpec<'a> {
+    service: &'a DesiredService,
+    spec: TaskSpec,
+}
+
+impl<'a> SlotSpec<'a> {
+    pub fn of(service: &'a DesiredService) -> Self {
+        Self { service, spec: service.spec.clone() }
     }
-    // Who reads this label reads a number: of a global service each node has the first.
-    let number = if service.placement.mode.is_global() { "1" } else { &slot.slot };
-    spec.labels.insert(NUMBER.into(), number.into());
-    spec
+
+    fn turn_to(&mut self, slot: &Slot) {
+        let (service, spec) = (self.service, &mut self.spec);
+        if !service.fixed_name {
+            spec.container_name = format!("{}-{}", service.spec.container_name, slot.slot);
+        }
+        // Who reads this label reads a number: of a global service each node has the first.
+        let number = if service.placement.mode.is_global() { "1" } else { &slot.slot };
+        spec.labels.insert(NUMBER.into(), number.into());
+    }
+
+    /// A slot's: the one that a task of it has already, where that is the same.
+    pub fn for_slot(&mut self, slot: &Slot, there: Option<&Occupants<'_>>) -> Arc<TaskSpec> {
+        self.turn_to(slot);
+        let mut there = there.into_iter().flat_map(Occupants::all);
+        let same = there.find(|task| *task.spec == self.spec);
+        same.map_or_else(|| Arc::new(self.spec.clone()), |task| task.spec.clone())
+    }
 }

@@ -1,26 +1,29 @@
 //! What is remembered of where tasks are.
 
-use crate::facts::{Facts, Want, short};
+use crate::facts::{Facts, Occupants, Want, short};
 use crate::schedule::failing::is_over;
 use crate::verdict::{PlanEntry, Subject, Verdict};
 use crate::why::Refusal;
 use keel_engine::{Assignment, Goal, NodeName, ObservedTask, Phase, Slot, TaskId, Wish};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Where each slot's task is or is sent to, the controller's own node apart: to be remembered, so that
 /// whoever finds that node silent knows what may be there.
 pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<String, NodeName> {
-    let there = |slot: &Slot| facts.slots.get(slot).is_some_and(|all| all.all().next().is_some());
     let slots = entries.iter().filter_map(|entry| {
         let Subject::Slot(slot) = &entry.subject else { return None };
         let (name, to) = (short(slot), entry.node.as_ref());
         let is_sent = matches!(entry.verdict, Verdict::Act { .. });
-        let node = match left(facts, slot, to) {
+        let there = facts.slots.get(slot);
+        let node = match there.and_then(|all| left(facts, all, to)) {
             // Until nothing runs where it comes from, that is what a lost sight of it must not make two of.
             Some(left) => left,
             // Also while what replaces it is not sent yet, or is there and does not run.
             None if !is_sent && facts.may_be_away(slot) => facts.standing.placed.get(&name)?,
-            None => to.filter(|_| is_sent || there(slot))?,
+            None => {
+                to.filter(|_| is_sent || there.is_some_and(|all| all.all().next().is_some()))?
+            }
         };
         Some((name, node.clone()))
     });
@@ -41,13 +44,17 @@ pub(crate) fn placed(facts: &Facts<'_>, entries: &[PlanEntry]) -> BTreeMap<Strin
 
 /// The node that a slot leaves and where a task of it still runs, the controller's own apart; or will run after the
 /// next start of its machine.
-fn left<'f>(facts: &'f Facts<'_>, slot: &Slot, to: Option<&NodeName>) -> Option<&'f NodeName> {
+fn left<'f>(
+    facts: &'f Facts<'_>,
+    all: &Occupants<'_>,
+    to: Option<&NodeName>,
+) -> Option<&'f NodeName> {
     let home = &facts.inputs.nodes.home;
     let may_run = |task: &ObservedTask| {
         let runs = matches!(task.phase, Phase::Running | Phase::Backoff | Phase::Draining);
         runs || task.goal == Goal::Running
     };
-    let running = facts.slots.get(slot)?.all().filter(|task| may_run(task));
+    let running = all.all().filter(|task| may_run(task));
     let mut nodes = running.filter_map(|task| facts.node_of(&task.id));
     nodes.find(|node| *node != home && Some(*node) != to)
 }
@@ -125,7 +132,7 @@ pub(crate) fn moves(facts: &Facts<'_>) -> Vec<Move> {
 
 /// The node chosen for each slot, where there is a choice. A slot without a place keeps its earlier one, and
 /// returns there if that is possible again.
-pub(crate) fn chosen(facts: &Facts<'_>) -> BTreeMap<String, NodeName> {
+pub(crate) fn chosen(facts: &Facts<'_>) -> Arc<BTreeMap<String, NodeName>> {
     if !facts.has_choice() {
         return facts.standing.chosen.clone();
     }
@@ -134,5 +141,5 @@ pub(crate) fn chosen(facts: &Facts<'_>) -> BTreeMap<String, NodeName> {
         true => facts.standing.chosen.get(&short(slot)).cloned(),
         false => Some(want.node.clone()),
     };
-    wants.filter_map(|(slot, want)| Some((short(slot), node(slot, want)?))).collect()
+    Arc::new(wants.filter_map(|(slot, want)| Some((short(slot), node(slot, want)?))).collect())
 }

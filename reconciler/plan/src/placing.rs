@@ -8,11 +8,12 @@
 use crate::Inputs;
 use crate::condition::available_since;
 use crate::desired::{Desired, DesiredService};
+use crate::look::Homes;
 use crate::lost::Lost;
 use crate::occupants::{Occupants, in_reach, short, slotted};
 use crate::standing::Standing;
 use crate::ties::binds;
-use keel_engine::{Goal, NodeName, ObservedTask, Slot, TaskId, TaskSpec};
+use keel_engine::{Goal, NodeName, ObservedTask, Slot, TaskSpec};
 use std::collections::BTreeMap;
 
 /// What a place is chosen by.
@@ -21,7 +22,7 @@ pub(crate) struct Site<'s, 'a> {
     pub standing: &'a Standing,
     pub desired: Option<&'a Desired>,
     /// The nodes that have the stack's tasks.
-    pub homes: &'s BTreeMap<&'a TaskId, &'a NodeName>,
+    pub homes: &'s Homes<'a>,
     /// What is given up.
     pub lost: &'s Lost<'a>,
     /// What was found in each slot so far.
@@ -32,7 +33,16 @@ impl<'a> Site<'_, 'a> {
     /// The newest of a slot's tasks that is not going, with its node; or an older one that serves as it shall,
     /// where the newest is none that shall be.
     pub fn task(&self, slot: &Slot) -> Option<(&'a ObservedTask, &'a NodeName)> {
-        let mut tasks = self.slots.get(slot)?.all().filter(|task| task.goal != Goal::Removed);
+        self.task_of(slot, self.slots.get(slot)?)
+    }
+
+    /// The same of what was found in a slot.
+    pub fn task_of(
+        &self,
+        slot: &Slot,
+        found: &Occupants<'a>,
+    ) -> Option<(&'a ObservedTask, &'a NodeName)> {
+        let mut tasks = found.all().filter(|task| task.goal != Goal::Removed);
         let newest = tasks.next()?;
         let older: Vec<_> = tasks.collect();
         let task = self.serves_as_wanted(slot, newest, &older).unwrap_or(newest);
@@ -62,7 +72,8 @@ impl<'a> Site<'_, 'a> {
 
     /// Where a task was sent that nobody has seen since, because its node is silent.
     pub fn remembered(&self, slot: &Slot) -> Option<&'a NodeName> {
-        let node = self.there_is(self.standing.placed.get(&short(slot))?)?;
+        let placed = Some(&self.standing.placed).filter(|placed| !placed.is_empty())?;
+        let node = self.there_is(placed.get(&short(slot))?)?;
         let lost = self.lost.slots.get(&short(slot)).is_some_and(|nodes| nodes.contains(node));
         (!lost).then_some(node)
     }
@@ -83,7 +94,8 @@ impl<'a> Site<'_, 'a> {
 
     /// The node that was chosen before, of several.
     pub fn chosen(&self, slot: &Slot) -> Option<&'a NodeName> {
-        self.there_is(self.standing.chosen.get(&short(slot))?)
+        let chosen = Some(&self.standing.chosen).filter(|chosen| !chosen.is_empty())?;
+        self.there_is(chosen.get(&short(slot))?)
     }
 
     fn there_is(&self, node: &NodeName) -> Option<&'a NodeName> {

@@ -10,12 +10,16 @@ use keel_engine::{NodeName, Slot};
 impl<'a> Facts<'a> {
     /// Whether a slot's task was sent to a node that does not answer, so that it may be there.
     pub fn may_be_away(&self, slot: &Slot) -> bool {
-        let node = self.standing.placed.get(&short(slot));
+        let any = self.look.is_any_silent;
+        let node = any.then(|| self.standing.placed.get(&short(slot))).flatten();
         node.is_some_and(|node| self.inputs.nodes.silent(node).is_some())
     }
 
     /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is or may be.
-    pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'_>) -> Option<Hold> {
+    pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'a>) -> Option<Hold> {
+        if !self.look.is_any_silent {
+            return None;
+        }
         let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));
         let name = short(slot);
         let is_lost = |node: &&NodeName| {
@@ -23,7 +27,8 @@ impl<'a> Facts<'a> {
         };
         let sent = self.standing.placed.get(&name).filter(|node| !is_lost(node));
         let unheard = self.unheard(occupants);
-        let mut nodes = self.place(slot).into_iter().chain(tasks).chain(sent).chain(unheard);
+        let mut nodes =
+            self.place_of(occupants).into_iter().chain(tasks).chain(sent).chain(unheard);
         nodes.find_map(|node| self.away(slot, node))
     }
 

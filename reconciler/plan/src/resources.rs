@@ -430,7 +430,7 @@ pub(crate) fn removed_tasks(facts: &Facts<'_>, draft: &mut Draft, volumes: bool)
 fn remaining_dependent(facts: &Facts<'_>, slot: &Slot) -> Option<String> {
     let services = &facts.inputs.desired?.services;
     let there = |name: &str| {
-        let mut slots = facts.slots.iter().filter(|(slot, _)| slot.service == name);
+        let mut slots = facts.slots_of(name);
         slots.any(|(_, occupants)| occupants.all().next().is_some())
     };
     let needs = |service: &DesiredService| {

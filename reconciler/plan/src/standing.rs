@@ -7,8 +7,10 @@ use crate::why::FailureCause;
 use keel_engine::{Digest, NodeName, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// A stack's memory. Times are milliseconds since the Unix epoch.
+/// A stack's memory. Times are milliseconds since the Unix epoch. What it has of every slot is shared: copies are made
+/// while a plan is, and mostly differ in little.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Standing {
@@ -47,8 +49,8 @@ pub struct Standing {
     /// Since when the present stack hash is being rolled out; `None` once it has settled.
     pub rollout: Option<u64>,
     /// The newest task that it brought, by slot. Clocks of nodes differ, and do not tell this.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub brought: BTreeMap<String, TaskId>,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub brought: Arc<BTreeMap<String, TaskId>>,
     /// The stack hash that `rollout` and `pins` are about: the last that a pass has seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tried: Option<Digest>,
@@ -71,11 +73,11 @@ pub struct Standing {
     #[serde(rename = "pulls_on", skip_serializing_if = "BTreeMap::is_empty")]
     pub pulls: BTreeMap<NodeName, BTreeMap<String, Pull>>,
     /// Slots (`web.1`) whose task was sent to another node than the controller's own, and which.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub placed: BTreeMap<String, NodeName>,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub placed: Arc<BTreeMap<String, NodeName>>,
     /// The node that was chosen for each slot, where there was a choice: also while nothing is there yet.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub chosen: BTreeMap<String, NodeName>,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub chosen: Arc<BTreeMap<String, NodeName>>,
     /// Tasks that were replaced while their node was down, by slot and node, until they are gone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced: BTreeMap<String, BTreeMap<NodeName, Replaced>>,
@@ -91,6 +93,10 @@ pub struct Standing {
     /// Slots of `replicated-job` and `global-job` that are done, each for its specification.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub completed: BTreeMap<String, Completion>,
+}
+
+fn is_empty<T>(map: &Arc<BTreeMap<String, T>>) -> bool {
+    map.is_empty()
 }
 
 impl Standing {

@@ -9,7 +9,7 @@ use keel_engine::{ForeignContainer, MountSource, NetworkMode};
 /// Whether it runs in the namespace of what was asked for: it goes where that goes.
 fn is_drawn_along(facts: &Facts<'_>, want: &Want<'_>) -> bool {
     let NetworkMode::Service(host) = &want.spec.network_mode else { return false };
-    let own = facts.slots.iter().filter(|(slot, _)| slot.service == want.name);
+    let own = facts.slots_of(want.name);
     // Also while it is stopped for its successor.
     let ran = own.flat_map(|(_, all)| all.all()).any(|task| task.started.is_some());
     ran && asked_for(facts.inputs, host)

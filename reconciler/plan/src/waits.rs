@@ -3,7 +3,7 @@
 
 use crate::desired::{Condition, DependsOn, Owner};
 use crate::draft::Draft;
-use crate::facts::{Facts, Occupants, Want, short};
+use crate::facts::{Facts, Occupants, Want};
 use crate::machine;
 use crate::memory::is_complete;
 use crate::standing::Pull;
@@ -176,7 +176,7 @@ fn to_start<'f, 'a>(
     occupants: &'f Occupants<'a>,
 ) -> Option<(&'f Slot, &'f Want<'a>)> {
     let want = occupants.want.as_ref().filter(|_| occupants.current.is_none())?;
-    let idle = facts.standing.stopped.contains(&short(slot))
+    let idle = facts.is_stopped(slot)
         || is_complete(facts, slot)
         || want.spot.hold().is_some()
         // What is asked of a silent node keeps nobody else waiting.

@@ -10,7 +10,7 @@ use keel_engine::{
     Assignment, HostFacts, NodeName, ObservedTask, Slot, StackName, TaskAssignment, TaskId,
 };
 use keel_names::constraint::NodeAttributes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// New tasks with their nodes.
 struct New<'a> {
@@ -45,8 +45,8 @@ fn service<'a>(inputs: &Inputs<'a>, new: &New<'_>) -> Option<&'a DesiredService>
 
 /// No new task is on a node that takes none, or that is not what its service asks for.
 fn allowed(inputs: &Inputs<'_>, new: &[New<'_>]) -> Vec<String> {
-    let facts = |new: &New<'_>| inputs.pool.facts(new.node).clone();
-    let closed = new.iter().filter(|new| facts(new).availability != Availability::Active);
+    let takes_none = |node: &NodeName| inputs.pool.facts(node).availability != Availability::Active;
+    let closed = new.iter().filter(|new| takes_none(new.node));
     let closed =
         closed.map(|new| format!("{} starts on {}, which takes nothing", new.slot, new.node));
     let strange = new.iter().filter(|new| {
@@ -86,11 +86,15 @@ fn room(inputs: &Inputs<'_>, new: &[New<'_>]) -> Vec<String> {
     let asked = |task: &TaskAssignment| task.spec.reserved_memory.unwrap_or(0);
     // One after the other, a task and the one before it share what one of them needs.
     let replaced: BTreeSet<_> = new.iter().filter_map(|new| new.task.replaces.as_ref()).collect();
+    let mut mine: BTreeMap<&NodeName, u64> = BTreeMap::new();
+    for new in new {
+        *mine.entry(new.node).or_default() += asked(new.task);
+    }
     let over = inputs.nodes.all_known().filter_map(|(node, seen)| {
         let room = inputs.pool.room(node, &inputs.nodes.home, &seen.host).memory?;
         let there = |task: &&ObservedTask| !is_still(task) && !replaced.contains(&task.id);
         let held = seen.all_tasks().filter(there).filter_map(|task| task.spec.reserved_memory);
-        let mine: u64 = new.iter().filter(|new| new.node == node).map(|new| asked(new.task)).sum();
+        let mine = mine.get(node).copied().unwrap_or(0);
         let held: u64 = held.sum();
         (mine > 0 && held + mine > room).then(|| format!("{node} has no room for its new tasks"))
     });

@@ -119,9 +119,8 @@ impl Judge<'_, '_> {
         follow
             .map(|dependency| &dependency.service)
             .find(|service| {
-                self.facts.slots.iter().any(|(slot, occupants)| {
-                    slot.service == **service
-                        && occupants.rest.is_empty()
+                self.facts.slots_of(service).any(|(_, occupants)| {
+                    occupants.rest.is_empty()
                         && occupants.current.is_some_and(|other| {
                             other.created > started && available_since(other).is_some()
                         })

@@ -8,7 +8,7 @@
 
 use crate::condition::is_still;
 use crate::draft::{Draft, Judgment, act, hold};
-use crate::facts::{Facts, Occupants, short};
+use crate::facts::{Facts, Occupants};
 use crate::standing::{Ask, AskVerb, Leader};
 use crate::verdict::{Action, Hold, Reason};
 use crate::why::{Activity, Followed, PersonsCommand};
@@ -26,7 +26,7 @@ pub(super) fn by_a_person(
         return Some(verdict);
     }
     occupants.want.as_ref()?;
-    if facts.standing.stopped.contains(&short(slot)) {
+    if facts.is_stopped(slot) {
         return Some(stopped(draft, occupants));
     }
     let suspended = facts.standing.suspended.is_some();
@@ -113,10 +113,10 @@ fn answer(facts: &Facts<'_>, occupants: &Occupants<'_>, task: &ObservedTask, ask
 
 /// Whether what was restarted is of use again: then those that asked for it follow.
 fn follows(facts: &Facts<'_>, leader: &Leader) -> Answer {
-    let mut slots = facts.slots.iter().filter(|(slot, _)| slot.service == leader.service);
+    let mut slots = facts.slots_of(&leader.service);
     let task = slots.find_map(|(slot, all)| {
         let task = all.current.filter(|task| task.id == leader.task)?;
-        (!facts.standing.stopped.contains(&short(slot))).then_some(task)
+        (!facts.is_stopped(slot)).then_some(task)
     });
     match task {
         // It was stopped or replaced meanwhile; who follows a replacement is seen by that.

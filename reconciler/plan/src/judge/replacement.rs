@@ -56,7 +56,6 @@ impl Judge<'_, '_> {
         if let Some(obstacle) = waits::obstacle(self.facts, self.draft, self.want) {
             return hold(obstacle);
         }
-        let reason = self.difference(rest[0]);
         let order = rollout::order(self.facts, self.want);
         let running: Vec<_> = rest.iter().filter(|task| !self.is_off(task)).collect();
         let begun = running.iter().all(|task| task.goal >= Goal::Stopped);
@@ -87,7 +86,7 @@ impl Judge<'_, '_> {
                 None => self.new_task_alone(rest, Goal::Running),
             },
         };
-        act(Action::Replace, reason, wishes)
+        act(Action::Replace, self.difference(rest[0]), wishes)
     }
 
     /// Whether another task may run in its place. What has ended and is still to run, runs again after its

@@ -30,7 +30,7 @@ pub(super) struct Board<'s, 'a> {
     pub crowded: BTreeMap<&'a TaskId, Refusal>,
     /// Where volumes are, or will be.
     pub volumes: BTreeMap<&'a str, usize>,
-    pub spots: BTreeMap<Slot, Spot<'a>>,
+    pub spots: Vec<(Slot, Spot<'a>)>,
 }
 
 impl<'a> Board<'_, 'a> {
@@ -45,7 +45,7 @@ impl<'a> Board<'_, 'a> {
     }
 
     pub fn put(&mut self, slot: Slot, at: usize, fit: Fit) {
-        self.spots.insert(slot, Spot::new(self.cluster.hosts[at].name, fit));
+        self.spots.push((slot, Spot::new(self.cluster.hosts[at].name, fit)));
     }
 
     /// What a slot's present task has reserved already.

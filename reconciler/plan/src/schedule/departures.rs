@@ -5,6 +5,7 @@ use super::leaving::leaves;
 use super::needs::Needs;
 use super::slots::{Present, present};
 use super::{even, failing, filters};
+use crate::occupants::Occupants;
 use crate::ties::tie;
 use crate::why::Refusal;
 use keel_engine::{Goal, NetworkMode, ObservedTask, Slot};
@@ -57,10 +58,10 @@ pub(super) fn uneven<'a>(
 pub(super) fn older<'a>(
     board: &Board<'_, 'a>,
     needs: &Needs<'a>,
-    slot: &Slot,
+    found: Option<&Occupants<'a>>,
     at: usize,
 ) -> Option<Option<Refusal>> {
-    let mut tasks = board.site.slots.get(slot)?.all();
+    let mut tasks = found?.all();
     let (task, from) = tasks.find_map(|task| {
         let from = board.cluster.at(board.site.homes.get(&task.id)?)?;
         (from != at && task.goal != Goal::Removed).then_some((task, from))

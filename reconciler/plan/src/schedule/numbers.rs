@@ -49,10 +49,10 @@ fn is_counted(site: &Site<'_, '_>, needs: &Needs<'_>) -> bool {
 /// The numbers of slots that have a task, or had one sent.
 fn there(site: &Site<'_, '_>, needs: &Needs<'_>) -> BTreeSet<u32> {
     let first = site.slot(needs.name, "");
-    let of_service = site.slots.range(first..).map(|(slot, _)| slot);
-    let of_service = of_service.take_while(|slot| slot.service == needs.name);
-    let present = of_service.filter(|slot| site.task(slot).is_some());
-    let mut numbers: BTreeSet<u32> = present.filter_map(|slot| number(&slot.slot)).collect();
+    let of_service = site.slots.range(first..);
+    let of_service = of_service.take_while(|(slot, _)| slot.service == needs.name);
+    let present = of_service.filter(|(slot, found)| site.task_of(slot, found).is_some());
+    let mut numbers: BTreeSet<u32> = present.filter_map(|(slot, _)| number(&slot.slot)).collect();
     let sent = site.remembered_of(needs.name).filter_map(number);
     numbers.extend(sent);
     numbers

@@ -4,11 +4,12 @@ use super::board::{Board, Open};
 use super::choice::Choice;
 use super::cluster::{Cluster, Reserved};
 use super::needs::Needs;
-use super::slots::{Present, names, no_longer, present};
+use super::slots::{Present, names, no_longer, present, present_of};
 use super::spot::{Fit, Spot};
 use super::{choice, crowded, departures, failing};
 use crate::condition::is_still;
 use crate::occupants::{Occupants, short};
+use crate::ordered;
 use crate::placing::Site;
 use crate::why::{NodeRefusal, Refusal};
 use keel_engine::{NetworkMode, Slot};
@@ -16,10 +17,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Slots, each with its place.
+type Spots<'a> = BTreeMap<Slot, Spot<'a>>;
+
 /// Where everything is.
 pub(crate) struct Scheduled<'a> {
     /// Of every wanted slot.
-    pub spots: BTreeMap<Slot, Spot<'a>>,
+    pub spots: Spots<'a>,
     /// Slots of global services that nodes have and should not, each with why.
     pub leaving: BTreeMap<Slot, Refusal>,
     /// Global services that run nowhere, each with what keeps it from the nodes.
@@ -35,7 +39,7 @@ pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
     let has_choice = members.len() > 1;
     let crowded = crowded::leaving(&cluster);
     let mut board =
-        Board { site, cluster, members, crowded, volumes: BTreeMap::new(), spots: BTreeMap::new() };
+        Board { site, cluster, members, crowded, volumes: BTreeMap::new(), spots: Vec::new() };
     let (joined, free): (Vec<_>, Vec<_>) = site
         .desired
         .iter()
@@ -60,13 +64,14 @@ pub(crate) fn schedule<'a>(site: &Site<'_, 'a>) -> Scheduled<'a> {
     for open in open {
         board.settle(&mut all[open.needs], open);
     }
-    board.mark_tight(&all);
+    let mut spots = ordered::by_slot(std::mem::take(&mut board.spots));
+    board.mark_tight(&mut spots, &all);
     for (name, service) in joined {
-        board.join(name, &service.spec.network_mode, site.replicas(name, service));
+        board.join(&mut spots, name, &service.spec.network_mode, site.replicas(name, service));
     }
     let leaving = all.iter().flat_map(|needs| no_longer(&board.cluster, site, needs)).collect();
     let nowhere = choice::nowhere(&board, &all);
-    Scheduled { spots: board.spots, leaving, nowhere, has_choice }
+    Scheduled { spots, leaving, nowhere, has_choice }
 }
 
 impl<'a> Board<'_, 'a> {
@@ -76,9 +81,11 @@ impl<'a> Board<'_, 'a> {
         let uneven = departures::uneven(self, needs, &names);
         for name in names {
             let slot = self.site.slot(needs.name, &name);
-            self.count_failures(needs, &slot);
-            let present = present(&self.cluster, self.site, &slot);
-            if self.site.standing.is_done(&short(&slot), needs.service) {
+            let found = self.site.slots.get(&slot);
+            self.count_failures(needs, &slot, found);
+            let present = present_of(&self.cluster, self.site, &slot, found);
+            let is_job = needs.service.placement.mode.is_job();
+            if is_job && self.site.standing.is_done(&short(&slot), needs.service) {
                 let at = present.map(|present| present.at).or(self.cluster.at(&self
                     .site
                     .inputs
@@ -94,7 +101,7 @@ impl<'a> Board<'_, 'a> {
             let uneven = uneven.get(&name).copied();
             let uneven = uneven.map(|(tasks, least)| Refusal::Uneven { tasks, least });
             match departures::why_it_leaves(self, needs, &slot, &present).or(uneven) {
-                None => self.keep(needs, slot, &present),
+                None => self.keep(needs, slot, &present, found),
                 Some(because) => {
                     let from = present.task.map(|_| (present.at, because));
                     open.push(Open { needs: index, slot, from });
@@ -103,7 +110,13 @@ impl<'a> Board<'_, 'a> {
         }
     }
 
-    fn keep(&mut self, needs: &mut Needs<'a>, slot: Slot, present: &Present<'a>) {
+    fn keep(
+        &mut self,
+        needs: &mut Needs<'a>,
+        slot: Slot,
+        present: &Present<'a>,
+        found: Option<&Occupants<'a>>,
+    ) {
         let more = needs.reserved.minus(self.reserved_by(present));
         let host = &mut self.cluster.hosts[present.at];
         let is_paused = host.facts.availability == keel_engine::Availability::Pause;
@@ -112,7 +125,7 @@ impl<'a> Board<'_, 'a> {
             false => host.add(more),
         }
         self.occupy(needs, present.at);
-        let fit = match departures::older(self, needs, &slot, present.at) {
+        let fit = match departures::older(self, needs, found, present.at) {
             Some(because) => Fit::Moves(because),
             None if is_paused => Fit::Stuck(Refusal::Paused, Vec::new()),
             None => Fit::Well,
@@ -120,8 +133,8 @@ impl<'a> Board<'_, 'a> {
         self.put(slot, present.at, fit);
     }
 
-    fn count_failures(&self, needs: &mut Needs<'a>, slot: &Slot) {
-        let tasks = self.site.slots.get(slot).into_iter().flat_map(Occupants::all);
+    fn count_failures(&self, needs: &mut Needs<'a>, slot: &Slot, found: Option<&Occupants<'a>>) {
+        let tasks = found.into_iter().flat_map(Occupants::all);
         for task in tasks {
             let Some(times) = failing::failures(self.site, needs, slot, task) else { continue };
             let at = self.site.homes.get(&task.id).and_then(|node| self.cluster.at(node));
@@ -164,7 +177,7 @@ impl<'a> Board<'_, 'a> {
             let node = self.cluster.at(home).map_or(home, |at| self.cluster.hosts[at].name);
             let is_hopeless = choice::is_hopeless(self, needs);
             let spot = Spot { is_hopeless, ..Spot::new(node, Fit::Nowhere(nodes)) };
-            self.spots.insert(open.slot, spot);
+            self.spots.push((open.slot, spot));
             return;
         };
         self.occupy(needs, from);
@@ -172,14 +185,14 @@ impl<'a> Board<'_, 'a> {
     }
 
     /// Whether one more task of the service would fit beside the one that is there.
-    fn mark_tight(&mut self, all: &[Needs<'a>]) {
+    fn mark_tight(&self, spots: &mut Spots<'a>, all: &[Needs<'a>]) {
         let reserving = all.iter().filter(|needs| needs.reserved != Reserved::default());
         let reserving: BTreeMap<&str, &Needs<'a>> =
             reserving.map(|needs| (needs.name, needs)).collect();
         if reserving.is_empty() {
             return;
         }
-        for (slot, spot) in &mut self.spots {
+        for (slot, spot) in spots {
             let Some(needs) = reserving.get(slot.service.as_str()) else { continue };
             let host = self.cluster.at(spot.node).map(|at| &self.cluster.hosts[at]);
             let lacks = host.map(|host| host.lacks(needs.reserved)).unwrap_or_default();
@@ -188,16 +201,16 @@ impl<'a> Board<'_, 'a> {
     }
 
     /// A network namespace is shared within a node.
-    fn join(&mut self, name: &str, mode: &NetworkMode, replicas: u32) {
+    fn join(&self, spots: &mut Spots<'a>, name: &str, mode: &NetworkMode, replicas: u32) {
         let NetworkMode::Service(host) = mode else { return };
         let home = &self.site.inputs.nodes.home;
         let at_home = self.cluster.at(home).map_or(home, |at| self.cluster.hosts[at].name);
-        let of = self.spots.get(&self.site.slot(host, "1")).map(|spot| spot.node);
+        let of = spots.get(&self.site.slot(host, "1")).map(|spot| spot.node);
         for number in 1..=replicas {
             let slot = self.site.slot(name, &number.to_string());
             let present = present(&self.cluster, self.site, &slot);
             let present = present.map(|present| self.cluster.hosts[present.at].name);
-            self.spots.insert(slot, Spot::new(of.or(present).unwrap_or(at_home), Fit::Well));
+            spots.insert(slot, Spot::new(of.or(present).unwrap_or(at_home), Fit::Well));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::leaving::leaves;
 use super::needs::Needs;
 use super::numbers::numbers;
 use crate::lost::is_given_up;
-use crate::occupants::short;
+use crate::occupants::{Occupants, short};
 use crate::placing::Site;
 use crate::why::Refusal;
 use keel_engine::{ObservedTask, Slot};
@@ -22,7 +22,17 @@ pub(crate) fn present<'a>(
     site: &Site<'_, 'a>,
     slot: &Slot,
 ) -> Option<Present<'a>> {
-    let task = site.task(slot);
+    present_of(cluster, site, slot, site.slots.get(slot))
+}
+
+/// The same, with what was found in it.
+pub(crate) fn present_of<'a>(
+    cluster: &Cluster<'a>,
+    site: &Site<'_, 'a>,
+    slot: &Slot,
+    found: Option<&Occupants<'a>>,
+) -> Option<Present<'a>> {
+    let task = found.and_then(|found| site.task_of(slot, found));
     let node = task.map(|(_, node)| node).or_else(|| site.remembered(slot))?;
     Some(Present { at: cluster.at(node)?, task: task.map(|(task, _)| task) })
 }

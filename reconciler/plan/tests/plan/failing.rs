@@ -13,7 +13,7 @@ fn pair() -> World {
     let mut world = stack().with_node("n2").wants("web", "nginx:1");
     world.pool.members.insert("n2".into(), Default::default());
     world.others.get_mut(&NodeName::from("n2")).unwrap().image("nginx:1");
-    world.standing.chosen.insert("web.1".into(), "n1".into());
+    std::sync::Arc::make_mut(&mut world.standing.chosen).insert("web.1".into(), "n1".into());
     let world = world.converge();
     assert_eq!(on(&world), "n1=Running");
     world

@@ -441,7 +441,7 @@ fn an_exclusive_service_that_leaves_the_source_and_comes_back_meanwhile_is_not_s
     let exclusive = |world: World| world.edit("lone", |lone| lone.placement.exclusive = true);
     let world = exclusive(three().wants("web", "nginx:1").wants("lone", "lone:1"));
     let mut world = world;
-    world.standing.chosen.insert("lone.1".into(), "n2".into());
+    std::sync::Arc::make_mut(&mut world.standing.chosen).insert("lone.1".into(), "n2".into());
     let world = world.converge();
     assert!(world.whereabouts().contains("n2: lone.1"), "{}", world.whereabouts());
     // The controller starts anew, and never hears of that node.

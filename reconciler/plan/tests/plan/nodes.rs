@@ -39,7 +39,7 @@ fn a_service_goes_where_its_data_is_and_the_rest_stays_here() {
     db.1 on n2                    hold: converged
     web.1 on n1                   hold: converged
     ");
-    assert_eq!(world.standing.placed, [("db.1".to_owned(), n2())].into());
+    assert_eq!(*world.standing.placed, [("db.1".to_owned(), n2())].into());
     let elsewhere = &world.others[&NodeName::from("n3")].seen;
     assert!(elsewhere.tasks.is_empty() && elsewhere.images.is_empty());
     assert!(elsewhere.networks.is_empty());
@@ -116,7 +116,7 @@ fn what_was_sent_to_a_node_that_nobody_has_seen_since_is_not_started_elsewhere()
         world.step();
     }
     assert_eq!(world.node.seen.tasks.len(), 1, "{}", world.all());
-    assert_eq!(world.standing.placed, [("db.1".to_owned(), n2())].into());
+    assert_eq!(*world.standing.placed, [("db.1".to_owned(), n2())].into());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn what_was_on_a_node_that_is_gone_is_placed_anew() {
     ");
     let world = world.converge();
     assert_eq!(world.running(), "shop-db-1=postgres:16 shop-web-1=nginx:1");
-    assert_eq!(world.standing.placed, [].into());
+    assert_eq!(*world.standing.placed, [].into());
 }
 
 #[test]
