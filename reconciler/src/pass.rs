@@ -155,7 +155,7 @@ impl Desk {
                 || seen.networks.iter().any(|network| of(&network.spec.labels))
                 || seen.volumes.iter().any(|volume| of(&volume.spec.labels))
         };
-        Ok(self.fleet().touched(has).into_iter().chain(placed.into_values()).collect())
+        Ok(self.fleet().touched(has).into_iter().chain(placed.values().cloned()).collect())
     }
 
     /// Plans, and records what the plan decided before anything of it is sent. Whoever was faster

@@ -188,7 +188,7 @@ fn newest_first<'a>(own: &[Slotted<'a>], lost: &Lost<'a>) -> Vec<Slotted<'a>> {
     let since = |task: &ObservedTask| (lost.rank(&task.id), task.created, task.generation);
     let key = |task: &'a ObservedTask| Reverse((since(task), Id::from(&task.id)));
     let mut keyed: Vec<_> = own.iter().map(|one| (key(one.1), *one)).collect();
-    keyed.sort_by(|(one, _), (other, _)| one.cmp(other));
+    keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, one)| one).collect()
 }
 

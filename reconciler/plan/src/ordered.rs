@@ -80,7 +80,8 @@ mod tests {
         let ids: Vec<_> = (0..50).map(|seed| TaskId::from_seed(&format!("{seed}"))).collect();
         let mut sorted: Vec<_> = ids.iter().map(Id::from).collect();
         let mut plain: Vec<_> = ids.iter().collect();
-        (sorted.sort(), plain.sort());
+        sorted.sort();
+        plain.sort();
         assert_eq!(sorted.into_iter().map(|id| id.id).collect::<Vec<_>>(), plain);
     }
 }

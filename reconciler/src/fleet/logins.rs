@@ -84,7 +84,7 @@ impl Fleet {
         let to = pulls.iter().filter_map(|(name, images)| {
             turns.0.get(name)?;
             let (node, logins) = (members.get(name)?, lent(images, &found));
-            (!logins.is_empty()).then(|| async move { node.engine.lend(&logins).await })
+            (!logins.is_empty()).then_some(async move { node.engine.lend(&logins).await })
         });
         let taken = join_all(to).await.into_iter().map(unless_unknown);
         let unread = found.into_values().map(|found| found.map(drop));

@@ -20,7 +20,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());
         layout.make_root().unwrap();
-        std::os::unix::fs::symlink(folder.path().join("memory"), layout.secrets()).unwrap();
+        contents::keep_in_memory(&layout).unwrap();
         let images = opened(&layout);
         Self { _folder: folder, layout, images }
     }

@@ -115,7 +115,7 @@ fn a_task_that_waits_for_its_image_is_lent_a_login_whatever_is_decided() {
         (Goal::Running, Phase::Running, 0),
         (Goal::Removed, Phase::Preparing, 0),
     ] {
-        let nodes = node(of_task("r.io/app:1", goal, phase));
+        let nodes = node(of_task("r.io/app:1", goal, phase.clone()));
         assert_eq!(pulls(&stack(), &nodes, &[]).len(), expected, "{goal:?} {phase:?}");
     }
 }

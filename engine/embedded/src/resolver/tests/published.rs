@@ -169,10 +169,7 @@ fn nothing_is_left_when_all_is_gone() {
     wait_for("keel net ends", || !server.lives());
     let mut rest = world.list();
     while let Some(network) = rest.pop() {
-        world
-            .host
-            .enter(|| crate::network::remove_network(&world.layout, &network, &rest))
-            .unwrap();
+        world.host.enter(|| crate::network::remove_network(&world.layout, network, &rest)).unwrap();
     }
     let links = world.host.run("ip -o link");
     // What it says of other namespaces on this machine is no link.
