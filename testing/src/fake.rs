@@ -1,6 +1,8 @@
 //! An engine in plain memory, for the tests of whoever plans and records: wishes come true at
 //! once, but for what a test tells of an image ([`Fake::behave`]).
 
+mod script;
+
 use async_trait::async_trait;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
@@ -10,11 +12,12 @@ use keel_engine::frames::Frame;
 use keel_engine::tree::{self, EntryKind, Tree};
 use keel_engine::{
     AddressPool, Assignment, Content, Depth, Digest, Disk, Duplex, Engine, EngineError, Event,
-    ExitCause, Finding, FrameReader, FrameWriter, Goal, Health, HealthTest, HostFacts, Lease,
-    LentLogin, Login, NodeName, Observation, ObservedImage, ObservedNetwork, ObservedTask,
-    ObservedVolume, Open, Phase, Presence, PublishedPort, PullPolicy, Result, Sweep, Swept,
-    TaskAssignment, TaskId, Thing, Usage, cost_of,
+    ExitCause, Finding, Goal, Health, HealthTest, HostFacts, Lease, LentLogin, Login, NodeName,
+    Observation, ObservedImage, ObservedNetwork, ObservedTask, ObservedVolume, Open, Phase,
+    Presence, PublishedPort, PullPolicy, Result, Sweep, Swept, TaskAssignment, TaskId, Thing,
+    Usage, cost_of,
 };
+use script::Script;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -681,40 +684,5 @@ impl Engine for Fake {
             Open::Signal { .. } => String::new(),
         };
         Ok(Box::new(Script([Frame::Stdout(said.into_bytes()), Frame::Exit(0)].into())))
-    }
-}
-
-/// A conversation that says its lines and ends.
-struct Script(std::collections::VecDeque<Frame>);
-
-#[async_trait]
-impl FrameReader for Script {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.0.pop_front()
-    }
-}
-
-/// Swallows what it is sent.
-struct Deaf;
-
-#[async_trait]
-impl FrameWriter for Deaf {
-    async fn send(&mut self, _: Frame) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Duplex for Script {
-    async fn receive(&mut self) -> Option<Frame> {
-        self.0.pop_front()
-    }
-
-    async fn send(&mut self, _: Frame) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    fn split(self: Box<Self>) -> (Box<dyn FrameReader>, Box<dyn FrameWriter>) {
-        (self, Box::new(Deaf))
     }
 }

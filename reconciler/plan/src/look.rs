@@ -10,12 +10,11 @@ use crate::desired::{Desired, DesiredService};
 use crate::lost::Lost;
 use crate::occupants::{Occupants, SlotSpec};
 use crate::ordered::{self, Id};
-use crate::placing::Site;
+use crate::placing::{Homes, Site};
 use crate::schedule::{Scheduled, Spot, schedule};
 use crate::standing::{Completion, Standing};
 use keel_engine::{
-    Attachment, ForeignContainer, NodeName, ObservedImage, ObservedTask, Opaque, Slot, TaskId,
-    TaskSpec,
+    Attachment, ForeignContainer, NodeName, ObservedImage, ObservedTask, Opaque, Slot, TaskSpec,
 };
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -23,9 +22,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// The node of each task.
-pub(crate) type Homes<'a> = HashMap<&'a TaskId, &'a NodeName>;
 
 /// What is there.
 #[derive(Clone)]

@@ -8,13 +8,15 @@
 use crate::Inputs;
 use crate::condition::available_since;
 use crate::desired::{Desired, DesiredService};
-use crate::look::Homes;
 use crate::lost::Lost;
 use crate::occupants::{Occupants, in_reach, short, slotted};
 use crate::standing::Standing;
 use crate::ties::binds;
-use keel_engine::{Goal, NodeName, ObservedTask, Slot, TaskSpec};
-use std::collections::BTreeMap;
+use keel_engine::{Goal, NodeName, ObservedTask, Slot, TaskId, TaskSpec};
+use std::collections::{BTreeMap, HashMap};
+
+/// The node of each task.
+pub(crate) type Homes<'a> = HashMap<&'a TaskId, &'a NodeName>;
 
 /// What a place is chosen by.
 pub(crate) struct Site<'s, 'a> {
