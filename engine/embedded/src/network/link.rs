@@ -310,7 +310,7 @@ fn parse_address(body: &[u8]) -> Option<(u32, IpNet)> {
 }
 
 /// The link's own address: between two points `IFA_ADDRESS` is the other's, and IPv6 has only that one.
-fn parse_any_address(body: &[u8]) -> Option<LinkAddress> {
+pub(super) fn parse_any_address(body: &[u8]) -> Option<LinkAddress> {
     let message = AddressMessageBuffer::new_checked(&body).ok()?;
     let of = |kind| message.attributes().flatten().find(|one| one.kind() == kind);
     let value = of(libc::IFA_LOCAL).or_else(|| of(libc::IFA_ADDRESS))?;

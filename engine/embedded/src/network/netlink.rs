@@ -97,14 +97,17 @@ impl Netlink {
     }
 }
 
-struct Part {
+/// One message of several.
+pub(super) struct Part {
     kind: u16,
     flags: u16,
     sequence: u32,
-    body: Vec<u8>,
+    /// Without its header.
+    pub(super) body: Vec<u8>,
 }
 
-fn parts(mut bytes: &[u8]) -> Vec<Part> {
+/// The messages that came at once.
+pub(super) fn parts(mut bytes: &[u8]) -> Vec<Part> {
     let mut parts = Vec::new();
     while bytes.len() >= HEADER {
         let length = u32_at(bytes, 0) as usize;

@@ -1,5 +1,7 @@
 //! What the kernel tells about addresses, without anybody waiting for it.
 
+use super::link::{LinkAddress, parse_any_address};
+use super::netlink::parts;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use std::io;
@@ -22,14 +24,16 @@ impl Notices {
         Ok(Self(socket))
     }
 
-    /// Takes them all, and says whether there were any.
-    pub(crate) fn take(&self) -> bool {
+    /// Takes them all, and says whether any matters, or may.
+    pub(crate) fn take(&self, matters: impl Fn(&LinkAddress) -> bool) -> bool {
+        let may_matter =
+            |body: &[u8]| parse_any_address(body).is_none_or(|address| matters(&address));
         let mut any = false;
         let mut buffer = Vec::with_capacity(8192);
         loop {
             buffer.clear();
             match self.0.recv(&mut buffer, 0) {
-                Ok(_) => any = true,
+                Ok(_) => any |= parts(&buffer).iter().any(|part| may_matter(&part.body)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Some were lost.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,

@@ -25,6 +25,14 @@ pub(crate) fn all(layout: &Layout) -> io::Result<Vec<IpAddr>> {
     Ok(found.into_iter().collect())
 }
 
+/// Whether an address that came or went is one of these, as far as its notice tells: each network that is made
+/// brings some that are not.
+pub(crate) fn matters(layout: &Layout, changed: &LinkAddress) -> bool {
+    let prefix = bridge_prefix(layout);
+    let is_ours = changed.label.as_ref().is_some_and(|name| name.starts_with(&prefix));
+    is_reachable(changed.address) && !is_ours
+}
+
 fn is_reachable(address: IpAddr) -> bool {
     let of_one_link = match address {
         IpAddr::V4(address) => address.is_link_local(),
@@ -49,6 +57,22 @@ mod tests {
             ("fe80::1", false),
         ] {
             assert_eq!(is_reachable(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_a_network_of_ours_is_no_news_of_the_host() {
+        let layout = Layout::new(std::path::Path::new("/nonexistent/keel"));
+        let own = format!("{}12ab34", bridge_prefix(&layout));
+        for (label, address, expected) in [
+            (Some("eth0"), "10.0.0.1", true),
+            (None, "2001:db8::1", true),
+            (Some(own.as_str()), "172.20.0.1", false),
+            (None, "fe80::1", false),
+        ] {
+            let label = label.map(str::to_owned);
+            let changed = LinkAddress { link: 1, label, address: address.parse().unwrap() };
+            assert_eq!(matters(&layout, &changed), expected, "{address}");
         }
     }
 }

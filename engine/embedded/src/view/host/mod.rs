@@ -25,9 +25,10 @@ impl Host {
         Self { layout: layout.clone(), addresses: Notices::of_addresses().ok() }
     }
 
-    /// Whether addresses came or went since the last call.
+    /// Whether addresses that are reported came or went since the last call.
     pub(super) fn is_told(&self) -> bool {
-        self.addresses.as_ref().is_some_and(Notices::take)
+        let matters = |changed: &_| own_addresses::matters(&self.layout, changed);
+        self.addresses.as_ref().is_some_and(|addresses| addresses.take(matters))
     }
 
     /// The facts as they are now. Folders of devices are handed to `watch` before they are read, so that no
