@@ -91,6 +91,19 @@ impl Trio {
 }
 
 impl Trio {
+    /// Ends all, and checks that nothing is left.
+    #[track_caller]
+    fn finish(self) {
+        let Self { controllers, node, etcd } = self;
+        drop(etcd);
+        for (number, host) in controllers.into_iter().enumerate() {
+            let link = ["-n", &host.name, "link", "del", &format!("cable{number}")];
+            Command::new("ip").args(link).status().unwrap();
+            host.finish();
+        }
+        node.finish();
+    }
+
     /// A way between the controllers, past the node.
     fn route(&self) {
         self.node.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
@@ -201,14 +214,73 @@ fn a_standby_follows_a_controller_that_dies_and_without_etcd_everything_keeps_ru
         trio.controllers[1].keel(&["store", "migrate", "--to", to]).ok();
     }
     let authority = trio.controllers[1].root().join("records/pool/authority.json");
-    assert!(fs::read_to_string(authority).unwrap().contains("keel-authority 1"));
+    let text = fs::read_to_string(authority).unwrap();
+    assert!(text.contains("keel-authority 2") && text.contains(r#"{"key":{"file":"#), "{text}");
     drop(agent);
-    let Trio { controllers, node, etcd } = trio;
-    drop(etcd);
-    for (number, host) in controllers.into_iter().enumerate() {
-        let link = ["-n", &host.name, "link", "del", &format!("cable{number}")];
-        Command::new("ip").args(link).status().unwrap();
-        host.finish();
+    trio.finish();
+}
+
+#[test]
+fn a_standby_goes_on_with_a_rotation_and_leaves_the_lead_to_others_while_it_lacks_the_unlock_key() {
+    let trio = Trio::new();
+    let keys = [0, 1].map(|number| trio.controllers[number].path("unlock"));
+    for (controller, key) in trio.controllers.iter().zip(&keys) {
+        let config = fs::read_to_string(controller.path("keel.yaml")).unwrap();
+        let pool = format!("pool: {{ unlock-key-file: {} }}\n", key.display());
+        controller.write("keel.yaml", &(config + &pool));
     }
-    node.finish();
+    let random = fs::read("/proc/sys/kernel/random/uuid").unwrap();
+    fs::write(&keys[0], &random).unwrap();
+    let first = trio.serve(0);
+    first.until_said("this controller leads");
+    let second = trio.serve(1);
+    second.until_said("the pool is locked: cannot read the unlock key file");
+    let authority = |number: usize| {
+        trio.controllers[number].keel(&["ca", "show", "--format", "json"]).ok().json()
+    };
+    let node = |number: usize, state: &str| {
+        let rows = || trio.controllers[number].keel(&["node", "ls", "--format", "json"]);
+        let there = || {
+            let rows: Value = serde_json::from_str(&rows().stdout).ok()?;
+            let mut rows = rows.as_array()?.iter();
+            rows.any(|row| row["name"] == "shed" && row["state"] == state).then_some(())
+        };
+        until(&format!("shed is {state}"), there, || format!("{:?}", rows()));
+    };
+    let agent = |words: &[&str]| {
+        let mut call = trio.node.command(env!("CARGO_BIN_EXE_keel"));
+        call.arg("agent").args(words);
+        Background::start(call, trio.node.path("agent.log"))
+    };
+    let token = trio.controllers[0].keel(&["--quiet", "token", "create"]).ok().stdout;
+    let words = ["--join", "10.78.0.1:7443", "--token", token.trim(), "--name", "shed"];
+    let shed = agent(&words);
+    node(0, "ready");
+    drop(shed);
+    node(0, "unknown");
+    trio.controllers[0].keel(&["ca", "rotate"]).ok();
+    let begun = authority(0);
+    assert_eq!(
+        (&begun["sealed"], &begun["rotation"]["waiting"][0]),
+        (&"unlock-key".into(), &"shed".into())
+    );
+    first.kill();
+    let locked = trio.controllers[1].keel(&["status"]);
+    assert!(locked.code != 0 && locked.stderr.contains("the pool is locked"), "{locked:?}");
+    assert!(!second.said().contains("this controller leads"), "{}", second.said());
+    fs::write(&keys[1], &random).unwrap();
+    second.until_said("this controller leads");
+    let gone_on = || {
+        let shown = trio.controllers[1].keel(&["ca", "show", "--format", "json"]);
+        serde_json::from_str::<Value>(&shown.stdout).ok()
+    };
+    let shown = until("it answers", gone_on, || second.said());
+    assert_eq!(shown["rotation"], begun["rotation"]);
+    let shed = agent(&["--join", "10.78.1.1:7443"]);
+    let done = || authority(1)["rotation"].is_null().then_some(());
+    until("the node has renewed", done, || shed.said() + &second.said());
+    assert_eq!(authority(1)["root"], begun["root"]);
+    node(1, "ready");
+    drop((shed, second));
+    trio.finish();
 }
