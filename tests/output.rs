@@ -49,7 +49,8 @@ fn logs_end_at_what_was_there_when_they_were_asked_for() {
     until("it has said much", || (logged(&host) > 1 << 20).then_some(()), || host.overview());
     let all = host.keel(&["logs", "flood"]).ok();
     assert!(all.stdout.lines().all(|line| line == "a line of some length"), "whole lines alone");
-    assert!(all.stdout.len() > 1 << 19, "{}", all.stdout.len());
+    // As stored each line has its time and more.
+    assert!(all.stdout.len() > 1 << 18, "{}", all.stdout.len());
     let last = host.keel(&["logs", "--tail", "5", "flood"]).ok();
     assert_eq!(last.stdout.lines().count(), 5);
     host.keel(&["rm", "-f", "flood"]).ok();

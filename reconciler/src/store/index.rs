@@ -80,8 +80,7 @@ impl Index {
     /// The keys that begin with this, where they are known without a look at any file.
     pub(super) fn known_keys(&self, prefix: &str) -> Option<Vec<String>> {
         let state = self.state();
-        let known = state.is_current() && state.stale_keys(prefix).next().is_none();
-        known.then(|| state.keys(prefix))
+        (state.is_current() && state.stale.is_empty()).then(|| state.keys(prefix))
     }
 
     /// Whether records are in memory, where that is known without a look.
@@ -108,8 +107,7 @@ impl Index {
         if !self.refreshed(&mut state)? {
             return Ok(None);
         }
-        let stale: Vec<_> = state.stale_keys(prefix).cloned().collect();
-        for key in stale {
+        for key in state.stale.clone() {
             // One that cannot be read is there all the same.
             let _ = self.examine(&mut state, &key);
         }
@@ -223,11 +221,6 @@ impl State {
     fn keys(&self, prefix: &str) -> Vec<String> {
         let from = self.keys.range(prefix.to_owned()..).map(|(key, _)| key);
         from.take_while(|key| key.starts_with(prefix)).cloned().collect()
-    }
-
-    fn stale_keys<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a String> {
-        let from = self.stale.range(prefix.to_owned()..);
-        from.take_while(move |key| key.starts_with(prefix))
     }
 }
 
