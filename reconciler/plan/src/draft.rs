@@ -5,13 +5,15 @@ use crate::facts::Facts;
 use crate::motion::Motion;
 use crate::verdict::{Action, Hold, PlanEntry, Reason, Subject, Verdict};
 use keel_engine::{Assignment, NodeName, Slot, TaskId, Wish};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Verdicts so far, and what they change in the stack's memory.
 pub(crate) struct Draft {
     /// What every wish of this plan carries.
     pub generation: u64,
     verdicts: BTreeMap<(Subject, Option<NodeName>), Verdict>,
+    /// Those for slots, which may be many: each is in one place.
+    slots: HashMap<Slot, (Option<NodeName>, Verdict)>,
     /// What of each service is under way, once somebody asked.
     motions: BTreeMap<String, Motion>,
     /// Tasks of which something was asked that is over.
@@ -37,6 +39,7 @@ impl Draft {
         Self {
             generation,
             verdicts: BTreeMap::new(),
+            slots: HashMap::new(),
             motions: BTreeMap::new(),
             answered: BTreeSet::new(),
             given: BTreeSet::new(),
@@ -73,38 +76,36 @@ impl Draft {
         node: Option<&NodeName>,
         judgment: Judgment,
     ) {
-        let verdict = match judgment {
-            Judgment::Hold(hold) => Verdict::Hold(hold),
-            Judgment::Act { action, reason, wishes } => {
-                let here = node.unwrap_or(&facts.inputs.nodes.home);
-                let wish = |what: Assignment| {
-                    let has = match &what {
-                        Assignment::Task(task) => facts.node_of(&task.id),
-                        _ => None,
-                    };
-                    Wish { node: has.unwrap_or(here).clone(), what }
-                };
-                Verdict::Act { action, reason, wishes: wishes.into_iter().map(wish).collect() }
-            }
-        };
+        let verdict = sent(facts, node, judgment);
         self.verdicts.insert((subject, node.cloned()), verdict);
     }
 
     /// What becomes of a slot.
     pub fn put_slot(&mut self, facts: &Facts<'_>, slot: &Slot, judgment: Judgment) {
-        self.put(facts, Subject::Slot(slot.clone()), facts.place(slot), judgment);
+        self.put_slot_on(facts, slot, facts.place(slot), judgment);
+    }
+
+    /// The same, where its place is known.
+    pub fn put_slot_on(
+        &mut self,
+        facts: &Facts<'_>,
+        slot: &Slot,
+        node: Option<&NodeName>,
+        judgment: Judgment,
+    ) {
+        let verdict = sent(facts, node, judgment);
+        self.slots.insert(slot.clone(), (node.cloned(), verdict));
     }
 
     /// What becomes of a slot, as far as that is judged.
     pub fn of_slot(&self, slot: &Slot) -> Option<&Verdict> {
-        let subject = Subject::Slot(slot.clone());
-        let mut verdicts = self.verdicts.range((subject.clone(), None)..);
-        verdicts.next().filter(|((next, _), _)| *next == subject).map(|(_, verdict)| verdict)
+        self.slots.get(slot).map(|(_, verdict)| verdict)
     }
 
-    /// Every wish so far.
+    /// Every wish so far: those for one subject in order. No task is in two slots.
     pub fn wishes(&self) -> impl Iterator<Item = &Assignment> {
-        let wishes = self.verdicts.values().flat_map(|verdict| match verdict {
+        let verdicts = self.verdicts.values().chain(self.slots.values().map(|(_, one)| one));
+        let wishes = verdicts.flat_map(|verdict| match verdict {
             Verdict::Act { wishes, .. } => wishes.as_slice(),
             Verdict::Hold(_) => &[],
         });
@@ -118,15 +119,40 @@ impl Draft {
             .into_iter()
             .map(|((subject, node), verdict)| PlanEntry { subject, node, verdict })
             .collect();
+        let slots = self.slots.into_iter().map(|(slot, (node, verdict))| PlanEntry {
+            subject: Subject::Slot(slot),
+            node,
+            verdict,
+        });
+        entries.extend(slots);
         entries.sort_by(|one, other| order(&one.subject).cmp(&order(&other.subject)));
         entries
     }
 }
 
-fn order(subject: &Subject) -> (u8, &str, usize) {
+/// No two slots are equal in this. Of other subjects, those on several nodes stay as they are.
+fn order(subject: &Subject) -> (u8, &str, usize, &str) {
     match subject {
-        Subject::Slot(slot) => (rank(subject), &slot.service, slot.slot.len()),
-        _ => (rank(subject), "", 0),
+        Subject::Slot(slot) => (rank(subject), &slot.service, slot.slot.len(), &slot.slot),
+        _ => (rank(subject), "", 0, ""),
+    }
+}
+
+/// A verdict, with the node that carries out each wish.
+fn sent(facts: &Facts<'_>, node: Option<&NodeName>, judgment: Judgment) -> Verdict {
+    let here = node.unwrap_or(&facts.inputs.nodes.home);
+    let wish = |what: Assignment| {
+        let has = match &what {
+            Assignment::Task(task) => facts.node_of(&task.id),
+            _ => None,
+        };
+        Wish { node: has.unwrap_or(here).clone(), what }
+    };
+    match judgment {
+        Judgment::Hold(hold) => Verdict::Hold(hold),
+        Judgment::Act { action, reason, wishes } => {
+            Verdict::Act { action, reason, wishes: wishes.into_iter().map(wish).collect() }
+        }
     }
 }
 

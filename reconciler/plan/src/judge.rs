@@ -22,7 +22,7 @@ use crate::facts::{Facts, Occupants};
 use crate::memory::{asked_for, is_complete};
 use crate::motion;
 use crate::untouched::{not_asked, not_here};
-use crate::verdict::{Hold, Subject, Verdict};
+use crate::verdict::{Hold, Verdict};
 use keel_engine::{Goal, Phase, Slot, diff};
 use leaving::leaving;
 use moves::emptied;
@@ -48,7 +48,7 @@ pub(crate) fn slots(facts: &Facts<'_>, draft: &mut Draft) {
     for (slot, occupants) in slots {
         let verdict = slot_verdict(facts, draft, slot, occupants);
         let verdict = misplaced(facts, draft, occupants, verdict);
-        draft.put(facts, Subject::Slot(slot.clone()), facts.place_of(occupants), verdict);
+        draft.put_slot_on(facts, slot, facts.place_of(occupants), verdict);
     }
     known_bad(facts, draft);
 }
