@@ -22,11 +22,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[must_use]
 pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
     let inputs = &crate::with_pin(inputs);
-    let tasks = inputs.nodes.placed_tasks().map(|(node, task)| (&task.id, (node, task))).collect();
+    let tasks = concerned(inputs, plan);
     let images = declared(inputs, plan);
     let mut slots: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (_, task) in inputs.nodes.placed_tasks().filter(|(node, task)| counts(inputs, node, task)) {
-        if let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) {
+    for (node, task) in inputs.nodes.placed_tasks() {
+        let slot = task.place.slot().filter(|slot| slot.stack == *inputs.stack);
+        if let Some(slot) = slot.filter(|_| counts(inputs, node, task)) {
             slots.entry(slot).or_default().push(task);
         }
     }
@@ -54,12 +55,31 @@ pub fn broken(inputs: &Inputs<'_>, plan: &Plan) -> Vec<String> {
 struct Check<'a> {
     inputs: &'a Inputs<'a>,
     plan: &'a Plan,
-    /// What there is, with its node.
+    /// What the plan is about, with its node.
     tasks: HashMap<&'a TaskId, (&'a NodeName, &'a ObservedTask)>,
     /// The stack's own, by their slots.
     slots: BTreeMap<&'a Slot, Vec<&'a ObservedTask>>,
     /// The images of the plan's tasks, by reference.
     images: HashMap<&'a str, Option<&'a ObservedImage>>,
+}
+
+/// The stack's own tasks, and whatever else the plan tells something.
+fn concerned<'a>(
+    inputs: &Inputs<'a>,
+    plan: &Plan,
+) -> HashMap<&'a TaskId, (&'a NodeName, &'a ObservedTask)> {
+    let told: BTreeSet<&TaskId> = plan
+        .wishes()
+        .filter_map(|wish| match &wish.what {
+            Assignment::Task(task) => Some(&task.id),
+            _ => None,
+        })
+        .collect();
+    let is_own =
+        |task: &ObservedTask| task.place.slot().is_some_and(|slot| slot.stack == *inputs.stack);
+    let all = inputs.nodes.placed_tasks();
+    let all = all.filter(|(_, task)| is_own(task) || told.contains(&task.id));
+    all.map(|(node, task)| (&task.id, (node, task))).collect()
 }
 
 /// What is known of the images of a plan's tasks: a look at every image of the pool for each of them.
@@ -536,10 +556,13 @@ impl<'a> Check<'a> {
     ) -> bool {
         let nodes = self.in_slot(slot).filter_map(|task| self.tasks.get(&task.id));
         let mut silent = nodes.filter(|(node, _)| self.inputs.nodes.silent(node).is_some());
+        if silent.next().is_none() {
+            return false;
+        }
         let all = self.slots.keys().filter(|one| one.service == slot.service);
         let stay = all.filter(|one| !going.contains(*one)).count();
         let wanted = usize::try_from(self.replicas(&slot.service, service));
-        silent.next().is_some() && wanted.is_ok_and(|wanted| stay > wanted)
+        wanted.is_ok_and(|wanted| stay > wanted)
     }
 
     /// Whether it was replaced while its node was down, and goes or will: that takes nothing from its slot.
