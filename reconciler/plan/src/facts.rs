@@ -442,7 +442,7 @@ impl<'a> Facts<'a> {
 
     /// How a task is. On a silent node time proves nothing against it.
     pub fn condition(&self, want: &Want<'_>, task: &ObservedTask) -> Condition {
-        let any = self.look.is_any_silent;
+        let any = !self.look.silent.is_empty();
         let node = any.then(|| self.node_of(&task.id)).flatten();
         let silent = node.and_then(|node| self.unknown(node));
         if let Some(hold) = silent {

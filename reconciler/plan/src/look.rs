@@ -19,7 +19,8 @@ use keel_engine::{
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,15 +33,15 @@ pub(crate) struct Look<'a> {
     own: Rc<Vec<Slotted<'a>>>,
     /// Containers that are not of this stack's slots.
     others: Rc<Vec<&'a ObservedTask>>,
-    /// The first of each name among them, once somebody asked.
-    named: Rc<OnceCell<HashMap<String, usize>>>,
+    /// Their places among those, by a hash of their names, once somebody asked.
+    named: Rc<OnceCell<Vec<(u64, usize)>>>,
     /// What each reference means: where it is there before where it is not, on the controller's own node
     /// before others.
     pub images: Rc<BTreeMap<&'a str, &'a ObservedImage>>,
     /// Containers of other engines, each with its node.
     pub foreign: Rc<Vec<(&'a NodeName, &'a ForeignContainer)>>,
-    /// Whether some node does not answer.
-    pub is_any_silent: bool,
+    /// Nodes that do not answer.
+    pub silent: Rc<BTreeSet<&'a NodeName>>,
     /// Where everything was placed last.
     pub places: Option<Rc<Places<'a>>>,
 }
@@ -83,7 +84,7 @@ impl<'a> Look<'a> {
             named: Rc::default(),
             images: Rc::new(images(inputs)),
             foreign: Rc::new(inputs.nodes.all_foreign().collect()),
-            is_any_silent: inputs.nodes.all_silent().next().is_some(),
+            silent: Rc::new(inputs.nodes.all_silent().map(|silent| silent.node).collect()),
             places: None,
         }
     }
@@ -108,8 +109,12 @@ impl<'a> Look<'a> {
 
     /// The first container of this name that is not of this stack's slots.
     pub fn of_others(&self, name: &str) -> Option<&'a ObservedTask> {
-        let at = *self.named.get_or_init(|| named(&self.others)).get(name)?;
-        self.others.get(at).copied()
+        let named = self.named.get_or_init(|| named(&self.others));
+        let hash = hash_of(name);
+        let first = named.partition_point(|(other, _)| *other < hash);
+        let alike = named[first..].iter().take_while(|(other, _)| *other == hash);
+        let mut alike = alike.map(|(_, at)| self.others[*at]);
+        alike.find(|task| task.spec.container_name == name)
     }
 }
 
@@ -218,10 +223,15 @@ fn images<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<&'a str, &'a ObservedImage> {
     images.into_iter().map(|(reference, (_, image))| (reference, image)).collect()
 }
 
-fn named(others: &[&ObservedTask]) -> HashMap<String, usize> {
-    let mut names = HashMap::with_capacity(others.len());
-    for (at, task) in others.iter().enumerate() {
-        names.entry(task.spec.container_name.clone()).or_insert(at);
-    }
+fn named(others: &[&ObservedTask]) -> Vec<(u64, usize)> {
+    let names = others.iter().map(|task| hash_of(&task.spec.container_name));
+    let mut names: Vec<_> = names.zip(0..).collect();
+    names.sort_unstable();
     names
+}
+
+fn hash_of(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }

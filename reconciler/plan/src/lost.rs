@@ -47,10 +47,11 @@ impl<'a> Lost<'a> {
         if standing.replaced.is_empty() && inputs.nodes.all_silent().next().is_none() {
             return lost;
         }
-        for (node, task) in inputs.nodes.placed_tasks() {
-            let Some(slot) = task.place.slot().filter(|slot| slot.stack == *inputs.stack) else {
-                continue;
-            };
+        let is_met = |node| !standing.replaced.is_empty() || is_given_up(inputs, node);
+        let met = inputs.nodes.seen().filter(|(node, _)| is_met(node));
+        let tasks =
+            met.flat_map(|(node, seen)| seen.tasks_of(inputs.stack).map(move |of| (node, of)));
+        for (node, (slot, task)) in tasks {
             let name = short(slot);
             let replaced = standing.replaced.get(&name).and_then(|nodes| nodes.get(node));
             let is_replaced = replaced.is_some_and(|one| task.generation <= one.generation);
@@ -74,6 +75,9 @@ impl<'a> Lost<'a> {
 
     /// A task that serves is not given up for one that does not yet.
     fn reclaim(&mut self, inputs: &Inputs<'a>, standing: &Standing, desired: &Desired) {
+        if self.returned.is_empty() {
+            return;
+        }
         let mut slots: BTreeMap<&Slot, Vec<(&'a NodeName, &'a ObservedTask)>> = BTreeMap::new();
         for (node, task) in inputs.nodes.placed_tasks() {
             let own = task.place.slot().filter(|slot| slot.stack == *inputs.stack);

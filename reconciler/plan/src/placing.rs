@@ -80,12 +80,11 @@ impl<'a> Site<'_, 'a> {
         (!lost).then_some(node)
     }
 
-    /// The slots of a service that had a task sent, though nobody may have seen it since.
-    pub fn remembered_of(&self, service: &str) -> impl Iterator<Item = &'a str> {
+    /// The slots of a service that had a task sent, though nobody may have seen it since, each with its node.
+    pub fn remembered_of(&self, service: &str) -> impl Iterator<Item = (&'a str, &'a NodeName)> {
         let first = format!("{service}.");
         let placed = self.standing.placed.range(first.clone()..);
-        let placed = placed.filter(|(_, node)| self.there_is(node).is_some());
-        placed.map_while(move |(slot, _)| slot.strip_prefix(&first))
+        placed.map_while(move |(slot, node)| Some((slot.strip_prefix(&first)?, node)))
     }
 
     /// A service's slot of this name.
@@ -100,7 +99,8 @@ impl<'a> Site<'_, 'a> {
         self.there_is(chosen.get(&short(slot))?)
     }
 
-    fn there_is(&self, node: &NodeName) -> Option<&'a NodeName> {
+    /// The node of this name, if the fleet still has it.
+    pub fn there_is(&self, node: &NodeName) -> Option<&'a NodeName> {
         self.inputs.nodes.reports.get_key_value(node).map(|(node, _)| node)
     }
 

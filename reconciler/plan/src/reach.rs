@@ -10,14 +10,14 @@ use keel_engine::{NodeName, Slot};
 impl<'a> Facts<'a> {
     /// Whether a slot's task was sent to a node that does not answer, so that it may be there.
     pub fn may_be_away(&self, slot: &Slot) -> bool {
-        let any = self.look.is_any_silent;
+        let any = !self.look.silent.is_empty();
         let node = any.then(|| self.standing.placed.get(&short(slot))).flatten();
         node.is_some_and(|node| self.inputs.nodes.silent(node).is_some())
     }
 
     /// Why nothing can be decided about a slot: it is on a node that is silent, or a task of it is or may be.
     pub fn out_of_reach(&self, slot: &Slot, occupants: &Occupants<'a>) -> Option<Hold> {
-        if !self.look.is_any_silent {
+        if self.look.silent.is_empty() {
             return None;
         }
         let tasks = occupants.all().filter_map(|task| self.node_of(&task.id));
@@ -52,6 +52,7 @@ impl<'a> Facts<'a> {
     }
 
     fn away(&self, slot: &Slot, node: &NodeName) -> Option<Hold> {
+        self.look.silent.get(node)?;
         if !lost::is_given_up(self.inputs, node) {
             return self.unknown(node);
         }
@@ -65,6 +66,7 @@ impl<'a> Facts<'a> {
 
     /// The hold of what is on this node, where that is silent.
     pub fn unknown(&self, node: &NodeName) -> Option<Hold> {
+        self.look.silent.get(node)?;
         let silent = self.inputs.nodes.silent(node)?;
         let (node, since) = (silent.node.clone(), silent.since);
         Some(match lost::is_given_up(self.inputs, &node) {

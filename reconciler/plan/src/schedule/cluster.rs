@@ -9,12 +9,12 @@ use crate::taken_ports::{clash, holds_ports};
 use keel_engine::Availability;
 use keel_engine::{Digest, NodeName, Observation, Port, Protocol, StackName, TaskSpec};
 use keel_names::constraint::NodeAttributes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Every node, by name.
 pub(crate) struct Cluster<'a> {
     pub hosts: Vec<Host<'a>>,
-    index: BTreeMap<&'a NodeName, usize>,
+    index: HashMap<&'a NodeName, usize>,
 }
 
 /// One node.

@@ -53,8 +53,11 @@ fn there(site: &Site<'_, '_>, needs: &Needs<'_>) -> BTreeSet<u32> {
     let of_service = of_service.take_while(|(slot, _)| slot.service == needs.name);
     let present = of_service.filter(|(slot, found)| site.task_of(slot, found).is_some());
     let mut numbers: BTreeSet<u32> = present.filter_map(|(slot, _)| number(&slot.slot)).collect();
-    let sent = site.remembered_of(needs.name).filter_map(number);
-    numbers.extend(sent);
+    for (slot, node) in site.remembered_of(needs.name) {
+        // Mostly its task is there, and says the same.
+        let new = number(slot).filter(|number| !numbers.contains(number));
+        numbers.extend(new.filter(|_| site.there_is(node).is_some()));
+    }
     numbers
 }
 
