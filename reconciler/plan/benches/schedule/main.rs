@@ -39,6 +39,9 @@ fn main() {
 }
 
 fn measure(case: &str, all: &[Inputs<'_>]) {
+    if !is_asked_for(case) {
+        return;
+    }
     let plans: Vec<Plan> = all.iter().map(keel_plan::plan).collect();
     let text: String = plans.iter().map(|plan| format!("{plan:?}")).collect();
     let wishes: usize = plans.iter().map(|plan| plan.wishes().count()).sum();
@@ -49,6 +52,12 @@ fn measure(case: &str, all: &[Inputs<'_>]) {
     });
     let digest = Digest::of(text.as_bytes()).short();
     println!("  {case}: {made:.1?}, its check {checked:.1?}; {wishes} wishes, {digest}");
+}
+
+/// Whether its name has what the first argument says: `cargo bench … -- lost`.
+fn is_asked_for(case: &str) -> bool {
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    only.is_none_or(|only| case.contains(&only))
 }
 
 fn best<T>(work: impl Fn() -> T) -> Duration {
