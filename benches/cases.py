@@ -11,6 +11,7 @@ from functools import partial
 from deploy import edit, hook
 from lab import HERE, compare, tell, timed
 from many import many
+from pool import pool
 from seal import seal
 
 # Ends at once when told to, under every engine.
@@ -157,4 +158,4 @@ def check(lab, rounds):
     tell("keel check of a hundred", hundred, f"  {statistics.median(hundred) / 100:.2f} ms a file")
 
 
-CASES = {"run": run, "push": push, "hook": hook, "edit": edit, "up": up, "shims": shims, "check": check, "many": many, "seal": seal}
+CASES = {"run": run, "push": push, "hook": hook, "edit": edit, "up": up, "shims": shims, "check": check, "many": many, "seal": seal, "pool": pool}
