@@ -78,11 +78,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit> {
     loop {
         // Who cannot open the pool's authority leaves the lead to others.
         let store: Arc<dyn Store> = Arc::new(etcd.clone());
-        if !locked::until_unlocked(store, &config, &layout, context).await? {
+        if !locked::until_unlocked(store.clone(), &config, &layout, context).await? {
             return Ok(Exit::Done);
         }
         let led = standby::until_leading(&etcd, &config, &layout, context).await?;
         let Some(led) = led else { return Ok(Exit::Done) };
+        // Another controller may have sealed it meanwhile, or etcd did not answer before.
+        if !locked::is_unlocked(store, &config, &layout).await {
+            led.resign().await;
+            continue;
+        }
         context.screen.say("this controller leads");
         let shared = Some(Shared { etcd: etcd.clone(), led });
         match serve(&config, sources.clone(), &layout, shared, context).await? {

@@ -1,5 +1,6 @@
 use super::*;
 use keel_plan::desired::DriftPolicy;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn the_keys_that_are_obeyed() {
@@ -420,4 +421,18 @@ fn receivers_and_forges_that_could_never_work_are_refused_at_their_place() {
         assert!(told.contains(words) && told.matches("error: ").count() == 1, "{text}\n{told}");
         assert!(told.contains("keel.yaml:2:"), "{told}");
     }
+}
+
+#[test]
+fn the_unlock_key_of_a_pool_is_a_file_that_is_looked_at_as_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("unlock");
+    let text = format!("pool: {{ unlock-key-file: {} }}\n", file.display());
+    let config = Config::parse(&text, "keel.yaml").unwrap();
+    assert_eq!(config.pool.unlock_key_file.as_deref(), Some(file.as_path()));
+    assert_eq!(config.pool.down_after, crate::fleet::DOWN_AFTER);
+    assert!(config.look(&text, "keel.yaml").errors[0].contains("cannot read"));
+    std::fs::write(&file, "open to all").unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(config.look(&text, "keel.yaml").warnings[0].contains("everybody may read"));
 }

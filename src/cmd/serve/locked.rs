@@ -57,6 +57,13 @@ pub async fn until_unlocked(
     Ok(true)
 }
 
+/// Whether it can be opened now; where nobody can tell, that is found out where the pool is opened.
+pub async fn is_unlocked(store: Arc<dyn Store>, config: &Config, layout: &Layout) -> bool {
+    let record = StoredRecord { store, key: AUTHORITY };
+    let checked = check_unlocked(&record, &keyring(config, layout)).await;
+    config.listen.agents.is_none() || !matches!(checked, Err(AuthorityError::Locked(_)))
+}
+
 /// What people are told meanwhile, here and by every command.
 struct Locked {
     why: Arc<Mutex<String>>,
