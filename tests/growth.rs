@@ -30,9 +30,13 @@ fn operation(host: &Host, name: &str) -> Value {
 }
 
 fn until_settled(host: &Host, name: &str, not_at: &Value) {
+    let good = host.root().join(format!("records/stacks/{name}/good.json"));
     let settled = || {
         let last = operation(host, name);
-        (last["state"] == "succeeded" && last["revision"] != *not_at).then_some(())
+        let is_done = last["state"] == "succeeded" && last["revision"] != *not_at;
+        // That it was good is recorded last.
+        let good = fs::read_to_string(&good).ok()?;
+        (is_done && good.contains(last["revision"].as_str()?)).then_some(())
     };
     until(&format!("{name} has settled"), settled, || host.overview());
 }
@@ -57,11 +61,14 @@ fn attached(serve: &Serve, trace: &std::path::Path) -> Child {
     strace
 }
 
-/// Calls about the files of other stacks than this one, and how often each was made.
+/// Calls about the files of other stacks than this one and the one that was edited before it, of which a last record
+/// may still be looked at; and how often each was made.
 fn about_others(trace: &str, edited: usize) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
-    let others: Vec<_> =
-        (0..COUNT).filter(|n| *n != edited).map(|n| format!("/other{n}")).collect();
+    let others: Vec<_> = (0..COUNT)
+        .filter(|n| *n != edited && *n + 1 != edited)
+        .map(|n| format!("/other{n}"))
+        .collect();
     // Each commit is checked out whole, and what Git lacks may come at any time: whether there is something is asked.
     let counts = |line: &&str| !line.contains("/checkouts/") && !line.contains("/data/");
     let named = |line: &&str| others.iter().any(|other| line.contains(other));

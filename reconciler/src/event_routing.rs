@@ -2,9 +2,8 @@
 //! stacks. Pure, and in memory only: what is lost costs a pass too many, or delay.
 //!
 //! # Invariants
-//! - A stack hears of its own tasks, and of the networks and volumes that its plan speaks of, its own or not.
-//! - Of images hears who waits and has them in its plan.
-//! - Of what is nobody's hears whoever waits for anything.
+//! - Whoever waits for anything hears of everything but others' tasks; who rests hears of what is its
+//!   own.
 
 use crate::outcome::is_at_rest;
 use keel_engine::{Assignment, Event, Nodes, StackName, TaskId};
@@ -17,8 +16,8 @@ pub(crate) struct EventRouting {
     stacks: BTreeMap<StackName, Interest>,
     /// The stack of each task: an event costs the same, however many stacks there are.
     owners: BTreeMap<TaskId, StackName>,
-    /// The stacks whose plans speak of an image, network or volume.
-    sharing: BTreeMap<Subject, BTreeSet<StackName>>,
+    /// The stacks of each network and volume, by full name.
+    sharing: BTreeMap<String, BTreeSet<StackName>>,
     /// Those with something under way, held or failed.
     waiting: BTreeSet<StackName>,
 }
@@ -26,8 +25,8 @@ pub(crate) struct EventRouting {
 #[derive(Debug, Default)]
 struct Interest {
     tasks: BTreeSet<TaskId>,
-    /// Images, networks and volumes.
-    resources: BTreeSet<Subject>,
+    /// Networks and volumes, by full name.
+    resources: BTreeSet<String>,
     /// Something is under way, held or failed.
     waits: bool,
 }
@@ -67,16 +66,10 @@ impl EventRouting {
                 Some(owner) => [owner.clone()].into(),
                 None => self.waiting.clone(),
             }),
-            Event::Image(reference) => {
-                let own = self.sharing.get(&Subject::Image(reference.clone()));
-                let own = own.map(|own| own.intersection(&self.waiting).cloned().collect());
-                Some(own.unwrap_or_else(|| self.waiting.clone()))
-            }
+            Event::Image(_) => Some(self.waiting.clone()),
             Event::Resource(name) => {
-                let subjects = [Subject::Network(name.clone()), Subject::Volume(name.clone())];
-                let own = subjects.iter().filter_map(|subject| self.sharing.get(subject)).flatten();
-                let own: BTreeSet<_> = own.cloned().collect();
-                Some(if own.is_empty() { self.waiting.clone() } else { own })
+                let own = self.sharing.get(name).into_iter().flatten();
+                Some(own.chain(&self.waiting).cloned().collect())
             }
             // Also what a later node may tell of.
             _ => None,
@@ -117,14 +110,16 @@ impl Interest {
             Assignment::Task(task) => Some(task.id.clone()),
             _ => None,
         }));
-        let subjects = plan.entries.iter().map(|entry| &entry.subject);
-        self.resources = subjects.filter(|subject| is_resource(subject)).cloned().collect();
+        self.resources = plan.entries.iter().filter_map(|entry| resource(&entry.subject)).collect();
         self.waits |= !is_at_rest(plan);
     }
 }
 
-fn is_resource(subject: &Subject) -> bool {
-    matches!(subject, Subject::Image(_) | Subject::Network(_) | Subject::Volume(_))
+fn resource(subject: &Subject) -> Option<String> {
+    match subject {
+        Subject::Network(name) | Subject::Volume(name) => Some(name.clone()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -143,12 +138,7 @@ mod tests {
     fn an_event_is_heard_by_its_own_and_by_those_who_wait() {
         let concern = |digit, network: &str, waits| Interest {
             tasks: [id(digit)].into(),
-            resources: [
-                Subject::Network(network.to_owned()),
-                Subject::Network("shared".to_owned()),
-                Subject::Image("caddy:2".to_owned()),
-            ]
-            .into(),
+            resources: [network.to_owned()].into(),
             waits,
         };
         let mut concerns = EventRouting::default();
@@ -161,10 +151,7 @@ mod tests {
             (Event::Task(id('b')), Some("waits")),
             (Event::Task(id('c')), Some("waits")),
             (Event::Image("nginx:1".into()), Some("waits")),
-            (Event::Image("caddy:2".into()), Some("waits")),
-            (Event::Resource("rests_default".into()), Some("rests")),
-            (Event::Resource("waits_default".into()), Some("waits")),
-            (Event::Resource("shared".into()), Some("rests waits")),
+            (Event::Resource("rests_default".into()), Some("rests waits")),
             (Event::Resource("lan".into()), Some("waits")),
             (Event::Missed, None),
         ];

@@ -164,13 +164,14 @@ impl Pool {
     /// Waits until the controller says this of the shed.
     #[track_caller]
     pub fn until_state(&self, state: &str) {
-        let nodes = || self.controller.keel(&["node", "ls", "--format", "json"]).json();
+        let nodes = || self.controller.keel(&["node", "ls", "--format", "json"]);
         let there = || {
-            let rows = nodes();
+            // Whoever has just started may not answer yet.
+            let rows: Value = serde_json::from_str(&nodes().stdout).ok()?;
             let shed = rows.as_array()?.iter().find(|row| row["name"] == "shed")?.clone();
             (shed["state"] == state).then_some(())
         };
-        until(&format!("shed is {state}"), there, || nodes().to_string());
+        until(&format!("shed is {state}"), there, || format!("{:?}", nodes()));
     }
 
     /// Where others reach a node, as `node inspect` shows it.
